@@ -1,0 +1,1 @@
+"""pysyncobj made durable and safe: journal, transport, driver, proposer, read index, snapshots."""

@@ -1,0 +1,38 @@
+"""What consensus asks of the replicated state machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+
+class StateMachine(Protocol):
+    """Applies log entries in order, exactly once each. All methods but the two marked run on the loop."""
+
+    @property
+    def applied_index(self) -> int:
+        """Log index of the last entry applied (0: none); survives a restart with the state."""
+        ...
+
+    def apply(self, index: int, batch: bytes) -> list[bytes]:
+        """Apply the entry at log `index` (a serialised commands.Batch); return one serialised Result an operation.
+
+        Deterministic. An entry at or below `applied_index` changes nothing; its remembered results come back
+        (an empty `bytes` for what is forgotten).
+        """
+        ...
+
+    def make_durable(self) -> int:
+        """Fsync the state; return the applied index that a power cut can no longer undo. Runs in a thread."""
+        ...
+
+    def write_snapshot(self, target: Path) -> int:
+        """Write a consistent, fsynced copy to `target`; return its applied index. Runs in a thread."""
+        ...
+
+    def install_snapshot(self, source: Path) -> int:
+        """Atomically and durably replace the state by the copy at `source`; return its applied index.
+
+        Raises Damaged when the copy is not whole; the state is then as it was.
+        """
+        ...

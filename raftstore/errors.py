@@ -1,0 +1,125 @@
+"""Errors of the store. A class's docstring is its message; its exit code is stable (docs/exit-codes.md)."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store could not do what was asked"""
+
+    exit_code = 1
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        message = (type(self).__doc__ or "").strip()
+        return f"{message}: {self.detail}" if self.detail else message
+
+
+class NotFound(StoreError):
+    """No such file or directory"""
+
+    exit_code = 10
+
+
+class AlreadyExists(StoreError):
+    """It exists already"""
+
+    exit_code = 11
+
+
+class NotEmpty(StoreError):
+    """The directory is not empty"""
+
+    exit_code = 12
+
+
+class NotADirectory(StoreError):
+    """Not a directory"""
+
+    exit_code = 13
+
+
+class IsADirectory(StoreError):
+    """It is a directory"""
+
+    exit_code = 14
+
+
+class Cycle(StoreError):
+    """A directory cannot be moved into itself"""
+
+    exit_code = 15
+
+
+class BadName(StoreError):
+    """Not a usable name"""
+
+    exit_code = 16
+
+
+class QuotaExceeded(StoreError):
+    """The owner's quota is used up"""
+
+    exit_code = 17
+
+
+class DiskFull(StoreError):
+    """Not enough free disk on enough nodes"""
+
+    exit_code = 18
+
+
+class TooLarge(StoreError):
+    """Larger than the store takes"""
+
+    exit_code = 19
+
+
+class Changed(StoreError):
+    """It was changed meanwhile by another session"""
+
+    exit_code = 20
+
+
+class NoQuorum(StoreError):
+    """A majority of the cluster cannot be reached"""
+
+    exit_code = 30
+
+
+class Unavailable(StoreError):
+    """No healthy copy of the data can be reached now"""
+
+    exit_code = 31
+
+
+class OutcomeUnknown(NoQuorum):
+    """The cluster did not confirm in time; it may or may not have been done"""
+
+    exit_code = 32
+
+
+class Damaged(StoreError):
+    """Damaged data on disk"""
+
+    exit_code = 40
+
+
+class DiskFailed(StoreError):
+    """The disk failed; nothing more is acknowledged from it"""
+
+    exit_code = 41
+
+
+class Refused(StoreError):
+    """The node refused the request"""
+
+    exit_code = 50
+
+
+class Invalid(StoreError):
+    """Not a valid request"""
+
+    exit_code = 51

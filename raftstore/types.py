@@ -1,0 +1,126 @@
+"""Plain values that pass between the store's rooms and its front-ends."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+DIGEST_SIZE = 32
+"""Length of a chunk's name, a BLAKE3 hash, in bytes."""
+
+CHUNK_SIZE = 1024 * 1024
+"""Bytes of a file in one chunk; only the last chunk of a file is shorter."""
+
+
+class Kind(enum.IntEnum):
+    """What a name stands for."""
+
+    FILE = 1
+    DIRECTORY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name in the catalog. `version` is the log index of the last change of content; times are in ns."""
+
+    name: str
+    kind: Kind
+    inode: int
+    size: int
+    mtime_ns: int
+    owner: str
+    version: int
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return self.kind is Kind.DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """One chunk of a file: BLAKE3 digest (32 bytes), length in bytes, stores on which it is durable."""
+
+    digest: bytes
+    length: int
+    stores: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """One whole version of a file, fixed when it was looked up; later changes do not touch it."""
+
+    entry: Entry
+    chunks: tuple[ChunkRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What an interrupted upload left for its owner to resume; `size` is the sum of the chunks."""
+
+    path: str
+    owner: str
+    size: int
+    mtime_ns: int
+    chunks: tuple[ChunkRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account. `rights` are pyftpdlib permission letters; `quota_bytes` 0 means no limit."""
+
+    name: str
+    password_hash: str
+    home: str = "/"
+    rights: str = "elradfmwMT"
+    quota_bytes: int = 0
+    disabled: bool = False
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """A chunk store (the volumes on one node's disk) as the catalog knows it."""
+
+    number: int
+    node: str
+    identity: bytes
+    current: bool
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """One node as seen by the node that was asked; counters are None where it could not be reached."""
+
+    name: str
+    address: str
+    role: str = "unknown"
+    voter: bool = True
+    reachable: bool = False
+    term: int | None = None
+    commit_index: int | None = None
+    applied_index: int | None = None
+    lag: int | None = None
+    pictures: int | None = None
+    bytes: int | None = None
+    free_disk: int | None = None
+    error: str = ""
+
+
+@dataclass(slots=True)
+class ClusterStatus:
+    """The cluster as seen by one node: a one-word verdict, the leader and a line a node.
+
+    `short` names up to a hundred pictures with fewer live replicas than wanted; `short_count` counts all.
+    """
+
+    verdict: str
+    asked: str
+    leader: str | None
+    term: int
+    nodes: list[NodeStatus] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    short: list[str] = field(default_factory=list)
+    short_count: int = 0
+    error: str = ""

@@ -1,0 +1,1 @@
+"""Protobuf code generated from `proto/` by `make proto`; do not edit."""

@@ -15,7 +15,7 @@ class StateMachine(Protocol):
         ...
 
     def apply(self, index: int, batch: bytes) -> list[bytes]:
-        """Apply the entry at log `index` (a serialised commands.Batch); return one serialised Result an operation.
+        """Apply the entry at log `index`, a serialised commands.Batch; return a serialised Result an operation.
 
         Deterministic. An entry at or below `applied_index` changes nothing; its remembered results come back
         (an empty `bytes` for what is forgotten).

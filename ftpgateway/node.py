@@ -1,0 +1,109 @@
+"""One node: a store and its front-ends in one process, from configuration to clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+
+from ftpgateway.config import NodeConfig
+from ftpgateway.ftp.server import FtpFrontend, FtpSettings
+from raftstore.errors import StoreError
+from raftstore.peers.pki import Identity
+from raftstore.settings import StoreSettings
+from raftstore.store import Store
+
+log = structlog.get_logger()
+
+STOP_GRACE = 5.0
+"""Seconds that transfers under way have to end when the node is asked to stop."""
+
+EXIT_FATAL = 4
+"""Exit code of a node that stopped because it could no longer keep its promises."""
+
+
+async def run_node(config: NodeConfig) -> int:
+    """Run a node until SIGTERM or SIGINT (exit code 0) or a fatal error (EXIT_FATAL).
+
+    Raises StoreError when it cannot start from what is on disk, OSError when an address is taken.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def end(reason: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_result(reason)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, None)
+    try:
+        async with _serving(config, end):
+            notify("READY=1")
+            reason = await ended
+            notify("STOPPING=1")
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    if reason is None:
+        log.info("node stopped", node=config.name)
+        return 0
+    log.error("node stopped: it could no longer keep its promises", node=config.name, error=str(reason))
+    return reason.exit_code if isinstance(reason, StoreError) else EXIT_FATAL
+
+
+@contextlib.asynccontextmanager
+async def _serving(config: NodeConfig, on_fatal: Callable[[BaseException], None]) -> AsyncIterator[None]:
+    store = Store(store_settings(config), on_fatal)
+    await store.start()
+    try:
+        frontend = FtpFrontend(store, ftp_settings(config))
+        await frontend.start()
+        try:
+            log.info("node ready", node=config.name, ftp=str(config.ftp.listen), peers=str(config.peers.listen))
+            yield
+        finally:
+            await frontend.stop(STOP_GRACE)
+    finally:
+        await store.stop()
+
+
+def store_settings(config: NodeConfig) -> StoreSettings:
+    """Return what the store must be told. Raises StoreError when a certificate cannot be used."""
+    return StoreSettings(
+        name=config.name,
+        data=config.data,
+        listen=config.peers.listen,
+        members=config.cluster.addresses(),
+        identity=Identity.load(config.peers.ca, config.peers.certificate, config.peers.key),
+        replicas=config.cluster.replicas,
+        encryption="bulk-auth" if config.peers.encryption == "bulk-auth" else "full",
+    )
+
+
+def ftp_settings(config: NodeConfig) -> FtpSettings:
+    """Return what the FTP front-end must be told."""
+    return FtpSettings(
+        listen=config.ftp.listen,
+        passive_ports=config.ftp.passive_ports,
+        masquerade_address=config.ftp.masquerade_address or None,
+        certificate=config.ftp.tls_certificate,
+        require_tls=config.ftp.require_tls,
+        idle_timeout=config.ftp.idle_timeout,
+        max_sessions=config.ftp.max_sessions,
+    )
+
+
+def notify(state: str) -> None:
+    """Tell systemd how the node is, where it listens for that (sd_notify(3)); otherwise do nothing."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link, contextlib.suppress(OSError):
+        link.sendto(state.encode(), address)

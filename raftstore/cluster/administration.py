@@ -1,0 +1,95 @@
+"""The admin calls that the `pixraft` command makes, answered by any node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
+from raftstore.errors import AlreadyExists, Invalid, NotFound
+from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.types import ClusterStatus, NodeStatus, User
+from raftstore.wire import admin_pb2 as admin
+
+BOTH = frozenset({Role.NODE, Role.ADMIN})
+
+
+class Administered(Protocol):
+    """What the admin calls need of a store."""
+
+    def own_status(self) -> tuple[NodeStatus, str]:
+        """Return this node's status and the leader it follows ("" for none)."""
+        ...
+
+    async def status(self, short_limit: int = 100) -> ClusterStatus:
+        """Return the cluster's status."""
+        ...
+
+    async def users(self) -> list[User]:
+        """Return all accounts, after a read barrier."""
+        ...
+
+    async def user(self, name: str) -> User | None:
+        """Return an account, after a read barrier."""
+        ...
+
+    def usage(self, owner: str) -> int:
+        """Return the bytes that an account owns."""
+        ...
+
+    async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
+        """Make or change an account."""
+        ...
+
+    async def remove_user(self, name: str) -> None:
+        """Remove an account."""
+        ...
+
+
+class Administration:
+    """Registers the admin calls on the peers channel, for node and admin certificates."""
+
+    def __init__(self, store: Administered, network: PeerNetwork) -> None:
+        self._store = store
+        for name in ("node", "status", "users", "user_put", "user_remove"):
+            network.serve(f"admin.{name}", getattr(self, f"_{name}"), roles=BOTH)
+
+    async def _node(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
+        node, leader = self._store.own_status()
+        return Reply(admin.NodeReport(node=node_to_wire(node), leader=leader).SerializeToString())
+
+    async def _status(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        request = admin.StatusRequest.FromString(body)
+        status = await self._store.status(min(request.short_limit or 100, 10_000))
+        return Reply(cluster_to_wire(status).SerializeToString())
+
+    async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
+        users = await self._store.users()
+        answer = admin.Users(users=[user_to_wire(user, self._store.usage(user.name)) for user in users])
+        return Reply(answer.SerializeToString())
+
+    async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        put = admin.UserPut.FromString(body)
+        earlier = await self._store.user(put.name)
+        await self._store.put_user(merged(earlier, put), create=put.create, update=put.update)
+        return Reply(admin.UserReply().SerializeToString())
+
+    async def _user_remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        await self._store.remove_user(admin.UserRemove.FromString(body).name)
+        return Reply(admin.UserReply().SerializeToString())
+
+
+def merged(earlier: User | None, put: admin.UserPut) -> User:
+    """Return the account that `put` asks for. Raises AlreadyExists, NotFound, Invalid (no password hash)."""
+    if put.create and earlier is not None:
+        raise AlreadyExists(f"user {put.name}")
+    if put.update and earlier is None:
+        raise NotFound(f"user {put.name}")
+    if earlier is None and not put.HasField("password_hash"):
+        raise Invalid("a new account needs a password")
+    base = earlier if put.update and earlier is not None else User(put.name, "")
+    fields = ("password_hash", "home", "rights", "quota_bytes", "disabled")
+    changes = {field: getattr(put, field) for field in fields if put.HasField(field)}
+    if earlier is not None and "password_hash" not in changes:
+        changes["password_hash"] = earlier.password_hash
+    return replace(base, **changes)

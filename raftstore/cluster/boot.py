@@ -1,0 +1,36 @@
+"""The boot number: grows with every start of a node, so that an operation id is never used twice."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from raftstore.errors import Damaged
+
+
+def next_boot(path: Path) -> int:
+    """Return a boot number above every earlier one of this node and make it durable in `path`.
+
+    The clock is its floor, so that a node whose disk was replaced still gets a higher one. Raises Damaged when the
+    file holds something else, OSError when it cannot be written.
+    """
+    previous = 0
+    if path.exists():
+        text = path.read_text(errors="replace").strip()
+        if not text.isascii() or not text.isdigit():
+            raise Damaged(f"{path} should hold a number; remove it to let the node take a new one from its clock")
+        previous = int(text)
+    boot = max(previous + 1, time.time_ns())
+    temporary = path.with_suffix(".new")
+    with temporary.open("w") as file:
+        file.write(f"{boot}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+    return boot

@@ -1,0 +1,69 @@
+"""Status and users between plain values and the admin messages."""
+
+from __future__ import annotations
+
+from raftstore.types import ClusterStatus, NodeStatus, User
+from raftstore.wire import admin_pb2 as admin
+
+_OPTIONAL = ("term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk")
+
+
+def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
+    """Encode one node's status; what is None stays absent."""
+    message = admin.NodeStatus(
+        name=node.name,
+        address=node.address,
+        role=node.role,
+        voter=node.voter,
+        reachable=node.reachable,
+        error=node.error,
+    )
+    for field in _OPTIONAL:
+        value = getattr(node, field)
+        if value is not None:
+            setattr(message, field, value)
+    return message
+
+
+def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
+    """Decode one node's status."""
+    node = NodeStatus(
+        name=message.name,
+        address=message.address,
+        role=message.role,
+        voter=message.voter,
+        reachable=message.reachable,
+        error=message.error,
+    )
+    for field in _OPTIONAL:
+        if message.HasField(field):
+            setattr(node, field, getattr(message, field))
+    return node
+
+
+def cluster_to_wire(status: ClusterStatus) -> admin.ClusterStatus:
+    """Encode the cluster's status."""
+    return admin.ClusterStatus(
+        verdict=status.verdict,
+        asked=status.asked,
+        leader=status.leader or "",
+        term=status.term,
+        nodes=[node_to_wire(node) for node in status.nodes],
+        files=status.files,
+        bytes=status.bytes,
+        short=status.short,
+        short_count=status.short_count,
+        error=status.error,
+    )
+
+
+def user_to_wire(user: User, used_bytes: int) -> admin.User:
+    """Encode an account without its password hash: hashes do not leave the cluster."""
+    return admin.User(
+        name=user.name,
+        home=user.home,
+        rights=user.rights,
+        quota_bytes=user.quota_bytes,
+        disabled=user.disabled,
+        used_bytes=used_bytes,
+    )

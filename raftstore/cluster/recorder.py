@@ -1,0 +1,82 @@
+"""Replicas that became durable after their picture was published, and bad ones, recorded in the catalog in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from raftstore.errors import StoreError
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+MAX_WAITING = 100_000
+MAX_BATCH = 2_000
+GATHER_SECONDS = 0.2
+RETRY_SECONDS = 1.0
+
+
+class ReplicaRecorder:
+    """Proposes ChangeReplicas for what it is told, at most one proposal at a time.
+
+    What does not fit its bound, or is lost with the process, is found again by repair, which compares the catalog
+    with the stores: recording is an optimisation of that, not a promise.
+    """
+
+    def __init__(self, propose: Callable[[commands.Command], Awaitable[commands.Result]]) -> None:
+        self._propose = propose
+        self._waiting: dict[tuple[bytes, int], bool] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start recording on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="replica recorder")
+
+    async def stop(self) -> None:
+        """Stop; what waits is dropped."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def added(self, digest: bytes, store: int) -> None:
+        """Note that `store` holds chunk `digest` durably."""
+        self._note(digest, store, True)
+
+    def removed(self, digest: bytes, store: int) -> None:
+        """Note that `store` does not hold a readable copy of chunk `digest`."""
+        self._note(digest, store, False)
+
+    def _note(self, digest: bytes, store: int, present: bool) -> None:
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting[digest, store] = present
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            # One log entry for all that comes within a moment, instead of one a picture.
+            await asyncio.sleep(GATHER_SECONDS)
+            batch = dict(list(self._waiting.items())[:MAX_BATCH])
+            try:
+                await self._propose(_command(batch))
+            except StoreError as error:
+                log.warning("replicas not recorded yet", waiting=len(self._waiting), error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for key, present in batch.items():
+                if self._waiting.get(key) is present:
+                    del self._waiting[key]
+            if not self._waiting:
+                self._wake.clear()
+
+
+def _command(batch: dict[tuple[bytes, int], bool]) -> commands.Command:
+    change = commands.ChangeReplicas()
+    for (digest, store), present in batch.items():
+        target = change.added if present else change.removed
+        target.append(commands.ReplicaChange(digest=digest, store=store))
+    return commands.Command(change_replicas=change)

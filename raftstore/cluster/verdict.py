@@ -1,0 +1,36 @@
+"""One word for how the cluster is. Pure: from what was gathered to the verdict and its reason."""
+
+from __future__ import annotations
+
+from raftstore.types import ClusterStatus
+
+HEALTHY = "healthy"
+DEGRADED = "degraded"
+NO_QUORUM = "no quorum"
+
+MAX_LAG = 1_000
+"""Log entries by which a node may be behind and still count as caught up: under load every follower lags a little."""
+
+
+def judge(status: ClusterStatus, *, confirmed: bool) -> tuple[str, str]:
+    """Return the verdict and, unless healthy, what is wrong.
+
+    `confirmed` says whether a majority just confirmed the leader to the asked node (a read barrier succeeded).
+    """
+    voters = [node for node in status.nodes if node.voter]
+    reachable = [node for node in voters if node.reachable]
+    if not confirmed:
+        return NO_QUORUM, (
+            f"{len(reachable)} of {len(voters)} nodes can be reached from {status.asked}"
+            f"{'' if status.leader else ' and there is no leader'}; uploads and downloads are refused"
+        )
+    problems = [f"{node.name} cannot be reached" for node in status.nodes if not node.reachable]
+    problems += [f"{node.name}: {node.error}" for node in status.nodes if node.reachable and node.error]
+    problems += [
+        f"{node.name} is {node.lag} log entries behind"
+        for node in status.nodes
+        if node.reachable and node.lag is not None and node.lag > MAX_LAG
+    ]
+    if status.short_count:
+        problems.append(f"{status.short_count} pictures have fewer copies than wanted")
+    return (DEGRADED, "; ".join(problems)) if problems else (HEALTHY, "")

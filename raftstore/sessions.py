@@ -1,0 +1,154 @@
+"""One upload or download as a front-end sees it: bytes through the chunk path, then one replicated command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from raftstore.chunks.download import Download
+from raftstore.chunks.upload import Upload
+from raftstore.errors import StoreError
+from raftstore.types import ChunkRef, Entry, FileVersion
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+Propose = Callable[[commands.Command], Awaitable[commands.Result]]
+Buffer = bytes | bytearray | memoryview
+
+
+class Replicas(Protocol):
+    """Hears of copies that became durable late."""
+
+    def added(self, digest: bytes, store: int) -> None:
+        """Store number `store` holds chunk `digest`."""
+        ...
+
+
+def chunks_to_wire(chunks: Sequence[ChunkRef]) -> list[commands.Chunk]:
+    """Encode chunk references for a command."""
+    return [commands.Chunk(digest=ref.digest, length=ref.length, stores=ref.stores) for ref in chunks]
+
+
+class LateReplicas:
+    """Holds back copies confirmed before their picture is published: the catalog does not know the chunk yet."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+        self._early: list[tuple[bytes, int]] | None = []
+
+    def __call__(self, digest: bytes, store: int) -> None:
+        """Note a confirmed copy."""
+        if self._early is None:
+            self._replicas.added(digest, store)
+        else:
+            self._early.append((digest, store))
+
+    def publish(self, chunks: Sequence[ChunkRef]) -> None:
+        """Pass on what the published `chunks` do not say, and everything from now on at once."""
+        known = {(ref.digest, store) for ref in chunks for store in ref.stores}
+        early, self._early = self._early or [], None
+        for digest, store in early:
+            if (digest, store) not in known:
+                self._replicas.added(digest, store)
+
+
+class UploadSession:
+    """One upload. Ends with exactly one of `commit`, `suspend`, `abort`; nothing is visible before `commit`."""
+
+    def __init__(
+        self,
+        path: str,
+        owner: str,
+        upload: Upload,
+        late: LateReplicas,
+        propose: Propose,
+        lookup: Callable[[str], Entry],
+        *,
+        exclusive: bool = False,
+        base: Entry | None = None,
+    ) -> None:
+        self.path = path
+        self.owner = owner
+        self._upload = upload
+        self._late = late
+        self._propose = propose
+        self._lookup = lookup
+        self._exclusive = exclusive
+        self._base = base
+
+    @property
+    def position(self) -> int:
+        """Bytes from the start of the file that the upload holds so far."""
+        return self._upload.position
+
+    def feed(self, data: Buffer) -> bool:
+        """Take all of `data` (copied); False asks the caller to await `drained` before it feeds more.
+
+        Raises the StoreError that broke the upload.
+        """
+        return self._upload.feed(data)
+
+    async def drained(self) -> None:
+        """Wait until the upload takes more. Raises the StoreError that broke it."""
+        await self._upload.drained()
+
+    async def commit(self, mtime_ns: int | None = None) -> Entry:
+        """Publish the whole file: durable on a write quorum and visible at every node when this returns.
+
+        Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
+        """
+        chunks, size = await self._upload.finish()
+        put = commands.PutFile(
+            path=self.path,
+            owner=self.owner,
+            size=size,
+            mtime_ns=mtime_ns or 0,
+            chunks=chunks_to_wire(chunks),
+            exclusive=self._exclusive,
+        )
+        if self._base is not None:
+            put.base_inode = self._base.inode
+            put.base_version = self._base.version
+        await self._propose(commands.Command(put_file=put))
+        self._late.publish(chunks)
+        return self._lookup(self.path)
+
+    async def suspend(self) -> None:
+        """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost."""
+        try:
+            chunks, size = await self._upload.finish()
+            if size:
+                partial = commands.PutPartial(
+                    path=self.path, owner=self.owner, size=size, chunks=chunks_to_wire(chunks)
+                )
+                await self._propose(commands.Command(put_partial=partial))
+                self._late.publish(chunks)
+        except StoreError as error:
+            log.warning("partial upload not kept", path=self.path, owner=self.owner, error=str(error))
+
+    async def abort(self) -> None:
+        """Throw the upload away."""
+        await self._upload.abort()
+
+
+class DownloadSession:
+    """One whole version of a file, old or new, to its end, whatever happens to the name meanwhile."""
+
+    def __init__(self, version: FileVersion, download: Download) -> None:
+        self.entry = version.entry
+        self._download = download
+
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self.entry.size
+
+    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[Buffer]:
+        """Yield verified bytes from `offset`, at most 1 MiB at a time. Raises Unavailable when no copy can be read."""
+        return self._download.blocks(offset, length)
+
+    async def close(self) -> None:
+        """Release what the download holds."""

@@ -1,0 +1,233 @@
+"""The façade that front-ends use: names through consensus and catalog, bytes through the chunk path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from raftstore.chunks.download import Download
+from raftstore.chunks.upload import Upload
+from raftstore.errors import Invalid, IsADirectory, NotADirectory, NotFound
+from raftstore.paths import parent, split
+from raftstore.rooms import Rooms
+from raftstore.sessions import DownloadSession, LateReplicas, UploadSession
+from raftstore.settings import StoreSettings
+from raftstore.types import CHUNK_SIZE, ChunkRef, ClusterStatus, Entry, FileVersion, NodeStatus, Partial, User
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+
+class Store:
+    """One node's store. Every method may raise StoreError; a wait ends at its deadline with NoQuorum.
+
+    Reads are linearizable: each first confirms with a majority that nothing newer was acknowledged.
+    """
+
+    def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
+        self._settings = settings
+        self._rooms = Rooms(settings, on_fatal)
+
+    async def start(self) -> None:
+        """Recover what is on disk, listen, and take part in the cluster.
+
+        Raises Damaged when what is on disk cannot be trusted, OSError when the address is taken.
+        """
+        await self._rooms.start(self)
+
+    async def stop(self) -> None:
+        """Leave; what was acknowledged is on disk already."""
+        await self._rooms.stop()
+
+    # Names.
+
+    async def lookup(self, path: str) -> Entry:
+        """Return what `path` names. Raises NotFound, NotADirectory, BadName."""
+        await self._barrier()
+        return self._rooms.catalog.lookup(path)
+
+    async def listing(self, path: str) -> list[Entry]:
+        """Return the entries of a directory by name, all of one moment. Raises NotFound, NotADirectory."""
+        await self._barrier()
+        return await self._rooms.catalog.list_directory(path)
+
+    async def file(self, path: str) -> FileVersion:
+        """Return the published version of a file. Raises NotFound, IsADirectory."""
+        await self._barrier()
+        return self._rooms.catalog.file(path)
+
+    async def make_directory(self, path: str, owner: str) -> None:
+        """Make a directory. Raises AlreadyExists, NotFound (its parent), BadName."""
+        split(path)
+        await self._propose(commands.Command(make_directory=commands.MakeDirectory(path=path, owner=owner)))
+
+    async def remove_directory(self, path: str) -> None:
+        """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty."""
+        split(path)
+        await self._propose(commands.Command(remove_directory=commands.RemoveDirectory(path=path)))
+
+    async def remove(self, path: str) -> None:
+        """Remove a file. Raises NotFound, IsADirectory."""
+        split(path)
+        await self._propose(commands.Command(remove_file=commands.RemoveFile(path=path)))
+
+    async def rename(self, source: str, target: str) -> None:
+        """Rename a file (over an existing file too) or a whole directory. Raises AlreadyExists, Cycle, NotFound."""
+        split(source)
+        split(target)
+        await self._propose(commands.Command(rename=commands.Rename(source=source, target=target)))
+
+    async def set_modified(self, path: str, mtime_ns: int) -> None:
+        """Set the time of last modification, in ns since the epoch. Raises NotFound."""
+        split(path)
+        await self._propose(commands.Command(set_times=commands.SetTimes(path=path, mtime_ns=mtime_ns)))
+
+    # Bytes.
+
+    async def download(self, path: str) -> DownloadSession:
+        """Open the published version of a file for reading. Raises NotFound, IsADirectory."""
+        version = await self.file(path)
+        return DownloadSession(version, self._download(version))
+
+    async def upload(
+        self,
+        path: str,
+        owner: str,
+        *,
+        offset: int | None = None,
+        append: bool = False,
+        exclusive: bool = False,
+        expected: int | None = None,
+    ) -> UploadSession:
+        """Open an upload of `path`.
+
+        `offset` (bytes) keeps that much of the owner's partial upload or else of the published version; `append`
+        continues the owner's partial upload or else the published version; otherwise it starts at byte 0.
+        `expected` bytes, where known, are checked against the free room at once. Raises NotFound (the parent),
+        NotADirectory, IsADirectory, BadName, Invalid (offset past the end), DiskFull, NoQuorum.
+        """
+        split(path)
+        await self._barrier()
+        published = self._target(path)
+        base: FileVersion | Partial | None = None
+        if append or offset:
+            base = self._rooms.catalog.partial(owner, path)
+            if base is None and published is not None:
+                base = self._rooms.catalog.file(path)
+        kept = _kept(base, offset, append)
+        prefix, head = await self._prefix(base, kept)
+        late = LateReplicas(self._rooms.recorder)
+        upload = Upload(self._rooms.chunk_path, prefix=prefix, head=head, on_replica=late, expected=expected)
+        return UploadSession(
+            path,
+            owner,
+            upload,
+            late,
+            self._propose,
+            self._rooms.catalog.lookup,
+            exclusive=exclusive,
+            base=base.entry if isinstance(base, FileVersion) else None,
+        )
+
+    async def partial(self, path: str, owner: str) -> Partial | None:
+        """Return what `owner` can resume at `path`, or None. Nobody else sees it."""
+        await self._barrier()
+        return self._rooms.catalog.partial(owner, path)
+
+    async def drop_partial(self, path: str, owner: str) -> None:
+        """Forget what `owner` could resume at `path`. Raises NotFound."""
+        await self._propose(commands.Command(drop_partial=commands.DropPartial(path=path, owner=owner)))
+
+    # Accounts.
+
+    async def user(self, name: str) -> User | None:
+        """Return an account, or None."""
+        await self._barrier()
+        return self._rooms.catalog.user(name)
+
+    def cached_user(self, name: str) -> User | None:
+        """Return an account as this node has applied it, without asking the others: for checks on the loop."""
+        return self._rooms.catalog.user(name)
+
+    async def users(self) -> list[User]:
+        """Return all accounts by name."""
+        await self._barrier()
+        return self._rooms.catalog.users()
+
+    async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
+        """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid."""
+        message = commands.User(
+            name=user.name,
+            password_hash=user.password_hash,
+            home=user.home,
+            rights=user.rights,
+            quota_bytes=user.quota_bytes,
+            disabled=user.disabled,
+        )
+        put = commands.PutUser(user=message, create=create, update=update)
+        await self._propose(commands.Command(put_user=put))
+
+    async def remove_user(self, name: str) -> None:
+        """Remove an account; its files stay. Raises NotFound."""
+        await self._propose(commands.Command(remove_user=commands.RemoveUser(name=name)))
+
+    def usage(self, owner: str) -> int:
+        """Return the bytes that an account owns, as this node has applied it."""
+        return self._rooms.catalog.usage(owner)
+
+    # The cluster.
+
+    def own_status(self) -> tuple[NodeStatus, str]:
+        """Return this node's status and the leader it follows ("" for none)."""
+        return self._rooms.own_status()
+
+    async def status(self, short_limit: int = 100) -> ClusterStatus:
+        """Return the cluster's status as this node sees it, also without a quorum."""
+        return await self._rooms.status(short_limit)
+
+    # Within.
+
+    async def _barrier(self) -> None:
+        await self._rooms.consensus.read_barrier(timeout=self._settings.barrier_timeout)
+
+    async def _propose(self, command: commands.Command) -> commands.Result:
+        return await self._rooms.propose(command)
+
+    def _download(self, version: FileVersion) -> Download:
+        return Download(self._rooms.chunk_path, version.chunks, on_bad_replica=self._rooms.bad_replica)
+
+    def _target(self, path: str) -> Entry | None:
+        """Return the file that an upload to `path` would replace; raise unless it can be put there."""
+        directory, _ = parent(path)
+        if not self._rooms.catalog.lookup(directory).is_directory:
+            raise NotADirectory(directory)
+        try:
+            entry = self._rooms.catalog.lookup(path)
+        except NotFound:
+            return None
+        if entry.is_directory:
+            raise IsADirectory(path)
+        return entry
+
+    async def _prefix(self, base: FileVersion | Partial | None, kept: int) -> tuple[list[ChunkRef], bytes]:
+        """Return the whole chunks within the first `kept` bytes of `base`, and the bytes after them."""
+        if base is None or not kept:
+            return [], b""
+        whole = kept // CHUNK_SIZE
+        head = bytearray()
+        if kept % CHUNK_SIZE:
+            download = Download(self._rooms.chunk_path, base.chunks, on_bad_replica=self._rooms.bad_replica)
+            async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
+                head += block
+        return list(base.chunks[:whole]), bytes(head)
+
+
+def _kept(base: FileVersion | Partial | None, offset: int | None, append: bool) -> int:
+    """Return how many bytes of `base` a new upload keeps. Raises Invalid when `offset` is past its end."""
+    size = 0 if base is None else base.entry.size if isinstance(base, FileVersion) else base.size
+    if append:
+        return size
+    if offset and offset > size:
+        raise Invalid(f"cannot continue at byte {offset}: only {size} bytes are there; send the file again from 0")
+    return offset or 0

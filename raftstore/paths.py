@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from raftstore.errors import BadName
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 128
 
+_UNUSABLE = re.compile(r"[/\x00-\x1f\x7f]")
+
 
 def check_name(name: str) -> None:
     """Raise BadName unless `name` can name a file or directory (UTF-8, at most 255 bytes, no control bytes)."""
     if name in ("", ".", ".."):
         raise BadName(f"{name!r} cannot be a name")
-    if "/" in name or any(ord(character) < 32 or ord(character) == 127 for character in name):
+    if _UNUSABLE.search(name):
         raise BadName("a name has no slash and no control characters")
     try:
         size = len(name.encode())

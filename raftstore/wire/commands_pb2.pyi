@@ -65,16 +65,18 @@ class Batch(_message.Message):
     def __init__(self, operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("status", "detail", "inode", "store")
+    __slots__ = ("status", "detail", "inode", "store", "index")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     INODE_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
     status: Status
     detail: str
     inode: int
     store: int
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ...) -> None: ...
+    index: int
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("digest", "length", "stores")

@@ -1,0 +1,96 @@
+"""Dialling: from an address to a welcomed connection, or a StoreError that says why not."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import ssl
+from collections.abc import Callable
+
+from raftstore.errors import Refused, StoreError, Unavailable
+from raftstore.peers.channel import VERSION
+from raftstore.peers.model import Limits
+from raftstore.peers.outgoing import Outgoing
+from raftstore.peers.pki import Identity
+from raftstore.peers.quietlog import QuietLog
+from raftstore.peers.seal import Seals
+from raftstore.peers.tls import SHUTDOWN_TIME, client_context
+from raftstore.wire import peer_pb2
+
+Address = tuple[str, int]
+
+
+class Dialler:
+    """Opens connections with one identity. The peer's certificate must name the member that was meant."""
+
+    def __init__(self, identity: Identity, limits: Limits, quiet: QuietLog) -> None:
+        self._context = client_context(identity)
+        self._limits = limits
+        self._quiet = quiet
+        self._instance = secrets.token_bytes(16)
+        self._sequence = itertools.count(1)
+
+    async def dial(
+        self,
+        address: Address,
+        lane: peer_pb2.LaneKind,
+        *,
+        expected: str | None,
+        session: tuple[bytes, Seals] | None = None,
+        on_drop: Callable[[Outgoing], None] | None = None,
+        timeout: float | None = None,
+    ) -> Outgoing:
+        """Connect, check who answers and say hello; `session` (preamble, seals) makes it a plain connection.
+
+        Raises Unavailable (nobody there, not in time, a stranger) or Refused (the peer's own words). Takes
+        `limits.dial_time` at most, or `timeout` seconds.
+        """
+        hello = peer_pb2.Hello(
+            version=VERSION, lane=lane, instance=self._instance, sequence=next(self._sequence)
+        )
+        opening, seals = session or (b"", None)
+        channel = Outgoing(
+            self._limits,
+            self._quiet,
+            hello,
+            expected=expected,
+            opening=opening,
+            seals=seals,
+            on_drop=on_drop,
+        )
+        who = f"{expected or 'the node'} at {address[0]}:{address[1]}"
+        seconds = self._limits.dial_time if timeout is None else timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await self._connect(channel, address, seconds, secure=seals is None)
+                await channel.welcomed()
+        except Refused:
+            raise
+        except TimeoutError:
+            raise Unavailable(f"{who} did not answer in {seconds:g} s") from None
+        except ssl.SSLError as error:
+            raise Unavailable(f"{who}: {error.reason or error}") from None
+        except OSError as error:
+            raise Unavailable(f"{who}: {error.strerror or error}") from None
+        except StoreError as error:
+            raise Unavailable(f"{who}: {error.detail}") from None
+        finally:
+            if not channel.usable:
+                channel.drop("not connected")
+                await channel.finished.wait()
+        return channel
+
+    async def _connect(self, channel: Outgoing, address: Address, seconds: float, *, secure: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if not secure:
+            await loop.create_connection(lambda: channel, *address)
+            return
+        await loop.create_connection(
+            lambda: channel,
+            *address,
+            ssl=self._context,
+            server_hostname="",  # members are known by the name in their certificate: see Outgoing.identified
+            ssl_handshake_timeout=seconds,
+            ssl_shutdown_timeout=SHUTDOWN_TIME,
+        )

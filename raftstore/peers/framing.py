@@ -1,0 +1,131 @@
+"""Frames on the wire, without I/O: `u32 header length, u32 payload length, [tag], header, payload`.
+
+The reader has a small buffer in which many short frames arrive at once, and gives a large frame a buffer of its
+own, into which the rest is received directly: a payload is copied at most once, and only its beginning.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from google.protobuf.message import DecodeError
+
+from raftstore.errors import StoreError, TooLarge
+from raftstore.peers.model import Buffer
+from raftstore.peers.seal import TAG_SIZE, Seal
+from raftstore.wire import peer_pb2
+
+SCRATCH_SIZE = 64 * 1024
+JOIN_BELOW = 16 * 1024
+"""Payloads shorter than this are copied behind their header: one buffer is cheaper than two."""
+
+_LENGTHS = struct.Struct("!II")
+
+Frame = tuple[peer_pb2.Header, memoryview]
+_NOTHING = memoryview(b"")
+
+
+class BadFrame(StoreError):
+    """A peer sent what is not a frame of this protocol"""
+
+
+def encode(
+    header: peer_pb2.Header, payload: Buffer, *, header_limit: int, payload_limit: int, seal: Seal | None = None
+) -> list[Buffer]:
+    """Make the buffers to write for a frame; a long payload is in there as it is, not copied.
+
+    Raises TooLarge when a part is over its limit. With a seal, frames must be written in the order made.
+    """
+    encoded = header.SerializeToString()
+    body = payload if isinstance(payload, bytes) else memoryview(payload).cast("B")
+    if len(encoded) > header_limit:
+        raise TooLarge(f"a message of {len(encoded)} bytes; the limit between nodes is {header_limit}")
+    if len(body) > payload_limit:
+        raise TooLarge(f"a payload of {len(body)} bytes; the limit between nodes is {payload_limit}")
+    lengths = _LENGTHS.pack(len(encoded), len(body))
+    tag = seal.tag(lengths, encoded, body) if seal else b""
+    if len(body) < JOIN_BELOW:
+        return [b"".join((lengths, tag, encoded, body))]
+    return [b"".join((lengths, tag, encoded)), body]
+
+
+class FrameReader:
+    """Turns received bytes into frames: ask for `buffer()`, fill some of it, call `received(count)`."""
+
+    def __init__(self, *, header_limit: int, payload_limit: int, seal: Seal | None = None) -> None:
+        self._header_limit = header_limit
+        self._payload_limit = payload_limit
+        self._seal = seal
+        self._prefix = _LENGTHS.size + (TAG_SIZE if seal else 0)
+        self._scratch = memoryview(bytearray(SCRATCH_SIZE))
+        self._start = 0  # scratch[start:end] is received and not yet decoded
+        self._end = 0
+        self._large: memoryview | None = None  # a whole frame that is longer than the scratch buffer
+        self._filled = 0
+
+    def buffer(self) -> memoryview:
+        """Give the free space for the next bytes; never empty."""
+        if self._large is not None:
+            return self._large[self._filled :]
+        return self._scratch[self._end :]
+
+    def received(self, count: int) -> Iterator[Frame]:
+        """Take `count` bytes that are now in the buffer; yield every frame that is complete.
+
+        Raises BadFrame for lengths over the limits, a wrong tag or an undecodable header. To be consumed
+        before `buffer()` is called again; whoever stops early has given up the connection.
+        """
+        if self._large is not None:
+            self._filled += count
+            if self._filled < len(self._large):
+                return
+            frame, self._large = self._large, None
+            yield self._decode(frame)
+            return
+        self._end += count
+        while (available := self._end - self._start) >= self._prefix:
+            size = self._prefix + sum(self._lengths())
+            if available < size:
+                self._make_room(size)
+                return
+            frame = self._scratch[self._start : self._start + size]
+            self._start += size
+            # The scratch buffer is used again, what is in the frame must last.
+            yield self._decode(memoryview(bytes(frame)))
+        self._make_room(self._prefix)
+
+    def _lengths(self) -> tuple[int, int]:
+        header, payload = _LENGTHS.unpack_from(self._scratch, self._start)
+        if header > self._header_limit:
+            raise BadFrame(f"header of {header} bytes, at most {self._header_limit} are taken")
+        if payload > self._payload_limit:
+            raise BadFrame(f"payload of {payload} bytes, at most {self._payload_limit} are taken")
+        return header, payload
+
+    def _make_room(self, size: int) -> None:
+        """Arrange buffers for a frame of `size` bytes whose beginning is in the scratch buffer."""
+        rest = self._scratch[self._start : self._end]
+        if size > SCRATCH_SIZE:
+            self._large = memoryview(bytearray(size))
+            self._large[: len(rest)] = rest
+            self._filled = len(rest)
+            self._start = self._end = 0
+        elif self._start == self._end:
+            self._start = self._end = 0
+        elif SCRATCH_SIZE - self._start < size:
+            self._scratch[: len(rest)] = rest  # overlapping is fine: it moves as if through a copy
+            self._start, self._end = 0, len(rest)
+
+    def _decode(self, frame: memoryview) -> Frame:
+        length = _LENGTHS.unpack_from(frame)[0]
+        content = frame[self._prefix :]
+        if self._seal is not None:
+            tag = frame[_LENGTHS.size : self._prefix]
+            if not self._seal.matches(tag, frame[: _LENGTHS.size], content):
+                raise BadFrame("the tag of a frame is wrong")
+        try:
+            header = peer_pb2.Header.FromString(bytes(content[:length]))
+        except DecodeError:
+            raise BadFrame("a header does not decode") from None
+        return header, content[length:] if len(content) > length else _NOTHING

@@ -1,0 +1,273 @@
+"""The peers of one node: who is a member, which connections are up, what is served to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import structlog
+
+from raftstore.errors import Invalid, Refused, Unavailable
+from raftstore.peers.dial import Address, Dialler
+from raftstore.peers.incoming import Incoming
+from raftstore.peers.link import Link
+from raftstore.peers.listener import Listener
+from raftstore.peers.model import Buffer, Handler, Lane, Limits, OneWay, Peer, Reply, Role
+from raftstore.peers.outgoing import Outgoing
+from raftstore.peers.pki import Identity
+from raftstore.peers.quietlog import QuietLog
+from raftstore.peers.seal import ID_SIZE, KEY_SIZE, Grants, Seals, dialler_seals, preamble
+from raftstore.peers.services import Services
+from raftstore.peers.tls import server_context
+from raftstore.wire import peer_pb2
+
+log = structlog.get_logger()
+
+Encryption = Literal["full", "bulk-auth"]
+
+_SESSION_METHOD = "peers.bulk-session"
+_NODES = frozenset({Role.NODE})
+
+
+class PeerNetwork:
+    """The channel between this node and the other members, one listening port and two lanes to each.
+
+    `members` maps names to addresses; this node's own name in it is ignored. Raises Invalid when the identity
+    does not load or is not a node's. Everything runs on the loop on which `start` was called.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        listen: Address,
+        members: Mapping[str, Address],
+        *,
+        encryption: Encryption = "full",
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+    ) -> None:
+        if identity.role is not Role.NODE:
+            raise Invalid(f"{identity.name} has the certificate of an {identity.role.value}, not of a node")
+        if encryption not in ("full", "bulk-auth"):
+            raise Invalid(f"peer encryption is full or bulk-auth, not {encryption!r}")
+        self.name = identity.name
+        self._limits = limits
+        self._encryption = encryption
+        self._quiet = QuietLog()
+        self._services = Services()
+        self._services.serve(_SESSION_METHOD, self._grant_session, _NODES, secret=True)
+        self._dialler = Dialler(identity, limits, self._quiet)
+        self._grants: Grants | None = None
+        self._context = server_context(identity)
+        self._listen = listen
+        self._listener: Listener | None = None
+        self._members = dict(members)
+        self._links: dict[tuple[str, Lane], Link] = {}
+        self._lanes: dict[tuple[str, int], tuple[Incoming, peer_pb2.Hello]] = {}
+        self._incoming: set[Incoming] = set()
+        self._watchers: list[tuple[Callable[[str], None], Callable[[str], None]]] = []
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    # What this node answers. Register before `start`.
+
+    def serve(self, method: str, handler: Handler, *, roles: frozenset[Role] = _NODES) -> None:
+        """Answer calls of `method` from peers with one of `roles`; a second handler is a ValueError."""
+        self._services.serve(method, handler, roles)
+
+    def on_message(self, method: str, handler: OneWay) -> None:
+        """Take one-way messages of `method`, in order of arrival; a second handler is a ValueError."""
+        self._services.on_message(method, handler)
+
+    def on_link(self, up: Callable[[str], None], down: Callable[[str], None]) -> None:
+        """Be told when the outgoing consensus connection to a member is up, and when it is down again."""
+        self._watchers.append((up, down))
+
+    # Life.
+
+    @property
+    def address(self) -> Address:
+        """Where this node listens; the real port when port 0 was asked for."""
+        return self._listener.address if self._listener else self._listen
+
+    async def start(self) -> None:
+        """Listen and start to dial all members; does not wait for them. Raises Invalid if it cannot listen."""
+        loop = asyncio.get_running_loop()
+        if self._encryption == "bulk-auth":
+            self._grants = Grants(self._limits.session_time, loop.time)
+        listener = Listener(
+            self._listen, self._context, self._grants, self._make_incoming, self._limits, self._quiet
+        )
+        await listener.start()
+        self._listener = listener
+        members, self._members = self._members, {}
+        self.set_members(members)
+
+    async def stop(self) -> None:
+        """Close the port, hang up everywhere and wait until every handler and transport is gone."""
+        if self._listener is not None:
+            self._listen = self._listener.address
+            await self._listener.stop()
+            self._listener = None
+        channels = list(self._incoming)
+        tasks = [task for channel in channels for task in channel.tasks.values()]
+        for channel in channels:
+            channel.drop("this node stops")
+        links = list(self._links.values())
+        self._links.clear()
+        await asyncio.gather(*(link.stop() for link in links), *self._stopping)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(channel.finished.wait() for channel in channels))
+
+    def set_members(self, members: Mapping[str, Address]) -> None:
+        """Change who is a member: dial new ones (and those that moved), hang up on those that are gone."""
+        fresh = {name: address for name, address in members.items() if name != self.name}
+        for name in [known for known in self._members if fresh.get(known) != self._members[known]]:
+            for lane in Lane:
+                link = self._links.pop((name, lane), None)
+                if link is not None:
+                    task = asyncio.get_running_loop().create_task(link.stop())
+                    self._stopping.add(task)
+                    task.add_done_callback(self._stopping.discard)
+        self._members = fresh
+        for channel in list(self._incoming):
+            if channel.peer is not None and not self._is_member(channel.peer):
+                channel.drop("no longer a member")
+        for name, address in fresh.items():
+            for lane in Lane:
+                if (name, lane) not in self._links:
+                    self._links[name, lane] = link = self._make_link(name, address, lane)
+                    link.start()
+
+    # Talking to members.
+
+    def reachable(self, peer: str) -> bool:
+        """Whether the outgoing consensus connection to that member is up."""
+        link = self._links.get((peer, Lane.CONSENSUS))
+        return link is not None and link.channel is not None
+
+    def send(self, peer: str, method: str, body: bytes) -> bool:
+        """Send a one-way message on the consensus lane.
+
+        False when it was dropped: not connected, or too much waits already. True promises nothing. Raises
+        TooLarge for a message over the limit.
+        """
+        link = self._links.get((peer, Lane.CONSENSUS))
+        channel = link.channel if link is not None else None
+        return channel is not None and channel.message(method, body)
+
+    async def call(
+        self,
+        peer: str,
+        method: str,
+        body: bytes,
+        payload: Buffer = b"",
+        *,
+        lane: Lane = Lane.BULK,
+        timeout: float,
+    ) -> Reply:
+        """Ask a member and wait for its answer, at most `timeout` seconds.
+
+        `payload` must not be changed afterwards. Raises the remote StoreError as it was raised there;
+        Unavailable for an unknown member, a connection that is down or gets lost (the call may have been
+        carried out or not) and at the deadline; TooLarge for a payload over the limit.
+        """
+        link = self._links.get((peer, lane))
+        if link is None:
+            raise Unavailable(f"{peer} is not a member that this node is connected to")
+        try:
+            async with asyncio.timeout(timeout):
+                channel = await link.connected()
+                return await channel.call(method, body, payload, timeout)
+        except TimeoutError:
+            raise Unavailable(f"{peer} did not answer {method} in {timeout:g} s") from None
+
+    # Dialling.
+
+    def _make_link(self, name: str, address: Address, lane: Lane) -> Link:
+        async def dial(on_drop: Callable[[Outgoing], None]) -> Outgoing:
+            session = None
+            if lane is Lane.BULK and self._encryption == "bulk-auth":
+                session = await self._bulk_session(name)
+            return await self._dialler.dial(
+                address, _WIRE_LANES[lane], expected=name, session=session, on_drop=on_drop
+            )
+
+        if lane is not Lane.CONSENSUS:
+            return Link(name, lane.name.lower(), dial, self._limits)
+        return Link(
+            name,
+            lane.name.lower(),
+            dial,
+            self._limits,
+            up=lambda: self._tell(name, 0),
+            down=lambda: self._tell(name, 1),
+        )
+
+    def _tell(self, name: str, which: Literal[0, 1]) -> None:
+        for watcher in self._watchers:
+            watcher[which](name)
+
+    async def _bulk_session(self, name: str) -> tuple[bytes, Seals] | None:
+        """Ask a member for a plain bulk connection; None (encrypt it) when that member takes none."""
+        try:
+            reply = await self.call(
+                name, _SESSION_METHOD, b"", lane=Lane.CONSENSUS, timeout=self._limits.dial_time
+            )
+        except Refused:
+            self._quiet.warning("peer takes only encrypted bulk connections", peer=name)
+            return None
+        session = peer_pb2.BulkSession.FromString(reply.body)
+        if len(session.id) != ID_SIZE or len(session.key) != KEY_SIZE:
+            raise Unavailable(f"{name} sent a bulk session that cannot be used")
+        return preamble(session.id, session.key), dialler_seals(session.key)
+
+    # Accepting.
+
+    async def _grant_session(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        if self._grants is None:
+            raise Refused("this node takes only encrypted connections")
+        identifier, key = self._grants.grant(peer)
+        return Reply(peer_pb2.BulkSession(id=identifier, key=key).SerializeToString())
+
+    def _make_incoming(self, peer: Peer | None, seals: Seals | None) -> Incoming:
+        return Incoming(self._limits, self._quiet, self._services, self, seals=seals, peer=peer)
+
+    def _is_member(self, peer: Peer) -> bool:
+        return peer.role is not Role.NODE or peer.name in self._members or peer.name == self.name
+
+    def admit(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
+        """Take a connection into use (`incoming.Door`)."""
+        if not self._is_member(peer):
+            raise Refused(f"{peer.name} is not a member")
+        if hello.lane == peer_pb2.CLIENT:
+            clients = sum(other.lane == peer_pb2.CLIENT for other in self._incoming)
+            if clients >= self._limits.clients:
+                raise Refused("too many clients")
+        else:
+            self._replace(channel, peer, hello)
+        self._incoming.add(channel)
+
+    def _replace(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
+        if peer.name == self.name or hello.lane not in _WIRE_LANES.values():
+            raise Refused(f"no lane {hello.lane} for {peer.name}")
+        older = self._lanes.get((peer.name, hello.lane))
+        if older is not None:
+            if older[1].instance == hello.instance and older[1].sequence >= hello.sequence:
+                raise Refused("a newer connection is in use")
+            older[0].drop("replaced by a newer connection")
+        self._lanes[peer.name, hello.lane] = (channel, hello)
+        for lane in Lane:  # whoever dials is there to be dialled
+            link = self._links.get((peer.name, lane))
+            if link is not None:
+                link.nudge()
+
+    def left(self, channel: Incoming) -> None:
+        """Forget a connection (`incoming.Door`)."""
+        self._incoming.discard(channel)
+        if channel.peer is not None:
+            current = self._lanes.get((channel.peer.name, channel.lane))
+            if current is not None and current[0] is channel:
+                del self._lanes[channel.peer.name, channel.lane]
+
+
+_WIRE_LANES: dict[Lane, peer_pb2.LaneKind] = {Lane.CONSENSUS: peer_pb2.CONSENSUS, Lane.BULK: peer_pb2.BULK}

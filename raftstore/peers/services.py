@@ -1,0 +1,53 @@
+"""What this node answers: methods with the roles that may call them, and one-way messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raftstore.errors import Refused
+from raftstore.peers.model import Handler, OneWay, Peer, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A method: `secret` means that its answer must never travel on a connection that is not encrypted."""
+
+    handler: Handler
+    roles: frozenset[Role]
+    secret: bool = False
+
+
+class Services:
+    """The methods by name; every name is taken at most once."""
+
+    def __init__(self) -> None:
+        self._methods: dict[str, Service] = {}
+        self._messages: dict[str, OneWay] = {}
+
+    def serve(self, method: str, handler: Handler, roles: Iterable[Role], *, secret: bool = False) -> None:
+        """Register a method; a second handler for it is a ValueError."""
+        if method in self._methods:
+            raise ValueError(f"{method} is served already")
+        self._methods[method] = Service(handler, frozenset(roles), secret)
+
+    def on_message(self, method: str, handler: OneWay) -> None:
+        """Register a one-way message; a second handler for it is a ValueError."""
+        if method in self._messages:
+            raise ValueError(f"{method} is taken already")
+        self._messages[method] = handler
+
+    def find(self, peer: Peer, method: str, *, sealed: bool) -> Handler:
+        """Give the handler; raises Refused when there is none, or none for this peer on this connection."""
+        service = self._methods.get(method)
+        if service is None:
+            raise Refused(f"unknown method {method[:100]!r}")
+        if peer.role not in service.roles:
+            raise Refused(f"{method} is not for the role {peer.role.value}")
+        if service.secret and sealed:
+            raise Refused(f"{method} needs an encrypted connection")
+        return service.handler
+
+    def taker(self, method: str) -> OneWay | None:
+        """Give the handler of a one-way message, if there is one."""
+        return self._messages.get(method)

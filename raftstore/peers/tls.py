@@ -1,0 +1,65 @@
+"""TLS contexts and who a TLS peer is. TLS 1.3 only; both sides show a certificate of the authority."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import cast
+
+from raftstore.errors import Invalid, Refused
+from raftstore.peers.model import Peer, Role
+from raftstore.peers.pki import Identity
+
+SHUTDOWN_TIME = 2.0
+"""Seconds that a closing connection waits for the peer's farewell."""
+
+
+def server_context(identity: Identity) -> ssl.SSLContext:
+    """Context for accepted connections; raises Invalid when the identity does not load."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER, identity)
+    context.num_tickets = 0  # sessions are never resumed: every connection proves its certificate
+    return context
+
+
+def client_context(identity: Identity) -> ssl.SSLContext:
+    """Context for dialling. Members are known by name, not by host: `peer_of` has the name to check."""
+    return _context(ssl.PROTOCOL_TLS_CLIENT, identity)
+
+
+def peer_of(connection: object) -> Peer:
+    """Say who is at the other end of a transport's `ssl_object`, from its verified certificate.
+
+    Raises Refused when the certificate does not name exactly one name and one role.
+    """
+    if not isinstance(connection, ssl.SSLObject):
+        raise Refused("not a TLS connection")
+    certificate = connection.getpeercert() or {}
+    subject = cast("tuple[tuple[tuple[str, str], ...], ...]", certificate.get("subject", ()))
+    pairs = [pair for attributes in subject for pair in attributes]
+    names = [value for key, value in pairs if key == "commonName"]
+    units = [value for key, value in pairs if key == "organizationalUnitName"]
+    if len(names) != 1 or len(units) != 1:
+        raise Refused("the certificate does not have one name and one role")
+    try:
+        return Peer(names[0], Role(units[0]))
+    except ValueError:
+        raise Refused("the certificate has an unknown role") from None
+
+
+def _context(protocol: int, identity: Identity) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    # Python loads a key only from a file: this one exists in memory alone.
+    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(identity.key + identity.certificate)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        context.load_verify_locations(cadata=identity.ca.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise Invalid(f"the identity of {identity.name} does not load: {error}") from None
+    finally:
+        os.close(descriptor)
+    return context

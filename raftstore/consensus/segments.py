@@ -1,0 +1,141 @@
+"""The writing side of the journal's segment files: append a frame, begin a segment, remove superseded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from raftstore.consensus.hardstate import Mark
+from raftstore.consensus.records import FIRST_CHAIN, Start, encode_frame, encode_record
+from raftstore.consensus.recovery import Recovered, Segment, journal_key, segment_name
+from raftstore.disk import Disk, DiskFile
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one sync writes, and the log (entries `first` to `next` - 1) as it is with it.
+
+    `reset`: the records hold a reset, which makes all earlier segments superfluous.
+    """
+
+    records: Sequence[bytes]
+    hard: int
+    commit: int
+    first: int
+    next: int
+    reset: bool
+
+
+class SegmentWriter:
+    """Appends to the journal's segments. Not thread-safe; useless after any method has raised."""
+
+    def __init__(self, disk: Disk, directory: Path, recovered: Recovered, segment_bytes: int) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._journal = recovered.hard.journal
+        self._key = journal_key(self._journal)
+        self._mark = recovered.mark
+        self._mark_synced = True
+        self._segments = recovered.segments
+        self._superseded = recovered.superseded
+        self._end = recovered.end
+        self._chain = recovered.chain
+        self._sequence = recovered.sequence
+        self._first, self._next = recovered.replay.first, recovered.replay.next
+        self._file: DiskFile | None = None
+        if self._segments:
+            self._file = disk.open(directory / segment_name(self._segments[-1].first))
+        self._count_superseded()
+
+    @property
+    def mark(self) -> Mark:
+        """How far the segments are synced."""
+        return self._mark.latest
+
+    @property
+    def mark_synced(self) -> bool:
+        """Whether the last mark is durable."""
+        return self._mark_synced
+
+    @property
+    def superseded(self) -> int:
+        """How many segments can be removed."""
+        return self._superseded
+
+    @property
+    def segments(self) -> int:
+        """How many segment files there are."""
+        return len(self._segments)
+
+    def append(self, batch: Batch) -> None:
+        """Write one frame; it is durable on return."""
+        # A reset begins a segment, so that the old log's files can go at once.
+        if self._file is None or self._end >= self._segment_bytes or batch.reset:
+            self._begin(batch)
+        else:
+            self._write(self._file, b"".join(batch.records), batch)
+            self._mark.write(Mark(self._segments[-1].first, self._end, self._sequence - 1, self._chain))
+            self._mark_synced = False
+        self._first, self._next = batch.first, batch.next
+        if batch.reset:
+            self._superseded = len(self._segments) - 1
+        self._count_superseded()
+
+    def _begin(self, batch: Batch) -> None:
+        """Begin a segment with the batch as its first frame."""
+        start = encode_record(Start(self._journal, self._chain, self._first, self._next))
+        first = self._sequence
+        file = self._disk.open(self._directory / segment_name(first), create=True)
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+        self._end, self._chain = 0, FIRST_CHAIN
+        self._write(file, b"".join((start, *batch.records)), batch)
+        self._disk.sync_directory(self._directory)
+        self._segments.append(Segment(first, self._next))
+        self._mark.write(Mark(first, self._end, first, self._chain))
+        self.sync_mark()
+
+    def _write(self, file: DiskFile, payload: bytes, batch: Batch) -> None:
+        frame, chain = encode_frame(
+            self._key,
+            self._chain,
+            sequence=self._sequence,
+            offset=self._end,
+            hard=batch.hard,
+            commit=batch.commit,
+            payload=payload,
+        )
+        file.write_at(self._end, frame)
+        file.datasync()
+        self._end += len(frame)
+        self._chain = chain
+        self._sequence += 1
+
+    def _count_superseded(self) -> None:
+        """Count the oldest segments that hold no entry of the log: the next one began at or before its base."""
+        segments = self._segments
+        while self._superseded + 1 < len(segments) and segments[self._superseded + 1].next <= self._first:
+            self._superseded += 1
+
+    def sync_mark(self) -> None:
+        """Make the last mark durable."""
+        self._mark.sync()
+        self._mark_synced = True
+
+    def remove_oldest(self) -> None:
+        """Durably remove the oldest superseded segment, if any; one at a time leaves no gap after a crash."""
+        if not self._superseded:
+            return
+        self._disk.unlink(self._directory / segment_name(self._segments[0].first))
+        self._disk.sync_directory(self._directory)
+        del self._segments[0]
+        self._superseded -= 1
+
+    def close(self) -> None:
+        """Close the files; nothing is synced."""
+        if self._file is not None:
+            self._file.close()
+        self._mark.close()

@@ -3,33 +3,260 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 
+from raftstore.chunks.path import ChunkPath
+from raftstore.chunks.replicator import COPY
 from raftstore.chunks.service import ChunkService
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.cluster import bootstrap, verdict
-from raftstore.cluster.administration import Administration
+from raftstore.cluster.administration import Administered, Administration
 from raftstore.cluster.boot import next_boot
 from raftstore.cluster.health import Health
 from raftstore.cluster.recorder import ReplicaRecorder
+from raftstore.cluster.repair import Copy, Repairer
 from raftstore.cluster.results import accepted
-from raftstore.cluster.view import ClusterView
-from raftstore.consensus.engine import Consensus, ConsensusSettings
-from raftstore.consensus.journal import Journal
-from raftstore.errors import StoreError
+from raftstore.cluster.view import LiveTopology
+from raftstore.consensus import Consensus, Journal
+from raftstore.errors import NoQuorum, StoreError
 from raftstore.metadata import Catalog
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
 from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.wire import admin_pb2 as admin
+from raftstore.wire import chunks_pb2
 from raftstore.wire import commands_pb2 as commands
-
-if TYPE_CHECKING:
-    from raftstore.store import Store
 
 log = structlog.get_logger()
 
 STATUS_BARRIER = 1.5
 """Seconds that status waits for a majority before it says that there is no quorum."""
+
+REGISTER_RETRY = 0.5
+COPY_TIMEOUT = 30.0
+
+
+class Rooms:
+    """Opens the rooms in the order in which they need each other, and closes them in the opposite one."""
+
+    def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
+        """Open nothing yet. Raises Invalid when the identity is not a node's."""
+        self.settings = settings
+        self._on_fatal = on_fatal
+        self._stack = contextlib.AsyncExitStack()
+        self.network = PeerNetwork(
+            settings.identity, settings.listen, settings.members, encryption=settings.encryption
+        )
+        addresses = {name: f"{host}:{port}" for name, (host, port) in settings.members.items()}
+        self.health = Health(self.own_status, addresses, self._ask)
+        self.recorder = ReplicaRecorder(self.propose)
+        self.consensus: Consensus | None = None
+
+    async def start(self, administered: Administered) -> None:
+        """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
+
+        `administered` answers the admin calls, as soon as the port is open.
+        """
+        try:
+            await self._open()
+            Administration(administered, self.network)
+            await self._join()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close everything."""
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        """Recover what is on disk, without a word to the others."""
+        settings = self.settings
+        settings.data.mkdir(parents=True, exist_ok=True)
+        self.volumes = VolumeSet(
+            settings.data / "volumes", volume_bytes=settings.volume_bytes, reserve_bytes=settings.reserve_bytes
+        )
+        await self.volumes.open()
+        self._stack.push_async_callback(self.volumes.close)
+        self.catalog = Catalog(settings.data / "catalog" / "catalog.db")
+        self._stack.callback(self.catalog.close)
+        self.journal = Journal(settings.data / "journal")
+        self._stack.callback(self.journal.close)
+        self.topology = LiveTopology(
+            node=settings.name,
+            members=len(settings.members),
+            replicas=settings.replicas,
+            stores=self.catalog.stores,
+            reachable=self.network.reachable,
+            free_bytes=self._free_bytes,
+            local_writable=lambda: not self.volumes.stats().failed,
+        )
+        self.network.on_link(self.topology.invalidate, self.topology.invalidate)
+        self.chunk_path = ChunkPath(self.topology, self.volumes, self.network)
+        self._stack.push_async_callback(self.chunk_path.close)
+        ChunkService(self.network, self.chunk_path, self.volumes)
+
+    def log_empty(self) -> bool:
+        """Whether this node's log holds nothing but what every log starts with."""
+        return len(self.journal) == 0 or self.journal[-1][1] <= 1
+
+    async def _join(self) -> None:
+        """Start to talk to the others, and take part in consensus once it is clear whether this node may vote."""
+        settings = self.settings
+        await self.network.start()
+        self._stack.push_async_callback(self.network.stop)
+        marker = settings.data / "rejoining"
+        rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), settings.others, self._ask_empty)
+        consensus = Consensus(
+            node=settings.name,
+            members=list(settings.members),
+            machine=self.catalog,
+            journal=self.journal,
+            links=self.network,
+            boot=next_boot(settings.data / "boot"),
+            snapshot_dir=settings.data / "snapshots",
+            on_fatal=self._on_fatal,
+            rejoining=rejoining,
+            on_rejoined=lambda: marker.unlink(missing_ok=True),
+        )
+        await consensus.start()
+        self._stack.push_async_callback(consensus.stop)
+        self.consensus = consensus
+        self._start_work()
+
+    def _start_work(self) -> None:
+        """Start what goes on beside the front-ends' requests."""
+        self.health.start(self.settings.others)
+        self._stack.push_async_callback(self.health.stop)
+        self.recorder.start()
+        self._stack.push_async_callback(self.recorder.stop)
+        repairer = Repairer(
+            leads=lambda: self.consensus is not None and self.consensus.is_leader,
+            view=self.topology.view,
+            short=self.catalog.short_chunks,
+            copy=self._copy,
+            done=self.recorder.added,
+        )
+        repairer.start()
+        self._stack.push_async_callback(repairer.stop)
+        registering = asyncio.get_running_loop().create_task(self._register(), name="announce volumes")
+        self._stack.push_async_callback(_ended, registering)
+
+    # Commands.
+
+    async def barrier(self) -> None:
+        """Wait until this node has applied all that was acknowledged anywhere. Raises NoQuorum."""
+        await self._running().read_barrier(timeout=self.settings.barrier_timeout)
+
+    async def propose(self, command: commands.Command) -> commands.Result:
+        """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
+        result = await self._running().propose(
+            command.SerializeToString(), timeout=self.settings.command_timeout
+        )
+        return accepted(result)
+
+    def _running(self) -> Consensus:
+        if self.consensus is None:
+            raise NoQuorum("this node is waiting to hear from all members for its first start")
+        return self.consensus
+
+    def bad_replica(self, digest: bytes, store: int, reason: str) -> None:
+        """A store does not have a copy whole that the catalog lists there: repair makes it again."""
+        self.recorder.removed(digest, store)
+
+    async def _register(self) -> None:
+        """Announce this node's volumes until the cluster has taken note."""
+        command = commands.Command(
+            register_store=commands.RegisterStore(node=self.settings.name, identity=self.volumes.identity)
+        )
+        while True:
+            try:
+                await self.propose(command)
+            except StoreError as error:
+                log.info("volumes not announced yet", error=str(error))
+                await asyncio.sleep(REGISTER_RETRY)
+            else:
+                self.topology.invalidate()
+                return
+
+    async def _copy(self, copy: Copy) -> None:
+        message = chunks_pb2.Copy(
+            digest=copy.chunk.digest,
+            length=copy.chunk.length,
+            store=copy.target.number,
+            sources=[store.number for store in copy.sources],
+        )
+        target = copy.target.node
+        await self.network.call(target, COPY, message.SerializeToString(), timeout=COPY_TIMEOUT)
+
+    # Status.
+
+    def own_status(self) -> tuple[NodeStatus, str]:
+        """Return this node's status and the leader it follows ("" for none)."""
+        host, port = self.settings.members[self.settings.name]
+        node = NodeStatus(self.settings.name, f"{host}:{port}", reachable=True)
+        consensus = self.consensus
+        if consensus is None:
+            node.role, node.error = "starting", "waiting to hear from all members for its first start"
+            return node, ""
+        stats = self.volumes.stats()
+        store = self._own_store()
+        node.role = consensus.role
+        node.term = consensus.term
+        node.commit_index = consensus.commit_index
+        node.applied_index = consensus.applied_index
+        node.pictures = self.catalog.store_totals(store)[0] if store else 0
+        node.bytes = stats.bytes
+        node.free_disk = stats.disk_free
+        if stats.failed:
+            node.error = "its disk failed: it takes no more pictures"
+        return node, consensus.leader or ""
+
+    async def status(self, short_limit: int) -> ClusterStatus:
+        """Return the cluster's status as this node sees it, also without a quorum."""
+        gathered, confirmed = await asyncio.gather(self.health.gather(), self._confirmed())
+        status = gathered
+        status.files, status.bytes = self.catalog.totals()
+        reachable = {node.name for node in status.nodes if node.reachable}
+        live = [store.number for store in self.catalog.stores() if store.current and store.node in reachable]
+        wanted = self.topology.view().copies
+        status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)
+        status.verdict, status.error = verdict.judge(status, confirmed=confirmed)
+        return status
+
+    async def _confirmed(self) -> bool:
+        if self.consensus is None:
+            return False
+        try:
+            await self.consensus.read_barrier(timeout=STATUS_BARRIER)
+        except StoreError:
+            return False
+        return True
+
+    def _own_store(self) -> int | None:
+        stores = self.catalog.stores()
+        return next((store.number for store in stores if store.identity == self.volumes.identity), None)
+
+    def _free_bytes(self, name: str) -> int | None:
+        if name == self.settings.name:
+            return max(0, self.volumes.stats().disk_free - self.settings.reserve_bytes)
+        report = self.health.last(name)
+        if report is None or report.node.free_disk is None:
+            return None
+        return max(0, report.node.free_disk - self.settings.reserve_bytes)
+
+    async def _ask(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
+        return (await self.network.call(member, method, body, lane=Lane.BULK, timeout=timeout)).body
+
+    async def _ask_empty(self, member: str) -> bool:
+        body = admin.NodeRequest().SerializeToString()
+        reply = await self.network.call(member, "admin.node", body, timeout=STATUS_BARRIER)
+        return admin.NodeReport.FromString(reply.body).empty
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -119,7 +119,7 @@ class UploadSession:
     async def suspend(self) -> None:
         """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost."""
         try:
-            chunks, size = await self._upload.finish()
+            chunks, size = await self._received()
             if size:
                 partial = commands.PutPartial(
                     path=self.path, owner=self.owner, size=size, chunks=chunks_to_wire(chunks)
@@ -128,6 +128,13 @@ class UploadSession:
                 self._late.publish(chunks)
         except StoreError as error:
             log.warning("partial upload not kept", path=self.path, owner=self.owner, error=str(error))
+
+    async def _received(self) -> tuple[list[ChunkRef], int]:
+        """Return what is durable: everything that came, or after a failure the chunks up to it."""
+        try:
+            return await self._upload.finish()
+        except StoreError:
+            return self._upload.durable()
 
     async def abort(self) -> None:
         """Throw the upload away."""

@@ -37,17 +37,3 @@ class StoreSettings:
     def others(self) -> list[str]:
         """The names of the other members."""
         return [name for name in self.members if name != self.name]
-
-    @property
-    def effective_replicas(self) -> int:
-        """Copies kept of every chunk: as wanted, at most one a node."""
-        return max(1, min(self.replicas, len(self.members)))
-
-    @property
-    def write_quorum(self) -> int:
-        """Copies that must be durable before an upload is acknowledged.
-
-        A majority of the nodes where there are enough copies for that, so that the loss of any minority of nodes
-        leaves one.
-        """
-        return min(self.effective_replicas, len(self.members) // 2 + 1)

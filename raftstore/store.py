@@ -26,7 +26,6 @@ class Store:
     """
 
     def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
-        self._settings = settings
         self._rooms = Rooms(settings, on_fatal)
 
     async def start(self) -> None:
@@ -182,6 +181,10 @@ class Store:
         """Return this node's status and the leader it follows ("" for none)."""
         return self._rooms.own_status()
 
+    def log_empty(self) -> bool:
+        """Whether this node's log holds nothing yet: it is new, or its disk was lost."""
+        return self._rooms.log_empty()
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""
         return await self._rooms.status(short_limit)
@@ -189,7 +192,7 @@ class Store:
     # Within.
 
     async def _barrier(self) -> None:
-        await self._rooms.consensus.read_barrier(timeout=self._settings.barrier_timeout)
+        await self._rooms.barrier()
 
     async def _propose(self, command: commands.Command) -> commands.Result:
         return await self._rooms.propose(command)

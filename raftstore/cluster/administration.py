@@ -21,6 +21,10 @@ class Administered(Protocol):
         """Return this node's status and the leader it follows ("" for none)."""
         ...
 
+    def log_empty(self) -> bool:
+        """Whether this node's log holds nothing yet."""
+        ...
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status."""
         ...
@@ -56,7 +60,8 @@ class Administration:
 
     async def _node(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
         node, leader = self._store.own_status()
-        return Reply(admin.NodeReport(node=node_to_wire(node), leader=leader).SerializeToString())
+        report = admin.NodeReport(node=node_to_wire(node), leader=leader, empty=self._store.log_empty())
+        return Reply(report.SerializeToString())
 
     async def _status(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         request = admin.StatusRequest.FromString(body)

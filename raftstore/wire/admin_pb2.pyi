@@ -47,12 +47,14 @@ class NodeStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "leader")
+    __slots__ = ("node", "leader", "empty")
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
+    EMPTY_FIELD_NUMBER: _ClassVar[int]
     node: NodeStatus
     leader: str
-    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ...) -> None: ...
+    empty: bool
+    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ...) -> None: ...
 
 class ClusterStatus(_message.Message):
     __slots__ = ("verdict", "asked", "leader", "term", "nodes", "files", "bytes", "short", "short_count", "error")

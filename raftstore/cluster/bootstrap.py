@@ -1,0 +1,63 @@
+"""May this node vote? A node that lost its log must not: it may have acknowledged what it no longer has.
+
+A node whose log is empty is either one of a new cluster, or one whose disk was lost. The two are told apart by asking
+the others: in a new cluster every log is empty. One that has a log proves that this node may have taken part before;
+it then joins as an observer that neither votes nor stands for election until a leader has brought it up to date
+(Raft's safety argument, section 5.4.3 of the paper, rests on logs and votes that are never forgotten).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from raftstore.errors import StoreError
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 0.2
+LOG_EVERY = 50
+
+AskEmpty = Callable[[str], Awaitable[bool]]
+"""Asks a member whether its log is empty; raises StoreError when it cannot be reached."""
+
+
+def judge(answers: Sequence[bool | None]) -> bool | None:
+    """From the others' answers (empty log: True, None: not heard) tell whether this node must rejoin.
+
+    True: it lost its log. False: the cluster is new. None: not to be told yet.
+    """
+    if any(answer is False for answer in answers):
+        return True
+    return None if any(answer is None for answer in answers) else False
+
+
+async def must_rejoin(marker: Path, empty: bool, others: Sequence[str], ask: AskEmpty) -> bool:
+    """Return whether this node must start as an observer; with an empty log wait until the others tell.
+
+    `marker` is a file that stays until the node has caught up, so that a restart in between changes nothing.
+    """
+    if marker.exists():
+        return True
+    if not empty:
+        return False
+    rounds = 0
+    while (verdict := judge(await asyncio.gather(*(_ask(name, ask) for name in others)))) is None:
+        if rounds % LOG_EVERY == 0:
+            log.info("first start: waiting to hear from all members", members=list(others))
+        rounds += 1
+        await asyncio.sleep(RETRY_SECONDS)
+    if verdict:
+        log.warning("this node's log is gone while the cluster has one: it rejoins without a vote until caught up")
+        marker.touch()
+    return verdict
+
+
+async def _ask(name: str, ask: AskEmpty) -> bool | None:
+    try:
+        return await ask(name)
+    except StoreError:
+        return None

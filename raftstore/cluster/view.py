@@ -1,0 +1,67 @@
+"""The cluster as the chunk path sees it: which stores there are, and which can be used now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from raftstore.chunks.topology import ClusterView, StoreState
+from raftstore.types import StoreInfo
+
+MAX_AGE = 0.25
+"""Seconds for which a view is kept; a link that goes up or down renews it at once."""
+
+FREE_UNKNOWN = 1 << 40
+
+
+class LiveTopology:
+    """Topology from the catalog's stores, the links that are up, and what nodes last said of their disks."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        members: int,
+        replicas: int,
+        stores: Callable[[], list[StoreInfo]],
+        reachable: Callable[[str], bool],
+        free_bytes: Callable[[str], int | None],
+        local_writable: Callable[[], bool],
+    ) -> None:
+        self._node = node
+        self._members = members
+        self._replicas = replicas
+        self._stores = stores
+        self._reachable = reachable
+        self._free_bytes = free_bytes
+        self._local_writable = local_writable
+        self._view: ClusterView | None = None
+        self._until = 0.0
+
+    def invalidate(self, *_: object) -> None:
+        """Make the next `view` look again."""
+        self._view = None
+
+    def view(self) -> ClusterView:
+        """Return the cluster as it is now."""
+        now = time.monotonic()
+        if self._view is None or now >= self._until:
+            self._view = self._look()
+            self._until = now + MAX_AGE
+        return self._view
+
+    def _look(self) -> ClusterView:
+        states = [self._state(store) for store in self._stores() if store.current]
+        return ClusterView(tuple(states), self._members, self._replicas)
+
+    def _state(self, store: StoreInfo) -> StoreState:
+        local = store.node == self._node
+        free = self._free_bytes(store.node)
+        return StoreState(
+            number=store.number,
+            node=store.node,
+            local=local,
+            reachable=local or self._reachable(store.node),
+            free_bytes=FREE_UNKNOWN if free is None else free,
+            writable=self._local_writable() if local else True,
+        )

@@ -1,0 +1,161 @@
+"""`make bench`: pixraft beside stock pyftpdlib, the same load, the same run, as ratios.
+
+Everything runs on this one machine: three nodes, the clients, the reference. Every picture that pixraft acknowledges
+is fsynced on a majority; the reference syncs nothing. Each scenario runs against both in turn, several rounds; the
+ratio is the median over the rounds, since the machine's speed moves from minute to minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from load import Outcome, Server, Task, run
+from nodes import BenchCluster, reference
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load: `sessions` at once, each `count` transfers of `size` bytes; `spread` over all nodes or all at one."""
+
+    name: str
+    operation: str
+    size: int
+    sessions: int
+    count: int
+    spread: bool = False
+
+    def tasks(self, servers: list[Server], mark: str) -> list[Task]:
+        """One task a session. What RETR reads is what STOR of the same size and mark has put."""
+        chosen = servers if self.spread else servers[:1]
+        return [
+            Task(chosen[number % len(chosen)], self.operation, f"{mark}-{self.size}-{number}", self.size, self.count)
+            for number in range(self.sessions)
+        ]
+
+
+def scenarios(quick: bool) -> list[Scenario]:
+    """The published set, or a short version of it."""
+    few = 8 if quick else 1
+    return [
+        Scenario("STOR 20 KB", "STOR", 20 * KIB, 8, 200 // few),
+        Scenario("RETR 20 KB", "RETR", 20 * KIB, 8, 200 // few),
+        Scenario("STOR 1 MiB", "STOR", MIB, 8, 32 // few),
+        Scenario("RETR 1 MiB", "RETR", MIB, 8, 32 // few),
+        Scenario("STOR 64 MiB", "STOR", (64 // few) * MIB, 8, 1),
+        Scenario("RETR 64 MiB", "RETR", (64 // few) * MIB, 8, 1),
+        Scenario("10,000 x 20 KB over three nodes", "STOR", 20 * KIB, 12, (10_000 // 12 + 1) // few, spread=True),
+    ]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scenario: both outcomes of each round, and what the nodes used for it."""
+
+    scenario: Scenario
+    pixraft: list[Outcome]
+    reference: list[Outcome]
+    cpu_seconds: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """pixraft's rate over the reference's: the median over the rounds."""
+        pairs = zip(self.pixraft, self.reference, strict=True)
+        return statistics.median(ours.rate / theirs.rate for ours, theirs in pairs)
+
+    def as_dict(self) -> dict[str, object]:
+        """The figures for machines; those of the round with the median rate."""
+        ours = sorted(self.pixraft, key=lambda outcome: outcome.rate)[len(self.pixraft) // 2]
+        theirs = sorted(self.reference, key=lambda outcome: outcome.rate)[len(self.reference) // 2]
+        return {
+            "scenario": self.scenario.name,
+            "rate": round(ours.rate, 1),
+            "megabytes": round(ours.megabytes, 1),
+            "seconds": round(ours.seconds, 2),
+            "p50_ms": round(ours.quantile(0.5) * 1e3, 1),
+            "p99_ms": round(ours.quantile(0.99) * 1e3, 1),
+            "reference_rate": round(theirs.rate, 1),
+            "reference_p50_ms": round(theirs.quantile(0.5) * 1e3, 1),
+            "reference_p99_ms": round(theirs.quantile(0.99) * 1e3, 1),
+            "ratio": round(self.ratio, 3),
+            "cpu_seconds_per_node": [round(value, 2) for value in self.cpu_seconds],
+        }
+
+
+HEAD = (
+    "| load | rate /s | MB/s | p50 ms | p99 ms | reference /s | its p50 | its p99 | ratio | CPU s a node |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def markdown(row: dict[str, object]) -> str:
+    """One line of the table."""
+    cpu = row["cpu_seconds_per_node"]
+    assert isinstance(cpu, list)
+    return (
+        f"| {row['scenario']} | {row['rate']} | {row['megabytes']} | {row['p50_ms']} | {row['p99_ms']} "
+        f"| {row['reference_rate']} | {row['reference_p50_ms']} | {row['reference_p99_ms']} "
+        f"| **{row['ratio']}** | {' / '.join(str(value) for value in cpu)} |"
+    )
+
+
+def measure(cluster: BenchCluster, plain: Server, chosen: list[Scenario], rounds: int) -> Iterator[dict[str, object]]:
+    """Run each scenario `rounds` times against both, in turn."""
+    for scenario in chosen:
+        ours, theirs, cpu = [], [], [0.0] * len(cluster.servers)
+        for number in range(rounds):
+            mark = f"r{number}{'s' if scenario.spread else ''}"
+            theirs.append(run(scenario.tasks([plain], mark)))
+            before = cluster.cpu_seconds()
+            ours.append(run(scenario.tasks(cluster.servers, mark)))
+            cpu = [end - begin for begin, end in zip(before, cluster.cpu_seconds(), strict=True)]
+        yield Row(scenario, ours, theirs, cpu).as_dict()
+
+
+@contextmanager
+def workspace(directory: str | None) -> Iterator[Path]:
+    """A directory for servers' data that vanishes afterwards."""
+    with tempfile.TemporaryDirectory(prefix="pixraft-bench-", dir=directory) as name:
+        yield Path(name)
+
+
+def main() -> int:
+    """Measure and print the table; write the figures as JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a short version that shows that it works")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--encryption", choices=["full", "bulk-auth"], default="full")
+    parser.add_argument("--only", help="only scenarios whose name contains this")
+    parser.add_argument("--directory", help="where the servers keep their data (default: the system's)")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args()
+    chosen = [one for one in scenarios(arguments.quick) if (arguments.only or "") in one.name]
+    rows = []
+    with (
+        workspace(arguments.directory) as place,
+        reference(place / "reference") as plain,
+        BenchCluster(place / "cluster", encryption=arguments.encryption) as cluster,
+    ):
+        print(f"peer_encryption = {arguments.encryption}, rounds = {arguments.rounds}\n\n{HEAD}")
+        for row in measure(cluster, plain, chosen, 1 if arguments.quick else arguments.rounds):
+            rows.append(row)
+            print(markdown(row), flush=True)
+        peak = cluster.peak_memory()
+        print(f"\npeak memory a node, MB: {' / '.join(f'{value / 1e6:.0f}' for value in peak)}")
+    if arguments.json:
+        figures = {"encryption": arguments.encryption, "rows": rows, "peak_memory": peak}
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

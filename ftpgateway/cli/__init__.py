@@ -1,1 +1,12 @@
-"""cli"""
+"""The `pixraft` command.
+
+Invariant: what it prints to standard output with `-o json`, and its exit codes, are an API (docs/cli.md,
+docs/exit-codes.md); everything else it says is for people. It is a package of its own because nothing
+else may depend on a terminal. One module a command; commands are imported when they are called.
+"""
+
+from __future__ import annotations
+
+from ftpgateway.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,115 @@
+"""Talk to a cluster as an admin: try its members until one answers, and turn messages into values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from ftpgateway.cli.access import Access
+from ftpgateway.cli.errors import NotReachable
+from ftpgateway.config import Member
+from ftpgateway.configtypes import ConfigError
+from raftstore.cluster.convert import node_from_wire
+from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
+from raftstore.peers import PeerClient
+from raftstore.peers.pki import Identity
+from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.wire import admin_pb2
+
+_Reply = TypeVar("_Reply", bound=Message)
+_Result = TypeVar("_Result")
+
+
+def run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine of this module from a command."""
+    return asyncio.run(coroutine)
+
+
+class ClusterClient:
+    """Calls to the members of one cluster. Connections are made for one call: a command makes few."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        try:
+            self._identity = Identity.load(access.ca, access.certificate, access.key)
+        except (Invalid, Damaged) as error:
+            raise ConfigError(f"{error.detail}; copy it again from what `pixraft init` made") from None
+
+    async def ask(self, method: str, request: Message, reply: type[_Reply]) -> _Reply:
+        """Call the first member that answers; one without quorum is passed over while others are left.
+
+        Raises NotReachable when none answers, and what the answering node raised.
+        """
+        failures: dict[str, Exception] = {}
+        for member in self._access.asked():
+            try:
+                return await self.call(member, method, request, reply)
+            except OutcomeUnknown:
+                raise  # it may have been done: asking another might do it twice
+            except (Unavailable, Refused, NoQuorum) as error:
+                failures[member.name] = error
+        for failure in failures.values():
+            if not isinstance(failure, Unavailable):
+                raise failure
+        raise NotReachable("; ".join(f"{name}: {_reason(error)}" for name, error in failures.items()))
+
+    async def call(self, member: Member, method: str, request: Message, reply: type[_Reply]) -> _Reply:
+        """Call one member; Unavailable when it does not answer in time."""
+        timeout = self._access.timeout
+        async with PeerClient(self._identity, member.address, timeout=timeout, expected=member.name) as client:
+            answer = await client.call(method, request.SerializeToString(), timeout=timeout)
+        try:
+            return reply.FromString(answer.body)
+        except DecodeError:
+            raise Invalid(f"{member.name} answered {method} with something else; another version?") from None
+
+    async def status(self) -> ClusterStatus:
+        """Ask for the cluster's status; a node without quorum is passed over for one that has it.
+
+        When no node answers, every member is listed as not reachable, with the reason.
+        """
+        lost: ClusterStatus | None = None
+        failures: dict[str, str] = {}
+        for member in self._access.asked():
+            try:
+                answer = await self.call(
+                    member, "admin.status", admin_pb2.StatusRequest(), admin_pb2.ClusterStatus
+                )
+            except (Unavailable, Refused, NoQuorum) as error:
+                failures[member.name] = _reason(error)
+                continue
+            status = status_from_wire(answer)
+            if status.verdict != "no quorum":
+                return status
+            lost = lost or status
+        return lost or self._unreachable(failures)
+
+    def _unreachable(self, failures: dict[str, str]) -> ClusterStatus:
+        nodes = [
+            NodeStatus(name=name, address=str(address), error=failures.get(name, "was not asked"))
+            for name, address in self._access.members
+        ]
+        return ClusterStatus(verdict="unreachable", asked="", leader=None, term=0, nodes=nodes)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "detail", "") or str(error)
+
+
+def status_from_wire(message: admin_pb2.ClusterStatus) -> ClusterStatus:
+    """Turn the message into the value."""
+    return ClusterStatus(
+        verdict=message.verdict,
+        asked=message.asked,
+        leader=message.leader or None,
+        term=message.term,
+        nodes=[node_from_wire(node) for node in message.nodes],
+        files=message.files,
+        bytes=message.bytes,
+        short=list(message.short),
+        short_count=message.short_count,
+        error=message.error,
+    )

@@ -1,0 +1,61 @@
+"""Failures of the command itself, and every exit code there is (docs/exit-codes.md comes from here)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftpgateway.configtypes import ConfigError
+from raftstore import errors
+from raftstore.errors import StoreError
+
+
+class AddressInUse(StoreError):
+    """An address to listen on cannot be had"""
+
+    exit_code = 9
+
+
+class NotReachable(StoreError):
+    """No node of the cluster answers"""
+
+    exit_code = 5
+
+
+class DemoFailed(StoreError):
+    """A step of the demo failed"""
+
+    exit_code = 6
+
+
+OK = 0
+USAGE = 2
+NODE_FAILED = 4
+DEGRADED = 8
+INTERRUPTED = 130
+
+VERDICTS = {
+    "healthy": OK,
+    "degraded": DEGRADED,
+    "no quorum": errors.NoQuorum.exit_code,
+    "unreachable": NotReachable.exit_code,
+}
+"""Exit code of `pixraft status` by verdict."""
+
+
+def exit_codes() -> Iterator[tuple[int, str, str]]:
+    """Yield (code, name, meaning) of every exit code, in order."""
+    table = {
+        OK: ("", "Done. `status`: the cluster is healthy"),
+        USAGE: ("", "The command line is wrong; the message says how"),
+        NODE_FAILED: ("", "`serve`: the node stopped because it could no longer keep its promises; see its log"),
+        DEGRADED: ("", "`status`: degraded: it works, but a node is down or pictures lack copies"),
+        INTERRUPTED: ("", "Interrupted with Ctrl-C"),
+    }
+    own = [ConfigError, AddressInUse, NotReachable, DemoFailed]
+    store = [
+        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, StoreError)
+    ]
+    for error in [*own, *store]:
+        table[error.exit_code] = (error.__name__, (error.__doc__ or "").strip())
+    for code in sorted(table):
+        yield code, *table[code]

@@ -1,0 +1,67 @@
+"""The group of commands; each command's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+
+import click
+
+COMMANDS = {
+    "init": "ftpgateway.cli.init",
+    "serve": "ftpgateway.cli.serve",
+    "demo": "ftpgateway.cli.demo",
+    "status": "ftpgateway.cli.status",
+    "members": "ftpgateway.cli.members",
+    "user": "ftpgateway.cli.user",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of their own, in the attribute `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of first use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module; None when there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the commands there are when one is mistyped."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(f"{error.format_message()} There are: {', '.join(COMMANDS)}.", ctx) from None
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"pixraft {importlib.metadata.version('pixraft')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+def group() -> None:
+    """A cluster of FTP servers in front of one replicated picture store.
+
+    \b
+    See it work on this machine:   pixraft demo
+    Make a cluster:                pixraft init DIR --node n1=host1:7420 --node n2=host2:7420 ...
+    Run one node of it:            pixraft serve --config DIR/n1/pixraft.toml
+    Look at it:                    pixraft status --cluster DIR
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    group(prog_name="pixraft")

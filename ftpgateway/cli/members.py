@@ -1,0 +1,33 @@
+"""`pixraft members`: the nodes of the cluster."""
+
+from __future__ import annotations
+
+import click
+
+from ftpgateway.cli import output, statusview
+from ftpgateway.cli.access import Access, access_options
+from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.errors import OK, NotReachable
+
+EXAMPLES = """
+pixraft members --cluster pictures
+pixraft members --config n1/pixraft.toml -o json
+"""
+
+
+@output.command("members", EXAMPLES)
+@access_options
+@output.output_option
+def command(access: Access, form: str) -> None:
+    """List the nodes of the cluster, and the verdict under them.
+
+    Exits 0 when any node answered, 5 when none did; `pixraft status` tells the verdict by its exit code.
+    """
+    status = run(ClusterClient(access).status())
+    if form == "json":
+        shape = statusview.as_json(status)
+        output.print_json({key: shape[key] for key in ("verdict", "asked", "leader", "nodes")})
+    else:
+        statusview.show(status, as_json_text=False, nodes_only=True)
+    unreachable = status.verdict == "unreachable"
+    click.get_current_context().exit(NotReachable.exit_code if unreachable else OK)

@@ -1,0 +1,112 @@
+"""A cluster's status as text, as a table and as an exit code. Pure but for printing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ftpgateway.cli import output
+from ftpgateway.cli.errors import VERDICTS
+from raftstore.errors import StoreError
+from raftstore.types import ClusterStatus, NodeStatus
+
+_TITLES = (
+    "node address role voter reachable term commit applied lag pictures bytes free error".split()  # noqa: SIM905
+)
+_RIGHT = ("term", "commit", "applied", "lag", "pictures", "bytes", "free")
+_STYLES = {"healthy": "bold green", "degraded": "bold yellow"}
+_SHOWN_SHORT = 10
+
+
+def exit_code(status: ClusterStatus) -> int:
+    """Return the exit code for the verdict; 1 for a verdict that this version does not know."""
+    return VERDICTS.get(status.verdict, StoreError.exit_code)
+
+
+def as_json(status: ClusterStatus) -> dict[str, object]:
+    """Return the documented JSON shape: the fields of ClusterStatus and NodeStatus."""
+    return asdict(status)
+
+
+def _cells(node: NodeStatus) -> list[str]:
+    return [
+        node.name,
+        node.address,
+        node.role,
+        "yes" if node.voter else "no",
+        "yes" if node.reachable else "no",
+        output.number(node.term),
+        output.number(node.commit_index),
+        output.number(node.applied_index),
+        output.number(node.lag),
+        output.number(node.pictures),
+        output.human_bytes(node.bytes),
+        output.human_bytes(node.free_disk),
+        node.error,
+    ]
+
+
+def headline(status: ClusterStatus) -> str:
+    """Say in a line how the cluster is."""
+    up = sum(node.reachable for node in status.nodes)
+    nodes = f"{up} of {len(status.nodes)} nodes reachable"
+    if status.verdict == "unreachable":
+        return nodes
+    leader = f"leader {status.leader}, term {status.term}" if status.leader else "no leader"
+    pictures = f"{status.files} picture{'' if status.files == 1 else 's'}, {output.human_bytes(status.bytes)}"
+    return f"{leader}; {nodes}; {pictures}"
+
+
+def advice(status: ClusterStatus) -> list[str]:
+    """Return lines that say what is wrong and what to do; none when all is well."""
+    lines: list[str] = []
+    majority = len(status.nodes) // 2 + 1
+    down = [node.name for node in status.nodes if not node.reachable]
+    if status.error:
+        lines.append(status.error)
+    if status.verdict == "unreachable":
+        lines.append("No node answers: are they started (`pixraft serve`), and can this machine reach them?")
+    elif status.verdict == "no quorum":
+        lines.append(
+            f"Reads and writes are refused until {majority} of {len(status.nodes)} nodes reach each other."
+        )
+    if down and status.verdict != "unreachable":
+        lines.append(f"{', '.join(down)}: see the log there; start with `pixraft serve`.")
+    if status.short_count:
+        lines.append(f"{status.short_count} with fewer copies than wanted:")
+        lines += [f"  {name}" for name in status.short[:_SHOWN_SHORT]]
+        if status.short_count > _SHOWN_SHORT:
+            lines.append("  ... (-o json names up to 100)")
+    return lines
+
+
+def plain(status: ClusterStatus, *, nodes_only: bool = False) -> str:
+    """Return the status as lines for a pipe or file."""
+    rows = [_cells(node) for node in status.nodes]
+    lines = output.plain_table(_TITLES, rows, right=_RIGHT)
+    head = f"{status.verdict}: {headline(status)}"
+    return "\n".join([*lines, head] if nodes_only else [head, *lines, *advice(status)])
+
+
+def rich(status: ClusterStatus, *, nodes_only: bool = False) -> RenderableType:
+    """Return the status for a terminal."""
+    rows = [_cells(node) for node in status.nodes]
+    table = output.table(_TITLES, rows, right=_RIGHT)
+    for row, node in enumerate(status.nodes):
+        table.rows[row].style = "red" if not node.reachable else "yellow" if node.error else ""
+    head = Text.assemble((status.verdict, _STYLES.get(status.verdict, "bold red")), "  ", headline(status))
+    if nodes_only:
+        return Group(table, head)
+    return Group(head, table, *(Text(line, style="yellow") for line in advice(status)))
+
+
+def show(status: ClusterStatus, *, as_json_text: bool, nodes_only: bool = False) -> None:
+    """Print the status in the form that was asked for."""
+    if as_json_text:
+        output.print_json(as_json(status))
+    elif (console := output.console()).is_terminal:
+        console.print(rich(status, nodes_only=nodes_only))
+    else:
+        print(plain(status, nodes_only=nodes_only))

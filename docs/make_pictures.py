@@ -13,6 +13,32 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Array = NDArray[np.float64]
+Stops = list[tuple[float, tuple[int, int, int]]]
+
+DAY: Stops = [(0.0, (64, 120, 190)), (0.4, (150, 190, 226)), (1.0, (214, 226, 234))]
+DUSK: Stops = [(0.0, (28, 34, 74)), (0.35, (164, 92, 110)), (0.55, (250, 176, 110)), (1.0, (252, 206, 150))]
+FIRE: Stops = [
+    (0.0, (6, 4, 22)),
+    (0.3, (60, 16, 92)),
+    (0.55, (206, 60, 64)),
+    (0.8, (252, 176, 66)),
+    (1.0, (255, 250, 220)),
+]
+ICE: Stops = [
+    (0.0, (250, 252, 255)),
+    (0.35, (126, 196, 228)),
+    (0.65, (24, 92, 150)),
+    (0.9, (8, 22, 58)),
+    (1.0, (4, 6, 20)),
+]
+EARTH: Stops = [
+    (0.0, (10, 30, 80)),
+    (0.48, (28, 92, 150)),
+    (0.5, (206, 190, 140)),
+    (0.6, (60, 116, 58)),
+    (0.8, (120, 100, 80)),
+    (1.0, (250, 250, 250)),
+]
 
 
 def noise(rng: np.random.Generator, height: int, width: int, octaves: int = 7, first: int = 3) -> Array:
@@ -27,13 +53,13 @@ def noise(rng: np.random.Generator, height: int, width: int, octaves: int = 7, f
     return (total - total.min()) / (total.max() - total.min())
 
 
-def ramp(values: Array, stops: list[tuple[float, tuple[int, int, int]]]) -> Array:
+def ramp(values: Array, stops: Stops) -> Array:
     """Colour values between 0 and 1 by linear interpolation between the stops."""
     places = [place for place, _ in stops]
     return np.stack([np.interp(values, places, [colour[c] for _, colour in stops]) for c in range(3)], axis=-1)
 
 
-def ridges(seed: int, width: int, height: int, sky: list[tuple[float, tuple[int, int, int]]], sun: float) -> Array:
+def ridges(seed: int, width: int, height: int, sky: Stops, sun: float) -> Array:
     """Mountain ranges one behind the other in haze, under a sky with clouds and a sun."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
@@ -57,9 +83,8 @@ def ridges(seed: int, width: int, height: int, sky: list[tuple[float, tuple[int,
 
 
 def lake(seed: int, width: int, height: int) -> Array:
-    """The ranges again at dusk, mirrored in water."""
-    dusk = [(0.0, (28, 34, 74)), (0.35, (164, 92, 110)), (0.55, (250, 176, 110)), (1.0, (252, 206, 150))]
-    upper = ridges(seed, width, height * 6 // 10, dusk, 0.3)
+    """The ranges again at DUSK, mirrored in water."""
+    upper = ridges(seed, width, height * 6 // 10, DUSK, 0.3)
     rng = np.random.default_rng(seed + 1)
     rows = height - upper.shape[0]
     mirrored = upper[::-1][:rows].copy()
@@ -69,7 +94,7 @@ def lake(seed: int, width: int, height: int) -> Array:
     return np.concatenate([upper, mirrored])
 
 
-def julia(constant: complex, width: int, height: int, zoom: float, stops: list[tuple[float, tuple[int, int, int]]]) -> Array:
+def julia(constant: complex, width: int, height: int, zoom: float, stops: Stops) -> Array:
     """A Julia set, coloured smoothly by how fast points escape."""
     y, x = np.mgrid[0:height, 0:width]
     z = ((x - width / 2) + 1j * (y - height / 2)) * (zoom / height)
@@ -91,7 +116,7 @@ def planet(seed: int, side: int) -> Array:
     radius2 = x**2 + y**2
     z = np.sqrt(np.clip(1 - radius2, 0, 1))
     land = noise(rng, side, side, 8, 3)
-    surface = ramp(land, [(0, (10, 30, 80)), (0.48, (28, 92, 150)), (0.5, (206, 190, 140)), (0.6, (60, 116, 58)), (0.8, (120, 100, 80)), (1, (250, 250, 250))])
+    surface = ramp(land, EARTH)
     clouds = np.clip(noise(rng, side, side, 8, 4) * 2.4 - 1.3, 0, 1)[..., None]
     surface = surface * (1 - clouds * 0.85) + 250 * clouds * 0.85
     light = np.clip(0.75 * x * -0.8 + 0.35 * -y + 0.62 * z, 0.02, 1)[..., None]
@@ -112,17 +137,14 @@ def save(picture: Array, file: Path, quality: int = 82) -> None:
 
 def main(target: Path) -> None:
     """Draw them all."""
-    day = [(0.0, (64, 120, 190)), (0.4, (150, 190, 226)), (1.0, (214, 226, 234))]
-    fire = [(0.0, (6, 4, 22)), (0.3, (60, 16, 92)), (0.55, (206, 60, 64)), (0.8, (252, 176, 66)), (1.0, (255, 250, 220))]
-    ice = [(0.0, (250, 252, 255)), (0.35, (126, 196, 228)), (0.65, (24, 92, 150)), (0.9, (8, 22, 58)), (1.0, (4, 6, 20))]
-    save(ridges(7, 2160, 1440, day, 0.72), target / "01-mountains.jpg", 97)
+    save(ridges(7, 2160, 1440, DAY, 0.72), target / "01-mountains.jpg", 97)
     save(lake(21, 1280, 853), target / "02-lake-at-dusk.jpg")
     save(planet(5, 900), target / "03-planet.jpg")
-    save(julia(-0.8 + 0.156j, 1000, 700, 2.6, fire), target / "04-fire.jpg", 85)
-    save(julia(-0.4 + 0.6j, 480, 360, 2.4, ice), target / "05-ice.png")
+    save(julia(-0.8 + 0.156j, 1000, 700, 2.6, FIRE), target / "04-fire.jpg", 85)
+    save(julia(-0.4 + 0.6j, 480, 360, 2.4, ICE), target / "05-ice.png")
     rings = np.hypot(*(np.mgrid[0:256, 0:256] - 128.0)) / 128
-    save(ramp((np.sin(rings * 24) + 1) / 2, ice), target / "06-icon.png")
-    save(ridges(11, 320, 213, day, 0.2), target / "07-preview.jpg", 75)
+    save(ramp((np.sin(rings * 24) + 1) / 2, ICE), target / "06-icon.png")
+    save(ridges(11, 320, 213, DAY, 0.2), target / "07-preview.jpg", 75)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from ftpgateway import configtypes as kinds
 from ftpgateway.configtypes import Address, ConfigError, Kind, Member
 
 __all__ = [
+    "REPLICAS",
     "Address",
     "AdminConfig",
     "ClusterConfig",
@@ -37,6 +38,9 @@ __all__ = [
 ]
 
 ENVIRONMENT_PREFIX = "PIXRAFT_"
+REPLICAS = 3
+"""Copies of a picture, unless the configuration says otherwise."""
+
 _REQUIRED = dataclasses.MISSING
 _Section = TypeVar("_Section")
 
@@ -88,7 +92,9 @@ class ClusterConfig:
 
     name: str = _key(kinds.NAME, "Name of the cluster, for people.", "pictures")
     replicas: int = _key(
-        kinds.integer(1, 15), "Copies of each picture, on different nodes; at most the number of nodes.", 3
+        kinds.integer(1, 15),
+        "Copies of each picture, on different nodes; at most the number of nodes.",
+        REPLICAS,
     )
     members: tuple[Member, ...] = _key(
         kinds.MEMBERS,

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.config import Address, ClusterConfig, Member, render
+from ftpgateway.config import REPLICAS, Address, Member, render
 from ftpgateway.configtypes import check_name
 from raftstore.errors import AlreadyExists, DiskFailed, Invalid
-from raftstore.peers.pki import create_authority, self_signed_server_pem, write_private
 from raftstore.peers.model import Role
+from raftstore.peers.pki import create_authority, self_signed_server_pem, write_private
 
 AUTHORITY = "authority"
 ADMIN = "admin"
@@ -69,7 +69,7 @@ class ClusterSpec:
 
     nodes: Sequence[NodeSpec]
     name: str = "pictures"
-    replicas: int = ClusterConfig.replicas
+    replicas: int = REPLICAS
     encryption: str = "full"
     data: str = "data"
 

@@ -47,11 +47,14 @@ def exit_codes() -> Iterator[tuple[int, str, str]]:
     table = {
         OK: ("", "Done. `status`: the cluster is healthy"),
         USAGE: ("", "The command line is wrong; the message says how"),
-        NODE_FAILED: ("", "`serve`: the node stopped because it could no longer keep its promises; see its log"),
+        NODE_FAILED: (
+            "",
+            "`serve`: the node stopped: it could no longer keep its promises",
+        ),
         DEGRADED: ("", "`status`: degraded: it works, but a node is down or pictures lack copies"),
         INTERRUPTED: ("", "Interrupted with Ctrl-C"),
     }
-    own = [ConfigError, AddressInUse, NotReachable, DemoFailed]
+    own: list[type[StoreError]] = [ConfigError, AddressInUse, NotReachable, DemoFailed]
     store = [
         value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, StoreError)
     ]

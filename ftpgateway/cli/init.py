@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ftpgateway.cli import bundle, output
-from ftpgateway.config import ClusterConfig
+from ftpgateway.config import REPLICAS
 from ftpgateway.configtypes import check_name
 
 EXAMPLES = """
@@ -47,7 +47,7 @@ def _checked_name(_ctx: click.Context, _parameter: click.Parameter, value: str) 
 @click.option(
     "--replicas",
     type=click.IntRange(1, 15),
-    default=ClusterConfig.replicas,
+    default=REPLICAS,
     show_default=True,
     help="Copies of each picture.",
 )

@@ -19,9 +19,7 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         logger: Any = structlog.get_logger()
-        logger.log(
-            record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info or None
-        )
+        logger.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info or None)
 
 
 def configure(config: LogConfig) -> None:

@@ -13,10 +13,9 @@ from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from raftstore import paths
 from raftstore.errors import BadName
-from raftstore.types import User
 from raftstore.wire import admin_pb2
 
-RIGHTS = {"full": User.__dataclass_fields__["rights"].default, "read-only": "elr", "add-only": "elmw"}
+RIGHTS = {"full": "elradfmwMT", "read-only": "elr", "add-only": "elmw"}
 _LETTERS = frozenset("elradfmwMT")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MAX_QUOTA = 1 << 62
@@ -116,9 +115,7 @@ echo "$PASSWORD" | pixraft user add web --read-only --password-stdin --cluster p
 """
 
 
-@command.command(  # type: ignore[arg-type]
-    "add", cls=output.PixraftCommand, examples=ADD_EXAMPLES
-)
+@command.command("add", cls=output.PixraftCommand, examples=ADD_EXAMPLES)
 @name_argument
 @access_options
 @password_option
@@ -159,9 +156,7 @@ def add(
     _done(form, name, "added")
 
 
-@command.command(  # type: ignore[arg-type]
-    "passwd", cls=output.PixraftCommand, examples="pixraft user passwd anna --cluster pictures"
-)
+@command.command("passwd", cls=output.PixraftCommand, examples="pixraft user passwd anna --cluster pictures")
 @name_argument
 @access_options
 @password_option
@@ -175,9 +170,7 @@ def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
     _done(form, name, "has a new password")
 
 
-@command.command(  # type: ignore[arg-type]
-    "remove", cls=output.PixraftCommand, examples="pixraft user remove anna --cluster pictures"
-)
+@command.command("remove", cls=output.PixraftCommand, examples="pixraft user remove anna --cluster pictures")
 @name_argument
 @access_options
 @output.output_option
@@ -187,9 +180,7 @@ def remove(access: Access, name: str, form: str) -> None:
     _done(form, name, "removed")
 
 
-@command.command(  # type: ignore[arg-type]
-    "list", cls=output.PixraftCommand, examples="pixraft user list --cluster pictures -o json"
-)
+@command.command("list", cls=output.PixraftCommand, examples="pixraft user list --cluster pictures -o json")
 @access_options
 @output.output_option
 def list_(access: Access, form: str) -> None:

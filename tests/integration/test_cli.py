@@ -1,0 +1,176 @@
+"""The commands against nodes that answer admin calls over the real channel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import argon2
+import pytest
+from click.testing import CliRunner, Result
+from fakeadmin import FakeCluster, fake_cluster
+
+from ftpgateway.cli.main import group
+from raftstore.errors import NoQuorum, OutcomeUnknown
+
+NAMES = ["n1", "n2", "n3"]
+NODE_KEYS = (
+    "name address role voter reachable term commit_index applied_index lag pictures bytes free_disk error".split()
+)
+
+
+def pixraft(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(group, arguments, input=stdin, env=env or {}, prog_name="pixraft")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
+    with fake_cluster(tmp_path / "c", up=NAMES) as made:
+        yield made
+
+
+def where(cluster: FakeCluster, *more: str) -> tuple[str, ...]:
+    return ("--cluster", str(cluster.directory), *more)
+
+
+def test_status_of_a_healthy_cluster(cluster: FakeCluster) -> None:
+    result = pixraft("status", *where(cluster))
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "healthy: leader n1, term 4; 3 of 3 nodes reachable; 2 pictures, 2.9 KiB"
+    assert lines[1].split() == (
+        "node address role voter reachable term commit applied lag pictures bytes free error".split()
+    )
+    assert [line.split()[0] for line in lines[2:]] == NAMES
+    assert "leader" in lines[2]
+    assert cluster.calls == [("n1", "status", "admin")]
+
+
+def test_status_as_json_has_the_documented_shape(cluster: FakeCluster) -> None:
+    result = pixraft("status", *where(cluster), "-o", "json")
+    shape = json.loads(result.stdout)
+    assert set(shape) == {
+        *("verdict", "asked", "leader", "term", "nodes", "files", "bytes", "short", "short_count", "error")
+    }
+    assert [list(node) for node in shape["nodes"]] == [NODE_KEYS] * 3
+    assert (shape["verdict"], shape["leader"], shape["asked"]) == ("healthy", "n1", "n1")
+
+
+def test_degraded_names_what_is_short_and_has_its_exit_code(cluster: FakeCluster) -> None:
+    cluster.verdict = dict.fromkeys(NAMES, "degraded")
+    result = pixraft("status", *where(cluster))
+    assert result.exit_code == 8
+    assert result.stdout.startswith("degraded: ")
+    assert "/a.jpg" in result.stdout
+    assert "n3 cannot be reached" in result.stdout
+
+
+def test_a_node_without_quorum_is_passed_over(cluster: FakeCluster) -> None:
+    cluster.verdict["n1"] = "no quorum"
+    result = pixraft("status", *where(cluster), "-o", "json")
+    assert (result.exit_code, json.loads(result.stdout)["asked"]) == (0, "n2")
+    named = pixraft("status", *where(cluster), "--node", "n1")
+    assert named.exit_code == 30
+    assert named.stdout.startswith("no quorum: no leader; 1 of 3 nodes reachable")
+    assert "until 2 of 3 nodes reach each other" in named.stdout
+
+
+def test_status_with_a_nodes_own_configuration(cluster: FakeCluster) -> None:
+    result = pixraft("status", env={"PIXRAFT_CONFIG": str(cluster.directory / "n2" / "pixraft.toml")})
+    assert result.exit_code == 0, result.output
+    own = pixraft("status", "--node", "n2", "-c", str(cluster.directory / "n2" / "pixraft.toml"))
+    assert own.exit_code == 0, own.output
+    assert cluster.calls[-1] == ("n2", "status", "node")
+
+
+@pytest.mark.parametrize("up", [["n3"], ["n2", "n3"]])
+def test_nodes_that_are_down_are_passed_over(tmp_path: Path, up: list[str]) -> None:
+    with fake_cluster(tmp_path / "c", up=up) as cluster:
+        result = pixraft("status", *where(cluster), "-o", "json")
+        assert json.loads(result.stdout)["asked"] == up[0]
+
+
+def test_no_node_answers(tmp_path: Path) -> None:
+    with fake_cluster(tmp_path / "c", up=[]) as cluster:
+        status = pixraft("status", *where(cluster))
+        assert status.exit_code == 5
+        assert status.stdout.startswith("unreachable: 0 of 3 nodes reachable")
+        assert [line.split()[0] for line in status.stdout.splitlines()[2:5]] == NAMES
+        assert "are they started" in status.stdout
+        members = pixraft("members", *where(cluster), "-o", "json")
+        assert members.exit_code == 5
+        nodes = json.loads(members.stdout)["nodes"]
+        assert [(node["name"], node["reachable"]) for node in nodes] == [(name, False) for name in NAMES]
+        assert all(node["error"] for node in nodes)
+        add = pixraft("user", "list", *where(cluster), "-o", "json")
+        assert add.exit_code == 5
+        assert json.loads(add.stderr)["error"] == "NotReachable"
+        assert "n1: " in add.stderr
+
+
+def test_members(cluster: FakeCluster) -> None:
+    cluster.verdict = dict.fromkeys(NAMES, "degraded")
+    result = pixraft("members", *where(cluster))
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == NAMES
+    assert lines[4].startswith("degraded: ")
+    shape = json.loads(pixraft("members", *where(cluster), "-o", "json").stdout)
+    assert list(shape) == ["verdict", "asked", "leader", "nodes"]
+
+
+def test_an_unknown_node(cluster: FakeCluster) -> None:
+    result = pixraft("status", *where(cluster), "--node", "n9")
+    assert result.exit_code == 3
+    assert "there is no node 'n9'; the cluster has n1, n2, n3" in result.stderr
+
+
+def test_users(cluster: FakeCluster) -> None:
+    added = pixraft(
+        *("user", "add", "anna", "--password-stdin", "--quota", "20G", "--home", "/anna/", "--read-only"),
+        *where(cluster),
+        stdin="secret ü\n",
+    )
+    assert (added.exit_code, added.stdout) == (0, "User 'anna' added.\n"), added.output
+    stored = cluster.users["anna"]
+    assert (stored.home, stored.rights, stored.quota_bytes) == ("/anna", "elr", 20 << 30)
+    assert argon2.extract_parameters(stored.password_hash).type is argon2.Type.ID
+    argon2.PasswordHasher().verify(stored.password_hash, "secret ü")
+
+    again = pixraft("user", "add", "anna", "--password-stdin", *where(cluster), stdin="x\n")
+    assert again.exit_code == 11
+    assert again.stderr == "pixraft: It exists already: user anna\n"
+
+    changed = pixraft("user", "passwd", "anna", "--password-stdin", *where(cluster, "-o", "json"), stdin="new\n")
+    assert json.loads(changed.stdout) == {"user": "anna", "done": "has a new password"}
+    argon2.PasswordHasher().verify(cluster.users["anna"].password_hash, "new")
+    assert cluster.users["anna"].rights == "elr"
+
+    listed = pixraft("user", "list", *where(cluster))
+    assert listed.stdout.splitlines()[1].split() == ["anna", "/anna", "read-only", "0", "B", "20.0", "GiB", "yes"]
+    shape = json.loads(pixraft("user", "list", *where(cluster, "-o", "json")).stdout)
+    assert list(shape["users"][0]) == ["name", "home", "rights", "quota_bytes", "used_bytes", "disabled"]
+
+    assert pixraft("user", "remove", "anna", *where(cluster)).exit_code == 0
+    gone = pixraft("user", "remove", "anna", *where(cluster, "-o", "json"))
+    assert gone.exit_code == 10
+    assert json.loads(gone.stderr) == {
+        "error": "NotFound",
+        "message": "No such file or directory: user anna",
+        "exit_code": 10,
+    }
+    assert "There are no users" in pixraft("user", "list", *where(cluster)).stdout
+
+
+def test_a_refusal_without_quorum_is_tried_elsewhere_but_an_unknown_outcome_is_not(cluster: FakeCluster) -> None:
+    cluster.raises["n1"] = NoQuorum("cut off")
+    assert pixraft("user", "list", *where(cluster)).exit_code == 0
+    cluster.raises["n1"] = OutcomeUnknown("deadline")
+    result = pixraft("user", "add", "bo", "--password-stdin", *where(cluster), stdin="x\n")
+    assert result.exit_code == 32
+    assert not cluster.users
+    cluster.raises = {name: NoQuorum("cut off") for name in NAMES}
+    refused = pixraft("user", "list", *where(cluster))
+    assert refused.exit_code == 30
+    assert "A majority of the cluster cannot be reached" in refused.stderr

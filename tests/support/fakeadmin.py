@@ -1,0 +1,133 @@
+"""A cluster that only answers admin calls: real certificates, real channel, made-up answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ftpgateway.cli import bundle
+from ftpgateway.config import Address, load_node_config
+from ftpgateway.demo import ports
+from raftstore.errors import AlreadyExists, NotFound
+from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.peers.pki import Identity
+from raftstore.wire import admin_pb2
+
+Status = Callable[[str], admin_pb2.ClusterStatus]
+
+
+class FakeCluster:
+    """What the fake nodes share: users, what they answer to a status, and an error to raise, by node."""
+
+    def __init__(self, directory: Path, names: list[str]) -> None:
+        self.directory = directory
+        self.addresses = {
+            name: Address("127.0.0.1", port)
+            for name, port in zip(names, ports.free("127.0.0.1", len(names)), strict=True)
+        }
+        specs = [
+            bundle.NodeSpec(name, address, address, Address("127.0.0.1", 0), "")
+            for name, address in self.addresses.items()
+        ]
+        bundle.make_cluster(directory, bundle.ClusterSpec(nodes=specs))
+        self.users: dict[str, admin_pb2.UserPut] = {}
+        self.verdict = {name: "healthy" for name in names}
+        self.raises: dict[str, Exception] = {}
+        self.calls: list[tuple[str, str, str]] = []
+
+    def status(self, asked: str) -> admin_pb2.ClusterStatus:
+        verdict = self.verdict[asked]
+        status = admin_pb2.ClusterStatus(
+            verdict=verdict, asked=asked, leader="" if verdict == "no quorum" else "n1", term=4, files=2, bytes=3000
+        )
+        for name, address in self.addresses.items():
+            up = verdict == "healthy" or name == asked or (verdict == "degraded" and name != "n3")
+            node = status.nodes.add(name=name, address=str(address), role="unknown", voter=True, reachable=up)
+            if up:
+                node.role = "leader" if name == "n1" else "follower"
+                node.term, node.commit_index, node.applied_index, node.lag = 4, 17, 16, 1
+                node.pictures, node.bytes, node.free_disk = 2, 3000, 5 << 30
+            else:
+                node.error = "cannot be reached"
+        if verdict == "degraded":
+            status.short.extend(["/a.jpg", "/b.jpg"])
+            status.short_count = 2
+            status.error = "n3 cannot be reached"
+        return status
+
+    def serve(self, network: PeerNetwork, name: str) -> None:
+        both = frozenset({Role.NODE, Role.ADMIN})
+
+        def answer(method: str, function: Callable[[bytes], bytes]) -> None:
+            async def handler(peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+                self.calls.append((name, method, peer.role.value))
+                if name in self.raises:
+                    raise self.raises[name]
+                return Reply(function(body))
+
+            network.serve(f"admin.{method}", handler, roles=both)
+
+        answer("status", lambda _body: self.status(name).SerializeToString())
+        answer("users", lambda _body: self._users())
+        answer("user_put", self._put)
+        answer("user_remove", self._remove)
+
+    def _users(self) -> bytes:
+        made = admin_pb2.Users()
+        for put in self.users.values():
+            made.users.add(name=put.name, home=put.home, rights=put.rights, quota_bytes=put.quota_bytes)
+        return made.SerializeToString()
+
+    def _put(self, body: bytes) -> bytes:
+        put = admin_pb2.UserPut.FromString(body)
+        if put.create and put.name in self.users:
+            raise AlreadyExists(f"user {put.name}")
+        if put.update and put.name not in self.users:
+            raise NotFound(f"user {put.name}")
+        self.users.setdefault(put.name, admin_pb2.UserPut()).MergeFrom(put)
+        return b""
+
+    def _remove(self, body: bytes) -> bytes:
+        name = admin_pb2.UserRemove.FromString(body).name
+        if self.users.pop(name, None) is None:
+            raise NotFound(f"user {name}")
+        return b""
+
+
+@contextlib.contextmanager
+def fake_cluster(directory: Path, *, up: list[str], names: list[str] | None = None) -> Iterator[FakeCluster]:
+    """Serve the nodes in `up` from a thread with a loop of its own."""
+    cluster = FakeCluster(directory, names or ["n1", "n2", "n3"])
+    started, stop = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def main() -> None:
+        networks = []
+        for name in up:
+            config = load_node_config(directory / name / bundle.NODE_FILE, {})
+            identity = Identity.load(config.peers.ca, config.peers.certificate, config.peers.key)
+            network = PeerNetwork(identity, config.peers.listen, {name: config.peers.listen})
+            cluster.serve(network, name)
+            await network.start()
+            networks.append(network)
+        started.set()
+        await stop.wait()
+        for network in networks:
+            await network.stop()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(main())
+
+    thread = threading.Thread(target=run, name="fake cluster")
+    thread.start()
+    try:
+        assert started.wait(20)
+        yield cluster
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+    assert not thread.is_alive()

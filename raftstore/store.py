@@ -232,5 +232,7 @@ def _kept(base: FileVersion | Partial | None, offset: int | None, append: bool) 
     if append:
         return size
     if offset and offset > size:
-        raise Invalid(f"cannot continue at byte {offset}: only {size} bytes are there; send the file again from 0")
+        raise Invalid(
+            f"cannot continue at byte {offset}: only {size} bytes are there; send the file again from 0"
+        )
     return offset or 0

@@ -19,7 +19,9 @@ def next_boot(path: Path) -> int:
     if path.exists():
         text = path.read_text(errors="replace").strip()
         if not text.isascii() or not text.isdigit():
-            raise Damaged(f"{path} should hold a number; remove it to let the node take a new one from its clock")
+            raise Damaged(
+                f"{path} should hold a number; remove it to let the node take a new one from its clock"
+            )
         previous = int(text)
     boot = max(previous + 1, time.time_ns())
     temporary = path.with_suffix(".new")

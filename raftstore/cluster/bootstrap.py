@@ -51,7 +51,9 @@ async def must_rejoin(marker: Path, empty: bool, others: Sequence[str], ask: Ask
         rounds += 1
         await asyncio.sleep(RETRY_SECONDS)
     if verdict:
-        log.warning("this node's log is gone while the cluster has one: it rejoins without a vote until caught up")
+        log.warning(
+            "this node's log is gone while the cluster has one: it rejoins without a vote until caught up"
+        )
         marker.touch()
     return verdict
 

@@ -44,7 +44,9 @@ class Report:
 class Health:
     """Watches the other members with one small call each a second, and gathers the cluster's status."""
 
-    def __init__(self, own: Callable[[], tuple[NodeStatus, str]], addresses: dict[str, str], call: Caller) -> None:
+    def __init__(
+        self, own: Callable[[], tuple[NodeStatus, str]], addresses: dict[str, str], call: Caller
+    ) -> None:
         self._own = own
         self._addresses = addresses
         self._call = call
@@ -75,7 +77,9 @@ class Health:
 
     async def _ask(self, name: str) -> Report | None:
         try:
-            body = await self._call(name, "admin.node", admin.NodeRequest().SerializeToString(), timeout=CALL_TIMEOUT)
+            body = await self._call(
+                name, "admin.node", admin.NodeRequest().SerializeToString(), timeout=CALL_TIMEOUT
+            )
         except StoreError:
             self._reports.pop(name, None)
             return None

@@ -111,7 +111,9 @@ class Repairer:
             try:
                 await self._copy(copy)
             except StoreError as error:
-                log.warning("chunk not copied", chunk=copy.chunk.digest.hex(), to=copy.target.node, error=str(error))
+                log.warning(
+                    "chunk not copied", chunk=copy.chunk.digest.hex(), to=copy.target.node, error=str(error)
+                )
             else:
                 self._done(copy.chunk.digest, copy.target.number)
 

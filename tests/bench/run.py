@@ -38,7 +38,13 @@ class Scenario:
         """One task a session. What RETR reads is what STOR of the same size and mark has put."""
         chosen = servers if self.spread else servers[:1]
         return [
-            Task(chosen[number % len(chosen)], self.operation, f"{mark}-{self.size}-{number}", self.size, self.count)
+            Task(
+                chosen[number % len(chosen)],
+                self.operation,
+                f"{mark}-{self.size}-{number}",
+                self.size,
+                self.count,
+            )
             for number in range(self.sessions)
         ]
 
@@ -53,7 +59,9 @@ def scenarios(quick: bool) -> list[Scenario]:
         Scenario("RETR 1 MiB", "RETR", MIB, 8, 32 // few),
         Scenario("STOR 64 MiB", "STOR", (64 // few) * MIB, 8, 1),
         Scenario("RETR 64 MiB", "RETR", (64 // few) * MIB, 8, 1),
-        Scenario("10,000 x 20 KB over three nodes", "STOR", 20 * KIB, 12, (10_000 // 12 + 1) // few, spread=True),
+        Scenario(
+            "10,000 x 20 KB over three nodes", "STOR", 20 * KIB, 12, (10_000 // 12 + 1) // few, spread=True
+        ),
     ]
 
 
@@ -108,7 +116,9 @@ def markdown(row: dict[str, object]) -> str:
     )
 
 
-def measure(cluster: BenchCluster, plain: Server, chosen: list[Scenario], rounds: int) -> Iterator[dict[str, object]]:
+def measure(
+    cluster: BenchCluster, plain: Server, chosen: list[Scenario], rounds: int
+) -> Iterator[dict[str, object]]:
     """Run each scenario `rounds` times against both, in turn."""
     for scenario in chosen:
         ours, theirs, cpu = [], [], [0.0] * len(cluster.servers)

@@ -15,9 +15,21 @@ from ftpgateway.cli.main import group
 from raftstore.errors import NoQuorum, OutcomeUnknown
 
 NAMES = ["n1", "n2", "n3"]
-NODE_KEYS = (
-    "name address role voter reachable term commit_index applied_index lag pictures bytes free_disk error".split()
-)
+NODE_KEYS = [
+    "name",
+    "address",
+    "role",
+    "voter",
+    "reachable",
+    "term",
+    "commit_index",
+    "applied_index",
+    "lag",
+    "pictures",
+    "bytes",
+    "free_disk",
+    "error",
+]
 
 
 def pixraft(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
@@ -40,7 +52,21 @@ def test_status_of_a_healthy_cluster(cluster: FakeCluster) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "healthy: leader n1, term 4; 3 of 3 nodes reachable; 2 pictures, 2.9 KiB"
     assert lines[1].split() == (
-        "node address role voter reachable term commit applied lag pictures bytes free error".split()
+        [
+            "node",
+            "address",
+            "role",
+            "voter",
+            "reachable",
+            "term",
+            "commit",
+            "applied",
+            "lag",
+            "pictures",
+            "bytes",
+            "free",
+            "error",
+        ]
     )
     assert [line.split()[0] for line in lines[2:]] == NAMES
     assert "leader" in lines[2]
@@ -142,13 +168,24 @@ def test_users(cluster: FakeCluster) -> None:
     assert again.exit_code == 11
     assert again.stderr == "pixraft: It exists already: user anna\n"
 
-    changed = pixraft("user", "passwd", "anna", "--password-stdin", *where(cluster, "-o", "json"), stdin="new\n")
+    changed = pixraft(
+        "user", "passwd", "anna", "--password-stdin", *where(cluster, "-o", "json"), stdin="new\n"
+    )
     assert json.loads(changed.stdout) == {"user": "anna", "done": "has a new password"}
     argon2.PasswordHasher().verify(cluster.users["anna"].password_hash, "new")
     assert cluster.users["anna"].rights == "elr"
 
     listed = pixraft("user", "list", *where(cluster))
-    assert listed.stdout.splitlines()[1].split() == ["anna", "/anna", "read-only", "0", "B", "20.0", "GiB", "yes"]
+    assert listed.stdout.splitlines()[1].split() == [
+        "anna",
+        "/anna",
+        "read-only",
+        "0",
+        "B",
+        "20.0",
+        "GiB",
+        "yes",
+    ]
     shape = json.loads(pixraft("user", "list", *where(cluster, "-o", "json")).stdout)
     assert list(shape["users"][0]) == ["name", "home", "rights", "quota_bytes", "used_bytes", "disabled"]
 
@@ -163,7 +200,9 @@ def test_users(cluster: FakeCluster) -> None:
     assert "There are no users" in pixraft("user", "list", *where(cluster)).stdout
 
 
-def test_a_refusal_without_quorum_is_tried_elsewhere_but_an_unknown_outcome_is_not(cluster: FakeCluster) -> None:
+def test_a_refusal_without_quorum_is_tried_elsewhere_but_an_unknown_outcome_is_not(
+    cluster: FakeCluster,
+) -> None:
     cluster.raises["n1"] = NoQuorum("cut off")
     assert pixraft("user", "list", *where(cluster)).exit_code == 0
     cluster.raises["n1"] = OutcomeUnknown("deadline")

@@ -80,7 +80,12 @@ def test_refusals_have_the_right_code_and_the_session_goes_on(ftp, command, code
 def test_transfers_that_cannot_be(ftp, command):
     ftp.voidcmd("TYPE I")
     eventually(lambda: "adir" in ftp.nlst() or ftp.mkd("adir"))
-    for target, code in (("adir", "550"), ("missing/x.jpg", "550"), ("n" * 300, "55[03]"), ("/d" * 200, "55[03]")):
+    for target, code in (
+        ("adir", "550"),
+        ("missing/x.jpg", "550"),
+        ("n" * 300, "55[03]"),
+        ("/d" * 200, "55[03]"),
+    ):
         with pytest.raises(ftplib.error_perm, match=rf"^{code}"):
             if command == "STOR":
                 ftp.storbinary(f"STOR {target}", io.BytesIO(b"x"))
@@ -93,7 +98,7 @@ def test_transfers_that_cannot_be(ftp, command):
 def test_names_that_cannot_be(ftp, name):
     assert re.match(r"5\d\d", raw(ftp, b"MKD " + name + b"\r\n"))
     assert ftp.pwd() == "/"
-    assert not any("caf" in entry or "a" == entry[:1] and "b" == entry[-1:] for entry in ftp.nlst())
+    assert not any("caf" in entry or (entry[:1] == "a" and entry[-1:] == "b") for entry in ftp.nlst())
 
 
 def test_a_newline_ends_the_command_and_smuggles_nothing(ftp):
@@ -227,7 +232,9 @@ def test_full_disks_give_452_and_lose_nothing(tmp_path):
             place = tmp_path / f"disk{number}"
             place.mkdir()
             done = subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=96m", "pixraft-test", str(place)], capture_output=True, check=False
+                ["mount", "-t", "tmpfs", "-o", "size=96m", "pixraft-test", str(place)],
+                capture_output=True,
+                check=False,
             )
             if done.returncode:
                 pytest.skip(f"no tmpfs here: {done.stderr.decode()}")

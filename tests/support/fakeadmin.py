@@ -34,14 +34,19 @@ class FakeCluster:
         ]
         bundle.make_cluster(directory, bundle.ClusterSpec(nodes=specs))
         self.users: dict[str, admin_pb2.UserPut] = {}
-        self.verdict = {name: "healthy" for name in names}
+        self.verdict = dict.fromkeys(names, "healthy")
         self.raises: dict[str, Exception] = {}
         self.calls: list[tuple[str, str, str]] = []
 
     def status(self, asked: str) -> admin_pb2.ClusterStatus:
         verdict = self.verdict[asked]
         status = admin_pb2.ClusterStatus(
-            verdict=verdict, asked=asked, leader="" if verdict == "no quorum" else "n1", term=4, files=2, bytes=3000
+            verdict=verdict,
+            asked=asked,
+            leader="" if verdict == "no quorum" else "n1",
+            term=4,
+            files=2,
+            bytes=3000,
         )
         for name, address in self.addresses.items():
             up = verdict == "healthy" or name == asked or (verdict == "degraded" and name != "n3")

@@ -1,16 +1,27 @@
-"""A cluster of real node processes for integration tests."""
+"""A cluster of real node processes for integration tests, with proxies between the nodes where wanted."""
 
 from __future__ import annotations
 
 import ftplib
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from argon2 import PasswordHasher
+from tcpproxy import TcpProxy
+
+from ftpgateway.config import Address
+from ftpgateway.demo.cluster import LocalCluster
 
 _T = TypeVar("_T")
 
+USERS = ("demo", "guest")
+PATIENCE = 180.0
 
-def eventually(condition: Callable[[], _T], timeout: float = 120, every: float = 0.1) -> _T:
+
+def eventually(condition: Callable[[], _T], timeout: float = PATIENCE, every: float = 0.1) -> _T:
     """Call `condition` until it returns something true; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -24,3 +35,150 @@ def eventually(condition: Callable[[], _T], timeout: float = 120, every: float =
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout} s; last: {last!r}")
         time.sleep(every)
+
+
+class Cluster:
+    """A started cluster n1, n2, ... with the users demo:demo and guest:guest; everything stops at its end."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        nodes: int = 3,
+        proxied: bool = False,
+        data: Mapping[str, str] | None = None,
+        encryption: str = "full",
+    ) -> None:
+        self.local = LocalCluster(directory, nodes=nodes, encryption=encryption)
+        self.names = list(self.local.nodes)
+        self._proxies: dict[tuple[str, str], TcpProxy] = {}
+        for name, place in (data or {}).items():
+            self.local.nodes[name].environment["PIXRAFT_NODE_DATA"] = place
+        if proxied:
+            self._insert_proxies()
+
+    def _insert_proxies(self) -> None:
+        for name, node in self.local.nodes.items():
+            for other, target in self.local.nodes.items():
+                if other != name:
+                    proxy = self._proxies[name, other] = TcpProxy(target.peers)
+                    node.routes[other] = Address(*proxy.address)
+
+    def __enter__(self) -> Self:
+        try:
+            self.local.start()
+            self.local.wait_ready(PATIENCE)
+            quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+            for user in USERS:
+                self.local.put_user(user, quick.hash(user), PATIENCE)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for node in self.local.nodes.values():
+                print(f"--- {node.name}\n{node.log_tail(40)}")
+        self.close()
+
+    def close(self) -> None:
+        """Stop all nodes and proxies."""
+        codes = self.local.stop_all()
+        for proxy in self._proxies.values():
+            proxy.close()
+        assert all(code in (0, -9) for code in codes.values()), codes
+
+    def address(self, name: str) -> tuple[str, int]:
+        """Where the node's FTP server listens."""
+        return self.local.nodes[name].ftp
+
+    def peer_port(self, name: str) -> int:
+        """Port of the node's peers channel."""
+        return self.local.nodes[name].peers.port
+
+    def config(self, name: str) -> Path:
+        """The node's configuration file."""
+        return self.local.nodes[name].config
+
+    def data(self, name: str) -> Path:
+        """The node's data directory."""
+        node = self.local.nodes[name]
+        return Path(node.environment.get("PIXRAFT_NODE_DATA", node.directory / "data"))
+
+    def pid(self, name: str) -> int:
+        """The node's process."""
+        process = self.local.nodes[name].process
+        assert process is not None
+        return process.pid
+
+    def login(self, name: str, user: str = "demo", password: str = "") -> ftplib.FTP:
+        """Open a session; raises what ftplib raises."""
+        ftp = ftplib.FTP(timeout=120)
+        try:
+            ftp.connect(*self.address(name))
+            ftp.login(user, password or user)
+        except BaseException:
+            ftp.close()
+            raise
+        return ftp
+
+    def login_when_served(self, name: str) -> ftplib.FTP:
+        """Open a session as soon as the node serves the store again."""
+        return eventually(lambda: self.login(name))
+
+    def kill(self, *names: str) -> None:
+        """Kill with SIGKILL."""
+        self.local.kill(*names)
+
+    def kill_all(self) -> None:
+        """Kill all nodes at once with SIGKILL."""
+        self.local.kill(*self.names)
+
+    def start_node(self, name: str) -> None:
+        """Start a node; see `wait_ready`."""
+        self.local.start(name)
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until the node serves a session."""
+        self.login_when_served(name).close()
+
+    def leader(self) -> str:
+        """The node that leads, as soon as there is one."""
+        return eventually(self.local.leader)[0]
+
+    def follower(self, besides: str = "") -> str:
+        """A node that does not lead and is not `besides`."""
+        leader = self.leader()
+        return next(name for name in reversed(self.names) if name not in (leader, besides))
+
+    def status(self, name: str) -> dict[str, Any]:
+        """The cluster's status as the node sees it."""
+        status = self.local.status(name)
+        return {field: getattr(status, field) for field in status.__slots__}
+
+    def wait_verdict(self, verdict: str) -> dict[str, Any]:
+        """Wait until every node gives that verdict; return the last one's status."""
+
+        def agreed() -> dict[str, Any] | None:
+            found = [self.status(name) for name in self.names]
+            self.last = found
+            return found[-1] if all(one["verdict"] == verdict for one in found) else None
+
+        try:
+            return eventually(agreed)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.last}") from None
+
+    def cut_off(self, name: str) -> None:
+        """Cut every connection between the node and the others, both ways."""
+        for pair, proxy in self._proxies.items():
+            if name in pair:
+                proxy.cut()
+
+    def heal(self) -> None:
+        """Let everything through again."""
+        for proxy in self._proxies.values():
+            proxy.heal()

@@ -1,0 +1,80 @@
+"""The two that are measured: a pixraft cluster, and the reference server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from argon2 import PasswordHasher
+from load import Server
+
+from ftpgateway.demo.cluster import LocalCluster
+
+USER = PASSWORD = "demo"
+READY_TIMEOUT = 120.0
+
+
+class BenchCluster:
+    """Three nodes on this machine, and what they use of it."""
+
+    def __init__(self, directory: Path, *, encryption: str) -> None:
+        self._cluster = LocalCluster(directory, encryption=encryption)
+        self.servers: list[Server] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._cluster.start()
+            self._cluster.wait_ready(READY_TIMEOUT)
+            self._cluster.put_user(USER, PasswordHasher().hash(PASSWORD))
+        except BaseException:
+            self._cluster.stop_all()
+            raise
+        self.servers = [Server(*node.ftp, USER, PASSWORD) for node in self._cluster.nodes.values()]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cluster.stop_all()
+
+    def _pids(self) -> list[int]:
+        return [node.process.pid for node in self._cluster.nodes.values() if node.process is not None]
+
+    def cpu_seconds(self) -> list[float]:
+        """User and system seconds that each node has used so far."""
+        tick = os.sysconf("SC_CLK_TCK")
+        used = []
+        for pid in self._pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used.append((int(fields[11]) + int(fields[12])) / tick)
+        return used
+
+    def peak_memory(self) -> list[int]:
+        """Peak resident set of each node in bytes."""
+        peaks = []
+        for pid in self._pids():
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            peaks += [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+        return peaks
+
+
+@contextmanager
+def reference(directory: Path) -> Iterator[Server]:
+    """Stock pyftpdlib in a process of its own on a plain directory."""
+    directory.mkdir(parents=True)
+    script = Path(__file__).with_name("reference.py")
+    process = subprocess.Popen([sys.executable, str(script), str(directory)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield Server("127.0.0.1", int(process.stdout.readline()), USER, PASSWORD)
+    finally:
+        process.terminate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -1,0 +1,112 @@
+"""The pure decisions of the cluster room: verdict, bootstrap, repair plan, results, user changes."""
+
+from __future__ import annotations
+
+import pytest
+from raftstore.chunks.topology import ClusterView, StoreState
+
+from raftstore import errors
+from raftstore.cluster import bootstrap, verdict
+from raftstore.cluster.administration import merged
+from raftstore.cluster.boot import next_boot
+from raftstore.cluster.repair import plan
+from raftstore.cluster.results import accepted
+from raftstore.types import ChunkRef, ClusterStatus, NodeStatus, User
+from raftstore.wire import admin_pb2 as admin
+from raftstore.wire import commands_pb2 as commands
+
+
+def status(*nodes: NodeStatus, short: int = 0, leader: str | None = "n1") -> ClusterStatus:
+    return ClusterStatus("", "n1", leader, 3, list(nodes), short_count=short)
+
+
+def node(name: str, **changes: object) -> NodeStatus:
+    return NodeStatus(name, "host:1", **{"reachable": True, "lag": 0, **changes})
+
+
+def test_verdicts():
+    whole = [node("n1"), node("n2"), node("n3")]
+    assert verdict.judge(status(*whole), confirmed=True) == (verdict.HEALTHY, "")
+    word, why = verdict.judge(status(*whole[:2], node("n3", reachable=False)), confirmed=True)
+    assert (word, why) == (verdict.DEGRADED, "n3 cannot be reached")
+    assert verdict.judge(status(*whole, short=2), confirmed=True)[0] == verdict.DEGRADED
+    assert verdict.judge(status(*whole[:2], node("n3", lag=5000)), confirmed=True)[0] == verdict.DEGRADED
+    assert verdict.judge(status(*whole[:2], node("n3", error="disk")), confirmed=True)[0] == verdict.DEGRADED
+    word, why = verdict.judge(status(*whole, leader=None), confirmed=False)
+    assert word == verdict.NO_QUORUM
+    assert "no leader" in why
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([], False),
+        ([True, True], False),
+        ([True, None], None),
+        ([None, None], None),
+        ([False, None], True),
+        ([True, False], True),
+    ],
+)
+def test_who_must_rejoin(answers, expected):
+    assert bootstrap.judge(answers) is expected
+
+
+def view(*reachable: bool, replicas: int = 3, nodes: int | None = None) -> ClusterView:
+    stores = tuple(StoreState(number, f"n{number}", reachable=up) for number, up in enumerate(reachable, 1))
+    return ClusterView(stores, nodes or len(stores), replicas)
+
+
+def chunk(*stores: int) -> ChunkRef:
+    return ChunkRef(b"d" * 32, 1000, stores)
+
+
+def test_repair_copies_to_a_store_that_lacks_the_chunk():
+    (copy,) = plan(view(True, True, True), [chunk(1, 2)])
+    assert copy.target.number == 3
+    assert {store.number for store in copy.sources} == {1, 2}
+
+
+def test_repair_leaves_alone_what_is_only_away():
+    assert plan(view(True, True, False, True), [chunk(1, 2, 3)]) == []
+
+
+def test_repair_replaces_a_store_that_is_gone():
+    (copy,) = plan(view(True, True, True), [chunk(1, 3, 9)])
+    assert copy.target.number == 2
+
+
+def test_repair_without_a_source_or_a_target_does_nothing():
+    assert plan(view(False, True, True), [chunk(1)]) == []
+    assert plan(view(True, False, False), [chunk(1)]) == []
+
+
+def test_results_become_errors():
+    assert accepted(commands.Result(inode=7).SerializeToString()).inode == 7
+    for word in commands.Status.keys()[1:]:  # an enum wrapper, not a dict
+        refused = commands.Result(status=commands.Status.Value(word), detail="why")
+        with pytest.raises(errors.StoreError, match="why"):
+            accepted(refused.SerializeToString())
+
+
+def test_boot_numbers_grow(tmp_path):
+    path = tmp_path / "boot"
+    first = next_boot(path)
+    assert next_boot(path) > first
+    path.write_text(f"{first * 10}\n")
+    assert next_boot(path) == first * 10 + 1
+    path.write_text("\0\0\0")
+    with pytest.raises(errors.Damaged, match="boot"):
+        next_boot(path)
+
+
+def test_user_changes_keep_what_is_not_named():
+    earlier = User("ann", "hash", home="/ann", quota_bytes=5)
+    changed = merged(earlier, admin.UserPut(name="ann", quota_bytes=9, update=True))
+    assert changed == User("ann", "hash", home="/ann", quota_bytes=9)
+    with pytest.raises(errors.AlreadyExists):
+        merged(earlier, admin.UserPut(name="ann", password_hash="x", create=True))
+    with pytest.raises(errors.NotFound):
+        merged(None, admin.UserPut(name="bob", update=True))
+    with pytest.raises(errors.Invalid):
+        merged(None, admin.UserPut(name="bob", create=True))

@@ -1,0 +1,38 @@
+"""Late replicas reach the catalog in batches, also over failures."""
+
+from __future__ import annotations
+
+import asyncio
+
+from raftstore.cluster import recorder as module
+from raftstore.cluster.recorder import ReplicaRecorder
+from raftstore.errors import NoQuorum
+
+
+def test_what_fails_is_proposed_again_and_the_last_word_counts(monkeypatch):
+    monkeypatch.setattr(module, "GATHER_SECONDS", 0.001)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    proposals = []
+
+    async def scenario() -> None:
+        done = asyncio.Event()
+
+        async def propose(command):
+            proposals.append(command.change_replicas)
+            if len(proposals) == 1:
+                raise NoQuorum("not yet")
+            done.set()
+
+        recorder = ReplicaRecorder(propose)
+        recorder.start()
+        recorder.added(b"a" * 32, 1)
+        recorder.added(b"b" * 32, 2)
+        recorder.removed(b"a" * 32, 1)
+        await asyncio.wait_for(done.wait(), 60)
+        await recorder.stop()
+
+    asyncio.run(scenario())
+    assert len(proposals) == 2
+    for change in proposals:
+        assert [(one.digest, one.store) for one in change.added] == [(b"b" * 32, 2)]
+        assert [(one.digest, one.store) for one in change.removed] == [(b"a" * 32, 1)]

@@ -1,0 +1,77 @@
+"""The system calls under the volumes, in one place, so that tests can put a failing disk there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Files:
+    """The real disk. Thread-safe; every method raises OSError as the system call does."""
+
+    def open(self, path: Path, flags: int) -> int:
+        """Open `path` and return its descriptor."""
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+    def close(self, fd: int) -> None:
+        """Close `fd`."""
+        os.close(fd)
+
+    def size(self, fd: int) -> int:
+        """Return the file's size in bytes."""
+        return os.fstat(fd).st_size
+
+    def write(self, fd: int, buffers: Sequence[Buffer], offset: int) -> int:
+        """Write `buffers` one after the other at `offset`; return how many bytes were taken (maybe fewer)."""
+        return os.pwritev(fd, buffers, offset)
+
+    def sync(self, fd: int) -> None:
+        """Make what was written durable."""
+        os.fdatasync(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut the file to `size` bytes."""
+        os.ftruncate(fd, size)
+
+    def read(self, fd: int, length: int, offset: int) -> bytes:
+        """Return up to `length` bytes at `offset`; may wait for the disk."""
+        return os.pread(fd, length, offset)
+
+    def read_cached(self, fd: int, target: bytearray, offset: int) -> int:
+        """Fill `target` only from memory; return the bytes read. BlockingIOError where the disk is needed."""
+        return os.preadv(fd, [target], offset, os.RWF_NOWAIT)
+
+    def forget(self, fd: int, offset: int) -> None:
+        """Drop cached bytes from `offset` on, so that the next read shows what the disk holds."""
+        os.posix_fadvise(fd, offset, 0, os.POSIX_FADV_DONTNEED)
+
+    def free_bytes(self, directory: Path) -> int:
+        """Return the free bytes of the file system that holds `directory`."""
+        status = os.statvfs(directory)
+        return status.f_bavail * status.f_frsize
+
+    def save(self, path: Path, content: Buffer) -> None:
+        """Put a small file in place, atomically and durably."""
+        temporary = path.with_name(path.name + ".tmp")
+        fd = self.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            view = memoryview(content)
+            position = 0
+            while position < len(view):
+                position += self.write(fd, [view[position:]], position)
+            self.sync(fd)
+        finally:
+            self.close(fd)
+        os.replace(temporary, path)
+        self.sync_directory(path.parent)
+
+    def sync_directory(self, directory: Path) -> None:
+        """Make names that were created, renamed or removed in `directory` durable."""
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,128 @@
+"""Reading a volume from its start: which needles are there, what is damaged, where the torn tail begins."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from raftstore.chunks import needle
+from raftstore.chunks.needle import ALIGNMENT, HEADER_SIZE, Kind
+
+Read = Callable[[int, int], bytes]
+"""(offset, length) -> bytes, fewer at the end of the file; OSError where the disk cannot read."""
+
+CUT_OFF = "needle is cut off by the end of the file"
+"""Reason of a tail that begins with a whole header."""
+
+_WINDOW = 1024 * 1024
+_BLOCK = 4096
+UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA, errno.EREMOTEIO, errno.EILSEQ})
+"""What a system call says when the medium or its checksum, not the caller or the system, is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A needle in a volume; `offset` is that of its header."""
+
+    kind: Kind
+    digest: bytes
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """Where the next needle begins."""
+        return self.offset + needle.footprint(self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A range of a volume that cannot be used, and why."""
+
+    offset: int
+    length: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a volume holds. `end`: behind its last whole needle; `synced`: durable up to there, by its own word.
+
+    `tail` is what lies behind `end`: None (nothing), or a torn write if `end` is at or behind `synced`.
+    """
+
+    needles: list[Found] = field(default_factory=list)
+    damage: list[Damage] = field(default_factory=list)
+    tail: Damage | None = None
+    end: int = 0
+    synced: int = 0
+
+
+def scan(read: Read, size: int, key: bytes, volume: int) -> Scan:
+    """Walk the headers of a volume of `size` bytes; payloads are not read.
+
+    A header that is damaged costs the range up to the next whole one, which is found by its magic and check.
+    """
+    result = Scan()
+    position = HEADER_SIZE
+    if needle.decode_start(_read(read, 0, HEADER_SIZE)) is None:
+        position = 0
+    result.end = position
+    while position < size:
+        raw = _read(read, position, HEADER_SIZE)
+        header = needle.decode(key, volume, position, raw)
+        if header is None:
+            following = _find_needle(read, position + ALIGNMENT, size, key, volume)
+            if following is None:
+                result.tail = Damage(position, size - position, "no whole needle header")
+                break
+            result.damage.append(Damage(position, following - position, "damaged needle header"))
+            position = following
+            continue
+        found = Found(header.kind, header.digest, position, header.length)
+        if found.end > size:
+            result.tail = Damage(position, size - position, CUT_OFF)
+            break
+        result.needles.append(found)
+        result.synced = max(result.synced, header.synced)
+        position = result.end = found.end
+    return result
+
+
+def payload_matches(read: Read, found: Found) -> bool:
+    """Whether the payload of `found` can be read and has the digest that its header says."""
+    if found.kind is not Kind.DATA:
+        return True
+    payload = _read(read, found.offset + HEADER_SIZE, found.length)
+    return len(payload) == found.length and blake3(payload).digest() == found.digest
+
+
+def _find_needle(read: Read, start: int, size: int, key: bytes, volume: int) -> int | None:
+    """Return the offset of the first whole header at or behind `start`."""
+    position = start
+    while position < size:
+        window = _read(read, position, _WINDOW) or _read(read, position, _BLOCK - position % _BLOCK)
+        at = window.find(needle.MAGIC)
+        while at >= 0:
+            offset = position + at
+            if offset % ALIGNMENT == 0:
+                raw = _read(read, offset, HEADER_SIZE)
+                if needle.decode(key, volume, offset, raw) is not None:
+                    return offset
+            at = window.find(needle.MAGIC, at + 1)
+        # An aligned magic never straddles two windows: both begin at a multiple of the alignment.
+        position += len(window) // ALIGNMENT * ALIGNMENT or _BLOCK - position % _BLOCK
+    return None
+
+
+def _read(read: Read, offset: int, length: int) -> bytes:
+    """Read; nothing where the medium is unreadable."""
+    try:
+        return read(offset, length)
+    except OSError as error:
+        if error.errno in UNREADABLE:
+            return b""
+        raise

@@ -1,0 +1,163 @@
+"""One volume: a file of needles that is only ever appended to."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from raftstore.chunks import needle
+from raftstore.chunks.files import Buffer, Files
+from raftstore.chunks.needle import HEADER_SIZE, Header, Kind
+
+Pending = tuple[Kind, bytes, Buffer]
+"""A needle to be written: kind, digest, payload."""
+
+NO_DIGEST = bytes(32)
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MAX_BUFFERS = 1024
+
+
+class NotWritten(OSError):
+    """The disk has no space; nothing was written."""
+
+
+def volume_path(directory: Path, number: int) -> Path:
+    """Return where volume `number` lies."""
+    return directory / f"{number:08d}.vol"
+
+
+def failure_path(directory: Path, number: int) -> Path:
+    """Return where a failure of volume `number` is noted."""
+    return directory / f"{number:08d}.failed"
+
+
+class Volume:
+    """An open volume. One thread appends; any thread reads what is durable.
+
+    `end` is where the next needle goes. Everything before it is durable: `append` moves it only after the sync.
+    `live` counts the bytes of needles that the index points to; it belongs to the owner of the index.
+    """
+
+    def __init__(self, files: Files, directory: Path, number: int, fd: int, key: bytes, end: int) -> None:
+        self.number = number
+        self.fd = fd
+        self.end = end
+        self.live = 0
+        self.marked = False
+        self._files = files
+        self._directory = directory
+        self._key = key
+
+    @classmethod
+    def create(cls, files: Files, directory: Path, number: int, identity: bytes, key: bytes) -> Volume:
+        """Make a new, durable, empty volume. OSError when that fails; then nothing is left of it."""
+        path = volume_path(directory, number)
+        fd = files.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        volume = cls(files, directory, number, fd, key, 0)
+        try:
+            volume.start(identity)
+            files.sync_directory(directory)
+        except OSError:
+            files.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        return volume
+
+    def start(self, identity: bytes) -> None:
+        """Write the start of an empty volume, durably."""
+        self._files.truncate(self.fd, 0)
+        self._write([needle.encode_start(identity, self.number)], 0)
+        self._files.sync(self.fd)
+        self.end = HEADER_SIZE
+
+    @property
+    def dead(self) -> int:
+        """Bytes that compaction could win back."""
+        return max(0, self.end - HEADER_SIZE - self.live)
+
+    def append(self, needles: Sequence[Pending]) -> list[int]:
+        """Append `needles` and make them durable with one sync; return their offsets.
+
+        Raises NotWritten when the disk is full and the volume is as before; any other OSError means that the
+        volume must not be written again.
+        """
+        start = offset = self.end
+        offsets: list[int] = []
+        buffers: list[Buffer] = []
+        pad = b""
+        for kind, digest, payload in needles:
+            length = len(payload)
+            header = needle.encode(self._key, self.number, offset, Header(kind, digest, length, start))
+            buffers.append(pad + header)
+            if length:
+                buffers.append(payload)
+            pad = needle.padding(length)
+            offsets.append(offset)
+            offset += needle.footprint(length)
+        if pad:
+            buffers.append(pad)
+        try:
+            self._write(buffers, start)
+        except OSError as error:
+            self._files.truncate(self.fd, start)
+            if error.errno in NO_SPACE:
+                raise NotWritten(error.errno, error.strerror) from error
+            raise
+        self._files.sync(self.fd)
+        self.end = offset
+        self.marked = False
+        return offsets
+
+    def mark(self) -> None:
+        """Note durably in the volume that all of it is durable, so that recovery need not check its tail."""
+        if not self.marked:
+            self.append([(Kind.MARK, NO_DIGEST, b"")])
+            self.marked = True
+
+    def note_failure(self, reason: str) -> None:
+        """Remember as well as the disk still allows that this volume failed, and drop what is not durable."""
+        note = f"{self.end}\n{reason}\n".encode()
+        try:
+            self._files.save(failure_path(self._directory, self.number), note)
+        finally:
+            self._files.truncate(self.fd, self.end)
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Return up to `length` bytes at `offset`; may wait for the disk. OSError."""
+        return self._files.read(self.fd, length, offset)
+
+    def read_cached(self, length: int, offset: int) -> bytearray | None:
+        """Return exactly `length` bytes at `offset` if they are in memory. OSError if that cannot be told."""
+        target = bytearray(length)
+        try:
+            count = self._files.read_cached(self.fd, target, offset)
+        except BlockingIOError:
+            return None
+        return target if count == length else None
+
+    def decode(self, raw: bytes, offset: int) -> Header | None:
+        """Return the header of the needle at `offset` from its bytes, None if damaged."""
+        return needle.decode(self._key, self.number, offset, raw)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._files.close(self.fd)
+
+    def _write(self, buffers: list[Buffer], offset: int) -> None:
+        while buffers:
+            written = self._files.write(self.fd, buffers[:_MAX_BUFFERS], offset)
+            if written <= 0:
+                raise OSError(0, "the disk took no bytes")
+            offset += written
+            buffers = _rest(buffers, written)
+
+
+def _rest(buffers: list[Buffer], written: int) -> list[Buffer]:
+    """Return what is left of `buffers` after `written` bytes of them."""
+    for index, buffer in enumerate(buffers):
+        if written < len(buffer):
+            return [memoryview(buffer)[written:], *buffers[index + 1 :]] if written else buffers[index:]
+        written -= len(buffer)
+    return []

@@ -5,8 +5,8 @@ import os
 
 import pytest
 from blake3 import blake3
-
 from failing_files import FailingFiles
+
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.errors import Damaged, Invalid, NotFound, Refused, TooLarge, Unavailable
 

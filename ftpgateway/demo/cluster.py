@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -191,6 +192,22 @@ class LocalCluster:
         finally:
             if process.stdin is not None and process.returncode is not None:
                 process.stdin.close()
+
+    def wait_for_an_end(self) -> dict[str, int]:
+        """Wait until a running node has ended by itself; return the exit codes of those that have."""
+        running = {n.name: n.process for n in self.nodes.values() if n.process is not None}
+        with contextlib.ExitStack() as stack:
+            waiting = select.poll()
+            for process in running.values():
+                try:
+                    handle = os.pidfd_open(process.pid)
+                except ProcessLookupError:
+                    continue
+                stack.callback(os.close, handle)
+                waiting.register(handle, select.POLLIN)
+            if all(process.poll() is None for process in running.values()):
+                waiting.poll()
+        return {name: self._reap(self.nodes[name], None) for name, p in running.items() if p.poll() is not None}
 
     def client(self, name: str | None = None, timeout: float = 5.0) -> ClusterClient:
         """Return an admin's client that asks the node `name`, or any."""

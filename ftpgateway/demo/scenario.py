@@ -1,0 +1,185 @@
+"""What the demo shows, step by step: upload, read elsewhere, lose the leader, go on, catch up."""
+
+from __future__ import annotations
+
+import ftplib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from ftpgateway.cli.errors import DemoFailed
+from ftpgateway.cli.output import human_bytes
+from ftpgateway.config import Address
+from ftpgateway.demo import ftp
+from ftpgateway.demo.cluster import LocalCluster, Node
+from ftpgateway.demo.report import Reporter
+from ftpgateway.demo.samples import Picture
+
+FAILOVER_TIME = 30.0
+"""Seconds that the survivors have to agree on a new leader, and a client to be served again."""
+
+CATCH_UP_TIME = 120.0
+_RETRY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whom the demo logs in as; `password_hash` is argon2id."""
+
+    name: str
+    password: str
+    password_hash: str
+
+
+class Scenario:
+    """The steps of the demo. Each raises DemoFailed (or what FTP or the store raised) when it goes wrong."""
+
+    def __init__(
+        self, cluster: LocalCluster, account: Account, pictures: list[Picture], report: Reporter
+    ) -> None:
+        self._cluster = cluster
+        self._account = account
+        self._pictures = pictures
+        self._report = report
+        self._late = replace(pictures[0], name=f"while-a-node-was-down{pictures[0].file.suffix}")
+
+    def run(self) -> None:
+        """Run all steps."""
+        try:
+            self._run()
+        except (ftplib.Error, EOFError, OSError) as error:
+            raise DemoFailed(f"{type(error).__name__}: {error}") from error
+
+    def _run(self) -> None:
+        first, *others = self._cluster.nodes.values()
+        bring_up(self._cluster, self._account, self._report)
+        self._upload(first)
+        for node in others[:2]:
+            self._read(node, self._pictures)
+        dead = self._kill_leader()
+        survivor = next(node for node in self._cluster.nodes.values() if node is not dead)
+        self._read(survivor, self._pictures)
+        self._upload_late(survivor)
+        self._restart(dead)
+        self._read(dead, [*self._pictures, self._late])
+
+    def _upload(self, node: Node) -> None:
+        total = sum(picture.size for picture in self._pictures)
+        with self._report.step(f"upload {count(self._pictures)} through {node.name}") as step:
+            progress = step.progress(total)
+            begin = time.monotonic()
+            with ftp.session(node.ftp, self._account.name, self._account.password) as client:
+                self._make_directories(client)
+                for picture in self._pictures:
+                    ftp.upload(client, picture.name, picture.file, progress)
+            rate = human_bytes(int(total / max(time.monotonic() - begin, 1e-6)))
+            step.note = f"{human_bytes(total)} at {rate}/s, each acknowledged when a majority had it on disk"
+
+    def _make_directories(self, client: ftplib.FTP) -> None:
+        parents = {parent for picture in self._pictures for parent in PurePosixPath(picture.name).parents}
+        for parent in sorted(parents - {PurePosixPath(".")}):
+            client.mkd(str(parent))
+
+    def _read(self, node: Node, pictures: list[Picture]) -> None:
+        """Read pictures at a node and compare every byte with the originals."""
+        with self._report.step(f"read {count(pictures)} at {node.name}") as step:
+            progress = step.progress(sum(picture.size for picture in pictures))
+            with ftp.session(node.ftp, self._account.name, self._account.password) as client:
+                different = [p.name for p in pictures if ftp.differs(client, p.name, p.file, progress)]
+            if different:
+                raise DemoFailed(f"{node.name} returned other bytes for {', '.join(different)}")
+            step.note = "the same, byte for byte"
+
+    def _kill_leader(self) -> Node:
+        self._cluster.wait_until(lambda: self._cluster.leader() is not None, "a leader", FAILOVER_TIME)
+        known = self._cluster.leader()
+        if known is None:
+            raise DemoFailed("the leader was lost before it was killed")
+        name, term = known
+        found: list[tuple[str, int]] = []
+
+        def elected() -> bool:
+            leader = self._cluster.leader()
+            if leader is None or leader[1] <= term:
+                return False
+            found.append(leader)
+            return True
+
+        process = self._cluster.nodes[name].process
+        with self._report.step(f"kill -9 the leader, {name} (pid {process.pid if process else '-'})") as step:
+            self._cluster.kill(name)
+            begin = time.monotonic()
+            self._cluster.wait_until(elected, "a new leader", FAILOVER_TIME)
+            seconds = time.monotonic() - begin
+            step.note = f"the new leader is {found[0][0]}, after {seconds:.2f} s (term {term} -> {found[0][1]})"
+        return self._cluster.nodes[name]
+
+    def _upload_late(self, node: Node) -> None:
+        with self._report.step(f"upload one more through {node.name}") as step:
+            refused = self._retried(lambda: self._store_late(node))
+            step.note = "acknowledged" if not refused else f"acknowledged after {refused} refusal(s)"
+
+    def _store_late(self, node: Node) -> None:
+        with ftp.session(node.ftp, self._account.name, self._account.password) as client:
+            ftp.upload(client, self._late.name, self._late.file, lambda _count: None)
+
+    def _retried(self, attempt: Callable[[], None]) -> int:
+        """Try again while the answer is "not now" (4xx), as a client would; return how often it was."""
+        deadline = time.monotonic() + FAILOVER_TIME
+        refused = 0
+        while True:
+            try:
+                attempt()
+            except ftplib.error_temp:
+                refused += 1
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY)
+            else:
+                return refused
+
+    def _restart(self, dead: Node) -> None:
+        with self._report.step(f"start {dead.name} again and wait until it has caught up") as step:
+            self._cluster.start(dead.name)
+            self._cluster.wait_until(self._caught_up, f"{dead.name} to catch up", CATCH_UP_TIME)
+            step.note = "all nodes have applied the whole log, the cluster is healthy"
+
+    def _caught_up(self) -> bool:
+        status = self._cluster.status()
+        return self._cluster.ready() and all(node.lag == 0 for node in status.nodes)
+
+
+def bring_up(cluster: LocalCluster, account: Account, report: Reporter) -> None:
+    """Start all nodes, wait until they are ready and make the account."""
+    with report.step(f"start {len(cluster.nodes)} nodes on this machine") as step:
+        cluster.start()
+        cluster.wait_ready()
+        leader = cluster.leader()
+        pids = ", ".join(f"{n.name} is pid {n.process.pid}" for n in cluster.nodes.values() if n.process)
+        step.note = f"{pids}; the leader is {leader[0] if leader else 'being elected'}"
+    with report.step(f"make the user {account.name}"):
+        cluster.put_user(account.name, account.password_hash)
+
+
+def count(pictures: list[Picture]) -> str:
+    """Say how many pictures there are."""
+    return f"{len(pictures)} picture{'' if len(pictures) == 1 else 's'}"
+
+
+def how_to_connect(cluster: LocalCluster, account: Account, name: str) -> str:
+    """Return lines that say how to reach the cluster with common clients; `name` is a picture in it."""
+    addresses: list[Address] = [node.ftp for node in cluster.nodes.values()]
+    one, two, three = addresses[0], addresses[1 % len(addresses)], addresses[2 % len(addresses)]
+    login = f"{account.name}:{account.password}"
+    quiet = "set ssl:verify-certificate no"  # the demo's certificate is self-signed
+    return "\n".join(
+        [
+            f"Connect as {account.name}, password {account.password}:",
+            f"  ftp {one.host} {one.port}",
+            f"  curl -T PICTURE.jpg ftp://{login}@{two}/",
+            f"  curl -o copy.jpg ftp://{login}@{three}/{name}",
+            f"  lftp -e '{quiet}; ls' -u {account.name},{account.password} ftp://{one}",
+            f"Watch it: pixraft status --watch --cluster {cluster.directory}",
+        ]
+    )

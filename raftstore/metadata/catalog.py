@@ -1,0 +1,332 @@
+"""The catalog as the rest of the store sees it: a replicated state machine and its reads."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from raftstore.errors import Damaged, IsADirectory, Unavailable
+from raftstore.metadata import snapshots
+from raftstore.metadata.connections import Readers
+from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
+from raftstore.metadata.durability import WAL_BYTES, Durability
+from raftstore.metadata.machine import Machine
+from raftstore.metadata.namespace import Namespace, entry_of
+from raftstore.metadata.reports import Reports, content_digest
+from raftstore.types import ChunkRef, Entry, FileVersion, Kind, Partial, StoreInfo, User
+
+log = structlog.get_logger()
+
+CHECK_SECONDS = 2.0
+"""Longest structural check of the database at a start."""
+
+SMALL_DIRECTORY = 500
+"""Entries up to which a directory is listed on the loop."""
+
+PAGE = 500
+READ_THREADS = 2
+
+
+class Catalog:
+    """The replicated state machine (consensus.statemachine.StateMachine) in the SQLite database at `path`.
+
+    Runs on one thread, the loop's, but for `make_durable`, `write_snapshot`, `prepare_snapshot` and `digest`,
+    which any thread may call. Reads see every entry applied so far. Raises Damaged (also when opened) when the
+    database cannot be trusted, DiskFailed, DiskFull; the node must then stop.
+    """
+
+    def __init__(self, path: Path, *, wal_bytes: int = WAL_BYTES, check_seconds: float = CHECK_SECONDS) -> None:
+        self._path = path
+        self._incoming = path.with_name(path.name + ".incoming")
+        self._check_seconds = check_seconds
+        # Held while the database changes, by a checkpoint's last step, and while the file is swapped.
+        self._write_lock = threading.Lock()
+        self._durability = Durability(path, self._write_lock, wal_bytes)
+        self._readers = Readers(path)
+        self._threads = ThreadPoolExecutor(READ_THREADS, "catalog-read")
+        self._prepared: tuple[object, int] | None = None
+        self._failed: BaseException | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._database = open_catalog(self._path, self._check_seconds)
+        try:
+            self._incoming.unlink(missing_ok=True)
+            self._machine = Machine(self._database)
+        except sqlite3.Error as error:
+            self._database.close()
+            raise translated(error, self._path) from error
+        except BaseException:
+            self._database.close()
+            raise
+        self._execute = self._database.cursor().execute
+        self._reports = Reports(self._database, self._machine.sets, self._machine.names)
+        self._applied = self._machine.counters.applied
+        self._row = self._machine.names.row
+
+    def close(self) -> None:
+        """Close the database. Raises Unavailable when a thread still reads after half a minute."""
+        if self._failed is None:
+            self._failed = Unavailable("the catalog is closed")
+        try:
+            self._readers.close()
+        finally:
+            self._threads.shutdown()
+            with self._durability.lock, self._write_lock:
+                self._database.close()
+
+    # The state machine.
+
+    @property
+    def applied_index(self) -> int:
+        """Log index of the last entry applied (0: none)."""
+        return self._applied
+
+    def apply(self, index: int, batch: bytes) -> list[bytes]:
+        """Apply the entry at log `index`; return a serialised Result an operation, never empty but for a
+        forgotten one.
+
+        An entry at or below `applied_index` changes nothing. Any exception means that the node must stop.
+        """
+        if index <= self._applied:
+            return self._machine.recall(batch)
+        if self._failed is not None:
+            raise Unavailable("the catalog has failed or is closed") from self._failed
+        with self._write_lock:
+            try:
+                self._execute("BEGIN IMMEDIATE")
+                results = self._machine.apply(index, batch)
+                self._execute("COMMIT")
+            except BaseException as error:
+                self._failed = error
+                self._roll_back()
+                if isinstance(error, sqlite3.Error):
+                    raise translated(error, self._path) from error
+                raise
+        self._applied = index
+        return results
+
+    def _roll_back(self) -> None:
+        try:
+            if self._database.in_transaction:
+                self._database.rollback()
+        except sqlite3.Error as error:
+            log.error("cannot roll back", error=str(error))
+
+    def make_durable(self) -> int:
+        """Sync what is applied; return the applied index that a power cut can no longer undo. For a thread.
+
+        Also bounds the write-ahead log, which grows until this is called: call it every few seconds under load.
+        """
+        return self._durability.make_durable(lambda: self._applied, lambda: connect(self._path))
+
+    def write_snapshot(self, target: Path) -> int:
+        """Write a sealed, synced copy of one state to `target`; return its applied index. For a thread.
+
+        Raises Unavailable when the catalog is closed or replaced meanwhile.
+        """
+        with self._readers.connection() as database:
+            return snapshots.write(database, target)
+
+    def prepare_snapshot(self, source: Path) -> int:
+        """Do what of `install_snapshot` takes long, in a thread: check `source` whole and copy it beside the
+        catalog.
+
+        Returns its applied index. Raises Damaged. `install_snapshot` of the unchanged file then takes no time.
+        """
+        self._prepared = None
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        identity = _identity(source)
+        index = snapshots.unpack(source, self._incoming)
+        sync_directory(self._path.parent)
+        self._prepared = (identity, index)
+        return index
+
+    def install_snapshot(self, source: Path) -> int:
+        """Replace the state by the snapshot `source`, which stays; return its applied index.
+
+        Atomic and durable: a crash leaves the old state or the new one. Raises Damaged when the copy is not
+        whole (the state is then as it was), Unavailable when a thread does not stop reading.
+        """
+        if self._prepared is None or self._prepared[0] != _identity(source):
+            self.prepare_snapshot(source)
+        self._prepared = None
+        self._readers.pause()
+        try:
+            with self._durability.lock, self._write_lock:
+                self._swap()
+        finally:
+            self._readers.resume()
+        self._failed = None
+        log.info("catalog replaced by a snapshot", applied=self._applied)
+        return self._applied
+
+    def _swap(self) -> None:
+        """Put the prepared file in the place of the database.
+
+        A write-ahead log must never lie beside a database it does not belong to: SQLite would mix them. So the
+        old one is moved into its database first, and is gone for good before the new database takes the name.
+        """
+        try:
+            try:
+                busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                if busy:
+                    raise Unavailable("another process reads the catalog")
+            finally:
+                self._database.close()
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            sync_directory(self._path.parent)
+            self._incoming.replace(self._path)
+            sync_directory(self._path.parent)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+        finally:
+            self._open()
+
+    def digest(self) -> str:
+        """Hash the whole state: equal for two catalogs that applied the same entries. Reads everything."""
+        with self._readers.connection() as database:
+            return content_digest(database)
+
+    # Names.
+
+    def lookup(self, path: str) -> Entry:
+        """Return what `path` names. Raises NotFound, NotADirectory, BadName."""
+        try:
+            return entry_of(self._row(path))
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    def file(self, path: str) -> FileVersion:
+        """Return the published version of a file. Raises NotFound, NotADirectory, IsADirectory, BadName."""
+        try:
+            entry = entry_of(self._row(path))
+            if entry.kind is Kind.DIRECTORY:
+                raise IsADirectory(path)
+            return FileVersion(entry, self._machine.contents.chunks(entry.inode))
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    def listing(self, path: str) -> list[Entry]:
+        """Return the entries of a directory by name. Raises NotFound, NotADirectory, BadName."""
+        try:
+            names = self._machine.names
+            return list(map(entry_of, names.listing(names.directory(path)).fetchall()))
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    async def list_directory(self, path: str) -> list[Entry]:
+        """Do what `listing` does without holding up the loop for a large directory; sees all that is applied
+        now.
+
+        Raises Unavailable too, when the catalog is closed or replaced meanwhile.
+        """
+        try:
+            names = self._machine.names
+            rows = names.listing(names.directory(path), SMALL_DIRECTORY + 1).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+        if len(rows) <= SMALL_DIRECTORY:
+            return list(map(entry_of, rows))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
+
+    def _list_in_thread(self, path: str) -> list[Entry]:
+        with self._readers.connection() as database:
+            # One transaction from the path's first name to the last entry: all of one state.
+            database.execute("BEGIN")
+            names = Namespace(database)
+            cursor = names.listing(names.directory(path))
+            entries: list[Entry] = []
+            while rows := cursor.fetchmany(PAGE):
+                entries.extend(map(entry_of, rows))
+            return entries
+
+    def partial(self, owner: str, path: str) -> Partial | None:
+        """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""
+        try:
+            found = self._machine.partial(owner, path)
+            if found is None:
+                return None
+            inode, size, mtime_ns = found
+            return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    # Accounts, stores, totals.
+
+    def user(self, name: str) -> User | None:
+        """Return an account, None when there is none."""
+        try:
+            return self._machine.accounts.user(name)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    def users(self) -> list[User]:
+        """Return all accounts by name."""
+        try:
+            return self._machine.accounts.users()
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    def usage(self, owner: str) -> int:
+        """Return the bytes of the files that `owner` has published."""
+        try:
+            return self._machine.accounts.usage(owner)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    def stores(self) -> list[StoreInfo]:
+        """Return every store ever registered, by number."""
+        return self._machine.stores.list()
+
+    def totals(self) -> tuple[int, int]:
+        """Return the number of published files and the sum of their sizes in bytes."""
+        counters = self._machine.counters
+        return counters.files, counters.bytes
+
+    # Replicas.
+
+    def chunk_stores(self, digest: bytes) -> tuple[int, ...]:
+        """Return the numbers of the stores that hold a chunk; none for an unknown one."""
+        try:
+            return self._machine.contents.stores_of(digest)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    def store_totals(self, store: int) -> tuple[int, int]:
+        """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""
+        return self._reports.store_totals(store)
+
+    def short_files(self, wanted: int, live: Collection[int], limit: int) -> tuple[int, list[str]]:
+        """Return how many files have a chunk on fewer than `wanted` stores of `live`, and up to `limit` paths,
+        sorted.
+
+        Costs microseconds when there are none. The count is exact up to some thousand chunks, see reports.
+        """
+        try:
+            return self._reports.short_files(wanted, live, limit)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+    def short_chunks(self, wanted: int, live: Collection[int], limit: int) -> list[ChunkRef]:
+        """Return up to `limit` chunks on fewer than `wanted` stores of `live`, the most urgent first."""
+        try:
+            return self._reports.short_chunks(wanted, live, limit)
+        except sqlite3.Error as error:
+            raise translated(error, self._path) from error
+
+
+def _identity(source: Path) -> object:
+    """Tell one file from another, and from itself once rewritten. Raises Damaged when there is none."""
+    try:
+        status = source.stat()
+    except FileNotFoundError:
+        raise Damaged(f"{source}: there is no such snapshot") from None
+    return (source.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,187 @@
+"""Chunks, and which file version or partial upload refers to them.
+
+A chunk that nothing refers to any more keeps its row with the log index and time of its release: its bytes may
+be collected later, and until then a new reference revives it together with its known replicas.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raftstore.metadata.refusal import MAX_BYTES, Refusal
+from raftstore.metadata.replicas import NOWHERE, ReplicaSets
+from raftstore.metadata.stores import Stores
+from raftstore.types import DIGEST_SIZE, ChunkRef
+from raftstore.wire import commands_pb2 as commands
+
+_FIND = "SELECT id, refs, heads, replicas, length FROM chunks WHERE digest = ?"
+
+
+@dataclass(slots=True)
+class Piece:
+    """A chunk that a new version refers to, as the catalog knows it (`number` 0: not yet)."""
+
+    digest: bytes
+    length: int
+    number: int
+    refs: int
+    heads: int
+    replicas: int
+    stores: tuple[int, ...]
+    added: int = 0
+
+
+class Contents:
+    """The tables `chunks` and `contents`."""
+
+    def __init__(
+        self, database: sqlite3.Connection, sets: ReplicaSets, stores: Stores, next_chunk: int
+    ) -> None:
+        self._execute = database.cursor().execute
+        self._executemany = database.cursor().executemany
+        self._sets = sets
+        self._stores = stores
+        self.next_chunk = next_chunk
+
+    def plan(self, chunks: Iterable[commands.Chunk], size: int) -> list[Piece]:
+        """Return the pieces of a version of `size` bytes, in order; refuse with INVALID. Writes nothing."""
+        pieces: dict[bytes, Piece] = {}
+        plan: list[Piece] = []
+        total = 0
+        for chunk in chunks:
+            digest, length = chunk.digest, chunk.length
+            total += length
+            piece = pieces.get(digest)
+            if piece is None:
+                piece = pieces[digest] = self._piece(digest, length, tuple(chunk.stores))
+            elif piece.length != length:
+                raise Refusal(commands.INVALID, f"chunk {digest.hex()} with two lengths")
+            plan.append(piece)
+        if total != size or size > MAX_BYTES:
+            raise Refusal(commands.INVALID, f"the chunks have {total} bytes together, not {size}")
+        return plan
+
+    def _piece(self, digest: bytes, length: int, stores: tuple[int, ...]) -> Piece:
+        if len(digest) != DIGEST_SIZE or not length:
+            raise Refusal(commands.INVALID, "a chunk has a digest of 32 bytes and is not empty")
+        for store in stores:
+            self._stores.check(store)
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            row = (0, 0, 0, NOWHERE, length)
+        number, refs, heads, replicas, known_length = row
+        if known_length != length:
+            raise Refusal(commands.INVALID, f"chunk {digest.hex()} has {known_length} bytes, not {length}")
+        if not stores and replicas == NOWHERE:
+            raise Refusal(commands.INVALID, f"chunk {digest.hex()} is on no store")
+        return Piece(digest, length, number, refs, heads, replicas, stores)
+
+    def acquire(self, inode: int, plan: list[Piece], *, published: bool) -> None:
+        """Make `plan` the content of `inode`, which has none; nothing was released since `plan` was made."""
+        if not plan:
+            return
+        for piece in plan:
+            piece.added += 1
+        self._add(plan[0], 1 if published else 0)
+        if len(plan) == 1:
+            self._execute("INSERT INTO contents VALUES (?, 0, ?)", (inode, plan[0].number))
+            return
+        for piece in plan[1:]:
+            if piece.added:
+                self._add(piece, 0)
+        rows = ((inode, sequence, piece.number) for sequence, piece in enumerate(plan))
+        self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
+
+    def _add(self, piece: Piece, heads: int) -> None:
+        replicas = self._sets.with_stores(piece.replicas, piece.stores)
+        refs = piece.refs + piece.added
+        if not piece.number:
+            piece.number = self.next_chunk
+            self.next_chunk += 1
+            self._execute(
+                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+                (piece.number, piece.digest, piece.length, refs, heads, replicas),
+            )
+        else:
+            self._execute(
+                "UPDATE chunks SET refs = ?, heads = ?, replicas = ?, released_index = NULL, released_ns = NULL"
+                " WHERE id = ?",
+                (refs, piece.heads + heads, replicas, piece.number),
+            )
+        if not piece.refs:
+            self._sets.count(replicas, 1, heads, piece.length)
+        elif replicas == piece.replicas:
+            self._sets.count(replicas, 0, heads, 0)
+        else:
+            self._sets.count(piece.replicas, -1, -piece.heads, -piece.length)
+            self._sets.count(replicas, 1, piece.heads + heads, piece.length)
+        piece.added = 0
+
+    def release(self, inode: int, index: int, time_ns: int, *, published: bool) -> None:
+        """Remove the content of `inode`; chunks without another reference count as released at log `index`."""
+        rows = self._execute(
+            "SELECT c.id, c.refs, c.heads, c.replicas, c.length, count(*), min(sequence) FROM contents"
+            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? GROUP BY c.id",
+            (inode,),
+        ).fetchall()
+        if not rows:
+            return
+        self._execute("DELETE FROM contents WHERE inode = ?", (inode,))
+        for number, refs, heads, replicas, length, removed, first in rows:
+            left = refs - removed
+            headed = 1 if published and first == 0 else 0
+            if left:
+                self._execute(
+                    "UPDATE chunks SET refs = ?, heads = ? WHERE id = ?", (left, heads - headed, number)
+                )
+                self._sets.count(replicas, 0, -headed, 0)
+            else:
+                self._execute(
+                    "UPDATE chunks SET refs = 0, heads = 0, released_index = ?, released_ns = ? WHERE id = ?",
+                    (index, time_ns, number),
+                )
+                self._sets.count(replicas, -1, -headed, -length)
+
+    def change_replicas(
+        self, added: Iterable[commands.ReplicaChange], removed: Iterable[commands.ReplicaChange]
+    ) -> None:
+        """Add and then remove stores of chunks; unknown chunks are passed over. Refuses with INVALID."""
+        additions, removals = list(added), list(removed)
+        for change in (*additions, *removals):
+            if len(change.digest) != DIGEST_SIZE:
+                raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
+            self._stores.check(change.store)
+        for change in additions:
+            self._change(change.digest, change.store, True)
+        for change in removals:
+            self._change(change.digest, change.store, False)
+
+    def _change(self, digest: bytes, store: int, present: bool) -> None:
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            return
+        number, refs, heads, before, length = row
+        after = self._sets.with_stores(before, (store,)) if present else self._sets.without_store(before, store)
+        if after == before:
+            return
+        self._execute("UPDATE chunks SET replicas = ? WHERE id = ?", (after, number))
+        if refs:
+            self._sets.count(before, -1, -heads, -length)
+            self._sets.count(after, 1, heads, length)
+
+    def chunks(self, inode: int) -> tuple[ChunkRef, ...]:
+        """Return the content of `inode`, in order."""
+        rows = self._execute(
+            "SELECT digest, length, replicas FROM contents JOIN chunks ON chunks.id = contents.chunk"
+            " WHERE inode = ? ORDER BY sequence",
+            (inode,),
+        ).fetchall()
+        stores = self._sets.stores
+        return tuple([ChunkRef(digest, length, stores(replicas)) for digest, length, replicas in rows])
+
+    def stores_of(self, digest: bytes) -> tuple[int, ...]:
+        """Return the stores that hold a chunk; none for an unknown one."""
+        row = self._execute(_FIND, (digest,)).fetchone()
+        return self._sets.stores(row[3]) if row else ()

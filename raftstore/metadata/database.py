@@ -1,0 +1,287 @@
+"""The catalog's database file: schema, opening, checks, and what SQLite's errors mean to the store."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError
+
+APPLICATION_ID = 0x50785266
+SCHEMA_VERSION = 1
+ROOT = 1
+"""Inode number of the root directory."""
+
+CACHE_KIB = 64 * 1024
+PAGE_SIZE = 4096
+JOURNAL_LIMIT = 128 * 1024 * 1024
+"""Bytes of disk that an emptied WAL keeps; a snapshot under way can make it grow past this for a while."""
+
+SCHEMA = """
+CREATE TABLE state (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  applied INTEGER NOT NULL,
+  next_inode INTEGER NOT NULL,
+  next_chunk INTEGER NOT NULL,
+  files INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  partials INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE entries (
+  parent INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (parent, name)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
+
+CREATE TABLE partials (
+  parent INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  inode INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  PRIMARY KEY (parent, name, owner)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contents (
+  inode INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  chunk INTEGER NOT NULL,
+  PRIMARY KEY (inode, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contents_by_chunk ON contents (chunk);
+
+CREATE TABLE chunks (
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE,
+  length INTEGER NOT NULL,
+  refs INTEGER NOT NULL,
+  heads INTEGER NOT NULL,
+  replicas INTEGER NOT NULL,
+  released_index INTEGER,
+  released_ns INTEGER
+) STRICT;
+CREATE INDEX chunks_by_replicas ON chunks (replicas) WHERE refs > 0;
+CREATE INDEX chunks_released ON chunks (released_index) WHERE refs = 0;
+
+CREATE TABLE replicas (
+  id INTEGER PRIMARY KEY,
+  stores TEXT NOT NULL UNIQUE,
+  chunks INTEGER NOT NULL,
+  heads INTEGER NOT NULL,
+  bytes INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE stores (
+  number INTEGER PRIMARY KEY,
+  node TEXT NOT NULL,
+  identity BLOB NOT NULL UNIQUE,
+  current INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE users (
+  name TEXT PRIMARY KEY,
+  password_hash TEXT NOT NULL,
+  home TEXT NOT NULL,
+  rights TEXT NOT NULL,
+  quota_bytes INTEGER NOT NULL,
+  disabled INTEGER NOT NULL,
+  revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage (
+  owner TEXT PRIMARY KEY,
+  files INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  partial_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE proposers (
+  node TEXT PRIMARY KEY,
+  boot INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE results (
+  node TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  result BLOB NOT NULL,
+  PRIMARY KEY (node, sequence)
+) STRICT, WITHOUT ROWID;
+"""
+
+TABLES = {
+    "state": "only",
+    "entries": "parent, name",
+    "partials": "parent, name, owner",
+    "contents": "inode, sequence",
+    "chunks": "id",
+    "replicas": "id",
+    "stores": "number",
+    "users": "name",
+    "usage": "owner",
+    "proposers": "node",
+    "results": "node, sequence",
+}
+"""Every table with its key: the order in which `Catalog.digest` reads it."""
+
+_FULL = {sqlite3.SQLITE_FULL}
+_DISK = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+
+def damaged(path: Path, what: str) -> Damaged:
+    """Return the error for a catalog that cannot be trusted, with what to do about it."""
+    return Damaged(
+        f"{path}: {what}; stop the node and delete the directory {path.parent}: "
+        "it is rebuilt from the log, or from another node's snapshot"
+    )
+
+
+def translated(error: sqlite3.Error, path: Path) -> StoreError:
+    """Return what an error of SQLite on the catalog at `path` means: DiskFull, DiskFailed or Damaged."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if code is not None else None
+    if primary in _FULL:
+        return DiskFull(f"{path}: {error}")
+    if primary in _DISK:
+        return DiskFailed(f"{path}: {error}")
+    return damaged(path, str(error))
+
+
+def connect(path: Path, *, writer: bool = False) -> sqlite3.Connection:
+    """Open a connection to the catalog at `path`; only the one `writer` changes it. Raises sqlite3.Error.
+
+    A commit is not synced, and readers never wait for the writer (WAL). NORMAL still syncs the WAL's header
+    when the WAL starts over, and data before what depends on it in a checkpoint: a power cut can only take
+    the last transactions away, never mix states.
+    """
+    database = sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    try:
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA wal_autocheckpoint = 0")
+        database.execute("PRAGMA temp_store = MEMORY")
+        database.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT}")
+        if writer:
+            database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            database.execute("PRAGMA secure_delete = OFF")
+        else:
+            database.execute("PRAGMA query_only = ON")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def open_catalog(path: Path, check_seconds: float) -> sqlite3.Connection:
+    """Open the writer's connection, making the database when there is none.
+
+    Raises Damaged when it is not a whole catalog of this version, DiskFailed or DiskFull.
+    `check_seconds` bounds the structural check, so that a huge catalog does not hold up a start.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wal = path.with_name(path.name + "-wal")
+    if not path.exists() and wal.exists() and wal.stat().st_size:
+        raise damaged(path, "is missing beside its write-ahead log")
+    try:
+        database = connect(path, writer=True)
+        try:
+            if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                _create(database)
+                sync_directory(path.parent)
+            check(database, path, check_seconds)
+        except BaseException:
+            database.close()
+            raise
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    return database
+
+
+def _create(database: sqlite3.Connection) -> None:
+    database.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in SCHEMA.split(";\n"):
+            if statement.strip():
+                database.execute(statement)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        database.execute("INSERT INTO state VALUES (1, 0, ?, 1, 0, 0, 0)", (ROOT + 1,))
+        # The root is its own parent's empty name: found like any other entry, and never listed as one.
+        database.execute("INSERT INTO entries VALUES (?, '', 2, ?, 0, 0, '', 0)", (ROOT, ROOT))
+        database.execute("INSERT INTO replicas VALUES (1, '', 0, 0, 0)")
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def check(database: sqlite3.Connection, path: Path, seconds: float | None) -> None:
+    """Raise Damaged unless `database` is a catalog of this version and structurally whole.
+
+    The walk through all pages ends after `seconds` (None: never) and counts as passed then.
+    """
+    application = database.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID:
+        raise damaged(path, "is not a pixraft catalog")
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise damaged(path, f"has schema version {version}, this program reads version {SCHEMA_VERSION}")
+    if _schema(database) != _expected_schema():
+        raise damaged(path, "has an unknown schema")
+    if database.execute("SELECT count(*) FROM state").fetchone()[0] != 1:
+        raise damaged(path, "has no state")
+    verdict = _quick_check(database, seconds)
+    if verdict != "ok":
+        raise damaged(path, verdict)
+
+
+def _quick_check(database: sqlite3.Connection, seconds: float | None) -> str:
+    if seconds is not None:
+        end = time.monotonic() + seconds
+        database.set_progress_handler(lambda: time.monotonic() > end, 100_000)
+    try:
+        return str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return "ok"
+        raise
+    finally:
+        database.set_progress_handler(None, 0)
+
+
+def _schema(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    rows = database.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+    return [(str(name), str(sql)) for name, sql in rows]
+
+
+def _expected_schema() -> list[tuple[str, str]]:
+    fresh = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        fresh.executescript(SCHEMA)
+        return _schema(fresh)
+    finally:
+        fresh.close()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` survive a power cut. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

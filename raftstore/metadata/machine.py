@@ -1,0 +1,358 @@
+"""Decides and applies replicated commands. Each handler first checks everything, then writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import structlog
+from google.protobuf.message import DecodeError
+
+from raftstore.errors import BadName, NotADirectory, NotFound
+from raftstore.metadata.accounts import Accounts
+from raftstore.metadata.contents import Contents
+from raftstore.metadata.namespace import Namespace, Place, Row
+from raftstore.metadata.refusal import Refusal, check_label
+from raftstore.metadata.remembered import Remembered
+from raftstore.metadata.replicas import ReplicaSets
+from raftstore.metadata.stores import Stores
+from raftstore.types import Entry, Kind
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Counters:
+    """The columns of the table `state`."""
+
+    applied: int
+    next_inode: int
+    next_chunk: int
+    files: int
+    bytes: int
+    partials: int
+
+
+class Machine:
+    """The state machine's state over one connection, and its transitions. Knows nothing of transactions.
+
+    After an exception out of `apply` (not a refusal) its memory no longer matches the database: make a new one.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._execute = database.cursor().execute
+        names = ", ".join(field.name for field in fields(Counters))
+        self.counters = Counters(*self._execute(f"SELECT {names} FROM state").fetchone())
+        self.sets = ReplicaSets(database)
+        self.stores = Stores(database)
+        self.contents = Contents(database, self.sets, self.stores, self.counters.next_chunk)
+        self.names = Namespace(database)
+        self.accounts = Accounts(database)
+        self.remembered = Remembered(database)
+        self._index = 0
+        self._time_ns = 0
+        self._handlers: dict[str, Callable[[Any], commands.Result]] = {
+            "make_directory": self._make_directory,
+            "remove_directory": self._remove_directory,
+            "put_file": self._put_file,
+            "remove_file": self._remove_file,
+            "rename": self._rename,
+            "set_times": self._set_times,
+            "put_partial": self._put_partial,
+            "drop_partial": self._drop_partial,
+            "put_user": self._put_user,
+            "remove_user": self._remove_user,
+            "register_store": self._register_store,
+            "change_replicas": self._change_replicas,
+        }
+
+    # Log entries.
+
+    def apply(self, index: int, batch: bytes) -> list[bytes]:
+        """Apply the entry at log `index` within the current transaction; return a Result an operation."""
+        self._index = index
+        results = [self._operation(operation) for operation in operations_of(batch)]
+        self.names.flush()
+        self.accounts.flush()
+        self.sets.flush()
+        self.remembered.flush()
+        counters = self.counters
+        counters.applied = index
+        counters.next_chunk = self.contents.next_chunk
+        self._execute(
+            "UPDATE state SET applied = ?, next_inode = ?, next_chunk = ?, files = ?, bytes = ?, partials = ?",
+            (
+                index,
+                counters.next_inode,
+                counters.next_chunk,
+                counters.files,
+                counters.bytes,
+                counters.partials,
+            ),
+        )
+        return results
+
+    def recall(self, batch: bytes) -> list[bytes]:
+        """Return the remembered results of an entry that was applied before (empty: forgotten)."""
+        return [self.remembered.find(operation.id) for operation in operations_of(batch)]
+
+    def _operation(self, operation: commands.Operation) -> bytes:
+        try:
+            remembered = self.remembered.recall(operation.id)
+        except Refusal as refusal:
+            return self._refused(refusal)
+        if remembered is not None:
+            return remembered
+        self._time_ns = operation.time_ns
+        try:
+            command = commands.Command.FromString(operation.command)
+            handler = self._handlers.get(command.WhichOneof("kind"))
+            if handler is None:
+                raise Refusal(commands.INVALID, "an unknown command")
+            done = handler(getattr(command, command.WhichOneof("kind")))
+            done.index = self._index
+            result = done.SerializeToString()
+        except DecodeError:
+            result = self._refused(Refusal(commands.INVALID, "not a command"))
+        except Refusal as refusal:
+            result = self._refused(refusal)
+        self.remembered.remember(operation.id, result)
+        return result
+
+    def _refused(self, refusal: Refusal) -> bytes:
+        result = commands.Result(status=refusal.status, detail=refusal.detail, index=self._index)
+        return result.SerializeToString(deterministic=True)
+
+    def partial(self, owner: str, path: str) -> tuple[int, int, int] | None:
+        """Return inode, size and time of what `owner` can resume at `path`, or None. Raises BadName."""
+        if path == "/":
+            return None
+        try:
+            place = self.names.place(path)
+            found: tuple[int, int, int] | None = self._execute(
+                _PARTIAL, (place.parent, place.name, owner)
+            ).fetchone()
+        except (NotFound, NotADirectory, UnicodeEncodeError):
+            return None
+        return found
+
+    # Places.
+
+    def _new_place(self, path: str, at_root: commands.Status) -> tuple[Place, Row | None]:
+        """Return where to put something, and what is there. Refuses with `at_root`, NO_PARENT, ..."""
+        if path == "/":
+            raise Refusal(at_root, path)
+        try:
+            place = self.names.place(path)
+        except NotFound as error:
+            raise Refusal(commands.NO_PARENT, error.detail) from None
+        except NotADirectory as error:
+            raise Refusal(commands.NOT_A_DIRECTORY, error.detail) from None
+        except BadName as error:
+            raise Refusal(commands.BAD_NAME, error.detail) from None
+        return place, self.names.at(place)
+
+    def _old_place(self, path: str, at_root: commands.Status) -> tuple[Place, Row]:
+        """Return where `path` is, and its row. Refuses with `at_root`, NOT_FOUND, NOT_A_DIRECTORY, BAD_NAME."""
+        try:
+            place, row = self._new_place(path, at_root)
+        except Refusal as refusal:
+            if refusal.status == commands.NO_PARENT:
+                raise Refusal(commands.NOT_FOUND, path) from None
+            raise
+        if row is None:
+            raise Refusal(commands.NOT_FOUND, path)
+        return place, row
+
+    def _new_inode(self) -> int:
+        inode = self.counters.next_inode
+        self.counters.next_inode += 1
+        return inode
+
+    # Directories and names.
+
+    def _make_directory(self, command: commands.MakeDirectory) -> commands.Result:
+        check_label(command.owner, "an owner")
+        place, row = self._new_place(command.path, commands.EXISTS)
+        if row is not None:
+            raise Refusal(commands.EXISTS, command.path)
+        inode = self._new_inode()
+        entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, command.owner, self._index)
+        self.names.insert(place, entry)
+        self.names.touch(place.parent, self._time_ns)
+        return commands.Result(inode=inode)
+
+    def _remove_directory(self, command: commands.RemoveDirectory) -> commands.Result:
+        place, (_, kind, inode, *_rest) = self._old_place(command.path, commands.INVALID)
+        if kind != Kind.DIRECTORY:
+            raise Refusal(commands.NOT_A_DIRECTORY, command.path)
+        if not self.names.is_empty(inode):
+            raise Refusal(commands.NOT_EMPTY, command.path)
+        if self.counters.partials:
+            for row in self._execute("SELECT name, owner FROM partials WHERE parent = ?", (inode,)).fetchall():
+                self._forget_partial(Place(inode, row[0]), row[1])
+        self.names.remove(place, directory=True)
+        self.names.touch(place.parent, self._time_ns)
+        return commands.Result(inode=inode)
+
+    def _rename(self, command: commands.Rename) -> commands.Result:
+        source, target = command.source, command.target
+        place, (_, kind, inode, *_rest) = self._old_place(source, commands.INVALID)
+        directory = kind == Kind.DIRECTORY
+        if source == target:
+            return commands.Result(inode=inode)
+        if directory and target.startswith(f"{source}/"):
+            raise Refusal(commands.CYCLE, f"{source} to {target}")
+        new_place, row = self._new_place(target, commands.EXISTS)
+        if row is not None:
+            if directory or row[1] == Kind.DIRECTORY:
+                raise Refusal(commands.EXISTS, target)
+            self._remove(new_place, row)
+        self.names.move(place, new_place, directory=directory)
+        self.names.touch(place.parent, self._time_ns)
+        self.names.touch(new_place.parent, self._time_ns)
+        return commands.Result(inode=inode)
+
+    def _set_times(self, command: commands.SetTimes) -> commands.Result:
+        if command.path == "/":
+            place, inode = Place(1, ""), 1
+        else:
+            place, (_, _, inode, *_rest) = self._old_place(command.path, commands.INVALID)
+        self.names.set_modified(place, inode, command.mtime_ns)
+        return commands.Result(inode=inode)
+
+    # Files.
+
+    def _put_file(self, command: commands.PutFile) -> commands.Result:
+        path, owner, size = command.path, command.owner, command.size
+        check_label(owner, "an owner")
+        place, row = self._new_place(path, commands.IS_A_DIRECTORY)
+        self._check_target(command, row)
+        plan = self.contents.plan(command.chunks, size)
+        credit = row[3] if row is not None and row[5] == owner else 0
+        self.accounts.check_published(owner, size - credit)
+        mtime_ns = command.mtime_ns or self._time_ns
+        if row is None:
+            inode = self._new_inode()
+            self.contents.acquire(inode, plan, published=True)
+            self.names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, self._index))
+        else:
+            inode = row[2]
+            self._release(row)
+            # What was just released may be in the new version too: its references are counted afresh.
+            self.contents.acquire(inode, self.contents.plan(command.chunks, size), published=True)
+            self.names.replace(place, size, mtime_ns, owner, self._index)
+        self._count(owner, 1, size)
+        self.names.touch(place.parent, self._time_ns)
+        if self.counters.partials:
+            self._forget_partial(place, owner)
+        return commands.Result(inode=inode)
+
+    def _check_target(self, command: commands.PutFile, row: Row | None) -> None:
+        if row is not None and row[1] == Kind.DIRECTORY:
+            raise Refusal(commands.IS_A_DIRECTORY, command.path)
+        if row is not None and command.exclusive:
+            raise Refusal(commands.EXISTS, command.path)
+        if (command.base_inode or command.base_version) and (
+            row is None or row[2] != command.base_inode or row[6] != command.base_version
+        ):
+            raise Refusal(commands.CHANGED, command.path)
+
+    def _remove_file(self, command: commands.RemoveFile) -> commands.Result:
+        place, row = self._old_place(command.path, commands.IS_A_DIRECTORY)
+        if row[1] == Kind.DIRECTORY:
+            raise Refusal(commands.IS_A_DIRECTORY, command.path)
+        self._remove(place, row)
+        self.names.touch(place.parent, self._time_ns)
+        return commands.Result(inode=row[2])
+
+    def _remove(self, place: Place, row: Row) -> None:
+        self._release(row)
+        self.names.remove(place, directory=False)
+
+    def _release(self, row: Row) -> None:
+        """Take the content of a file away, and from its owner's usage."""
+        self.contents.release(row[2], self._index, self._time_ns, published=True)
+        self._count(row[5], -1, -row[3])
+
+    def _count(self, owner: str, files: int, size: int) -> None:
+        self.accounts.count(owner, files=files, size=size)
+        self.counters.files += files
+        self.counters.bytes += size
+
+    # Partial uploads.
+
+    def _put_partial(self, command: commands.PutPartial) -> commands.Result:
+        owner, size = command.owner, command.size
+        check_label(owner, "an owner")
+        place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
+        if row is not None and row[1] == Kind.DIRECTORY:
+            raise Refusal(commands.IS_A_DIRECTORY, command.path)
+        plan = self.contents.plan(command.chunks, size)
+        known = self._execute(_PARTIAL, (place.parent, place.name, owner)).fetchone()
+        self.accounts.check_partial(owner, size - (known[1] if known else 0))
+        self._forget_partial(place, owner)
+        if known:
+            plan = self.contents.plan(command.chunks, size)
+        inode = self._new_inode()
+        self.contents.acquire(inode, plan, published=False)
+        self._execute(
+            "INSERT INTO partials VALUES (?, ?, ?, ?, ?, ?)",
+            (place.parent, place.name, owner, inode, size, self._time_ns),
+        )
+        self.accounts.count(owner, partial_bytes=size)
+        self.counters.partials += 1
+        return commands.Result(inode=inode)
+
+    def _drop_partial(self, command: commands.DropPartial) -> commands.Result:
+        place, _ = self._new_place(command.path, commands.IS_A_DIRECTORY)
+        if not self._forget_partial(place, command.owner):
+            raise Refusal(commands.NOT_FOUND, command.path)
+        return commands.Result()
+
+    def _forget_partial(self, place: Place, owner: str) -> bool:
+        """Drop a partial upload, if there is one."""
+        known = self._execute(_PARTIAL, (place.parent, place.name, owner)).fetchone()
+        if known is None:
+            return False
+        inode, size, _ = known
+        self.contents.release(inode, self._index, self._time_ns, published=False)
+        self._execute(
+            "DELETE FROM partials WHERE parent = ? AND name = ? AND owner = ?",
+            (place.parent, place.name, owner),
+        )
+        self.accounts.count(owner, partial_bytes=-size)
+        self.counters.partials -= 1
+        return True
+
+    # Users, stores, replicas.
+
+    def _put_user(self, command: commands.PutUser) -> commands.Result:
+        self.accounts.put(command, self._index)
+        return commands.Result()
+
+    def _remove_user(self, command: commands.RemoveUser) -> commands.Result:
+        self.accounts.remove(command.name)
+        return commands.Result()
+
+    def _register_store(self, command: commands.RegisterStore) -> commands.Result:
+        return commands.Result(store=self.stores.register(command.node, command.identity))
+
+    def _change_replicas(self, command: commands.ChangeReplicas) -> commands.Result:
+        self.contents.change_replicas(command.added, command.removed)
+        return commands.Result()
+
+
+_PARTIAL = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
+
+
+def operations_of(batch: bytes) -> list[commands.Operation]:
+    """Return the operations of a log entry. What is not a Batch has none: every node passes over it."""
+    try:
+        return list(commands.Batch.FromString(batch).operations)
+    except DecodeError:
+        log.error("log entry is not a batch of commands", length=len(batch))
+        return []

@@ -1,0 +1,94 @@
+"""What status and repair ask: which pictures are short of replicas, and what lies where.
+
+Cost: nothing is short -> a pass over the few sets of stores, no SQL. Something is -> index seeks for what is
+returned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Collection
+
+import blake3
+
+from raftstore.metadata.database import TABLES
+from raftstore.metadata.namespace import Namespace
+from raftstore.metadata.replicas import ReplicaSets
+from raftstore.types import ChunkRef
+
+EXACT = 2_000
+"""Short chunks up to which the files that have them are counted one by one."""
+
+_FILES = """
+SELECT DISTINCT entries.inode FROM chunks
+  JOIN contents ON contents.chunk = chunks.id
+  JOIN entries ON entries.inode = contents.inode
+  WHERE chunks.replicas = ? AND chunks.refs > 0 LIMIT ?
+"""
+_CHUNKS = "SELECT digest, length FROM chunks WHERE replicas = ? AND refs > 0 ORDER BY id LIMIT ?"
+
+
+class Reports:
+    """Questions about replicas over one connection."""
+
+    def __init__(self, database: sqlite3.Connection, sets: ReplicaSets, names: Namespace) -> None:
+        self._execute = database.cursor().execute
+        self._sets = sets
+        self._names = names
+
+    def short_files(self, wanted: int, live: Collection[int], limit: int) -> tuple[int, list[str]]:
+        """Return how many files have a chunk on fewer than `wanted` stores of `live`, and up to `limit` paths,
+        sorted.
+
+        The count is exact up to EXACT short chunks. Beyond, it is of files whose first chunk is short: the same
+        for files of one chunk, possibly too low for longer ones.
+        """
+        short = self._sets.short(wanted, live)
+        if not short:
+            return 0, []
+        exact = sum(group.chunks for _, group in short) <= EXACT
+        inodes: set[int] = set()
+        for _, group in short:
+            # One chunk may be in any number of files: the bound holds for those too.
+            room = max(limit, EXACT if exact else 0) - len(inodes)
+            if room > 0:
+                inodes.update(row[0] for row in self._execute(_FILES, (group.number, room)).fetchall())
+        first = sorted(inodes)[: max(limit, 0)]
+        paths = sorted(path for inode in first if (path := self._names.path_of(inode)) is not None)
+        if exact and len(inodes) < EXACT:
+            return len(inodes), paths
+        return max(len(inodes), sum(group.heads for _, group in short)), paths
+
+    def short_chunks(self, wanted: int, live: Collection[int], limit: int) -> list[ChunkRef]:
+        """Return up to `limit` chunks on fewer than `wanted` stores of `live`.
+
+        Those with the fewest copies left come first, but those with none, which nobody can repair now, last.
+        """
+        short = sorted(self._sets.short(wanted, live), key=lambda item: (item[0] == 0, item[0], item[1].number))
+        found: list[ChunkRef] = []
+        for _, group in short:
+            if len(found) >= limit:
+                break
+            rows = self._execute(_CHUNKS, (group.number, limit - len(found))).fetchall()
+            found.extend(ChunkRef(digest, length, group.stores) for digest, length in rows)
+        return found
+
+    def store_totals(self, store: int) -> tuple[int, int]:
+        """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""
+        groups = [group for group in self._sets.all() if store in group.stores]
+        return sum(group.heads for group in groups), sum(group.bytes for group in groups)
+
+
+def content_digest(database: sqlite3.Connection) -> str:
+    """Hash every row of every table, as one state: equal for catalogs that applied the same log."""
+    hasher = blake3.blake3()
+    database.execute("BEGIN")
+    try:
+        for table, key in TABLES.items():
+            hasher.update(table.encode())
+            for row in database.execute(f"SELECT * FROM {table} ORDER BY {key}"):
+                hasher.update(hashlib.blake2b(repr(row).encode(), digest_size=16).digest())
+    finally:
+        database.execute("ROLLBACK")
+    return hasher.hexdigest()

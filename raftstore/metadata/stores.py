@@ -1,0 +1,54 @@
+"""The chunk stores that nodes have announced; a node has one current store, earlier ones count as lost."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from raftstore.metadata.refusal import Refusal, check_label
+from raftstore.types import StoreInfo
+from raftstore.wire import commands_pb2 as commands
+
+IDENTITY_SIZE = 16
+
+
+class Stores:
+    """The table `stores`, whole in memory: it grows by one row when a disk is replaced."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._execute = database.cursor().execute
+        rows = self._execute("SELECT number, node, identity, current FROM stores ORDER BY number").fetchall()
+        self._stores = {row[0]: StoreInfo(row[0], row[1], row[2], bool(row[3])) for row in rows}
+        self._listed = list(self._stores.values())
+
+    def list(self) -> list[StoreInfo]:
+        """Return every store by number."""
+        return self._listed.copy()
+
+    def check(self, number: int) -> None:
+        """Refuse a store that nobody registered."""
+        if number not in self._stores:
+            raise Refusal(commands.INVALID, f"no store has number {number}")
+
+    def register(self, node: str, identity: bytes) -> int:
+        """Make the store with `identity` the current one of `node`; return its number, given at first sight."""
+        check_label(node, "a node's name")
+        if not node or len(identity) != IDENTITY_SIZE:
+            raise Refusal(commands.INVALID, f"a store has a node and an identity of {IDENTITY_SIZE} bytes")
+        known = next((store for store in self._listed if store.identity == identity), None)
+        if known is not None and known.node != node:
+            # A copied disk, or one moved to another node: two nodes must never claim the same replicas.
+            raise Refusal(
+                commands.INVALID, f"this store belongs to node {known.node}; start with empty volumes"
+            )
+        number = known.number if known is not None else len(self._stores) + 1
+        self._execute("UPDATE stores SET current = 0 WHERE node = ? AND number <> ?", (node, number))
+        self._execute(
+            "INSERT INTO stores VALUES (?, ?, ?, 1) ON CONFLICT (number) DO UPDATE SET current = 1",
+            (number, node, identity),
+        )
+        for store in self._listed:
+            if store.node == node and store.current:
+                self._stores[store.number] = StoreInfo(store.number, node, store.identity, False)
+        self._stores[number] = StoreInfo(number, node, identity, True)
+        self._listed = list(self._stores.values())
+        return number

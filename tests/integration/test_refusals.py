@@ -216,7 +216,7 @@ def test_a_truncated_configuration_is_named(cluster, tmp_path):
 
 
 def test_a_port_in_use_is_named(cluster, tmp_path):
-    host, port = cluster.address("n1")
+    port = cluster.address("n1")[1]
     stranger = cluster.config("n1")
     result = serve(stranger, PIXRAFT_NODE_DATA=str(tmp_path / "data"))
     assert result.returncode not in (0, 1)

@@ -116,6 +116,7 @@ class Writer:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pixraft-volumes", daemon=True)
         self.failure: DiskFailed | None = None
+        self.failed_volumes = 0
 
     def start(self) -> None:
         """Start the thread."""
@@ -254,6 +255,7 @@ class Writer:
         reason = f"volume {volume.number}: {error}"
         log.error("volume failed", volume=volume.number, durable=volume.end, error=str(error))
         self._active = None
+        self.failed_volumes += 1
         noted = True
         try:
             volume.note_failure(str(error))

@@ -141,7 +141,7 @@ class Recovery:
         A volume whose making was cut off is made anew.
         """
         try:
-            raw = volume.read(HEADER_SIZE, 0)
+            raw = volume.read(0, HEADER_SIZE)
         except OSError as error:
             if error.errno not in UNREADABLE:
                 raise
@@ -209,7 +209,7 @@ class Recovery:
             return False
         unfinished = found.tail is not None and found.tail.offset == end and found.tail.reason == CUT_OFF
         if not unfinished and length >= HEADER_SIZE:
-            content = volume.read(length, end)
+            content = volume.read(end, length)
             if len(content) != length:
                 return False
             if content.count(0) != length and not self._quarantine.keep_cut(volume.number, end, content):
@@ -227,7 +227,7 @@ class Recovery:
 
     def _scan(self, volume: Volume, size: int) -> Scan:
         def read(offset: int, length: int) -> bytes:
-            return volume.read(min(length, size - offset), offset)
+            return volume.read(offset, min(length, size - offset))
 
         return scan(read, size, self._key, volume.number)
 
@@ -239,7 +239,7 @@ class Recovery:
             content = b""
             if damage.length <= MAX_BATCH:
                 try:
-                    content = volume.read(damage.length, damage.offset)
+                    content = volume.read(damage.offset, damage.length)
                 except OSError as error:
                     log.warning("damaged bytes cannot be read", volume=volume.number, error=str(error))
             self._quarantine.add(volume.number, damage.offset, damage.length, damage.reason, content=content)

@@ -124,11 +124,11 @@ class Volume:
         finally:
             self._files.truncate(self.fd, self.end)
 
-    def read(self, length: int, offset: int) -> bytes:
+    def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes at `offset`; may wait for the disk. OSError."""
         return self._files.read(self.fd, length, offset)
 
-    def read_cached(self, length: int, offset: int) -> bytearray | None:
+    def read_cached(self, offset: int, length: int) -> bytearray | None:
         """Return exactly `length` bytes at `offset` if they are in memory. OSError if that cannot be told."""
         target = bytearray(length)
         try:

@@ -37,19 +37,20 @@ READ_INLINE = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class VolumeStats:
-    """What a volume set holds. `bytes`: of live needles with headers; `failed`: volumes not written any more.
+    """What a volume set holds. `bytes`: of live needles, headers and padding included.
 
-    `writable` is False once this process has stopped writing because the disk failed.
+    `failed`: a write or sync failed since `open`, and nothing more is written until the next one.
+    `failed_volumes`: volumes to which that ever happened; they are only read.
     """
 
     chunks: int
     bytes: int
     disk_free: int
     quarantined: int
-    failed: int
+    failed: bool
     dead_bytes: int
     volumes: int
-    writable: bool
+    failed_volumes: int
 
 
 class VolumeSet:
@@ -215,16 +216,15 @@ class VolumeSet:
     def stats(self) -> VolumeStats:
         """Return what is here now; the free disk is at most a second old."""
         volumes = list(self._volumes.values())
-        failure = self._writer.failure if self._open else None
         return VolumeStats(
             chunks=len(self._index),
             bytes=sum(volume.live for volume in volumes),
             disk_free=self._free.get(),
             quarantined=len(self._quarantine),
-            failed=self._failed + (failure is not None),
+            failed=self._open and self._writer.failure is not None,
             dead_bytes=sum(volume.dead for volume in volumes),
             volumes=len(volumes),
-            writable=self._open and failure is None,
+            failed_volumes=self._failed + (self._writer.failed_volumes if self._open else 0),
         )
 
     # Writing
@@ -316,7 +316,7 @@ class VolumeSet:
         if not self._cache_readable:
             return None
         try:
-            raw = self._volumes[place.volume].read_cached(HEADER_SIZE + place.length, place.offset)
+            raw = self._volumes[place.volume].read_cached(place.offset, HEADER_SIZE + place.length)
         except OSError as error:
             # The thread finds out what is wrong with the disk; here only whether it is worth asking again.
             self._cache_readable = error.errno != errno.EOPNOTSUPP
@@ -331,8 +331,8 @@ class VolumeSet:
         volume = self._volumes[place.volume]
         header = data = b""
         try:
-            header = volume.read(HEADER_SIZE, place.offset)
-            data = volume.read(place.length, place.offset + HEADER_SIZE)
+            header = volume.read(place.offset, HEADER_SIZE)
+            data = volume.read(place.offset + HEADER_SIZE, place.length)
         except OSError as error:
             if error.errno not in UNREADABLE:
                 raise Unavailable(f"chunk {digest.hex()}: {error}") from error

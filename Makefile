@@ -1,26 +1,31 @@
-# Everything builds on .venv, which `make install` makes from the lock file.
+# Everything builds on .venv, which `make install` makes from the lock file. It needs Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := -m pip --quiet --disable-pip-version-check
 PICTURES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint types proto proto-check lock clean
+.PHONY: help install demo test bench lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
-	@echo "make demo    a three-node cluster on this machine shows what it can do"
+	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
 	@echo "make test    unit, property and integration tests"
 	@echo "make bench   rates beside stock pyftpdlib, in one run"
-	@echo "make lint    ruff, mypy --strict, freshness of generated code"
+	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
+	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
+	@echo "make docs    generate the pages of docs/ that come from the program"
+	@echo "make wheel   dist/*.whl"
 	@echo "make lock    renew requirements.lock"
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("pixraft needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python $(PIP) install -r requirements.lock
+	$(BIN)/python $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: install
@@ -32,9 +37,15 @@ test: install
 bench: install
 	$(BIN)/python tests/bench/run.py
 
-lint: install proto-check
+lint: types proto-check docs-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: install
 	$(BIN)/mypy
 
 proto: install
@@ -43,8 +54,24 @@ proto: install
 proto-check: install
 	$(BIN)/python proto/generate.py --check
 
-lock: install
-	$(BIN)/python proto/lock.py
+docs: install
+	$(BIN)/python docs/generate.py
+
+docs-check: install
+	$(BIN)/python docs/generate.py --check
+
+wheel: install
+	rm -rf dist
+	$(BIN)/python -m build --wheel --no-isolation
+
+# What pyproject.toml asks for, in the newest versions there are, with all that it brings.
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python $(PIP) install --upgrade "pip>=25.1"
+	build/lock/bin/python $(PIP) install --upgrade ".[fast]" --group dev
+	( echo "# Made by \`make lock\`."; build/lock/bin/python $(PIP) freeze --exclude pixraft --exclude pip ) > build/requirements.lock
+	mv build/requirements.lock requirements.lock
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,7 +40,16 @@ def _checked_name(_ctx: click.Context, _parameter: click.Parameter, value: str) 
 
 @output.command("init", EXAMPLES)
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--node", "nodes", type=_Spec(), multiple=True, required=True, help="A node; once for each.")
+@click.option(
+    "--node",
+    "nodes",
+    type=_Spec(),
+    multiple=True,
+    required=True,
+    metavar=_Spec.name,
+    help="A node and where the others reach it; once for each. Where its FTP server (ftp=) and its channel "
+    "for the others (listen=) listen follows from that, unless given.",
+)
 @click.option(
     "--name", default="pictures", show_default=True, callback=_checked_name, help="Name of the cluster."
 )

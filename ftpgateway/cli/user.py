@@ -125,6 +125,7 @@ echo "$PASSWORD" | pixraft user add web --read-only --password-stdin --cluster p
 @click.option(
     "--rights",
     type=_Rights(),
+    metavar="WORD|LETTERS",
     help="full (the default), read-only, add-only (list, make directories, store), or FTP rights letters: "
     "e enter, l list, r read, a append, d delete, f rename, m make directories, w store, M mode, T times.",
 )

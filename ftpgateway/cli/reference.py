@@ -1,0 +1,152 @@
+"""The pages of docs/ that come from the program itself: configuration, exit codes, commands. Pure."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ftpgateway import config
+from ftpgateway.cli.errors import exit_codes
+from ftpgateway.cli.main import group
+from ftpgateway.cli.output import PixraftCommand
+from ftpgateway.configtypes import MEMBERS
+
+_MADE = "<!-- Made by `make docs` from the program; a test fails when it is stale. -->"
+
+
+def pages() -> dict[str, str]:
+    """Return the pages' texts by file name."""
+    return {
+        "configuration.md": configuration_page(),
+        "exit-codes.md": exit_codes_page(),
+        "cli.md": commands_page(),
+    }
+
+
+def configuration_page() -> str:
+    """Return the page that describes every key."""
+    lines = [
+        "# Configuration",
+        "",
+        _MADE,
+        "",
+        "Each node reads one TOML file, `pixraft serve --config FILE`; `pixraft init` writes it. It is checked",
+        "as a whole before anything starts: an unknown key, a wrong value, a file that is cut off or a missing",
+        "certificate is one message that names file, key and remedy, and exit code 3.",
+        "",
+        "- Relative paths are relative to the file.",
+        "- An environment variable `PIXRAFT_<SECTION>_<KEY>` goes before the file, for example",
+        "  `PIXRAFT_FTP_LISTEN=0.0.0.0:21`.",
+        "- A change counts from the node's next start. What is in `[cluster]` must be the same on every node.",
+        "- An admin's bundle (`admin/admin.toml`) has `[cluster]`, and `[admin]` with `ca`, `certificate` and",
+        "  `key`.",
+    ]
+    section = ""
+    for setting in config.settings():
+        if setting.section != section:
+            section = setting.section
+            lines += ["", f"## [{section}]", "", config.section_doc(section), ""]
+        default = "required" if setting.default is None else f"default `{json.dumps(setting.default)}`"
+        lines += [f"### `{setting.key}`", "", setting.doc, ""]
+        lines += [f"Takes {setting.kind.takes}; {default}. Environment: `{setting.environment}`.", ""]
+        if setting.kind is MEMBERS:
+            lines += ["```toml", "[[cluster.members]]", 'name = "n1"', 'address = "host1:7420"', "```", ""]
+    return "\n".join(lines).rstrip().replace("\n\n\n", "\n\n") + "\n"
+
+
+def exit_codes_page() -> str:
+    """Return the page that lists every exit code."""
+    lines = [
+        "# Exit codes",
+        "",
+        _MADE,
+        "",
+        "They are stable: a number keeps its meaning. A failure is one message on standard error; with",
+        '`-o json` it is an object, `{"error": NAME, "message": TEXT, "exit_code": NUMBER}`.',
+        "",
+        "| code | name | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {code} | {name} | {meaning} |" for code, name, meaning in exit_codes()]
+    lines += [
+        "",
+        "`pixraft status` says the verdict by its exit code: 0 healthy, 8 degraded, 30 no quorum, 5 when no",
+        "node answers. All other commands exit with 0 when they have done what was asked.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def commands_page() -> str:
+    """Return the page with every command's help and the shapes of JSON output."""
+    lines = [
+        "# Commands",
+        "",
+        _MADE,
+        "",
+        "`-o json` prints one JSON document on a line (`demo`: one a step); keys are only ever added.",
+        "",
+        "| command | JSON |",
+        "|---|---|",
+        *(f"| `{name}` | {shape} |" for name, shape in _SHAPES),
+        "",
+        "A node has "
+        + ", ".join(f"`{key}`" for key in _NODE_KEYS)
+        + ". What is not known is `null`; sizes are",
+        "in bytes; `lag` counts log entries that the node has yet to apply.",
+    ]
+    for name, command, context in _commands(
+        group, click.Context(group, info_name="pixraft", **group.context_settings)
+    ):
+        lines += ["", f"## {name}", "", "```text", command.get_help(context), "```"]
+    return "\n".join(lines) + "\n"
+
+
+_NODE_KEYS = [
+    "name",
+    "address",
+    "role",
+    "voter",
+    "reachable",
+    "term",
+    "commit_index",
+    "applied_index",
+    "lag",
+    "pictures",
+    "bytes",
+    "free_disk",
+    "error",
+]
+
+_SHAPES = [
+    ("init", "`directory`, `made`, `admin`, `authority`, `nodes` (each `name`, `config`)"),
+    (
+        "serve",
+        "the log: an object a line with `event`, `level`, `timestamp`; with `--check` `node`, `config`, `ok`",
+    ),
+    ("demo", "a step: `step`, `ok`, `seconds`, `note`; `--no-scenario`: `ready`, `directory`, `nodes`"),
+    (
+        "status",
+        "`verdict`, `asked`, `leader`, `term`, `nodes`, `files`, `bytes`, `short` (names of pictures with fewer "
+        "copies than wanted, at most 100), `short_count`, `error`",
+    ),
+    ("members", "`verdict`, `asked`, `leader`, `nodes`"),
+    ("user list", "`users`: each `name`, `home`, `rights`, `quota_bytes`, `used_bytes`, `disabled`"),
+    ("user add, passwd, remove", "`user`, `done`"),
+]
+
+
+def _commands(owner: click.Group, context: click.Context) -> list[tuple[str, click.Command, click.Context]]:
+    found: list[tuple[str, click.Command, click.Context]] = []
+    for name in owner.list_commands(context):
+        command = owner.get_command(context, name)
+        if command is None:
+            continue
+        inner = click.Context(
+            command, info_name=name, parent=context, terminal_width=100, max_content_width=100
+        )
+        if isinstance(command, click.Group):
+            found += _commands(command, inner)
+        elif isinstance(command, PixraftCommand):
+            found.append((inner.command_path, command, inner))
+    return found

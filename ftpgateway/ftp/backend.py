@@ -1,0 +1,121 @@
+"""What the front-end needs of the store: the contract of `raftstore.store.Store`, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from raftstore.types import Entry, Partial, User
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Upload(Protocol):
+    """One upload. Ends with exactly one of `commit`, `suspend`, `abort`; nothing is visible before `commit`."""
+
+    @property
+    def position(self) -> int:
+        """Bytes from the start of the file that the upload holds so far."""
+        ...
+
+    def feed(self, data: Buffer) -> bool:
+        """Take all of `data` (copied); False asks to await `drained` before more. Raises StoreError."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the upload takes more. Raises StoreError."""
+        ...
+
+    async def commit(self, mtime_ns: int | None = None) -> Entry:
+        """Publish: durable and visible everywhere on return. Raises StoreError."""
+        ...
+
+    async def suspend(self) -> None:
+        """Keep what came for its owner to resume. Never raises StoreError."""
+        ...
+
+    async def abort(self) -> None:
+        """Throw it away."""
+        ...
+
+
+class Download(Protocol):
+    """One whole version of a file, to its end, whatever happens to the name meanwhile."""
+
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        ...
+
+    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[Buffer]:
+        """Yield verified bytes from `offset`. Raises Unavailable when no copy can be read."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the download holds."""
+        ...
+
+
+class Backend(Protocol):
+    """The store as the front-end sees it. Paths are absolute in the store; all calls may raise StoreError."""
+
+    async def lookup(self, path: str) -> Entry:
+        """Return what `path` names."""
+        ...
+
+    async def listing(self, path: str) -> list[Entry]:
+        """Return the entries of a directory by name, all of one moment."""
+        ...
+
+    async def make_directory(self, path: str, owner: str) -> None:
+        """Make a directory."""
+        ...
+
+    async def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        ...
+
+    async def remove(self, path: str) -> None:
+        """Remove a file."""
+        ...
+
+    async def rename(self, source: str, target: str) -> None:
+        """Rename a file (over an existing file too) or a directory."""
+        ...
+
+    async def set_modified(self, path: str, mtime_ns: int) -> None:
+        """Set the time of last modification, in ns since the epoch."""
+        ...
+
+    async def upload(
+        self,
+        path: str,
+        owner: str,
+        *,
+        offset: int | None = None,
+        append: bool = False,
+        exclusive: bool = False,
+        expected: int | None = None,
+    ) -> Upload:
+        """Open an upload of `path`; `expected` bytes are checked against the free room at once."""
+        ...
+
+    async def download(self, path: str) -> Download:
+        """Open the published version of a file."""
+        ...
+
+    async def partial(self, path: str, owner: str) -> Partial | None:
+        """Return what `owner` can resume at `path`."""
+        ...
+
+    async def drop_partial(self, path: str, owner: str) -> None:
+        """Forget what `owner` could resume at `path`."""
+        ...
+
+    async def user(self, name: str) -> User | None:
+        """Return an account as the whole cluster knows it."""
+        ...
+
+    def cached_user(self, name: str) -> User | None:
+        """Return an account as this node has applied it; does not wait."""
+        ...

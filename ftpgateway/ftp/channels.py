@@ -1,0 +1,250 @@
+"""How a data connection comes about: passive listeners, active connections, the TLS handshake."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from OpenSSL import SSL
+
+from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched, plain_address
+from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
+
+if TYPE_CHECKING:
+    from ftpgateway.ftp.transfers import Transfer
+
+log = structlog.get_logger()
+
+_BIND_ATTEMPTS = 64
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """Return the family of a numeric address."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def open_listener(address: str, ports: tuple[int, int] | None) -> socket.socket:
+    """Return a socket listening for a data connection. Raises OSError when no port of the range is free."""
+    if ports is None:
+        return _listen(address, 0)
+    first, last = ports
+    span = last - first + 1
+    start = random.randrange(span)
+    problem: OSError | None = None
+    for step in range(min(span, _BIND_ATTEMPTS)):
+        try:
+            return _listen(address, first + (start + step) % span)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            problem = error
+    assert problem is not None
+    raise problem
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen(4)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class _Listener(Watched):
+    """Waits for the client's connection after PASV; others are turned away and do not end the wait."""
+
+    def __init__(self, link: DataLink, sock: socket.socket, peer: str) -> None:
+        self._link = link
+        self._socket = sock
+        self._peer = peer
+
+    def on_events(self, events: int) -> None:
+        try:
+            sock, address = self._socket.accept()
+        except OSError:
+            return
+        if plain_address(address[0]) != self._peer:
+            log.warning(
+                "data connection from a foreign address turned away", peer=self._peer, foreign=address[0]
+            )
+            sock.close()
+            return
+        self._link.connected(sock)
+
+    def close(self) -> None:
+        self._link.loop.unwatch(self._fileno)
+        self._socket.close()
+
+
+class _Connector(Watched):
+    """Connects to the client after PORT."""
+
+    def __init__(self, link: DataLink, sock: socket.socket) -> None:
+        self._link = link
+        self._socket = sock
+
+    def on_events(self, events: int) -> None:
+        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._link.failed()
+            return
+        self._link.loop.unwatch(self._fileno)
+        self._link.connected(self._socket)
+
+    def close(self) -> None:
+        self._link.loop.unwatch(self._fileno)
+        self._socket.close()
+
+
+class _Handshake(Watched):
+    """Does the TLS handshake of a data connection."""
+
+    def __init__(self, link: DataLink, stream: TlsStream) -> None:
+        self._link = link
+        self._stream = stream
+
+    def on_events(self, events: int) -> None:
+        try:
+            self._stream.handshake()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._link.failed(522)
+            return
+        self._link.loop.unwatch(self._fileno)
+        self._link.ready(self._stream)
+
+    def close(self) -> None:
+        self._link.loop.unwatch(self._fileno)
+        self._stream.reset()
+
+
+class DataLink:
+    """The data connection of a session: none, being made, or ready; and the transfer that waits for it.
+
+    `on_ready` is called with True when an active connection stands (its reply can be sent), with False when it
+    failed.
+    """
+
+    def __init__(self, loop: NestedIOLoop, timeout: float, context: SSL.Context | None) -> None:
+        self.loop = loop
+        self._timeout = timeout
+        self._context = context
+        self._maker: _Listener | _Connector | _Handshake | None = None
+        self._stream: Stream | None = None
+        self._waiting: Transfer | None = None
+        self._timer: object = None
+        self._secure = False
+        self._on_connect: Callable[[bool], None] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether a data connection is there or may still come."""
+        return self._maker is not None or self._stream is not None
+
+    @property
+    def connecting(self) -> bool:
+        """Whether an active connection is being made, so that the reply to PORT is still due."""
+        return self._on_connect is not None
+
+    def listen(self, sock: socket.socket, peer: str, *, secure: bool) -> None:
+        """Wait on `sock` for the client's connection."""
+        self.close()
+        self._secure = secure
+        self._make(_Listener(self, sock, peer), sock.fileno(), READ)
+
+    def connect(
+        self, source: str, address: str, port: int, on_connect: Callable[[bool], None], *, secure: bool
+    ) -> None:
+        """Connect to the client; `on_connect` is told whether that worked."""
+        self.close()
+        self._secure = secure
+        self._on_connect = on_connect
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.bind((source, 0))
+            sock.connect_ex((address, port))
+        except OSError:
+            sock.close()
+            self.failed()
+            return
+        self._make(_Connector(self, sock), sock.fileno(), WRITE)
+
+    def connected(self, sock: socket.socket) -> None:
+        """The TCP connection stands."""
+        if isinstance(self._maker, _Listener):
+            self._maker.close()
+        self._maker = None
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        on_connect, self._on_connect = self._on_connect, None
+        if self._secure and self._context is not None:
+            stream = TlsStream(sock, self._context)
+            self._maker = _Handshake(self, stream)
+            self.loop.watch(sock.fileno(), self._maker, READ)
+        else:
+            self.ready(PlainStream(sock))
+        if on_connect is not None:
+            on_connect(True)
+
+    def ready(self, stream: Stream) -> None:
+        """The connection can carry data."""
+        self._maker = None
+        self._cancel_timer()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.start(stream)
+        else:
+            self._stream = stream
+
+    def failed(self, code: int = 425) -> None:
+        """The connection did not come about."""
+        waiting, self._waiting = self._waiting, None
+        on_connect, self._on_connect = self._on_connect, None
+        self.close()
+        if waiting is not None:
+            waiting.unconnected(code)
+        if on_connect is not None:
+            on_connect(False)
+
+    def begin(self, transfer: Transfer) -> None:
+        """Start `transfer` on the connection, now or when it stands."""
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            transfer.start(stream)
+        else:
+            self._waiting = transfer
+
+    def close(self) -> None:
+        """Close what there is. A transfer that waited is forgotten, not told."""
+        self._cancel_timer()
+        self._waiting = None
+        self._on_connect = None
+        maker, self._maker = self._maker, None
+        if maker is not None:
+            maker.close()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.reset()
+
+    def _make(self, maker: _Listener | _Connector, fd: int, events: int) -> None:
+        self._maker = maker
+        self.loop.watch(fd, maker, events)
+        self._timer = self.loop.call_later(self._timeout, self.failed)
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and not timer.cancelled:  # type: ignore[attr-defined]
+            timer.cancel()  # type: ignore[attr-defined]

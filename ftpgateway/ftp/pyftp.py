@@ -1,0 +1,346 @@
+"""The one place that touches pyftpdlib's inside (2.2.0): its event loop and its control connection.
+
+Everything else builds on the names defined here. `tests/unit/ftp/test_pyftp_adapter.py` fails when the library
+no longer has what this module relies on.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from OpenSSL import SSL
+from pyftpdlib import ioloop as _ioloop  # first: it imports asyncore with its deprecation warning silenced
+from pyftpdlib.handlers.ftp.control import FTPHandler
+from pyftpdlib.handlers.ftp.control import proto_cmds as _stock_commands
+from pyftpdlib.handlers.ftps.control import TLS_FTPHandler
+from pyftpdlib.handlers.ftps.ssl import SSLConnectionMixin
+
+log = structlog.get_logger()
+
+READ: int = _ioloop.IOLoop.READ
+WRITE: int = _ioloop.IOLoop.WRITE
+
+MAX_LINE = 8192
+"""Longest command line in bytes; a path may have 4096."""
+
+CONTROL_READ = 16384
+"""Bytes read from a control connection at once: a whole TLS record, so that none stays behind unseen."""
+
+
+class Watched:
+    """A socket of our own in pyftpdlib's event loop."""
+
+    _fileno: int = -1
+
+    def on_events(self, events: int) -> None:
+        """Handle ready events (an epoll mask)."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the socket; the loop is being closed."""
+        raise NotImplementedError
+
+
+class NestedIOLoop(_ioloop.IOLoop):  # type: ignore[misc]
+    """pyftpdlib's event loop as a guest: polled without waiting, and telling its host of new deadlines."""
+
+    def __init__(self, on_deadline: Callable[[float], None]) -> None:
+        super().__init__()
+        self._on_deadline = on_deadline
+        self._watching: dict[int, int] = {}
+
+    def watch(self, fd: int, instance: Watched, events: int) -> None:
+        """Watch `fd` for `events` (0 pauses: only errors and hang-ups are seen)."""
+        if fd not in self.socket_map:
+            instance._fileno = fd
+            self.register(fd, instance, events)
+        elif self._watching.get(fd) != events:
+            self.modify(fd, events)
+        self._watching[fd] = events
+
+    def unwatch(self, fd: int) -> None:
+        """Forget `fd`; call it before the socket is closed."""
+        if fd in self.socket_map:
+            self.unregister(fd)
+        self._watching.pop(fd, None)
+
+    def call_later(self, seconds: float, target: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        """Call `target` later; see the base class."""
+        call = super().call_later(seconds, target, *args, **kwargs)
+        self._on_deadline(call.timeout)
+        return call
+
+    def call_every(self, seconds: float, target: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
+        """Call `target` periodically; see the base class."""
+        call = super().call_every(seconds, target, *args, **kwargs)
+        self._on_deadline(call.timeout)
+        return call
+
+    def run_due(self) -> float | None:
+        """Run what is due; return the seconds until the next deadline."""
+        due: float | None = self.sched.poll()
+        return due
+
+    def dispatch(self) -> int:
+        """Handle all events that are ready now; return how many."""
+        events = self._poller.poll(0)
+        found = self.socket_map.get
+        # Instances are looked up before any is called: a handler may close a socket and open another one with
+        # the same number, which must not get the event of the old one.
+        ready = [(found(fd), fd, event) for fd, event in events]
+        for instance, fd, event in ready:
+            if instance is None or found(fd) is not instance:
+                continue
+            if isinstance(instance, Watched):
+                try:
+                    instance.on_events(event)
+                except Exception:
+                    log.exception("data connection failed")
+                    instance.close()
+            elif event & self._ERROR and not event & READ:
+                instance.handle_close()
+            else:
+                if event & READ and instance.readable():
+                    _ioloop._read(instance)
+                if event & WRITE and instance.writable():
+                    _ioloop._write(instance)
+        return len(ready)
+
+
+class _Server:
+    """Stands in for pyftpdlib's FTPServer, of which a control connection uses only the list of addresses."""
+
+    ip_map: tuple[str, ...] = ()
+
+
+class _Plain(FTPHandler):  # type: ignore[misc]
+    """Sits below the TLS layer, so that every way to close a session passes here, once."""
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self.remote_ip = ""  # on_disconnect is not used, addresses are counted by our server
+        self.ending()
+        super().close()
+        self.data_channel = None
+
+    def ending(self) -> None:
+        """Called once, just before the session's socket is closed."""
+
+
+class ControlConnection(TLS_FTPHandler, _Plain):  # type: ignore[misc]
+    """One control connection: lines in, replies out, TLS; no FTP meaning.
+
+    Subclasses implement `line_received` and `ending` and may override `idle`.
+    """
+
+    ac_in_buffer_size = CONTROL_READ
+    _in_buffer: list[bytes]
+    _in_buffer_len: int
+    _idler: Any
+
+    def __init__(self, sock: socket.socket, loop: NestedIOLoop) -> None:
+        self._ending = False
+        self._overlong = False
+        self._reading_paused = False
+        self.peer = ""
+        super().__init__(sock, _Server(), ioloop=loop)
+        self._extra_feats: list[str] = []
+        self._pbsz = False
+        self._prot = False
+        self.peer = plain_address(self.remote_ip)
+
+    # What the library asks for.
+
+    @classmethod
+    def get_ssl_context(cls) -> SSL.Context | None:
+        """Return the TLS context, None without certificate."""
+        context: SSL.Context | None = cls.ssl_context
+        return context
+
+    def close(self) -> None:
+        """Close the session, TLS in order where possible."""
+        try:
+            SSLConnectionMixin.close(self)
+        except Exception as error:
+            log.debug("tls shutdown failed", error=repr(error))
+        finally:
+            _Plain.close(self)
+
+    def collect_incoming_data(self, data: bytes) -> None:
+        """Gather a line; one that is too long is thrown away to its end."""
+        self._in_buffer_len += len(data)
+        if self._in_buffer_len > MAX_LINE:
+            self._overlong = True
+            self._in_buffer = []
+        else:
+            self._in_buffer.append(data)
+
+    def found_terminator(self) -> None:
+        """Pass a complete line on."""
+        line = b"".join(self._in_buffer)
+        overlong, self._overlong = self._overlong, False
+        self._in_buffer = []
+        self._in_buffer_len = 0
+        self.line_received(None if overlong else line)
+
+    def handle_timeout(self) -> None:
+        """The idle timer ran out."""
+        if self._ssl_accepting or not self.idle():
+            super().handle_timeout()
+
+    def handle_error(self) -> None:
+        """An exception escaped: the session cannot go on."""
+        self._error = True
+        log.warning("ftp session failed", peer=self.peer, exc_info=True)
+        _Plain.close(self)
+
+    def initiate_send(self) -> None:
+        """Send what is queued, without turning paused reading on again."""
+        super().initiate_send()
+        if self._reading_paused and not self._closed:
+            self._choose_events()
+
+    def respond(self, resp: str, logfun: object = None) -> None:
+        """Send the last line of a reply."""
+        if not self._closed and not self._ending:
+            self._last_response = resp
+            self.push(resp + "\r\n")
+
+    def push(self, data: str) -> None:
+        """Send text."""
+        if not self._closed and not self._ending:
+            super(FTPHandler, self).push(data.encode("utf-8", "replace"))
+
+    def log(self, msg: str, logfun: object = None) -> None:
+        """Library log lines are replaced by our own."""
+
+    def logline(self, msg: str, logfun: object = None) -> None:
+        """Library log lines are replaced by our own."""
+
+    def log_cmd(self, cmd: str, arg: str, respcode: int, respstr: str) -> None:
+        """Library log lines are replaced by our own."""
+
+    def log_exception(self, instance: object) -> None:
+        """Log an exception that the library caught."""
+        log.warning("ftp session failed", peer=self.peer, exc_info=True)
+
+    # What subclasses fill in.
+
+    def line_received(self, line: bytes | None) -> None:
+        """Handle a line without its CR LF; None stands for one that was too long."""
+        raise NotImplementedError
+
+    def idle(self) -> bool:
+        """The idle timer ran out: return True to let the session live on."""
+        return False
+
+    def open_passive(self, extended: bool) -> None:
+        """Answer PASV (or EPSV when `extended`)."""
+        raise NotImplementedError
+
+    def open_active(self, address: str, port: int) -> None:
+        """Answer PORT or EPRT with a well-formed address."""
+        raise NotImplementedError
+
+    def _make_epasv(self, extmode: bool = False) -> None:
+        self.open_passive(extmode)
+
+    def _make_eport(self, ip: str, port: int) -> None:
+        self.open_active(ip, port)
+
+    # What subclasses use.
+
+    @property
+    def alive(self) -> bool:
+        """Whether the session is open."""
+        return not self._closed and not self._ending
+
+    @property
+    def secured(self) -> bool:
+        """Whether the control connection is encrypted."""
+        return bool(self._ssl_established)
+
+    @property
+    def protect_data(self) -> bool:
+        """Whether data connections are encrypted (PROT P)."""
+        return bool(self._prot)
+
+    def mark_ending(self) -> None:
+        """Send no more replies."""
+        self._ending = True
+
+    def forbid_other_than_epsv(self) -> None:
+        """Refuse PASV, PORT and EPRT from now on (EPSV ALL)."""
+        self._epsvall = True
+
+    def discard_input(self) -> None:
+        """Forget what was read but not handled: it came before TLS and must not pass for part of it."""
+        self.ac_in_buffer = b""
+        self._in_buffer = []
+        self._in_buffer_len = 0
+        self._overlong = False
+
+    def set_idle_timer(self, seconds: float) -> None:
+        """(Re)start the idle timer."""
+        if self._idler is not None and not self._idler.cancelled:
+            self._idler.cancel()
+        self._idler = self.ioloop.call_later(seconds, self.handle_timeout, _errback=self.handle_error)
+
+    def touch(self) -> None:
+        """The session is not idle: the timer starts over."""
+        if self._idler is not None and not self._idler.cancelled:
+            self._idler.reset()
+
+    def pause_reading(self, paused: bool) -> None:
+        """Stop or go on reading commands; replies go out all the same."""
+        if paused != self._reading_paused and not self._closed:
+            self._reading_paused = paused
+            self._choose_events()
+
+    def _choose_events(self) -> None:
+        wanted = 0 if self._reading_paused else READ
+        if self.producer_fifo:
+            wanted |= WRITE
+        self.ioloop.modify(self._fileno, wanted)
+        self._wanted_io_events = wanted
+        self._current_io_events = wanted
+
+    def hung_up(self) -> bool:
+        """Return whether the client has closed the control connection, and we have not noticed yet."""
+        if self._closed or self._ending:
+            return True
+        if self.secured:
+            return False
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def local_address(self) -> tuple[str, int]:
+        """Return our end of the control connection."""
+        host, port = self.socket.getsockname()[:2]
+        return host, port
+
+    def end_with(self, reply: str) -> None:
+        """Send a last reply and close."""
+        self.respond(reply)
+        if self.alive:
+            self.close_when_done()
+
+
+def plain_address(address: str) -> str:
+    """Return an IPv4 address that came through an IPv6 socket in its usual form."""
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
+def stock_commands() -> dict[str, dict[str, Any]]:
+    """Return pyftpdlib's table of commands: right needed, login needed, argument needed, help."""
+    table = dict(_stock_commands)
+    table.update({name: TLS_FTPHandler.proto_cmds[name] for name in ("AUTH", "PBSZ", "PROT")})
+    return table

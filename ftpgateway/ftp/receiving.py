@@ -1,0 +1,157 @@
+"""Uploads: from the data connection into the store."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from ftpgateway.ftp.backend import Upload
+from ftpgateway.ftp.gate import Phase
+from ftpgateway.ftp.pyftp import READ
+from ftpgateway.ftp.replies import Doing, refusal
+from ftpgateway.ftp.streams import Stream
+from ftpgateway.ftp.transfers import Owner, Transfer
+from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
+
+log = structlog.get_logger()
+
+READ_BUDGET = 4 * 1024 * 1024
+"""Bytes that one session may receive before the others have their turn."""
+
+INTERNAL = "451 Internal error; nothing was stored, try again."
+
+
+class Receiving(Transfer):
+    """An upload. Only a clean end of data leads to `commit`; everything else keeps what came for the owner."""
+
+    def __init__(self, owner: Owner, command: str, path: str, upload: Upload, done: str) -> None:
+        super().__init__(owner, command, path)
+        self._upload = upload
+        self._done = done
+        self._paused = False
+
+    @property
+    def stallable(self) -> bool:
+        """While the store makes us wait, the client is not to blame."""
+        return not self._paused and super().stallable
+
+    def start(self, stream: Stream) -> None:
+        """Begin to receive."""
+        self._take(stream)
+        self.host.loop.watch(stream.fileno(), self, READ)
+
+    def on_events(self, events: int) -> None:
+        """Receive what is there and feed it to the upload."""
+        stream = self._stream
+        if stream is None:
+            return
+        buffer, received = self.host.buffer, 0
+        try:
+            while received < READ_BUDGET:
+                count = stream.recv_into(buffer)
+                if not count:
+                    self._ended()
+                    return
+                received += count
+                if not self._upload.feed(buffer[:count]):
+                    self._pause(stream)
+                    return
+        except BlockingIOError:
+            pass
+        except StoreError as error:
+            self._broken(refusal(error, Doing.WRITING))
+        except OSError:
+            self._broken(f"426 The data connection broke; {self._kept()}")
+        finally:
+            self.moved += received
+
+    def _pause(self, stream: Stream) -> None:
+        """The store has enough for now: leave the rest to TCP's flow control until it takes more."""
+        self._paused = True
+        self.host.loop.unwatch(stream.fileno())
+        self._task = self.host.spawn(self._wait_for_room(stream))
+
+    async def _wait_for_room(self, stream: Stream) -> None:
+        try:
+            async with asyncio.timeout(self.host.wait_limit):
+                await self._upload.drained()
+        except TimeoutError:
+            reply = refusal(NoQuorum(), Doing.WRITING)
+        except StoreError as error:
+            reply = refusal(error, Doing.WRITING)
+        else:
+            reply = ""
+        self._paused = False
+        if self._stream is not stream:
+            return
+        if reply:
+            self._broken(reply)
+        else:
+            self.host.loop.watch(stream.fileno(), self, READ)
+
+    def _ended(self) -> None:
+        """All data is there; but is the client? The kernel closes a killed program's connections."""
+        self._finish_stream()
+        if self.owner.hung_up():
+            self._settle(self._suspend("426 The control connection was lost."))
+        else:
+            self._settle(self._commit())
+
+    async def _commit(self) -> None:
+        try:
+            async with asyncio.timeout(self.host.wait_limit):
+                await self._upload.commit()
+        except TimeoutError:
+            reply = refusal(OutcomeUnknown(), Doing.WRITING)
+        except StoreError as error:
+            reply = refusal(error, Doing.WRITING)
+        except Exception:
+            log.exception("commit failed", path=self.path)
+            reply = INTERNAL
+        else:
+            reply = self._done
+        self._over(reply)
+
+    async def _suspend(self, reply: str) -> None:
+        try:
+            async with asyncio.timeout(self.host.wait_limit):
+                await self._upload.suspend()
+        except (TimeoutError, StoreError):
+            log.warning("partial upload not kept", path=self.path)
+        except Exception:
+            log.exception("suspend failed", path=self.path)
+        self._over(reply)
+
+    def _settle(self, work: object) -> None:
+        self.phase = Phase.SETTLING
+        self._task = self.host.spawn(work)  # type: ignore[arg-type]
+
+    def _broken(self, reply: str) -> None:
+        if self.phase is Phase.SETTLING:
+            return
+        if self._task is not None and self._paused:
+            self._task.cancel()
+        self._reset_stream()
+        self._settle(self._suspend(reply))
+
+    def _kept(self) -> str:
+        return "what came is kept for you: continue with REST or APPE, or send it again."
+
+    def unconnected(self, code: int) -> None:
+        """No data connection: nothing was received."""
+        reason = "The TLS handshake failed" if code == 522 else "No data connection"
+        self._broken(f"{code} {reason}; nothing was stored. Try PASV or EPSV.")
+
+    def abort(self) -> None:
+        """ABOR: keep what came."""
+        self.after_abort = True
+        self._broken(f"426 Upload aborted; {self._kept()}")
+
+    def lost_control(self) -> None:
+        """Keep what came; a commit under way goes on."""
+        self._broken("426 The control connection was lost.")
+
+    def stalled(self) -> None:
+        """Keep what came."""
+        self._broken(f"426 No data came for too long; {self._kept()}")

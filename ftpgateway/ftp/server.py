@@ -1,0 +1,268 @@
+"""The FTP front-end of a node: listens, keeps count of sessions, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import socket
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from OpenSSL import SSL
+
+from ftpgateway.ftp.authorizer import Credentials
+from ftpgateway.ftp.backend import Backend
+from ftpgateway.ftp.handler import Session, commands
+from ftpgateway.ftp.nesting import Nest
+from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched, plain_address
+from ftpgateway.ftp.settings import Address, FtpSettings
+from ftpgateway.ftp.tls import server_context
+from ftpgateway.ftp.watch import Watch
+
+__all__ = ["FtpFrontend", "FtpSettings"]
+
+log = structlog.get_logger()
+
+RECEIVE_BUFFER = 1024 * 1024
+BACKLOG = 512
+_ACCEPTS_A_TURN = 64
+_ACCEPT_PAUSE = 0.5
+_OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class FtpFrontend:
+    """Serves FTP (and FTPS) clients from a store.
+
+    `start` raises OSError when an address is taken or the certificate cannot be read, ValueError when it is no
+    use.
+    """
+
+    def __init__(self, store: Backend, settings: FtpSettings) -> None:
+        self.store = store
+        self.settings = settings
+        self.credentials = Credentials(store, settings)
+        self.context: SSL.Context | None = None
+        self.masquerade: str | None = None
+        self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
+        self.watch = Watch(settings.stall_timeout)
+        self.wait_limit = settings.wait_limit
+        self.host_loop: asyncio.AbstractEventLoop
+        self._nest = Nest()
+        self._listeners: list[_Listener] = []
+        self._sessions: set[Session] = set()
+        self._addresses: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count(1)
+        self._session_class: type[Session] = Session
+        self._all_closed: asyncio.Event | None = None
+
+    async def start(self) -> None:
+        """Listen and serve."""
+        self.host_loop = asyncio.get_running_loop()
+        if self.settings.certificate is not None:
+            self.context = server_context(self.settings.certificate)
+        if self.settings.masquerade_address is not None:
+            self.masquerade = await _ipv4_of(self.settings.masquerade_address)
+        self._session_class = type(
+            "ConfiguredSession",
+            (Session,),
+            {
+                "proto_cmds": commands(tls=self.context is not None),
+                "ssl_context": self.context,
+                "timeout": self.settings.login_timeout,
+                "banner": self.settings.banner,
+            },
+        )
+        await self.credentials.prepare()
+        self._nest.start()
+        try:
+            for address in (self.settings.listen, *self.settings.also_listen):
+                sock = await _listening_socket(address)
+                self._listeners.append(_Listener(self, sock))
+        except OSError:
+            await self.stop(0)
+            raise
+        for listener in self._listeners:
+            log.info("ftp listening", address=listener.address, tls=self.context is not None)
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Accept nobody any more, give transfers `grace` seconds to end, close all sessions. Idempotent."""
+        for listener in self._listeners:
+            listener.close()
+        deadline = asyncio.get_running_loop().time() + grace
+        for session in list(self._sessions):
+            session.leave()
+        while self._sessions or self._tasks:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            await self._some_change(left)
+        for session in list(self._sessions):
+            session.close()
+        await self._finish_tasks()
+        self.watch.close()
+        self._nest.stop()
+        self.credentials.close()
+
+    async def _some_change(self, timeout: float) -> None:
+        self._all_closed = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._all_closed.wait()
+
+    async def _finish_tasks(self) -> None:
+        """Partial uploads of sessions that were cut off get a moment to be kept."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2.0)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def address(self) -> Address:
+        """Where the front-end listens (the first address; its real port)."""
+        return self._listeners[0].address
+
+    @property
+    def addresses(self) -> list[Address]:
+        """All addresses on which it listens."""
+        return [listener.address for listener in self._listeners]
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are open."""
+        return len(self._sessions)
+
+    @property
+    def loop(self) -> NestedIOLoop:
+        """The nested event loop."""
+        return self._nest.guest
+
+    def next_number(self) -> int:
+        """Return a number for a new session."""
+        return next(self._numbers)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in the background; `stop` waits for it."""
+        task = self.host_loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_over)
+        return task
+
+    def _task_over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work failed", exc_info=error)
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._all_closed is not None:
+            self._all_closed.set()
+
+    def accepted(self, sock: socket.socket, peer: str) -> None:
+        """A client has connected."""
+        if len(self._sessions) >= self.settings.max_sessions:
+            _turn_away(sock, "421 Too many sessions; try again later or at another node.")
+            log.warning("session refused", peer=peer, sessions=len(self._sessions))
+            return
+        limit = self.settings.max_sessions_per_address
+        if limit and self._addresses[peer] >= limit:
+            _turn_away(sock, "421 Too many sessions from your address.")
+            log.warning("session refused", peer=peer, from_address=self._addresses[peer])
+            return
+        session = self._session_class(sock, self)
+        if not session.connected:
+            return
+        self._sessions.add(session)
+        self._addresses[session.peer] += 1
+        log.info("session opened", session=session.number, peer=peer)
+        session.handle()
+
+    def session_over(self, session: Session) -> None:
+        """A session has ended."""
+        if session in self._sessions:
+            self._sessions.discard(session)
+            self._addresses[session.peer] -= 1
+            if not self._addresses[session.peer]:
+                del self._addresses[session.peer]
+        self._changed()
+
+
+class _Listener(Watched):
+    """Accepts control connections."""
+
+    def __init__(self, frontend: FtpFrontend, sock: socket.socket) -> None:
+        self._frontend = frontend
+        self._socket = sock
+        self.address: Address = sock.getsockname()[:2]
+        frontend.loop.watch(sock.fileno(), self, READ)
+
+    def on_events(self, events: int) -> None:
+        """Accept who waits. Out of descriptors, stop listening for a moment instead of spinning."""
+        for _ in range(_ACCEPTS_A_TURN):
+            try:
+                sock, address = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_SOMETHING:
+                    log.error("cannot accept sessions", error=str(error))
+                    self._frontend.loop.watch(self._socket.fileno(), self, 0)
+                    self._frontend.loop.call_later(_ACCEPT_PAUSE, self._again)
+                    return
+                continue
+            self._frontend.accepted(sock, plain_address(address[0]))
+
+    def _again(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._frontend.loop.watch(self._socket.fileno(), self, READ)
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._socket.fileno() >= 0:
+            self._frontend.loop.unwatch(self._socket.fileno())
+            self._socket.close()
+
+
+def _turn_away(sock: socket.socket, reply: str) -> None:
+    with contextlib.suppress(OSError):
+        sock.setblocking(False)
+        sock.send(reply.encode() + b"\r\n")
+    sock.close()
+
+
+async def _ipv4_of(host: str) -> str:
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, None, family=socket.AF_INET, type=socket.SOCK_STREAM
+    )
+    return str(found[0][4][0])
+
+
+async def _listening_socket(address: Address) -> socket.socket:
+    """Return a listening socket; host "" and "::" take IPv4 and IPv6. Raises OSError."""
+    host, port = address
+    dual = host in ("", "::") and socket.has_dualstack_ipv6()
+    if dual:
+        family, where = socket.AF_INET6, ("::", port)
+    else:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, where = found[0][0], (str(found[0][4][0]), int(found[0][4][1]))
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,242 @@
+"""A session: its lines, the queue in front of its commands, its transfer, its end. The commands are in
+`handler`.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import structlog
+
+from ftpgateway.ftp.channels import DataLink
+from ftpgateway.ftp.filesystem import Workspace
+from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
+from ftpgateway.ftp.pyftp import ControlConnection, stock_commands
+from ftpgateway.ftp.replies import one_line, refusal
+from ftpgateway.ftp.transfers import Transfer
+from ftpgateway.ftp.waiting import Runner
+from raftstore.errors import StoreError
+from raftstore.types import User
+
+if TYPE_CHECKING:
+    from ftpgateway.ftp.server import FtpFrontend
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+QUEUE_LIMIT = 64
+"""Commands that may wait; with more, reading from the client pauses."""
+
+_TELNET = bytes(range(0xF0, 0x100))
+_RENAMED = {"XCUP": "CDUP", "XCWD": "CWD", "XMKD": "MKD", "XPWD": "PWD", "XRMD": "RMD"}
+_ANY_BYTES = frozenset({"USER", "PASS"})
+
+
+class BaseSession(ControlConnection):
+    """What a session does beneath its commands."""
+
+    proto_cmds: ClassVar[dict[str, dict[str, Any]]] = stock_commands()
+
+    def __init__(self, sock: socket.socket, host: FtpFrontend) -> None:
+        self.host = host
+        self.number = host.next_number()
+        self.opened = time.monotonic()
+        self.user: User | None = None
+        self.place: Workspace | None = None
+        self.transfer: Transfer | None = None
+        self.marker = 0
+        self.announced: int | None = None
+        self.rename_from: str | None = None
+        self.link = DataLink(host.loop, host.settings.data_timeout, host.context)
+        self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
+        self._lines: deque[tuple[str, bytes]] = deque()
+        self._advancing = False
+        self._leaving = False
+        super().__init__(sock, host.loop)
+
+    # Lines come in.
+
+    def line_received(self, line: bytes | None) -> None:
+        """Queue a line and run what may run."""
+        if not self.alive:
+            return
+        if self.user is not None:
+            self.touch()
+        if line is None:
+            self._lines.append(("", b"Command line too long."))
+        else:
+            name, _, argument = line.lstrip(_TELNET).partition(b" ")
+            command = name.decode("ascii", "replace").upper()
+            if command == "SITE":
+                sub, _, argument = argument.partition(b" ")
+                command = f"SITE {sub.decode('ascii', 'replace').upper()}"
+            if passes_queue(command, bool(argument), waiting=self._waiting, phase=self.phase):
+                self._begin(command, argument)
+                return
+            self._lines.append((command, argument))
+        self._advance()
+
+    @property
+    def phase(self) -> Phase:
+        """Where the session's transfer is."""
+        return Phase.NONE if self.transfer is None else self.transfer.phase
+
+    @property
+    def _waiting(self) -> bool:
+        return self.runner.busy or self.link.connecting
+
+    def _advance(self) -> None:
+        """Run queued commands until one has to wait."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._lines and self.alive:
+                command, argument = self._lines[0]
+                if not may_run(command, bool(argument), waiting=self._waiting, phase=self.phase):
+                    break
+                self._lines.popleft()
+                self._begin(command, argument)
+        finally:
+            self._advancing = False
+        if self._leaving:
+            self.leave()
+        if self.alive:
+            self.pause_reading(len(self._lines) >= QUEUE_LIMIT)
+
+    def _begin(self, command: str, raw: bytes) -> None:
+        """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
+        known = self.proto_cmds.get(command)
+        if known is None:
+            reason = raw.decode() if not command else f'Command "{one_line(command[:32])}" not understood.'
+            self.respond(f"500 {reason}")
+            return
+        if not raw and known["arg"] is True:
+            self.respond("501 Syntax error: command needs an argument.")
+        elif raw and known["arg"] is False:
+            self.respond("501 Syntax error: command does not accept arguments.")
+        elif self.user is None and (known["auth"] or (command == "STAT" and raw)):
+            self.respond("530 Log in with USER and PASS first.")
+        elif (argument := self._decoded(command, raw, named=bool(known["perm"]))) is None or (
+            known["perm"] and self.user is not None and not self._allowed(command, argument, known["perm"])
+        ):
+            pass
+        else:
+            command = _RENAMED.get(command, command)
+            run = functools.partial(self._execute, command, argument)
+            if command in INLINE or (command == "STAT" and not argument):
+                run()
+            else:
+                self.runner.run(run)
+
+    def _decoded(self, command: str, raw: bytes, *, named: bool) -> str | None:
+        """Return the argument as text, or None after a refusal."""
+        code = 553 if named else 501
+        if b"\0" in raw or b"\r" in raw or b"\n" in raw:
+            self.respond(f"{code} A name has no control characters." if named else "501 Bad characters.")
+            return None
+        try:
+            return raw.decode("utf-8", "surrogateescape" if command in _ANY_BYTES else "strict")
+        except UnicodeDecodeError:
+            self.respond(f"{code} That is not UTF-8; set your client's character encoding to UTF-8.")
+            return None
+
+    def _allowed(self, command: str, argument: str, right: str) -> bool:
+        """Check the account's rights as they are now, or refuse."""
+        if command == "STAT" and not argument:
+            return True
+        assert self.user is not None
+        current = self.host.store.cached_user(self.user.name)
+        if current is None or current.disabled:
+            self.end_with("421 Your account was disabled or removed.")
+            return False
+        self.user = current
+        if right in current.rights:
+            return True
+        self.respond(f"550 You do not have the right to {command}.")
+        return False
+
+    def _execute(self, command: str, argument: str) -> None:
+        try:
+            getattr(self, "ftp_" + command.replace(" ", "_"))(argument)
+        except StoreError as error:
+            self.respond(refusal(error))
+        except Exception:
+            log.exception("command failed", session=self.number, command=command)
+            self.respond("451 Internal error; try again.")
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Within a command that is not in `gate.INLINE`: wait for the store."""
+        return self.runner.wait(work)
+
+    # The transfer.
+
+    def attach(self, transfer: Transfer) -> None:
+        """Start a transfer on the data connection, as soon as that stands."""
+        self.transfer = transfer
+        self.link.begin(transfer)
+
+    def transfer_over(self, transfer: Transfer, reply: str) -> None:
+        """Tell the client how its transfer ended, log it, go on with what queued."""
+        log.info(
+            "transfer",
+            session=self.number,
+            user=self.user.name if self.user is not None else "",
+            peer=self.peer,
+            command=transfer.command,
+            path=transfer.path,
+            bytes=transfer.moved,
+            seconds=round(time.monotonic() - transfer.started, 3),
+            result=reply[:3],
+        )
+        if self.transfer is transfer:
+            self.transfer = None
+        if not self.alive:
+            return
+        self.respond(reply)
+        if transfer.after_abort:
+            self.respond("226 ABOR command successful.")
+        self.touch()
+        self._advance()
+
+    # The end.
+
+    def idle(self) -> bool:
+        """A session that waits for us, or transfers, is not idle."""
+        if self.user is not None and (self.runner.busy or self.transfer is not None):
+            self.set_idle_timer(self.host.settings.idle_timeout)
+            return True
+        return False
+
+    def ending(self) -> None:
+        """Let go of all that the session holds; a partial upload is kept, a commit under way goes on."""
+        self.mark_ending()
+        self._lines.clear()
+        self.runner.cancel()
+        if self.transfer is not None:
+            self.transfer.lost_control()
+        self.link.close()
+        self.host.session_over(self)
+        log.info(
+            "session closed",
+            session=self.number,
+            user=self.user.name if self.user is not None else "",
+            peer=self.peer,
+            seconds=round(time.monotonic() - self.opened, 3),
+        )
+
+    def leave(self) -> None:
+        """The server is being stopped: say goodbye, now or when the transfer is over."""
+        self._leaving = True
+        if self.transfer is None and not self.runner.busy:
+            self.end_with("421 The server is being stopped; connect to another node.")
+
+    def forget_queue(self) -> None:
+        """Drop what is queued and what was read but not yet split into lines."""
+        self._lines.clear()
+        self.discard_input()

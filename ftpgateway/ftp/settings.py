@@ -1,0 +1,48 @@
+"""What the FTP front-end must be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FtpSettings:
+    """Settings of the FTP front-end; times are in seconds.
+
+    `listen` with host "" or "::" serves IPv6 and IPv4 on one socket. `passive_ports` is (first, last), both
+    used; None takes any free port. `masquerade_address` (IPv4 address or host name) is told to clients in the
+    reply to PASV when the node is behind NAT. `certificate` is a PEM file with private key and certificate
+    chain; None offers no TLS. `login_timeout` bounds the time from connection to login, `data_timeout` that
+    for a data connection to come about, `stall_timeout` that of a transfer without progress, `wait_limit` any
+    wait for the store (the store has its own, shorter deadlines).
+    """
+
+    listen: Address = ("0.0.0.0", 2121)
+    also_listen: tuple[Address, ...] = ()
+    passive_ports: tuple[int, int] | None = None
+    masquerade_address: str | None = None
+    certificate: Path | None = None
+    require_tls: bool = False
+    idle_timeout: float = 300.0
+    login_timeout: float = 60.0
+    data_timeout: float = 30.0
+    stall_timeout: float = 120.0
+    wait_limit: float = 60.0
+    max_sessions: int = 2000
+    max_sessions_per_address: int = 0
+    max_login_attempts: int = 3
+    failed_login_delay: float = 1.0
+    credential_ttl: float = 300.0
+    credential_entries: int = 4096
+    password_threads: int = 2
+    password_queue: int = 256
+    banner: str = "pixraft FTP server ready."
+
+    def __post_init__(self) -> None:
+        if self.require_tls and self.certificate is None:
+            raise ValueError("require_tls needs a certificate")
+        if self.passive_ports is not None and not 0 < self.passive_ports[0] <= self.passive_ports[1] < 65536:
+            raise ValueError("passive_ports is (first, last) with 0 < first <= last < 65536")

@@ -1,0 +1,170 @@
+"""Transfers: what a session moves over its data connection. The common part; see `receiving` and `sending`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from ftpgateway.ftp.gate import Phase
+from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
+from ftpgateway.ftp.streams import Stream
+
+if TYPE_CHECKING:
+    from ftpgateway.ftp.watch import Watch
+
+log = structlog.get_logger()
+
+LINGER_LIMIT = 10.0
+"""Seconds that a TLS client has to close a data connection after us."""
+
+
+class Owner(Protocol):
+    """What a transfer needs of its session."""
+
+    @property
+    def host(self) -> Host:
+        """What all sessions share."""
+        ...
+
+    def hung_up(self) -> bool:
+        """Return whether the control connection is gone."""
+        ...
+
+    def transfer_over(self, transfer: Transfer, reply: str) -> None:
+        """The transfer has ended and `reply` is its result."""
+        ...
+
+
+class Host(Protocol):
+    """What all sessions of a front-end share."""
+
+    @property
+    def loop(self) -> NestedIOLoop:
+        """The nested event loop."""
+        ...
+
+    @property
+    def watch(self) -> Watch:
+        """Watches for transfers that stall."""
+        ...
+
+    @property
+    def buffer(self) -> memoryview:
+        """What is received from a socket, until it is fed to an upload."""
+        ...
+
+    @property
+    def wait_limit(self) -> float:
+        """Guard on any wait for the store, seconds."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in the background; the front-end waits for it when it stops."""
+        ...
+
+
+class Transfer(Watched):
+    """One transfer, from its 150 to its last reply. Reports to the session exactly once, through `_over`."""
+
+    def __init__(self, owner: Owner, command: str, path: str) -> None:
+        self.owner = owner
+        self.host = owner.host
+        self.command = command
+        self.path = path
+        self.moved = 0
+        self.phase = Phase.MOVING
+        self.started = time.monotonic()
+        self.after_abort = False
+        self._stream: Stream | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reported = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether the data connection stands."""
+        return self._stream is not None
+
+    @property
+    def stallable(self) -> bool:
+        """Whether lack of progress now is the client's doing."""
+        return self._stream is not None and self.phase is Phase.MOVING
+
+    def start(self, stream: Stream) -> None:
+        """The data connection stands: begin."""
+        raise NotImplementedError
+
+    def unconnected(self, code: int) -> None:
+        """The data connection did not come about."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """The client sent ABOR: end with 426."""
+        raise NotImplementedError
+
+    def lost_control(self) -> None:
+        """The control connection is gone: end; nobody hears of it."""
+        raise NotImplementedError
+
+    def stalled(self) -> None:
+        """Nothing moved for too long."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The event loop is being closed, or an event could not be handled."""
+        self.lost_control()
+
+    def _take(self, stream: Stream) -> None:
+        self._stream = stream
+        self.host.watch.add(self)
+
+    def _finish_stream(self) -> None:
+        """End the data connection in order."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            fd = stream.fileno()
+            self.host.loop.unwatch(fd)
+            self.host.watch.discard(self)
+            if not stream.finish():
+                Lingering(self.host.loop, stream, fd)
+
+    def _reset_stream(self) -> None:
+        """End the data connection so that the client cannot take it for a whole transfer."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self.host.loop.unwatch(stream.fileno())
+            self.host.watch.discard(self)
+            stream.reset()
+
+    def _over(self, reply: str) -> None:
+        if not self._reported:
+            self._reported = True
+            self.owner.transfer_over(self, reply)
+
+
+class Lingering(Watched):
+    """A data connection that we have ended; the client may still have to."""
+
+    def __init__(self, loop: NestedIOLoop, stream: Stream, fd: int) -> None:
+        self._loop = loop
+        self._stream = stream
+        loop.watch(fd, self, READ)
+        self._timer = loop.call_later(LINGER_LIMIT, self.close)
+
+    def on_events(self, events: int) -> None:
+        """Read on to the end."""
+        fd = self._stream.fileno()
+        if self._stream.linger():
+            self._loop.unwatch(fd)
+            self._timer.cancel()
+
+    def close(self) -> None:
+        """Wait no longer."""
+        if self._stream.fileno() >= 0:
+            self._loop.unwatch(self._stream.fileno())
+            self._stream.reset()
+        if not self._timer.cancelled:
+            self._timer.cancel()

@@ -1,8 +1,9 @@
 """An in-memory store with the contract's meaning, for tests of front-ends: failures and delays can be injected.
 
-`hooks[name]` is called (and awaited if it returns an awaitable) at the start of the call `name`: it may wait on an
-event or raise a StoreError. Calls: lookup, listing, make_directory, remove_directory, remove, rename, set_modified,
-upload, download, partial, drop_partial, user, drained, commit, suspend, abort, feed (synchronous), block.
+`hooks[name]` is called (and awaited if it returns an awaitable) at the start of the call `name`: it may wait
+on an event or raise a StoreError. Calls: lookup, listing, make_directory, remove_directory, remove, rename,
+set_modified, upload, download, partial, drop_partial, user, drained, commit, suspend, abort, feed
+(synchronous), block.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import Any
 
 import argon2
 from fakestore import FakeStore
-from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 
+from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from raftstore.types import User
 
 PASSWORD = "correct horse"
@@ -85,7 +85,7 @@ class Server:
 
         async def poll() -> None:
             async with asyncio.timeout(DEADLINE):
-                while not condition():
+                while not condition():  # noqa: ASYNC110 - a condition of the loop, not an event
                     await asyncio.sleep(0.005)
 
         asyncio.run_coroutine_threadsafe(poll(), self.loop).result(DEADLINE + 5)
@@ -266,7 +266,7 @@ def certificate(directory: Path) -> Path:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -43,7 +43,11 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(f"pixraft {importlib.metadata.version('pixraft')}")
+        try:
+            version = importlib.metadata.version("pixraft")
+        except importlib.metadata.PackageNotFoundError:
+            version = "from a source tree that is not installed"
+        click.echo(f"pixraft {version}")
         ctx.exit()
 
 

@@ -1,0 +1,221 @@
+"""The command line itself: help, usage errors, what can be told without a cluster."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from ftpgateway.cli import errors, output, reference, statusview, user
+from ftpgateway.cli.main import COMMANDS, group
+from raftstore.types import ClusterStatus, NodeStatus
+
+ALL = [
+    *(name for name in COMMANDS if name != "user"),
+    *(f"user {name}" for name in ("add", "list", "passwd", "remove")),
+]
+
+
+def pixraft(*arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(group, arguments, input=stdin, env=env or {}, prog_name="pixraft")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        peers, ftp = one.getsockname()[1], two.getsockname()[1]
+    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp}")
+    assert made.exit_code == 0, made.output
+    return tmp_path / "c" / "n1" / "pixraft.toml"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_has_help_with_examples_and_json(name: str) -> None:
+    result = pixraft(*name.split(), "--help")
+    assert result.exit_code == 0
+    assert f"  pixraft {name}" in result.stdout
+    assert "--output [text|json]" in result.stdout
+
+
+def test_help_version_and_typing_errors() -> None:
+    assert pixraft("--help").exit_code == 0
+    assert pixraft("--version").stdout.startswith("pixraft ")
+    wrong = pixraft("stauts")
+    assert wrong.exit_code == 2
+    assert "status" in wrong.stderr
+    assert pixraft("status").exit_code == 2
+    assert "--cluster DIR" in pixraft("status").stderr
+
+
+def test_commands_are_imported_only_when_called() -> None:
+    code = (
+        "import sys, ftpgateway.cli; from click.testing import CliRunner; from ftpgateway.cli.main import group\n"
+        "assert CliRunner().invoke(group, ['--version']).exit_code == 0\n"
+        "heavy = {'cryptography', 'argon2', 'pyftpdlib', 'google.protobuf'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_bad_configuration_is_one_message(tmp_path: Path) -> None:
+    missing = pixraft("serve", "--config", str(tmp_path / "no.toml"))
+    assert missing.exit_code == 3
+    assert missing.stderr.count("\n") == 1
+    assert "no such file" in missing.stderr
+    as_json = pixraft("status", "--config", str(tmp_path / "no.toml"), "-o", "json")
+    assert json.loads(as_json.stderr)["exit_code"] == 3
+    empty = pixraft("status", "--cluster", str(tmp_path))
+    assert empty.exit_code == 3
+    assert "pixraft init" in empty.stderr
+
+
+@pytest.mark.parametrize("file", ["node.pem", "node.key", "ca.pem"])
+def test_a_damaged_certificate_is_named(node: Path, file: str) -> None:
+    (node.parent / file).write_text("-----BEGIN NOTHING-----")
+    result = pixraft("status", "--config", str(node))
+    assert result.exit_code == 3
+    assert str(node.parent / file) in result.stderr
+    (node.parent / file).unlink()
+    assert str(node.parent / file) in pixraft("status", "--config", str(node)).stderr
+
+
+def test_serve_check(node: Path) -> None:
+    result = pixraft("serve", "--check", "--config", str(node), "-o", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"node": "n1", "config": str(node), "ok": True}
+
+
+@pytest.mark.parametrize("key", ["peers.listen", "ftp.listen"])
+def test_a_port_in_use_is_named(node: Path, key: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        variable = f"PIXRAFT_{key.replace('.', '_').upper()}"
+        result = pixraft("serve", "--config", str(node), env={variable: address})
+    assert result.exit_code == 9
+    assert f"{key}: {address}: another process listens there" in result.stderr
+
+
+def test_an_address_of_another_machine_and_an_unknown_host(node: Path) -> None:
+    other = pixraft("serve", "--config", str(node), env={"PIXRAFT_FTP_LISTEN": "192.0.2.1:2121"})
+    assert (other.exit_code, "does not have the address" in other.stderr) == (9, True)
+    unknown = pixraft("serve", "--config", str(node), env={"PIXRAFT_FTP_LISTEN": "no.such.host.invalid:2121"})
+    assert (unknown.exit_code, "unknown host" in unknown.stderr) == (9, True)
+
+
+def test_a_data_directory_that_cannot_be_made(node: Path) -> None:
+    (node.parent / "file").touch()
+    result = pixraft(
+        "serve", "--config", str(node), env={"PIXRAFT_NODE_DATA": str(node.parent / "file" / "data")}
+    )
+    assert result.exit_code == 41
+    assert "node.data" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("none", 0),
+        ("500M", 500 << 20),
+        ("20g", 20 << 30),
+        ("3 TiB", 3 << 40),
+        ("7kB", 7 << 10),
+        ("9B", 9),
+    ],
+)
+def test_quotas(text: str, size: int) -> None:
+    assert user._Quota().convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "many", "1.5G", "10X", "99999999T"])
+def test_quotas_that_are_none(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        user._Quota().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["add", "a/b"],
+        ["add", ""],
+        ["add", "anna", "--rights", "xyz"],
+        ["add", "anna", "--rights", "full", "--read-only"],
+        ["add", "anna", "--home", "/" + "x" * 300],
+    ],
+)
+def test_usage_errors_of_user(node: Path, arguments: list[str]) -> None:
+    result = pixraft("user", *arguments, "--config", str(node), "--password-stdin", stdin="secret\n")
+    assert result.exit_code == 2, result.output
+
+
+@pytest.mark.parametrize("password", ["", "\n", "a\x01b\n", "x" * 1025])
+def test_passwords_that_are_none(node: Path, password: str) -> None:
+    result = pixraft("user", "add", "anna", "--config", str(node), "--password-stdin", stdin=password)
+    assert result.exit_code == 2
+
+
+def test_no_terminal_to_ask(node: Path) -> None:
+    result = pixraft("user", "add", "anna", "--config", str(node), stdin="secret\nsecret\n")
+    assert result.exit_code == 2
+    assert "--password-stdin" in result.stderr
+
+
+def test_demo_usage_errors() -> None:
+    assert pixraft("demo", "--nodes", "1").exit_code == 2
+    assert pixraft("demo", "--user", "nobody").exit_code == 2
+    assert pixraft("demo", "--user", ":x").exit_code == 2
+    assert pixraft("demo", "--pictures", "/nowhere").exit_code == 3
+
+
+def test_exit_codes_are_unique_and_stable() -> None:
+    codes = [code for code, _, _ in errors.exit_codes()]
+    assert len(codes) == len(set(codes))
+    table = {name: code for code, name, _ in errors.exit_codes() if name}
+    assert (table["ConfigError"], table["NotReachable"], table["DemoFailed"], table["AddressInUse"]) == (
+        3,
+        5,
+        6,
+        9,
+    )
+    assert errors.VERDICTS == {"healthy": 0, "degraded": 8, "no quorum": 30, "unreachable": 5}
+    assert statusview.exit_code(ClusterStatus("other", "n1", None, 0)) == 1
+
+
+def test_a_terminal_gets_the_same_table_in_colour() -> None:
+    nodes = [
+        NodeStatus("n1", "a:1", reachable=True, term=3),
+        NodeStatus("n2", "b:1", error="cannot be reached"),
+    ]
+    status = ClusterStatus("degraded", "n1", "n1", 3, nodes, short=[f"/{n}" for n in range(12)], short_count=12)
+    console = Console(width=200, force_terminal=True, file=io.StringIO(), record=True)
+    console.print(statusview.rich(status))
+    text = console.export_text()
+    for word in ("degraded", "n1", "n2", "cannot be reached", "12 with fewer copies than wanted", "..."):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 40, "5.0 TiB")]
+)
+def test_sizes_for_people(count: int | None, text: str) -> None:
+    assert output.human_bytes(count) == text
+
+
+def test_reference_pages_name_every_command_key_and_code() -> None:
+    pages = reference.pages()
+    for name in ALL:
+        assert f"## pixraft {name}\n" in pages["cli.md"]
+    assert "PIXRAFT_FTP_PASSIVE_PORTS" in pages["configuration.md"]
+    assert "| 130 |" in pages["exit-codes.md"]

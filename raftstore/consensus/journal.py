@@ -217,7 +217,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
         return max(self._commit, 1)
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
-        """Note term and vote; durable on return (blocks). ValueError: the term goes back, or a vote is changed."""
+        """Note term and vote; durable on return (blocks). ValueError: an older term, or a changed vote."""
         self._check()
         hard = self._hard
         if (term, votedForNodeId) == (hard.term, hard.vote):

@@ -105,7 +105,8 @@ def decode_frame(key: bytes, chain: bytes, data: memoryview, offset: int) -> Fra
     if len(head) < HEADER_SIZE:
         return Fault(True, "the file ends in the header of a frame")
     if _digest(key, head[: _HEADER.size]) != head[_HEADER.size :]:
-        if head[_HEADER.size :] == bytes(DIGEST):
+        rest = data[offset + HEADER_SIZE :]
+        if head[_HEADER.size :] == bytes(DIGEST) or (rest and rest == bytes(len(rest))):
             return Fault(True, "the header of a frame was never written")
         return Fault(False, "the header of a frame is damaged")
     magic, flags, mask, sequence, own_offset, length, hard, commit = _HEADER.unpack_from(head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -122,7 +122,7 @@ class Recovered:
 
 
 def recover(disk: Disk, directory: Path) -> Recovered:
-    """Read the journal in `directory`, or make an empty one. Raise Damaged (file and byte) rather than guess."""
+    """Read the journal in `directory` or make an empty one. Raise Damaged (file, byte) rather than guess."""
     disk.make_directory(directory)
     names = disk.names(directory)
     for name in names:
@@ -308,7 +308,8 @@ class _Reader:
         """Cut the tail, make durable what was read, and say so in the mark. Nothing was changed before this.
 
         What lies beyond the mark may be in the kernel's cache only, perhaps as clean pages after a sync that
-        failed in an earlier life of the process. It is written once more, so that this sync means something.
+        failed in an earlier life of the process; so may the hard state's name. They are written once more, so
+        that this sync means something.
         """
         self._cut_tail()
         if self._segments:
@@ -324,3 +325,5 @@ class _Reader:
             self._disk.sync_directory(self._directory)
             self._mark.write(Mark(active, self._end, self._sequence, self._chain))
         self._mark.sync()
+        self._hard = replace(self._hard, mark=self._mark.latest)
+        hardstate.write_hard_state(self._disk, self._directory, self._hard)

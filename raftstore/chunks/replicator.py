@@ -1,0 +1,156 @@
+"""One chunk and one store: local or remote behind one small interface.
+
+Uploads, downloads and repair use `StoreClient` and do not care where a store is. `Suspects` remembers for a
+moment which stores have just failed, so that not every chunk waits for the same dead one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from raftstore.chunks.hashing import Hasher
+from raftstore.chunks.topology import Buffer, StoreState
+from raftstore.errors import Unavailable
+from raftstore.wire import chunks_pb2
+
+PUT = "chunks.put"
+GET = "chunks.get"
+HAS = "chunks.has"
+COPY = "chunks.copy"
+
+SLOWEST_RATE = 256 * 1024
+"""Bytes a second below which a transfer between nodes counts as stuck."""
+
+
+class Volumes(Protocol):
+    """What replication needs of the local `VolumeSet`."""
+
+    async def put(self, digest: bytes, data: Buffer, *, verified: bool) -> None:
+        """Store durably; with verified=False check the hash first (Damaged)."""
+        ...
+
+    async def get(self, digest: bytes) -> bytes:
+        """Verified bytes; NotFound, Damaged."""
+        ...
+
+    def __contains__(self, digest: bytes) -> bool: ...
+
+
+class Answer(Protocol):
+    """What a call to a peer returns."""
+
+    @property
+    def body(self) -> bytes:
+        """Protobuf of the answer."""
+        ...
+
+    @property
+    def payload(self) -> Buffer:
+        """Raw bytes beside it."""
+        ...
+
+
+class Caller(Protocol):
+    """What replication needs of the `PeerNetwork` to call others."""
+
+    def call(
+        self, peer: str, method: str, body: bytes, payload: Buffer = b"", *, timeout: float
+    ) -> Awaitable[Answer]:
+        """Call a member on the bulk lane; its StoreError comes back, Unavailable when it does not answer."""
+        ...
+
+
+class StoreClient(Protocol):
+    """Chunks of any store of the cluster."""
+
+    async def put(self, store: StoreState, digest: bytes, data: Buffer, *, timeout: float) -> None:
+        """Have `data` durable on `store` on return; `digest` is known to be its hash.
+
+        Raises DiskFull, DiskFailed, Damaged (bytes broken on the way), Unavailable (also on timeout).
+        """
+        ...
+
+    async def get(self, store: StoreState, digest: bytes, length: int, *, timeout: float) -> Buffer:
+        """The chunk's bytes, verified here.
+
+        Raises NotFound or Damaged when the store says that its copy is gone or broken; Unavailable when it does
+        not answer in time, or when other bytes than asked for arrive: that says nothing against its copy, which
+        it has verified itself, and blaming it would let one node with bad memory condemn every copy there is.
+        """
+        ...
+
+    def holds(self, digest: bytes) -> bool:
+        """Whether the local store has the chunk."""
+        ...
+
+
+def patience(base: float, length: int) -> float:
+    """Seconds to wait for a call that moves `length` bytes."""
+    return base + length / SLOWEST_RATE
+
+
+class Replicator:
+    """StoreClient over the local volumes and the calls to peers."""
+
+    def __init__(self, volumes: Volumes, network: Caller, hasher: Hasher) -> None:
+        self._volumes = volumes
+        self._network = network
+        self._hasher = hasher
+
+    async def put(self, store: StoreState, digest: bytes, data: Buffer, *, timeout: float) -> None:
+        """See StoreClient. The local store is not timed here: its caller's deadline cancels the wait."""
+        if store.local:
+            await self._volumes.put(digest, data, verified=True)
+            return
+        body = chunks_pb2.Put(digest=digest, store=store.number).SerializeToString()
+        await self._network.call(store.node, PUT, body, data, timeout=timeout)
+
+    async def get(self, store: StoreState, digest: bytes, length: int, *, timeout: float) -> Buffer:
+        """See StoreClient."""
+        if store.local:
+            try:
+                async with asyncio.timeout(timeout):
+                    data: Buffer = await self._volumes.get(digest)
+            except TimeoutError:
+                raise Unavailable("the local disk does not answer") from None
+        else:
+            body = chunks_pb2.Get(digest=digest).SerializeToString()
+            data = (await self._network.call(store.node, GET, body, timeout=timeout)).payload
+            if await self._hasher.digest(data) != digest:
+                raise Unavailable(f"other bytes than asked for came from {store.node}")
+        if len(data) != length:
+            raise Unavailable(f"chunk {digest.hex()[:16]} has {len(data)} bytes, not {length}")
+        return data
+
+    def holds(self, digest: bytes) -> bool:
+        """See StoreClient."""
+        return digest in self._volumes
+
+
+class Suspects:
+    """Stores that have failed within the last `rest` seconds."""
+
+    def __init__(self, clock: Callable[[], float], rest: float = 5.0) -> None:
+        self._clock = clock
+        self._rest = rest
+        self._until: dict[int, float] = {}
+
+    def add(self, store: int) -> bool:
+        """Suspect a store from now; return whether it was not suspected before."""
+        fresh = store not in self._until
+        self._until[store] = self._clock() + self._rest
+        return fresh
+
+    def clear(self, store: int) -> None:
+        """It works again."""
+        self._until.pop(store, None)
+
+    def current(self) -> frozenset[int]:
+        """Numbers of the stores that are suspect now."""
+        if not self._until:
+            return frozenset()
+        now = self._clock()
+        self._until = {store: until for store, until in self._until.items() if until > now}
+        return frozenset(self._until)

@@ -1,0 +1,75 @@
+"""What chunk replication knows of the cluster. `raftstore.store` implements `Topology`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+"""Bytes of a chunk as they are handed from room to room; whoever receives one never changes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """A member's current chunk store, as this node sees it now.
+
+    `number` is its name in the catalog, `node` the member whose disk it is. `reachable` means that calls to
+    that member have a chance (always true for the local one). `free_bytes` is the room for chunks, what the
+    disk keeps in reserve already taken off; for a remote store it may be some seconds old. `writable` is false
+    for a store that takes no chunks for another reason than lack of room (failed disk, being drained).
+    """
+
+    number: int
+    node: str
+    local: bool = False
+    reachable: bool = True
+    free_bytes: int = 1 << 62
+    writable: bool = True
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """The cluster at one moment. At most one store a member: copies on one disk are one copy.
+
+    `stores` holds the current store of each member that has registered one, `nodes` counts all members
+    (also those without a store), `replicas` is the number of copies the operator wants.
+    """
+
+    stores: tuple[StoreState, ...]
+    nodes: int
+    replicas: int = 3
+
+    @cached_property
+    def copies(self) -> int:
+        """R: copies to make of each chunk."""
+        return max(1, min(self.replicas, self.nodes))
+
+    @cached_property
+    def quorum(self) -> int:
+        """W: copies that must be durable before an upload is acknowledged.
+
+        More than any minority of nodes, so that its permanent loss keeps a copy; but never more than R. With
+        few replicas on many nodes R is the limit: three copies survive the loss of any two nodes, not three.
+        Counted over all members, not over registered stores: a cluster that is still forming must not
+        acknowledge one copy as a quorum.
+        """
+        return min(self.copies, self.nodes // 2 + 1)
+
+    @cached_property
+    def by_number(self) -> dict[int, StoreState]:
+        """The stores by their number."""
+        return {store.number: store for store in self.stores}
+
+    @cached_property
+    def local(self) -> StoreState | None:
+        """This node's own store; None until it has registered."""
+        return next((store for store in self.stores if store.local), None)
+
+
+class Topology(Protocol):
+    """Where replication asks for the cluster, once a chunk: `view` must be cheap (cache it until it changes)."""
+
+    def view(self) -> ClusterView:
+        """The cluster as it is now. Runs on the loop."""
+        ...

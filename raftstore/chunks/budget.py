@@ -32,6 +32,7 @@ class Budget:
         self.total = total
         self.held = 0
         self._queue: deque[Ticket] = deque()
+        self._granting = False
 
     @property
     def contended(self) -> bool:
@@ -57,12 +58,24 @@ class Budget:
         """Return `size` bytes; whoever is next gets them."""
         self.held -= size
         assert self.held >= 0, "more bytes came back than were taken"
-        while self.contended:
-            ticket = self._queue[0]
-            if self.held + ticket.size > max(self.total, ticket.size):
-                return
-            self._queue.popleft()
-            self.held += ticket.size
-            granted, ticket.granted = ticket.granted, None
-            assert granted is not None
-            granted()
+        if self._granting:  # by a `granted` that gives back at once: the loop below goes on
+            return
+        self._granting = True
+        try:
+            while self._grant_next():
+                pass
+        finally:
+            self._granting = False
+
+    def _grant_next(self) -> bool:
+        if not self.contended:
+            return False
+        ticket = self._queue[0]
+        if self.held + ticket.size > max(self.total, ticket.size):
+            return False
+        self._queue.popleft()
+        self.held += ticket.size
+        granted, ticket.granted = ticket.granted, None
+        assert granted is not None
+        granted()
+        return True

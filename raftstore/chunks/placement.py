@@ -2,7 +2,7 @@
 
 Weighted rendezvous hashing: every store draws a score from (digest, its number) and its weight, and the highest
 scores win. A store that comes or goes moves only the chunks that it gains or loses, and all nodes agree without
-a table. Free room is the weight, rounded to powers of two so that placement does not flutter with every picture.
+a table. Free room is the weight, rounded to powers of two so that placement does not flutter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from blake3 import blake3
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.errors import DiskFull, NoQuorum
 
-_SCALE = 2.0**-64
+_DRAW_BITS = 52
+"""So many that draw + 0.5 is still exact in a float, and never rounds up to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class Placement:
 
 def score(digest: bytes, number: int, weight: float = 1.0) -> float:
     """The draw of store `number` for a chunk: higher is preferred. Chances are proportional to `weight`."""
-    draw = int.from_bytes(blake3(digest + number.to_bytes(8, "big")).digest(8), "big")
-    return -weight / math.log((draw + 0.5) * _SCALE)
+    draw = int.from_bytes(blake3(digest + number.to_bytes(8, "big")).digest(8), "big") >> (64 - _DRAW_BITS)
+    return -weight / math.log(math.ldexp(draw + 0.5, -_DRAW_BITS))
 
 
 def weight(free_bytes: int) -> float:
@@ -57,8 +58,10 @@ def place(view: ClusterView, digest: bytes, length: int, suspects: Collection[in
     if len(roomy) < quorum:
         raise DiskFull(f"{len(roomy)} of {view.nodes} nodes have room, {quorum} are needed")
 
+    choice = len(roomy) > copies
+
     def rank(store: StoreState) -> tuple[bool, bool, float]:
-        luck = score(digest, store.number, weight(store.free_bytes)) if len(roomy) > copies else 0.0
+        luck = score(digest, store.number, weight(store.free_bytes)) if choice else 0.0
         return store.number in suspects, not store.local, -luck
 
     roomy.sort(key=rank)

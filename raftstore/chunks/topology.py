@@ -68,7 +68,7 @@ class ClusterView:
 
 
 class Topology(Protocol):
-    """Where replication asks for the cluster, once a chunk: `view` must be cheap (cache it until it changes)."""
+    """Where replication asks for the cluster, once a chunk: `view` must be cheap (cache it)."""
 
     def view(self) -> ClusterView:
         """The cluster as it is now. Runs on the loop."""

@@ -1,0 +1,216 @@
+"""Reading a file: verified chunks, from whichever replica answers, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from raftstore.chunks.path import ChunkPath
+from raftstore.chunks.placement import read_order
+from raftstore.chunks.replicator import patience
+from raftstore.chunks.topology import Buffer, StoreState
+from raftstore.errors import Damaged, Invalid, NotFound, StoreError, Unavailable
+from raftstore.types import ChunkRef
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+
+OnBadReplica = Callable[[bytes, int, str], None]
+"""Hears (digest, store number, reason) of a copy that the catalog lists and its store does not have whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a read needs of one chunk: its bytes from `start` to `stop`."""
+
+    ref: ChunkRef
+    start: int
+    stop: int
+
+
+def pieces(chunks: Sequence[ChunkRef], offset: int, length: int | None) -> Iterator[Piece]:
+    """Split the file's bytes from `offset`, `length` of them (None: to the end), by chunk."""
+    position = 0
+    end = sum(ref.length for ref in chunks)
+    if length is not None:
+        end = min(end, offset + length)
+    for ref in chunks:
+        if position >= end:
+            return
+        start, stop = max(0, offset - position), min(ref.length, end - position)
+        if start < stop:
+            yield Piece(ref, start, stop)
+        position += ref.length
+
+
+class Fetcher:
+    """Finds a readable copy of one chunk at a time."""
+
+    def __init__(self, path: ChunkPath, on_bad_replica: OnBadReplica | None) -> None:
+        self._path = path
+        self._on_bad_replica = on_bad_replica
+
+    async def fetch(self, ref: ChunkRef) -> Buffer:
+        """The verified bytes of a chunk.
+
+        Asks the copies in turn, in several rounds with pauses while some may come back. Raises Unavailable when
+        the time for all rounds is over, or at once when every copy is known to be gone or damaged.
+        """
+        limits, loop = self._path.limits, self._path.loop
+        deadline = loop.time() + limits.read_total
+        pause, timeout = FIRST_PAUSE, limits.read_first
+        while True:
+            data, reasons, hope = await self._round(ref, timeout, deadline)
+            if data is not None:
+                return data
+            if not hope or loop.time() + pause >= deadline:
+                why = ", ".join(reasons) or "no copy is reachable"
+                raise Unavailable(f"chunk {ref.digest.hex()[:16]}: {why}")
+            log.warning("no copy of a chunk is readable, trying again", chunk=ref.digest.hex(), reasons=reasons)
+            await asyncio.sleep(pause)
+            pause, timeout = min(2 * pause, LONGEST_PAUSE), min(2 * timeout, limits.read_longest)
+
+    async def _round(
+        self, ref: ChunkRef, timeout: float, deadline: float
+    ) -> tuple[Buffer | None, list[str], bool]:
+        """Ask every copy once. Return the bytes if found, why not, and whether a later round has a chance."""
+        reasons: list[str] = []
+        candidates, hope = self._candidates(ref)
+        for store in candidates:
+            remaining = deadline - self._path.loop.time()
+            if remaining <= 0:
+                return None, reasons, True
+            try:
+                bound = min(patience(timeout, ref.length), remaining)
+                return await self._ask(store, ref, bound), reasons, True
+            except (NotFound, Damaged) as error:
+                reasons.append(f"{store.node}: {error}")
+                self._report(ref, store, error)
+            except StoreError as error:
+                reasons.append(f"{store.node}: {error}")
+                hope = True
+                if self._path.suspects.add(store.number):
+                    log.warning("read fails, going to another copy", node=store.node, reason=str(error))
+        return None, reasons, hope
+
+    def _candidates(self, ref: ChunkRef) -> tuple[list[StoreState], bool]:
+        """Stores to ask, in order, and whether a copy exists on one that cannot be asked now.
+
+        The local store comes first when it has the chunk, whatever the catalog says. Stores that the catalog
+        does not list come last: a copy may have got there too late to be listed.
+        """
+        view, path = self._path.view(), self._path
+        local = view.local
+        here = local is not None and path.client.holds(ref.digest)
+        listed, others, away = [], [], False
+        for store in view.stores:
+            known = store.number in ref.stores
+            if store.local and not here:
+                if known:
+                    self._report(ref, store, NotFound("not in the local volumes"))
+            elif not store.reachable:
+                # Any store may have a late copy: what is away leaves hope.
+                away = True
+            elif known or store.local:
+                listed.append(store)
+            else:
+                others.append(store)
+        suspects = path.suspects.current()
+        if len(listed) > 1:
+            listed = read_order(listed, ref.digest, path.reading, suspects)
+        if len(others) > 1:
+            others = read_order(others, ref.digest, path.reading, suspects)
+        return listed + others, away or len(view.stores) < view.nodes
+
+    async def _ask(self, store: StoreState, ref: ChunkRef, timeout: float) -> Buffer:
+        reading = self._path.reading
+        reading[store.number] += 1
+        try:
+            data = await self._path.client.get(store, ref.digest, ref.length, timeout=timeout)
+        finally:
+            reading[store.number] -= 1
+        self._path.suspects.clear(store.number)
+        return data
+
+    def _report(self, ref: ChunkRef, store: StoreState, error: StoreError) -> None:
+        if store.number not in ref.stores:
+            return
+        log.warning("bad copy", chunk=ref.digest.hex(), node=store.node, reason=str(error))
+        if self._on_bad_replica is not None:
+            self._on_bad_replica(ref.digest, store.number, str(error))
+
+
+class Download:
+    """One version of a file, open for reading; it may be read several times and from several places."""
+
+    def __init__(
+        self, path: ChunkPath, chunks: Sequence[ChunkRef], *, on_bad_replica: OnBadReplica | None = None
+    ) -> None:
+        self.size = sum(ref.length for ref in chunks)
+        self._path = path
+        self._chunks = chunks
+        self._fetcher = Fetcher(path, on_bad_replica)
+
+    async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
+        """Yield the bytes from `offset` on, `length` of them (None: to the end), at most 1 MiB at a time.
+
+        All are verified before they are yielded. While the caller sends one block the next is fetched, as far
+        as the node's memory allows. Close the iterator (`aclose`) when you stop before its end. Raises Invalid
+        (outside the file), Unavailable (no copy can be read now).
+        """
+        if not 0 <= offset <= self.size or (length is not None and length < 0):
+            raise Invalid(f"byte {offset} is outside a file of {self.size} bytes")
+        ahead: _Ahead | None = None
+        try:
+            wanted = pieces(self._chunks, offset, length)
+            piece = next(wanted, None)
+            while piece is not None:
+                data = await (ahead.take() if ahead else self._fetcher.fetch(piece.ref))
+                following = next(wanted, None)
+                ahead = self._fetch_ahead(following)
+                whole = piece.stop - piece.start == len(data)
+                yield data if whole else memoryview(data)[piece.start : piece.stop]
+                del data
+                piece = following
+        finally:
+            if ahead:
+                await ahead.close()
+
+    def _fetch_ahead(self, piece: Piece | None) -> _Ahead | None:
+        if piece is None or not self._path.prefetching.take(piece.ref.length):
+            return None
+        return _Ahead(self._path, piece.ref, self._fetcher)
+
+
+class _Ahead:
+    """A chunk that is fetched before it is asked for; its bytes count as read ahead until it is taken."""
+
+    def __init__(self, path: ChunkPath, ref: ChunkRef, fetcher: Fetcher) -> None:
+        self._task = path.loop.create_task(fetcher.fetch(ref))
+        self._give = path.prefetching.give
+        self._charge = ref.length
+
+    async def take(self) -> Buffer:
+        """Wait for the bytes; a caller that is cancelled cancels the fetch."""
+        try:
+            return await self._task
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        charge, self._charge = self._charge, 0
+        if charge:
+            self._give(charge)
+
+    async def close(self) -> None:
+        """Drop it, also when it was taken; returns when nothing is under way any more."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.exception()
+        self._release()

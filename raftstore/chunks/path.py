@@ -1,0 +1,83 @@
+"""What all uploads and downloads of a node share: the way to the stores, and the bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from raftstore.chunks.budget import Budget
+from raftstore.chunks.hashing import Hasher
+from raftstore.chunks.placement import place
+from raftstore.chunks.replicator import Caller, Replicator, StoreClient, Suspects, Volumes
+from raftstore.chunks.spread import Spreader, SpreadLimits
+from raftstore.chunks.topology import ClusterView, Topology
+from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """Bounds of the chunk path. Sizes in bytes, times in seconds.
+
+    Memory of a node with `n` transfers: each upload fills one chunk, each download holds the one that it sends,
+    and beyond these n MiB there are never more than `upload_bytes` on their way to stores and `prefetch_bytes`
+    read ahead.
+    """
+
+    upload_bytes: int = 64 * MIB
+    """Chunks of all uploads on their way to stores (until the last put of a chunk has ended)."""
+    window: int = 4
+    """Chunks of one upload that are not durable yet."""
+    held: int = 8
+    """Chunks of one upload that any put still holds."""
+    prefetch_bytes: int = 32 * MIB
+    """Chunks of all downloads that are read ahead."""
+    read_first: float = 2.0
+    """For a read in the first round (plus time for its size); doubles with each round."""
+    read_longest: float = 15.0
+    """For a read in any round."""
+    read_total: float = 20.0
+    """For all rounds over a chunk's copies; then it is Unavailable."""
+    suspicion: float = 5.0
+    """For which a store that failed is asked last."""
+    spread: SpreadLimits = field(default_factory=SpreadLimits)
+
+
+class ChunkPath:
+    """Shared by all transfers of a node. Make it on the running loop, `close` it at the end."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        volumes: Volumes,
+        network: Caller,
+        *,
+        limits: ChunkLimits = ChunkLimits(),
+        client: StoreClient | None = None,
+    ) -> None:
+        """`client` replaces the way to the stores (for tests); without it, `volumes` and `network` are used."""
+        self.limits = limits
+        self.topology = topology
+        self.loop = asyncio.get_running_loop()
+        self.hasher = Hasher()
+        self.client = client or Replicator(volumes, network, self.hasher)
+        self.suspects = Suspects(self.loop.time, limits.suspicion)
+        self.spreader = Spreader(topology, self.client, self.suspects, limits.spread)
+        self.uploading = Budget(limits.upload_bytes)
+        self.prefetching = Budget(limits.prefetch_bytes)
+        self.reading: Counter[int] = Counter()
+
+    def view(self) -> ClusterView:
+        """The cluster as it is now."""
+        return self.topology.view()
+
+    def check_room(self, expected: int | None = None) -> None:
+        """Raise NoQuorum or DiskFull when an upload of `expected` bytes could not be stored now."""
+        place(self.view(), bytes(DIGEST_SIZE), CHUNK_SIZE if expected is None else expected)
+
+    async def close(self) -> None:
+        """Give up what is still on its way; transfers should have ended before."""
+        await self.spreader.close()
+        self.hasher.close()

@@ -1,0 +1,153 @@
+"""What this node does for the others about chunks: keep, return, look, copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from raftstore.chunks.path import ChunkPath
+from raftstore.chunks.placement import read_order
+from raftstore.chunks.replicator import COPY, GET, HAS, PUT, Volumes, patience
+from raftstore.chunks.topology import Buffer
+from raftstore.errors import Invalid, NotFound, StoreError, Unavailable
+from raftstore.peers import Handler, Peer, Reply
+from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
+from raftstore.wire import chunks_pb2
+
+log = structlog.get_logger()
+
+M = TypeVar("M", bound=Message)
+
+MAX_DIGESTS = 10_000
+COPY_SECONDS = 5.0
+"""For a copy's read from one source, plus time for its size."""
+
+
+class Server(Protocol):
+    """What the service needs of the `PeerNetwork`: to register handlers (for the role NODE)."""
+
+    def serve(self, method: str, handler: Handler) -> None:
+        """Register a handler."""
+        ...
+
+
+class ChunkService:
+    """Serves `chunks.put`, `chunks.get`, `chunks.has` and `chunks.copy` from the local volumes.
+
+    Everything that arrives is hashed before it is stored, and everything that is read is verified by the
+    volumes before it leaves. At most `bound` bytes of puts wait for the disk; more are refused as Unavailable,
+    so that a slow disk does not become a full memory. At most `copies` copies run at once.
+    """
+
+    def __init__(
+        self,
+        network: Server,
+        volumes: Volumes,
+        path: ChunkPath,
+        *,
+        bound: int = 256 * 1024 * 1024,
+        copies: int = 4,
+    ) -> None:
+        self._volumes = volumes
+        self._path = path
+        self._bound = bound
+        self._waiting = 0
+        self._copies = asyncio.Semaphore(copies)
+        network.serve(PUT, self._put)
+        network.serve(GET, self._get)
+        network.serve(HAS, self._has)
+        network.serve(COPY, self._copy)
+
+    async def _put(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        request = _parse(chunks_pb2.Put.FromString, body)
+        _check_digest(request.digest)
+        if not 0 < len(payload) <= CHUNK_SIZE:
+            raise Invalid(f"a chunk has 1 to {CHUNK_SIZE} bytes, not {len(payload)}")
+        self._check_store(request.store)
+        with self._room(len(payload)):
+            await self._volumes.put(request.digest, payload, verified=False)
+        return Reply()
+
+    async def _get(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        request = _parse(chunks_pb2.Get.FromString, body)
+        _check_digest(request.digest)
+        return Reply(payload=await self._volumes.get(request.digest))
+
+    async def _has(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        request = _parse(chunks_pb2.Has.FromString, body)
+        if len(request.digests) > MAX_DIGESTS:
+            raise Invalid(f"at most {MAX_DIGESTS} chunks can be asked for at once")
+        reply = chunks_pb2.HasReply(held=[digest in self._volumes for digest in request.digests])
+        return Reply(reply.SerializeToString())
+
+    async def _copy(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        request = _parse(chunks_pb2.Copy.FromString, body)
+        _check_digest(request.digest)
+        if not 0 < request.length <= CHUNK_SIZE:
+            raise Invalid(f"a chunk has 1 to {CHUNK_SIZE} bytes, not {request.length}")
+        self._check_store(request.store)
+        async with self._copies:
+            if await self._intact(request.digest):
+                return Reply()
+            data = await self._fetch(request)
+            with self._room(len(data)):
+                await self._volumes.put(request.digest, data, verified=True)
+        return Reply()
+
+    async def _intact(self, digest: bytes) -> bool:
+        """Whether a whole copy is here already; a damaged one is quarantined by looking at it."""
+        try:
+            await self._volumes.get(digest)
+        except StoreError:
+            return False
+        return True
+
+    async def _fetch(self, request: chunks_pb2.Copy) -> Buffer:
+        """The verified bytes from one of the sources. Raises Unavailable, or NotFound when all say so."""
+        view = self._path.view()
+        sources = [view.by_number[number] for number in request.sources if number in view.by_number]
+        sources = [store for store in sources if not store.local and store.reachable]
+        failures: list[StoreError] = []
+        for store in read_order(sources, request.digest, self._path.reading, self._path.suspects.current()):
+            timeout = patience(COPY_SECONDS, request.length)
+            try:
+                return await self._path.client.get(store, request.digest, request.length, timeout=timeout)
+            except StoreError as error:
+                log.warning("copy fails", chunk=request.digest.hex(), source=store.node, reason=str(error))
+                failures.append(error)
+        if failures and all(isinstance(error, NotFound) for error in failures):
+            raise NotFound(f"chunk {request.digest.hex()[:16]} at any of the sources")
+        raise Unavailable("; ".join(map(str, failures)) or "no source is reachable")
+
+    def _check_store(self, number: int) -> None:
+        """Refuse what is meant for a store that is no longer here: it would be recorded under its number."""
+        local = self._path.view().local
+        if local is None or local.number != number:
+            raise Unavailable(f"store {number} is not here")
+
+    @contextmanager
+    def _room(self, size: int) -> Iterator[None]:
+        if self._waiting + size > self._bound:
+            raise Unavailable("too many chunks wait for this disk")
+        self._waiting += size
+        try:
+            yield
+        finally:
+            self._waiting -= size
+
+
+def _check_digest(digest: bytes) -> None:
+    if len(digest) != DIGEST_SIZE:
+        raise Invalid(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
+
+
+def _parse(parse: Callable[[bytes], M], body: bytes) -> M:
+    try:
+        return parse(body)
+    except DecodeError:
+        raise Invalid("not a chunk request") from None

@@ -1,0 +1,276 @@
+"""One upload: bytes in, a list of durable chunks out.
+
+The bytes are copied once, into the chunk that they belong to; a full chunk goes to its stores while the next
+one fills. `feed` never waits: it says when the window is full, and `drained` waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from raftstore.chunks.budget import Ticket
+from raftstore.chunks.path import ChunkPath
+from raftstore.chunks.spread import Spread
+from raftstore.chunks.topology import Buffer
+from raftstore.errors import Invalid, StoreError, Unavailable
+from raftstore.types import CHUNK_SIZE, ChunkRef
+
+log = structlog.get_logger()
+
+SMALLEST_CHARGE = 16 * 1024
+"""Bytes that a chunk counts at least, so that the memory bound also bounds the number of puts."""
+
+ABORT_SECONDS = 5.0
+
+OnReplica = Callable[[bytes, int], None]
+"""Hears (digest, store number) of each copy confirmed after `finish` has returned."""
+
+
+class _Chunk:
+    """A sealed chunk of an upload: waits for admission, is hashed, spread, and becomes a ChunkRef."""
+
+    __slots__ = ("charge", "data", "digest", "durable", "length", "spread", "stores", "upload")
+
+    def __init__(self, upload: Upload, data: bytearray) -> None:
+        self.upload = upload
+        self.data: Buffer = data
+        self.length = len(data)
+        self.charge = max(self.length, SMALLEST_CHARGE)
+        self.digest = b""
+        self.stores: list[int] = []
+        self.spread: Spread | None = None
+        self.durable = False
+
+    def launch(self) -> None:
+        self.upload.path.hasher.start(self.data, self._named)
+
+    def _named(self, digest: bytes) -> None:
+        self.digest = digest
+        if self.upload.broken:
+            self.released()
+            return
+        try:
+            self.spread = self.upload.path.spreader.start(digest, self.data, self)
+        except StoreError as error:
+            self.upload.fail(error)
+            self.released()
+
+    def settled(self, spread: Spread, error: StoreError | None) -> None:
+        if error is not None:
+            self.upload.fail(error)
+            return
+        self.stores = spread.confirmed
+        self.durable = True
+        self.upload.chunk_durable()
+
+    def late(self, store: int) -> None:
+        # `stores` is the spread's own list: what comes before `finish` returns is in its result.
+        self.upload.chunk_late(self.digest, store)
+
+    def released(self) -> None:
+        self.data = b""
+        self.spread = None
+        self.upload.chunk_released(self.charge)
+
+    def squeezed(self) -> bool:
+        return self.upload.squeezed
+
+
+class Upload:
+    """One upload in progress. Ends with `finish` or `abort`; a StoreError from any method means it is broken.
+
+    One task feeds, drains and finishes; `abort` may come from anywhere on the loop.
+    """
+
+    def __init__(
+        self,
+        path: ChunkPath,
+        *,
+        prefix: Sequence[ChunkRef] = (),
+        head: Buffer = b"",
+        on_replica: OnReplica | None = None,
+        expected: int | None = None,
+    ) -> None:
+        """Start after the whole chunks in `prefix` and the bytes `head` of an incomplete one (resume, append).
+
+        Boundaries stay at multiples of CHUNK_SIZE that way. `expected`, where the size to come is known, is
+        checked against the free room at once. Raises NoQuorum, DiskFull, Invalid (`prefix` has a short chunk).
+        """
+        if any(ref.length != CHUNK_SIZE for ref in prefix):
+            raise Invalid("an upload continues after whole chunks only")
+        path.check_room(expected)
+        self.path = path
+        self.position = len(prefix) * CHUNK_SIZE
+        """Bytes from the start of the file that the upload has taken."""
+        self._prefix = list(prefix)
+        self._on_replica = on_replica
+        self._chunks: list[_Chunk] = []
+        self._sealed: deque[_Chunk] = deque()
+        self._ticket: Ticket | None = None
+        self._filling = bytearray()
+        self._pending = 0
+        self._held = 0
+        self._error: StoreError | None = None
+        self._over = False
+        self._changed = asyncio.Event()
+        if head:
+            self.feed(head)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has failed or was aborted."""
+        return self._error is not None
+
+    @property
+    def squeezed(self) -> bool:
+        """Whether this upload, or any other of the node, waits for memory."""
+        return bool(self._sealed) or self.path.uploading.contended
+
+    @property
+    def held(self) -> int:
+        """Chunks in memory beside the one that fills."""
+        return self._held + len(self._sealed)
+
+    def feed(self, data: Buffer) -> bool:
+        """Take all of `data`; the caller may reuse its buffer at once. False: await `drained` before more.
+
+        Raises the StoreError that broke the upload.
+        """
+        self._check()
+        if self._over:
+            raise Invalid("the upload is finished")
+        size = len(data)
+        self.position += size
+        if len(self._filling) + size < CHUNK_SIZE:
+            self._filling += data
+        else:
+            self._cut(data, size)
+        return not self._sealed
+
+    def _cut(self, data: Buffer, size: int) -> None:
+        taken = 0
+        with memoryview(data) as view:
+            while taken < size:
+                end = min(size, taken + CHUNK_SIZE - len(self._filling))
+                self._filling += view[taken:end]
+                taken = end
+                if len(self._filling) == CHUNK_SIZE:
+                    self._seal()
+
+    def _seal(self) -> None:
+        chunk = _Chunk(self, self._filling)
+        self._filling = bytearray()
+        self._chunks.append(chunk)
+        self._sealed.append(chunk)
+        self._pending += 1
+        self._admit()
+
+    def _admit(self) -> None:
+        """Launch sealed chunks as far as the window and the node's memory allow."""
+        limits = self.path.limits
+        while self._sealed and self._ticket is None:
+            launched = self._pending - len(self._sealed)
+            if launched >= limits.window or self._held >= limits.held:
+                return
+            charge = self._sealed[0].charge
+            if not self.path.uploading.take(charge):
+                self._ticket = self.path.uploading.wait(charge, self._granted)
+                return
+            self._launch()
+
+    def _granted(self) -> None:
+        self._ticket = None
+        self._launch()
+        self._admit()
+
+    def _launch(self) -> None:
+        chunk = self._sealed.popleft()
+        self._held += 1
+        self._changed.set()
+        chunk.launch()
+
+    def chunk_durable(self) -> None:
+        """Go on: a chunk has its quorum."""
+        self._pending -= 1
+        self._changed.set()
+        self._admit()
+
+    def chunk_late(self, digest: bytes, store: int) -> None:
+        """Report a copy that came after the quorum, unless `finish` will still tell of it."""
+        if self._over and self._on_replica is not None:
+            self._on_replica(digest, store)
+
+    def chunk_released(self, charge: int) -> None:
+        """Go on: a chunk's memory is free."""
+        self._held -= 1
+        self.path.uploading.give(charge)
+        self._changed.set()
+        self._admit()
+
+    def fail(self, error: StoreError) -> None:
+        """Break the upload: give up what is under way and drop the rest. The first error stays."""
+        if self._error is not None:
+            return
+        self._error = error
+        if self._ticket is not None:
+            self._ticket.cancel()
+            self._ticket = None
+        self._sealed.clear()
+        self._filling = bytearray()
+        for chunk in self._chunks:
+            if chunk.spread is not None:
+                chunk.spread.cancel()
+        self._changed.set()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def drained(self) -> None:
+        """Wait until there is room for more. Raises the StoreError that broke the upload."""
+        while self._sealed and self._error is None:
+            await self._change()
+        self._check()
+
+    async def finish(self) -> tuple[list[ChunkRef], int]:
+        """Return the whole file's chunks, each durable on W stores, and its size in bytes.
+
+        Copies that are confirmed later go to `on_replica`. Raises the StoreError that broke the upload.
+        """
+        self._check()
+        if self._filling:
+            self._seal()
+        while self._pending and self._error is None:
+            await self._change()
+        self._check()
+        self._over = True
+        return self.durable()
+
+    def durable(self) -> tuple[list[ChunkRef], int]:
+        """The leading chunks that are durable by now, and their size: what a broken upload leaves to resume."""
+        refs = list(self._prefix)
+        size = len(refs) * CHUNK_SIZE
+        for chunk in self._chunks:
+            if not chunk.durable:
+                break
+            refs.append(ChunkRef(chunk.digest, chunk.length, tuple(chunk.stores)))
+            size += chunk.length
+        return refs, size
+
+    async def abort(self) -> None:
+        """Throw it away; returns when no put holds its bytes any more. Never raises."""
+        self.fail(Unavailable("the upload was given up"))
+        try:
+            async with asyncio.timeout(ABORT_SECONDS):
+                while self._held:
+                    await self._change()
+        except TimeoutError:
+            log.error("puts do not end after an abort", chunks=self._held)

@@ -10,7 +10,6 @@ import structlog
 
 from raftstore.chunks.path import ChunkPath
 from raftstore.chunks.placement import read_order
-from raftstore.chunks.replicator import patience
 from raftstore.chunks.topology import Buffer, StoreState
 from raftstore.errors import Damaged, Invalid, NotFound, StoreError, Unavailable
 from raftstore.types import ChunkRef
@@ -86,8 +85,7 @@ class Fetcher:
             if remaining <= 0:
                 return None, reasons, True
             try:
-                bound = min(patience(timeout, ref.length), remaining)
-                return await self._ask(store, ref, bound), reasons, True
+                return await self._ask(store, ref, min(timeout, remaining)), reasons, True
             except (NotFound, Damaged) as error:
                 reasons.append(f"{store.node}: {error}")
                 self._report(ref, store, error)

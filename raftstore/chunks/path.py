@@ -35,10 +35,10 @@ class ChunkLimits:
     prefetch_bytes: int = 32 * MIB
     """Chunks of all downloads that are read ahead."""
     read_first: float = 2.0
-    """For a read in the first round (plus time for its size); doubles with each round."""
+    """For a read in the first round, short: other copies are there. Doubles with each round."""
     read_longest: float = 15.0
     """For a read in any round."""
-    read_total: float = 20.0
+    read_total: float = 30.0
     """For all rounds over a chunk's copies; then it is Unavailable."""
     suspicion: float = 5.0
     """For which a store that failed is asked last."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -47,8 +47,8 @@ class ChunkService:
     def __init__(
         self,
         network: Server,
-        volumes: Volumes,
         path: ChunkPath,
+        volumes: Volumes,
         *,
         bound: int = 256 * 1024 * 1024,
         copies: int = 4,
@@ -91,13 +91,20 @@ class ChunkService:
         if not 0 < request.length <= CHUNK_SIZE:
             raise Invalid(f"a chunk has 1 to {CHUNK_SIZE} bytes, not {request.length}")
         self._check_store(request.store)
-        async with self._copies:
-            if await self._intact(request.digest):
-                return Reply()
-            data = await self._fetch(request)
-            with self._room(len(data)):
-                await self._volumes.put(request.digest, data, verified=True)
+        await self.copy(request.digest, request.length, request.sources)
         return Reply()
+
+    async def copy(self, digest: bytes, length: int, sources: Iterable[int]) -> None:
+        """Have the chunk durable here, fetched from one of the stores `sources` unless a whole copy is here.
+
+        Raises NotFound when all sources say so, Unavailable, DiskFull, DiskFailed.
+        """
+        async with self._copies:
+            if await self._intact(digest):
+                return
+            data = await self._fetch(digest, length, sources)
+            with self._room(len(data)):
+                await self._volumes.put(digest, data, verified=True)
 
     async def _intact(self, digest: bytes) -> bool:
         """Whether a whole copy is here already; a damaged one is quarantined by looking at it."""
@@ -107,21 +114,22 @@ class ChunkService:
             return False
         return True
 
-    async def _fetch(self, request: chunks_pb2.Copy) -> Buffer:
+    async def _fetch(self, digest: bytes, length: int, wanted: Iterable[int]) -> Buffer:
         """The verified bytes from one of the sources. Raises Unavailable, or NotFound when all say so."""
         view = self._path.view()
-        sources = [view.by_number[number] for number in request.sources if number in view.by_number]
+        sources = [view.by_number[number] for number in wanted if number in view.by_number]
         sources = [store for store in sources if not store.local and store.reachable]
         failures: list[StoreError] = []
-        for store in read_order(sources, request.digest, self._path.reading, self._path.suspects.current()):
-            timeout = patience(COPY_SECONDS, request.length)
+        for store in read_order(sources, digest, self._path.reading, self._path.suspects.current()):
             try:
-                return await self._path.client.get(store, request.digest, request.length, timeout=timeout)
+                return await self._path.client.get(
+                    store, digest, length, timeout=patience(COPY_SECONDS, length)
+                )
             except StoreError as error:
-                log.warning("copy fails", chunk=request.digest.hex(), source=store.node, reason=str(error))
+                log.warning("copy fails", chunk=digest.hex(), source=store.node, reason=str(error))
                 failures.append(error)
         if failures and all(isinstance(error, NotFound) for error in failures):
-            raise NotFound(f"chunk {request.digest.hex()[:16]} at any of the sources")
+            raise NotFound(f"chunk {digest.hex()[:16]} at any of the sources")
         raise Unavailable("; ".join(map(str, failures)) or "no source is reachable")
 
     def _check_store(self, number: int) -> None:

@@ -7,6 +7,7 @@ moment which stores have just failed, so that not every chunk waits for the same
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -130,18 +131,33 @@ class Replicator:
 
 
 class Suspects:
-    """Stores that have failed within the last `rest` seconds."""
+    """Stores that have failed within the last `rest` seconds, or on which puts are stuck."""
 
     def __init__(self, clock: Callable[[], float], rest: float = 5.0) -> None:
         self._clock = clock
         self._rest = rest
         self._until: dict[int, float] = {}
+        self._stuck: Counter[int] = Counter()
 
     def add(self, store: int) -> bool:
         """Suspect a store from now; return whether it was not suspected before."""
-        fresh = store not in self._until
+        fresh = store not in self._until and store not in self._stuck
         self._until[store] = self._clock() + self._rest
         return fresh
+
+    def stuck(self, store: int) -> None:
+        """A put that was given up has not ended; until `unstuck` the store is suspect.
+
+        A write that hangs in the disk cannot be taken back, and holds its memory: without this, every end of a
+        rest would let more of them in, until nothing is left for uploads.
+        """
+        self._stuck[store] += 1
+
+    def unstuck(self, store: int) -> None:
+        """It has ended after all."""
+        self._stuck[store] -= 1
+        if not self._stuck[store]:
+            del self._stuck[store]
 
     def clear(self, store: int) -> None:
         """It works again."""
@@ -149,8 +165,8 @@ class Suspects:
 
     def current(self) -> frozenset[int]:
         """Numbers of the stores that are suspect now."""
-        if not self._until:
+        if not self._until and not self._stuck:
             return frozenset()
         now = self._clock()
         self._until = {store: until for store, until in self._until.items() if until > now}
-        return frozenset(self._until)
+        return frozenset((*self._until, *self._stuck))

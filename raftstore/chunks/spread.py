@@ -49,6 +49,10 @@ class Observer(Protocol):
         """One more store has it durable, after the quorum."""
         ...
 
+    def given_up(self) -> None:
+        """The puts that are left have been cancelled for their slowness; a stuck disk may hold the bytes on."""
+        ...
+
     def released(self) -> None:
         """No put holds the bytes any more."""
         ...
@@ -118,6 +122,7 @@ class _Put:
     store: StoreState
     began: float
     hedged: bool = False
+    stuck: bool = False
 
 
 class Spread:
@@ -174,7 +179,10 @@ class Spread:
         return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        store = self._puts.pop(task).store
+        put = self._puts.pop(task)
+        store = put.store
+        if put.stuck:
+            self._room.suspects.unstuck(store.number)
         if task.cancelled():
             # Given up by us, or by a room that shuts down; either way this store has not confirmed.
             error: BaseException | None = Unavailable("given up")
@@ -240,21 +248,29 @@ class Spread:
         if self._quorum_at is not None:
             late = now - self._quorum_at >= limits.grace and self._observer.squeezed()
             if late or now - self._began >= limits.chunk:
-                for put in self._puts.values():
-                    self._suspect(put.store, Unavailable("too slow"))
-                self.cancel()
+                self._give_up()
         elif now - self._began >= limits.chunk:
             waiting = ", ".join(put.store.node for put in self._puts.values())
+            self._give_up()
             self._fail(NoQuorum(f"{waiting} did not confirm within {limits.chunk:g} s"))
         else:
             for put in list(self._puts.values()):
                 if not put.hedged and now - put.began >= limits.hedge and self._start_next(now):
                     put.hedged = True
 
+    def _give_up(self) -> None:
+        for put in self._puts.values():
+            self._suspect(put.store, Unavailable("too slow"))
+            self._room.suspects.stuck(put.store.number)
+            put.stuck = True
+        self.cancel()
+        self._observer.given_up()
+
     def cancel(self) -> list[asyncio.Task[None]]:
         """Give up what is under way; return the tasks that are about to end. What is confirmed stays."""
-        self._over = True
         tasks = list(self._puts)
-        for task in tasks:
-            task.cancel()
+        if not self._over:
+            self._over = True
+            for task in tasks:
+                task.cancel()
         return tasks

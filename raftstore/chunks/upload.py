@@ -33,7 +33,7 @@ OnReplica = Callable[[bytes, int], None]
 class _Chunk:
     """A sealed chunk of an upload: waits for admission, is hashed, spread, and becomes a ChunkRef."""
 
-    __slots__ = ("charge", "data", "digest", "durable", "length", "spread", "stores", "upload")
+    __slots__ = ("charge", "data", "digest", "durable", "held", "length", "spread", "stores", "upload")
 
     def __init__(self, upload: Upload, data: bytearray) -> None:
         self.upload = upload
@@ -44,8 +44,10 @@ class _Chunk:
         self.stores: list[int] = []
         self.spread: Spread | None = None
         self.durable = False
+        self.held = False
 
     def launch(self) -> None:
+        self.held = True
         self.upload.path.hasher.start(self.data, self._named)
 
     def _named(self, digest: bytes) -> None:
@@ -71,10 +73,18 @@ class _Chunk:
         # `stores` is the spread's own list: what comes before `finish` returns is in its result.
         self.upload.chunk_late(self.digest, store)
 
+    def given_up(self) -> None:
+        # The node's budget counts it until it is released, but this upload need not wait for that.
+        self.held = False
+        self.upload.chunk_let_go()
+
     def released(self) -> None:
         self.data = b""
         self.spread = None
-        self.upload.chunk_released(self.charge)
+        self.upload.path.uploading.give(self.charge)
+        if self.held:
+            self.held = False
+            self.upload.chunk_let_go()
 
     def squeezed(self) -> bool:
         return self.upload.squeezed
@@ -204,10 +214,9 @@ class Upload:
         if self._over and self._on_replica is not None:
             self._on_replica(digest, store)
 
-    def chunk_released(self, charge: int) -> None:
-        """Go on: a chunk's memory is free."""
+    def chunk_let_go(self) -> None:
+        """Go on: a chunk no longer counts against this upload's bound."""
         self._held -= 1
-        self.path.uploading.give(charge)
         self._changed.set()
         self._admit()
 

@@ -16,13 +16,17 @@ from raftstore.types import ChunkRef
 
 @dataclass
 class FakeStore:
-    """One store. `put_error`/`get_error` are raised while set; `gate` (an unset event) makes calls hang."""
+    """One store. `put_error`/`get_error` are raised while set; `gate` (an unset event) makes calls hang.
+
+    The calls of a `stubborn` one hang on when they are cancelled, as a write in a stuck disk does.
+    """
 
     state: StoreState
     chunks: dict[bytes, bytes] = field(default_factory=dict)
     put_error: BaseException | None = None
     get_error: BaseException | None = None
     gate: asyncio.Event | None = None
+    stubborn: bool = False
     delay: float = 0.0
     puts: int = 0
     gets: int = 0
@@ -53,8 +57,12 @@ class FakeCluster:
         return ClusterView(tuple(store.state for store in self.stores.values()), self.nodes, self.replicas)
 
     async def _pass(self, store: FakeStore) -> None:
-        if store.gate is not None:
-            await store.gate.wait()
+        while store.gate is not None and not store.gate.is_set():
+            try:
+                await store.gate.wait()
+            except asyncio.CancelledError:
+                if not store.stubborn:
+                    raise
         if store.delay:
             await asyncio.sleep(store.delay)
         else:

@@ -475,3 +475,27 @@ def test_a_finished_upload_takes_no_more() -> None:
         assert again[1] == first[1]
 
     run_path(FakeCluster(), test)
+
+
+def test_a_store_with_stuck_puts_gets_no_new_ones() -> None:
+    """A write that hangs in a disk outlives its cancellation: its memory is lost until it ends."""
+    cluster = FakeCluster()
+
+    async def test(path: ChunkPath) -> None:
+        cluster[3].gate = asyncio.Event()
+        cluster[3].stubborn = True
+        try:
+            upload = Upload(path)
+            data = os.urandom(30 * CHUNK_SIZE)
+            await asyncio.wait_for(send(upload, data), 20)
+            refs, _ = await upload.finish()
+            assert cluster.read(refs) == data
+            assert cluster[3].puts <= path.limits.held
+            assert path.uploading.held == cluster[3].puts * CHUNK_SIZE
+            assert path.suspects.current() == {3}
+        finally:
+            cluster[3].gate.set()
+        await until(lambda: path.spreader.active == 0)
+        await until(lambda: not path.suspects.current())
+
+    run_path(cluster, test, ChunkLimits(suspicion=0.01, spread=quick()))

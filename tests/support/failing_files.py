@@ -114,15 +114,16 @@ class FailingFiles(Files):
 def tear(path: Path, synced: int, chance: random.Random) -> None:
     """Cut `path` somewhere behind `synced` and zero or garble some of the 512-byte sectors behind it."""
     size = path.stat().st_size
-    if chance.random() < 0.7:
+    if chance.random() < 0.5:
         size = chance.randint(synced, size)
         os.truncate(path, size)
-    if chance.random() < 0.5:
+    if chance.random() < 0.7:
+        share = chance.choice((0.02, 0.3, 1.0))
         with path.open("r+b") as file:
             position = synced
             while position < size:
                 end = min(size, (position // 512 + 1) * 512)
-                if chance.random() < 0.3:
+                if chance.random() < share:
                     file.seek(position)
                     file.write(
                         bytes(end - position) if chance.random() < 0.5 else chance.randbytes(end - position)

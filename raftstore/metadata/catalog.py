@@ -50,20 +50,26 @@ class Catalog:
         self._durability = Durability(path, self._write_lock, wal_bytes)
         self._readers = Readers(path)
         self._threads = ThreadPoolExecutor(READ_THREADS, "catalog-read")
-        self._prepared: tuple[object, int] | None = None
+        # Held by whoever writes or takes the incoming file.
+        self._incoming_lock = threading.Lock()
+        self._prepared: object = None
         self._failed: BaseException | None = None
         self._open()
 
     def _open(self) -> None:
-        self._database = open_catalog(self._path, self._check_seconds)
+        try:
+            self._database = open_catalog(self._path, self._check_seconds)
+        except BaseException as error:
+            self._failed = error
+            raise
         try:
             self._incoming.unlink(missing_ok=True)
             self._machine = Machine(self._database)
-        except sqlite3.Error as error:
+        except BaseException as error:
+            self._failed = error
             self._database.close()
-            raise translated(error, self._path) from error
-        except BaseException:
-            self._database.close()
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, self._path) from error
             raise
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
@@ -96,8 +102,7 @@ class Catalog:
         """
         if index <= self._applied:
             return self._machine.recall(batch)
-        if self._failed is not None:
-            raise Unavailable("the catalog has failed or is closed") from self._failed
+        self._check_usable()
         with self._write_lock:
             try:
                 self._execute("BEGIN IMMEDIATE")
@@ -112,6 +117,10 @@ class Catalog:
         self._applied = index
         return results
 
+    def _check_usable(self) -> None:
+        if self._failed is not None:
+            raise Unavailable("the catalog has failed or is closed") from self._failed
+
     def _roll_back(self) -> None:
         try:
             if self._database.in_transaction:
@@ -124,7 +133,7 @@ class Catalog:
 
         Also bounds the write-ahead log, which grows until this is called: call it every few seconds under load.
         """
-        return self._durability.make_durable(lambda: self._applied, lambda: connect(self._path))
+        return self._durability.make_durable(lambda: self._applied, lambda: connect(self._path, patience=0))
 
     def write_snapshot(self, target: Path) -> int:
         """Write a sealed, synced copy of one state to `target`; return its applied index. For a thread.
@@ -140,12 +149,15 @@ class Catalog:
 
         Returns its applied index. Raises Damaged. `install_snapshot` of the unchanged file then takes no time.
         """
+        with self._incoming_lock:
+            return self._prepare(source)
+
+    def _prepare(self, source: Path) -> int:
         self._prepared = None
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         identity = _identity(source)
         index = snapshots.unpack(source, self._incoming)
         sync_directory(self._path.parent)
-        self._prepared = (identity, index)
+        self._prepared = identity
         return index
 
     def install_snapshot(self, source: Path) -> int:
@@ -154,16 +166,17 @@ class Catalog:
         Atomic and durable: a crash leaves the old state or the new one. Raises Damaged when the copy is not
         whole (the state is then as it was), Unavailable when a thread does not stop reading.
         """
-        if self._prepared is None or self._prepared[0] != _identity(source):
-            self.prepare_snapshot(source)
-        self._prepared = None
-        self._readers.pause()
-        try:
-            with self._durability.lock, self._write_lock:
-                self._swap()
-        finally:
-            self._readers.resume()
-        self._failed = None
+        self._check_usable()
+        with self._incoming_lock:
+            if self._prepared != _identity(source):
+                self._prepare(source)
+            self._prepared = None
+            self._readers.pause()
+            try:
+                with self._durability.lock, self._write_lock:
+                    self._swap()
+            finally:
+                self._readers.resume()
         log.info("catalog replaced by a snapshot", applied=self._applied)
         return self._applied
 
@@ -180,8 +193,9 @@ class Catalog:
                     raise Unavailable("another process reads the catalog")
             finally:
                 self._database.close()
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            if self._path.with_name(self._path.name + "-wal").exists():
+                # SQLite removes it with the last connection: not to be helped along.
+                raise Unavailable("another process has the catalog open")
             sync_directory(self._path.parent)
             self._incoming.replace(self._path)
             sync_directory(self._path.parent)

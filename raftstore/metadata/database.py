@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import weakref
 from pathlib import Path
+from typing import Any
 
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError
 
@@ -158,15 +160,46 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
     return damaged(path, str(error))
 
 
-def connect(path: Path, *, writer: bool = False) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """A connection that is closed once `close` returns.
+
+    A cursor that is still referenced keeps SQLite's handle open behind a closed sqlite3.Connection. When it goes
+    at last, SQLite deletes the write-ahead log by its name, which may be another database's by then.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+
+    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+        """Make a cursor, which `close` will close."""
+        cursor = super().cursor(factory)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """Close every cursor and the connection."""
+        while self._cursors:
+            self._cursors.pop().close()
+        super().close()
+
+
+def connect(path: Path, *, writer: bool = False, patience: float = 5.0) -> sqlite3.Connection:
     """Open a connection to the catalog at `path`; only the one `writer` changes it. Raises sqlite3.Error.
+
+    `patience` is how many seconds it waits for a lock of another connection.
 
     A commit is not synced, and readers never wait for the writer (WAL). NORMAL still syncs the WAL's header
     when the WAL starts over, and data before what depends on it in a checkpoint: a power cut can only take
     the last transactions away, never mix states.
     """
     database = sqlite3.connect(
-        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=256
+        path,
+        timeout=patience,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        factory=Connection,
     )
     try:
         database.execute("PRAGMA synchronous = NORMAL")

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from raftstore.errors import DiskFailed, StoreError
-from raftstore.metadata.database import sync_directory, translated
+from raftstore.metadata.database import translated
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Durability:
             return index
 
     def _sync(self) -> int:
-        """Sync the write-ahead log; return its size in bytes."""
+        """Sync the write-ahead log (SQLite syncs its name when it makes it); return its size in bytes."""
         try:
             descriptor = os.open(self._wal, os.O_RDONLY)
         except FileNotFoundError:
@@ -74,7 +74,6 @@ class Durability:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        sync_directory(self._path.parent)
         return size
 
     def _checkpoint(self, database: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError
 
-from raftstore.errors import BadName, NotADirectory, NotFound
+from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
 from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.contents import Contents
 from raftstore.metadata.namespace import Namespace, Place, Row
@@ -73,6 +73,8 @@ class Machine:
 
     def apply(self, index: int, batch: bytes) -> list[bytes]:
         """Apply the entry at log `index` within the current transaction; return a Result an operation."""
+        if self._execute("SELECT applied FROM state").fetchone()[0] != self.counters.applied:
+            raise DiskFailed("another process changes this catalog: two nodes run on the same directory")
         self._index = index
         results = [self._operation(operation) for operation in operations_of(batch)]
         self.names.flush()

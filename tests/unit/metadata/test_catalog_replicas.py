@@ -1,0 +1,193 @@
+"""Users, stores, replicas, and what status and repair ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from catalogs import STORES, Feeder, chunk, command, digest, partial, put
+
+from raftstore.metadata import reports
+from raftstore.types import ChunkRef, StoreInfo, User
+from raftstore.wire import commands_pb2 as commands
+
+
+@pytest.fixture
+def feeder(tmp_path: Path) -> Iterator[Feeder]:
+    with Feeder(tmp_path / "catalog.db") as made:
+        yield made
+
+
+def put_user(
+    name: str = "ada", *, create: bool = False, update: bool = False, **fields: object
+) -> commands.Command:
+    values: dict[str, object] = {"password_hash": "$argon2id$", "home": "/", "rights": "elr", **fields}
+    return command("put_user", user=commands.User(name=name, **values), create=create, update=update)  # type: ignore[arg-type]
+
+
+def change(
+    *, added: tuple[tuple[int, int], ...] = (), removed: tuple[tuple[int, int], ...] = ()
+) -> commands.Command:
+    return command(
+        "change_replicas",
+        added=[commands.ReplicaChange(digest=digest(seed), store=store) for seed, store in added],
+        removed=[commands.ReplicaChange(digest=digest(seed), store=store) for seed, store in removed],
+    )
+
+
+def test_users(feeder: Feeder) -> None:
+    assert feeder.catalog.user("ada") is None
+    assert feeder.status(put_user(update=True)) == "NOT_FOUND"
+    assert (
+        feeder.status(put_user(create=True, quota_bytes=5, disabled=True, home="/ada/in", revision=99)) == "OK"
+    )
+    ada = User("ada", "$argon2id$", "/ada/in", "elr", 5, True, feeder.index)
+    assert feeder.catalog.user("ada") == ada
+    assert feeder.status(put_user(create=True)) == "EXISTS"
+    assert feeder.catalog.user("ada") == ada
+    assert feeder.status(put_user(update=True, rights="")) == "OK"
+    assert feeder.catalog.user("ada") == User("ada", "$argon2id$", "/", "", 0, False, feeder.index)
+    assert feeder.status(put_user("Bob")) == "OK"
+    assert [user.name for user in feeder.catalog.users()] == ["Bob", "ada"]
+    assert feeder.status(command("remove_user", name="ada")) == "OK"
+    assert feeder.status(command("remove_user", name="ada")) == "NOT_FOUND"
+    assert [user.name for user in feeder.catalog.users()] == ["Bob"]
+    assert feeder.catalog.user("\udcff") is None
+    assert feeder.catalog.usage("\udcff") == 0
+
+
+@pytest.mark.parametrize(
+    ("built", "status"),
+    [
+        (put_user(""), "BAD_NAME"),
+        (put_user("a/b"), "BAD_NAME"),
+        (put_user("a\nb"), "BAD_NAME"),
+        (put_user(home=""), "INVALID"),
+        (put_user(home="ada"), "INVALID"),
+        (put_user(home="/ada/"), "INVALID"),
+        (put_user(home="/a/../b"), "INVALID"),
+        (put_user(rights="elx"), "INVALID"),
+        (put_user(rights="ee"), "INVALID"),
+        (put_user(quota_bytes=2**63), "INVALID"),
+        (put_user(password_hash="x" * 1025), "INVALID"),
+        (put_user(create=True, update=True), "INVALID"),
+        (command("put_user"), "BAD_NAME"),
+    ],
+)
+def test_users_refused(feeder: Feeder, built: commands.Command, status: str) -> None:
+    assert feeder.status(built) == status
+    assert feeder.catalog.users() == []
+
+
+def register(feeder: Feeder, node: str, identity: bytes) -> commands.Result:
+    return feeder.one(command("register_store", node=node, identity=identity))
+
+
+def test_stores_keep_their_number_and_a_new_disk_gets_another(feeder: Feeder) -> None:
+    assert [(store.number, store.node) for store in feeder.catalog.stores()] == [
+        (1, "n1"),
+        (2, "n2"),
+        (3, "n3"),
+    ]
+    assert register(feeder, "n2", STORES[2]).store == 2
+    assert register(feeder, "n2", b"x" * 16).store == 4
+    stores = {store.number: store for store in feeder.catalog.stores()}
+    assert stores[2] == StoreInfo(2, "n2", STORES[2], False)
+    assert stores[4] == StoreInfo(4, "n2", b"x" * 16, True)
+    assert register(feeder, "n2", STORES[2]).store == 2
+    feeder.reopen()
+    assert [store.number for store in feeder.catalog.stores() if store.current] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("node", "identity"), [("", b"x" * 16), ("n4", b"x" * 15), ("n4", STORES[1]), ("n\n", b"x" * 16)]
+)
+def test_stores_refused(feeder: Feeder, node: str, identity: bytes) -> None:
+    assert register(feeder, node, identity).status == commands.INVALID
+    assert len(feeder.catalog.stores()) == 3
+
+
+def test_replicas_come_and_go(feeder: Feeder) -> None:
+    feeder.one(put("/f", 1, chunks=[chunk(1, 10, (2, 2, 1))]))
+    assert feeder.catalog.chunk_stores(digest(1)) == (1, 2)
+    assert feeder.catalog.chunk_stores(digest(9)) == ()
+    assert feeder.status(change(added=((1, 3), (1, 3), (9, 1)))) == "OK"
+    assert feeder.catalog.chunk_stores(digest(1)) == (1, 2, 3)
+    assert feeder.status(change(removed=((1, 1), (1, 1), (9, 1)))) == "OK"
+    assert feeder.catalog.chunk_stores(digest(1)) == (2, 3)
+    assert feeder.status(change(added=((1, 1),), removed=((1, 1),))) == "OK"
+    assert feeder.catalog.chunk_stores(digest(1)) == (2, 3)
+    feeder.one(put("/g", 1, chunks=[chunk(1, 10, (1,))]))
+    assert feeder.catalog.file("/f").chunks == (ChunkRef(digest(1), 10, (1, 2, 3)),)
+
+
+def test_changes_of_replicas_refused_as_a_whole(feeder: Feeder) -> None:
+    feeder.one(put("/f", 1))
+    assert feeder.status(change(removed=((1, 1), (1, 4)))) == "INVALID"
+    bad = commands.ReplicaChange(digest=b"short", store=1)
+    assert (
+        feeder.status(
+            command("change_replicas", removed=[*change(removed=((1, 1),)).change_replicas.removed, bad])
+        )
+        == "INVALID"
+    )
+    assert feeder.catalog.chunk_stores(digest(1)) == (1, 2, 3)
+
+
+def test_what_lies_on_a_store(feeder: Feeder) -> None:
+    feeder.all(
+        put("/f", 1, 2, chunks=[chunk(1, 10, (1, 2)), chunk(2, 10, (2, 3))]),
+        put("/g", 1, chunks=[chunk(1, 10, (1,))]),
+        partial("/h", 4),
+    )
+    assert [feeder.catalog.store_totals(store) for store in (1, 2, 3, 4)] == [(2, 20), (2, 30), (0, 20), (0, 0)]
+    feeder.one(change(added=((1, 3),), removed=((1, 2),)))
+    assert [feeder.catalog.store_totals(store) for store in (1, 2, 3)] == [(2, 20), (0, 20), (2, 30)]
+    feeder.all(command("remove_file", path="/f"), command("drop_partial", path="/h", owner="ada"))
+    assert [feeder.catalog.store_totals(store) for store in (1, 2, 3)] == [(1, 10), (0, 0), (1, 10)]
+    feeder.reopen()
+    assert feeder.catalog.store_totals(3) == (1, 10)
+
+
+def test_nothing_is_short_when_all_is_well(feeder: Feeder) -> None:
+    feeder.all(put("/f", 1, 2), put("/empty"), partial("/g", 3))
+    assert feeder.catalog.short_files(3, [1, 2, 3], 10) == (0, [])
+    assert feeder.catalog.short_chunks(3, [1, 2, 3], 10) == []
+
+
+def test_short_files_and_chunks(feeder: Feeder) -> None:
+    feeder.make("/a", "/a/b")
+    feeder.all(
+        put("/a/b/whole", 1),
+        put("/a/tail", 2, chunks=[chunk(1), chunk(2, 10, (1, 2)), chunk(2, 10, (1, 2))], size=30),
+        put("/z", 3, chunks=[chunk(3, 10, (3,))]),
+        put("/y", 3),
+        put("/gone", 4, chunks=[chunk(4, 10, (1,))]),
+        partial("/p", 5),
+        change(removed=((3, 1), (3, 2), (5, 1))),
+        command("remove_file", path="/gone"),
+    )
+    catalog = feeder.catalog
+    assert catalog.short_files(3, [1, 2, 3], 10) == (3, ["/a/tail", "/y", "/z"])
+    count, paths = catalog.short_files(3, [1, 2, 3], 2)
+    assert (count, len(paths)) == (3, 2)
+    assert catalog.short_files(3, [1, 2, 3], 0) == (3, [])
+    assert catalog.short_files(1, [1, 2], 10) == (2, ["/y", "/z"])
+    assert catalog.short_files(4, [1, 2, 3], 10)[0] == 4
+    short = catalog.short_chunks(3, [1, 2, 3], 10)
+    assert [ref.digest for ref in short] == [digest(3), digest(2), digest(5)]
+    assert short[0].stores == (3,)
+    assert [ref.digest for ref in catalog.short_chunks(3, [1, 2, 3], 1)] == [digest(3)]
+    # With store 3 lost nobody can repair chunk 3: it must not stand in the way of the others.
+    assert catalog.short_chunks(3, [1, 2], 10)[-1].digest == digest(3)
+
+
+def test_many_short_files_are_counted_by_their_first_chunk(
+    feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "EXACT", 5)
+    feeder.all(*(put(f"/{n:02}", 2 * n, 2 * n + 1) for n in range(20)))
+    assert feeder.catalog.short_files(3, [1, 2], 3) == (20, ["/00", "/01", "/02"])
+    feeder.all(*(put(f"/same{n:02}", 100, chunks=[chunk(100, 10, (1,))]) for n in range(20)))
+    assert feeder.catalog.short_files(2, [1, 2], 3)[0] == 20

@@ -1,0 +1,93 @@
+"""When the log may be cut, and how far. No entry goes that a restart, or a snapshot under way, still needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from raftstore.consensus.runtime import Runtime
+from raftstore.consensus.settings import ConsensusSettings
+from raftstore.consensus.statemachine import StateMachine
+
+log = structlog.get_logger()
+
+
+def cut_at(*, first: int, durable: int, applied: int, retain: int, floor: int | None) -> int:
+    """Return the entry that the log should start with; `first` when nothing is to be cut.
+
+    A restart begins to apply after the log's second entry, so `durable`, the last entry whose effect is safe in
+    the state machine, must not come before that one. `floor` is the last entry of a snapshot that is being
+    fetched: what follows it must stay.
+    """
+    start = min(durable - 1, applied - retain)
+    if floor is not None:
+        start = min(start, floor - 1)
+    return max(first, start)
+
+
+class Compaction:
+    """Cuts the log now and then. Invariant: the state machine is durable at or above the log's second entry."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        settings: ConsensusSettings,
+        machine: StateMachine,
+        journal: Any,
+        applied_index: Callable[[], int],
+        floor: Callable[[], int | None],
+        compacted: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._runtime = runtime
+        self._settings = settings
+        self._machine = machine
+        self._journal = journal
+        self._applied_index = applied_index
+        self._floor = floor
+        self._compacted = compacted
+        self._failed = failed
+        self._running = False
+        self._bytes_before = 0
+        self._next_check = 0.0
+
+    def check(self, bytes_taken: int) -> None:
+        """Start a compaction if it is time. `bytes_taken`: bytes of all batches committed since the start."""
+        now, settings = self._runtime.now(), self._settings
+        if self._running or now < self._next_check:
+            return
+        self._next_check = now + settings.compact_interval
+        entries = self._applied_index() - self._journal[0][1]
+        if (
+            entries >= settings.retain_entries + settings.compact_entries
+            or bytes_taken - self._bytes_before >= settings.compact_bytes
+        ):
+            self._running = True
+            self._runtime.spawn(self._run(bytes_taken))
+
+    async def _run(self, bytes_taken: int) -> None:
+        try:
+            durable = await self._runtime.blocking("compaction", self._machine.make_durable)
+            retain = self._settings.retain_entries
+            if bytes_taken - self._bytes_before >= self._settings.compact_bytes:
+                retain = min(retain, (self._applied_index() - self._journal[0][1]) // 2)
+            first = self._journal[0][1]
+            start = cut_at(
+                first=first,
+                durable=durable,
+                applied=self._applied_index(),
+                retain=retain,
+                floor=self._floor(),
+            )
+            self._bytes_before = bytes_taken
+            if start > first:
+                self._journal.deleteEntriesTo(start - first)
+                self._compacted()
+                log.info("log compacted", first=start, durable=durable)
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._running = False

@@ -1,0 +1,151 @@
+"""When to stand for election, and whom to let stand: timeouts, polls (pre-vote), stickiness to a live leader.
+
+A node stands only after a majority has told it in a poll that it would vote for it, so one that is cut off, or
+whose log is behind, neither raises its term nor disturbs a leader when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from raftstore.consensus.raft import Raft
+from raftstore.consensus.post import Post
+from raftstore.consensus.runtime import Runtime
+from raftstore.consensus.settings import ConsensusSettings
+from raftstore.wire import raft_pb2
+
+log = structlog.get_logger()
+
+NEVER = float("-inf")
+
+
+class Elections:
+    """Decides for one node. `stand` (transfer or not) makes it a candidate in the raft."""
+
+    def __init__(
+        self,
+        raft: Raft,
+        post: Post,
+        runtime: Runtime,
+        settings: ConsensusSettings,
+        stand: Callable[[bool], None],
+        *,
+        observer: bool = False,
+    ) -> None:
+        self._raft = raft
+        self._post = post
+        self._runtime = runtime
+        self._settings = settings
+        self._stand = stand
+        self.observer = observer
+        self._heard = NEVER
+        self._round = 0
+        self._granted: set[str] = set()
+        self._polling = False
+        self._voters: tuple[int, set[str]] = (0, set())
+        self._deadline = runtime.now() + self._brief()
+
+    @property
+    def majority(self) -> int:
+        """How many nodes, this one included, decide."""
+        return (len(self._raft.peers) + 1) // 2 + 1
+
+    def leader_lives(self) -> bool:
+        """Whether this node leads, or has heard a leader so recently that nobody should stand."""
+        if self._raft.role == "leader":
+            return True
+        return self._runtime.now() - self._heard < self._settings.election_min
+
+    def may_vote(self, *, transfer: bool = False) -> bool:
+        """Whether to consider a vote at all. `transfer`: it is the leader who wants to be replaced."""
+        return not self.observer and (transfer or not self.leader_lives())
+
+    # What moves the deadline.
+
+    def heard_leader(self) -> None:
+        """An append of the current leader came in."""
+        self._heard = self._runtime.now()
+        self._postpone()
+
+    def lost_leader(self) -> None:
+        """The connection to the leader broke: most likely it is dead, so do not wait for the timeout."""
+        self._heard = NEVER
+        self._deadline = min(self._deadline, self._runtime.now() + self._brief())
+
+    def voted(self) -> None:
+        """This node has given its vote to another: leave it time to win."""
+        self._postpone()
+
+    def stepped_down(self) -> None:
+        """This node led until now."""
+        self._heard = NEVER
+        self._postpone()
+
+    def _postpone(self) -> None:
+        settings, self._polling = self._settings, False
+        spread = settings.election_max - settings.election_min
+        self._deadline = self._runtime.now() + settings.election_min + spread * self._runtime.random()
+
+    def _brief(self) -> float:
+        # Long enough for a round of messages, and random enough that two nodes seldom meet.
+        return (0.1 + 0.9 * self._runtime.random()) * self._settings.election_min / 2
+
+    # Standing.
+
+    def check(self) -> None:
+        """Poll the others if it is time. To be called a few times a heartbeat."""
+        raft = self._raft
+        if raft.role == "leader" or self.observer or self._runtime.now() < self._deadline:
+            return
+        if raft.alone:
+            self._deadline = self._runtime.now() + self._settings.election_min
+            self._stand(False)
+            return
+        self._deadline = self._runtime.now() + self._brief()
+        if len(self._post.linked) + 1 < self.majority:
+            return
+        self._round += 1
+        self._granted, self._polling = {raft.node}, True
+        view = raft.view()
+        poll = raft_pb2.PollRequest(round=self._round, last_index=view.last, last_term=view.term_of(view.last))
+        self._post.broadcast(raft_pb2.Envelope(poll_request=poll))
+
+    def polled(self, peer: str, term: int, request: raft_pb2.PollRequest) -> None:
+        """Answer a poll; `term` is the sender's present term."""
+        view = self._raft.view()
+        mine = (view.term_of(view.last), view.last)
+        granted = (
+            term + 1 > self._raft.term and (request.last_term, request.last_index) >= mine and self.may_vote()
+        )
+        reply = raft_pb2.PollReply(round=request.round, granted=granted)
+        self._post.send(peer, raft_pb2.Envelope(poll_reply=reply))
+
+    def poll_answered(self, peer: str, reply: raft_pb2.PollReply) -> None:
+        """Take an answer to a poll; with a majority, stand."""
+        if not self._polling or reply.round != self._round or not reply.granted:
+            return
+        self._granted.add(peer)
+        if len(self._granted) >= self.majority and not self.leader_lives():
+            self.stand(transfer=False)
+
+    def stand(self, *, transfer: bool) -> None:
+        """Become a candidate; the next poll is after a random while, in case the vote is split."""
+        if self.observer or len(self._post.linked) + 1 < self.majority:
+            return
+        self._polling = False
+        self._deadline = self._runtime.now() + self._settings.election_min / 2 + self._brief()
+        log.info("standing for election", term=self._raft.term + 1, transfer=transfer)
+        self._stand(transfer)
+
+    def first_vote(self, peer: str) -> bool:
+        """Whether this is the first vote of `peer` in the current term: only that one counts."""
+        term, voters = self._voters
+        if term != self._raft.term:
+            voters = set()
+            self._voters = (self._raft.term, voters)
+        if peer in voters:
+            return False
+        voters.add(peer)
+        return True

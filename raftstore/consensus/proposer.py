@@ -1,0 +1,317 @@
+"""From a caller's command to its result: operation ids, batches, attempts, deadlines.
+
+A command becomes an operation with an id of its own. An attempt puts a batch of operations into the log; as long
+as its outcome is open, or it failed, the same operations are tried again under the same ids, and the state
+machine applies each once, whichever of the attempts get through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from raftstore.consensus.applier import Applier
+from raftstore.consensus.raft import REFUSALS, SUCCESS, Raft
+from raftstore.consensus.runtime import Runtime, Timer
+from raftstore.consensus.settings import ConsensusSettings
+from raftstore.errors import Damaged, NoQuorum, OutcomeUnknown, TooLarge
+from raftstore.wire import commands_pb2
+
+log = structlog.get_logger()
+
+OVERHEAD = 96
+"""More than what an operation adds to the bytes of its command and node name."""
+
+
+@dataclass(slots=True, eq=False)
+class _Operation:
+    """One command under way. `logged`: it may be in the log, or get there."""
+
+    command: bytes
+    time_ns: int
+    future: asyncio.Future[bytes]
+    sequence: int = 0
+    logged: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Operations proposed together. `unknown`: an attempt ended whose outcome is open."""
+
+    operations: list[_Operation]
+    attempt: int = 0
+    unknown: bool = False
+    timer: Timer | None = field(default=None)
+
+
+class Proposer:
+    """Proposes for one node, in one boot of it.
+
+    Invariants: an operation's id is used for no other, ever (`boot` grows with every start). `acknowledged` in an
+    operation is below every operation that may still be tried again, so the state machine never forgets what it
+    needs to tell a repetition by; what it meets of the others it refuses.
+    """
+
+    def __init__(
+        self,
+        raft: Raft,
+        applier: Applier,
+        runtime: Runtime,
+        settings: ConsensusSettings,
+        boot: int,
+        tick: Callable[[], None],
+        guard: Callable[[Callable[[], None]], Callable[[], None]],
+    ) -> None:
+        self._raft = raft
+        self._applier = applier
+        self._runtime = runtime
+        self._settings = settings
+        self._boot = boot
+        self._tick = tick
+        self._guard = guard
+        self._pump_guarded = guard(self._pump)
+        self._pending: deque[_Operation] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._open: dict[int, _Operation] = {}
+        self._batches: set[_Batch] = set()
+        self._sequence = 0
+        self._operations = 0
+        self._bytes = 0
+        self._pumping = False
+        self._stopped = False
+
+    async def propose(self, command: bytes, timeout: float) -> bytes:
+        """Return the serialised Result of `command`, applied exactly once.
+
+        TooLarge; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or may not be done.
+        """
+        if len(command) > self._settings.max_command:
+            raise TooLarge(f"a command has at most {self._settings.max_command} bytes, not {len(command)}")
+        loop = asyncio.get_running_loop()
+        deadline = self._runtime.now() + timeout
+        await self._room(loop, timeout, len(command))
+        try:
+            operation = _Operation(command, self._runtime.wall_ns(), loop.create_future())
+            timer = self._runtime.call_later(
+                max(0.0, deadline - self._runtime.now()), lambda: _give_up(operation, timeout)
+            )
+            self._pending.append(operation)
+            self._schedule()
+            try:
+                return await operation.future
+            finally:
+                timer.cancel()
+                self._open.pop(operation.sequence, None)
+                operation.future.cancel()
+        finally:
+            self._operations -= 1
+            self._bytes -= len(command)
+            self._admit()
+
+    def leader_changed(self) -> None:
+        """There may be a leader to propose to now."""
+        self._schedule()
+
+    def stop(self, reason: str) -> None:
+        """Refuse what is under way and what comes."""
+        self._stopped = True
+        for batch in self._batches:
+            if batch.timer is not None:
+                batch.timer.cancel()
+        operations = [*self._pending, *(o for batch in self._batches for o in batch.operations)]
+        self._pending.clear()
+        self._batches.clear()
+        for operation in operations:
+            _fail(operation, reason)
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(NoQuorum(reason))
+
+    # Admission.
+
+    def _full(self, size: int) -> bool:
+        settings = self._settings
+        return self._operations > 0 and (
+            self._operations >= settings.max_operations or self._bytes + size > settings.max_bytes
+        )
+
+    async def _room(self, loop: asyncio.AbstractEventLoop, timeout: float, size: int) -> None:
+        """Wait until there is room for one more operation, in order of arrival, and take it."""
+        until = self._runtime.now() + timeout
+        first = True
+        while not self._stopped and (self._full(size) or (first and self._waiting)):
+            waiter: asyncio.Future[None] = loop.create_future()
+            (self._waiting.append if first else self._waiting.appendleft)(waiter)
+            first = False
+            timer = self._runtime.call_later(
+                max(0.0, until - self._runtime.now()), lambda waiter=waiter: _turn_away(waiter, timeout)
+            )
+            try:
+                await waiter
+            except BaseException:
+                self._admit()  # it may have been this one's turn
+                raise
+            finally:
+                timer.cancel()
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+        if self._stopped:
+            raise NoQuorum("the node is stopping")
+        self._operations += 1
+        self._bytes += size
+        self._admit()
+
+    def _admit(self) -> None:
+        """Wake the first who waits, if it may fit: whoever takes or leaves room calls this again."""
+        while self._waiting and not self._full(0):
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    # Batches.
+
+    def _schedule(self) -> None:
+        if not self._pumping and not self._stopped:
+            # Soon, not now: all who propose in this round of the loop share a batch.
+            self._pumping = True
+            self._runtime.call_soon(self._pump_guarded)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        if self._stopped or self._raft.leader is None:
+            return
+        proposed = False
+        while self._pending and len(self._batches) < self._settings.batches:
+            operations = list(self._next_batch())
+            if operations:
+                batch = _Batch(operations)
+                self._batches.add(batch)
+                self._attempt(batch)
+                proposed = True
+        if proposed:
+            self._tick()
+
+    def _next_batch(self) -> Iterator[_Operation]:
+        count = size = 0
+        while self._pending and count < self._settings.batch_operations:
+            operation = self._pending[0]
+            if not operation.future.done():
+                size += len(operation.command) + OVERHEAD
+                if count and size > self._settings.batch_bytes:
+                    return
+                count += 1
+                self._sequence += 1
+                operation.sequence = self._sequence
+                self._open[operation.sequence] = operation
+                yield operation
+            self._pending.popleft()
+
+    def _attempt(self, batch: _Batch) -> None:
+        """Propose what is still wanted of the batch."""
+        batch.operations = [o for o in batch.operations if not o.future.done()]
+        if not batch.operations or self._stopped:
+            self._close(batch)
+            return
+        batch.attempt += 1
+        attempt, operations = batch.attempt, batch.operations
+        data = self._encode(operations)
+        for operation in operations:
+            operation.logged = True
+        batch.timer = self._runtime.call_later(
+            self._settings.attempt, self._guard(lambda: self._lapsed(batch, attempt))
+        )
+
+        def done(index: int | None, error: int) -> None:
+            if error == SUCCESS and index is not None:
+                self._applier.when_applied(
+                    index, lambda applied, results: self._applied(batch, operations, data, applied, results)
+                )
+            else:
+                self._failed(batch, attempt, error)
+
+        self._raft.propose(data, done)
+
+    def _encode(self, operations: Sequence[_Operation]) -> bytes:
+        acknowledged = next(iter(self._open)) - 1 if self._open else self._sequence
+        node, boot = self._raft.node, self._boot
+        return commands_pb2.Batch(
+            operations=[
+                commands_pb2.Operation(
+                    id=commands_pb2.OperationId(
+                        node=node, boot=boot, sequence=operation.sequence, acknowledged=acknowledged
+                    ),
+                    time_ns=operation.time_ns,
+                    command=operation.command,
+                )
+                for operation in operations
+            ]
+        ).SerializeToString()
+
+    def _applied(
+        self, batch: _Batch, operations: list[_Operation], data: bytes, applied: bytes, results: list[bytes]
+    ) -> None:
+        if data != applied or len(results) != len(operations):
+            # Never happens unless the engine mixes up entries; then nothing that it says can be relied on.
+            raise Damaged("a proposal was answered with the result of another")
+        for operation, result in zip(operations, results, strict=True):
+            if not operation.future.done():
+                operation.future.set_result(result)
+                self._open.pop(operation.sequence, None)
+        if all(operation.future.done() for operation in batch.operations):
+            self._close(batch)
+
+    def _failed(self, batch: _Batch, attempt: int, error: int) -> None:
+        """Try again soon. Called while the engine works, so nothing is done at once."""
+        if batch not in self._batches or attempt != batch.attempt:
+            return
+        if error in REFUSALS:
+            for operation in batch.operations:
+                operation.logged = batch.unknown
+        else:
+            batch.unknown = True
+        self._try_again(batch, self._settings.retry)
+
+    def _lapsed(self, batch: _Batch, attempt: int) -> None:
+        if batch in self._batches and attempt == batch.attempt:
+            batch.unknown = True
+            self._try_again(batch, 0.0)
+
+    def _try_again(self, batch: _Batch, delay: float) -> None:
+        if batch.timer is not None:
+            batch.timer.cancel()
+        batch.attempt += 1
+        batch.timer = self._runtime.call_later(delay, self._guard(lambda: self._again(batch)))
+
+    def _again(self, batch: _Batch) -> None:
+        if batch in self._batches:
+            self._attempt(batch)
+            self._tick()
+
+    def _close(self, batch: _Batch) -> None:
+        if batch.timer is not None:
+            batch.timer.cancel()
+        self._batches.discard(batch)
+        self._schedule()
+
+
+def _give_up(operation: _Operation, timeout: float) -> None:
+    _fail(operation, f"not done within {timeout:g} s")
+
+
+def _fail(operation: _Operation, reason: str) -> None:
+    if not operation.future.done():
+        error = OutcomeUnknown(reason) if operation.logged else NoQuorum(reason)
+        operation.future.set_exception(error)
+
+
+def _turn_away(waiter: asyncio.Future[None], timeout: float) -> None:
+    if not waiter.done():
+        waiter.set_exception(
+            NoQuorum(f"too many operations wait already; none went ahead within {timeout:g} s")
+        )

@@ -1,0 +1,428 @@
+"""The one place that knows pysyncobj's inside: its SyncObj without sockets, threads, files and pickle.
+
+What it keeps of the library: term, vote and role changes, counting votes, matching and counting replies, the
+commit index, forwarding of proposals. What surrounds it (`replicator`, `acceptor`, `elections`) decides what
+it gets to see, through two public seams:
+
+- The transport's connected/disconnected callbacks. A node that is not a leader is told of no connection, so it
+  never stands for election of its own accord; `campaign` tells it of them and makes it due. A leader is told
+  only of followers to which an append may go, so it makes just one and stops.
+- The messages it understands. `timeout_now` makes an election due; `request_vote` with a log that nobody can
+  vote for makes it take a higher term; `append_entries` with neither entries nor a previous entry just names
+  the leader.
+
+`tests/unit/consensus/test_library.py` fails when the library is another than the one this was written for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import pysyncobj.serializer
+import pysyncobj.syncobj as library
+from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
+from pysyncobj.node import Node
+from pysyncobj.transport import Transport
+from pysyncobj.version import VERSION
+
+from raftstore.consensus import codec
+from raftstore.consensus.normalise import Accept, Entry, LogView
+from raftstore.consensus.runtime import Runtime
+from raftstore.consensus.settings import ConsensusSettings
+from raftstore.errors import Damaged
+
+Message = dict[str, Any]
+"""A message as pysyncobj makes it."""
+Role = Literal["follower", "candidate", "leader"]
+Done = Callable[[int | None, int], None]
+"""Called with (index, SUCCESS) when the proposal is committed as that entry, or (None, FAIL_REASON)."""
+
+LIBRARY_VERSION = "0.3.17"
+ROLES: tuple[Role, Role, Role] = ("follower", "candidate", "leader")
+NEVER = 1 << 62
+QUEUE = 4096
+"""Batches that may wait for a tick; each proposer has but a few under way."""
+CALL_PREFIX = b"\x00" + codec.CALL
+"""How every proposed command starts: pysyncobj's command type REGULAR, then our codec's tag."""
+REFUSALS = frozenset(
+    {
+        FAIL_REASON.QUEUE_FULL,
+        FAIL_REASON.MISSING_LEADER,
+        FAIL_REASON.DISCARDED,
+        FAIL_REASON.NOT_LEADER,
+        FAIL_REASON.REQUEST_DENIED,
+    }
+)
+"""Failures after which the proposal is surely not in the log and never will be; others leave it open."""
+NOT_LEADER: int = FAIL_REASON.NOT_LEADER
+SUCCESS: int = FAIL_REASON.SUCCESS
+
+
+class _Surroundings:
+    """The library takes time and chance from names in its module; this is what they lead to.
+
+    One engine runs at a time (all are on one loop), so it is enough to say whose turn it is.
+    """
+
+    runtime: Runtime
+
+    @classmethod
+    def now(cls) -> float:
+        # Above zero on any clock: a deadline of zero means "at once" to the library.
+        return cls.runtime.now() + 1.0
+
+    @classmethod
+    def random(cls) -> float:
+        return cls.runtime.random()
+
+
+class _NoPoller:
+    """There are no sockets to poll."""
+
+    def poll(self, timeout: float) -> None:
+        """Do nothing."""
+
+
+if VERSION != LIBRARY_VERSION:
+    raise ImportError(f"pysyncobj {VERSION} is installed; this was written for {LIBRARY_VERSION}")
+library.pickle = codec
+pysyncobj.serializer.pickle = codec
+library.monotonicTime = _Surroundings.now
+library.random = _Surroundings
+library.createPoller = lambda kind: _NoPoller()
+library.createJournal = lambda journal: journal
+library.PIPE_NOTIFIER_ENABLED = False
+
+
+class _Wire(Transport):  # type: ignore[misc]
+    """Hands what pysyncobj sends to the engine, and tells it who is connected."""
+
+    def __init__(self, send: Callable[[str, Message], None]) -> None:
+        super().__init__(None, None, [])
+        self._send = send
+
+    def send(self, node: Node, message: Message) -> bool:
+        self._send(node.id, message)
+        return True
+
+    def deliver(self, node: Node | None, message: Message) -> None:
+        self._onMessageReceived(node, message)
+
+    def connected(self, node: Node) -> None:
+        self._onNodeConnected(node)
+
+    def disconnected(self, node: Node) -> None:
+        self._onNodeDisconnected(node)
+
+
+class _Library(SyncObj):  # type: ignore[misc]
+    """pysyncobj with the one replicated method."""
+
+    def __init__(self, committed: Callable[[int, bytes], int], *arguments: Any, **options: Any) -> None:
+        self._committed = committed
+        super().__init__(*arguments, **options)
+
+    @replicated  # type: ignore[untyped-decorator]
+    def batch(self, data: bytes) -> int:
+        # `raftLastApplied` is counted up after the entry.
+        return self._committed(self.raftLastApplied + 1, data)
+
+    def send_appends(self) -> None:
+        self._SyncObj__sendAppendEntries()
+
+
+class Raft:
+    """One pysyncobj on our journal. Everything is synchronous and on the loop.
+
+    `send` gets what goes to other nodes, except answers to appends. `committed` gets every committed batch once
+    a start, in order, with its index. `role_changed` is called while the engine works: it may call `connect` and
+    `disconnect`, nothing else. `marker` is a file of no content that the library wants to see.
+
+    Exceptions of journal and callbacks pass through every method: after one, the node must stop.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        members: Iterable[str],
+        journal: Any,
+        runtime: Runtime,
+        settings: ConsensusSettings,
+        marker: Path,
+        send: Callable[[str, Message], None],
+        committed: Callable[[int, bytes], None],
+        role_changed: Callable[[Role], None],
+    ) -> None:
+        self.node = node
+        self.peers = frozenset(members) - {node}
+        self._journal = journal
+        self._runtime = runtime
+        self._send = send
+        self._committed = committed
+        self._role_changed = role_changed
+        self._nodes = {name: Node(name) for name in (*self.peers, node)}
+        self._answer: Message | None = None
+        self._pair: tuple[Entry, Entry] | None = None
+        self._loaded = self._ticked = False
+        self.role: Role = "follower"
+        self._wire = _Wire(self._outgoing)
+        self._prepare_marker(marker)
+        self._enter()
+        self._library = _Library(
+            self._on_committed,
+            self._nodes[node],
+            [self._nodes[name] for name in sorted(self.peers)],
+            conf=self._configuration(settings, marker),
+            nodeClass=Node,
+            transport=self._wire,
+        )
+
+    def _configuration(self, settings: ConsensusSettings, marker: Path) -> SyncObjConf:
+        return SyncObjConf(
+            autoTick=False,
+            journalFile=self._journal,
+            fullDumpFile=str(marker),
+            serializer=codec.refuse,
+            deserializer=self._deserialise,
+            useFork=False,
+            logCompactionMinEntries=NEVER,
+            logCompactionMinTime=NEVER,
+            appendEntriesPeriod=settings.heartbeat,
+            raftMinTimeout=settings.election_min,
+            raftMaxTimeout=settings.election_max,
+            leaderFallbackTimeout=settings.leader_fallback,
+            appendEntriesUseBatch=False,
+            appendEntriesBatchSizeBytes=settings.append_bytes,
+            commandsWaitLeader=False,
+            commandsQueueSize=QUEUE,
+            onStateChanged=self._state_changed,
+        )
+
+    def _prepare_marker(self, marker: Path) -> None:
+        # The library starts to apply at entry 2, or at what the dump file says if there is one. Our journal
+        # knows where it starts; the file is there exactly if that is not entry 1.
+        if len(self._journal) and self._journal[0][1] > 1:
+            if len(self._journal) < 2:
+                raise Damaged("the log is compacted to a single entry")
+            marker.touch()
+        else:
+            marker.unlink(missing_ok=True)
+
+    def _enter(self) -> None:
+        _Surroundings.runtime = self._runtime
+
+    def _state_changed(self, old: int, new: int) -> None:
+        self.role = ROLES[new]
+        self._role_changed(self.role)
+
+    # What the engine is.
+
+    @property
+    def alone(self) -> bool:
+        """Whether this node is a majority by itself."""
+        return not self.peers
+
+    @property
+    def leader(self) -> str | None:
+        """The leader this node follows, or is."""
+        node = self._library._getLeader()
+        return None if node is None else str(node.id)
+
+    @property
+    def term(self) -> int:
+        """Current term."""
+        return int(self._library.raftCurrentTerm)
+
+    @property
+    def handed_over(self) -> int:
+        """Index up to which committed entries were given to `committed` (or need not be)."""
+        return int(self._library.raftLastApplied)
+
+    @property
+    def commit_index(self) -> int:
+        """Highest entry known to be committed."""
+        return max(int(self._library.raftCommitIndex), int(self._library.raftLastApplied))
+
+    def view(self) -> LogView:
+        """The log, as `normalise` wants it."""
+        journal = self._journal
+        first: int = journal[0][1]
+        return LogView(
+            first=first,
+            last=journal[-1][1],
+            committed=max(first, self.commit_index),
+            term_of=lambda index: int(journal[index - first][2]),
+        )
+
+    # What drives it.
+
+    def tick(self) -> None:
+        """Let it do what is due: step down, commit, hand over, take proposals, send. Needs no timing."""
+        self._enter()
+        first_time, self._ticked = not self._ticked, True
+        self._library.doTick(0)
+        if first_time and self._journal[0][1] > 1 and not self._loaded:
+            raise Damaged("the consensus engine did not accept the start of the log")
+
+    def propose(self, batch: bytes, done: Done) -> None:
+        """Queue a batch for the next tick. `done` may never be called: a leader may die."""
+        self._enter()
+        self._library.batch(batch, callback=done)
+
+    def campaign(self, linked: Iterable[str]) -> None:
+        """Stand for election in the next term, now: term and vote are durable when the requests leave."""
+        self._enter()
+        for peer in linked:
+            self.connect(peer)
+        leader = self._library._getLeader()
+        self._wire.deliver(leader, {"type": "timeout_now", "term": self.term})
+        self._library.doTick(0)
+        if self.role != "leader":
+            for peer in self.peers:
+                self.disconnect(peer)
+
+    def connect(self, peer: str) -> None:
+        """Allow a leader to make the next append for this follower."""
+        self._wire.connected(self._nodes[peer])
+
+    def disconnect(self, peer: str) -> None:
+        """Keep a leader from making appends for this follower."""
+        self._wire.disconnected(self._nodes[peer])
+
+    def send_appends(self) -> None:
+        """Have a leader make an append for every connected follower, now."""
+        self._enter()
+        self._library.send_appends()
+
+    # What it hears.
+
+    def observe_term(self, peer: str, term: int) -> None:
+        """Take a higher term, in which some node is; whoever leads or stands in an older one steps down."""
+        if term > self.term:
+            self._deliver(
+                peer, {"type": "request_vote", "term": term, "last_log_index": 0, "last_log_term": -1}
+            )
+
+    def vote_request(self, peer: str, term: int, last_index: int, last_term: int) -> None:
+        """A node stands for election."""
+        self._deliver(
+            peer,
+            {"type": "request_vote", "term": term, "last_log_index": last_index, "last_log_term": last_term},
+        )
+
+    def vote(self, peer: str, term: int) -> None:
+        """A node votes for this one. Each may be counted once a term: the library does not look."""
+        self._deliver(peer, {"type": "response_vote", "term": term})
+
+    def follow(self, peer: str, term: int) -> None:
+        """A node leads in `term`; says nothing of the log."""
+        self._deliver(
+            peer,
+            {
+                "type": "append_entries",
+                "term": term,
+                "commit_index": self._library.raftCommitIndex,
+                "entries": [],
+            },
+        )
+
+    def append(self, peer: str, term: int, append: Accept) -> None:
+        """Take the entries of the leader of `term`, normalised."""
+        self._answer = None
+        self._deliver(
+            peer,
+            {
+                "type": "append_entries",
+                "term": term,
+                "commit_index": append.commit_index,
+                "entries": append.entries,
+                "prevLogIdx": append.previous_index,
+                "prevLogTerm": append.previous_term,
+            },
+        )
+        answer = self._answer
+        if answer is None or not answer["success"] or answer["next_node_idx"] <= append.matched:
+            raise Damaged(f"the consensus engine did not take entries up to {append.matched}")
+
+    def install(self, peer: str, term: int, before: Entry, last: Entry) -> None:
+        """Replace the log by the last two entries of a snapshot, which the state machine has installed.
+
+        What the log has behind an equal `last` stays. Raises Damaged if the library does not do it.
+        """
+        self._answer, self._loaded, self._pair = None, False, (before, last)
+        self._deliver(
+            peer,
+            {
+                "type": "append_entries",
+                "term": term,
+                "commit_index": last[1],
+                "serialized": (b"", True, True),
+            },
+        )
+        self._pair = None
+        if not self._loaded or self._answer is None or self._library.raftLastApplied != last[1]:
+            raise Damaged(f"the consensus engine did not take the snapshot at entry {last[1]}")
+
+    def matched(self, peer: str, next_index: int) -> None:
+        """A follower has everything before `next_index`, durably, and so has this node."""
+        self._replied(peer, next_index, reset=False, success=True)
+
+    def rewind(self, peer: str, next_index: int) -> None:
+        """A follower needs the entries from `next_index` on."""
+        self._replied(peer, next_index, reset=True, success=False)
+
+    def alive(self, peer: str) -> None:
+        """A follower follows."""
+        self._replied(peer, 0, reset=False, success=False)
+
+    def proposed(self, request: int, index: int, term: int) -> None:
+        """The leader has put proposal `request` of this node into the log."""
+        self._deliver(
+            None,
+            {"type": "apply_command_response", "request_id": request, "log_idx": index, "log_term": term},
+        )
+
+    def refused(self, request: int, error: int) -> None:
+        """The leader has not taken proposal `request` of this node."""
+        self._deliver(None, {"type": "apply_command_response", "request_id": request, "error": error})
+
+    def proposal(self, peer: str, request: object, command: bytes) -> None:
+        """A follower wants `command` in the log; `request` comes back with the answer."""
+        self._deliver(peer, {"type": "apply_command", "request_id": request, "command": command})
+
+    def transfer(self, peer: str) -> bool:
+        """Ask a follower that has the whole log to take over; False if it has not, or this is no leader."""
+        self._enter()
+        results: list[int] = []
+        self._library.transferLeadership(self._nodes[peer], lambda result, error: results.append(error))
+        return results == [SUCCESS]
+
+    # The library's side.
+
+    def _replied(self, peer: str, next_index: int, *, reset: bool, success: bool) -> None:
+        self._deliver(
+            peer, {"type": "next_node_idx", "next_node_idx": next_index, "reset": reset, "success": success}
+        )
+
+    def _deliver(self, peer: str | None, message: Message) -> None:
+        self._enter()
+        self._wire.deliver(None if peer is None else self._nodes[peer], message)
+
+    def _outgoing(self, peer: str, message: Message) -> None:
+        if message["type"] == "next_node_idx":
+            self._answer = message
+        else:
+            self._send(peer, message)
+
+    def _on_committed(self, index: int, batch: bytes) -> int:
+        self._committed(index, batch)
+        return index
+
+    def _deserialise(self, _path: str) -> tuple[Entry, Entry, list[Node]]:
+        # The library wants (last, the one before, members), and keeps the log if it starts with these two.
+        before, last = self._pair or (self._journal[0], self._journal[1])
+        self._loaded = True
+        return last, before, list(self._nodes.values())

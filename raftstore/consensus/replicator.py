@@ -1,0 +1,229 @@
+"""The leader's side of replication: what goes to which follower when, and when a reply may be counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from raftstore.consensus.acceptor import ALIVE, MATCHED
+from raftstore.consensus.raft import Raft, Message
+from raftstore.consensus.post import Post
+from raftstore.consensus.runtime import Runtime
+from raftstore.wire import raft_pb2
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Follower:
+    """How far a follower is, as its leader knows.
+
+    `next_index` follows pysyncobj's own figure. `open`: the engine may make its next append. `flight` is the
+    append with entries that is under way: sequence, last index, last term. While there is one, or while the
+    follower needs a snapshot, only heartbeats of ours go to it.
+    """
+
+    next_index: int
+    match_index: int = 0
+    sequence: int = 0
+    flight: tuple[int, int, int] | None = None
+    snapshot: bool = False
+    open: bool = False
+    sent_at: float = float("-inf")
+    sent_commit: int = 0
+    heard_at: float = float("-inf")
+    held: raft_pb2.AppendReply | None = None
+
+
+class Replicator:
+    """Keeps a Follower for every other member while this node leads.
+
+    Invariants: at most one append with entries is under way to a follower. The engine hears that a follower has
+    an entry only when this node's own journal has synced it.
+    """
+
+    def __init__(
+        self,
+        raft: Raft,
+        journal: Any,
+        post: Post,
+        runtime: Runtime,
+        heartbeat: float,
+        need_sync: Callable[[], None],
+    ) -> None:
+        self._raft = raft
+        self._journal = journal
+        self._post = post
+        self._runtime = runtime
+        self._heartbeat = heartbeat
+        self._need_sync = need_sync
+        self.followers: dict[str, Follower] = {}
+
+    # Life of a leadership and of links.
+
+    def lead(self) -> None:
+        """This node has become the leader."""
+        next_index = self._journal[-1][1] + 1
+        self.followers = {peer: Follower(next_index) for peer in self._raft.peers}
+        for peer in self._post.linked:
+            self._open(peer, self.followers[peer])
+
+    def retire(self) -> None:
+        """This node leads no more."""
+        self.followers = {}
+        for peer in self._raft.peers:
+            self._raft.disconnect(peer)
+
+    def link_up(self, peer: str) -> None:
+        """Messages can be sent to `peer` (again): what was under way is lost."""
+        follower = self.followers.get(peer)
+        if follower is not None:
+            follower.flight = None
+            follower.sent_at = float("-inf")
+            self._open(peer, follower)
+
+    def link_down(self, peer: str) -> None:
+        """No messages can be sent to `peer`."""
+        follower = self.followers.get(peer)
+        if follower is not None:
+            self._close(peer, follower)
+
+    def compacted(self) -> None:
+        """The log starts later: who needs what is gone, needs a snapshot."""
+        for peer, follower in self.followers.items():
+            if follower.open and self._behind(follower):
+                self._close(peer, follower)
+                follower.snapshot = True
+
+    # Appends out.
+
+    def append(self, peer: str, message: Message) -> None:
+        """Send an append that the engine has made for an open follower."""
+        follower = self.followers.get(peer)
+        if follower is None or message.get("prevLogIdx") is None or "entries" not in message:
+            # The library's own ways for snapshots and huge entries: neither is used.
+            if follower is not None:
+                self._close(peer, follower)
+                follower.snapshot = True
+            return
+        entries, commit_index = message["entries"], self._raft.commit_index
+        if not entries and not self._due(follower, commit_index):
+            return
+        append = raft_pb2.Append(
+            previous_index=message["prevLogIdx"],
+            previous_term=message["prevLogTerm"],
+            commit_index=commit_index,
+            entries=[raft_pb2.Entry(term=term, command=command) for command, _, term in entries],
+        )
+        if entries:
+            # Closed before it is sent: the engine then makes no second append for this follower.
+            _, last_index, last_term = entries[-1]
+            follower.flight = (follower.sequence + 1, last_index, last_term)
+            follower.next_index = last_index + 1
+            self._close(peer, follower)
+        self._send(peer, follower, append)
+
+    def heartbeats(self) -> None:
+        """Remind the followers to which the engine may make no append."""
+        now = self._runtime.now()
+        for peer, follower in self.followers.items():
+            if follower.open or peer not in self._post.linked or now - follower.sent_at < self._heartbeat:
+                continue
+            if follower.flight is not None:
+                _, index, term = follower.flight
+            else:
+                _, index, term = self._journal[1]
+            append = raft_pb2.Append(
+                previous_index=index,
+                previous_term=term,
+                commit_index=self._raft.commit_index,
+                oldest=follower.flight is None,
+            )
+            self._send(peer, follower, append)
+
+    def flush(self) -> None:
+        """Have the engine send what an open follower has not been sent."""
+        last, commit = self._journal[-1][1], self._raft.commit_index
+        if any(f.open and (f.next_index <= last or f.sent_commit < commit) for f in self.followers.values()):
+            self._raft.send_appends()
+
+    # Replies in.
+
+    def reply(self, peer: str, reply: raft_pb2.AppendReply) -> None:
+        """Take a follower's reply of this term."""
+        follower = self.followers.get(peer)
+        if follower is None:
+            return
+        follower.heard_at = self._runtime.now()
+        if reply.outcome == MATCHED and reply.next_index - 1 > self._journal.durable_index:
+            held = follower.held
+            if held is None or (held.sequence, held.next_index) <= (reply.sequence, reply.next_index):
+                follower.held = reply
+            self._raft.alive(peer)
+            self._need_sync()
+            return
+        self._count(peer, follower, reply)
+
+    def release(self) -> None:
+        """Count the replies that waited for this node's own journal, as far as it allows now."""
+        for peer, follower in list(self.followers.items()):
+            held = follower.held
+            if held is not None and held.next_index - 1 <= self._journal.durable_index:
+                follower.held = None
+                self._count(peer, follower, held)
+
+    def _count(self, peer: str, follower: Follower, reply: raft_pb2.AppendReply) -> None:
+        before = follower.flight is not None and reply.sequence < follower.flight[0]
+        if reply.outcome == MATCHED:
+            if reply.next_index > self._journal[-1][1] + 1:
+                log.error("follower acknowledges entries that do not exist", peer=peer, next=reply.next_index)
+                return
+            self._raft.matched(peer, reply.next_index)
+            if reply.next_index - 1 > follower.match_index:
+                follower.match_index = reply.next_index - 1
+                follower.next_index = reply.next_index
+            elif follower.next_index < reply.next_index:
+                # A late rejection had set it back further than is needed.
+                follower.next_index = reply.next_index
+                self._raft.rewind(peer, reply.next_index)
+        elif reply.outcome == ALIVE or before:
+            # Only what was sent after the append with entries says something of its fate.
+            self._raft.alive(peer)
+            return
+        else:
+            follower.next_index = max(2, min(reply.next_index, self._journal[-1][1] + 1))
+            self._raft.rewind(peer, follower.next_index)
+        if not before:
+            follower.flight = None
+            self._open(peer, follower)
+
+    # Helpers.
+
+    def _open(self, peer: str, follower: Follower) -> None:
+        if peer not in self._post.linked:
+            return
+        follower.snapshot = self._behind(follower)
+        follower.open = not follower.snapshot
+        if follower.open:
+            self._raft.connect(peer)
+
+    def _close(self, peer: str, follower: Follower) -> None:
+        follower.open = False
+        self._raft.disconnect(peer)
+
+    def _behind(self, follower: Follower) -> bool:
+        return bool(follower.next_index <= self._journal[0][1])
+
+    def _due(self, follower: Follower, commit_index: int) -> bool:
+        late = self._runtime.now() - follower.sent_at
+        return follower.sent_commit < commit_index or late >= self._heartbeat / 2
+
+    def _send(self, peer: str, follower: Follower, append: raft_pb2.Append) -> None:
+        follower.sequence += 1
+        append.sequence = follower.sequence
+        follower.sent_at = self._runtime.now()
+        follower.sent_commit = append.commit_index
+        self._post.send(peer, raft_pb2.Envelope(append=append))

@@ -1,0 +1,105 @@
+"""Time, chance, timers and threads: all that consensus takes from its surroundings besides links and journal.
+
+A simulator runs many nodes in one process by giving each a runtime of its own on a virtual clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Timer(Protocol):
+    """Something that will happen."""
+
+    def cancel(self) -> None:
+        """Prevent it, if it has not happened."""
+        ...
+
+
+class Runtime(Protocol):
+    """Seam between the engine and the world. Everything but the work given to `blocking` runs on one loop."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+        ...
+
+    def random(self) -> float:
+        """Draw a number from [0, 1)."""
+        ...
+
+    def call_later(self, delay: float, action: Callable[[], None]) -> Timer:
+        """Call after `delay` seconds."""
+        ...
+
+    def call_soon(self, action: Callable[[], None]) -> Timer:
+        """Call after what is under way on the loop."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside everything else."""
+        ...
+
+    def blocking(self, worker: str, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Run `work`, which blocks, off the loop; what is given to the same worker runs one after the other."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        ...
+
+
+class AsyncioRuntime:
+    """The real thing: the running asyncio loop, its clock, one thread a worker."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._random = random.Random(seed)
+        self._workers: dict[str, ThreadPoolExecutor] = {}
+
+    def now(self) -> float:
+        """See Runtime."""
+        return self._loop.time()
+
+    def wall_ns(self) -> int:
+        """See Runtime."""
+        return time.time_ns()
+
+    def random(self) -> float:
+        """See Runtime."""
+        return self._random.random()
+
+    def call_later(self, delay: float, action: Callable[[], None]) -> Timer:
+        """See Runtime."""
+        return self._loop.call_later(delay, action)
+
+    def call_soon(self, action: Callable[[], None]) -> Timer:
+        """See Runtime."""
+        return self._loop.call_soon(action)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """See Runtime."""
+        return self._loop.create_task(work)
+
+    def blocking(self, worker: str, work: Callable[[], T]) -> asyncio.Future[T]:
+        """See Runtime."""
+        pool = self._workers.get(worker)
+        if pool is None:
+            pool = self._workers[worker] = ThreadPoolExecutor(1, thread_name_prefix=f"raft-{worker}")
+        return self._loop.run_in_executor(pool, work)
+
+    def close(self) -> None:
+        """See Runtime. Work that has begun is waited for."""
+        for pool in self._workers.values():
+            pool.shutdown()
+        self._workers.clear()

@@ -1,0 +1,59 @@
+"""Bounds and times of the consensus engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusSettings:
+    """All nodes of a cluster should have the same. Times are in seconds, sizes in bytes.
+
+    A leader that vanishes silently is replaced after `election_max` plus a poll and a vote, so within 2 s; one
+    whose connections break (a killed process) within half a second. `election_min` is eight heartbeats: stalls
+    of a busy machine that are shorter do not cost a leader, and `leader_fallback` is above `election_max`, so
+    that a leader that is cut off steps down when its successor is there, not before.
+    """
+
+    heartbeat: float = 0.1
+    election_min: float = 0.8
+    election_max: float = 1.6
+    leader_fallback: float = 2.0
+
+    max_command: int = 512 * KIB
+    """A larger command is refused: half of `append_bytes`, far from where pysyncobj would split an entry."""
+    append_bytes: int = MIB
+    """Entries of one append; the last one may go over it."""
+    batch_operations: int = 1024
+    batch_bytes: int = 256 * KIB
+    """Bounds of what becomes one log entry (a single larger operation is an entry of its own)."""
+    batches: int = 2
+    """Proposals of one node under way at a time."""
+    max_operations: int = 8192
+    max_bytes: int = 32 * MIB
+    """Bounds of what is accepted and not yet answered; further callers wait."""
+    attempt: float = 1.0
+    """After this long without an answer a proposal is made again."""
+    retry: float = 0.05
+    """Wait after a refusal (no leader known, queue full) before the next attempt."""
+
+    apply_slice: float = 0.02
+    """The state machine may keep the loop for this long at a time."""
+    read_attempt: float = 0.5
+
+    compact_entries: int = 20_000
+    compact_bytes: int = 64 * MIB
+    """The log is compacted when it holds this much more than `retain_entries` (entries) or this much (bytes)."""
+    retain_entries: int = 10_000
+    """Applied entries that stay, for followers that were away shortly; fewer when they are large."""
+    compact_interval: float = 1.0
+
+    snapshot_piece: int = MIB
+    snapshot_keep: float = 60.0
+    """A snapshot that nobody has read for this long is removed."""
+    snapshot_call: float = 10.0
+    snapshot_open: float = 600.0
+    """Making a snapshot may take this long."""

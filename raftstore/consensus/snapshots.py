@@ -1,0 +1,256 @@
+"""Snapshots for followers that need entries which the leader's log no longer has.
+
+The log's own messages carry none of it: a follower that is told `oldest` and has nothing that matches asks the
+leader for a snapshot over the bulk lane, piece by piece, checks it, has the state machine install it and only
+then starts its log at the snapshot's last two entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from blake3 import blake3
+from google.protobuf.message import DecodeError
+
+from raftstore.consensus.links import Links
+from raftstore.consensus.normalise import Entry
+from raftstore.consensus.runtime import Runtime
+from raftstore.consensus.settings import ConsensusSettings
+from raftstore.consensus.statemachine import StateMachine
+from raftstore.errors import Damaged, Invalid, NotFound, StoreError, Unavailable
+from raftstore.peers.model import Buffer, Peer, Reply
+from raftstore.wire import raft_pb2
+
+log = structlog.get_logger()
+
+OPEN = "raft.snapshot.open"
+READ = "raft.snapshot.read"
+WORKER = "snapshots"
+
+
+@dataclass(slots=True)
+class _Kept:
+    path: Path
+    info: raft_pb2.SnapshotInfo
+    used_at: float
+
+
+class SnapshotServer:
+    """Makes snapshots and gives them out. One is kept, for as long as someone reads it."""
+
+    def __init__(
+        self,
+        *,
+        links: Links,
+        runtime: Runtime,
+        settings: ConsensusSettings,
+        machine: StateMachine,
+        journal: Any,
+        directory: Path,
+        members: frozenset[str],
+    ) -> None:
+        self._runtime = runtime
+        self._settings = settings
+        self._machine = machine
+        self._journal = journal
+        self._directory = directory
+        self._members = members
+        self._kept: _Kept | None = None
+        self._making = False
+        self.started = False
+        links.serve(OPEN, self._open)
+        links.serve(READ, self._read)
+
+    @property
+    def floor(self) -> int | None:
+        """Entries after this one must stay in the log: someone is fetching the snapshot that ends there."""
+        return None if self._kept is None else self._kept.info.index
+
+    def check(self) -> None:
+        """Remove a snapshot that is no longer read. To be called now and then."""
+        kept = self._kept
+        if kept is not None and self._runtime.now() - kept.used_at > self._settings.snapshot_keep:
+            self.drop()
+
+    def drop(self) -> None:
+        """Remove what is kept."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.path.unlink(missing_ok=True)
+
+    async def _open(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        request = _parse(raft_pb2.SnapshotOpen, body)
+        self._admit(peer)
+        kept = self._kept
+        # What follows the snapshot must still be in the log, or the follower would have to come again.
+        if kept is None or kept.info.index <= request.above or kept.info.index < self._journal[1][1]:
+            kept = await self._make()
+        kept.used_at = self._runtime.now()
+        return Reply(kept.info.SerializeToString())
+
+    async def _read(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        request = _parse(raft_pb2.SnapshotRead, body)
+        self._admit(peer)
+        kept = self._kept
+        if kept is None or kept.info.id != request.id:
+            raise NotFound("this snapshot is kept no longer")
+        kept.used_at = self._runtime.now()
+        length = min(request.length, self._settings.snapshot_piece)
+        path, offset = kept.path, request.offset
+        return Reply(b"", await self._runtime.blocking(WORKER, lambda: _read_piece(path, offset, length)))
+
+    def _admit(self, peer: Peer) -> None:
+        if peer.name not in self._members or not self.started:
+            raise Unavailable("no snapshots for you here now")
+
+    async def _make(self) -> _Kept:
+        if self._making:
+            raise Unavailable("a snapshot is being made")
+        self._making = True
+        try:
+            self.drop()
+            path = self._directory / "outgoing.snapshot"
+            path.unlink(missing_ok=True)
+            index = await self._runtime.blocking(WORKER, lambda: self._machine.write_snapshot(path))
+            size, digest = await self._runtime.blocking(WORKER, lambda: _measure(path))
+            first = self._journal[0][1]
+            if not first < index <= self._journal[-1][1]:
+                path.unlink(missing_ok=True)
+                raise Unavailable(f"the snapshot at entry {index} does not fit the log from {first}")
+            before, last = self._journal[index - 1 - first], self._journal[index - first]
+            info = raft_pb2.SnapshotInfo(
+                id=secrets.token_bytes(16),
+                index=index,
+                size=size,
+                digest=digest,
+                before=raft_pb2.Entry(term=before[2], command=before[0]),
+                last=raft_pb2.Entry(term=last[2], command=last[0]),
+            )
+            self._kept = _Kept(path, info, self._runtime.now())
+            log.info("snapshot made", index=index, bytes=size)
+            return self._kept
+        finally:
+            self._making = False
+
+
+class SnapshotClient:
+    """Fetches a snapshot when the log of this node is too far behind. One at a time.
+
+    `install` gets the file and its last two entries when it is whole and checked.
+    """
+
+    def __init__(
+        self,
+        *,
+        links: Links,
+        runtime: Runtime,
+        settings: ConsensusSettings,
+        directory: Path,
+        committed: Callable[[], int],
+        install: Callable[[Path, Entry, Entry], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._links = links
+        self._runtime = runtime
+        self._settings = settings
+        self._directory = directory
+        self._committed = committed
+        self._install = install
+        self._failed = failed
+        self._task: asyncio.Task[None] | None = None
+
+    def need(self, leader: str) -> None:
+        """The leader's log begins after everything that matches here."""
+        if self._task is None:
+            self._task = self._runtime.spawn(self._run(leader))
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        task = self._task
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self, leader: str) -> None:
+        try:
+            await self._fetch(leader)
+        except (StoreError, OSError) as error:
+            # The next heartbeat of a leader whose log is still too new starts it again.
+            log.warning("snapshot not fetched", leader=leader, error=str(error))
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._task = None
+
+    async def _fetch(self, leader: str) -> None:
+        settings = self._settings
+        request = raft_pb2.SnapshotOpen(above=self._committed())
+        reply = await self._links.call(
+            leader, OPEN, request.SerializeToString(), timeout=settings.snapshot_open
+        )
+        info = _parse(raft_pb2.SnapshotInfo, reply.body)
+        log.info("fetching snapshot", leader=leader, index=info.index, bytes=info.size)
+        path = self._directory / "incoming.snapshot"
+        path.unlink(missing_ok=True)
+        try:
+            offset = 0
+            while offset < info.size:
+                offset += await self._piece(leader, info, path, offset)
+            size, digest = await self._runtime.blocking(WORKER, lambda: _measure(path, create=True))
+            if size != info.size or digest != info.digest:
+                raise Damaged(f"snapshot from {leader}: not what was announced")
+            before = (info.before.command, info.index - 1, info.before.term)
+            last = (info.last.command, info.index, info.last.term)
+            self._install(path, before, last)
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _piece(self, leader: str, info: raft_pb2.SnapshotInfo, path: Path, offset: int) -> int:
+        length = min(self._settings.snapshot_piece, info.size - offset)
+        request = raft_pb2.SnapshotRead(id=info.id, offset=offset, length=length).SerializeToString()
+        attempts = 3
+        while True:
+            try:
+                reply = await self._links.call(leader, READ, request, timeout=self._settings.snapshot_call)
+                break
+            except Unavailable:
+                attempts -= 1
+                if not attempts:
+                    raise
+        data = reply.payload
+        if not data or len(data) > length:
+            raise Damaged(f"snapshot from {leader}: {len(data)} bytes at {offset}")
+        await self._runtime.blocking(WORKER, lambda: _append(path, offset, data))
+        return len(data)
+
+
+def _parse(kind: Any, body: bytes) -> Any:
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise Invalid(f"not a {kind.__name__}") from None
+
+
+def _measure(path: Path, *, create: bool = False) -> tuple[int, bytes]:
+    if create:
+        path.touch()
+    hasher = blake3()
+    hasher.update_mmap(path)
+    return path.stat().st_size, hasher.digest()
+
+
+def _read_piece(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb") as file:
+        return os.pread(file.fileno(), length, offset)
+
+
+def _append(path: Path, offset: int, data: Buffer) -> None:
+    with path.open("r+b" if offset else "wb") as file:
+        os.pwrite(file.fileno(), data, offset)

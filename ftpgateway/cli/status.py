@@ -10,10 +10,14 @@ from rich.live import Live
 from ftpgateway.cli import output, statusview
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from raftstore.types import ClusterStatus
+
+_POLL = 0.25
 
 EXAMPLES = """
 pixraft status --cluster pictures
 pixraft status --cluster pictures --watch
+pixraft status --cluster pictures --wait 60
 pixraft status --config n1/pixraft.toml --node n2 -o json
 """
 
@@ -28,8 +32,14 @@ pixraft status --config n1/pixraft.toml --node n2 -o json
     show_default=True,
     help="Seconds between looks.",
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 86400),
+    default=0.0,
+    help="Wait until it is healthy, so many seconds at most.",
+)
 @output.output_option
-def command(access: Access, watch: bool, interval: float, form: str) -> None:
+def command(access: Access, watch: bool, interval: float, wait: float, form: str) -> None:
     """Show how the cluster is: a verdict, and a line for each node.
 
     The verdict is healthy, degraded (it works, but a node is down or pictures lack copies) or no quorum
@@ -39,9 +49,19 @@ def command(access: Access, watch: bool, interval: float, form: str) -> None:
     if watch:
         _watch(client, interval, as_json=form == "json")
         return
-    status = run(client.status())
+    status = _waited(client, wait)
     statusview.show(status, as_json_text=form == "json")
     click.get_current_context().exit(statusview.exit_code(status))
+
+
+def _waited(client: ClusterClient, wait: float) -> ClusterStatus:
+    """Return the status as soon as it is healthy, or as it is when the time is over."""
+    deadline = time.monotonic() + wait
+    while True:
+        status = run(client.status())
+        if status.verdict == "healthy" or time.monotonic() >= deadline:
+            return status
+        time.sleep(min(_POLL, max(0.0, deadline - time.monotonic())))
 
 
 def _watch(client: ClusterClient, interval: float, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from raftstore import paths
 from raftstore.errors import BadName
 from raftstore.wire import admin_pb2
 
-RIGHTS = {"full": "elradfmwMT", "read-only": "elr", "add-only": "elmw"}
+RIGHTS = {"full": "elradfmwMT", "read-only": "elr", "upload-only": "elamwMT"}
 _LETTERS = frozenset("elradfmwMT")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MAX_QUOTA = 1 << 62
@@ -41,7 +41,7 @@ class _Quota(click.ParamType[int]):
 
 
 class _Rights(click.ParamType[str]):
-    name = "full|read-only|add-only|LETTERS"
+    name = "full|read-only|upload-only|LETTERS"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = RIGHTS.get(str(value), str(value))
@@ -110,7 +110,7 @@ def _done(form: str, name: str, done: str) -> None:
 
 ADD_EXAMPLES = """
 pixraft user add anna --cluster pictures
-pixraft user add camera7 --home /incoming/7 --rights add-only --quota 20G --cluster pictures
+pixraft user add camera7 --home /incoming/7 --rights upload-only --quota 20G --cluster pictures
 echo "$PASSWORD" | pixraft user add web --read-only --password-stdin --cluster pictures
 """
 
@@ -126,7 +126,7 @@ echo "$PASSWORD" | pixraft user add web --read-only --password-stdin --cluster p
     "--rights",
     type=_Rights(),
     metavar="WORD|LETTERS",
-    help="full (the default), read-only, add-only (list, make directories, store), or FTP rights letters: "
+    help="full (the default), read-only, upload-only (neither read nor delete), or letters: "
     "e enter, l list, r read, a append, d delete, f rename, m make directories, w store, M mode, T times.",
 )
 @click.option("--read-only", is_flag=True, help="Short for --rights read-only.")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,3 +217,33 @@ def test_a_refusal_without_quorum_is_tried_elsewhere_but_an_unknown_outcome_is_n
     refused = pixraft("user", "list", *where(cluster))
     assert refused.exit_code == 30
     assert "A majority of the cluster cannot be reached" in refused.stderr
+
+
+def test_waiting_until_it_is_healthy(cluster: FakeCluster) -> None:
+    cluster.verdict = dict.fromkeys(NAMES, "degraded")
+    assert pixraft("status", *where(cluster), "--wait", "0.5").exit_code == 8
+    asked = len(cluster.calls)
+    assert asked > 1
+    timer = threading.Timer(0.3, lambda: cluster.verdict.update(dict.fromkeys(NAMES, "healthy")))
+    timer.start()
+    assert pixraft("status", *where(cluster), "--wait", "60").exit_code == 0
+    timer.join()
+
+
+def test_watching_ends_with_an_interrupt_and_no_failure(cluster: FakeCluster) -> None:
+    arguments = [
+        sys.executable,
+        "-m",
+        "ftpgateway.cli",
+        "status",
+        *where(cluster),
+        "--watch",
+        "--interval",
+        "0.2",
+    ]
+    with subprocess.Popen([*arguments, "-o", "json"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert [line["verdict"] for line in lines] == ["healthy", "healthy"]

@@ -1,0 +1,79 @@
+"""The pages say what the program does: generated ones are fresh, lists are complete, links and tests exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ftpgateway.cli import reference
+from ftpgateway.cli.user import RIGHTS
+from ftpgateway.config import settings
+from ftpgateway.ftp.handler import commands
+from ftpgateway.ftp.replies import Doing, refusal
+from raftstore import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("name", sorted(reference.pages()))
+def test_generated_pages_are_fresh(name: str) -> None:
+    fresh = reference.pages()[name]
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == fresh, "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_test_that_the_readme_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(named) >= 10
+    for file, function in named:
+        assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{function}"
+
+
+def test_every_ftp_command_is_described_and_no_other() -> None:
+    text = (ROOT / "docs" / "ftp.md").read_text(encoding="utf-8")
+    table = text[text.index("## Commands") : text.index("Rights are given")]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
+    named = {name for cell in cells[1:] for name in re.findall(r"SITE [A-Z]+|[A-Z]{3,4}", cell)}
+    assert named == set(commands(tls=True))
+    for word, letters in RIGHTS.items():
+        assert f"`{word}` " in text
+        assert letters in text
+
+
+def test_every_reply_code_of_a_store_error_is_described() -> None:
+    text = (ROOT / "docs" / "ftp.md").read_text(encoding="utf-8")
+    kinds = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.StoreError)
+    ]
+    codes = {refusal(kind("x"), doing)[:3] for kind in kinds for doing in Doing}
+    table = text[text.index("## Reply codes") :]
+    assert codes <= set(re.findall(r"\b\d{3}\b", table))
+
+
+def test_the_compose_file_names_settings_that_exist() -> None:
+    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8"))
+    known = {setting.environment for setting in settings()} | {"PIXRAFT_CONFIG"}
+    for name, service in compose["services"].items():
+        assert set(service.get("environment", {})) <= known, name
+        for volume in service["volumes"]:
+            assert volume.split(":")[0] in compose["volumes"], name
+    published = [str(port) for service in compose["services"].values() for port in service.get("ports", [])]
+    assert len(published) == len({port.split(":")[0] for port in published})
+
+
+def test_the_image_holds_what_it_copies() -> None:
+    ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    text = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+            assert f"!{source}" in ignore, source

@@ -128,7 +128,10 @@ def test_the_composed_cluster_works(tmp_path: Path) -> None:
             )
         for name in composed.nodes:
             picture = f"ftp://anna:secret@127.0.0.1:{composed.ftp[name]}/{name}.txt"
-            for words in (["-sS", "-T", str(DOCKER / "compose.yaml"), picture], ["-sS", picture, "-o", os.devnull]):
+            for words in (
+                ["-sS", "-T", str(DOCKER / "compose.yaml"), picture],
+                ["-sS", picture, "-o", os.devnull],
+            ):
                 subprocess.run(["curl", *words], check=True, timeout=120)
         assert (tmp_path / "n1" / "volumes").is_dir()
     finally:

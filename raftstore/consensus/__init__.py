@@ -1,17 +1,18 @@
 """pysyncobj made durable and safe: an ordered log of commands that every member applies.
 
-Invariant: a command whose result was returned is in the log of a majority, synced there, and no later crash, loss
-of power or change of leader takes it away, changes it, or has it applied twice; a read after a barrier sees it.
-Whatever contradicts that (a disk that fails, a log that differs from what is committed) stops the node.
+Invariant: a command whose result was returned is in the log of a majority, synced there, and no later crash,
+loss of power or change of leader takes it away, changes it, or has it applied twice; a read after a barrier
+sees it. What contradicts that (a disk that fails, a log unlike what is committed) stops the node.
 
-It is a package of its own because it knows nothing of pictures, names or FTP: commands are bytes, the state machine
-is a protocol (`statemachine`), links to other nodes are a protocol (`links`), and so are time, chance and threads
-(`runtime`). That lets a simulator run the code as it is.
+It is a package of its own because it knows nothing of pictures, names or FTP: commands are bytes, the state
+machine is a protocol (`statemachine`), links to other nodes are a protocol (`links`), and so are time, chance
+and threads (`runtime`). That lets a simulator run the code as it is.
 
     engine      one member, all rooms put together; what drives them
     raft        the one module that knows pysyncobj's inside; `codec` stands in for its pickle
     mailbox     messages in and out: members only, terms        post        stamps and sends
-    acceptor    follower: take appends, acknowledge what is durable          normalise   what an append means (pure)
+    acceptor    follower: take appends, acknowledge what is durable
+    normalise   what an append means for the log that is there
     replicator  leader: one append under way a follower, count what is durable
     elections   timeouts, polls before votes, stickiness        applier     committed entries -> state machine
     proposer    operations, batches, attempts, deadlines        reads       read index
@@ -20,9 +21,10 @@ is a protocol (`statemachine`), links to other nodes are a protocol (`links`), a
 """
 
 from raftstore.consensus.engine import Consensus
+from raftstore.consensus.journal import Journal
 from raftstore.consensus.links import Links
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.statemachine import StateMachine
 
-__all__ = ["Consensus", "ConsensusSettings", "Links", "Runtime", "StateMachine"]
+__all__ = ["Consensus", "ConsensusSettings", "Journal", "Links", "Runtime", "StateMachine"]

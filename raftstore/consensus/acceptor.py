@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from raftstore.consensus.raft import Raft
 from raftstore.consensus.normalise import Entry, Reject, check_append, normalise
 from raftstore.consensus.post import Post
+from raftstore.consensus.raft import Raft
 from raftstore.wire import raft_pb2
 
 log = structlog.get_logger()
@@ -32,8 +32,8 @@ class _Promise:
 class Acceptor:
     """Takes the appends of the current leader.
 
-    Invariant: MATCHED leaves only when the journal has synced every entry before its next_index, and only in the
-    term in which the entries were matched. One acknowledgement waits at a time: a later one covers it.
+    Invariant: MATCHED leaves only when the journal has synced every entry before its next_index, and only in
+    the term in which the entries were matched. One acknowledgement waits at a time: a later one covers it.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class Acceptor:
             self._compare(promise.next_index - 1)
 
     def _compare(self, durable: int) -> None:
-        """Tell when this log has, durably, all that the leader knows to be committed, an entry of its own included.
+        """Tell when this log has, durably, all that the leader knows to be committed.
 
-        Before that the leader may not know of all that earlier ones have committed.
+        With an entry of its own: before that it may not know of all that earlier leaders have committed.
         """
         view, commit_index = self._raft.view(), self._commit_index
         if view.first <= commit_index <= durable and view.term_of(commit_index) == self._raft.term:

@@ -14,12 +14,12 @@ from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.applier import Applier
 from raftstore.consensus.compaction import Compaction
 from raftstore.consensus.elections import Elections
-from raftstore.consensus.raft import Raft, Message, Role
 from raftstore.consensus.links import Links
 from raftstore.consensus.mailbox import Mailbox
 from raftstore.consensus.normalise import Entry
 from raftstore.consensus.post import METHOD, Post
 from raftstore.consensus.proposer import OVERHEAD, Proposer
+from raftstore.consensus.raft import Message, Raft, Role
 from raftstore.consensus.reads import Confirmation, Reads
 from raftstore.consensus.replicator import Replicator
 from raftstore.consensus.runtime import AsyncioRuntime, Runtime, Timer
@@ -37,7 +37,8 @@ class Consensus:
     """Replicates commands to the state machines of all members; see the package.
 
     `boot` must be larger than in every earlier start of this node. `rejoining`: the node has lost its log, so it
-    neither votes nor stands for election until a leader has brought it up to date; then `on_rejoined` is called. `on_fatal` is called once, when this node must stop: the disk failed, the state machine
+    neither votes nor stands for election until a leader has brought it up to date; then `on_rejoined` is called.
+    `on_fatal` is called once, when this node must stop: the disk failed, the state machine
     raised, or something contradicts what is committed; nothing is acknowledged from then on. The journal stays
     the caller's, to be closed after `stop`. Everything is on one loop.
 

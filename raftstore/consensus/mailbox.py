@@ -8,8 +8,8 @@ import structlog
 
 from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.elections import Elections
-from raftstore.consensus.raft import CALL_PREFIX, NOT_LEADER, Raft, Message
 from raftstore.consensus.post import Post
+from raftstore.consensus.raft import CALL_PREFIX, NOT_LEADER, Message, Raft
 from raftstore.consensus.reads import Confirmation, Reads
 from raftstore.consensus.replicator import Replicator
 from raftstore.errors import Invalid

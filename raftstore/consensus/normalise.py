@@ -17,7 +17,7 @@ Entry = tuple[bytes, int, int]
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """The follower's log: entries `first` to `last`, of which those up to `committed` (>= first) are committed."""
+    """A log: entries `first` to `last`, of which those up to `committed` (at least `first`) are committed."""
 
     first: int
     last: int
@@ -92,10 +92,7 @@ def _nothing_new(log: LogView, matched: int, commit_index: int) -> Accept:
 
 
 def _start_of_term(log: LogView, index: int) -> int:
-    """Return the first entry of `index`'s term above the commit index: the leader has none of them, or other ones.
-
-    One round trip a term instead of one an entry.
-    """
+    """Return the first entry of `index`'s term above the commit index: at most one round trip a term."""
     term = log.term_of(index)
     while index - 1 > log.committed and log.term_of(index - 1) == term:
         index -= 1

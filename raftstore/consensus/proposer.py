@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -149,7 +150,7 @@ class Proposer:
             (self._waiting.append if first else self._waiting.appendleft)(waiter)
             first = False
             timer = self._runtime.call_later(
-                max(0.0, until - self._runtime.now()), lambda waiter=waiter: _turn_away(waiter, timeout)
+                max(0.0, until - self._runtime.now()), partial(_turn_away, waiter, timeout)
             )
             try:
                 await waiter

@@ -343,7 +343,7 @@ class Raft:
                 "prevLogTerm": append.previous_term,
             },
         )
-        answer = self._answer
+        answer = self._take_answer()
         if answer is None or not answer["success"] or answer["next_node_idx"] <= append.matched:
             raise Damaged(f"the consensus engine did not take entries up to {append.matched}")
 
@@ -363,7 +363,7 @@ class Raft:
             },
         )
         self._pair = None
-        if not self._loaded or self._answer is None or self._library.raftLastApplied != last[1]:
+        if not self._was_loaded() or self._take_answer() is None or self.handed_over != last[1]:
             raise Damaged(f"the consensus engine did not take the snapshot at entry {last[1]}")
 
     def matched(self, peer: str, next_index: int) -> None:
@@ -401,6 +401,12 @@ class Raft:
         return results == [SUCCESS]
 
     # The library's side.
+
+    def _take_answer(self) -> Message | None:
+        return self._answer
+
+    def _was_loaded(self) -> bool:
+        return self._loaded
 
     def _replied(self, peer: str, next_index: int, *, reset: bool, success: bool) -> None:
         self._deliver(

@@ -1,8 +1,8 @@
 """Read index: know how far to apply before a read is linearizable, without writing to the log.
 
-A reader asks the leader. The leader notes its commit index, then makes sure that a majority is still in its term:
-so nobody had been elected after it when the index was noted, and whatever was acknowledged before the question
-is at or below that index. One round serves all who waited when it began.
+A reader asks the leader. The leader notes its commit index, then makes sure that a majority is still in its
+term: so nobody had been elected after it when the index was noted, and whatever was acknowledged before the
+question is at or below that index. One round serves all who waited when it began.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raftstore.consensus.raft import Raft
 from raftstore.consensus.post import Post
+from raftstore.consensus.raft import Raft
 from raftstore.consensus.runtime import Runtime, Timer
 from raftstore.errors import NoQuorum
 from raftstore.wire import raft_pb2

@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 
 from raftstore.consensus.acceptor import ALIVE, MATCHED
-from raftstore.consensus.raft import Raft, Message
 from raftstore.consensus.post import Post
+from raftstore.consensus.raft import Message, Raft
 from raftstore.consensus.runtime import Runtime
 from raftstore.wire import raft_pb2
 

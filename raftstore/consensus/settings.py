@@ -46,7 +46,7 @@ class ConsensusSettings:
 
     compact_entries: int = 20_000
     compact_bytes: int = 64 * MIB
-    """The log is compacted when it holds this much more than `retain_entries` (entries) or this much (bytes)."""
+    """The log is compacted when it holds so many entries more than are retained, or so many bytes."""
     retain_entries: int = 10_000
     """Applied entries that stay, for followers that were away shortly; fewer when they are large."""
     compact_interval: float = 1.0

@@ -188,7 +188,7 @@ class Proposer:
         if self._stopped or self._raft.leader is None:
             return
         proposed = False
-        while self._pending and len(self._batches) < self._settings.batches:
+        while self._pending and len(self._batches) < self._settings.batches and not self._straggling():
             operations = list(self._next_batch())
             if operations:
                 batch = _Batch(operations)
@@ -200,7 +200,7 @@ class Proposer:
 
     def _next_batch(self) -> Iterator[_Operation]:
         count = size = 0
-        while self._pending and count < self._settings.batch_operations:
+        while self._pending and count < self._settings.batch_operations and not self._straggling():
             operation = self._pending[0]
             if not operation.future.done():
                 size += len(operation.command) + OVERHEAD
@@ -212,6 +212,10 @@ class Proposer:
                 self._open[operation.sequence] = operation
                 yield operation
             self._pending.popleft()
+
+    def _straggling(self) -> bool:
+        # The state machine keeps the results of all after the oldest open one, and not without end.
+        return bool(self._open) and self._sequence - next(iter(self._open)) >= self._settings.max_spread
 
     def _attempt(self, batch: _Batch) -> None:
         """Propose what is still wanted of the batch."""

@@ -35,6 +35,8 @@ class ConsensusSettings:
     max_operations: int = 8192
     max_bytes: int = 32 * MIB
     """Bounds of what is accepted and not yet answered; further callers wait."""
+    max_spread: int = 32_768
+    """No new operation begins that is so many after the oldest one under way."""
     attempt: float = 1.0
     """After this long without an answer a proposal is made again."""
     retry: float = 0.05

@@ -19,6 +19,9 @@ from raftstore.wire import peer_pb2
 SCRATCH_SIZE = 64 * 1024
 JOIN_BELOW = 16 * 1024
 """Payloads shorter than this are copied behind their header: one buffer is cheaper than two."""
+POOLED_SIZE = 1024 * 1024 + SCRATCH_SIZE
+"""Room for a chunk with its header."""
+POOLED_COUNT = 32
 
 _LENGTHS = struct.Struct("!II")
 
@@ -50,10 +53,52 @@ def encode(
     return [b"".join((lengths, tag, encoded)), body]
 
 
+class BufferPool:
+    """Buffers for large frames, used again once nobody looks at them any more.
+
+    A fresh buffer a chunk costs more than the rest of receiving it: the allocator gives such memory back to the
+    system and every page of it faults again. A buffer belongs to its receiver as long as a view of it exists.
+    """
+
+    def __init__(self, size: int = POOLED_SIZE, count: int = POOLED_COUNT) -> None:
+        self._size = size
+        self._count = count
+        self._buffers: list[bytearray] = []
+
+    def take(self, size: int) -> memoryview:
+        """Give a view of `size` bytes that nobody else has; what is in there is left over and means nothing."""
+        if size > self._size:
+            return memoryview(bytearray(size))
+        buffer = next(filter(_unseen, self._buffers), None)
+        if buffer is None:
+            buffer = bytearray(self._size)
+            if len(self._buffers) < self._count:
+                self._buffers.append(buffer)
+        return memoryview(buffer)[:size]
+
+
+def _unseen(buffer: bytearray) -> bool:
+    """Whether no view of the buffer exists: only then does Python let its size be changed."""
+    try:
+        buffer.pop()
+    except BufferError:
+        return False
+    buffer.append(0)
+    return True
+
+
 class FrameReader:
     """Turns received bytes into frames: ask for `buffer()`, fill some of it, call `received(count)`."""
 
-    def __init__(self, *, header_limit: int, payload_limit: int, seal: Seal | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        header_limit: int,
+        payload_limit: int,
+        seal: Seal | None = None,
+        pool: BufferPool | None = None,
+    ) -> None:
+        self._pool = pool or BufferPool()
         self._header_limit = header_limit
         self._payload_limit = payload_limit
         self._seal = seal
@@ -107,7 +152,7 @@ class FrameReader:
         """Arrange buffers for a frame of `size` bytes whose beginning is in the scratch buffer."""
         rest = self._scratch[self._start : self._end]
         if size > SCRATCH_SIZE:
-            self._large = memoryview(bytearray(size))
+            self._large = self._pool.take(size)
             self._large[: len(rest)] = rest
             self._filled = len(rest)
             self._start = self._end = 0

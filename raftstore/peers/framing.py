@@ -1,4 +1,4 @@
-"""Frames on the wire, without I/O: `u32 header length, u32 payload length, [tag], header, payload`.
+"""Frames on the wire, without I/O: `u32 header length, u32 payload length, [tags], header, payload`.
 
 The reader has a small buffer in which many short frames arrive at once, and gives a large frame a buffer of its
 own, into which the rest is received directly: a payload is copied at most once, and only its beginning.
@@ -6,6 +6,7 @@ own, into which the rest is received directly: a payload is copied at most once,
 
 from __future__ import annotations
 
+import hmac
 import struct
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from raftstore.errors import StoreError, TooLarge
 from raftstore.peers.model import Buffer
-from raftstore.peers.seal import TAG_SIZE, Seal
+from raftstore.peers.seal import LENGTHS_TAG_SIZE, TAG_SIZE, Seal
 from raftstore.wire import peer_pb2
 
 SCRATCH_SIZE = 64 * 1024
@@ -47,10 +48,10 @@ def encode(
     if len(body) > payload_limit:
         raise TooLarge(f"a payload of {len(body)} bytes; the limit between nodes is {payload_limit}")
     lengths = _LENGTHS.pack(len(encoded), len(body))
-    tag = seal.tag(lengths, encoded, body) if seal else b""
+    tags = seal.lengths_tag(lengths) + seal.tag(lengths, encoded, body) if seal else b""
     if len(body) < JOIN_BELOW:
-        return [b"".join((lengths, tag, encoded, body))]
-    return [b"".join((lengths, tag, encoded)), body]
+        return [b"".join((lengths, tags, encoded, body))]
+    return [b"".join((lengths, tags, encoded)), body]
 
 
 class BufferPool:
@@ -102,7 +103,7 @@ class FrameReader:
         self._header_limit = header_limit
         self._payload_limit = payload_limit
         self._seal = seal
-        self._prefix = _LENGTHS.size + (TAG_SIZE if seal else 0)
+        self._prefix = _LENGTHS.size + (LENGTHS_TAG_SIZE + TAG_SIZE if seal else 0)
         self._scratch = memoryview(bytearray(SCRATCH_SIZE))
         self._start = 0  # scratch[start:end] is received and not yet decoded
         self._end = 0
@@ -141,6 +142,11 @@ class FrameReader:
         self._make_room(self._prefix)
 
     def _lengths(self) -> tuple[int, int]:
+        if self._seal is not None:
+            prefix = self._scratch[self._start : self._start + self._prefix]
+            expected = self._seal.lengths_tag(prefix[: _LENGTHS.size])
+            if not hmac.compare_digest(expected, prefix[_LENGTHS.size : -TAG_SIZE]):
+                raise BadFrame("the tag of a frame's lengths is wrong")
         header, payload = _LENGTHS.unpack_from(self._scratch, self._start)
         if header > self._header_limit:
             raise BadFrame(f"header of {header} bytes, at most {self._header_limit} are taken")
@@ -166,7 +172,7 @@ class FrameReader:
         length = _LENGTHS.unpack_from(frame)[0]
         content = frame[self._prefix :]
         if self._seal is not None:
-            tag = frame[_LENGTHS.size : self._prefix]
+            tag = frame[self._prefix - TAG_SIZE : self._prefix]
             if not self._seal.matches(tag, frame[: _LENGTHS.size], content):
                 raise BadFrame("the tag of a frame is wrong")
         try:

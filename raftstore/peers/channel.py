@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import cast
 
 from raftstore.errors import Refused, StoreError, Unavailable
-from raftstore.peers.framing import BadFrame, FrameReader, encode
+from raftstore.peers.framing import BadFrame, BufferPool, FrameReader, encode
 from raftstore.peers.model import Buffer, Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
@@ -20,29 +21,37 @@ MAX_DETAIL = 4096
 """Characters of an error's detail that travel."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all channels of a process share."""
+
+    limits: Limits
+    quiet: QuietLog = field(default_factory=QuietLog)
+    pool: BufferPool = field(default_factory=BufferPool)
+
+
 class Channel(asyncio.BufferedProtocol):
     """What both ends have in common. Once `drop` was called, nothing more is delivered or sent.
 
     A TLS channel learns who the peer is from its certificate; a sealed one is told (`peer`).
     """
 
-    def __init__(
-        self, limits: Limits, quiet: QuietLog, *, seals: Seals | None = None, peer: Peer | None = None
-    ) -> None:
-        self.limits = limits
+    def __init__(self, shared: Shared, *, seals: Seals | None = None, peer: Peer | None = None) -> None:
+        self.limits = limits = shared.limits
         self.peer = peer
         self.sealed = seals is not None
         self.reason = ""
         """Why the channel was dropped."""
         self.finished = asyncio.Event()
         """Set when the transport is gone too."""
-        self._quiet = quiet
+        self._quiet = shared.quiet
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader(
             header_limit=limits.header_bytes,
             payload_limit=limits.payload_bytes,
             seal=seals.receiving if seals else None,
+            pool=shared.pool,
         )
         self._seal = seals.sending if seals else None
         self._open = True
@@ -117,6 +126,12 @@ class Channel(asyncio.BufferedProtocol):
     def drop(self, reason: str, *, warn: str = "") -> None:
         """End the connection at once; `warn` is the event to log, at a bounded rate. Harmless when repeated."""
         if self._end(reason, warn) and self._transport is not None:
+            self._transport.abort()
+
+    def abort(self) -> None:
+        """Drop, and do not even wait for what is still to be sent."""
+        self.drop("stopped")
+        if self._transport is not None:
             self._transport.abort()
 
     def refuse(self, error: StoreError) -> None:

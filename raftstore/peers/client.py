@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from raftstore.errors import Unavailable
+from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Address, Dialler
 from raftstore.peers.model import Buffer, Limits, Peer, Reply
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
-from raftstore.peers.quietlog import QuietLog
 from raftstore.wire import peer_pb2
 
 
@@ -31,7 +31,7 @@ class PeerClient:
         expected: str | None = None,
         limits: Limits = Limits(),  # noqa: B008  # immutable
     ) -> None:
-        self._dialler = Dialler(identity, limits, QuietLog())
+        self._dialler = Dialler(identity, Shared(limits))
         self._address = address
         self._timeout = timeout
         self._expected = expected

@@ -9,11 +9,9 @@ import ssl
 from collections.abc import Callable
 
 from raftstore.errors import Refused, StoreError, Unavailable
-from raftstore.peers.channel import VERSION
-from raftstore.peers.model import Limits
+from raftstore.peers.channel import VERSION, Shared
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
-from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, client_context
 from raftstore.wire import peer_pb2
@@ -24,10 +22,9 @@ Address = tuple[str, int]
 class Dialler:
     """Opens connections with one identity. The peer's certificate must name the member that was meant."""
 
-    def __init__(self, identity: Identity, limits: Limits, quiet: QuietLog) -> None:
+    def __init__(self, identity: Identity, shared: Shared) -> None:
         self._context = client_context(identity)
-        self._limits = limits
-        self._quiet = quiet
+        self._shared = shared
         self._instance = secrets.token_bytes(16)
         self._sequence = itertools.count(1)
 
@@ -51,8 +48,7 @@ class Dialler:
         )
         opening, seals = session or (b"", None)
         channel = Outgoing(
-            self._limits,
-            self._quiet,
+            self._shared,
             hello,
             expected=expected,
             opening=opening,
@@ -60,11 +56,13 @@ class Dialler:
             on_drop=on_drop,
         )
         who = f"{expected or 'the node'} at {address[0]}:{address[1]}"
-        seconds = self._limits.dial_time if timeout is None else timeout
+        connected = False
+        seconds = self._shared.limits.dial_time if timeout is None else timeout
         try:
             async with asyncio.timeout(seconds):
                 await self._connect(channel, address, seconds, secure=seals is None)
                 await channel.welcomed()
+            connected = True
         except Refused:
             raise
         except TimeoutError:
@@ -76,7 +74,7 @@ class Dialler:
         except StoreError as error:
             raise Unavailable(f"{who}: {error.detail}") from None
         finally:
-            if not channel.usable:
+            if not connected:
                 channel.drop("not connected")
                 await channel.finished.wait()
         return channel

@@ -1,4 +1,4 @@
-"""Frames on the wire, without I/O: `u32 header length, u32 payload length, [tag], header, payload`.
+"""Frames on the wire, without I/O: `u32 header length, u32 payload length, [tags], header, payload`.
 
 The reader has a small buffer in which many short frames arrive at once, and gives a large frame a buffer of its
 own, into which the rest is received directly: a payload is copied at most once, and only its beginning.
@@ -6,6 +6,7 @@ own, into which the rest is received directly: a payload is copied at most once,
 
 from __future__ import annotations
 
+import hmac
 import struct
 from collections.abc import Iterator
 
@@ -13,12 +14,15 @@ from google.protobuf.message import DecodeError
 
 from raftstore.errors import StoreError, TooLarge
 from raftstore.peers.model import Buffer
-from raftstore.peers.seal import TAG_SIZE, Seal
+from raftstore.peers.seal import LENGTHS_TAG_SIZE, TAG_SIZE, Seal
 from raftstore.wire import peer_pb2
 
 SCRATCH_SIZE = 64 * 1024
 JOIN_BELOW = 16 * 1024
 """Payloads shorter than this are copied behind their header: one buffer is cheaper than two."""
+POOLED_SIZE = 1024 * 1024 + SCRATCH_SIZE
+"""Room for a chunk with its header."""
+POOLED_COUNT = 32
 
 _LENGTHS = struct.Struct("!II")
 
@@ -44,20 +48,62 @@ def encode(
     if len(body) > payload_limit:
         raise TooLarge(f"a payload of {len(body)} bytes; the limit between nodes is {payload_limit}")
     lengths = _LENGTHS.pack(len(encoded), len(body))
-    tag = seal.tag(lengths, encoded, body) if seal else b""
+    tags = seal.lengths_tag(lengths) + seal.tag(lengths, encoded, body) if seal else b""
     if len(body) < JOIN_BELOW:
-        return [b"".join((lengths, tag, encoded, body))]
-    return [b"".join((lengths, tag, encoded)), body]
+        return [b"".join((lengths, tags, encoded, body))]
+    return [b"".join((lengths, tags, encoded)), body]
+
+
+class BufferPool:
+    """Buffers for large frames, used again once nobody looks at them any more.
+
+    A fresh buffer a chunk costs more than the rest of receiving it: the allocator gives such memory back to the
+    system and every page of it faults again. A buffer belongs to its receiver as long as a view of it exists.
+    """
+
+    def __init__(self, size: int = POOLED_SIZE, count: int = POOLED_COUNT) -> None:
+        self._size = size
+        self._count = count
+        self._buffers: list[bytearray] = []
+
+    def take(self, size: int) -> memoryview:
+        """Give a view of `size` bytes that nobody else has; what is in there is left over and means nothing."""
+        if size > self._size:
+            return memoryview(bytearray(size))
+        buffer = next(filter(_unseen, self._buffers), None)
+        if buffer is None:
+            buffer = bytearray(self._size)
+            if len(self._buffers) < self._count:
+                self._buffers.append(buffer)
+        return memoryview(buffer)[:size]
+
+
+def _unseen(buffer: bytearray) -> bool:
+    """Whether no view of the buffer exists: only then does Python let its size be changed."""
+    try:
+        buffer.pop()
+    except BufferError:
+        return False
+    buffer.append(0)
+    return True
 
 
 class FrameReader:
     """Turns received bytes into frames: ask for `buffer()`, fill some of it, call `received(count)`."""
 
-    def __init__(self, *, header_limit: int, payload_limit: int, seal: Seal | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        header_limit: int,
+        payload_limit: int,
+        seal: Seal | None = None,
+        pool: BufferPool | None = None,
+    ) -> None:
+        self._pool = pool or BufferPool()
         self._header_limit = header_limit
         self._payload_limit = payload_limit
         self._seal = seal
-        self._prefix = _LENGTHS.size + (TAG_SIZE if seal else 0)
+        self._prefix = _LENGTHS.size + (LENGTHS_TAG_SIZE + TAG_SIZE if seal else 0)
         self._scratch = memoryview(bytearray(SCRATCH_SIZE))
         self._start = 0  # scratch[start:end] is received and not yet decoded
         self._end = 0
@@ -96,6 +142,11 @@ class FrameReader:
         self._make_room(self._prefix)
 
     def _lengths(self) -> tuple[int, int]:
+        if self._seal is not None:
+            prefix = self._scratch[self._start : self._start + self._prefix]
+            expected = self._seal.lengths_tag(prefix[: _LENGTHS.size])
+            if not hmac.compare_digest(expected, prefix[_LENGTHS.size : -TAG_SIZE]):
+                raise BadFrame("the tag of a frame's lengths is wrong")
         header, payload = _LENGTHS.unpack_from(self._scratch, self._start)
         if header > self._header_limit:
             raise BadFrame(f"header of {header} bytes, at most {self._header_limit} are taken")
@@ -107,7 +158,7 @@ class FrameReader:
         """Arrange buffers for a frame of `size` bytes whose beginning is in the scratch buffer."""
         rest = self._scratch[self._start : self._end]
         if size > SCRATCH_SIZE:
-            self._large = memoryview(bytearray(size))
+            self._large = self._pool.take(size)
             self._large[: len(rest)] = rest
             self._filled = len(rest)
             self._start = self._end = 0
@@ -121,7 +172,7 @@ class FrameReader:
         length = _LENGTHS.unpack_from(frame)[0]
         content = frame[self._prefix :]
         if self._seal is not None:
-            tag = frame[_LENGTHS.size : self._prefix]
+            tag = frame[self._prefix - TAG_SIZE : self._prefix]
             if not self._seal.matches(tag, frame[: _LENGTHS.size], content):
                 raise BadFrame("the tag of a frame is wrong")
         try:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Protocol
 
 import structlog
 
 from raftstore.errors import Refused, StoreError, Unavailable
-from raftstore.peers.channel import VERSION, Channel, error_header
+from raftstore.peers.channel import VERSION, Channel, Shared, error_header
 from raftstore.peers.framing import BadFrame
-from raftstore.peers.model import Handler, Limits, Peer, Role
-from raftstore.peers.quietlog import QuietLog
+from raftstore.peers.model import Handler, Peer, Role
 from raftstore.peers.seal import Seals
 from raftstore.peers.services import Services
 from raftstore.wire import peer_pb2
@@ -36,15 +36,14 @@ class Incoming(Channel):
 
     def __init__(
         self,
-        limits: Limits,
-        quiet: QuietLog,
+        shared: Shared,
         services: Services,
         door: Door,
         *,
         seals: Seals | None = None,
         peer: Peer | None = None,
     ) -> None:
-        super().__init__(limits, quiet, seals=seals, peer=peer)
+        super().__init__(shared, seals=seals, peer=peer)
         self.lane = peer_pb2.CLIENT
         self.tasks: dict[int, asyncio.Task[None]] = {}
         """Calls being served."""
@@ -53,6 +52,7 @@ class Incoming(Channel):
         self._services = services
         self._door = door
         self._admitted = False
+        self._in_hand = 0
 
     def identified(self) -> None:
         """Nothing to say before the peer's hello."""
@@ -116,7 +116,7 @@ class Incoming(Channel):
         if header.call in self.tasks:
             raise BadFrame(f"call {header.call} is under way already")
         try:
-            if len(self.tasks) >= self.limits.serving:
+            if len(self.tasks) >= self.limits.serving or self._in_hand > self.limits.serving_bytes:
                 raise Unavailable("too many calls at once")
             handler = self._services.find(self.peer, header.method, sealed=self.sealed)
         except StoreError as error:
@@ -127,7 +127,12 @@ class Incoming(Channel):
         work = self._serve(header.call, header.method, handler, header.body, payload, seconds)
         task = self._loop.create_task(work, name=f"{header.method} for {self.name}")
         self.tasks[header.call] = task
-        task.add_done_callback(lambda _: self.tasks.pop(header.call, None))
+        self._in_hand += len(payload)
+        task.add_done_callback(functools.partial(self._served, header.call, len(payload)))
+
+    def _served(self, call: int, size: int, task: asyncio.Task[None]) -> None:
+        del self.tasks[call]
+        self._in_hand -= size
 
     async def _serve(
         self, call: int, method: str, handler: Handler, body: bytes, payload: memoryview, seconds: float
@@ -135,7 +140,7 @@ class Incoming(Channel):
         """Run a handler and send its reply, all within the time that the caller waits."""
         assert self.peer is not None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as timer:
                 try:
                     reply = await handler(self.peer, body, payload)
                     header = peer_pb2.Header(kind=peer_pb2.REPLY, call=call, body=reply.body)
@@ -144,9 +149,10 @@ class Incoming(Channel):
                     await self.transmit(error_header(call, error))
         except StoreError:
             pass  # the connection is down
-        except TimeoutError:
-            self._fail(call, Unavailable(f"{method} took longer than {seconds:g} s"))
         except Exception as error:
+            if timer.expired():
+                self._fail(call, Unavailable(f"{method} took longer than {seconds:g} s"))
+                return
             log.exception("call handler failed", peer=self.name, method=method)
             self._fail(call, StoreError(f"{method} failed at the peer: {type(error).__name__}"))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Callable
+
+import structlog
 
 from raftstore.errors import Invalid
 from raftstore.peers.incoming import Incoming
@@ -14,8 +17,11 @@ from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import MAGIC, PREAMBLE_SIZE, Grants, Seals
 from raftstore.peers.tls import SHUTDOWN_TIME
 
+log = structlog.get_logger()
+
 _TLS_HANDSHAKE = b"\x16"
 _BACKLOG = 256
+_ACCEPT_AT_ONCE = 16
 
 MakeIncoming = Callable[[Peer | None, Seals | None], Incoming]
 
@@ -47,8 +53,8 @@ class Listener:
         self._limits = limits
         self._quiet = quiet
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
-        self._pending: dict[asyncio.Task[None], None] = {}  # in order of age
+        self._resume: asyncio.TimerHandle | None = None
+        self._pending: dict[asyncio.Task[bool], None] = {}  # in order of age
 
     @property
     def address(self) -> tuple[str, int]:
@@ -77,31 +83,39 @@ class Listener:
             listening.close()
             raise Invalid(f"cannot listen on {host}:{port}: {error.strerror}") from None
         self._socket = listening
-        self._accepting = loop.create_task(self._accept(listening), name="peer listener")
+        self._listen(listening)
 
     async def stop(self) -> None:
         """Close the port and all connections that are not authenticated yet."""
+        if self._resume is not None:
+            self._resume.cancel()
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
         tasks = list(self._pending)
-        if self._accepting is not None:
-            tasks.append(self._accepting)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
-    async def _accept(self, listening: socket.socket) -> None:
+    def _listen(self, listening: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Take what waits; synchronous, so that no accepted socket is lost when this node stops."""
         loop = asyncio.get_running_loop()
-        while True:
+        for _ in range(_ACCEPT_AT_ONCE):
             try:
-                accepted, address = await loop.sock_accept(listening)
+                accepted, address = listening.accept()
+            except BlockingIOError:
+                return
             except OSError as error:
-                # Out of descriptors, or the connection died in the queue.
+                # Out of descriptors (then the socket stays readable), or the connection died in the queue.
                 self._quiet.warning("cannot accept a peer connection", reason=error.strerror)
-                await asyncio.sleep(self._limits.backoff_min)
-                continue
+                loop.remove_reader(listening)
+                self._resume = loop.call_later(self._limits.backoff_min, self._listen, listening)
+                return
             while len(self._pending) >= self._limits.pending:
                 oldest = next(iter(self._pending))
                 del self._pending[oldest]
@@ -109,10 +123,18 @@ class Listener:
                 self._quiet.warning("too many unauthenticated connections", limit=self._limits.pending)
             task = loop.create_task(self._welcome(accepted, address), name="peer handshake")
             self._pending[task] = None
-            task.add_done_callback(lambda done: self._pending.pop(done, None))
+            task.add_done_callback(functools.partial(self._settled, accepted))
 
-    async def _welcome(self, accepted: socket.socket, address: tuple[str, int]) -> None:
-        """Bring one connection to the point where its peer is admitted, or close it."""
+    def _settled(self, accepted: socket.socket, task: asyncio.Task[bool]) -> None:
+        self._pending.pop(task, None)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            log.error("peer handshake failed", exc_info=failure)
+        if task.cancelled() or failure is not None or not task.result():
+            accepted.close()  # also when the task was cancelled before it ran at all
+
+    async def _welcome(self, accepted: socket.socket, address: tuple[str, int]) -> bool:
+        """Bring one connection to the point where its peer is admitted; False: nobody has the socket."""
         channel: Incoming | None = None
         try:
             async with asyncio.timeout(self._limits.handshake_time):
@@ -130,10 +152,9 @@ class Listener:
         except OSError as error:
             self._turned_away(address, f"connection lost: {error.strerror or error}")
         finally:
-            if channel is None:
-                accepted.close()
-            elif not channel.settled.is_set():
+            if channel is not None and not channel.settled.is_set():
                 channel.drop("not authenticated in time")
+        return channel is not None
 
     def _turned_away(self, address: tuple[str, int], reason: str) -> None:
         self._quiet.warning("stranger turned away", address=f"{address[0]}:{address[1]}", reason=reason)

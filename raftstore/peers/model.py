@@ -64,6 +64,8 @@ class Limits:
     """Calls under way on one connection; further callers wait."""
     serving: int = 128
     """Calls that the listener serves on one connection; further ones get Unavailable."""
+    serving_bytes: int = 256 * MIB
+    """Payloads in hand on one connection above which calls get Unavailable."""
     write_buffer: int = MIB
     """Calls and replies wait while the transport buffers more."""
     message_buffer: int = 8 * MIB

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal
+from weakref import WeakSet
 
 import structlog
 
 from raftstore.errors import Invalid, Refused, Unavailable
+from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Address, Dialler
 from raftstore.peers.incoming import Incoming
 from raftstore.peers.link import Link
@@ -16,7 +18,6 @@ from raftstore.peers.listener import Listener
 from raftstore.peers.model import Buffer, Handler, Lane, Limits, OneWay, Peer, Reply, Role
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
-from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import ID_SIZE, KEY_SIZE, Grants, Seals, dialler_seals, preamble
 from raftstore.peers.services import Services
 from raftstore.peers.tls import server_context
@@ -28,6 +29,9 @@ Encryption = Literal["full", "bulk-auth"]
 
 _SESSION_METHOD = "peers.bulk-session"
 _NODES = frozenset({Role.NODE})
+
+STOP_TIME = 10.0
+"""Seconds that handlers have to end when the node stops."""
 
 
 class PeerNetwork:
@@ -53,10 +57,10 @@ class PeerNetwork:
         self.name = identity.name
         self._limits = limits
         self._encryption = encryption
-        self._quiet = QuietLog()
+        self._shared = Shared(limits)
         self._services = Services()
         self._services.serve(_SESSION_METHOD, self._grant_session, _NODES, secret=True)
-        self._dialler = Dialler(identity, limits, self._quiet)
+        self._dialler = Dialler(identity, self._shared)
         self._grants: Grants | None = None
         self._context = server_context(identity)
         self._listen = listen
@@ -64,7 +68,8 @@ class PeerNetwork:
         self._members = dict(members)
         self._links: dict[tuple[str, Lane], Link] = {}
         self._lanes: dict[tuple[str, int], tuple[Incoming, peer_pb2.Hello]] = {}
-        self._incoming: set[Incoming] = set()
+        self._incoming: set[Incoming] = set()  # admitted
+        self._accepted: WeakSet[Incoming] = WeakSet()  # any whose transport may still be there
         self._watchers: list[tuple[Callable[[str], None], Callable[[str], None]]] = []
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -95,7 +100,7 @@ class PeerNetwork:
         if self._encryption == "bulk-auth":
             self._grants = Grants(self._limits.session_time, loop.time)
         listener = Listener(
-            self._listen, self._context, self._grants, self._make_incoming, self._limits, self._quiet
+            self._listen, self._context, self._grants, self._make_incoming, self._limits, self._shared.quiet
         )
         await listener.start()
         self._listener = listener
@@ -108,19 +113,25 @@ class PeerNetwork:
             self._listen = self._listener.address
             await self._listener.stop()
             self._listener = None
-        channels = list(self._incoming)
+        channels = list(self._accepted)
         tasks = [task for channel in channels for task in channel.tasks.values()]
         for channel in channels:
-            channel.drop("this node stops")
+            channel.abort()
         links = list(self._links.values())
         self._links.clear()
         await asyncio.gather(*(link.stop() for link in links), *self._stopping)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, stubborn = await asyncio.wait(tasks, timeout=STOP_TIME)
+            if stubborn:
+                log.warning("handlers do not end", tasks=sorted(task.get_name() for task in stubborn))
         await asyncio.gather(*(channel.finished.wait() for channel in channels))
 
     def set_members(self, members: Mapping[str, Address]) -> None:
         """Change who is a member: dial new ones (and those that moved), hang up on those that are gone."""
         fresh = {name: address for name, address in members.items() if name != self.name}
+        if self._listener is None:
+            self._members = fresh  # `start` dials them
+            return
         for name in [known for known in self._members if fresh.get(known) != self._members[known]]:
             for lane in Lane:
                 link = self._links.pop((name, lane), None)
@@ -214,7 +225,7 @@ class PeerNetwork:
                 name, _SESSION_METHOD, b"", lane=Lane.CONSENSUS, timeout=self._limits.dial_time
             )
         except Refused:
-            self._quiet.warning("peer takes only encrypted bulk connections", peer=name)
+            self._shared.quiet.warning("peer takes only encrypted bulk connections", peer=name)
             return None
         session = peer_pb2.BulkSession.FromString(reply.body)
         if len(session.id) != ID_SIZE or len(session.key) != KEY_SIZE:
@@ -230,7 +241,9 @@ class PeerNetwork:
         return Reply(peer_pb2.BulkSession(id=identifier, key=key).SerializeToString())
 
     def _make_incoming(self, peer: Peer | None, seals: Seals | None) -> Incoming:
-        return Incoming(self._limits, self._quiet, self._services, self, seals=seals, peer=peer)
+        channel = Incoming(self._shared, self._services, self, seals=seals, peer=peer)
+        self._accepted.add(channel)
+        return channel
 
     def _is_member(self, peer: Peer) -> bool:
         return peer.role is not Role.NODE or peer.name in self._members or peer.name == self.name

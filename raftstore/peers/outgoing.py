@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from raftstore import errors
 from raftstore.errors import Refused, StoreError, Unavailable
-from raftstore.peers.channel import Channel
+from raftstore.peers.channel import Channel, Shared
 from raftstore.peers.framing import BadFrame
-from raftstore.peers.model import Buffer, Limits, Peer, Reply, Role
-from raftstore.peers.quietlog import QuietLog
+from raftstore.peers.model import Buffer, Peer, Reply, Role
 from raftstore.peers.seal import Seals
 from raftstore.wire import peer_pb2
 
@@ -33,8 +32,7 @@ class Outgoing(Channel):
 
     def __init__(
         self,
-        limits: Limits,
-        quiet: QuietLog,
+        shared: Shared,
         hello: peer_pb2.Hello,
         *,
         expected: str | None,
@@ -43,7 +41,7 @@ class Outgoing(Channel):
         on_drop: Callable[[Outgoing], None] | None = None,
     ) -> None:
         peer = Peer(expected, Role.NODE) if seals and expected else None
-        super().__init__(limits, quiet, seals=seals, peer=peer)
+        super().__init__(shared, seals=seals, peer=peer)
         self._hello = hello
         self._expected = expected
         self._opening = opening
@@ -53,7 +51,7 @@ class Outgoing(Channel):
         self._refusal: StoreError | None = None
         self._last_call = 0
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._slots = asyncio.Semaphore(limits.calls)
+        self._slots = asyncio.Semaphore(shared.limits.calls)
 
     @property
     def usable(self) -> bool:

@@ -3,7 +3,8 @@
 The dialler gets a session (id, key) over TLS and opens the plain connection with a preamble: magic, session id
 and a tag that proves the key. From then on every frame carries a keyed BLAKE3 tag over its number, its
 lengths, its header and its payload, with a key of its own for each direction: nothing can be changed,
-replayed, reordered or reflected without breaking a tag. Contents are not secret.
+replayed, reordered or reflected without breaking a tag. Contents are not secret. The lengths have a tag of
+their own, so that a changed one does not make the reader wait for what never comes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MAGIC = b"PXB1"
 ID_SIZE = 16
 KEY_SIZE = 32
 TAG_SIZE = 16
+LENGTHS_TAG_SIZE = 8
 PREAMBLE_SIZE = len(MAGIC) + ID_SIZE + TAG_SIZE
 
 _PREAMBLE = "pixraft 2025 bulk-auth preamble"
@@ -36,9 +38,14 @@ class Seal:
         self._key = key
         self._sequence = 0
 
+    def lengths_tag(self, lengths: Buffer) -> bytes:
+        """Make the tag of the next frame's lengths; the frame itself is still to come."""
+        state = blake3(b"L" + self._sequence.to_bytes(8, "big"), key=self._key)
+        return state.update(lengths).digest(LENGTHS_TAG_SIZE)
+
     def tag(self, *parts: Buffer) -> bytes:
         """Make the tag of the next frame."""
-        state = blake3(self._sequence.to_bytes(8, "big"), key=self._key)
+        state = blake3(b"F" + self._sequence.to_bytes(8, "big"), key=self._key)
         self._sequence += 1
         for part in parts:
             state.update(part)

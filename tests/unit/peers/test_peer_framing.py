@@ -1,0 +1,155 @@
+"""Frames, their bounds and buffers, and the tags and sessions of `bulk-auth`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from raftstore.errors import TooLarge
+from raftstore.peers.framing import SCRATCH_SIZE, BadFrame, BufferPool, Frame, FrameReader, encode
+from raftstore.peers.model import Peer, Role
+from raftstore.peers.seal import (
+    PREAMBLE_SIZE,
+    Grants,
+    Seal,
+    dialler_seals,
+    listener_seals,
+    preamble,
+)
+from raftstore.wire import peer_pb2
+
+KEY = bytes(range(32))
+LIMIT = 1 << 20
+
+
+def reader(seal: Seal | None = None, pool: BufferPool | None = None) -> FrameReader:
+    return FrameReader(header_limit=LIMIT, payload_limit=LIMIT, seal=seal, pool=pool)
+
+
+def frame(payload: bytes, seal: Seal | None = None, *, body: bytes = b"") -> bytes:
+    header = peer_pb2.Header(kind=peer_pb2.REQUEST, call=7, method="m", body=body)
+    return b"".join(encode(header, payload, header_limit=LIMIT, payload_limit=LIMIT, seal=seal))
+
+
+def feed(target: FrameReader, data: bytes) -> Iterator[Frame]:
+    while data:
+        space = target.buffer()
+        count = min(len(space), len(data))
+        space[:count] = data[:count]
+        data = data[count:]
+        yield from target.received(count)
+
+
+def test_lengths_come_first_in_network_order() -> None:
+    assert struct.unpack("!II", frame(b"abc")[:8]) == (len(frame(b"")) - 8, 3)
+
+
+def test_long_payloads_are_not_copied() -> None:
+    payload = bytearray(100_000)
+    buffers = encode(peer_pb2.Header(), payload, header_limit=LIMIT, payload_limit=LIMIT)
+    payload[5] = 7
+    assert buffers[1][5] == 7
+
+
+def test_a_payload_of_wider_items_is_bytes() -> None:
+    words = memoryview(struct.pack("!4I", 1, 2, 3, 4)).cast("I")
+    ((_, payload),) = feed(
+        reader(), b"".join(encode(peer_pb2.Header(), words, header_limit=LIMIT, payload_limit=LIMIT))
+    )
+    assert payload == struct.pack("!4I", 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(("header", "payload"), [(LIMIT + 1, 0), (0, LIMIT + 1), (0xFFFFFFFF, 0xFFFFFFFF)])
+def test_lengths_over_the_limit_are_refused_at_once(header: int, payload: int) -> None:
+    with pytest.raises(BadFrame, match="at most"):
+        list(feed(reader(), struct.pack("!II", header, payload)))
+
+
+def test_the_sender_keeps_the_limits() -> None:
+    with pytest.raises(TooLarge):
+        frame(bytes(LIMIT + 1))
+    with pytest.raises(TooLarge):
+        frame(b"", body=bytes(LIMIT))
+
+
+def test_an_undecodable_header_is_a_bad_frame() -> None:
+    with pytest.raises(BadFrame, match="does not decode"):
+        list(feed(reader(), struct.pack("!II", 4, 0) + b"\xff\xff\xff\xff"))
+
+
+def test_payloads_outlive_what_comes_after_them() -> None:
+    pool = BufferPool(size=200_000, count=4)
+    target = reader(pool=pool)
+    sent = [bytes([n]) * size for n in range(8) for size in (10, 100_000, 150_000)]
+    got = [payload for data in sent for _, payload in feed(target, frame(data))]
+    assert [bytes(payload) for payload in got] == sent
+
+
+def test_the_pool_gives_a_buffer_again_only_when_nobody_sees_it() -> None:
+    pool = BufferPool(size=1000, count=1)
+    view = pool.take(900)
+    first = view.obj
+    part = view[10:20]
+    del view
+    assert pool.take(900).obj is not first  # `part` is still there
+    del part
+    assert pool.take(1000).obj is first
+    assert len(pool.take(1001)) == 1001
+
+
+@pytest.mark.parametrize("position", [0, 4, 7, 8, 15, 16, 31, 32, 40, -1])
+@pytest.mark.parametrize("size", [100, SCRATCH_SIZE * 2])
+def test_a_changed_byte_breaks_the_seal(position: int, size: int) -> None:
+    sealed = bytearray(frame(bytes(size), Seal(KEY)))
+    sealed[position] ^= 1
+    target = reader(Seal(KEY))
+    with pytest.raises(BadFrame, match="tag"):
+        list(feed(target, bytes(sealed)))
+
+
+def test_frames_cannot_be_replayed_reordered_left_out_or_reflected() -> None:
+    here, there = dialler_seals(KEY), listener_seals(KEY)
+    first, second = frame(b"1", here.sending), frame(b"2", here.sending)
+    assert [bytes(payload) for _, payload in feed(reader(there.receiving), first + second)] == [b"1", b"2"]
+    for wrong in (first + first, second, second + first):
+        with pytest.raises(BadFrame, match="tag"):
+            list(feed(reader(listener_seals(KEY).receiving), wrong))
+    with pytest.raises(BadFrame, match="tag"):
+        list(feed(reader(dialler_seals(KEY).receiving), first))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_session_works_once() -> None:
+    clock = Clock()
+    grants = Grants(10, clock)
+    peer = Peer("a", Role.NODE)
+    identifier, key = grants.grant(peer)
+    opening = preamble(identifier, key)
+    assert len(opening) == PREAMBLE_SIZE
+    wrong = opening[:-1] + bytes([opening[-1] ^ 1])
+    assert grants.redeem(wrong) is None  # and it did not use the session up
+    assert grants.redeem(opening[:-1]) is None
+    opened = grants.redeem(opening)
+    assert opened is not None
+    assert opened[0] == peer
+    assert grants.redeem(opening) is None
+
+
+def test_a_session_expires_and_few_wait_at_a_time() -> None:
+    clock = Clock()
+    grants = Grants(10, clock, per_peer=2)
+    sessions = [grants.grant(Peer("a", Role.NODE)) for _ in range(3)]
+    other = grants.grant(Peer("b", Role.NODE))
+    assert grants.redeem(preamble(*sessions[0])) is None
+    assert grants.redeem(preamble(*sessions[1])) is not None
+    assert grants.redeem(preamble(*other)) is not None
+    clock.now = 10.0
+    assert grants.redeem(preamble(*sessions[2])) is None

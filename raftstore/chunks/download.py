@@ -70,7 +70,10 @@ class Fetcher:
             if not hope or loop.time() + pause >= deadline:
                 why = ", ".join(reasons) or "no copy is reachable"
                 raise Unavailable(f"chunk {ref.digest.hex()[:16]}: {why}")
-            log.warning("no copy of a chunk is readable, trying again", chunk=ref.digest.hex(), reasons=reasons)
+            if pause == FIRST_PAUSE:
+                log.warning(
+                    "no copy of a chunk is readable, trying again", chunk=ref.digest.hex(), reasons=reasons
+                )
             await asyncio.sleep(pause)
             pause, timeout = min(2 * pause, LONGEST_PAUSE), min(2 * timeout, limits.read_longest)
 

@@ -26,7 +26,7 @@ class ChunkLimits:
     read ahead.
     """
 
-    upload_bytes: int = 64 * MIB
+    upload_bytes: int = 32 * MIB
     """Chunks of all uploads on their way to stores (until the last put of a chunk has ended)."""
     window: int = 4
     """Chunks of one upload that are not durable yet."""

@@ -24,10 +24,47 @@ log = structlog.get_logger()
 SMALLEST_CHARGE = 16 * 1024
 """Bytes that a chunk counts at least, so that the memory bound also bounds the number of puts."""
 
+GROW_BYTES = 64 * 1024
+
 ABORT_SECONDS = 5.0
 
 OnReplica = Callable[[bytes, int], None]
 """Hears (digest, store number) of each copy confirmed after `finish` has returned."""
+
+
+class _Filling:
+    """The chunk that fills. A small picture grows as it comes; beyond that the whole chunk is allocated at once.
+
+    Growing to a whole chunk step by step takes a sixth more memory (measured over 200 uploads).
+    """
+
+    __slots__ = ("_small", "_whole", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._small = bytearray()
+        self._whole: memoryview | None = None
+
+    def add(self, data: Buffer, size: int) -> None:
+        """Copy `data`, `size` bytes of it; together with what is here at most CHUNK_SIZE."""
+        end = self.size + size
+        if self._whole is not None:
+            self._whole[self.size : end] = data
+        elif end <= GROW_BYTES:
+            self._small += data
+        else:
+            self._whole = memoryview(bytearray(CHUNK_SIZE))
+            self._whole[: self.size] = self._small
+            self._whole[self.size : end] = data
+        self.size = end
+
+    def seal(self) -> Buffer:
+        """The bytes, in no more memory than they need; the object is empty again."""
+        data: Buffer = self._small
+        if self._whole is not None:
+            data = self._whole if self.size == CHUNK_SIZE else bytes(self._whole[: self.size])
+        self.size, self._small, self._whole = 0, bytearray(), None
+        return data
 
 
 class _Chunk:
@@ -35,9 +72,9 @@ class _Chunk:
 
     __slots__ = ("charge", "data", "digest", "durable", "held", "length", "spread", "stores", "upload")
 
-    def __init__(self, upload: Upload, data: bytearray) -> None:
+    def __init__(self, upload: Upload, data: Buffer) -> None:
         self.upload = upload
-        self.data: Buffer = data
+        self.data = data
         self.length = len(data)
         self.charge = max(self.length, SMALLEST_CHARGE)
         self.digest = b""
@@ -81,10 +118,14 @@ class _Chunk:
     def released(self) -> None:
         self.data = b""
         self.spread = None
-        self.upload.path.uploading.give(self.charge)
+        upload = self.upload
+        del (
+            self.upload
+        )  # nothing is called after this: break the cycle, so that no garbage waits for the collector
+        upload.path.uploading.give(self.charge)
         if self.held:
             self.held = False
-            self.upload.chunk_let_go()
+            upload.chunk_let_go()
 
     def squeezed(self) -> bool:
         return self.upload.squeezed
@@ -121,7 +162,7 @@ class Upload:
         self._chunks: list[_Chunk] = []
         self._sealed: deque[_Chunk] = deque()
         self._ticket: Ticket | None = None
-        self._filling = bytearray()
+        self._filling = _Filling()
         self._pending = 0
         self._held = 0
         self._error: StoreError | None = None
@@ -155,8 +196,8 @@ class Upload:
             raise Invalid("the upload is finished")
         size = len(data)
         self.position += size
-        if len(self._filling) + size < CHUNK_SIZE:
-            self._filling += data
+        if self._filling.size + size < CHUNK_SIZE:
+            self._filling.add(data, size)
         else:
             self._cut(data, size)
         return not self._sealed
@@ -165,15 +206,14 @@ class Upload:
         taken = 0
         with memoryview(data) as view:
             while taken < size:
-                end = min(size, taken + CHUNK_SIZE - len(self._filling))
-                self._filling += view[taken:end]
-                taken = end
-                if len(self._filling) == CHUNK_SIZE:
+                step = min(size - taken, CHUNK_SIZE - self._filling.size)
+                self._filling.add(view[taken : taken + step], step)
+                taken += step
+                if self._filling.size == CHUNK_SIZE:
                     self._seal()
 
     def _seal(self) -> None:
-        chunk = _Chunk(self, self._filling)
-        self._filling = bytearray()
+        chunk = _Chunk(self, self._filling.seal())
         self._chunks.append(chunk)
         self._sealed.append(chunk)
         self._pending += 1
@@ -229,7 +269,7 @@ class Upload:
             self._ticket.cancel()
             self._ticket = None
         self._sealed.clear()
-        self._filling = bytearray()
+        self._filling = _Filling()
         for chunk in self._chunks:
             if chunk.spread is not None:
                 chunk.spread.cancel()
@@ -255,7 +295,7 @@ class Upload:
         Copies that are confirmed later go to `on_replica`. Raises the StoreError that broke the upload.
         """
         self._check()
-        if self._filling:
+        if self._filling.size:
             self._seal()
         while self._pending and self._error is None:
             await self._change()

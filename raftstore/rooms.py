@@ -20,7 +20,8 @@ from raftstore.cluster.recorder import ReplicaRecorder
 from raftstore.cluster.repair import Copy, Repairer
 from raftstore.cluster.results import accepted
 from raftstore.cluster.view import LiveTopology
-from raftstore.consensus import Consensus, Journal
+from raftstore.consensus import Consensus
+from raftstore.consensus.journal import Journal
 from raftstore.errors import NoQuorum, StoreError
 from raftstore.metadata import Catalog
 from raftstore.peers import Lane, PeerNetwork
@@ -53,7 +54,7 @@ class Rooms:
         addresses = {name: f"{host}:{port}" for name, (host, port) in settings.members.items()}
         self.health = Health(self.own_status, addresses, self._ask)
         self.recorder = ReplicaRecorder(self.propose)
-        self.consensus: Consensus | None = None
+        self._takes_part = False
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -98,6 +99,17 @@ class Rooms:
         self.chunk_path = ChunkPath(self.topology, self.volumes, self.network)
         self._stack.push_async_callback(self.chunk_path.close)
         ChunkService(self.network, self.chunk_path, self.volumes)
+        self.consensus = Consensus(
+            node=settings.name,
+            members=list(settings.members),
+            machine=self.catalog,
+            journal=self.journal,
+            links=self.network,
+            boot=next_boot(settings.data / "boot"),
+            snapshot_dir=settings.data / "snapshots",
+            on_fatal=self._on_fatal,
+        )
+        self._stack.push_async_callback(self.consensus.stop)
 
     def log_empty(self) -> bool:
         """Whether this node's log holds nothing but what every log starts with."""
@@ -110,21 +122,8 @@ class Rooms:
         self._stack.push_async_callback(self.network.stop)
         marker = settings.data / "rejoining"
         rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), settings.others, self._ask_empty)
-        consensus = Consensus(
-            node=settings.name,
-            members=list(settings.members),
-            machine=self.catalog,
-            journal=self.journal,
-            links=self.network,
-            boot=next_boot(settings.data / "boot"),
-            snapshot_dir=settings.data / "snapshots",
-            on_fatal=self._on_fatal,
-            rejoining=rejoining,
-            on_rejoined=lambda: marker.unlink(missing_ok=True),
-        )
-        await consensus.start()
-        self._stack.push_async_callback(consensus.stop)
-        self.consensus = consensus
+        await self.consensus.start()
+        self._takes_part = True
         self._start_work()
 
     def _start_work(self) -> None:
@@ -134,7 +133,7 @@ class Rooms:
         self.recorder.start()
         self._stack.push_async_callback(self.recorder.stop)
         repairer = Repairer(
-            leads=lambda: self.consensus is not None and self.consensus.is_leader,
+            leads=lambda: self.consensus.is_leader,
             view=self.topology.view,
             short=self.catalog.short_chunks,
             copy=self._copy,
@@ -159,7 +158,7 @@ class Rooms:
         return accepted(result)
 
     def _running(self) -> Consensus:
-        if self.consensus is None:
+        if not self._takes_part:
             raise NoQuorum("this node is waiting to hear from all members for its first start")
         return self.consensus
 
@@ -198,10 +197,10 @@ class Rooms:
         """Return this node's status and the leader it follows ("" for none)."""
         host, port = self.settings.members[self.settings.name]
         node = NodeStatus(self.settings.name, f"{host}:{port}", reachable=True)
-        consensus = self.consensus
-        if consensus is None:
+        if not self._takes_part:
             node.role, node.error = "starting", "waiting to hear from all members for its first start"
             return node, ""
+        consensus = self.consensus
         stats = self.volumes.stats()
         store = self._own_store()
         node.role = consensus.role
@@ -228,10 +227,8 @@ class Rooms:
         return status
 
     async def _confirmed(self) -> bool:
-        if self.consensus is None:
-            return False
         try:
-            await self.consensus.read_barrier(timeout=STATUS_BARRIER)
+            await self._running().read_barrier(timeout=STATUS_BARRIER)
         except StoreError:
             return False
         return True

@@ -52,7 +52,7 @@ async def must_rejoin(marker: Path, empty: bool, others: Sequence[str], ask: Ask
         await asyncio.sleep(RETRY_SECONDS)
     if verdict:
         log.warning(
-            "this node's log is gone while the cluster has one: it rejoins without a vote until caught up"
+            "this node's log is empty while the cluster has one: no vote until it has caught up"
         )
         marker.touch()
     return verdict

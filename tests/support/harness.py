@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ftplib
+import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from tcpproxy import TcpProxy
 
 from ftpgateway.config import Address
 from ftpgateway.demo.cluster import LocalCluster
+from ftpgateway.demo.ports import is_free
 
 _T = TypeVar("_T")
 
@@ -37,6 +39,10 @@ def eventually(condition: Callable[[], _T], timeout: float = PATIENCE, every: fl
         time.sleep(every)
 
 
+def _random_port() -> int:
+    return random.randrange(12_000, 20_000)
+
+
 class Cluster:
     """A started cluster n1, n2, ... with the users demo:demo and guest:guest; everything stops at its end."""
 
@@ -49,7 +55,9 @@ class Cluster:
         data: Mapping[str, str] | None = None,
         encryption: str = "full",
     ) -> None:
-        self.local = LocalCluster(directory, nodes=nodes, encryption=encryption)
+        # Not where people's own demos are, and seldom where another test is.
+        base = next(base for base in iter(_random_port, 0) if all(is_free("127.0.0.1", base + n) for n in range(nodes)))
+        self.local = LocalCluster(directory, nodes=nodes, encryption=encryption, ftp_port=base)
         self.names = list(self.local.nodes)
         self._proxies: dict[tuple[str, str], TcpProxy] = {}
         for name, place in (data or {}).items():

@@ -1,17 +1,27 @@
-"""Where each chunk lies: digest -> (volume, offset of the needle, payload length), in memory."""
+"""Where each chunk lies: digest -> (volume, offset of the needle, payload length), in memory.
+
+Ten million chunks must fit, so there is no Python object for each: records of 28 bytes lie in some ten thousands of
+byte strings, the buckets, and are found by a search in one of them (linear hashing: a bucket is split now and then
+as the index grows, so that no operation takes long).
+
+A record holds the first half of the digest. Two chunks that agree in 128 bits do not come up by chance, and to
+make them takes 2^64 hashes; and then a read would notice, since it compares the whole digest.
+"""
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 from raftstore.chunks.needle import ALIGNMENT
 
-_LENGTH_BITS = 25
-_OFFSET_BITS = 31
-_LENGTH_MASK = (1 << _LENGTH_BITS) - 1
-_OFFSET_MASK = (1 << _OFFSET_BITS) - 1
+_KEY_SIZE = 16
+_PLACE = struct.Struct("<III")
+_RECORD = _KEY_SIZE + _PLACE.size
+_PER_BUCKET = 48
+_FIRST_BUCKETS = 64
 
-MAX_OFFSET = ALIGNMENT * _OFFSET_MASK
+MAX_OFFSET = ALIGNMENT * (2**32 - 1)
 """Largest offset of a needle that the index can hold, in bytes."""
 
 
@@ -27,36 +37,88 @@ class Index:
     """The chunks that are live and durable. Used on one thread at a time."""
 
     def __init__(self) -> None:
-        self._places: dict[bytes, int] = {}
+        self._buckets = [bytearray() for _ in range(_FIRST_BUCKETS)]
+        # Buckets below `_split` are split already: they use one more bit of the hash than the others.
+        self._mask = _FIRST_BUCKETS - 1
+        self._split = 0
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._places
+        key = digest[:_KEY_SIZE]
+        return _find(self._bucket(key), key) >= 0
 
     def get(self, digest: bytes) -> Place | None:
         """Return where the chunk lies, None if it is not here."""
-        packed = self._places.get(digest)
-        return None if packed is None else _unpack(packed)
+        key = digest[:_KEY_SIZE]
+        bucket = self._bucket(key)
+        at = _find(bucket, key)
+        return None if at < 0 else _place(bucket, at)
 
     def put(self, digest: bytes, place: Place) -> Place | None:
         """Set where the chunk lies; return where it lay before."""
-        old = self._places.get(digest)
-        self._places[digest] = _pack(place)
-        return None if old is None else _unpack(old)
+        key = digest[:_KEY_SIZE]
+        bucket = self._bucket(key)
+        packed = _PLACE.pack(place.volume, place.offset // ALIGNMENT, place.length)
+        at = _find(bucket, key)
+        if at >= 0:
+            old = _place(bucket, at)
+            bucket[at + _KEY_SIZE : at + _RECORD] = packed
+            return old
+        bucket += key + packed
+        self._count += 1
+        if self._count > len(self._buckets) * _PER_BUCKET:
+            self._split_next()
+        return None
 
     def pop(self, digest: bytes) -> Place | None:
         """Forget the chunk; return where it lay."""
-        packed = self._places.pop(digest, None)
-        return None if packed is None else _unpack(packed)
+        key = digest[:_KEY_SIZE]
+        bucket = self._bucket(key)
+        at = _find(bucket, key)
+        if at < 0:
+            return None
+        old = _place(bucket, at)
+        bucket[at : at + _RECORD] = bucket[-_RECORD:]
+        del bucket[-_RECORD:]
+        self._count -= 1
+        return old
+
+    def _bucket(self, key: bytes) -> bytearray:
+        # Python's hash of bytes is keyed at random in each process: nobody can fill one bucket on purpose.
+        number = hash(key)
+        bucket = number & self._mask
+        if bucket < self._split:
+            bucket = number & (self._mask << 1 | 1)
+        return self._buckets[bucket]
+
+    def _split_next(self) -> None:
+        """Divide the next bucket in two, by one more bit of the hash."""
+        bit = self._mask + 1
+        halves = bytearray(), bytearray()
+        bucket = self._buckets[self._split]
+        for at in range(0, len(bucket), _RECORD):
+            upper = hash(bytes(bucket[at : at + _KEY_SIZE])) & bit
+            halves[upper != 0].extend(bucket[at : at + _RECORD])
+        # Copies, to shed what a growing bytearray holds in reserve.
+        self._buckets[self._split] = bytearray(halves[0])
+        self._buckets.append(bytearray(halves[1]))
+        self._split += 1
+        if self._split > self._mask:
+            self._mask = self._mask << 1 | 1
+            self._split = 0
 
 
-def _pack(place: Place) -> int:
-    volume, offset, length = place
-    return (volume << _OFFSET_BITS | offset // ALIGNMENT) << _LENGTH_BITS | length
+def _find(bucket: bytearray, key: bytes) -> int:
+    """Return the offset of the record of `key`, negative if there is none."""
+    at = bucket.find(key)
+    while at > 0 and at % _RECORD:
+        at = bucket.find(key, at + 1)
+    return at
 
 
-def _unpack(packed: int) -> Place:
-    above = packed >> _LENGTH_BITS
-    return Place(above >> _OFFSET_BITS, (above & _OFFSET_MASK) * ALIGNMENT, packed & _LENGTH_MASK)
+def _place(bucket: bytearray, at: int) -> Place:
+    volume, units, length = _PLACE.unpack_from(bucket, at + _KEY_SIZE)
+    return Place(volume, units * ALIGNMENT, length)

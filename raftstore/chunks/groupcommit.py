@@ -141,11 +141,14 @@ class Writer:
         return False
 
     def stop(self) -> None:
-        """Write what is queued, note in the volume that it is whole, end the thread. Blocks."""
+        """Let the thread write what is queued, note in the volume that it is whole, and end. Called on the loop."""
         self._hand_over()
         with self._wakeup:
             self._stopping = True
             self._wakeup.notify()
+
+    def join(self) -> None:
+        """Wait until the thread has ended. Blocks."""
         self._thread.join()
 
     def _hand_over(self) -> None:

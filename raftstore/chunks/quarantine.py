@@ -93,7 +93,16 @@ class Quarantine:
         *,
         must_copy: bool = False,
     ) -> bool:
-        copied = len(content) if must_copy or self._copied + len(content) <= self._copy_limit else 0
+        copied = 0
+        try:
+            if must_copy or (content and self._copied + len(content) <= self._copy_limit):
+                self._files.save(self._directory / f"{name}.bytes", content)
+                copied = len(content)
+                self._copied += copied
+        except OSError as error:
+            log.error("damaged bytes could not be copied", volume=volume, offset=offset, error=str(error))
+            if must_copy:
+                return False
         note = {
             "volume": volume,
             "offset": offset,
@@ -104,9 +113,6 @@ class Quarantine:
             "copied": copied,
         }
         try:
-            if copied:
-                self._files.save(self._directory / f"{name}.bytes", content)
-                self._copied += copied
             self._files.save(self._directory / f"{name}.json", (json.dumps(note, indent=1) + "\n").encode())
         except OSError as error:
             log.error("quarantine could not be written", volume=volume, offset=offset, error=str(error))

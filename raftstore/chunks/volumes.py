@@ -94,6 +94,7 @@ class VolumeSet:
         self._key = b""
         self._lock = -1
         self._open = False
+        self._closing: asyncio.Task[None] | None = None
         self._writer: Writer
         self._pool: ThreadPoolExecutor
 
@@ -136,10 +137,15 @@ class VolumeSet:
 
     async def close(self) -> None:
         """Finish the puts that wait, end the threads, close the files. Other calls now raise Unavailable."""
-        if not self._open:
-            return
-        self._open = False
-        await asyncio.to_thread(self._writer.stop)
+        if self._open:
+            self._open = False
+            self._writer.stop()
+            self._closing = asyncio.create_task(self._finish())
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    async def _finish(self) -> None:
+        await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._pool.shutdown)
         self._release()
 

@@ -112,7 +112,7 @@ class Model:
         assert self.volumes.stats().bytes == live
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps=st.lists(step, min_size=1, max_size=8), seed=st.integers(0, 2**32))
 def test_nothing_acknowledged_is_lost(steps, seed):
     async def scenario(root: Path) -> None:

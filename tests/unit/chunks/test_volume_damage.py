@@ -11,6 +11,7 @@ from blake3 import blake3
 from failing_files import FailingFiles, flip, raises
 
 from raftstore.chunks.needle import HEADER_SIZE, footprint
+from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.errors import Damaged, NotFound
 
@@ -291,3 +292,43 @@ def test_clean_close_leaves_nothing_to_check(tmp_path):
         assert (directory / "00000001.vol").stat().st_size == size
 
     run(scenario())
+
+
+def test_quarantine_that_cannot_copy_still_remembers(tmp_path):
+    directory = tmp_path / "v"
+
+    class NoRoomForBytes(FailingFiles):
+        def save(self, path, content):
+            if path.suffix == ".bytes":
+                raise OSError(28, "no space")
+            super().save(path, content)
+
+    async def scenario():
+        await fill(directory, 2)
+        flip(directory / "00000001.vol", HEADER_SIZE + HEADER_SIZE + 5)
+        for _ in range(2):
+            volumes = VolumeSet(directory, files=NoRoomForBytes())
+            await volumes.open()
+            assert await present(volumes, 2) == [1]
+            assert volumes.stats().quarantined == 1
+            await volumes.close()
+        assert [path.suffix for path in (directory / "quarantine").iterdir()] == [".json"]
+
+    run(scenario())
+
+
+def test_copies_in_quarantine_are_bounded(tmp_path):
+    files = FailingFiles()
+    quarantine = Quarantine(tmp_path / "q", files, copy_limit=1000)
+    quarantine.open()
+    for number in range(3):
+        assert quarantine.add(1, number * 1000, 900, "test", content=bytes(900))
+    assert quarantine.keep_cut(1, 5000, bytes(900))
+    assert len(list((tmp_path / "q").glob("*.bytes"))) == 2
+    again = Quarantine(tmp_path / "q", files)
+    again.open()
+    assert len(again) == 3
+    assert (1, 2000) in again
+    assert (1, 5000) not in again
+    assert again.reaches(1, 1500)
+    assert not again.reaches(1, 2001)

@@ -335,3 +335,21 @@ def test_close_finishes_what_waits(tmp_path):
         await volumes.close()
 
     run(scenario())
+
+
+def test_cancelled_close_still_closes(tmp_path):
+    async def scenario():
+        volumes = VolumeSet(tmp_path / "v")
+        await volumes.open()
+        await volumes.put(*chunk(1), verified=True)
+        closing = asyncio.create_task(volumes.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await volumes.close()
+        volumes = VolumeSet(tmp_path / "v")
+        await volumes.open()
+        assert await volumes.get(chunk(1)[0]) == chunk(1)[1]
+        await volumes.close()
+
+    run(scenario())

@@ -13,7 +13,7 @@ from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError,
 from raftstore.types import CHUNK_SIZE, ChunkRef
 
 MIB = 1024 * 1024
-HASTY = ChunkLimits(read_first=0.05, read_longest=0.1, read_total=0.5)
+HASTY = ChunkLimits(read_first=0.05, read_longest=0.1, read_total=2)
 
 Bad = list[tuple[bytes, int, str]]
 

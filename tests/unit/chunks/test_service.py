@@ -14,10 +14,10 @@ from peer_networks import event_loops, run_on, until
 from raftstore.chunks.download import Download
 from raftstore.chunks.path import ChunkLimits
 from raftstore.chunks.replicator import COPY, GET, HAS, PUT
+from raftstore.chunks.service import ChunkService
 from raftstore.chunks.topology import Buffer
 from raftstore.chunks.upload import Upload
 from raftstore.errors import Damaged, DiskFull, Invalid, NotFound, StoreError, Unavailable
-from raftstore.peers import PeerNetwork
 from raftstore.types import CHUNK_SIZE, ChunkRef
 from raftstore.wire import chunks_pb2
 
@@ -106,7 +106,7 @@ def test_a_lost_node_stops_neither_uploads_nor_downloads(tmp_path: Path) -> None
 
 def test_wrong_bytes_are_neither_kept_nor_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        async with chunk_nodes(tmp_path, limits=ChunkLimits(read_total=0.5)) as nodes:
+        async with chunk_nodes(tmp_path, limits=ChunkLimits(read_total=2)) as nodes:
             await linked(nodes)
             right, wrong = b"right", b"wrong"
             digest = blake3(right).digest()
@@ -231,8 +231,6 @@ class _FullVolumes:
 
 
 def test_puts_that_wait_for_the_disk_are_bounded(tmp_path: Path) -> None:
-    from raftstore.chunks.service import ChunkService
-
     class Handlers(dict[str, object]):
         serve = dict.__setitem__
 
@@ -260,8 +258,3 @@ def test_puts_that_wait_for_the_disk_are_bounded(tmp_path: Path) -> None:
             assert await one(4) is DiskFull
 
     run_on("asyncio", main())
-
-
-def test_network_is_what_the_chunk_path_expects() -> None:
-    """The two protocols that replication declares are parts of PeerNetwork (checked for types by mypy too)."""
-    assert {"serve", "call"} <= set(vars(PeerNetwork))

@@ -219,7 +219,7 @@ def test_a_store_that_failed_is_left_out_for_a_while() -> None:
         assert cluster[3].puts <= path.limits.window
         assert path.suspects.current() == {3}
 
-    run_path(cluster, test)
+    run_path(cluster, test, ChunkLimits(suspicion=1000))
 
 
 def test_a_suspect_is_tried_again_after_its_rest() -> None:
@@ -255,7 +255,7 @@ def test_a_hanging_store_is_passed_by() -> None:
             assert 1 not in refs[0].stores
         assert cluster[1].puts == 1  # the first one was enough to learn
 
-    run_path(cluster, test, ChunkLimits(spread=quick()))
+    run_path(cluster, test, ChunkLimits(suspicion=1000, spread=quick()))
 
 
 def test_a_hanging_store_does_not_stop_uploads_for_want_of_memory() -> None:

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+from blake3 import blake3
+
+from raftstore.chunks.hashing import INLINE_BYTES, Hasher
+from raftstore.chunks.replicator import GET, PUT, Replicator, Suspects
+from raftstore.chunks.topology import Buffer, StoreState
+from raftstore.errors import Unavailable
+from raftstore.wire import chunks_pb2
+
+HERE = StoreState(1, "n1", local=True)
+THERE = StoreState(2, "n2")
+
+
+@dataclass
+class Answer:
+    body: bytes = b""
+    payload: Buffer = b""
+
+
+@dataclass
+class Rooms:
+    """Volumes and network at once."""
+
+    answer: bytes = b""
+    hang: bool = False
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    async def put(self, digest: bytes, data: Buffer, *, verified: bool) -> None:
+        self.calls.append(("put", digest, bytes(data), verified))
+
+    async def get(self, digest: bytes) -> bytes:
+        if self.hang:
+            await asyncio.Event().wait()
+        return self.answer
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest == b"here"
+
+    async def call(
+        self, peer: str, method: str, body: bytes, payload: Buffer = b"", *, timeout: float
+    ) -> Answer:
+        self.calls.append((peer, method, body, bytes(payload), timeout))
+        return Answer(payload=memoryview(self.answer))
+
+
+def with_replicator(rooms: Rooms, hasher: Hasher | None = None) -> Replicator:
+    return Replicator(rooms, rooms, hasher or Hasher())
+
+
+def test_puts_go_to_the_disk_or_over_the_network() -> None:
+    rooms = Rooms()
+
+    async def main() -> None:
+        replicator = with_replicator(rooms)
+        await replicator.put(HERE, b"d" * 32, b"data", timeout=1)
+        await replicator.put(THERE, b"d" * 32, bytearray(b"data"), timeout=7)
+        assert replicator.holds(b"here")
+        assert not replicator.holds(b"there")
+
+    asyncio.run(main())
+    body = chunks_pb2.Put(digest=b"d" * 32, store=2).SerializeToString()
+    assert rooms.calls == [("put", b"d" * 32, b"data", True), ("n2", PUT, body, b"data", 7)]
+
+
+@pytest.mark.parametrize("size", [10, INLINE_BYTES + 1])
+def test_what_comes_over_the_network_is_verified(size: int) -> None:
+    data = b"x" * size
+    digest = blake3(data).digest()
+    rooms = Rooms(answer=data)
+
+    async def main() -> None:
+        hasher = Hasher()
+        replicator = with_replicator(rooms, hasher)
+        assert bytes(await replicator.get(THERE, digest, size, timeout=1)) == data
+        for wrong in (b"y" + data[1:], data[1:], data + b"x", b""):
+            rooms.answer = wrong
+            with pytest.raises(Unavailable):
+                await replicator.get(THERE, digest, size, timeout=1)
+        rooms.answer = data
+        with pytest.raises(Unavailable):
+            await replicator.get(THERE, digest, size + 1, timeout=1)
+        hasher.close()
+
+    asyncio.run(main())
+    assert rooms.calls[0][1:3] == (GET, chunks_pb2.Get(digest=digest).SerializeToString())
+
+
+def test_a_local_disk_that_hangs_is_unavailable() -> None:
+    async def main() -> None:
+        replicator = with_replicator(Rooms(answer=b"data"))
+        assert await replicator.get(HERE, b"d" * 32, 4, timeout=1) == b"data"
+        replicator = with_replicator(Rooms(hang=True))
+        with pytest.raises(Unavailable, match="local disk"):
+            await replicator.get(HERE, b"d" * 32, 4, timeout=0.01)
+
+    asyncio.run(main())
+
+
+def test_suspicion_ends_by_time_or_success() -> None:
+    now = 0.0
+    suspects = Suspects(lambda: now, rest=5)
+    assert suspects.current() == frozenset()
+    assert suspects.add(1)
+    assert not suspects.add(1)
+    assert suspects.add(2)
+    suspects.clear(2)
+    suspects.clear(3)
+    assert suspects.current() == {1}
+    now = 5.0
+    assert suspects.current() == frozenset()
+    suspects.stuck(4)
+    suspects.stuck(4)
+    suspects.clear(4)
+    suspects.unstuck(4)
+    assert suspects.current() == {4}
+    suspects.unstuck(4)
+    assert suspects.current() == frozenset()

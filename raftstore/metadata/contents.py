@@ -29,7 +29,7 @@ class Piece:
     refs: int
     heads: int
     replicas: int
-    stores: tuple[int, ...]
+    stores: tuple[int, ...] = ()
     added: int = 0
 
 
@@ -55,28 +55,32 @@ class Contents:
             total += length
             piece = pieces.get(digest)
             if piece is None:
-                piece = pieces[digest] = self._piece(digest, length, tuple(chunk.stores))
+                piece = pieces[digest] = self._piece(digest, length)
             elif piece.length != length:
                 raise Refusal(commands.INVALID, f"chunk {digest.hex()} with two lengths")
+            stores = tuple(chunk.stores)
+            if stores != piece.stores:
+                for store in stores:
+                    self._stores.check(store)
+                piece.stores += tuple(store for store in stores if store not in piece.stores)
             plan.append(piece)
         if total != size or size > MAX_BYTES:
             raise Refusal(commands.INVALID, f"the chunks have {total} bytes together, not {size}")
+        for piece in pieces.values():
+            if not piece.stores and piece.replicas == NOWHERE:
+                raise Refusal(commands.INVALID, f"chunk {piece.digest.hex()} is on no store")
         return plan
 
-    def _piece(self, digest: bytes, length: int, stores: tuple[int, ...]) -> Piece:
+    def _piece(self, digest: bytes, length: int) -> Piece:
         if len(digest) != DIGEST_SIZE or not length:
             raise Refusal(commands.INVALID, "a chunk has a digest of 32 bytes and is not empty")
-        for store in stores:
-            self._stores.check(store)
         row = self._execute(_FIND, (digest,)).fetchone()
         if row is None:
             row = (0, 0, 0, NOWHERE, length)
         number, refs, heads, replicas, known_length = row
         if known_length != length:
             raise Refusal(commands.INVALID, f"chunk {digest.hex()} has {known_length} bytes, not {length}")
-        if not stores and replicas == NOWHERE:
-            raise Refusal(commands.INVALID, f"chunk {digest.hex()} is on no store")
-        return Piece(digest, length, number, refs, heads, replicas, stores)
+        return Piece(digest, length, number, refs, heads, replicas)
 
     def acquire(self, inode: int, plan: list[Piece], *, published: bool) -> None:
         """Make `plan` the content of `inode`, which has none; nothing was released since `plan` was made."""

@@ -163,8 +163,8 @@ def translated(error: sqlite3.Error, path: Path) -> StoreError:
 class Connection(sqlite3.Connection):
     """A connection that is closed once `close` returns.
 
-    A cursor that is still referenced keeps SQLite's handle open behind a closed sqlite3.Connection. When it goes
-    at last, SQLite deletes the write-ahead log by its name, which may be another database's by then.
+    A cursor that is still referenced keeps SQLite's handle open behind a closed sqlite3.Connection. When it
+    goes at last, SQLite deletes the write-ahead log by its name, which may be another database's by then.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -91,6 +91,7 @@ def test_a_version_looked_up_before_stays_as_it_was(feeder: Feeder) -> None:
         ("/g", {"chunks": [commands.Chunk(digest=b"short", length=10, stores=[1])]}, "INVALID"),
         ("/g", {"chunks": [chunk(9, 10, ())]}, "INVALID"),
         ("/g", {"chunks": [chunk(9, 10, (1, 4))]}, "INVALID"),
+        ("/g", {"chunks": [chunk(9, 10), chunk(9, 10, (4,))], "size": 20}, "INVALID"),
         ("/g", {"chunks": [chunk(1, 11)], "size": 11}, "INVALID"),
         ("/g", {"chunks": [chunk(9, 10), chunk(9, 11)], "size": 21}, "INVALID"),
         ("/g", {"owner": "x" * 256}, "INVALID"),
@@ -160,6 +161,11 @@ def test_equal_chunks_are_counted_and_released_with_the_last_reference(feeder: F
     feeder.all(remove("/g"), command("drop_partial", path="/h", owner="ada"))
     released = (feeder.index, NOW + feeder.index - 1)
     assert chunk_rows(feeder) == {1: (0, 0, *released), 2: (0, 0, *released)}
+
+
+def test_a_chunk_that_comes_twice_is_on_the_stores_of_both(feeder: Feeder) -> None:
+    feeder.one(put("/f", chunks=[chunk(1, 10, (1,)), chunk(1, 10, ()), chunk(1, 10, (3, 1))], size=30))
+    assert [ref.stores for ref in feeder.catalog.file("/f").chunks] == [(1, 3)] * 3
 
 
 def test_a_released_chunk_comes_back_with_its_replicas(feeder: Feeder) -> None:

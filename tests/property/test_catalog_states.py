@@ -1,0 +1,258 @@
+"""Random histories against a plain model: every result, everything readable, through restarts, crashes, snapshots."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from catalog_model import Directory, File, Model
+from catalogs import NOW, Feeder, chunk, command, digest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from raftstore.types import Entry, Kind
+from raftstore.wire import commands_pb2 as commands
+
+NAMES = ["a", "b", "c"]
+PATHS = [
+    "/",
+    *(f"/{x}" for x in NAMES),
+    *(f"/{x}/{y}" for x in NAMES for y in NAMES),
+    "/a/b/a",
+    "/a/b/b",
+    "/a//b",
+    "b",
+]
+OWNERS = ["ada", "bob"]
+
+paths = st.sampled_from(PATHS)
+owners = st.sampled_from(OWNERS)
+seeds = st.integers(1, 6)
+stores = st.sets(st.integers(1, 3)).map(lambda chosen: tuple(sorted(chosen)))
+chunks = st.lists(st.builds(chunk, seeds, st.just(10), stores), max_size=3)
+times = st.sampled_from([0, 1, NOW])
+changes = st.lists(
+    st.builds(
+        lambda seed, store: commands.ReplicaChange(digest=digest(seed), store=store), seeds, st.integers(1, 3)
+    ),
+    max_size=3,
+)
+
+
+@st.composite
+def sized(draw: st.DrawFn, kind: str) -> commands.Command:
+    """Draw a command with chunks, whose size is wrong now and then."""
+    drawn = draw(chunks)
+    size = 10 * len(drawn) + (draw(st.integers(0, 9)) == 9)
+    fields = {"path": draw(paths), "owner": draw(owners), "size": size, "chunks": drawn}
+    if kind == "put_file":
+        fields |= {"mtime_ns": draw(times), "exclusive": draw(st.integers(0, 4)) == 4}
+        if draw(st.integers(0, 9)) == 9:
+            fields |= {"base_inode": draw(st.integers(1, 9)), "base_version": draw(st.integers(1, 9))}
+    return command(kind, **fields)
+
+
+@st.composite
+def accounts(draw: st.DrawFn) -> commands.Command:
+    """Draw a change of a quota."""
+    user = commands.User(name=draw(owners), home="/", quota_bytes=draw(st.sampled_from([0, 10, 20, 50])))
+    how = draw(st.sampled_from(["create", "update", ""]))
+    return command("put_user", user=user, **({how: True} if how else {}))
+
+
+operations = st.one_of(
+    st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
+    st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
+    st.builds(lambda path: command("remove_directory", path=path), paths),
+    sized("put_file"),
+    sized("put_file"),
+    sized("put_file"),
+    sized("put_partial"),
+    st.builds(lambda path: command("remove_file", path=path), paths),
+    st.builds(lambda source, target: command("rename", source=source, target=target), paths, paths),
+    st.builds(lambda source, target: command("rename", source=source, target=target), paths, paths),
+    st.builds(lambda path, mtime: command("set_times", path=path, mtime_ns=mtime), paths, times),
+    st.builds(lambda path, owner: command("drop_partial", path=path, owner=owner), paths, owners),
+    accounts(),
+    st.builds(lambda name: command("remove_user", name=name), owners),
+    st.builds(
+        lambda added, removed: command("change_replicas", added=added, removed=removed), changes, changes
+    ),
+)
+
+
+class Histories(RuleBasedStateMachine):
+    """One catalog and one model, fed with the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="catalog-"))
+        self.feeder = Feeder(self.directory / "main" / "catalog.db", wal_bytes=40_000)
+        self.model = Model()
+        self.done: list[tuple[commands.Operation, commands.Result]] = []
+        self.copies = 0
+
+    def teardown(self) -> None:
+        """Feed a second catalog with the whole log: it must be equal."""
+        try:
+            with Feeder(self.directory / "replayed" / "catalog.db", stores=False) as replayed:
+                for index, batch in self.feeder.log:
+                    replayed.catalog.apply(index, batch)
+                assert replayed.catalog.digest() == self.feeder.catalog.digest()
+        finally:
+            self.feeder.catalog.close()
+            shutil.rmtree(self.directory)
+
+    @initialize()
+    def begin(self) -> None:
+        """Make some directories."""
+        self.entry([command("make_directory", path=path, owner="ada") for path in ("/a", "/a/b", "/b")], 0)
+
+    @rule(built=st.lists(operations, min_size=1, max_size=6), again=st.integers(0, 3))
+    def entry(self, built: list[commands.Command], again: int) -> None:
+        """Apply one log entry of new operations, and some that were applied before."""
+        repeated = self.done[-again:] if again else []
+        fresh = [self.feeder.operation(each) for each in built]
+        results = self.feeder.apply(*(operation for operation, _ in repeated), *fresh)
+        assert results[: len(repeated)] == [result for _, result in repeated]
+        self.model.index = self.feeder.index
+        for operation, each, result in zip(fresh, built, results[len(repeated) :], strict=True):
+            self.model.time_ns = operation.time_ns
+            expected = self.model.apply(each)
+            assert commands.Status.Name(result.status) == expected, (each, result)
+            assert result.index == self.feeder.index
+            if expected == "OK" and each.WhichOneof("kind") == "put_file":
+                self.note_inode(each.put_file.path, result.inode)
+            self.done.append((operation, result))
+
+    def note_inode(self, path: str, inode: int) -> None:
+        """Give the model the inode of a new file, which it cannot know; that of a replaced file must stay."""
+        parent, name = self.model.place(path, "")
+        file = parent.entries[name]
+        assert isinstance(file, File)
+        assert file.inode in (0, inode)
+        file.inode = inode
+
+    @rule()
+    def repeat_an_entry(self) -> None:
+        """Apply the last entry again, as after a restart."""
+        before = self.feeder.catalog.digest()
+        index, batch = self.feeder.log[-1]
+        assert all(self.feeder.catalog.apply(index, batch))
+        assert self.feeder.catalog.digest() == before
+
+    @rule()
+    def restart(self) -> None:
+        """Close and open."""
+        self.feeder.reopen()
+
+    @rule()
+    def make_durable(self) -> None:
+        """Sync, and often checkpoint."""
+        assert self.feeder.catalog.make_durable() == self.feeder.index
+
+    @rule()
+    def crash(self) -> None:
+        """Go on with a copy of the files as a killed process leaves them."""
+        self.copies += 1
+        target = self.directory / f"copy{self.copies}"
+        target.mkdir()
+        for path in self.feeder.path.parent.iterdir():
+            if not path.name.endswith("-shm"):
+                shutil.copyfile(path, target / path.name)
+        self.feeder.catalog.close()
+        self.feeder.path = target / "catalog.db"
+        self.feeder.reopen()
+
+    @precondition(lambda self: self.feeder.index > 3)
+    @rule()
+    def snapshot(self) -> None:
+        """Go on with another catalog that took a snapshot of this one."""
+        self.copies += 1
+        source = self.directory / f"snapshot{self.copies}"
+        assert self.feeder.catalog.write_snapshot(source) == self.feeder.index
+        before = self.feeder.catalog.digest()
+        self.feeder.catalog.close()
+        self.feeder.path = self.directory / f"copy{self.copies}" / "catalog.db"
+        self.feeder.reopen()
+        self.feeder.catalog.apply(1, self.feeder.log[0][1])
+        assert self.feeder.catalog.install_snapshot(source) == self.feeder.index
+        assert self.feeder.catalog.digest() == before
+
+    @invariant()
+    def names_agree(self) -> None:
+        """Every directory lists what the model has, and every entry is found."""
+        catalog = self.feeder.catalog
+        waiting: list[tuple[str, Directory]] = [("", self.model.root)]
+        while waiting:
+            path, directory = waiting.pop()
+            assert catalog.lookup(path or "/").mtime_ns == directory.mtime_ns
+            listed = {entry.name: entry for entry in catalog.listing(path or "/")}
+            assert list(listed) == sorted(directory.entries)
+            for name, entry in directory.entries.items():
+                here = f"{path}/{name}"
+                assert catalog.lookup(here) == listed[name]
+                if isinstance(entry, Directory):
+                    assert listed[name].kind is Kind.DIRECTORY
+                    waiting.append((here, entry))
+                else:
+                    self.file_agrees(here, entry, listed[name])
+            for (name, owner), content in directory.partials.items():
+                partial = catalog.partial(owner, f"{path}/{name}")
+                assert partial is not None
+                assert partial.size == content.size
+                assert [ref.digest for ref in partial.chunks] == [digest(seed) for seed in content.seeds]
+
+    def file_agrees(self, path: str, file: File, entry: Entry) -> None:
+        """One file is as the model has it."""
+        expected = (Kind.FILE, file.inode, file.size, file.mtime_ns, file.owner, file.version)
+        assert (entry.kind, entry.inode, entry.size, entry.mtime_ns, entry.owner, entry.version) == expected
+        refs = self.feeder.catalog.file(path).chunks
+        assert [ref.digest for ref in refs] == [digest(seed) for seed in file.seeds]
+        for ref, seed in zip(refs, file.seeds, strict=True):
+            assert set(ref.stores) == self.model.replicas[seed]
+
+    @invariant()
+    def counters_agree(self) -> None:
+        """What is counted along the way is what a count gives."""
+        catalog, model = self.feeder.catalog, self.model
+        files = model.files()
+        assert catalog.totals() == (len(files), sum(file.size for file in files))
+        for owner in OWNERS:
+            assert catalog.usage(owner) == model.usage(owner)
+        references = model.references()
+        for store in (1, 2, 3):
+            heads = sum(1 for file in files if file.seeds and store in model.replicas[file.seeds[0]])
+            held = sum(10 for seed in references if store in model.replicas[seed])
+            assert catalog.store_totals(store) == (heads, held)
+        for live in ([1, 2, 3], [2, 3]):
+            short = {seed for seed in references if len(model.replicas[seed] & set(live)) < 2}
+            assert {ref.digest for ref in catalog.short_chunks(2, live, 100)} == {
+                digest(seed) for seed in short
+            }
+            count = sum(1 for file in files if short & set(file.seeds))
+            found, listed = catalog.short_files(2, live, 100)
+            assert (found, len(listed)) == (count, count)
+
+    @invariant()
+    def references_agree(self) -> None:
+        """Every chunk knows how often it is referred to, and unreferenced ones when they were released."""
+        database = sqlite3.connect(self.feeder.path)
+        try:
+            rows = database.execute("SELECT digest, refs, released_index, released_ns FROM chunks").fetchall()
+        finally:
+            database.close()
+        references = self.model.references()
+        for name, refs, index, time_ns in rows:
+            assert refs == references[int.from_bytes(name, "big")]
+            assert (refs == 0) == (index is not None) == (time_ns is not None)
+        assert {row[0] for row in rows} == {digest(seed) for seed in self.model.replicas}
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(
+    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,251 @@
+"""The catalog's rules over plain Python objects: slow, obvious, and independent of raftstore.metadata."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from raftstore.wire import commands_pb2 as commands
+
+
+@dataclass
+class Content:
+    """Chunk seeds of a file or a partial upload."""
+
+    owner: str
+    seeds: tuple[int, ...]
+    size: int
+
+
+@dataclass
+class File(Content):
+    """A published file."""
+
+    inode: int = 0
+    version: int = 0
+    mtime_ns: int = 0
+
+
+@dataclass
+class Directory:
+    """A directory with its entries, and partial uploads by name and owner."""
+
+    entries: dict[str, Directory | File] = field(default_factory=dict)
+    partials: dict[tuple[str, str], Content] = field(default_factory=dict)
+    mtime_ns: int = 0
+
+
+class No(Exception):
+    """Refused with the status of that name."""
+
+
+@dataclass
+class Model:
+    """The state that the commands applied so far make."""
+
+    root: Directory = field(default_factory=Directory)
+    quotas: dict[str, int] = field(default_factory=dict)
+    replicas: dict[int, set[int]] = field(default_factory=dict)
+    index: int = 0
+    time_ns: int = 0
+    length: int = 10
+
+    def apply(self, command: commands.Command) -> str:
+        """Apply one command at the current index and time; return the name of its status."""
+        kind = command.WhichOneof("kind")
+        assert kind is not None
+        try:
+            getattr(self, kind)(getattr(command, kind))
+        except No as refusal:
+            return str(refusal)
+        return "OK"
+
+    # Places.
+
+    def place(self, path: str, at_root: str) -> tuple[Directory, str]:
+        """Return the directory and the name that `path` means."""
+        if path == "/":
+            raise No(at_root)
+        names = path[1:].split("/")
+        if not path.startswith("/") or any(name in ("", ".", "..") for name in names):
+            raise No("BAD_NAME")
+        directory = self.root
+        for name in names[:-1]:
+            found = directory.entries.get(name)
+            if found is None:
+                raise No("NO_PARENT")
+            if isinstance(found, File):
+                raise No("NOT_A_DIRECTORY")
+            directory = found
+        return directory, names[-1]
+
+    def found(self, path: str, at_root: str) -> tuple[Directory, str, Directory | File]:
+        """Return where `path` is, and what it is."""
+        try:
+            directory, name = self.place(path, at_root)
+        except No as refusal:
+            raise No("NOT_FOUND" if str(refusal) == "NO_PARENT" else str(refusal)) from None
+        if name not in directory.entries:
+            raise No("NOT_FOUND")
+        return directory, name, directory.entries[name]
+
+    def contents(self) -> list[Content]:
+        """Return every file and partial upload."""
+        found: list[Content] = []
+        waiting = [self.root]
+        while waiting:
+            directory = waiting.pop()
+            found.extend(directory.partials.values())
+            for entry in directory.entries.values():
+                if isinstance(entry, File):
+                    found.append(entry)
+                else:
+                    waiting.append(entry)
+        return found
+
+    def files(self) -> list[File]:
+        """Return every published file."""
+        return [content for content in self.contents() if isinstance(content, File)]
+
+    def usage(self, owner: str) -> int:
+        """Return the bytes of the files of an owner."""
+        return sum(file.size for file in self.files() if file.owner == owner)
+
+    def references(self) -> Counter[int]:
+        """Count how often each chunk is referred to."""
+        return Counter(seed for content in self.contents() for seed in content.seeds)
+
+    # Commands.
+
+    def make_directory(self, command: commands.MakeDirectory) -> None:
+        """See proto/commands.proto, as for all commands."""
+        parent, name = self.place(command.path, "EXISTS")
+        if name in parent.entries:
+            raise No("EXISTS")
+        parent.entries[name] = Directory(mtime_ns=self.time_ns)
+        parent.mtime_ns = self.time_ns
+
+    def remove_directory(self, command: commands.RemoveDirectory) -> None:
+        """Remove an empty directory."""
+        parent, name, entry = self.found(command.path, "INVALID")
+        if isinstance(entry, File):
+            raise No("NOT_A_DIRECTORY")
+        if entry.entries:
+            raise No("NOT_EMPTY")
+        del parent.entries[name]
+        parent.mtime_ns = self.time_ns
+
+    def seeds(self, chunks: list[commands.Chunk], size: int) -> tuple[int, ...]:
+        """Check chunks; return their seeds."""
+        if sum(chunk.length for chunk in chunks) != size:
+            raise No("INVALID")
+        for digest in {chunk.digest for chunk in chunks}:
+            named = any(chunk.stores for chunk in chunks if chunk.digest == digest)
+            if not named and not self.replicas.get(int.from_bytes(digest, "big")):
+                raise No("INVALID")
+        return tuple(int.from_bytes(chunk.digest, "big") for chunk in chunks)
+
+    def learn(self, chunks: list[commands.Chunk]) -> None:
+        """Note on which stores chunks are."""
+        for chunk in chunks:
+            self.replicas.setdefault(int.from_bytes(chunk.digest, "big"), set()).update(chunk.stores)
+
+    def put_file(self, command: commands.PutFile) -> None:
+        """Publish."""
+        parent, name = self.place(command.path, "IS_A_DIRECTORY")
+        old = parent.entries.get(name)
+        if isinstance(old, Directory):
+            raise No("IS_A_DIRECTORY")
+        if old is not None and command.exclusive:
+            raise No("EXISTS")
+        base = (command.base_inode, command.base_version)
+        if base != (0, 0) and (old is None or base != (old.inode, old.version)):
+            raise No("CHANGED")
+        seeds = self.seeds(list(command.chunks), command.size)
+        growth = command.size - (old.size if old is not None and old.owner == command.owner else 0)
+        quota = self.quotas.get(command.owner, 0)
+        if growth > 0 and quota and self.usage(command.owner) + growth > quota:
+            raise No("QUOTA")
+        parent.entries[name] = File(
+            command.owner,
+            seeds,
+            command.size,
+            inode=old.inode if old is not None else 0,
+            version=self.index,
+            mtime_ns=command.mtime_ns or self.time_ns,
+        )
+        self.learn(list(command.chunks))
+        parent.partials.pop((name, command.owner), None)
+        parent.mtime_ns = self.time_ns
+
+    def remove_file(self, command: commands.RemoveFile) -> None:
+        """Remove a file."""
+        parent, name, entry = self.found(command.path, "IS_A_DIRECTORY")
+        if isinstance(entry, Directory):
+            raise No("IS_A_DIRECTORY")
+        del parent.entries[name]
+        parent.mtime_ns = self.time_ns
+
+    def rename(self, command: commands.Rename) -> None:
+        """Move."""
+        source, name, entry = self.found(command.source, "INVALID")
+        if command.source == command.target:
+            return
+        if isinstance(entry, Directory) and command.target.startswith(command.source + "/"):
+            raise No("CYCLE")
+        target, new = self.place(command.target, "EXISTS")
+        if new in target.entries and (
+            isinstance(entry, Directory) or isinstance(target.entries[new], Directory)
+        ):
+            raise No("EXISTS")
+        del source.entries[name]
+        target.entries[new] = entry
+        source.mtime_ns = target.mtime_ns = self.time_ns
+
+    def set_times(self, command: commands.SetTimes) -> None:
+        """Set the time of a file or directory."""
+        entry = self.root if command.path == "/" else self.found(command.path, "INVALID")[2]
+        entry.mtime_ns = command.mtime_ns
+
+    def put_partial(self, command: commands.PutPartial) -> None:
+        """Keep a partial upload."""
+        parent, name = self.place(command.path, "IS_A_DIRECTORY")
+        if isinstance(parent.entries.get(name), Directory):
+            raise No("IS_A_DIRECTORY")
+        seeds = self.seeds(list(command.chunks), command.size)
+        old = parent.partials.get((name, command.owner))
+        begun = [
+            c for c in self.contents() if not isinstance(c, File) and c.owner == command.owner and c is not old
+        ]
+        growth = command.size - (old.size if old else 0)
+        quota = self.quotas.get(command.owner, 0)
+        if growth > 0 and quota and sum(content.size for content in begun) + command.size > quota:
+            raise No("QUOTA")
+        self.learn(list(command.chunks))
+        parent.partials[name, command.owner] = Content(command.owner, seeds, command.size)
+
+    def drop_partial(self, command: commands.DropPartial) -> None:
+        """Drop a partial upload."""
+        parent, name = self.place(command.path, "IS_A_DIRECTORY")
+        if parent.partials.pop((name, command.owner), None) is None:
+            raise No("NOT_FOUND")
+
+    def put_user(self, command: commands.PutUser) -> None:
+        """Set a quota."""
+        if command.create and command.user.name in self.quotas:
+            raise No("EXISTS")
+        if command.update and command.user.name not in self.quotas:
+            raise No("NOT_FOUND")
+        self.quotas[command.user.name] = command.user.quota_bytes
+
+    def remove_user(self, command: commands.RemoveUser) -> None:
+        """Remove an account."""
+        if self.quotas.pop(command.name, None) is None:
+            raise No("NOT_FOUND")
+
+    def change_replicas(self, command: commands.ChangeReplicas) -> None:
+        """Add and remove stores of known chunks."""
+        for change in command.added:
+            self.replicas.get(int.from_bytes(change.digest, "big"), set()).add(change.store)
+        for change in command.removed:
+            self.replicas.get(int.from_bytes(change.digest, "big"), set()).discard(change.store)

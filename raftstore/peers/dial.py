@@ -71,6 +71,8 @@ class Dialler:
             raise Unavailable(f"{who}: {error.reason or error}") from None
         except OSError as error:
             raise Unavailable(f"{who}: {error.strerror or error}") from None
+        except (ValueError, OverflowError) as error:
+            raise Unavailable(f"{who} cannot be dialled: {error}") from None  # no such host name, or port
         except StoreError as error:
             raise Unavailable(f"{who}: {error.detail}") from None
         finally:

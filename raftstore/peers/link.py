@@ -121,10 +121,11 @@ class Link:
         try:
             channel = await self._dial(self._on_drop)
         except StoreError as error:
-            if not self._failure:
-                log.warning("peer cannot be reached", peer=self.member, lane=self.lane, reason=error.detail)
-            self._failure = error.detail or str(error)
-            self._settled.set()
+            self._fail(error.detail or str(error))
+            return None
+        except Exception as error:  # whatever it is, the lane is tried again
+            log.exception("dialling failed", peer=self.member, lane=self.lane)
+            self._fail(f"{type(error).__name__}: {error}")
             return None
         self._current = channel
         self._failure = ""
@@ -132,6 +133,12 @@ class Link:
         log.info("peer link up", peer=self.member, lane=self.lane)
         self._up()
         return channel
+
+    def _fail(self, reason: str) -> None:
+        if not self._failure:  # one line for an outage, not one for every attempt
+            log.warning("peer cannot be reached", peer=self.member, lane=self.lane, reason=reason)
+        self._failure = reason
+        self._settled.set()
 
     def _on_drop(self, channel: Outgoing) -> None:
         if channel is not self._current:

@@ -216,7 +216,10 @@ class PeerNetwork:
 
     def _tell(self, name: str, which: Literal[0, 1]) -> None:
         for watcher in self._watchers:
-            watcher[which](name)
+            try:
+                watcher[which](name)
+            except Exception:
+                log.exception("link watcher failed", peer=name)
 
     async def _bulk_session(self, name: str) -> tuple[bytes, Seals] | None:
         """Ask a member for a plain bulk connection; None (encrypt it) when that member takes none."""

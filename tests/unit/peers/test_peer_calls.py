@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -296,6 +297,41 @@ def test_calls_wait_for_a_peer_that_reads_slowly(loop: str, encryption: Encrypti
             await peer.stop()
 
     run_on(loop, main())
+
+
+def test_small_frames_are_not_held_back(loop: str, encryption: Encryption) -> None:
+    async def main() -> None:
+        async with running(encryption=encryption, prepare=serve_echo) as nets:
+            await until(lambda: len(nets["a"]._incoming) == 2)
+            for lane in Lane:
+                await nets["a"].call("b", "echo", b"", lane=lane, timeout=DEADLINE)
+            links = [link.channel for link in nets["a"]._links.values()]
+            for channel in [*links, *nets["a"]._incoming]:
+                assert channel is not None
+                assert channel._transport is not None
+                sock = channel._transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    run_on(loop, main())
+
+
+def test_a_peer_that_never_reads_is_dropped_in_the_end() -> None:
+    async def main() -> None:
+        limits = replace(LIMITS, stuck_buffer=MIB, ping_interval=60, ping_timeout=60)
+        peer = network("b", {"a": ("127.0.0.1", 1)}, limits=limits)
+        await peer.start()
+        async with PeerProxy(peer.address) as proxy, running(["a"], limits=limits) as nets:
+            nets["a"].set_members({"b": proxy.address})
+            await until(lambda: nets["a"].reachable("b"))
+            proxy.going.clear()
+            async with asyncio.timeout(DEADLINE):
+                while nets["a"].send("b", "m", bytes(100_000)):
+                    await asyncio.sleep(0)
+            assert not nets["a"].reachable("b")
+            proxy.going.set()
+        await peer.stop()
+
+    run_on("asyncio", main())
 
 
 def test_roles() -> None:

@@ -105,7 +105,7 @@ def test_a_lost_connection_fails_calls_and_ends_handlers(loop: str) -> None:
 
 def test_a_half_open_connection_is_noticed_by_both_ends(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
-        limits = replace(LIMITS, ping_interval=0.05, ping_timeout=0.3, dial_time=1)
+        limits = replace(LIMITS, ping_interval=0.05, ping_timeout=0.6, dial_time=1)
         with capture_logs() as logs:
             async with running(["a"], limits=limits, encryption=encryption) as nets:
                 events = Events(nets["a"])
@@ -117,10 +117,10 @@ def test_a_half_open_connection_is_noticed_by_both_ends(loop: str, encryption: E
                     for lane in Lane:
                         await nets["a"].call("b", "echo", b"", lane=lane, timeout=DEADLINE)
                     # several times the timeout, with nothing but pings
-                    await asyncio.sleep(1)
+                    await asyncio.sleep(1.5)
                     assert events.seen == ["up b"]
                     proxy.swallow = True
-                    with pytest.raises(errors.Unavailable, match=r"is down: silent for 0\.3 s"):
+                    with pytest.raises(errors.Unavailable, match=r"is down: silent for 0\.6 s"):
                         await nets["a"].call("b", "echo", b"", timeout=DEADLINE)
                     await until(lambda: events.seen == ["up b", "down b"])
                     await until(lambda: not peer._lanes)
@@ -280,6 +280,42 @@ def test_waits_between_attempts_grow_and_differ() -> None:
     backoff.reset()
     assert backoff.wait() == 0.05
     assert Backoff(0.05, 1.0, chance=lambda: 1.0).wait() == 0.025
+
+
+@pytest.mark.parametrize("address", [("127.0.0.1", 99999), ("x" * 70 + ".invalid", 1), ("a..b", 1)])
+def test_an_address_that_cannot_be_dialled_is_an_outage_like_another(
+    loop: str, address: tuple[str, int]
+) -> None:
+    async def main() -> None:
+        with capture_logs() as logs:
+            async with running(["a"]) as nets:
+                nets["a"].set_members({"b": address})
+                with pytest.raises(errors.Unavailable):
+                    await nets["a"].call("b", "echo", b"", timeout=DEADLINE)
+                nets["a"].set_members({})
+        assert not [entry for entry in logs if entry["log_level"] == "error"]
+
+    run_on(loop, main())
+
+
+def test_a_watcher_that_fails_harms_nobody() -> None:
+    def broken(name: str) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        def prepare(nets: dict[str, PeerNetwork]) -> None:
+            nets["a"].on_link(broken, broken)
+            told.append(Events(nets["a"]))
+
+        told: list[Events] = []
+        with capture_logs() as logs:
+            async with running(["a", "b"], prepare=prepare) as nets:
+                await until(lambda: told[0].seen == ["up b"])
+                nets["a"].set_members({})
+                await until(lambda: told[0].seen == ["up b", "down b"])
+        assert sum(entry["event"] == "link watcher failed" for entry in logs) == 2
+
+    run_on("asyncio", main())
 
 
 def test_stop_ends_whatever_is_under_way(loop: str, encryption: Encryption) -> None:

@@ -261,8 +261,14 @@ class LocalCluster:
         return status.verdict == "healthy" and all(greets(node.ftp) for node in self.nodes.values())
 
     def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait until all nodes are up; DemoFailed with the end of a log when they do not come up."""
-        self.wait_until(self.ready, "the cluster to be ready", timeout)
+        """Wait until all nodes are up; DemoFailed says how the cluster is when they do not come up."""
+        try:
+            self.wait_until(self.ready, "the cluster to be ready", timeout)
+        except DemoFailed as error:
+            status = self.status()
+            raise DemoFailed(
+                f"{error.detail}; it is {status.verdict}: {status.error or 'no FTP greeting'}"
+            ) from None
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
         """Poll until `condition` holds; DemoFailed after `timeout` seconds or when a started node is gone."""

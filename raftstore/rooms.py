@@ -98,7 +98,7 @@ class Rooms:
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         self.chunk_path = ChunkPath(self.topology, self.volumes, self.network)
         self._stack.push_async_callback(self.chunk_path.close)
-        ChunkService(self.network, self.chunk_path, self.volumes)
+        self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
         self.consensus = Consensus(
             node=settings.name,
             members=list(settings.members),
@@ -182,13 +182,14 @@ class Rooms:
                 return
 
     async def _copy(self, copy: Copy) -> None:
-        message = chunks_pb2.Copy(
-            digest=copy.chunk.digest,
-            length=copy.chunk.length,
-            store=copy.target.number,
-            sources=[store.number for store in copy.sources],
-        )
+        sources = [store.number for store in copy.sources]
         target = copy.target.node
+        if target == self.settings.name:  # there is no link to oneself
+            await self.chunk_service.copy(copy.chunk.digest, copy.chunk.length, sources)
+            return
+        message = chunks_pb2.Copy(
+            digest=copy.chunk.digest, length=copy.chunk.length, store=copy.target.number, sources=sources
+        )
         await self.network.call(target, COPY, message.SerializeToString(), timeout=COPY_TIMEOUT)
 
     # Status.

@@ -233,8 +233,6 @@ class VolumeSet:
             failed_volumes=self._failed + (self._writer.failed_volumes if self._open else 0),
         )
 
-    # Writing
-
     async def _store(self, kind: Kind, digest: bytes, payload: Buffer) -> bool:
         """Write a needle, or share the write of the same; return whether that changed anything."""
         while True:
@@ -315,8 +313,6 @@ class VolumeSet:
         hashing = loop.run_in_executor(self._pool, lambda: blake3(payload).digest())
         return await hashing == digest
 
-    # Reading
-
     def _get_cached(self, digest: bytes, place: Place) -> bytes | None:
         """Return the chunk if the page cache has it, whole and sound."""
         if not self._cache_readable:
@@ -354,8 +350,6 @@ class VolumeSet:
         size = needle.footprint(place.length)
         self._quarantine.add(place.volume, place.offset, size, reason, digest=digest, content=header + data)
         return reason
-
-    # Opening and closing
 
     def _recover(self) -> Volume | None:
         """Open everything; return the volume to write on. In a thread."""

@@ -251,7 +251,9 @@ class Journal(RaftJournal):  # type: ignore[misc]
 
     @property
     def dirty(self) -> bool:
-        """Whether `sync` has something to do."""
+        """Whether `sync` has something to do; never after a failure or `close`."""
+        if self._failure is not None or self._closed:
+            return False
         return bool(self._records) or self._commit_due or self._mark_due or self._writer.superseded > 0
 
     def sync(self) -> int:

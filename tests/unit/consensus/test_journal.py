@@ -338,7 +338,7 @@ class TestFailure:
         for again in (journal.sync, lambda: journal.add(*entry(4)), lambda: journal.setCurrentTerm(1, None)):
             with pytest.raises(DiskFailed):
                 again()
-        assert journal.durable_index == 0
+        assert (journal.durable_index, journal.dirty) == (0, False)
         journal.close()
         assert (disk.operations, disk.handles) == (operations, 0)
 

@@ -10,7 +10,7 @@ import pytest
 from faultdisk import FaultDisk, PowerLoss
 
 from raftstore.consensus.journal import Journal
-from raftstore.errors import DiskFailed
+from raftstore.errors import Damaged, DiskFailed
 
 DIRECTORY = Path("/node/journal")
 Log = list[tuple[bytes, int, int]]
@@ -213,3 +213,16 @@ def test_a_failure_while_opening_closes_everything() -> None:
         assert disk.handles == 0
         disk.kill()
     Journal(DIRECTORY, disk=disk).close()
+
+
+def test_the_loss_of_a_new_segment_is_noticed_even_after_a_loss_of_power() -> None:
+    disk = FaultDisk()
+    journal = Journal(DIRECTORY, disk=disk)
+    journal.add(b"", 1, 1)
+    journal.sync()
+    disk.crash(random.Random(3))
+    segment = next(name for name in disk.names(DIRECTORY) if name.endswith(".log"))
+    disk.unlink(DIRECTORY / segment)
+    disk.sync_directory(DIRECTORY)
+    with pytest.raises(Damaged, match=f"{segment} at byte 0: the log ends here"):
+        Journal(DIRECTORY, disk=disk)

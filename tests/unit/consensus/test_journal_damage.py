@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -13,10 +14,29 @@ import pytest
 
 from raftstore.consensus.hardstate import HARD_STATE, MARK
 from raftstore.consensus.journal import Journal
+from raftstore.disk import RealDisk, RealDiskFile
 from raftstore.errors import Damaged
 
 Log = list[tuple[bytes, int, int]]
 SECTOR = 512
+
+
+class UnsyncedFile(RealDiskFile):
+    def datasync(self) -> None:
+        pass
+
+
+class UnsyncedDisk(RealDisk):
+    """Real files, without the wait for the disk: what is tested here is what is read."""
+
+    def open(self, path: Path, *, create: bool = False) -> UnsyncedFile:
+        return UnsyncedFile(os.open(path, os.O_RDWR | (os.O_CREAT | os.O_EXCL if create else 0), 0o600))
+
+    def sync_directory(self, path: Path) -> None:
+        pass
+
+
+DISK = UnsyncedDisk()
 
 
 @dataclass
@@ -44,7 +64,7 @@ def build(directory: Path, *, power: bool, last_bytes: int) -> Image:
     """Make a journal of three segments. `power`: the mark is as it was three syncs before the end."""
     rng = random.Random(7)
     live = directory / "live"
-    journal = Journal(live, segment_bytes=1500)
+    journal = Journal(live, disk=DISK, segment_bytes=1500)
     journal.setCurrentTerm(1, "n1")
     index = 0
     while len(segments(live)) < 3:
@@ -71,27 +91,31 @@ def build(directory: Path, *, power: bool, last_bytes: int) -> Image:
     return image
 
 
+def content(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
 def outcome(image: Image, scratch: Path, spoil: Callable[[Path], None]) -> Log | str:
     """Spoil a copy of the image and open it: the log, or the refusal, which names one of its files and a byte."""
-    shutil.copytree(image.directory, scratch)
+    scratch.mkdir()
     try:
+        for name, data in content(image.directory).items():
+            (scratch / name).write_bytes(data)
         spoil(scratch)
-        before = {path: path.read_bytes() for path in scratch.iterdir()}
+        before = content(scratch)
         try:
-            journal = Journal(scratch)
+            journal = Journal(scratch, disk=DISK)
         except Damaged as error:
             refusal = str(error)
         else:
             refusal = ""
         if refusal:
             assert re.search(rf"{re.escape(str(scratch))}/[\w.]+ at byte \d+: ", refusal), refusal
-            assert {path: path.read_bytes() for path in scratch.iterdir()} == before, (
-                "changed before it was refused"
-            )
+            assert content(scratch) == before, "changed before it was refused"
             return refusal
         log = journal[:]
         journal.close()
-        journal = Journal(scratch)
+        journal = Journal(scratch, disk=DISK)
         assert journal[:] == log
         journal.close()
         return log
@@ -294,3 +318,29 @@ def test_a_stray_log_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "7.log").write_bytes(b"")
     with pytest.raises(Damaged, match="not the name of a segment"):
         Journal(tmp_path)
+
+
+def test_a_log_that_continues_otherwise_than_the_one_that_was_synced_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trunk", disk=DISK)
+    journal.add(b"common", 1, 1)
+    journal.close()
+    for branch in ("a", "b"):
+        shutil.copytree(tmp_path / "trunk", tmp_path / branch)
+        journal = Journal(tmp_path / branch, disk=DISK, segment_bytes=1)
+        for index in (2, 3):
+            journal.add(branch.encode(), index, 1)
+            journal.sync()
+        journal.close()
+    names = [path.name for path in segments(tmp_path / "a")]
+    for taken in (names[:1], names[1:2], names[2:], names[:2], names[1:]):
+        shutil.copytree(tmp_path / "b", tmp_path / "x")
+        for name in taken:
+            shutil.copy(tmp_path / "a" / name, tmp_path / "x" / name)
+        if taken == names[:1]:
+            journal = Journal(tmp_path / "x", disk=DISK)
+            assert [command for command, _, _ in journal[:]] == [b"common", b"b", b"b"]
+            journal.close()
+        else:
+            with pytest.raises(Damaged, match=r"\.log at byte 0"):
+                Journal(tmp_path / "x", disk=DISK)
+        shutil.rmtree(tmp_path / "x")

@@ -189,7 +189,8 @@ def _show(cluster: LocalCluster, account: Account, pictures: list[samples.Pictur
     if not stays:
         report.say("All steps went well. (On a terminal the cluster would now stay until Ctrl-C.)")
         return
-    report.say("Ctrl-C stops the cluster.\n")
+    program = "pixraft" if shutil.which("pixraft") else sys.argv[0]
+    report.say(f"Look at it: {program} status --cluster {cluster.directory}\nCtrl-C stops the cluster.\n")
     with contextlib.suppress(_Stopped), Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(statusview.rich(cluster.status()), refresh=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from ftpgateway.cli import output
@@ -18,6 +20,7 @@ _TITLES = (
 _RIGHT = ("term", "commit", "applied", "lag", "pictures", "bytes", "free")
 _STYLES = {"healthy": "bold green", "degraded": "bold yellow"}
 _SHOWN_SHORT = 10
+_WIDEST = 1000
 
 
 def exit_code(status: ClusterStatus) -> int:
@@ -90,12 +93,33 @@ def plain(status: ClusterStatus, *, nodes_only: bool = False) -> str:
     return "\n".join([*lines, head] if nodes_only else [head, *lines, *advice(status)])
 
 
+class _NodeTable:
+    """A line a node where the terminal is wide enough; otherwise a column a node."""
+
+    def __init__(self, nodes: list[NodeStatus]) -> None:
+        self._rows = [_cells(node) for node in nodes]
+        self._styles = ["red" if not node.reachable else "yellow" if node.error else "" for node in nodes]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = output.table(_TITLES, self._rows, right=_RIGHT)
+        for row, style in zip(wide.rows, self._styles, strict=True):
+            row.style = style
+        # The last column, the error, may wrap.
+        if Measurement.get(console, options.update(max_width=_WIDEST), wide).minimum <= options.max_width:
+            yield wide
+            return
+        tall = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        tall.add_column(style="bold", no_wrap=True)
+        for style in self._styles:
+            tall.add_column(style=style, overflow="fold")
+        for column, title in enumerate(_TITLES):
+            tall.add_row(title, *(Text(row[column]) for row in self._rows))
+        yield tall
+
+
 def rich(status: ClusterStatus, *, nodes_only: bool = False) -> RenderableType:
-    """Return the status for a terminal."""
-    rows = [_cells(node) for node in status.nodes]
-    table = output.table(_TITLES, rows, right=_RIGHT)
-    for row, node in enumerate(status.nodes):
-        table.rows[row].style = "red" if not node.reachable else "yellow" if node.error else ""
+    """Return the status for a terminal of any width."""
+    table = _NodeTable(status.nodes)
     head = Text.assemble((status.verdict, _STYLES.get(status.verdict, "bold red")), "  ", headline(status))
     if nodes_only:
         return Group(table, head)

@@ -180,6 +180,5 @@ def how_to_connect(cluster: LocalCluster, account: Account, name: str) -> str:
             f"  curl -T PICTURE.jpg ftp://{login}@{two}/",
             f"  curl -o copy.jpg ftp://{login}@{three}/{name}",
             f"  lftp -e '{quiet}; ls' -u {account.name},{account.password} ftp://{one}",
-            f"Watch it: pixraft status --watch --cluster {cluster.directory}",
         ]
     )

@@ -193,17 +193,30 @@ def test_exit_codes_are_unique_and_stable() -> None:
     assert statusview.exit_code(ClusterStatus("other", "n1", None, 0)) == 1
 
 
-def test_a_terminal_gets_the_same_table_in_colour() -> None:
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_terminal_of_any_width_gets_all_of_it(width: int) -> None:
     nodes = [
-        NodeStatus("n1", "a:1", reachable=True, term=3),
-        NodeStatus("n2", "b:1", error="cannot be reached"),
+        NodeStatus(
+            "n1", "10.0.0.1:7420", "leader", reachable=True, term=3, free_disk=1 << 40, pictures=123_456
+        ),
+        NodeStatus("n2", "10.0.0.2:7420", error="cannot be reached"),
     ]
     status = ClusterStatus("degraded", "n1", "n1", 3, nodes, short=[f"/{n}" for n in range(12)], short_count=12)
-    console = Console(width=200, force_terminal=True, file=io.StringIO(), record=True)
+    console = Console(width=width, force_terminal=True, file=io.StringIO(), record=True)
     console.print(statusview.rich(status))
     text = console.export_text()
-    for word in ("degraded", "n1", "n2", "cannot be reached", "12 with fewer copies than wanted", "..."):
+    assert max(map(len, text.splitlines())) <= width
+    for word in (
+        "degraded",
+        "n1",
+        "10.0.0.1:7420",
+        "123456",
+        "1.0 TiB",
+        "12 with fewer copies than wanted",
+        "...",
+    ):
         assert word in text
+    assert "cannot be reached" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

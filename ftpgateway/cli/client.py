@@ -22,6 +22,9 @@ from raftstore.wire import admin_pb2
 _Reply = TypeVar("_Reply", bound=Message)
 _Result = TypeVar("_Result")
 
+COMMAND_TIME = 15.0
+"""Seconds that a node may need beyond the timeout to have a command agreed on; its own deadline is shorter."""
+
 
 def run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
     """Run a coroutine of this module from a command."""
@@ -38,17 +41,19 @@ class ClusterClient:
         except (Invalid, Damaged) as error:
             raise ConfigError(f"{error.detail}; copy it again from what `pixraft init` made") from None
 
-    async def ask(self, method: str, request: Message, reply: type[_Reply]) -> _Reply:
+    async def ask(self, method: str, request: Message, reply: type[_Reply], *, changes: bool = False) -> _Reply:
         """Call the first member that answers; one without quorum is passed over while others are left.
 
-        Raises NotReachable when none answers, and what the answering node raised.
+        `changes`: the call changes something. When it was sent and no answer came, it is not sent to another
+        member, which might do it twice: that is OutcomeUnknown. Raises NotReachable when no member answers,
+        and what the answering one raised.
         """
         failures: dict[str, Exception] = {}
         for member in self._access.asked():
             try:
-                return await self.call(member, method, request, reply)
+                return await self.call(member, method, request, reply, changes=changes, patience=COMMAND_TIME)
             except OutcomeUnknown:
-                raise  # it may have been done: asking another might do it twice
+                raise
             except (Unavailable, Refused, NoQuorum) as error:
                 failures[member.name] = error
         for failure in failures.values():
@@ -56,11 +61,28 @@ class ClusterClient:
                 raise failure
         raise NotReachable("; ".join(f"{name}: {_reason(error)}" for name, error in failures.items()))
 
-    async def call(self, member: Member, method: str, request: Message, reply: type[_Reply]) -> _Reply:
-        """Call one member; Unavailable when it does not answer in time."""
+    async def call(
+        self,
+        member: Member,
+        method: str,
+        request: Message,
+        reply: type[_Reply],
+        *,
+        changes: bool = False,
+        patience: float = 0.0,
+    ) -> _Reply:
+        """Call one member; Unavailable (OutcomeUnknown with `changes`) when it does not answer in time.
+
+        It has the access's timeout for the connection and, with `patience` seconds more, for the answer.
+        """
         timeout = self._access.timeout
         async with PeerClient(self._identity, member.address, timeout=timeout, expected=member.name) as client:
-            answer = await client.call(method, request.SerializeToString(), timeout=timeout)
+            try:
+                answer = await client.call(method, request.SerializeToString(), timeout=timeout + patience)
+            except Unavailable as error:
+                if changes:
+                    raise OutcomeUnknown(f"{member.name}: {_reason(error)}") from None
+                raise
         try:
             return reply.FromString(answer.body)
         except DecodeError:

@@ -153,7 +153,7 @@ def add(
         password_hash=hash_password(read_password(from_stdin=password_stdin)),
         create=True,
     )
-    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply))
+    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
     _done(form, name, "added")
 
 
@@ -167,7 +167,7 @@ def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
     request = admin_pb2.UserPut(
         name=name, password_hash=hash_password(read_password(from_stdin=password_stdin)), update=True
     )
-    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply))
+    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
     _done(form, name, "has a new password")
 
 
@@ -177,7 +177,8 @@ def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
 @output.output_option
 def remove(access: Access, name: str, form: str) -> None:
     """Remove an account. The pictures stay."""
-    run(ClusterClient(access).ask("admin.user_remove", admin_pb2.UserRemove(name=name), admin_pb2.UserReply))
+    request = admin_pb2.UserRemove(name=name)
+    run(ClusterClient(access).ask("admin.user_remove", request, admin_pb2.UserReply, changes=True))
     _done(form, name, "removed")
 
 

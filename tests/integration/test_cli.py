@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fakeadmin import FakeCluster, fake_cluster
 
+from ftpgateway.cli import client
 from ftpgateway.cli.main import group
 from raftstore.errors import NoQuorum, OutcomeUnknown
 
@@ -217,6 +218,19 @@ def test_a_refusal_without_quorum_is_tried_elsewhere_but_an_unknown_outcome_is_n
     refused = pixraft("user", "list", *where(cluster))
     assert refused.exit_code == 30
     assert "A majority of the cluster cannot be reached" in refused.stderr
+
+
+def test_a_change_that_was_sent_and_not_answered_is_not_sent_again(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "COMMAND_TIME", 0.2)
+    cluster.silent = {"n1"}
+    arguments = (*where(cluster), "--timeout", "0.3")
+    result = pixraft("user", "add", "bo", "--password-stdin", *arguments, stdin="x\n")
+    assert result.exit_code == 32
+    assert "n1" in result.stderr
+    assert {name for name, _, _ in cluster.calls} == {"n1"}
+    assert pixraft("user", "list", *arguments).exit_code == 0
 
 
 def test_waiting_until_it_is_healthy(cluster: FakeCluster) -> None:

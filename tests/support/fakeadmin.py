@@ -36,6 +36,7 @@ class FakeCluster:
         self.users: dict[str, admin_pb2.UserPut] = {}
         self.verdict = dict.fromkeys(names, "healthy")
         self.raises: dict[str, Exception] = {}
+        self.silent: set[str] = set()
         self.calls: list[tuple[str, str, str]] = []
 
     def status(self, asked: str) -> admin_pb2.ClusterStatus:
@@ -69,6 +70,8 @@ class FakeCluster:
         def answer(method: str, function: Callable[[bytes], bytes]) -> None:
             async def handler(peer: Peer, body: bytes, _payload: memoryview) -> Reply:
                 self.calls.append((name, method, peer.role.value))
+                if name in self.silent:
+                    await asyncio.Event().wait()
                 if name in self.raises:
                     raise self.raises[name]
                 return Reply(function(body))

@@ -215,12 +215,13 @@ def test_a_failure_while_opening_closes_everything() -> None:
     Journal(DIRECTORY, disk=disk).close()
 
 
-def test_the_loss_of_a_new_segment_is_noticed_even_after_a_loss_of_power() -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_the_loss_of_a_new_segment_is_noticed_even_after_a_loss_of_power(seed: int) -> None:
     disk = FaultDisk()
     journal = Journal(DIRECTORY, disk=disk)
     journal.add(b"", 1, 1)
     journal.sync()
-    disk.crash(random.Random(3))
+    disk.crash(random.Random(seed))
     segment = next(name for name in disk.names(DIRECTORY) if name.endswith(".log"))
     disk.unlink(DIRECTORY / segment)
     disk.sync_directory(DIRECTORY)

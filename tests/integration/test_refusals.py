@@ -60,8 +60,6 @@ def test_a_wrong_password_and_an_unknown_user_get_530(cluster):
     ("command", "code"),
     [
         ("FROBNICATE", "500"),
-        ("RETR ../../etc/passwd", "550"),
-        ("RETR /../../../etc/passwd", "550"),
         ("SIZE missing.jpg", "550"),
         ("CWD missing", "550"),
         ("MKD " + "n" * 300, "553"),
@@ -80,12 +78,8 @@ def test_refusals_have_the_right_code_and_the_session_goes_on(ftp, command, code
 def test_transfers_that_cannot_be(ftp, command):
     ftp.voidcmd("TYPE I")
     eventually(lambda: "adir" in ftp.nlst() or ftp.mkd("adir"))
-    for target, code in (
-        ("adir", "550"),
-        ("missing/x.jpg", "550"),
-        ("n" * 300, "55[03]"),
-        ("/d" * 200, "55[03]"),
-    ):
+    targets = [("adir", "550"), ("missing/x.jpg", "550"), ("n" * 300, "55[03]"), ("/d" * 200, "55[03]")]
+    for target, code in [*targets, ("../../etc/passwd", "550"), ("/../../../etc/passwd", "550")]:
         with pytest.raises(ftplib.error_perm, match=rf"^{code}"):
             if command == "STOR":
                 ftp.storbinary(f"STOR {target}", io.BytesIO(b"x"))
@@ -163,7 +157,8 @@ def test_a_dropped_control_connection_publishes_nothing(cluster):
     with cluster.login("n2") as witness:
         ftp = cluster.login("n1")
         broken = Broken(ftp, "dropped.jpg")
-        broken.connection.sendall(picture("dropped", 500_000))
+        # More than the sockets between us hold: the node has read a good part of it.
+        broken.connection.sendall(picture("dropped", 24_000_000))
         ftp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         ftp.close()
         broken.reset()

@@ -56,7 +56,9 @@ class Cluster:
         encryption: str = "full",
     ) -> None:
         # Not where people's own demos are, and seldom where another test is.
-        base = next(base for base in iter(_random_port, 0) if all(is_free("127.0.0.1", base + n) for n in range(nodes)))
+        base = next(
+            base for base in iter(_random_port, 0) if all(is_free("127.0.0.1", base + n) for n in range(nodes))
+        )
         self.local = LocalCluster(directory, nodes=nodes, encryption=encryption, ftp_port=base)
         self.names = list(self.local.nodes)
         self._proxies: dict[tuple[str, str], TcpProxy] = {}

@@ -22,7 +22,7 @@ from raftstore.cluster.results import accepted
 from raftstore.cluster.view import LiveTopology
 from raftstore.consensus import Consensus
 from raftstore.consensus.journal import Journal
-from raftstore.errors import NoQuorum, StoreError
+from raftstore.errors import NoQuorum, StoreError, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
@@ -99,17 +99,6 @@ class Rooms:
         self.chunk_path = ChunkPath(self.topology, self.volumes, self.network)
         self._stack.push_async_callback(self.chunk_path.close)
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
-        self.consensus = Consensus(
-            node=settings.name,
-            members=list(settings.members),
-            machine=self.catalog,
-            journal=self.journal,
-            links=self.network,
-            boot=next_boot(settings.data / "boot"),
-            snapshot_dir=settings.data / "snapshots",
-            on_fatal=self._on_fatal,
-        )
-        self._stack.push_async_callback(self.consensus.stop)
 
     def log_empty(self) -> bool:
         """Whether this node's log holds nothing but what every log starts with."""
@@ -122,6 +111,24 @@ class Rooms:
         self._stack.push_async_callback(self.network.stop)
         marker = settings.data / "rejoining"
         rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), settings.others, self._ask_empty)
+        if rejoining:
+            term = await bootstrap.safe_term(settings.others, self._ask_term)
+            if term > self.journal.getCurrentTerm():
+                # Its vote in that term counts as given: it may have been, before the log was lost.
+                self.journal.setCurrentTerm(term, settings.name)
+        self.consensus = Consensus(
+            node=settings.name,
+            members=list(settings.members),
+            machine=self.catalog,
+            journal=self.journal,
+            links=self.network,
+            boot=next_boot(settings.data / "boot"),
+            snapshot_dir=settings.data / "snapshots",
+            on_fatal=self._on_fatal,
+            rejoining=rejoining,
+            on_rejoined=lambda: marker.unlink(missing_ok=True),
+        )
+        self._stack.push_async_callback(self.consensus.stop)
         await self.consensus.start()
         self._takes_part = True
         self._start_work()
@@ -253,6 +260,14 @@ class Rooms:
         body = admin.NodeRequest().SerializeToString()
         reply = await self.network.call(member, "admin.node", body, timeout=STATUS_BARRIER)
         return admin.NodeReport.FromString(reply.body).empty
+
+    async def _ask_term(self, member: str) -> int:
+        body = admin.NodeRequest().SerializeToString()
+        reply = await self.network.call(member, "admin.node", body, timeout=STATUS_BARRIER)
+        report = admin.NodeReport.FromString(reply.body)
+        if not report.node.HasField("term"):
+            raise Unavailable(f"{member} has not started yet")
+        return report.node.term
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

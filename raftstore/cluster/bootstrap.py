@@ -4,6 +4,9 @@ A node whose log is empty is either one of a new cluster, or one whose disk was 
 the others: in a new cluster every log is empty. One that has a log proves that this node may have taken part before;
 it then joins as an observer that neither votes nor stands for election until a leader has brought it up to date
 (Raft's safety argument, section 5.4.3 of the paper, rests on logs and votes that are never forgotten).
+
+Nor may it help a leader that it has itself helped to replace before it forgot: so it first learns the terms of so many
+others that every leader it may have elected has told one of them its term, and takes the highest of these.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ LOG_EVERY = 50
 
 AskEmpty = Callable[[str], Awaitable[bool]]
 """Asks a member whether its log is empty; raises StoreError when it cannot be reached."""
+
+AskTerm = Callable[[str], Awaitable[int]]
+"""Asks a member for its term; raises StoreError when it cannot be reached or has none yet."""
 
 
 def judge(answers: Sequence[bool | None]) -> bool | None:
@@ -51,11 +57,34 @@ async def must_rejoin(marker: Path, empty: bool, others: Sequence[str], ask: Ask
         rounds += 1
         await asyncio.sleep(RETRY_SECONDS)
     if verdict:
-        log.warning(
-            "this node's log is empty while the cluster has one: no vote until it has caught up"
-        )
+        log.warning("this node's log is empty while the cluster has one: no vote until it has caught up")
         marker.touch()
     return verdict
+
+
+def answers_needed(members: int) -> int:
+    """How many of the other members must tell their term.
+
+    A leader has a majority, this node perhaps among it: any `answers_needed` of the others meet the rest of it.
+    """
+    return members - (members // 2 + 1) + 1 if members > 1 else 0
+
+
+async def safe_term(others: Sequence[str], ask: AskTerm) -> int:
+    """Return a term as high as that of any leader that this node may have voted for; waits for enough answers."""
+    needed, rounds = answers_needed(len(others) + 1), 0
+    while True:
+        answers = await asyncio.gather(*(ask(name) for name in others), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, StoreError):
+                raise answer
+        terms = [answer for answer in answers if isinstance(answer, int)]
+        if len(terms) >= needed:
+            return max(terms, default=0)
+        if rounds % LOG_EVERY == 0:
+            log.info("rejoining: waiting to hear terms", heard=len(terms), needed=needed)
+        rounds += 1
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _ask(name: str, ask: AskEmpty) -> bool | None:

@@ -81,7 +81,8 @@ class Replicator:
         """Messages can be sent to `peer` (again): what was under way is lost."""
         follower = self.followers.get(peer)
         if follower is not None:
-            follower.flight = None
+            # Nothing that an earlier start of it has said counts any more: it may have lost its disk since.
+            follower.flight = follower.held = None
             follower.sent_at = float("-inf")
             self._open(peer, follower)
 
@@ -89,6 +90,7 @@ class Replicator:
         """No messages can be sent to `peer`."""
         follower = self.followers.get(peer)
         if follower is not None:
+            follower.held = None
             self._close(peer, follower)
 
     def compacted(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from raftstore.chunks.topology import ClusterView, StoreState
 
 from raftstore import errors
+from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import merged
 from raftstore.cluster.boot import next_boot
@@ -50,6 +52,31 @@ def test_verdicts():
 )
 def test_who_must_rejoin(answers, expected):
     assert bootstrap.judge(answers) is expected
+
+
+@pytest.mark.parametrize("members", range(1, 8))
+def test_enough_terms_are_heard_to_meet_every_majority(members):
+    majority = members // 2 + 1
+    needed = bootstrap.answers_needed(members)
+    others = members - 1
+    assert needed <= others
+    if members > 1:
+        # The rest of a majority that this node was in, and the others that answered: too many to miss each other.
+        assert (majority - 1) + needed > others
+        assert (majority - 1) + (needed - 1) <= others
+
+
+def test_the_safe_term_is_the_highest_of_enough_answers(monkeypatch):
+    monkeypatch.setattr(bootstrap, "RETRY_SECONDS", 0.001)
+    answers = {"n2": [errors.Unavailable(), 4, 4], "n3": [7, errors.Unavailable(), 9]}
+
+    async def ask(name: str) -> int:
+        answer = answers[name].pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert asyncio.run(bootstrap.safe_term(["n2", "n3"], ask)) == 9
 
 
 def view(*reachable: bool, replicas: int = 3, nodes: int | None = None) -> ClusterView:

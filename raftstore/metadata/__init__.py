@@ -13,7 +13,8 @@ leaves no trace beside the others of its entry, and an exception out of `apply` 
 Modules: `catalog` is the outside. `machine` decides commands, over `namespace` (directories and files),
 `contents` (chunks and references), `replicas` (sets of stores), `accounts` (users and usage), `stores` and
 `remembered` (results of operations, for exactly-once). `database` opens and checks the file, `durability` makes
-it survive power cuts, `snapshots` copies and swaps it, `reports` answers what repair and status ask.
+it survive power cuts, `connections` lends readers to threads, `snapshots` copies and swaps it, `reports`
+answers what repair and status ask.
 """
 
 from raftstore.metadata.catalog import Catalog

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import structlog
 
-from raftstore.errors import Damaged, IsADirectory, Unavailable
+from raftstore.errors import Damaged, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
-from raftstore.metadata.durability import WAL_BYTES, Durability
+from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.reports import Reports, content_digest
@@ -44,21 +44,21 @@ class Catalog:
     def __init__(self, path: Path, *, wal_bytes: int = WAL_BYTES, check_seconds: float = CHECK_SECONDS) -> None:
         self._path = path
         self._incoming = path.with_name(path.name + ".incoming")
-        self._check_seconds = check_seconds
         # Held while the database changes, by a checkpoint's last step, and while the file is swapped.
         self._write_lock = threading.Lock()
         self._durability = Durability(path, self._write_lock, wal_bytes)
+        self._log_bound = LogBound(path, wal_bytes, self.make_durable)
         self._readers = Readers(path)
         self._threads = ThreadPoolExecutor(READ_THREADS, "catalog-read")
         # Held by whoever writes or takes the incoming file.
         self._incoming_lock = threading.Lock()
         self._prepared: object = None
         self._failed: BaseException | None = None
-        self._open()
+        self._open(check_seconds)
 
-    def _open(self) -> None:
+    def _open(self, check_seconds: float) -> None:
         try:
-            self._database = open_catalog(self._path, self._check_seconds)
+            self._database = open_catalog(self._path, check_seconds)
         except BaseException as error:
             self._failed = error
             raise
@@ -84,6 +84,7 @@ class Catalog:
             self._readers.close()
         finally:
             self._threads.shutdown()
+            self._log_bound.close()
             with self._durability.lock, self._write_lock:
                 self._database.close()
 
@@ -115,11 +116,12 @@ class Catalog:
                     raise translated(error, self._path) from error
                 raise
         self._applied = index
+        self._log_bound.check()
         return results
 
     def _check_usable(self) -> None:
         if self._failed is not None:
-            raise Unavailable("the catalog has failed or is closed") from self._failed
+            raise Unavailable(f"the catalog takes no more entries: {self._failed}") from self._failed
 
     def _roll_back(self) -> None:
         try:
@@ -131,9 +133,14 @@ class Catalog:
     def make_durable(self) -> int:
         """Sync what is applied; return the applied index that a power cut can no longer undo. For a thread.
 
-        Also bounds the write-ahead log, which grows until this is called: call it every few seconds under load.
+        Also moves a large write-ahead log into the database. A thread of the catalog's own calls it for that too.
+        Raises DiskFailed, DiskFull; nothing is applied any more then.
         """
-        return self._durability.make_durable(lambda: self._applied, lambda: connect(self._path, patience=0))
+        try:
+            return self._durability.make_durable(lambda: self._applied, lambda: connect(self._path, patience=0))
+        except StoreError as error:
+            self._failed = error
+            raise
 
     def write_snapshot(self, target: Path) -> int:
         """Write a sealed, synced copy of one state to `target`; return its applied index. For a thread.
@@ -202,7 +209,7 @@ class Catalog:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
         finally:
-            self._open()
+            self._open(0)  # its structure has been checked as a whole
 
     def digest(self) -> str:
         """Hash the whole state: equal for two catalogs that applied the same entries. Reads everything."""

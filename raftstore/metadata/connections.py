@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raftstore.errors import StoreError, Unavailable
-from raftstore.metadata.database import connect, translated
+from raftstore.metadata.database import connect, primary_code, translated
 
 MAX_IDLE = 2
 PATIENCE = 30.0
@@ -40,7 +40,7 @@ class Readers:
             self._give_back(database)
 
     def _meaning(self, error: sqlite3.Error) -> StoreError:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+        if primary_code(error) == sqlite3.SQLITE_INTERRUPT:
             return Unavailable("the catalog is being replaced or closed")
         return translated(error, self._path)
 

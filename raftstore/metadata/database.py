@@ -9,7 +9,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError
+from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 
 APPLICATION_ID = 0x50785266
 SCHEMA_VERSION = 1
@@ -137,8 +137,14 @@ TABLES = {
 }
 """Every table with its key: the order in which `Catalog.digest` reads it."""
 
-_FULL = {sqlite3.SQLITE_FULL}
-_DISK = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+_DISK = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
+}
 
 
 def damaged(path: Path, what: str) -> Damaged:
@@ -150,14 +156,21 @@ def damaged(path: Path, what: str) -> Damaged:
 
 
 def translated(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return what an error of SQLite on the catalog at `path` means: DiskFull, DiskFailed or Damaged."""
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    if primary in _FULL:
+    """Return what an error of SQLite on the catalog at `path` means: DiskFull, DiskFailed, Damaged or Unavailable."""
+    primary = primary_code(error)
+    if primary == sqlite3.SQLITE_FULL:
         return DiskFull(f"{path}: {error}")
     if primary in _DISK:
         return DiskFailed(f"{path}: {error}")
+    if primary in _PASSING or primary is None:  # None: misuse of the module, which is a closed catalog
+        return Unavailable(f"{path}: {error}")
     return damaged(path, str(error))
+
+
+def primary_code(error: sqlite3.Error) -> int | None:
+    """Return SQLite's primary result code of an error; None when it is not SQLite's."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 class Connection(sqlite3.Connection):

@@ -6,12 +6,13 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
 
 from raftstore.errors import DiskFailed, StoreError
-from raftstore.metadata.database import translated
+from raftstore.metadata.database import primary_code, translated
 
 log = structlog.get_logger()
 
@@ -22,6 +23,10 @@ SMALL_REST = 128
 """Pages left in the write-ahead log with which the writer may be held up for its last step."""
 
 MAX_PASSES = 8
+
+
+ENTRIES_A_CHECK = 32
+"""Log entries after which the size of the write-ahead log is looked at."""
 
 
 class Durability:
@@ -59,6 +64,9 @@ class Durability:
                 self._failed = DiskFailed(f"{self._wal}: {error}")
                 raise self._failed from error
             except sqlite3.Error as error:
+                if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    log.info("checkpoint of the catalog put off", error=str(error))
+                    return index
                 self._failed = translated(error, self._path)
                 raise self._failed from error
             return index
@@ -96,3 +104,47 @@ class Durability:
             busy, pages, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             log.info("write-ahead log of the catalog kept for a reader", pages=pages)
+
+
+class LogBound:
+    """Keeps the write-ahead log from growing without end, should nobody ask for durability for long.
+
+    `check` runs on the loop, after each log entry; the work in a thread of its own.
+    """
+
+    def __init__(self, path: Path, wal_bytes: int, work: Callable[[], object]) -> None:
+        self._wal = path.with_name(path.name + "-wal")
+        self._wal_bytes = wal_bytes
+        self._work = work
+        self._entries = 0
+        self._next_size = wal_bytes
+        self._thread = ThreadPoolExecutor(1, "catalog-checkpoint")
+        self._running: Future[None] | None = None
+
+    def check(self) -> None:
+        """Start to empty the log when it has become too large and that is not under way."""
+        self._entries += 1
+        if self._entries % ENTRIES_A_CHECK or (self._running is not None and not self._running.done()):
+            return
+        try:
+            size = self._wal.stat().st_size
+        except OSError as error:
+            log.warning("cannot see the write-ahead log of the catalog", error=str(error))
+            return
+        if size < self._wal_bytes:
+            self._next_size = self._wal_bytes
+        elif size >= self._next_size:
+            # While a reader keeps the log (a snapshot being written), try again only once it has grown further.
+            self._next_size = size + self._wal_bytes
+            self._running = self._thread.submit(self._run)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except StoreError as error:
+            # The next entry is refused with it.
+            log.error("cannot make the catalog durable", error=str(error))
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._thread.shutdown()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, chunk, command, digest, partial, put
 
-from raftstore.errors import Damaged, DiskFailed, NotADirectory, NotFound, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, DiskFull, NotADirectory, NotFound, StoreError, Unavailable
 from raftstore.metadata import Catalog, database, durability, snapshots
 from raftstore.metadata import catalog as catalog_module
 
@@ -29,6 +29,12 @@ def some(feeder: Feeder, entries: int = 20, start: int = 0) -> None:
     """Apply some log entries of several pictures each."""
     for entry in range(start, start + entries):
         feeder.all(*(put(f"/{entry:04}-{n}.jpg", 10 * entry + n) for n in range(5)))
+
+
+@pytest.fixture
+def asked_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No checkpoint but by make_durable: these tests look at the files meanwhile."""
+    monkeypatch.setattr(durability, "ENTRIES_A_CHECK", 10**9)
 
 
 def copy(feeder: Feeder, target: Path) -> Path:
@@ -95,6 +101,7 @@ def test_a_power_cut_takes_only_what_was_not_made_durable(feeder: Feeder, tmp_pa
         assert after == expected
 
 
+@pytest.mark.usefixtures("asked_only")
 def test_a_power_cut_within_a_checkpoint(tmp_path: Path) -> None:
     with Feeder(tmp_path / "catalog" / "catalog.db", wal_bytes=1) as feeder:
         some(feeder, 10)
@@ -119,6 +126,7 @@ def test_a_power_cut_within_a_checkpoint(tmp_path: Path) -> None:
         assert (start, digested) == (feeder.index, expected)
 
 
+@pytest.mark.usefixtures("asked_only")
 def test_the_write_ahead_log_stays_small(tmp_path: Path) -> None:
     with Feeder(tmp_path / "catalog.db", wal_bytes=100_000) as feeder:
         wal = tmp_path / "catalog.db-wal"
@@ -129,6 +137,36 @@ def test_the_write_ahead_log_stays_small(tmp_path: Path) -> None:
             assert wal.stat().st_size == 0
 
 
+def test_the_write_ahead_log_is_bounded_though_nobody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durability, "ENTRIES_A_CHECK", 1)
+    with Feeder(tmp_path / "catalog.db", wal_bytes=200_000) as feeder:
+        for entry in range(100):
+            some(feeder, 1, start=entry)
+            running = feeder.catalog._log_bound._running
+            if running is not None:
+                running.result(60)
+            assert (tmp_path / "catalog.db-wal").stat().st_size < 300_000
+
+
+def test_a_failed_checkpoint_stops_the_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(durability, "ENTRIES_A_CHECK", 1)
+    with Feeder(tmp_path / "catalog.db", wal_bytes=1, stores=False) as feeder:
+        with monkeypatch.context() as patched:
+            patched.setattr(durability.os, "fsync", broken)
+            feeder.make("/a")
+            running = feeder.catalog._log_bound._running
+            assert running is not None
+            running.result(60)
+        with pytest.raises(Unavailable, match="Input/output error"):
+            feeder.make("/b")
+
+
+@pytest.mark.usefixtures("asked_only")
 def test_a_reader_of_an_old_state_keeps_the_log_only_for_a_while(tmp_path: Path) -> None:
     with Feeder(tmp_path / "catalog.db", wal_bytes=1) as feeder:
         some(feeder, 5)
@@ -186,6 +224,7 @@ def test_a_snapshot_is_not_installed_while_another_process_has_the_catalog_open(
     assert feeder.catalog.digest() != before
 
 
+@pytest.mark.usefixtures("asked_only")
 def test_make_durable_beside_apply(tmp_path: Path) -> None:
     with Feeder(tmp_path / "catalog.db", wal_bytes=50_000) as feeder:
         failures: list[BaseException] = []
@@ -325,9 +364,42 @@ def test_what_errors_of_sqlite_mean(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError) as full:
             while True:
                 small.execute("INSERT INTO users VALUES (hex(randomblob(100)), '', '', '', 0, 0, 0)")
-        assert type(database.translated(full.value, tmp_path)).__name__ == "DiskFull"
+        assert isinstance(database.translated(full.value, tmp_path), DiskFull)
+        small.execute("BEGIN IMMEDIATE")
+        other = database.connect(tmp_path / "catalog.db", writer=True, patience=0)
+        with pytest.raises(sqlite3.OperationalError) as busy:
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+        assert isinstance(database.translated(busy.value, tmp_path), Unavailable)
+        with pytest.raises(sqlite3.IntegrityError) as twice:
+            small.execute("INSERT INTO state SELECT * FROM state")
+        assert isinstance(database.translated(twice.value, tmp_path), Damaged)
     finally:
         small.close()
+
+
+def test_a_closed_catalog_cannot_be_read(feeder: Feeder) -> None:
+    feeder.catalog.close()
+    with pytest.raises(Unavailable):
+        feeder.catalog.lookup("/")
+    with pytest.raises(Unavailable):
+        asyncio.run(feeder.catalog.list_directory("/"))
+
+
+def test_a_checkpoint_that_another_process_prevents_is_put_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_: object, __: object) -> None:
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+    with Feeder(tmp_path / "catalog.db", wal_bytes=1) as feeder:
+        with monkeypatch.context() as patched:
+            patched.setattr(durability.Durability, "_checkpoint", busy)
+            assert feeder.catalog.make_durable() == feeder.index
+        feeder.make("/a")
+        assert feeder.catalog.make_durable() == feeder.index
 
 
 # Snapshots.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ class MemoryJournal:
 
     def add(self, command: bytes, idx: int, term: int) -> None:
         self._check()
-        assert isinstance(command, bytes) and (not self.entries or idx == self._last() + 1)
+        assert isinstance(command, bytes)
+        assert not self.entries or idx == self._last() + 1
         self.entries.append((command, idx, term))
         self._dirty = True
         if self._resetting is not None and len(self.entries) == 2:
@@ -204,6 +206,16 @@ class CountingMachine:
         return self.applied_index
 
 
+def has_on_disk(journal: Any, index: int, batch: bytes) -> bool:
+    """Whether a loss of power now would leave this entry (or a log that starts after it)."""
+    disk = getattr(journal, "disk", None)
+    if disk is None:
+        return bool(journal.durable_index >= index)
+    if not disk or index > disk[-1][1]:
+        return False
+    return index <= disk[0][1] or disk[index - disk[0][1]][0].endswith(batch)
+
+
 class Node:
     """One member, over its crashes and restarts."""
 
@@ -221,7 +233,7 @@ class Node:
     async def start(self, **options: Any) -> None:
         self.boot += 1
         self.runtime = VirtualRuntime(
-            hash((self.name, self.boot, self.cluster.seed)) & 0xFFFF, self.cluster.skew(self.name)
+            zlib.crc32(f"{self.name} {self.boot} {self.cluster.seed}".encode()), self.cluster.skew(self.name)
         )
         self.runtime.slowness = lambda worker: self.cluster.disk(self.name, worker)
         self.fatal = []
@@ -291,8 +303,12 @@ class Cluster:
         self.nodes = {name: Node(self, name) for name in self.names}
 
     def check(self, index: int, batch: bytes) -> None:
-        """What one node applies at an index, every node applies there."""
-        assert self.committed.setdefault(index, batch) == batch, f"two different entries {index} were applied"
+        """What one node applies at an index, every node applies there, and a majority has it on disk."""
+        if index not in self.committed:
+            self.committed[index] = batch
+            safe = sum(has_on_disk(node.journal, index, batch) for node in self.nodes.values())
+            assert safe > len(self.nodes) // 2, f"entry {index} is committed, but {safe} nodes have it on disk"
+        assert self.committed[index] == batch, f"two different entries {index} were applied"
 
     async def __aenter__(self) -> Cluster:
         for node in self.nodes.values():

@@ -12,6 +12,7 @@ from raftstore.consensus.acceptor import ALIVE, MATCHED
 from raftstore.consensus.post import Post
 from raftstore.consensus.raft import Message, Raft
 from raftstore.consensus.runtime import Runtime
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.wire import raft_pb2
 
 log = structlog.get_logger()
@@ -51,14 +52,15 @@ class Replicator:
         journal: Any,
         post: Post,
         runtime: Runtime,
-        heartbeat: float,
+        settings: ConsensusSettings,
         need_sync: Callable[[], None],
     ) -> None:
         self._raft = raft
         self._journal = journal
         self._post = post
         self._runtime = runtime
-        self._heartbeat = heartbeat
+        self._heartbeat = settings.heartbeat
+        self._most = settings.append_entries
         self._need_sync = need_sync
         self.followers: dict[str, Follower] = {}
 
@@ -111,7 +113,8 @@ class Replicator:
                 self._close(peer, follower)
                 follower.snapshot = True
             return
-        entries, commit_index = message["entries"], self._raft.commit_index
+        # A part will do: the reply sets the engine back to where that ends.
+        entries, commit_index = message["entries"][: self._most], self._raft.commit_index
         if not entries and not self._due(follower, commit_index):
             return
         append = raft_pb2.Append(

@@ -37,6 +37,7 @@ class MemoryJournal:
         self._stable = self.durable_index
         self._resetting: list[Entry] | None = None
         self._dirty = False
+        self._writing: tuple[list[Entry], int] | None = None
 
     def crash(self) -> MemoryJournal:
         return MemoryJournal(self.disk, self.hard, min(self.disk_commit, self.disk[-1][1] if self.disk else 0))
@@ -114,13 +115,20 @@ class MemoryJournal:
         return self._dirty
 
     def sync(self) -> int:
-        # Called at the end of the time that a sync takes: less than that is durable, which is the harder case.
+        """At the end of the time that a sync takes: what was there at its beginning is durable."""
         self._check()
-        self._dirty = False
-        self.disk = list(self.entries)
-        self.disk_commit = self.commit
-        self.durable_index = self._stable = self._last()
+        if self._writing is None:
+            self.begin_sync()
+        assert self._writing is not None
+        (self.disk, self.disk_commit), self._writing = self._writing, None
+        self.durable_index = self._stable
         return self.durable_index
+
+    def begin_sync(self) -> None:
+        self._dirty = False
+        entries = self.entries if self._resetting is None else self._resetting
+        self._writing = (list(entries), self.commit)
+        self._stable = self._last() if self._resetting is None else 0
 
 
 class CountingMachine:

@@ -181,7 +181,7 @@ class Replicator:
                 self._count(peer, follower, held)
 
     def _count(self, peer: str, follower: Follower, reply: raft_pb2.AppendReply) -> None:
-        before = follower.flight is not None and reply.sequence < follower.flight[0]
+        answer = _answers_flight(follower, reply)
         if reply.outcome == MATCHED:
             if reply.next_index > self._journal[-1][1] + 1:
                 log.error("follower acknowledges entries that do not exist", peer=peer, next=reply.next_index)
@@ -194,14 +194,13 @@ class Replicator:
                 # A late rejection had set it back further than is needed.
                 follower.next_index = reply.next_index
                 self._raft.rewind(peer, reply.next_index)
-        elif reply.outcome == ALIVE or before:
-            # Only what was sent after the append with entries says something of its fate.
+        elif reply.outcome == ALIVE or not answer:
             self._raft.alive(peer)
             return
         else:
             follower.next_index = max(2, min(reply.next_index, self._journal[-1][1] + 1))
             self._raft.rewind(peer, follower.next_index)
-        if not before:
+        if answer:
             follower.flight = None
             self._open(peer, follower)
 
@@ -232,3 +231,11 @@ class Replicator:
         follower.sent_at = self._runtime.now()
         follower.sent_commit = append.commit_index
         self._post.send(peer, raft_pb2.Envelope(append=append))
+
+
+def _answers_flight(follower: Follower, reply: raft_pb2.AppendReply) -> bool:
+    """Whether a reply tells the fate of the append with entries that is under way: heartbeats' mostly do not."""
+    if follower.flight is None:
+        return True
+    sequence, last_index, _ = follower.flight
+    return reply.sequence >= sequence or (reply.outcome == MATCHED and reply.next_index > last_index)

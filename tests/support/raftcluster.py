@@ -15,7 +15,7 @@ from virtualtime import VirtualRuntime
 
 from raftstore.consensus import Consensus, ConsensusSettings
 from raftstore.errors import Damaged, DiskFailed
-from raftstore.wire import commands_pb2
+from raftstore.wire import commands_pb2, raft_pb2
 
 Entry = tuple[bytes, int, int]
 
@@ -305,10 +305,40 @@ class Cluster:
         self.settings = settings or ConsensusSettings()
         self.make_journal = make_journal
         self.network = FakeNetwork(seed)
+        self.network.sent = self._sent
+        self.watch: Callable[[str, str, raft_pb2.Envelope], None] = lambda source, target, envelope: None
+        """Told of every message that is sent."""
         self.disk: Callable[[str, str], float] = lambda name, worker: 0.001
         self.skew: Callable[[str], float] = lambda name: 0.0
         self.committed: dict[int, bytes] = {}
         self.nodes = {name: Node(self, name) for name in self.names}
+
+    def _sent(self, source: str, target: str, method: str, body: bytes) -> None:
+        """What a follower acknowledges is on its disk."""
+        envelope = raft_pb2.Envelope.FromString(body)
+        reply = envelope.append_reply
+        if reply.outcome == raft_pb2.AppendReply.MATCHED:
+            disk = getattr(self[source].journal, "disk", None)
+            if disk is not None:
+                assert disk[-1][1] >= reply.next_index - 1, f"{source} promises what is not on its disk"
+        self.watch(source, target, envelope)
+
+    def lose(self, kind: str, source: str | None = None, target: str | None = None) -> None:
+        """Lose all messages of a kind from now on (of one node, to one node)."""
+
+        def keep(from_: str, to: str, method: str, body: bytes) -> bool:
+            found = raft_pb2.Envelope.FromString(body).WhichOneof("kind")
+            return found != kind or source not in (None, from_) or target not in (None, to)
+
+        self.network.filter = keep
+
+    def lose_nothing(self) -> None:
+        self.network.filter = lambda *message: True
+
+    def deliver(self, source: str, target: str, term: int, **message: Any) -> None:
+        """Hand a made-up message to a node."""
+        body = raft_pb2.Envelope(term=term, **message).SerializeToString()
+        self.network.nodes[target].receive(source, "raft", body)
 
     def check(self, index: int, batch: bytes) -> None:
         """What one node applies at an index, every node applies there, and a majority has it on disk."""

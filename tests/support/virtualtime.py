@@ -46,7 +46,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 class VirtualRuntime:
     """A node's runtime on the virtual clock. Blocking work is done at the end of the time it takes.
 
-    An object with a `begin_sync` is told when the time for its `sync` begins. `slowness` gives the seconds that a worker's next job takes; a test may change it.
+    An object with a `begin_sync` is told when the time for its `sync` begins. `slowness` gives the seconds that a
+    worker's next job takes; a test may change it.
     """
 
     def __init__(self, seed: int, start: float = 0.0) -> None:

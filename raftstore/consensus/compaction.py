@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -50,14 +51,15 @@ class Compaction:
         self._floor = floor
         self._compacted = compacted
         self._failed = failed
-        self._running = False
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self._bytes_before = 0
         self._next_check = 0.0
 
     def check(self, bytes_taken: int) -> None:
         """Start a compaction if it is time. `bytes_taken`: bytes of all batches committed since the start."""
         now, settings = self._runtime.now(), self._settings
-        if self._running or now < self._next_check:
+        if self._task is not None or now < self._next_check:
             return
         self._next_check = now + settings.compact_interval
         entries = self._applied_index() - self._journal[0][1]
@@ -65,12 +67,19 @@ class Compaction:
             entries >= settings.retain_entries + settings.compact_entries
             or bytes_taken - self._bytes_before >= settings.compact_bytes
         ):
-            self._running = True
-            self._runtime.spawn(self._run(bytes_taken))
+            self._task = self._runtime.spawn(self._run(bytes_taken))
+
+    async def stop(self) -> None:
+        """Wait for what is under way; the log is not cut any more."""
+        self._stopped = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     async def _run(self, bytes_taken: int) -> None:
         try:
             durable = await self._runtime.blocking("compaction", self._machine.make_durable)
+            if self._stopped:
+                return
             retain = self._settings.retain_entries
             if bytes_taken - self._bytes_before >= self._settings.compact_bytes:
                 retain = min(retain, (self._applied_index() - self._journal[0][1]) // 2)
@@ -90,4 +99,4 @@ class Compaction:
         except Exception as error:
             self._failed(error)
         finally:
-            self._running = False
+            self._task = None

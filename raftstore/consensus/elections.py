@@ -58,6 +58,13 @@ class Elections:
             return True
         return self._runtime.now() - self._heard < self._settings.election_min
 
+    def leader(self) -> str | None:
+        """The leader, unless it was not heard of for so long that there may well be another one, or none."""
+        leader = self._raft.leader
+        if leader == self._raft.node or self._runtime.now() - self._heard < self._settings.election_max:
+            return leader
+        return None
+
     def may_vote(self, *, transfer: bool = False) -> bool:
         """Whether to consider a vote at all. `transfer`: it is the leader who wants to be replaced."""
         return not self.observer and (transfer or not self.leader_lives())

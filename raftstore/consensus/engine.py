@@ -96,7 +96,7 @@ class Consensus:
         self._applier = Applier(
             machine, runtime, settings.apply_slice, lambda: raft.handed_over, self._applied, self._guard
         )
-        self._replicator = Replicator(raft, journal, post, runtime, settings.heartbeat, self._sync)
+        self._replicator = Replicator(raft, journal, post, runtime, settings, self._sync)
         self._elections = Elections(raft, post, runtime, settings, self._stand, observer=rejoining)
         self._confirmation = Confirmation(raft, post, runtime, self._elections.majority, settings.read_attempt)
         self._reads = Reads(
@@ -104,12 +104,15 @@ class Consensus:
             post,
             runtime,
             self._confirmation,
+            self._elections.leader,
             lambda: self._applier.applied_index,
             boot,
             settings.read_attempt,
             self._guard,
         )
-        self._proposer = Proposer(raft, self._applier, runtime, settings, boot, self._tick, self._guard)
+        self._proposer = Proposer(
+            raft, self._applier, runtime, settings, self._elections.leader, boot, self._tick, self._guard
+        )
         self._server = SnapshotServer(
             links=links,
             runtime=runtime,
@@ -172,10 +175,11 @@ class Consensus:
         """Take part no more; callers that wait get NoQuorum or OutcomeUnknown. Idempotent."""
         self._halt("the node is stopping")
         await self._client.stop()
+        await self._compaction.stop()
         if self._syncing is not None:
             await asyncio.wait([self._syncing])
         self._server.drop()
-        self._runtime.close()
+        await self._runtime.close()
 
     def _halt(self, reason: str) -> None:
         self._running = self._server.started = False
@@ -186,8 +190,8 @@ class Consensus:
 
     def _fail(self, error: BaseException) -> None:
         """Stop for good: what the engine or the disk would do next cannot be trusted."""
-        if self._failed:
-            return
+        if self._failed or not self._running:
+            return  # a node that is stopping, or has failed already
         self._failed = True
         log.critical("consensus failed", error=repr(error), exc_info=error)
         self._halt(f"the node failed: {error}")
@@ -232,8 +236,8 @@ class Consensus:
 
     @property
     def leader(self) -> str | None:
-        """The leader that this node follows, or is."""
-        return self._raft.leader
+        """The leader that this node follows, or is; None when it has not heard of one for a while."""
+        return self._elections.leader()
 
     @property
     def term(self) -> int:
@@ -289,11 +293,17 @@ class Consensus:
 
     def _tick(self) -> None:
         self._tick_scheduled = False
-        if self._raft.alone and self._journal.durable_index < self._journal[-1][1]:
-            self._sync()  # the engine would commit at once; `_synced` ticks
+        if self._unsynced_alone():
             return
         self._raft.tick()
         self._after()
+
+    def _unsynced_alone(self) -> bool:
+        """Whether the engine must not work yet: without other nodes it commits at once; `_synced` ticks."""
+        if not self._raft.alone or self._journal.durable_index >= self._journal[-1][1]:
+            return False
+        self._sync()
+        return True
 
     def _after(self) -> None:
         """Do what may be due after the engine has worked."""
@@ -302,7 +312,7 @@ class Consensus:
         self._applier.run()
         self._reads.check()
         self._confirmation.check()
-        leader = self._raft.leader
+        leader = self._elections.leader()
         if leader != self._leader:
             self._leader = leader
             log.info("leader", leader=leader, term=self._raft.term)
@@ -378,6 +388,8 @@ class Consensus:
             self._elections.stepped_down()
 
     def _stand(self, transfer: bool) -> None:
+        if self._unsynced_alone():
+            return
         self._mailbox.transferring = transfer
         try:
             self._raft.campaign(self._post.linked)
@@ -399,7 +411,9 @@ class Consensus:
             return
         if index <= self._raft.commit_index or index <= self._applier.applied_index:
             return  # overtaken by the log
-        applied = self._machine.install_snapshot(path)
+        applied = self._machine.applied_index
+        if applied < index:
+            applied = self._machine.install_snapshot(path)
 
         def use() -> None:
             if applied < index:

@@ -63,6 +63,7 @@ class Proposer:
         applier: Applier,
         runtime: Runtime,
         settings: ConsensusSettings,
+        leader: Callable[[], str | None],
         boot: int,
         tick: Callable[[], None],
         guard: Callable[[Callable[[], None]], Callable[[], None]],
@@ -71,6 +72,7 @@ class Proposer:
         self._applier = applier
         self._runtime = runtime
         self._settings = settings
+        self._leader = leader
         self._boot = boot
         self._tick = tick
         self._guard = guard
@@ -114,7 +116,14 @@ class Proposer:
             self._admit()
 
     def leader_changed(self) -> None:
-        """There may be a leader to propose to now."""
+        """There is another leader, or none. What was proposed to the one before is proposed again.
+
+        It may be in the new one's log, too. But waiting until that is known takes longer.
+        """
+        if self._leader() is not None:
+            for batch in self._batches:
+                batch.unknown = True
+                self._try_again(batch, 0.0)
         self._schedule()
 
     def stop(self, reason: str) -> None:
@@ -185,7 +194,7 @@ class Proposer:
 
     def _pump(self) -> None:
         self._pumping = False
-        if self._stopped or self._raft.leader is None:
+        if self._stopped or self._leader() is None:
             return
         proposed = False
         while self._pending and len(self._batches) < self._settings.batches and not self._straggling():

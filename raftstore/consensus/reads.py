@@ -103,6 +103,7 @@ class Reads:
         post: Post,
         runtime: Runtime,
         confirmation: Confirmation,
+        leader: Callable[[], str | None],
         applied_index: Callable[[], int],
         boot: int,
         attempt: float,
@@ -112,6 +113,7 @@ class Reads:
         self._post = post
         self._runtime = runtime
         self._confirmation = confirmation
+        self._leader = leader
         self._applied_index = applied_index
         self._boot = boot
         self._attempt = attempt
@@ -187,7 +189,7 @@ class Reads:
             return
         self._request += 1
         self._timer = self._runtime.call_later(self._attempt, self._retry_guarded)
-        leader, boot, request = self._raft.leader, self._boot, self._request
+        leader, boot, request = self._leader(), self._boot, self._request
         if leader == self._raft.node:
             self._confirmation.ask(leader, lambda index: self.answered(boot, request, index))
         elif leader is not None:

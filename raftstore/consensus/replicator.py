@@ -12,6 +12,7 @@ from raftstore.consensus.acceptor import ALIVE, MATCHED
 from raftstore.consensus.post import Post
 from raftstore.consensus.raft import Message, Raft
 from raftstore.consensus.runtime import Runtime
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.wire import raft_pb2
 
 log = structlog.get_logger()
@@ -51,14 +52,15 @@ class Replicator:
         journal: Any,
         post: Post,
         runtime: Runtime,
-        heartbeat: float,
+        settings: ConsensusSettings,
         need_sync: Callable[[], None],
     ) -> None:
         self._raft = raft
         self._journal = journal
         self._post = post
         self._runtime = runtime
-        self._heartbeat = heartbeat
+        self._heartbeat = settings.heartbeat
+        self._most = settings.append_entries
         self._need_sync = need_sync
         self.followers: dict[str, Follower] = {}
 
@@ -111,7 +113,8 @@ class Replicator:
                 self._close(peer, follower)
                 follower.snapshot = True
             return
-        entries, commit_index = message["entries"], self._raft.commit_index
+        # A part will do: the reply sets the engine back to where that ends.
+        entries, commit_index = message["entries"][: self._most], self._raft.commit_index
         if not entries and not self._due(follower, commit_index):
             return
         append = raft_pb2.Append(
@@ -178,7 +181,7 @@ class Replicator:
                 self._count(peer, follower, held)
 
     def _count(self, peer: str, follower: Follower, reply: raft_pb2.AppendReply) -> None:
-        before = follower.flight is not None and reply.sequence < follower.flight[0]
+        answer = _answers_flight(follower, reply)
         if reply.outcome == MATCHED:
             if reply.next_index > self._journal[-1][1] + 1:
                 log.error("follower acknowledges entries that do not exist", peer=peer, next=reply.next_index)
@@ -191,14 +194,13 @@ class Replicator:
                 # A late rejection had set it back further than is needed.
                 follower.next_index = reply.next_index
                 self._raft.rewind(peer, reply.next_index)
-        elif reply.outcome == ALIVE or before:
-            # Only what was sent after the append with entries says something of its fate.
+        elif reply.outcome == ALIVE or not answer:
             self._raft.alive(peer)
             return
         else:
             follower.next_index = max(2, min(reply.next_index, self._journal[-1][1] + 1))
             self._raft.rewind(peer, follower.next_index)
-        if not before:
+        if answer:
             follower.flight = None
             self._open(peer, follower)
 
@@ -229,3 +231,11 @@ class Replicator:
         follower.sent_at = self._runtime.now()
         follower.sent_commit = append.commit_index
         self._post.send(peer, raft_pb2.Envelope(append=append))
+
+
+def _answers_flight(follower: Follower, reply: raft_pb2.AppendReply) -> bool:
+    """Whether a reply tells the fate of the append with entries that is under way: heartbeats' mostly do not."""
+    if follower.flight is None:
+        return True
+    sequence, last_index, _ = follower.flight
+    return reply.sequence >= sequence or (reply.outcome == MATCHED and reply.next_index > last_index)

@@ -54,8 +54,8 @@ class Runtime(Protocol):
         """Run `work`, which blocks, off the loop; what is given to the same worker runs one after the other."""
         ...
 
-    def close(self) -> None:
-        """Let go of the threads."""
+    async def close(self) -> None:
+        """Wait for blocking work that has begun, and let go of the threads."""
         ...
 
 
@@ -63,13 +63,17 @@ class AsyncioRuntime:
     """The real thing: the running asyncio loop, its clock, one thread a worker."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
         self._random = random.Random(seed)
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._workers: dict[str, ThreadPoolExecutor] = {}
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
 
     def now(self) -> float:
         """See Runtime."""
-        return self._loop.time()
+        return time.monotonic()
 
     def wall_ns(self) -> int:
         """See Runtime."""
@@ -96,10 +100,15 @@ class AsyncioRuntime:
         pool = self._workers.get(worker)
         if pool is None:
             pool = self._workers[worker] = ThreadPoolExecutor(1, thread_name_prefix=f"raft-{worker}")
-        return self._loop.run_in_executor(pool, work)
+        future = self._loop.run_in_executor(pool, work)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        return future
 
-    def close(self) -> None:
-        """See Runtime. Work that has begun is waited for."""
+    async def close(self) -> None:
+        """See Runtime."""
+        while self._under_way:
+            await asyncio.wait(list(self._under_way))
         for pool in self._workers.values():
             pool.shutdown()
         self._workers.clear()

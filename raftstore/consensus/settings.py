@@ -27,10 +27,12 @@ class ConsensusSettings:
     """A larger command is refused: half of `append_bytes`, far from where pysyncobj would split an entry."""
     append_bytes: int = MIB
     """Entries of one append; the last one may go over it."""
+    append_entries: int = 16_384
+    """Entries of one append, so that a message of many tiny ones stays small, too."""
     batch_operations: int = 1024
     batch_bytes: int = 256 * KIB
     """Bounds of what becomes one log entry (a single larger operation is an entry of its own)."""
-    batches: int = 2
+    batches: int = 4
     """Proposals of one node under way at a time."""
     max_operations: int = 8192
     max_bytes: int = 32 * MIB
@@ -59,3 +61,5 @@ class ConsensusSettings:
     snapshot_call: float = 10.0
     snapshot_open: float = 600.0
     """Making a snapshot may take this long."""
+    snapshot_retry: float = 1.0
+    """Wait after a failed attempt to fetch one."""

@@ -104,7 +104,11 @@ class SnapshotServer:
         kept.used_at = self._runtime.now()
         length = min(request.length, self._settings.snapshot_piece)
         path, offset = kept.path, request.offset
-        return Reply(b"", await self._runtime.blocking(WORKER, lambda: _read_piece(path, offset, length)))
+        try:
+            piece = await self._runtime.blocking(WORKER, lambda: _read_piece(path, offset, length))
+        except OSError as error:
+            raise Unavailable(f"snapshot: {error}") from error
+        return Reply(b"", piece)
 
     def _admit(self, peer: Peer) -> None:
         if peer.name not in self._members or not self.started:
@@ -165,10 +169,11 @@ class SnapshotClient:
         self._install = install
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
+        self._not_before = float("-inf")
 
     def need(self, leader: str) -> None:
         """The leader's log begins after everything that matches here."""
-        if self._task is None:
+        if self._task is None and self._runtime.now() >= self._not_before:
             self._task = self._runtime.spawn(self._run(leader))
 
     async def stop(self) -> None:
@@ -182,7 +187,8 @@ class SnapshotClient:
         try:
             await self._fetch(leader)
         except (StoreError, OSError) as error:
-            # The next heartbeat of a leader whose log is still too new starts it again.
+            # A later heartbeat of a leader whose log is still too new starts it again.
+            self._not_before = self._runtime.now() + self._settings.snapshot_retry
             log.warning("snapshot not fetched", leader=leader, error=str(error))
         except Exception as error:
             self._failed(error)

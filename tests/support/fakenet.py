@@ -31,11 +31,12 @@ class Conditions:
 
 @dataclass
 class FakeNetwork:
-    """The wires. `traffic` sees every message that is handed over: (from, to, method, body)."""
+    """The wires. Of every message `sent` and `arrived` are told: (from, to, method, body)."""
 
     seed: int = 0
     conditions: Conditions = field(default_factory=Conditions)
-    traffic: Callable[[str, str, str, bytes], None] = lambda source, target, method, body: None
+    sent: Callable[[str, str, str, bytes], None] = lambda source, target, method, body: None
+    arrived: Callable[[str, str, str, bytes], None] = lambda source, target, method, body: None
     filter: Callable[[str, str, str, bytes], bool] = lambda source, target, method, body: True
     """False: this message is lost."""
 
@@ -111,6 +112,7 @@ class FakeNetwork:
     def transmit(self, source: FakeLinks, target: str, method: str, body: bytes) -> bool:
         if not source.attached or (source.name, target) not in self._up:
             return False
+        self.sent(source.name, target, method, body)
         wire = self.wire(source.name, target)
         if (
             wire.silent
@@ -130,11 +132,11 @@ class FakeNetwork:
         when = loop.time() + wire.delay + wire.jitter * self.random.random()
         key = (source.name, target.name)
         if not wire.reorder:
-            when = self._last[key] = max(when, self._last.get(key, 0.0))
+            when = self._last[key] = max(when, self._last.get(key, 0.0) + 1e-7)
 
         def arrive() -> None:
             if target.attached and not self.wire(*key).silent and key in self._up:
-                self.traffic(source.name, target.name, method, body)
+                self.arrived(source.name, target.name, method, body)
                 target.receive(source.name, method, body)
 
         loop.call_at(when, arrive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from virtualtime import VirtualRuntime
 
 from raftstore.consensus import Consensus, ConsensusSettings
 from raftstore.errors import Damaged, DiskFailed
-from raftstore.wire import commands_pb2
+from raftstore.wire import commands_pb2, raft_pb2
 
 Entry = tuple[bytes, int, int]
 
@@ -36,6 +37,7 @@ class MemoryJournal:
         self._stable = self.durable_index
         self._resetting: list[Entry] | None = None
         self._dirty = False
+        self._writing: tuple[list[Entry], int] | None = None
 
     def crash(self) -> MemoryJournal:
         return MemoryJournal(self.disk, self.hard, min(self.disk_commit, self.disk[-1][1] if self.disk else 0))
@@ -55,7 +57,8 @@ class MemoryJournal:
 
     def add(self, command: bytes, idx: int, term: int) -> None:
         self._check()
-        assert isinstance(command, bytes) and (not self.entries or idx == self._last() + 1)
+        assert isinstance(command, bytes)
+        assert not self.entries or idx == self._last() + 1
         self.entries.append((command, idx, term))
         self._dirty = True
         if self._resetting is not None and len(self.entries) == 2:
@@ -112,13 +115,20 @@ class MemoryJournal:
         return self._dirty
 
     def sync(self) -> int:
-        # Called at the end of the time that a sync takes: less than that is durable, which is the harder case.
+        """At the end of the time that a sync takes: what was there at its beginning is durable."""
         self._check()
-        self._dirty = False
-        self.disk = list(self.entries)
-        self.disk_commit = self.commit
-        self.durable_index = self._stable = self._last()
+        if self._writing is None:
+            self.begin_sync()
+        assert self._writing is not None
+        (self.disk, self.disk_commit), self._writing = self._writing, None
+        self.durable_index = self._stable
         return self.durable_index
+
+    def begin_sync(self) -> None:
+        self._dirty = False
+        entries = self.entries if self._resetting is None else self._resetting
+        self._writing = (list(entries), self.commit)
+        self._stable = self._last() if self._resetting is None else 0
 
 
 class CountingMachine:
@@ -204,6 +214,16 @@ class CountingMachine:
         return self.applied_index
 
 
+def has_on_disk(journal: Any, index: int, batch: bytes) -> bool:
+    """Whether a loss of power now would leave this entry (or a log that starts after it)."""
+    disk = getattr(journal, "disk", None)
+    if disk is None:
+        return bool(journal.durable_index >= index)
+    if not disk or index > disk[-1][1]:
+        return False
+    return index <= disk[0][1] or disk[index - disk[0][1]][0].endswith(batch)
+
+
 class Node:
     """One member, over its crashes and restarts."""
 
@@ -221,7 +241,7 @@ class Node:
     async def start(self, **options: Any) -> None:
         self.boot += 1
         self.runtime = VirtualRuntime(
-            hash((self.name, self.boot, self.cluster.seed)) & 0xFFFF, self.cluster.skew(self.name)
+            zlib.crc32(f"{self.name} {self.boot} {self.cluster.seed}".encode()), self.cluster.skew(self.name)
         )
         self.runtime.slowness = lambda worker: self.cluster.disk(self.name, worker)
         self.fatal = []
@@ -285,14 +305,48 @@ class Cluster:
         self.settings = settings or ConsensusSettings()
         self.make_journal = make_journal
         self.network = FakeNetwork(seed)
+        self.network.sent = self._sent
+        self.watch: Callable[[str, str, raft_pb2.Envelope], None] = lambda source, target, envelope: None
+        """Told of every message that is sent."""
         self.disk: Callable[[str, str], float] = lambda name, worker: 0.001
         self.skew: Callable[[str], float] = lambda name: 0.0
         self.committed: dict[int, bytes] = {}
         self.nodes = {name: Node(self, name) for name in self.names}
 
+    def _sent(self, source: str, target: str, method: str, body: bytes) -> None:
+        """What a follower acknowledges is on its disk."""
+        envelope = raft_pb2.Envelope.FromString(body)
+        reply = envelope.append_reply
+        if reply.outcome == raft_pb2.AppendReply.MATCHED:
+            disk = getattr(self[source].journal, "disk", None)
+            if disk is not None:
+                assert disk[-1][1] >= reply.next_index - 1, f"{source} promises what is not on its disk"
+        self.watch(source, target, envelope)
+
+    def lose(self, kind: str, source: str | None = None, target: str | None = None) -> None:
+        """Lose all messages of a kind from now on (of one node, to one node)."""
+
+        def keep(from_: str, to: str, method: str, body: bytes) -> bool:
+            found = raft_pb2.Envelope.FromString(body).WhichOneof("kind")
+            return found != kind or source not in (None, from_) or target not in (None, to)
+
+        self.network.filter = keep
+
+    def lose_nothing(self) -> None:
+        self.network.filter = lambda *message: True
+
+    def deliver(self, source: str, target: str, term: int, **message: Any) -> None:
+        """Hand a made-up message to a node."""
+        body = raft_pb2.Envelope(term=term, **message).SerializeToString()
+        self.network.nodes[target].receive(source, "raft", body)
+
     def check(self, index: int, batch: bytes) -> None:
-        """What one node applies at an index, every node applies there."""
-        assert self.committed.setdefault(index, batch) == batch, f"two different entries {index} were applied"
+        """What one node applies at an index, every node applies there, and a majority has it on disk."""
+        if index not in self.committed:
+            self.committed[index] = batch
+            safe = sum(has_on_disk(node.journal, index, batch) for node in self.nodes.values())
+            assert safe > len(self.nodes) // 2, f"entry {index} is committed, but {safe} nodes have it on disk"
+        assert self.committed[index] == batch, f"two different entries {index} were applied"
 
     async def __aenter__(self) -> Cluster:
         for node in self.nodes.values():

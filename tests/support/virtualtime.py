@@ -46,7 +46,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 class VirtualRuntime:
     """A node's runtime on the virtual clock. Blocking work is done at the end of the time it takes.
 
-    `slowness` gives the seconds that a worker's next job takes; a test may change it.
+    An object with a `begin_sync` is told when the time for its `sync` begins. `slowness` gives the seconds that a
+    worker's next job takes; a test may change it.
     """
 
     def __init__(self, seed: int, start: float = 0.0) -> None:
@@ -77,6 +78,9 @@ class VirtualRuntime:
     def blocking(self, worker: str, work: Callable[[], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         begin = max(self._loop.time(), self._busy.get(worker, 0.0))
+        prepare = getattr(getattr(work, "__self__", None), "begin_sync", None)
+        if prepare is not None:
+            prepare()
         end = self._busy[worker] = begin + self.slowness(worker)
 
         def do() -> None:
@@ -90,5 +94,5 @@ class VirtualRuntime:
         self._loop.call_at(end, do)
         return future
 
-    def close(self) -> None:
+    async def close(self) -> None:
         pass

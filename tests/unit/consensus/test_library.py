@@ -1,0 +1,64 @@
+"""The adapter relies on the inside of one version of pysyncobj. This fails when that is another."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import pickle
+
+import pysyncobj.serializer
+import pysyncobj.syncobj as library
+import pytest
+from pysyncobj.version import VERSION
+
+from raftstore.consensus import codec, raft
+
+SOURCES = {
+    library: "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4",
+    pysyncobj.serializer: "4d39fde2f15000ad8f507ec229ebd4f6a86371b6f84d4dc1439a9cccd52857ee",
+}
+NAMES_REPLACED = {"pickle", "monotonicTime", "random", "createPoller", "createJournal", "PIPE_NOTIFIER_ENABLED"}
+
+
+def test_version():
+    assert VERSION == raft.LIBRARY_VERSION == "0.3.17"
+
+
+@pytest.mark.parametrize("module", SOURCES, ids=lambda module: module.__name__)
+def test_the_source_is_the_one_that_was_read(module):
+    with open(module.__file__, "rb") as file:
+        assert hashlib.sha256(file.read()).hexdigest() == SOURCES[module], (
+            "pysyncobj has changed: read it again, all of it, before you change this line"
+        )
+
+
+def test_the_private_call_exists():
+    assert callable(library.SyncObj._SyncObj__sendAppendEntries)
+
+
+def test_names_that_are_replaced_are_used_as_names_of_the_module():
+    tree = ast.parse(inspect.getsource(library))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert used >= NAMES_REPLACED
+
+
+def test_nothing_can_be_pickled():
+    assert library.pickle is codec
+    assert pysyncobj.serializer.pickle is codec
+    used = {
+        node.attr
+        for module in (library, pysyncobj.serializer)
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pickle"
+    }
+    for name in used - {"dumps", "loads"}:
+        with pytest.raises(TypeError):
+            getattr(codec, name)(b"x")
+    with pytest.raises(TypeError):
+        codec.dumps({"anything": "else"})
+
+
+def test_a_pickle_is_not_loaded():
+    with pytest.raises(raft.Damaged):
+        codec.loads(pickle.dumps((0, (b"x",))))

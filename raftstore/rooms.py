@@ -78,7 +78,7 @@ class Rooms:
         settings = self.settings
         settings.data.mkdir(parents=True, exist_ok=True)
         self.volumes = VolumeSet(
-            settings.data / "volumes", volume_bytes=settings.volume_bytes, reserve_bytes=settings.reserve_bytes
+            settings.data / "volumes", volume_bytes=settings.volume_bytes, reserve_bytes=settings.reserve
         )
         await self.volumes.open()
         self._stack.push_async_callback(self.volumes.close)
@@ -247,11 +247,11 @@ class Rooms:
 
     def _free_bytes(self, name: str) -> int | None:
         if name == self.settings.name:
-            return max(0, self.volumes.stats().disk_free - self.settings.reserve_bytes)
+            return max(0, self.volumes.stats().disk_free - self.settings.reserve)
         report = self.health.last(name)
         if report is None or report.node.free_disk is None:
             return None
-        return max(0, report.node.free_disk - self.settings.reserve_bytes)
+        return max(0, report.node.free_disk - self.settings.reserve)
 
     async def _ask(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
         return (await self.network.call(member, method, body, lane=Lane.BULK, timeout=timeout)).body

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from raftstore.peers.pki import Identity
+
+MIN_RESERVE = 64 << 20
+MAX_RESERVE = 1 << 30
 
 Address = tuple[str, int]
 
@@ -17,7 +21,8 @@ class StoreSettings:
     """Settings of one node's store.
 
     `members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
-    Times are in seconds, sizes in bytes.
+    Times are in seconds, sizes in bytes. `reserve_bytes` of the disk are kept free of pictures, for log and catalog;
+    None takes a share of it.
     """
 
     name: str
@@ -28,12 +33,18 @@ class StoreSettings:
     replicas: int = 3
     encryption: Literal["full", "bulk-auth"] = "full"
     volume_bytes: int = 1 << 30
-    reserve_bytes: int = 64 << 20
+    reserve_bytes: int | None = None
     command_timeout: float = 10.0
     barrier_timeout: float = 5.0
-    compact_entries: int = 100_000
 
     @property
     def others(self) -> list[str]:
         """The names of the other members."""
         return [name for name in self.members if name != self.name]
+
+    @property
+    def reserve(self) -> int:
+        """Bytes of the data directory's disk, which must exist, that pictures do not get."""
+        if self.reserve_bytes is not None:
+            return self.reserve_bytes
+        return min(MAX_RESERVE, max(MIN_RESERVE, shutil.disk_usage(self.data).total // 20))

@@ -13,7 +13,7 @@ from raftstore.wire import commands_pb2 as commands
 log = structlog.get_logger()
 
 MAX_WAITING = 100_000
-MAX_BATCH = 2_000
+MAX_BATCH = 256
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 

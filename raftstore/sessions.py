@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
-from raftstore.errors import StoreError
-from raftstore.types import ChunkRef, Entry, FileVersion
+from raftstore.errors import QuotaExceeded, StoreError, TooLarge
+from raftstore.paths import parent
+from raftstore.types import CHUNK_SIZE, ChunkRef, Entry, FileVersion, Kind
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
 Propose = Callable[[commands.Command], Awaitable[commands.Result]]
 Buffer = bytes | bytearray | memoryview
+
+MAX_CHUNKS = 8192
+"""Chunks of a file: with any number of stores each, the command that publishes it stays below consensus' bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Bytes that an upload may have at most, so that what cannot be published is not received either.
+
+    The quota is checked again when the upload is published; until then others may have used it up.
+    """
+
+    quota: int | None = None
+
+    def check(self, size: int) -> None:
+        """Raise QuotaExceeded or TooLarge for an upload of `size` bytes."""
+        if size > MAX_CHUNKS * CHUNK_SIZE:
+            raise TooLarge(f"a file has at most {MAX_CHUNKS * CHUNK_SIZE} bytes")
+        if self.quota is not None and size > self.quota:
+            raise QuotaExceeded(f"{self.quota} bytes are left for it")
 
 
 class Replicas(Protocol):
@@ -65,8 +88,9 @@ class UploadSession:
         upload: Upload,
         late: LateReplicas,
         propose: Propose,
-        lookup: Callable[[str], Entry],
+        overtaken: Callable[[], Awaitable[bool]],
         *,
+        allowance: Allowance = Allowance(),
         exclusive: bool = False,
         base: Entry | None = None,
     ) -> None:
@@ -75,7 +99,8 @@ class UploadSession:
         self._upload = upload
         self._late = late
         self._propose = propose
-        self._lookup = lookup
+        self._overtaken = overtaken
+        self._allowance = allowance
         self._exclusive = exclusive
         self._base = base
 
@@ -87,8 +112,9 @@ class UploadSession:
     def feed(self, data: Buffer) -> bool:
         """Take all of `data` (copied); False asks the caller to await `drained` before it feeds more.
 
-        Raises the StoreError that broke the upload.
+        Raises the StoreError that broke the upload; QuotaExceeded, TooLarge: it can never be published.
         """
+        self._allowance.check(self._upload.position + len(data))
         return self._upload.feed(data)
 
     async def drained(self) -> None:
@@ -101,26 +127,33 @@ class UploadSession:
         Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
         """
         chunks, size = await self._upload.finish()
+        mtime_ns = mtime_ns or time.time_ns()
         put = commands.PutFile(
             path=self.path,
             owner=self.owner,
             size=size,
-            mtime_ns=mtime_ns or 0,
+            mtime_ns=mtime_ns,
             chunks=chunks_to_wire(chunks),
             exclusive=self._exclusive,
         )
         if self._base is not None:
             put.base_inode = self._base.inode
             put.base_version = self._base.version
-        await self._propose(commands.Command(put_file=put))
+        done = await self._propose(commands.Command(put_file=put))
         self._late.publish(chunks)
-        return self._lookup(self.path)
+        # Not what is at the path now: others may have moved it, or put something else there.
+        name = parent(self.path)[1]
+        return Entry(name, Kind.FILE, done.inode, size, mtime_ns, self.owner, done.index)
 
     async def suspend(self) -> None:
-        """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost."""
+        """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost.
+
+        It is not kept when its owner has published a version since it began: who sent the picture again, while the
+        server had not yet noticed that the first connection was dead, has nothing to resume.
+        """
         try:
             chunks, size = await self._received()
-            if size:
+            if size and not await self._overtaken():
                 partial = commands.PutPartial(
                     path=self.path, owner=self.owner, size=size, chunks=chunks_to_wire(chunks)
                 )

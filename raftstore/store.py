@@ -11,7 +11,7 @@ from raftstore.chunks.upload import Upload
 from raftstore.errors import Invalid, IsADirectory, NotADirectory, NotFound
 from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
-from raftstore.sessions import DownloadSession, LateReplicas, UploadSession
+from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
 from raftstore.types import CHUNK_SIZE, ChunkRef, ClusterStatus, Entry, FileVersion, NodeStatus, Partial, User
 from raftstore.wire import commands_pb2 as commands
@@ -104,7 +104,8 @@ class Store:
         `offset` (bytes) keeps that much of the owner's partial upload or else of the published version; `append`
         continues the owner's partial upload or else the published version; otherwise it starts at byte 0.
         `expected` bytes, where known, are checked against the free room at once. Raises NotFound (the parent),
-        NotADirectory, IsADirectory, BadName, Invalid (offset past the end), DiskFull, NoQuorum.
+        NotADirectory, IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge,
+        NoQuorum.
         """
         split(path)
         await self._barrier()
@@ -115,7 +116,14 @@ class Store:
             if base is None and published is not None:
                 base = self._rooms.catalog.file(path)
         kept = _kept(base, offset, append)
+        allowance = self._allowance(owner, published)
+        allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
+
+        async def overtaken() -> bool:
+            await self._barrier()
+            return _newer_of(owner, published, self._published(path))
+
         late = LateReplicas(self._rooms.recorder)
         upload = Upload(self._rooms.chunk_path, prefix=prefix, head=head, on_replica=late, expected=expected)
         return UploadSession(
@@ -124,7 +132,8 @@ class Store:
             upload,
             late,
             self._propose,
-            self._rooms.catalog.lookup,
+            overtaken,
+            allowance=allowance,
             exclusive=exclusive,
             base=base.entry if isinstance(base, FileVersion) else None,
         )
@@ -200,18 +209,29 @@ class Store:
     def _download(self, version: FileVersion) -> Download:
         return Download(self._rooms.chunk_path, version.chunks, on_bad_replica=self._rooms.bad_replica)
 
+    def _allowance(self, owner: str, replaced: Entry | None) -> Allowance:
+        """Return how large a file of `owner` in place of `replaced` may be by the quota of now."""
+        user = self._rooms.catalog.user(owner)
+        if user is None or not user.quota_bytes:
+            return Allowance()
+        freed = replaced.size if replaced is not None and replaced.owner == owner else 0
+        return Allowance(max(freed, user.quota_bytes - self._rooms.catalog.usage(owner) + freed))
+
     def _target(self, path: str) -> Entry | None:
         """Return the file that an upload to `path` would replace; raise unless it can be put there."""
         directory, _ = parent(path)
         if not self._rooms.catalog.lookup(directory).is_directory:
             raise NotADirectory(directory)
-        try:
-            entry = self._rooms.catalog.lookup(path)
-        except NotFound:
-            return None
-        if entry.is_directory:
+        entry = self._published(path)
+        if entry is not None and entry.is_directory:
             raise IsADirectory(path)
         return entry
+
+    def _published(self, path: str) -> Entry | None:
+        try:
+            return self._rooms.catalog.lookup(path)
+        except NotFound:
+            return None
 
     async def _prefix(self, base: FileVersion | Partial | None, kept: int) -> tuple[list[ChunkRef], bytes]:
         """Return the whole chunks within the first `kept` bytes of `base`, and the bytes after them."""
@@ -224,6 +244,11 @@ class Store:
             async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
                 head += block
         return list(base.chunks[:whole]), bytes(head)
+
+
+def _newer_of(owner: str, before: Entry | None, now: Entry | None) -> bool:
+    """Whether what is at a path now is a version that `owner` has put there since `before`."""
+    return now is not None and now.owner == owner and (before is None or now.version != before.version)
 
 
 def _kept(base: FileVersion | Partial | None, offset: int | None, append: bool) -> int:

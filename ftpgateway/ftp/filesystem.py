@@ -10,7 +10,7 @@ import fnmatch
 
 from ftpgateway.ftp.backend import Backend, Download, Upload
 from raftstore import paths
-from raftstore.errors import AlreadyExists, NotADirectory, NotFound
+from raftstore.errors import AlreadyExists, NotADirectory, NotFound, StoreError
 from raftstore.types import Entry, Kind, User
 
 
@@ -110,14 +110,17 @@ class Workspace:
             await self._store.remove(self._at(path))
         except NotFound as error:
             missing = error
-        if await self._store.partial(self._at(path), self._owner) is not None:
-            try:
+        try:
+            begun = await self._store.partial(self._at(path), self._owner) is not None
+            if begun:
                 await self._store.drop_partial(self._at(path), self._owner)
-                return
-            except NotFound:
-                pass
-        if missing is not None:
-            raise missing
+        except StoreError as error:
+            # The file is removed; what is begun stays until it is replaced or removed again.
+            if missing is not None:
+                raise missing if isinstance(error, NotFound) else error from None
+        else:
+            if missing is not None and not begun:
+                raise missing
 
     async def rename(self, source: str, target: str) -> None:
         """Rename a file, over an existing one too, or a directory."""

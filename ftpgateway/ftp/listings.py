@@ -19,6 +19,8 @@ _OPTIONS = re.compile(r"-[aAlLrRtTsSuUcCfFgGhHiIkLmnNopqQvxX1d]+")
 _FILE_RIGHTS = "adfrw"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GROUP = 512
+_MAX_NS = 2**63 - 1
+"""Latest time that the store keeps: in the year 2262."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def timestamp(mtime_ns: int) -> str:
 
 
 def parse_timestamp(text: str) -> int | None:
-    """Return YYYYMMDDHHMMSS[.fraction], UTC, as ns since the epoch; None if it is no such time."""
+    """Return YYYYMMDDHHMMSS[.fraction], UTC, as ns since the epoch; None if it is no time that can be kept."""
     match = re.fullmatch(r"(\d{14})(?:\.(\d{1,9}))?", text, re.ASCII)
     if match is None:
         return None
@@ -100,7 +102,8 @@ def parse_timestamp(text: str) -> int | None:
     except ValueError:
         return None
     seconds = (moment - _EPOCH) // timedelta(seconds=1)
-    return seconds * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    mtime_ns = seconds * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
+    return mtime_ns if abs(mtime_ns) <= _MAX_NS else None
 
 
 class FactWriter:

@@ -6,6 +6,7 @@ no longer has what this module relies on.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -313,10 +314,10 @@ class ControlConnection(TLS_FTPHandler, _Plain):  # type: ignore[misc]
         """Return whether the client has closed the control connection, and we have not noticed yet."""
         if self._closed or self._ending:
             return True
-        if self.secured:
-            return False
         try:
-            return not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            # Beneath TLS, too: a program that was killed has sent FIN and no more.
+            with socket.socket(fileno=os.dup(self._fileno)) as plain:
+                return not plain.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:

@@ -155,6 +155,9 @@ class BaseSession(ControlConnection):
         if current is None or current.disabled:
             self.end_with("421 Your account was disabled or removed.")
             return False
+        if current.home != self.user.home:
+            self.end_with("421 Your home directory was changed; log in again.")
+            return False
         self.user = current
         if right in current.rights:
             return True

@@ -202,7 +202,8 @@ class Machine:
 
     def _rename(self, command: commands.Rename) -> commands.Result:
         source, target = command.source, command.target
-        place, (_, kind, inode, *_rest) = self._old_place(source, commands.INVALID)
+        place, moved = self._old_place(source, commands.INVALID)
+        kind, inode, owner = moved[1], moved[2], moved[5]
         directory = kind == Kind.DIRECTORY
         if source == target:
             return commands.Result(inode=inode)
@@ -214,6 +215,9 @@ class Machine:
                 raise Refusal(commands.EXISTS, target)
             self._remove(new_place, row)
         self.names.move(place, new_place, directory=directory)
+        if not directory and self.counters.partials:
+            # As after an upload to the new name: its owner has nothing to resume there.
+            self._forget_partial(new_place, owner)
         self.names.touch(place.parent, self._time_ns)
         self.names.touch(new_place.parent, self._time_ns)
         return commands.Result(inode=inode)

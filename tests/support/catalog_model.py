@@ -200,6 +200,8 @@ class Model:
             raise No("EXISTS")
         del source.entries[name]
         target.entries[new] = entry
+        if isinstance(entry, File):
+            target.partials.pop((new, entry.owner), None)
         source.mtime_ns = target.mtime_ns = self.time_ns
 
     def set_times(self, command: commands.SetTimes) -> None:

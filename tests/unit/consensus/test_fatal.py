@@ -42,7 +42,9 @@ def test_a_failing_disk_stops_the_node_and_not_the_cluster(leads, tmp_path):
             await asyncio.gather(*(other.propose(f"after-{other.name}") for other in others))
             await stopped(cluster, node, DiskFailed)
             matched = raft_pb2.AppendReply.MATCHED
-            replies = [envelope.append_reply for envelope in promised if envelope.append_reply.outcome == matched]
+            replies = [
+                envelope.append_reply for envelope in promised if envelope.append_reply.outcome == matched
+            ]
             assert not [reply for reply in replies if reply.next_index - 1 > durable]
 
     run(main())

@@ -58,7 +58,9 @@ def test_a_compacted_log_is_enough_to_start_from(size, tmp_path):
             for turn in range(4):
                 await fill(leader, 100, f"{turn}-")
                 await cluster.until(
-                    lambda: all(len(node.journal) < 60 and node.journal.disk[0][1] > 1 for node in cluster.running)
+                    lambda: all(
+                        len(node.journal) < 60 and node.journal.disk[0][1] > 1 for node in cluster.running
+                    )
                 )
                 for node in cluster.running:
                     await node.kill(power=True)

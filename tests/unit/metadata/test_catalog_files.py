@@ -246,6 +246,14 @@ def test_partial_uploads_follow_their_directory_and_go_with_it(feeder: Feeder) -
     assert chunk_rows(feeder)[1][0] == 0
 
 
+def test_renaming_to_a_name_ends_what_the_files_owner_had_begun_there(feeder: Feeder) -> None:
+    feeder.all(put("/t", 1), partial("/f", 2), partial("/f", 3, owner="bob"), partial("/t", 4))
+    feeder.one(command("rename", source="/t", target="/f"))
+    assert feeder.catalog.partial("ada", "/f") is None
+    assert feeder.catalog.partial("bob", "/f") is not None
+    assert feeder.catalog.partial("ada", "/t") is not None
+
+
 def test_removing_or_renaming_a_file_leaves_the_partial_upload_at_its_path(feeder: Feeder) -> None:
     feeder.all(put("/f", 1), partial("/f", 2), command("rename", source="/f", target="/g"))
     assert feeder.catalog.partial("ada", "/f") is not None

@@ -1,0 +1,89 @@
+"""The server says what is so: no failure for what was done, no success for what a dead client left."""
+
+from __future__ import annotations
+
+import ftplib
+import socket
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ftpserver import DEADLINE, PASSWORD, certificate, serving
+
+from ftpgateway.ftp.listings import parse_timestamp
+from raftstore.errors import NoQuorum, Unavailable
+
+
+@pytest.mark.parametrize("call", ["partial", "drop_partial"])
+def test_a_file_that_was_removed_is_told_as_removed(call: str) -> None:
+    """The text of a 451 would say that nothing was changed."""
+    with serving() as server, server.client() as client:
+        server.run(server.store.put, "/f", b"old", "alice")
+        server.store.partials["alice", "/f"] = b"ol"
+        server.fail(call, NoQuorum())
+        assert client.command("DELE f") == 250
+        server.heal()
+        assert client.command("MLST f") == 550
+
+
+def test_removing_what_is_only_begun() -> None:
+    with serving() as server, server.client() as client:
+        assert client.command("DELE f") == 550
+        server.store.partials["alice", "/f"] = b"ol"
+        server.fail("drop_partial", Unavailable())
+        assert client.command("DELE f") == 451
+        server.heal()
+        assert client.command("DELE f") == 250
+        assert client.command("DELE f") == 550
+
+
+def test_a_session_ends_when_its_home_is_changed() -> None:
+    """What is outside of the new home must not be seen any more, nor be written to."""
+    with serving() as server, server.client() as client:
+        server.run(server.store.put, "/secret.jpg", b"x", "bob")
+        assert client.command("SIZE secret.jpg") == 213
+        server.store.accounts["alice"] = replace(server.store.accounts["alice"], home="/alice")
+        assert client.command("SIZE secret.jpg") == 421
+        assert client.at_end()
+        with server.client() as again:
+            assert again.command("SIZE secret.jpg") == 550
+
+
+def test_times_that_cannot_be_kept_are_refused() -> None:
+    assert parse_timestamp("22620411234716") == 9_223_372_036_000_000_000
+    assert parse_timestamp("22620411234717") is None
+    assert parse_timestamp("99991231235959") is None
+    assert parse_timestamp("00010101000000") is None
+    with serving() as server, server.client() as client:
+        server.run(server.store.put, "/f", b"old", "alice")
+        assert client.command("MFMT 99991231235959 f") == 501
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_client_that_was_killed_has_not_finished_its_upload(tmp_path: Path, secure: bool) -> None:
+    """The kernel ends a dead program's connections in order, so its data looks complete: ask for the client."""
+    with serving(certificate=certificate(tmp_path)) as server:
+        client = ftplib.FTP_TLS(timeout=DEADLINE) if secure else ftplib.FTP(timeout=DEADLINE)
+        client.connect("127.0.0.1", server.port)
+        client.login("alice", PASSWORD)
+        data = client.transfercmd("STOR f")
+        data.sendall(b"half")
+        server.wait_for(
+            lambda: any(session.transfer and session.transfer.moved == 4 for session in sessions(server))
+        )
+        # Both ends come while the server's loop is busy, that of the data first.
+        busy, held = threading.Event(), threading.Event()
+        server.loop.call_soon_threadsafe(lambda: (held.set(), busy.wait(DEADLINE)))
+        assert held.wait(DEADLINE)
+        data.close()
+        assert client.sock is not None
+        socket.socket(fileno=client.sock.detach()).close()
+        busy.set()
+        server.wait_for(lambda: server.store.ended.total() == 1)
+        assert server.store.ended == {"suspend": 1}
+        server.wait_for(lambda: server.store.partials == {("alice", "/f"): b"half"})
+
+
+def sessions(server) -> list:  # type: ignore[no-untyped-def, type-arg]
+    return list(server.frontend._sessions)

@@ -1,0 +1,119 @@
+"""The end of an upload: what is published, what is kept to resume, and what is refused early."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from raftstore import sessions
+from raftstore.errors import NoQuorum, QuotaExceeded, TooLarge
+from raftstore.sessions import MAX_CHUNKS, Allowance, LateReplicas, UploadSession
+from raftstore.store import _newer_of
+from raftstore.types import CHUNK_SIZE, ChunkRef, Entry, Kind
+from raftstore.wire import commands_pb2 as commands
+
+
+class Bytes:
+    """Stands in for a chunks.Upload whose bytes are durable at once; `error` breaks it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.position = 0
+        self.error = error
+
+    def feed(self, data: bytes) -> bool:
+        self.position += len(data)
+        return True
+
+    async def finish(self) -> tuple[list[ChunkRef], int]:
+        if self.error is not None:
+            raise self.error
+        return self.durable()
+
+    def durable(self) -> tuple[list[ChunkRef], int]:
+        return ([ChunkRef(b"d" * 32, self.position, (1, 2))] if self.position else []), self.position
+
+
+class Log:
+    """Takes what is proposed."""
+
+    def __init__(self) -> None:
+        self.taken: list[commands.Command] = []
+
+    async def propose(self, command: commands.Command) -> commands.Result:
+        self.taken.append(command)
+        return commands.Result(inode=7, index=42)
+
+    def added(self, digest: bytes, store: int) -> None:
+        raise AssertionError("no copy came late")
+
+
+def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> UploadSession:
+    async def answer() -> bool:
+        return overtaken
+
+    return UploadSession("/a/photo.jpg", "ada", upload, LateReplicas(log), log.propose, answer, **options)
+
+
+def test_a_commit_tells_of_what_it_published_whatever_happens_to_the_name_afterwards():
+    log = Log()
+    upload = session(log, Bytes())
+    upload.feed(b"picture")
+    # Nothing is looked up: another session may have removed the file by now; it was published all the same.
+    entry = asyncio.run(upload.commit())
+    put = log.taken[0].put_file
+    assert entry == Entry("photo.jpg", Kind.FILE, 7, 7, put.mtime_ns, "ada", 42)
+    assert put.mtime_ns > 0
+    assert asyncio.run(session(log, Bytes()).commit(5)).mtime_ns == 5
+
+
+@pytest.mark.parametrize("error", [None, NoQuorum("lost")])
+def test_what_came_is_kept_unless_its_owner_has_published_since(error):
+    for overtaken in (False, True):
+        log = Log()
+        upload = session(log, Bytes(error), overtaken=overtaken)
+        upload.feed(b"half")
+        asyncio.run(upload.suspend())
+        assert [command.WhichOneof("kind") for command in log.taken] == ([] if overtaken else ["put_partial"])
+
+
+def test_nothing_is_kept_of_nothing():
+    log = Log()
+    asyncio.run(session(log, Bytes()).suspend())
+    assert log.taken == []
+
+
+def test_who_has_overtaken_an_upload():
+    def entry(version: int, owner: str = "ada") -> Entry:
+        return Entry("f", Kind.FILE, 5, 1, 0, owner, version)
+
+    assert not _newer_of("ada", None, None)
+    assert not _newer_of("ada", entry(3), None)
+    assert not _newer_of("ada", entry(3), entry(3))
+    assert _newer_of("ada", entry(3), entry(4))
+    assert _newer_of("ada", None, entry(4))
+    assert not _newer_of("ada", None, entry(4, "bob"))
+
+
+def test_what_cannot_be_published_is_not_received_either():
+    upload = session(Log(), Bytes(), allowance=Allowance(quota=10))
+    upload.feed(b"x" * 10)
+    with pytest.raises(QuotaExceeded):
+        upload.feed(b"x")
+    assert upload.position == 10
+    bytes_ = Bytes()
+    bytes_.position = MAX_CHUNKS * CHUNK_SIZE
+    with pytest.raises(TooLarge):
+        session(Log(), bytes_).feed(b"x")
+
+
+def test_the_largest_file_fits_into_a_command():
+    largest = [ChunkRef(b"d" * 32, CHUNK_SIZE, (1000, 2000, 3000, 4000, 5000))] * MAX_CHUNKS
+    put = commands.PutFile(
+        path="/" + "p" * 4095,
+        owner="o" * 255,
+        size=MAX_CHUNKS * CHUNK_SIZE,
+        mtime_ns=2**62,
+        chunks=sessions.chunks_to_wire(largest),
+    )
+    assert commands.Command(put_file=put).ByteSize() <= 512 * 1024

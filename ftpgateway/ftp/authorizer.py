@@ -41,7 +41,7 @@ class Credentials:
         self._verified: OrderedDict[bytes, float] = OrderedDict()
         self._running: dict[bytes, asyncio.Future[bool]] = {}
         self._hasher = argon2.PasswordHasher()
-        self._decoy = ""
+        self._decoy: asyncio.Future[str] | None = None
         self._threads = ThreadPoolExecutor(settings.password_threads, thread_name_prefix="ftp-password")
         self.failures = 0
 
@@ -49,10 +49,10 @@ class Credentials:
         """End the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    async def prepare(self) -> None:
-        """Make the hash that is verified in place of an unknown user's."""
+    def prepare(self) -> None:
+        """Begin to make the hash that is verified in place of an unknown user's."""
         loop = asyncio.get_running_loop()
-        self._decoy = await loop.run_in_executor(self._threads, self._hasher.hash, secrets.token_hex(16))
+        self._decoy = loop.run_in_executor(self._threads, self._hasher.hash, secrets.token_hex(16))
 
     async def login(self, name: str, password: str) -> User | None:
         """Return the account if the password is right and the account enabled, None otherwise.
@@ -62,12 +62,18 @@ class Credentials:
         """
         user = await self._store.user(name)
         known = user is not None and not user.disabled and bool(user.password_hash)
-        hashed = user.password_hash if user is not None and known else self._decoy
+        hashed = user.password_hash if user is not None and known else await self._decoy_hash()
         right = await self._matches(name, password, hashed, user.revision if user is not None else -1)
         if right and known:
             return user
         self.failures += 1
         return None
+
+    async def _decoy_hash(self) -> str:
+        if self._decoy is None:
+            self.prepare()
+        assert self._decoy is not None
+        return await asyncio.shield(self._decoy)
 
     async def _matches(self, name: str, password: str, hashed: str, revision: int) -> bool:
         key = self._key(name, password, hashed, revision)

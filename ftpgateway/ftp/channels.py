@@ -6,14 +6,15 @@ import contextlib
 import errno
 import random
 import socket
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
-from OpenSSL import SSL
 
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched, plain_address
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
+from ftpgateway.ftp.tls import data_side
 
 if TYPE_CHECKING:
     from ftpgateway.ftp.transfers import Transfer
@@ -136,7 +137,7 @@ class DataLink:
     failed.
     """
 
-    def __init__(self, loop: NestedIOLoop, timeout: float, context: SSL.Context | None) -> None:
+    def __init__(self, loop: NestedIOLoop, timeout: float, context: ssl.SSLContext | None) -> None:
         self.loop = loop
         self._timeout = timeout
         self._context = context
@@ -191,13 +192,21 @@ class DataLink:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         on_connect, self._on_connect = self._on_connect, None
         if self._secure and self._context is not None:
-            stream = TlsStream(sock, self._context)
-            self._maker = _Handshake(self, stream)
-            self.loop.watch(sock.fileno(), self._maker, READ)
+            self._shake_hands(sock, self._context)
         else:
             self.ready(PlainStream(sock))
         if on_connect is not None:
             on_connect(True)
+
+    def _shake_hands(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        try:
+            stream = TlsStream(data_side(context, sock))
+        except OSError:
+            sock.close()
+            self.failed(522)
+            return
+        self._maker = _Handshake(self, stream)
+        self.loop.watch(stream.fileno(), self._maker, READ)
 
     def ready(self, stream: Stream) -> None:
         """The connection can carry data."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import ipaddress
 from typing import Any, ClassVar
 
@@ -16,20 +17,26 @@ from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.listings import FACTS
 from ftpgateway.ftp.movers import TransferCommands
 from ftpgateway.ftp.pyftp import plain_address, stock_commands
+from ftpgateway.ftp.tls import control_side
 from raftstore.errors import StoreError, Unavailable
 from raftstore.types import User
 
 log = structlog.get_logger()
 
-_TLS_COMMANDS = ("AUTH", "PBSZ", "PROT")
+_TLS_COMMANDS = {
+    "AUTH": "Syntax: AUTH <SP> TLS (encrypt the control connection).",
+    "PBSZ": "Syntax: PBSZ <SP> 0 (needed before PROT).",
+    "PROT": "Syntax: PROT <SP> [C|P] (encrypt data connections or not).",
+}
 
 
 def commands(*, tls: bool) -> dict[str, dict[str, Any]]:
     """Return the commands that a session knows."""
     table = stock_commands()
-    if not tls:
-        for name in _TLS_COMMANDS:
-            del table[name]
+    if tls:
+        for name, text in _TLS_COMMANDS.items():
+            table[name] = {"perm": None, "auth": False, "arg": True, "help": text}
+    table["OPTS"] = {**table["OPTS"], "auth": False}
     table["ALLO"] = {**table["ALLO"], "help": "Syntax: ALLO <SP> bytes (ask whether they fit)."}
     return table
 
@@ -124,8 +131,36 @@ class Session(TransferCommands):
 
     def ftp_AUTH(self, line: str) -> None:
         """AUTH TLS: what was sent in clear after it is thrown away."""
-        self.forget_queue()
-        super().ftp_AUTH(line)
+        context = self.host.context
+        if self.secured:
+            self.respond("503 The control connection is encrypted already.")
+        elif line.upper() not in ("TLS", "TLS-C", "TLS-P", "SSL") or context is None:
+            self.respond("504 Use AUTH TLS.")
+        else:
+            self.forget_queue()
+            self.respond("234 Ready for the TLS handshake.")
+            self.start_tls(functools.partial(control_side, context))
+
+    def ftp_PBSZ(self, line: str) -> None:
+        """PBSZ: always 0."""
+        if not self.secured:
+            self.respond("503 Send AUTH TLS first.")
+        else:
+            self.buffer_size_set = True
+            self.respond("200 PBSZ=0")
+
+    def ftp_PROT(self, line: str) -> None:
+        """PROT: encrypt data connections (P) or not (C)."""
+        level = line.upper()
+        if not self.buffer_size_set:
+            self.respond("503 Send AUTH TLS and PBSZ 0 first.")
+        elif level in ("C", "P"):
+            self.protect_data = level == "P"
+            self.respond(f"200 Data connections are {'encrypted' if self.protect_data else 'not encrypted'}.")
+        elif level in ("S", "E"):
+            self.respond("536 Use PROT P or PROT C.")
+        else:
+            self.respond("504 Use PROT P or PROT C.")
 
     # Data connections.
 

@@ -6,18 +6,17 @@ no longer has what this module relies on.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from OpenSSL import SSL
 from pyftpdlib import ioloop as _ioloop  # first: it imports asyncore with its deprecation warning silenced
+from pyftpdlib.exceptions import _RetryError
 from pyftpdlib.handlers.ftp.control import FTPHandler
 from pyftpdlib.handlers.ftp.control import proto_cmds as _stock_commands
-from pyftpdlib.handlers.ftps.control import TLS_FTPHandler
-from pyftpdlib.handlers.ftps.ssl import SSLConnectionMixin
 
 log = structlog.get_logger()
 
@@ -117,25 +116,11 @@ class _Server:
     ip_map: tuple[str, ...] = ()
 
 
-class _Plain(FTPHandler):  # type: ignore[misc]
-    """Sits below the TLS layer, so that every way to close a session passes here, once."""
-
-    def close(self) -> None:
-        if self._closed:
-            return
-        self.remote_ip = ""  # on_disconnect is not used, addresses are counted by our server
-        self.ending()
-        super().close()
-        self.data_channel = None
-
-    def ending(self) -> None:
-        """Called once, just before the session's socket is closed."""
-
-
-class ControlConnection(TLS_FTPHandler, _Plain):  # type: ignore[misc]
+class ControlConnection(FTPHandler):  # type: ignore[misc]
     """One control connection: lines in, replies out, TLS; no FTP meaning.
 
-    Subclasses implement `line_received` and `ending` and may override `idle`.
+    Subclasses implement `line_received` and `ending` and may override `idle`. `secured` tells whether TLS is
+    on.
     """
 
     ac_in_buffer_size = CONTROL_READ
@@ -147,29 +132,99 @@ class ControlConnection(TLS_FTPHandler, _Plain):  # type: ignore[misc]
         self._ending = False
         self._overlong = False
         self._reading_paused = False
+        self._shaking = False
+        self.secured = False
         self.peer = ""
         super().__init__(sock, _Server(), ioloop=loop)
-        self._extra_feats: list[str] = []
-        self._pbsz = False
-        self._prot = False
         self.peer = plain_address(self.remote_ip)
 
     # What the library asks for.
 
-    @classmethod
-    def get_ssl_context(cls) -> SSL.Context | None:
-        """Return the TLS context, None without certificate."""
-        context: SSL.Context | None = cls.ssl_context
-        return context
-
     def close(self) -> None:
-        """Close the session, TLS in order where possible."""
+        """Close the session, once; TLS in order where possible."""
+        if self._closed:
+            return
+        self.remote_ip = ""  # on_disconnect is not used, addresses are counted by our server
+        self.ending()
+        if self.secured:
+            with contextlib.suppress(OSError, ValueError):
+                self.socket.unwrap()  # type: ignore[has-type]
+        super().close()
+        self.data_channel = None
+
+    def ending(self) -> None:
+        """Called once, just before the session's socket is closed."""
+
+    def recv(self, buffer_size: int) -> bytes:
+        """Receive, also through TLS."""
+        if not self.secured:
+            plain: bytes = super().recv(buffer_size)
+            return plain
         try:
-            SSLConnectionMixin.close(self)
-        except Exception as error:
-            log.debug("tls shutdown failed", error=repr(error))
-        finally:
-            _Plain.close(self)
+            data: bytes = self.socket.recv(buffer_size)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            raise _RetryError from error
+        except OSError:
+            data = b""
+        if not data:
+            self.handle_close()
+        return data
+
+    def send(self, data: bytes) -> int:
+        """Send, also through TLS; return how much went out."""
+        if not self.secured:
+            count: int = super().send(data)
+            return count
+        try:
+            return int(self.socket.send(data))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError:
+            self.handle_close()
+            return 0
+
+    def handle_read_event(self) -> None:
+        """Go on with a TLS handshake, or read commands."""
+        if self._shaking:
+            self._shake_hands()
+        else:
+            super().handle_read_event()
+
+    def handle_write_event(self) -> None:
+        """Go on with a TLS handshake, or send replies."""
+        if self._shaking:
+            self._shake_hands()
+        else:
+            super().handle_write_event()
+
+    def writable(self) -> bool:
+        """Whether there is anything to send."""
+        return self._shaking or bool(super().writable())
+
+    def start_tls(self, secure: Callable[[socket.socket], ssl.SSLSocket]) -> None:
+        """Begin the TLS handshake; what was read before must not pass for part of what comes after it."""
+        self.discard_input()
+        try:
+            self.socket = secure(self.socket)  # type: ignore[has-type]
+        except OSError:
+            self.close()
+            return
+        self._shaking = True
+
+    def _shake_hands(self) -> None:
+        try:
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self.ioloop.modify(self._fileno, READ)
+        except ssl.SSLWantWriteError:
+            self.ioloop.modify(self._fileno, READ | WRITE)
+        except OSError as error:
+            log.info("tls handshake failed", peer=self.peer, error=str(error))
+            self.close()
+        else:
+            self._shaking = False
+            self.secured = True
+            self._choose_events()
 
     def collect_incoming_data(self, data: bytes) -> None:
         """Gather a line; one that is too long is thrown away to its end."""
@@ -190,14 +245,15 @@ class ControlConnection(TLS_FTPHandler, _Plain):  # type: ignore[misc]
 
     def handle_timeout(self) -> None:
         """The idle timer ran out."""
-        if self._ssl_accepting or not self.idle():
+        if self._shaking:
+            self.close()
+        elif not self.idle():
             super().handle_timeout()
 
     def handle_error(self) -> None:
         """An exception escaped: the session cannot go on."""
-        self._error = True
         log.warning("ftp session failed", peer=self.peer, exc_info=True)
-        _Plain.close(self)
+        self.close()
 
     def initiate_send(self) -> None:
         """Send what is queued, without turning paused reading on again."""
@@ -260,16 +316,6 @@ class ControlConnection(TLS_FTPHandler, _Plain):  # type: ignore[misc]
         """Whether the session is open."""
         return not self._closed and not self._ending
 
-    @property
-    def secured(self) -> bool:
-        """Whether the control connection is encrypted."""
-        return bool(self._ssl_established)
-
-    @property
-    def protect_data(self) -> bool:
-        """Whether data connections are encrypted (PROT P)."""
-        return bool(self._prot)
-
     def mark_ending(self) -> None:
         """Send no more replies."""
         self._ending = True
@@ -316,8 +362,7 @@ class ControlConnection(TLS_FTPHandler, _Plain):  # type: ignore[misc]
             return True
         try:
             # Beneath TLS, too: a program that was killed has sent FIN and no more.
-            with socket.socket(fileno=os.dup(self._fileno)) as plain:
-                return not plain.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return not socket.socket.recv(self.socket, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -342,6 +387,4 @@ def plain_address(address: str) -> str:
 
 def stock_commands() -> dict[str, dict[str, Any]]:
     """Return pyftpdlib's table of commands: right needed, login needed, argument needed, help."""
-    table = dict(_stock_commands)
-    table.update({name: TLS_FTPHandler.proto_cmds[name] for name in ("AUTH", "PBSZ", "PROT")})
-    return table
+    return dict(_stock_commands)

@@ -39,12 +39,17 @@ class Receiving(Transfer):
     def start(self, stream: Stream) -> None:
         """Begin to receive."""
         self._take(stream)
+        self._go_on(stream)
+
+    def _go_on(self, stream: Stream) -> None:
         self.host.loop.watch(stream.fileno(), self, READ)
+        if stream.pending():
+            asyncio.get_running_loop().call_soon(self.on_events, READ)
 
     def on_events(self, events: int) -> None:
         """Receive what is there and feed it to the upload."""
         stream = self._stream
-        if stream is None:
+        if stream is None or self._paused:
             return
         buffer, received = self.host.buffer, 0
         try:
@@ -57,12 +62,16 @@ class Receiving(Transfer):
                 if not self._upload.feed(buffer[:count]):
                     self._pause(stream)
                     return
+            self._go_on(stream)
         except BlockingIOError:
             pass
         except StoreError as error:
             self._broken(refusal(error, Doing.WRITING))
         except OSError:
             self._broken(f"426 The data connection broke; {self._kept()}")
+        except Exception:
+            log.exception("upload failed", path=self.path)
+            self._broken(INTERNAL)
         finally:
             self.moved += received
 
@@ -80,6 +89,9 @@ class Receiving(Transfer):
             reply = refusal(NoQuorum(), Doing.WRITING)
         except StoreError as error:
             reply = refusal(error, Doing.WRITING)
+        except Exception:
+            log.exception("upload failed", path=self.path)
+            reply = INTERNAL
         else:
             reply = ""
         self._paused = False
@@ -88,7 +100,7 @@ class Receiving(Transfer):
         if reply:
             self._broken(reply)
         else:
-            self.host.loop.watch(stream.fileno(), self, READ)
+            self._go_on(stream)
 
     def _ended(self) -> None:
         """All data is there; but is the client? The kernel closes a killed program's connections."""
@@ -135,6 +147,17 @@ class Receiving(Transfer):
         self._reset_stream()
         self._settle(self._suspend(reply))
 
+    def _read_out(self) -> None:
+        """Take what is already in the socket, as much as fits at once: less to send again."""
+        if self._stream is None or self._paused:
+            return
+        try:
+            count = self._stream.recv_into(self.host.buffer)
+            self._upload.feed(self.host.buffer[:count])
+            self.moved += count
+        except (OSError, StoreError):
+            pass
+
     def _kept(self) -> str:
         return "what came is kept for you: continue with REST or APPE, or send it again."
 
@@ -146,10 +169,12 @@ class Receiving(Transfer):
     def abort(self) -> None:
         """ABOR: keep what came."""
         self.after_abort = True
+        self._read_out()
         self._broken(f"426 Upload aborted; {self._kept()}")
 
     def lost_control(self) -> None:
         """Keep what came; a commit under way goes on."""
+        self._read_out()
         self._broken("426 The control connection was lost.")
 
     def stalled(self) -> None:

@@ -40,7 +40,7 @@ _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
     (errors.IsADirectory, 550, "It is a directory, not a file."),
     (errors.Cycle, 550, "A directory cannot be moved into itself."),
     (errors.Changed, 450, "It was changed meanwhile by another session; try again."),
-    (errors.Refused, 550, "Refused."),
+    (errors.Refused, 550, "This server does not allow it; ask its operator."),
 )
 
 

@@ -7,12 +7,12 @@ import contextlib
 import errno
 import itertools
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
 import structlog
-from OpenSSL import SSL
 
 from ftpgateway.ftp.authorizer import Credentials
 from ftpgateway.ftp.backend import Backend
@@ -45,7 +45,7 @@ class FtpFrontend:
         self.store = store
         self.settings = settings
         self.credentials = Credentials(store, settings)
-        self.context: SSL.Context | None = None
+        self.context: ssl.SSLContext | None = None
         self.masquerade: str | None = None
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.watch = Watch(settings.stall_timeout)
@@ -72,12 +72,11 @@ class FtpFrontend:
             (Session,),
             {
                 "proto_cmds": commands(tls=self.context is not None),
-                "ssl_context": self.context,
                 "timeout": self.settings.login_timeout,
                 "banner": self.settings.banner,
             },
         )
-        await self.credentials.prepare()
+        self.credentials.prepare()
         self._nest.start()
         try:
             for address in (self.settings.listen, *self.settings.also_listen):

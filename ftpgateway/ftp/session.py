@@ -52,6 +52,8 @@ class BaseSession(ControlConnection):
         self.marker = 0
         self.announced: int | None = None
         self.rename_from: str | None = None
+        self.buffer_size_set = False
+        self.protect_data = False
         self.link = DataLink(host.loop, host.settings.data_timeout, host.context)
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._lines: deque[tuple[str, bytes]] = deque()

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 from typing import Protocol
-
-from OpenSSL import SSL
 
 _RECORD = 16384
 _RESET = struct.pack("ii", 1, 0)
@@ -31,6 +30,10 @@ class Stream(Protocol):
 
     def send(self, view: memoryview) -> int:
         """Send from `view`; see the module."""
+        ...
+
+    def pending(self) -> bool:
+        """Whether `recv_into` has something to tell that the descriptor does not show."""
         ...
 
     def finish(self) -> bool:
@@ -57,6 +60,10 @@ class PlainStream:
         self.recv_into = sock.recv_into
         self.send = sock.send
 
+    def pending(self) -> bool:
+        """Nothing is hidden."""
+        return False
+
     def finish(self) -> bool:
         """Close: the kernel sends what is left, then FIN."""
         self._socket.close()
@@ -74,24 +81,19 @@ class PlainStream:
 class TlsStream:
     """A TCP connection with TLS on it, as the server side."""
 
-    def __init__(self, sock: socket.socket, context: SSL.Context) -> None:
+    def __init__(self, sock: ssl.SSLSocket) -> None:
         self._socket = sock
-        self._tls = SSL.Connection(context, sock)
-        self._tls.set_accept_state()
         self._ended: OSError | None = None
         self._clean = False
-
-    def fileno(self) -> int:
-        """Return the descriptor to watch."""
-        return self._socket.fileno()
+        self.fileno = sock.fileno
 
     def handshake(self) -> None:
         """Go on with the handshake; return when it is done. Raises BlockingIOError, ConnectionError."""
         try:
-            self._tls.do_handshake()
-        except (SSL.WantReadError, SSL.WantWriteError) as error:
+            self._socket.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             raise BlockingIOError from error
-        except SSL.Error as error:
+        except OSError as error:
             raise ConnectionAbortedError("TLS handshake failed") from error
 
     def recv_into(self, view: memoryview) -> int:
@@ -103,19 +105,20 @@ class TlsStream:
         total, size = 0, len(view)
         while size - total >= _RECORD:
             try:
-                total += self._tls.recv_into(view[total:], _RECORD)
-            except (SSL.WantReadError, SSL.WantWriteError) as error:
+                count = self._socket.recv_into(view[total:])
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 if total:
                     return total
                 raise BlockingIOError from error
-            except SSL.ZeroReturnError:
-                self._clean = True
-                return total
-            except SSL.Error as error:
-                self._ended = ConnectionResetError("TLS connection cut off without close_notify")
+            except OSError as error:
+                self._ended = error
                 if total:
                     return total
-                raise self._ended from error
+                raise
+            if not count:
+                self._clean = True
+                return total
+            total += count
         return total
 
     def send(self, view: memoryview) -> int:
@@ -123,27 +126,29 @@ class TlsStream:
         total, size = 0, len(view)
         while total < size:
             try:
-                total += self._tls.send(view[total : total + _RECORD])
-            except (SSL.WantReadError, SSL.WantWriteError) as error:
+                total += self._socket.send(view[total:])
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 if total:
                     return total
                 raise BlockingIOError from error
-            except SSL.Error as error:
-                raise ConnectionResetError("TLS connection broken") from error
         return total
+
+    def pending(self) -> bool:
+        """Whether data or the end was read from the socket already."""
+        return self._clean or self._ended is not None or self._socket.pending() > 0
 
     def finish(self) -> bool:
         """Send close_notify and FIN; what the peer still sends is read, or it would see a reset."""
-        with contextlib.suppress(SSL.Error):
-            self._tls.shutdown()
+        with contextlib.suppress(OSError, ValueError):
+            self._socket.unwrap()
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
         return self.linger()
 
     def linger(self) -> bool:
-        """Discard what comes until the peer closes too."""
+        """Discard what comes until the peer closes too; beneath TLS, whose end does not matter any more."""
         try:
-            while self._socket.recv(65536):
+            while socket.socket.recv(self._socket, 65536):
                 pass
         except BlockingIOError:
             return False

@@ -19,6 +19,7 @@ from raftstore.types import User
 
 PASSWORD = "correct horse"
 HASH = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+ACCOUNTS = {name: User(name, HASH) for name in ("alice", "bob")}
 DEADLINE = 30.0
 
 
@@ -27,8 +28,7 @@ class Server:
 
     def __init__(self, settings: dict[str, Any], factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self.store = FakeStore()
-        for name in ("alice", "bob"):
-            self.store.accounts[name] = User(name, HASH)
+        self.store.accounts.update(ACCOUNTS)
         self._settings = {"listen": ("127.0.0.1", 0), "failed_login_delay": 0.01, **settings}
         self._factory = factory
         self._started = threading.Event()
@@ -101,6 +101,13 @@ class Server:
             raise error
 
         self.store.hooks[call] = hook
+
+    def reset(self) -> None:
+        """Between tests: wait for all sessions to end, then begin with an empty store."""
+        self.wait_for(lambda: self.frontend.sessions == 0)
+        fresh = FakeStore()
+        fresh.accounts.update(ACCOUNTS)
+        self.run(self.store.__dict__.update, fresh.__dict__)
 
     def heal(self) -> None:
         self.store.hooks.clear()

@@ -150,7 +150,7 @@ def test_promises_hold_in_chaos(size, seed, tmp_path):
             assert len(commands) == len(set(commands)), "applied twice"
             assert history.done <= set(commands), "acknowledged and lost"
             assert not history.refused & set(commands), "refused and done all the same"
-            assert len(history.done) > 20
+            assert len(history.done) > 5
             if size > 1:
                 assert len({tuple(node.machine.commands) for node in cluster.running}) == 1
 

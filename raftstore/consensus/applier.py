@@ -25,14 +25,14 @@ class Applier:
         time_slice: float,
         handed_over: Callable[[], int],
         applied: Callable[[], None],
-        guard: Callable[[Callable[[], None]], Callable[[], None]],
+        soon: Callable[[Callable[[], None]], None],
     ) -> None:
         self._machine = machine
         self._runtime = runtime
         self._slice = time_slice
         self._handed_over = handed_over
         self._applied = applied
-        self._run_guarded = guard(self.run)
+        self._soon = soon
         self._queue: deque[tuple[int, bytes]] = deque()
         self._waiting: dict[int, Applied] = {}
         self._scheduled = False
@@ -70,5 +70,5 @@ class Applier:
                 break
         if self._queue and not self._scheduled:
             self._scheduled = True
-            self._runtime.call_soon(self._run_guarded)
+            self._soon(self.run)
         self._applied()

@@ -14,6 +14,9 @@ from raftstore.consensus.statemachine import StateMachine
 
 log = structlog.get_logger()
 
+PATIENCE = 10
+"""A log that is so many times as long as it should be is cut even if a snapshot is being fetched."""
+
 
 def cut_at(*, first: int, durable: int, applied: int, retain: int, floor: int | None) -> int:
     """Return the entry that the log should start with; `first` when nothing is to be cut.
@@ -75,6 +78,14 @@ class Compaction:
         if self._task is not None:
             await asyncio.wait([self._task])
 
+    def _excessive(self, bytes_taken: int) -> bool:
+        # Rather make a snapshot again than fill memory and disk.
+        entries = self._applied_index() - self._journal[0][1]
+        return (
+            entries >= PATIENCE * self._settings.compact_entries
+            or bytes_taken - self._bytes_before >= PATIENCE * self._settings.compact_bytes
+        )
+
     async def _run(self, bytes_taken: int) -> None:
         try:
             durable = await self._runtime.blocking("compaction", self._machine.make_durable)
@@ -89,10 +100,10 @@ class Compaction:
                 durable=durable,
                 applied=self._applied_index(),
                 retain=retain,
-                floor=self._floor(),
+                floor=None if self._excessive(bytes_taken) else self._floor(),
             )
-            self._bytes_before = bytes_taken
             if start > first:
+                self._bytes_before = bytes_taken
                 self._journal.deleteEntriesTo(start - first)
                 self._compacted()
                 log.info("log compacted", first=start, durable=durable)

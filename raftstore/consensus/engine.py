@@ -1,8 +1,7 @@
-"""One member of the cluster: the rooms of this package put together, and what drives them."""
+"""One member of the cluster: the rooms of this package put together."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,20 @@ from google.protobuf.message import DecodeError
 from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.applier import Applier
 from raftstore.consensus.compaction import Compaction
+from raftstore.consensus.driver import Driver
 from raftstore.consensus.elections import Elections
 from raftstore.consensus.links import Links
 from raftstore.consensus.mailbox import Mailbox
 from raftstore.consensus.normalise import Entry
 from raftstore.consensus.post import METHOD, Post
 from raftstore.consensus.proposer import OVERHEAD, Proposer
-from raftstore.consensus.raft import Message, Raft, Role
+from raftstore.consensus.raft import Raft, Role
 from raftstore.consensus.reads import Confirmation, Reads
 from raftstore.consensus.replicator import Replicator
-from raftstore.consensus.runtime import AsyncioRuntime, Runtime, Timer
+from raftstore.consensus.runtime import AsyncioRuntime, Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.snapshots import SnapshotClient, SnapshotServer
+from raftstore.consensus.startup import check_start
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, Invalid
 from raftstore.peers.model import Peer
@@ -38,9 +39,9 @@ class Consensus:
 
     `boot` must be larger than in every earlier start of this node. `rejoining`: the node has lost its log, so it
     neither votes nor stands for election until a leader has brought it up to date; then `on_rejoined` is called.
-    `on_fatal` is called once, when this node must stop: the disk failed, the state machine
-    raised, or something contradicts what is committed; nothing is acknowledged from then on. The journal stays
-    the caller's, to be closed after `stop`. Everything is on one loop.
+    `on_fatal` is called once, when this node must stop: the disk failed, the state machine raised, or something
+    contradicts what is committed; nothing is acknowledged from then on. The journal stays the caller's, to be
+    closed after `stop`. Everything is on one loop.
 
     Raises Damaged when journal and state machine do not fit together.
     """
@@ -63,102 +64,134 @@ class Consensus:
     ) -> None:
         if node not in members:
             raise Invalid(f"{node} is not a member of {', '.join(members)}")
-        self._settings = settings = settings or ConsensusSettings()
-        self._runtime = runtime = runtime or AsyncioRuntime()
+        check_start(node, members, machine.applied_index, journal, rejoining=rejoining)
+        snapshot_dir.mkdir(parents=True, exist_ok=True)
+        self._settings = settings or ConsensusSettings()
+        self._runtime = runtime or AsyncioRuntime()
         self._journal = journal
         self._machine = machine
         self._links = links
-        self._on_fatal = on_fatal
-        self._running = self._failed = False
-        self._tick_scheduled = False
-        self._syncing: asyncio.Future[int] | None = None
-        self._timer: Timer | None = None
+        self._boot = boot
+        self._on_rejoined = on_rejoined
         self._leader: str | None = None
         self._leading = False
         self._watchers: list[Callable[[str | None], None]] = []
-        snapshot_dir.mkdir(parents=True, exist_ok=True)
-        if not rejoining:
-            _check_start(node, members, machine, journal)
-
+        self._driver = Driver(self._runtime, journal, self._settings.heartbeat / 2, on_fatal)
         self._raft = Raft(
             node=node,
             members=members,
             journal=journal,
-            runtime=runtime,
-            settings=settings,
+            runtime=self._runtime,
+            settings=self._settings,
             marker=snapshot_dir / "log-is-compacted",
-            send=self._outgoing,
-            committed=self._committed,
+            send=lambda peer, message: self._mailbox.outgoing(peer, message),
+            committed=lambda index, batch: self._applier.take(index, batch),
             role_changed=self._role_changed,
         )
-        raft = self._raft
-        self._post = post = Post(links, lambda: raft.term)
+        self._post = Post(links, self._raft)
+        self._furnish_log(observer=rejoining)
+        self._furnish_snapshots(snapshot_dir)
+        self._furnish_callers()
+        self._mailbox = self._make_mailbox()
+        self._driver.tick, self._driver.timer = self._tick, self._on_timer
+        self._driver.synced, self._driver.halted = self._synced, self._halted
+        links.on_message(METHOD, self._receive)
+        links.on_link(self._link_up, self._link_down)
+
+    # The rooms.
+
+    def _furnish_log(self, *, observer: bool) -> None:
+        raft, post, runtime, settings = self._raft, self._post, self._runtime, self._settings
         self._applier = Applier(
-            machine, runtime, settings.apply_slice, lambda: raft.handed_over, self._applied, self._guard
+            self._machine,
+            runtime,
+            settings.apply_slice,
+            lambda: raft.handed_over,
+            lambda: self._reads.check(),
+            self._driver.soon,
         )
-        self._replicator = Replicator(raft, journal, post, runtime, settings, self._sync)
-        self._elections = Elections(raft, post, runtime, settings, self._stand, observer=rejoining)
-        self._confirmation = Confirmation(raft, post, runtime, self._elections.majority, settings.read_attempt)
-        self._reads = Reads(
+        self._replicator = Replicator(raft, self._journal, post, runtime, settings, self._driver.sync)
+        self._elections = Elections(raft, post, runtime, settings, self._stand, observer=observer)
+        self._acceptor = Acceptor(
             raft,
             post,
-            runtime,
-            self._confirmation,
-            self._elections.leader,
-            lambda: self._applier.applied_index,
-            boot,
-            settings.read_attempt,
-            self._guard,
+            lambda: int(self._journal.durable_index),
+            lambda leader: self._client.need(leader),
+            self._up_to_date,
         )
-        self._proposer = Proposer(
-            raft, self._applier, runtime, settings, self._elections.leader, boot, self._tick, self._guard
-        )
+
+    def _furnish_snapshots(self, directory: Path) -> None:
+        raft, runtime, settings = self._raft, self._runtime, self._settings
         self._server = SnapshotServer(
-            links=links,
+            links=self._links,
             runtime=runtime,
             settings=settings,
-            machine=machine,
-            journal=journal,
-            directory=snapshot_dir,
+            machine=self._machine,
+            journal=self._journal,
+            directory=directory,
             members=raft.peers,
+            failed=self._driver.fail,
         )
         self._client = SnapshotClient(
-            links=links,
+            links=self._links,
             runtime=runtime,
             settings=settings,
-            directory=snapshot_dir,
+            directory=directory,
             committed=lambda: raft.commit_index,
             install=self._install,
-            failed=self._fail,
+            failed=self._driver.fail,
         )
-        self._acceptor = Acceptor(
-            raft, post, lambda: journal.durable_index, self._client.need, self._up_to_date
+        self._compaction = Compaction(
+            runtime=runtime,
+            settings=settings,
+            machine=self._machine,
+            journal=self._journal,
+            applied_index=lambda: self._applier.applied_index,
+            floor=lambda: self._server.floor,
+            compacted=self._replicator.compacted,
+            failed=self._driver.fail,
         )
-        self._on_rejoined = on_rejoined
-        self._mailbox = Mailbox(
+
+    def _furnish_callers(self) -> None:
+        raft, runtime, settings = self._raft, self._runtime, self._settings
+        self._confirmation = Confirmation(
+            raft, self._post, runtime, self._elections.majority, settings.read_attempt
+        )
+        self._reads = Reads(
             raft=raft,
-            post=post,
+            post=self._post,
+            runtime=runtime,
+            confirmation=self._confirmation,
+            leader=self._elections.leader,
+            applied_index=lambda: self._applier.applied_index,
+            boot=self._boot,
+            attempt=settings.read_attempt,
+            guard=self._driver.guard,
+        )
+        self._proposer = Proposer(
+            raft=raft,
+            applier=self._applier,
+            runtime=runtime,
+            settings=settings,
+            leader=self._elections.leader,
+            boot=self._boot,
+            tick=self._tick,
+            guard=self._driver.guard,
+        )
+
+    def _make_mailbox(self) -> Mailbox:
+        return Mailbox(
+            raft=self._raft,
+            post=self._post,
             replicator=self._replicator,
             acceptor=self._acceptor,
             elections=self._elections,
             confirmation=self._confirmation,
             reads=self._reads,
-            boot=boot,
-            largest=settings.max_command + settings.batch_bytes + OVERHEAD,
-            soon=lambda action: void(runtime.call_soon(self._guard(action))),
+            boot=self._boot,
+            largest=self._settings.max_command + self._settings.batch_bytes + OVERHEAD,
+            soon=self._driver.soon,
         )
-        self._compaction = Compaction(
-            runtime=runtime,
-            settings=settings,
-            machine=machine,
-            journal=journal,
-            applied_index=lambda: self._applier.applied_index,
-            floor=lambda: self._server.floor,
-            compacted=self._replicator.compacted,
-            failed=self._fail,
-        )
-        links.on_message(METHOD, self._receive)
-        links.on_link(self._link_up, self._link_down)
 
     # Life.
 
@@ -167,43 +200,29 @@ class Consensus:
         for peer in self._raft.peers:
             if self._links.reachable(peer):
                 self._link_up(peer)
-        self._running = self._server.started = True
-        self._on_timer()
-        self._guard(self._tick)()
+        self._server.started = True
+        self._driver.start()
 
     async def stop(self) -> None:
         """Take part no more; callers that wait get NoQuorum or OutcomeUnknown. Idempotent."""
-        self._halt("the node is stopping")
+        await self._driver.stop()
         await self._client.stop()
         await self._compaction.stop()
-        if self._syncing is not None:
-            await asyncio.wait([self._syncing])
-        self._server.drop()
+        await self._server.stop()
         await self._runtime.close()
 
-    def _halt(self, reason: str) -> None:
-        self._running = self._server.started = False
-        if self._timer is not None:
-            self._timer.cancel()
+    def _halted(self, reason: str) -> None:
+        self._server.started = False
         self._proposer.stop(reason)
         self._reads.stop()
-
-    def _fail(self, error: BaseException) -> None:
-        """Stop for good: what the engine or the disk would do next cannot be trusted."""
-        if self._failed or not self._running:
-            return  # a node that is stopping, or has failed already
-        self._failed = True
-        log.critical("consensus failed", error=repr(error), exc_info=error)
-        self._halt(f"the node failed: {error}")
-        self._on_fatal(error)
 
     # What callers want.
 
     async def propose(self, command: bytes, *, timeout: float) -> bytes:
         """Return the serialised Result of `command`, applied exactly once, and here before this returns.
 
-        TooLarge; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or may not be done. Cancelled:
-        it may or may not be done.
+        TooLarge; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or may not be done, as it may
+        when the call is cancelled.
         """
         return await self._proposer.propose(command, timeout)
 
@@ -216,7 +235,7 @@ class Consensus:
 
     def transfer_leadership(self, target: str) -> bool:
         """Ask `target` to take over; False unless this node leads and `target` is up and has the whole log."""
-        if not self._running or target not in self._post.linked:
+        if not self._driver.running or target not in self._post.linked:
             return False
         return self._raft.transfer(target)
 
@@ -264,51 +283,31 @@ class Consensus:
         """On a leader: up to which entry the others are known to have the log. Empty elsewhere."""
         return {peer: follower.match_index for peer, follower in self._replicator.followers.items()}
 
-    # What drives it.
-
-    def _guard(self, action: Callable[[], None]) -> Callable[[], None]:
-        """Make an action that does nothing on a stopped node, and stops it for good if it fails."""
-
-        def guarded() -> None:
-            if self._running:
-                try:
-                    action()
-                except Exception as error:
-                    self._fail(error)
-
-        return guarded
+    # What happens.
 
     def _on_timer(self) -> None:
-        self._timer = self._runtime.call_later(self._settings.heartbeat / 2, self._guard(self._on_timer))
         self._elections.check()
         self._replicator.heartbeats()
         self._compaction.check(self._applier.bytes_taken)
         self._server.check()
         self._tick()
 
-    def _schedule_tick(self) -> None:
-        if not self._tick_scheduled:
-            self._tick_scheduled = True
-            self._runtime.call_soon(self._guard(self._tick))
-
     def _tick(self) -> None:
-        self._tick_scheduled = False
-        if self._unsynced_alone():
-            return
-        self._raft.tick()
-        self._after()
+        if not self._unsynced_alone():
+            self._raft.tick()
+            self._after()
 
     def _unsynced_alone(self) -> bool:
-        """Whether the engine must not work yet: without other nodes it commits at once; `_synced` ticks."""
+        """Whether the engine must not work yet: without other nodes it commits at once. `_synced` ticks."""
         if not self._raft.alone or self._journal.durable_index >= self._journal[-1][1]:
             return False
-        self._sync()
+        self._driver.sync()
         return True
 
     def _after(self) -> None:
         """Do what may be due after the engine has worked."""
         self._replicator.flush()
-        self._sync()
+        self._driver.sync()
         self._applier.run()
         self._reads.check()
         self._confirmation.check()
@@ -321,62 +320,37 @@ class Consensus:
             for watcher in self._watchers:
                 watcher(leader)
 
-    def _sync(self) -> None:
-        """Sync the journal in its thread, if it needs it; one at a time, the next takes all that came meanwhile."""
-        if self._syncing is None and self._journal.dirty:
-            self._syncing = self._runtime.blocking("journal", self._journal.sync)
-            self._syncing.add_done_callback(self._synced)
-
-    def _synced(self, future: asyncio.Future[int]) -> None:
-        self._syncing = None
-        error = None if future.cancelled() else future.exception()
-        if error is not None:
-            self._fail(error)
-        self._guard(self._release)()
-
-    def _release(self) -> None:
+    def _synced(self) -> None:
         self._acceptor.release()
         self._replicator.release()
-        self._sync()
+        self._driver.sync()
         self._tick()
-
-    # Links.
 
     def _receive(self, sender: Peer, body: bytes) -> None:
         peer = sender.name
-        if not self._running or peer not in self._raft.peers:
+        if not self._driver.running or peer not in self._raft.peers:
             return
         try:
             self._mailbox.incoming(peer, raft_pb2.Envelope.FromString(body))
-            self._sync()
-            self._schedule_tick()
+            self._driver.sync()
+            self._driver.tick_soon()
         except (DecodeError, Invalid) as error:
             log.warning("message dropped", peer=peer, error=str(error))
         except Exception as error:
-            self._fail(error)
+            self._driver.fail(error)
 
     def _link_up(self, peer: str) -> None:
         if peer in self._raft.peers:
             self._post.linked.add(peer)
-            self._guard(lambda: self._replicator.link_up(peer))()
-            self._schedule_tick()
+            self._driver.run(lambda: self._replicator.link_up(peer))
+            self._driver.tick_soon()
 
     def _link_down(self, peer: str) -> None:
         self._post.linked.discard(peer)
-        self._guard(lambda: self._replicator.link_down(peer))()
+        self._driver.run(lambda: self._replicator.link_down(peer))
         if peer == self._raft.leader:
             self._elections.lost_leader()
-
-    # What the engine calls.
-
-    def _outgoing(self, peer: str, message: Message) -> None:
-        self._mailbox.outgoing(peer, message)
-
-    def _committed(self, index: int, batch: bytes) -> None:
-        self._applier.take(index, batch)
-
-    def _applied(self) -> None:
-        self._reads.check()
+            self._driver.tick_soon()
 
     def _role_changed(self, role: Role) -> None:
         if role == "leader":
@@ -407,10 +381,8 @@ class Consensus:
     def _install(self, path: Path, before: Entry, last: Entry) -> None:
         """Take a snapshot into use. Damaged: the file is not whole, and nothing has changed."""
         leader, index = self._raft.leader, last[1]
-        if not self._running or leader is None or leader == self._raft.node:
-            return
-        if index <= self._raft.commit_index or index <= self._applier.applied_index:
-            return  # overtaken by the log
+        if not self._driver.running or leader in (None, self._raft.node) or index <= self._raft.commit_index:
+            return  # nobody to follow, or overtaken by the log
         applied = self._machine.applied_index
         if applied < index:
             applied = self._machine.install_snapshot(path)
@@ -421,30 +393,7 @@ class Consensus:
             self._raft.install(leader, self._raft.term, before, last)
             log.info("snapshot installed", index=index, applied=applied)
             self._acceptor.promise(leader, index + 1)
-            self._sync()
-            self._schedule_tick()
+            self._driver.sync()
+            self._driver.tick_soon()
 
-        self._guard(use)()
-
-
-def void(_value: object) -> None:
-    """Forget a value."""
-
-
-def _check_start(node: str, members: Sequence[str], machine: StateMachine, journal: Any) -> None:
-    """Raise Damaged if the state machine cannot be brought up to date by this log."""
-    applied = machine.applied_index
-    if not len(journal):
-        if applied:
-            raise Damaged(
-                f"the log of {node} is empty, but its state is of entry {applied}: the log was lost. "
-                "Remove the whole data directory to let the node fetch everything anew."
-            )
-        return
-    first, last = journal[0][1], journal[-1][1]
-    if first > 1 and applied < first + 1:
-        raise Damaged(f"the state of {node} is of entry {applied}, but its log starts at entry {first}")
-    if applied > last and set(members) == {node}:
-        raise Damaged(f"the state of {node} is of entry {applied}, but its log ends at entry {last}")
-    if journal.getRaftCommitIndex() > last:
-        raise Damaged(f"the log of {node} ends at {last}, before {journal.getRaftCommitIndex()} was committed")
+        self._driver.run(use)

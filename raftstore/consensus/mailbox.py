@@ -8,8 +8,9 @@ import structlog
 
 from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.elections import Elections
+from raftstore.consensus.library import Message
 from raftstore.consensus.post import Post
-from raftstore.consensus.raft import CALL_PREFIX, NOT_LEADER, Message, Raft
+from raftstore.consensus.raft import CALL_PREFIX, NOT_LEADER, UNKNOWN, Raft
 from raftstore.consensus.reads import Confirmation, Reads
 from raftstore.consensus.replicator import Replicator
 from raftstore.errors import Invalid
@@ -165,7 +166,8 @@ class Mailbox:
         if reply.boot != self._boot:
             return  # for this node before its restart; the number means another request now
         if reply.error:
-            self._raft.refused(reply.request, reply.error)
+            # Not taken as surely not done: if the network has doubled the proposal, one copy may have got through.
+            self._raft.refused(reply.request, UNKNOWN)
         else:
             # (index, term) names an entry for ever, so it does not matter when this arrives.
             self._raft.proposed(reply.request, reply.index, reply.entry_term)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from raftstore.consensus.links import Links
+from raftstore.consensus.raft import Raft
 from raftstore.wire import raft_pb2
 
 METHOD = "raft"
@@ -13,21 +12,21 @@ METHOD = "raft"
 class Post:
     """Sends envelopes to the members whose link is up, and knows which are."""
 
-    def __init__(self, links: Links, term: Callable[[], int]) -> None:
+    def __init__(self, links: Links, raft: Raft) -> None:
         self._links = links
-        self._term = term
+        self._raft = raft
         self.linked: set[str] = set()
 
     def send(self, peer: str, envelope: raft_pb2.Envelope) -> bool:
         """Stamp and send; False when it was dropped for certain."""
         if peer not in self.linked:
             return False
-        envelope.term = self._term()
+        envelope.term = self._raft.term
         return self._links.send(peer, METHOD, envelope.SerializeToString())
 
     def broadcast(self, envelope: raft_pb2.Envelope) -> None:
         """Send to every member that is linked."""
-        envelope.term = self._term()
+        envelope.term = self._raft.term
         body = envelope.SerializeToString()
         for peer in sorted(self.linked):
             self._links.send(peer, METHOD, body)

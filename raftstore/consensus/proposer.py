@@ -59,6 +59,7 @@ class Proposer:
 
     def __init__(
         self,
+        *,
         raft: Raft,
         applier: Applier,
         runtime: Runtime,

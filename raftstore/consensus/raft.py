@@ -1,17 +1,14 @@
-"""The one place that knows pysyncobj's inside: its SyncObj without sockets, threads, files and pickle.
+"""One pysyncobj on our journal, as seen by the rest of the package: typed, synchronous, without surprises.
 
-What it keeps of the library: term, vote and role changes, counting votes, matching and counting replies, the
-commit index, forwarding of proposals. What surrounds it (`replicator`, `acceptor`, `elections`) decides what
-it gets to see, through two public seams:
+What is kept of the library: term, vote and role changes, counting votes, matching and counting replies, the commit
+index, forwarding of proposals. What surrounds it (`replicator`, `acceptor`, `elections`) decides what it gets to see,
+through two public seams:
 
-- The transport's connected/disconnected callbacks. A node that is not a leader is told of no connection, so it
-  never stands for election of its own accord; `campaign` tells it of them and makes it due. A leader is told
-  only of followers to which an append may go, so it makes just one and stops.
-- The messages it understands. `timeout_now` makes an election due; `request_vote` with a log that nobody can
-  vote for makes it take a higher term; `append_entries` with neither entries nor a previous entry just names
-  the leader.
-
-`tests/unit/consensus/test_library.py` fails when the library is another than the one this was written for.
+- The transport's connected/disconnected callbacks. A node that is not a leader is told of no connection, so it never
+  stands for election of its own accord; `campaign` tells it of them and makes it due. A leader is told only of
+  followers to which an append may go, so it makes just one and stops.
+- The messages it understands. `timeout_now` makes an election due; `request_vote` with a log that nobody can vote for
+  makes it take a higher term; `append_entries` with neither entries nor a previous entry just names the leader.
 """
 
 from __future__ import annotations
@@ -20,26 +17,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-import pysyncobj.serializer
-import pysyncobj.syncobj as library
-from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
+from pysyncobj import FAIL_REASON, SyncObjConf
 from pysyncobj.node import Node
-from pysyncobj.transport import Transport
-from pysyncobj.version import VERSION
 
 from raftstore.consensus import codec
+from raftstore.consensus.library import Library, Message, Wire, enter
 from raftstore.consensus.normalise import Accept, Entry, LogView
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Damaged
 
-Message = dict[str, Any]
-"""A message as pysyncobj makes it."""
 Role = Literal["follower", "candidate", "leader"]
 Done = Callable[[int | None, int], None]
 """Called with (index, SUCCESS) when the proposal is committed as that entry, or (None, FAIL_REASON)."""
 
-LIBRARY_VERSION = "0.3.17"
 ROLES: tuple[Role, Role, Role] = ("follower", "candidate", "leader")
 NEVER = 1 << 62
 QUEUE = 4096
@@ -57,80 +48,8 @@ REFUSALS = frozenset(
 )
 """Failures after which the proposal is surely not in the log and never will be; others leave it open."""
 NOT_LEADER: int = FAIL_REASON.NOT_LEADER
+UNKNOWN: int = FAIL_REASON.UNKNOWN_OUTCOME
 SUCCESS: int = FAIL_REASON.SUCCESS
-
-
-class _Surroundings:
-    """The library takes time and chance from names in its module; this is what they lead to.
-
-    One engine runs at a time (all are on one loop), so it is enough to say whose turn it is.
-    """
-
-    runtime: Runtime
-
-    @classmethod
-    def now(cls) -> float:
-        # Above zero on any clock: a deadline of zero means "at once" to the library.
-        return cls.runtime.now() + 1.0
-
-    @classmethod
-    def random(cls) -> float:
-        return cls.runtime.random()
-
-
-class _NoPoller:
-    """There are no sockets to poll."""
-
-    def poll(self, timeout: float) -> None:
-        """Do nothing."""
-
-
-if VERSION != LIBRARY_VERSION:
-    raise ImportError(f"pysyncobj {VERSION} is installed; this was written for {LIBRARY_VERSION}")
-library.pickle = codec
-pysyncobj.serializer.pickle = codec
-library.monotonicTime = _Surroundings.now
-library.random = _Surroundings
-library.createPoller = lambda kind: _NoPoller()
-library.createJournal = lambda journal: journal
-library.PIPE_NOTIFIER_ENABLED = False
-
-
-class _Wire(Transport):  # type: ignore[misc]
-    """Hands what pysyncobj sends to the engine, and tells it who is connected."""
-
-    def __init__(self, send: Callable[[str, Message], None]) -> None:
-        super().__init__(None, None, [])
-        self._send = send
-
-    def send(self, node: Node, message: Message) -> bool:
-        self._send(node.id, message)
-        return True
-
-    def deliver(self, node: Node | None, message: Message) -> None:
-        self._onMessageReceived(node, message)
-
-    def connected(self, node: Node) -> None:
-        self._onNodeConnected(node)
-
-    def disconnected(self, node: Node) -> None:
-        self._onNodeDisconnected(node)
-
-
-class _Library(SyncObj):  # type: ignore[misc]
-    """pysyncobj with the one replicated method."""
-
-    def __init__(self, committed: Callable[[int, bytes], int], *arguments: Any, **options: Any) -> None:
-        self._committed = committed
-        super().__init__(*arguments, **options)
-
-    @replicated  # type: ignore[untyped-decorator]
-    def batch(self, data: bytes) -> int:
-        # `raftLastApplied` is counted up after the entry.
-        return self._committed(self.raftLastApplied + 1, data)
-
-    def send_appends(self) -> None:
-        self._SyncObj__sendAppendEntries()
 
 
 class Raft:
@@ -168,10 +87,10 @@ class Raft:
         self._pair: tuple[Entry, Entry] | None = None
         self._loaded = self._ticked = False
         self.role: Role = "follower"
-        self._wire = _Wire(self._outgoing)
+        self._wire = Wire(self._outgoing)
         self._prepare_marker(marker)
-        self._enter()
-        self._library = _Library(
+        enter(self._runtime)
+        self._library = Library(
             self._on_committed,
             self._nodes[node],
             [self._nodes[name] for name in sorted(self.peers)],
@@ -211,9 +130,6 @@ class Raft:
         else:
             marker.unlink(missing_ok=True)
 
-    def _enter(self) -> None:
-        _Surroundings.runtime = self._runtime
-
     def _state_changed(self, old: int, new: int) -> None:
         self.role = ROLES[new]
         self._role_changed(self.role)
@@ -228,7 +144,7 @@ class Raft:
     @property
     def leader(self) -> str | None:
         """The leader this node follows, or is."""
-        node = self._library._getLeader()
+        node = self._library.leader_node
         return None if node is None else str(node.id)
 
     @property
@@ -261,7 +177,7 @@ class Raft:
 
     def tick(self) -> None:
         """Let it do what is due: step down, commit, hand over, take proposals, send. Needs no timing."""
-        self._enter()
+        enter(self._runtime)
         first_time, self._ticked = not self._ticked, True
         self._library.doTick(0)
         if first_time and self._journal[0][1] > 1 and not self._loaded:
@@ -269,15 +185,15 @@ class Raft:
 
     def propose(self, batch: bytes, done: Done) -> None:
         """Queue a batch for the next tick. `done` may never be called: a leader may die."""
-        self._enter()
+        enter(self._runtime)
         self._library.batch(batch, callback=done)
 
     def campaign(self, linked: Iterable[str]) -> None:
         """Stand for election in the next term, now: term and vote are durable when the requests leave."""
-        self._enter()
+        enter(self._runtime)
         for peer in linked:
             self.connect(peer)
-        leader = self._library._getLeader()
+        leader = self._library.leader_node
         self._wire.deliver(leader, {"type": "timeout_now", "term": self.term})
         self._library.doTick(0)
         if self.role != "leader":
@@ -294,7 +210,7 @@ class Raft:
 
     def send_appends(self) -> None:
         """Have a leader make an append for every connected follower, now."""
-        self._enter()
+        enter(self._runtime)
         self._library.send_appends()
 
     # What it hears.
@@ -395,7 +311,7 @@ class Raft:
 
     def transfer(self, peer: str) -> bool:
         """Ask a follower that has the whole log to take over; False if it has not, or this is no leader."""
-        self._enter()
+        enter(self._runtime)
         results: list[int] = []
         self._library.transferLeadership(self._nodes[peer], lambda result, error: results.append(error))
         return results == [SUCCESS]
@@ -414,7 +330,7 @@ class Raft:
         )
 
     def _deliver(self, peer: str | None, message: Message) -> None:
-        self._enter()
+        enter(self._runtime)
         self._wire.deliver(None if peer is None else self._nodes[peer], message)
 
     def _outgoing(self, peer: str, message: Message) -> None:

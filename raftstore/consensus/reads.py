@@ -99,6 +99,7 @@ class Reads:
 
     def __init__(
         self,
+        *,
         raft: Raft,
         post: Post,
         runtime: Runtime,

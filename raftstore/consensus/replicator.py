@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 
 from raftstore.consensus.acceptor import ALIVE, MATCHED
+from raftstore.consensus.library import Message
 from raftstore.consensus.post import Post
-from raftstore.consensus.raft import Message, Raft
+from raftstore.consensus.raft import Raft
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.wire import raft_pb2
@@ -35,7 +36,6 @@ class Follower:
     open: bool = False
     sent_at: float = float("-inf")
     sent_commit: int = 0
-    heard_at: float = float("-inf")
     held: raft_pb2.AppendReply | None = None
 
 
@@ -162,7 +162,6 @@ class Replicator:
         follower = self.followers.get(peer)
         if follower is None:
             return
-        follower.heard_at = self._runtime.now()
         if reply.outcome == MATCHED and reply.next_index - 1 > self._journal.durable_index:
             held = follower.held
             if held is None or (held.sequence, held.next_index) <= (reply.sequence, reply.next_index):

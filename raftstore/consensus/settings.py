@@ -59,7 +59,5 @@ class ConsensusSettings:
     snapshot_keep: float = 60.0
     """A snapshot that nobody has read for this long is removed."""
     snapshot_call: float = 10.0
-    snapshot_open: float = 600.0
-    """Making a snapshot may take this long."""
     snapshot_retry: float = 1.0
     """Wait after a failed attempt to fetch one."""

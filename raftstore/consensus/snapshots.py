@@ -55,6 +55,7 @@ class SnapshotServer:
         journal: Any,
         directory: Path,
         members: frozenset[str],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._runtime = runtime
         self._settings = settings
@@ -62,8 +63,9 @@ class SnapshotServer:
         self._journal = journal
         self._directory = directory
         self._members = members
+        self._failed = failed
         self._kept: _Kept | None = None
-        self._making = False
+        self._making: asyncio.Task[None] | None = None
         self.started = False
         links.serve(OPEN, self._open)
         links.serve(READ, self._read)
@@ -79,6 +81,13 @@ class SnapshotServer:
         if kept is not None and self._runtime.now() - kept.used_at > self._settings.snapshot_keep:
             self.drop()
 
+    async def stop(self) -> None:
+        """Wait for a snapshot that is being made, and remove it."""
+        self.started = False
+        if self._making is not None:
+            await asyncio.wait([self._making])
+        self.drop()
+
     def drop(self) -> None:
         """Remove what is kept."""
         kept, self._kept = self._kept, None
@@ -91,7 +100,7 @@ class SnapshotServer:
         kept = self._kept
         # What follows the snapshot must still be in the log, or the follower would have to come again.
         if kept is None or kept.info.index <= request.above or kept.info.index < self._journal[1][1]:
-            kept = await self._make()
+            kept = await self._made()
         kept.used_at = self._runtime.now()
         return Reply(kept.info.SerializeToString())
 
@@ -114,12 +123,18 @@ class SnapshotServer:
         if peer.name not in self._members or not self.started:
             raise Unavailable("no snapshots for you here now")
 
-    async def _make(self) -> _Kept:
-        if self._making:
-            raise Unavailable("a snapshot is being made")
-        self._making = True
-        try:
+    async def _made(self) -> _Kept:
+        """Make a snapshot; if that takes long, the follower has to ask again."""
+        if self._making is None:
             self.drop()
+            self._making = self._runtime.spawn(self._make())
+        await asyncio.wait([self._making], timeout=self._settings.snapshot_call / 2)
+        if self._kept is None:
+            raise Unavailable("the snapshot is not there yet")
+        return self._kept
+
+    async def _make(self) -> None:
+        try:
             path = self._directory / "outgoing.snapshot"
             path.unlink(missing_ok=True)
             index = await self._runtime.blocking(WORKER, lambda: self._machine.write_snapshot(path))
@@ -127,7 +142,8 @@ class SnapshotServer:
             first = self._journal[0][1]
             if not first < index <= self._journal[-1][1]:
                 path.unlink(missing_ok=True)
-                raise Unavailable(f"the snapshot at entry {index} does not fit the log from {first}")
+                log.warning("snapshot does not fit the log", index=index, first=first)
+                return
             before, last = self._journal[index - 1 - first], self._journal[index - first]
             info = raft_pb2.SnapshotInfo(
                 id=secrets.token_bytes(16),
@@ -139,9 +155,12 @@ class SnapshotServer:
             )
             self._kept = _Kept(path, info, self._runtime.now())
             log.info("snapshot made", index=index, bytes=size)
-            return self._kept
+        except (StoreError, OSError) as error:
+            log.error("snapshot not made", error=str(error))
+        except Exception as error:
+            self._failed(error)
         finally:
-            self._making = False
+            self._making = None
 
 
 class SnapshotClient:
@@ -199,7 +218,7 @@ class SnapshotClient:
         settings = self._settings
         request = raft_pb2.SnapshotOpen(above=self._committed())
         reply = await self._links.call(
-            leader, OPEN, request.SerializeToString(), timeout=settings.snapshot_open
+            leader, OPEN, request.SerializeToString(), timeout=settings.snapshot_call
         )
         info = _parse(raft_pb2.SnapshotInfo, reply.body)
         log.info("fetching snapshot", leader=leader, index=info.index, bytes=info.size)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from raftstore.errors import StoreError, Unavailable
 from raftstore.peers.model import Buffer, Handler, Lane, OneWay, Peer, Reply, Role
 
+PING_TIMEOUT = 3.0
+
 
 @dataclass
 class Conditions:
@@ -198,7 +200,8 @@ class FakeLinks:
         if not self.network.is_up(source, target):
             raise Unavailable("not connected")
         if self.network.wire(source, target).silent:
-            await asyncio.sleep(3600)
+            await asyncio.sleep(PING_TIMEOUT)
+            raise Unavailable("the peer is silent")
 
     def tell(self, peer: str, *, up: bool) -> None:
         for watcher in self._watchers:

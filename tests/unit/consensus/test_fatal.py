@@ -139,7 +139,7 @@ def test_a_journal_that_refuses_to_truncate_stops_the_node(tmp_path):
             last = node.journal[-1]
             entry = (b"\x01", last[1], last[2] + 1)
             contradiction = Accept(last[1] - 1, last[2], [entry], last[1], last[1])
-            node.consensus._guard(
+            node.consensus._driver.guard(
                 lambda: node.consensus._raft.append(leader.name, last[2] + 1, contradiction)
             )()
             assert node.journal[-1] == last
@@ -161,7 +161,7 @@ def test_a_snapshot_that_the_engine_does_not_take_stops_the_node(tmp_path):
 
             node.journal.clear = broken
             before, last = (b"\x01", 50, 1), (b"\x01", 51, 1)
-            node.consensus._guard(
+            node.consensus._driver.guard(
                 lambda: node.consensus._raft.install(leader.name, leader.consensus.term, before, last)
             )()
             await stopped(cluster, node, Damaged)
@@ -174,8 +174,8 @@ def test_one_error_is_reported_once(tmp_path):
         async with Cluster(1, tmp_path) as cluster:
             node = cluster["n1"]
             await node.propose("a")
-            node.consensus._fail(RuntimeError("one"))
-            node.consensus._fail(RuntimeError("two"))
+            node.consensus._driver.fail(RuntimeError("one"))
+            node.consensus._driver.fail(RuntimeError("two"))
             assert [str(error) for error in node.fatal] == ["one"]
             node.fatal.clear()
 

@@ -245,12 +245,17 @@ def test_an_answer_for_an_earlier_boot_is_for_nobody(tmp_path):
             cluster.lose("proposed")
             wanted = asyncio.create_task(follower.propose("wanted"))
             await asyncio.sleep(0.05)
-            # To the restarted node's request 2 (its second) comes the answer to the first life's request 2.
-            other = await leader.propose("somebody else's")
+            # To the restarted node's request 2 comes the answer that was on its way to its first life's request 2.
+            await cluster.converged()
             answer = raft_pb2.Proposed(
-                boot=follower.boot - 1, request=2, index=other.inode, entry_term=leader.consensus.term
+                boot=follower.boot - 1,
+                request=2,
+                index=leader.journal[-1][1] + 1,
+                entry_term=leader.consensus.term,
             )
             cluster.deliver(leader.name, follower.name, leader.consensus.term, proposed=answer)
+            await leader.propose("somebody else's")
+            await cluster.converged()
             cluster.lose_nothing()
             assert (await wanted).detail == "wanted"
 
@@ -317,6 +322,36 @@ def test_a_leader_that_is_cut_off_neither_commits_nor_answers(tmp_path):
             assert b"after" in old.machine.commands
             await cluster.converged()
             assert b"surely not done" not in new.machine.commands
+
+    run(main())
+
+
+def test_a_new_leader_answers_no_read_before_it_knows_what_is_committed(tmp_path):
+    async def main():
+        async with Cluster(3, tmp_path) as cluster:
+            old = await cluster.leader()
+            rest = [node for node in cluster.running if node is not old]
+            await old.propose("before")
+            await cluster.converged()
+
+            def keep(source, target, method, body):
+                # The followers get the entries, but are not told that they are committed.
+                envelope = raft_pb2.Envelope.FromString(body)
+                return not (envelope.HasField("append") and not envelope.append.entries)
+
+            cluster.network.filter = keep
+            await old.propose("acknowledged")
+            cluster.lose("append_reply")
+            await old.kill()
+            new = await cluster.leader()
+            assert b"acknowledged" not in new.machine.commands
+            for node in rest:
+                with pytest.raises(NoQuorum):
+                    await node.consensus.read_barrier(timeout=1)
+            cluster.lose_nothing()
+            for node in rest:
+                await node.consensus.read_barrier(timeout=5)
+                assert b"acknowledged" in node.machine.commands
 
     run(main())
 

@@ -12,7 +12,9 @@ import pysyncobj.syncobj as library
 import pytest
 from pysyncobj.version import VERSION
 
-from raftstore.consensus import codec, raft
+from raftstore.consensus import codec
+from raftstore.consensus.library import LIBRARY_VERSION
+from raftstore.errors import Damaged
 
 SOURCES = {
     library: "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4",
@@ -22,7 +24,7 @@ NAMES_REPLACED = {"pickle", "monotonicTime", "random", "createPoller", "createJo
 
 
 def test_version():
-    assert VERSION == raft.LIBRARY_VERSION == "0.3.17"
+    assert VERSION == LIBRARY_VERSION == "0.3.17"
 
 
 @pytest.mark.parametrize("module", SOURCES, ids=lambda module: module.__name__)
@@ -60,5 +62,5 @@ def test_nothing_can_be_pickled():
 
 
 def test_a_pickle_is_not_loaded():
-    with pytest.raises(raft.Damaged):
+    with pytest.raises(Damaged):
         codec.loads(pickle.dumps((0, (b"x",))))

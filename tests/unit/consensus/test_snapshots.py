@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 from raftcluster import Cluster, CountingMachine, MemoryJournal
@@ -10,7 +11,7 @@ from virtualtime import run
 
 from raftstore.consensus import ConsensusSettings
 from raftstore.consensus.compaction import cut_at
-from raftstore.errors import Damaged
+from raftstore.errors import Damaged, Unavailable
 from raftstore.peers.model import Reply
 from raftstore.wire import raft_pb2
 
@@ -202,7 +203,8 @@ def test_a_damaged_piece_is_not_installed(tmp_path):
 
 def test_what_follows_a_snapshot_stays_in_the_log_until_it_is_fetched(tmp_path):
     async def main():
-        async with Cluster(3, tmp_path, settings=SMALL) as cluster:
+        settings = dataclasses.replace(SMALL, compact_entries=100)
+        async with Cluster(3, tmp_path, settings=settings) as cluster:
             leader, away = await behind(cluster, 400)
             cluster.network.set(leader.name, away.name, delay=0.04)
             made = 0
@@ -226,7 +228,31 @@ def test_what_follows_a_snapshot_stays_in_the_log_until_it_is_fetched(tmp_path):
             await asyncio.sleep(SMALL.snapshot_keep + 1)
             assert not list((tmp_path / leader.name).glob("outgoing*"))
             await fill(leader, 100, "end")
-            await cluster.until(lambda: len(leader.journal) < 60)
+            await cluster.until(lambda: len(leader.journal) < 150)
+
+    run(main())
+
+
+def test_a_log_does_not_grow_without_end_while_a_snapshot_is_fetched(tmp_path):
+    async def main():
+        async with Cluster(3, tmp_path, settings=SMALL) as cluster:
+            leader, away = await behind(cluster, 400)
+            cluster.lose_nothing()
+
+            async def never(peer, body, payload):
+                raise Unavailable("no")
+
+            cluster.network.nodes[leader.name]._handlers["raft.snapshot.read"] = never
+            await away.start()
+            await cluster.until(lambda: leader.consensus._server.floor)
+            for turn in range(20):
+                await fill(leader, 50, f"{turn} ")
+                await asyncio.sleep(0.1)
+                assert len(leader.journal) < 11 * SMALL.compact_entries + SMALL.retain_entries
+            # The next attempt is for a newer one.
+            await leader.kill()
+            await leader.start()
+            await cluster.converged()
 
     run(main())
 

@@ -1,0 +1,113 @@
+"""The one place that touches pysyncobj's inside: its SyncObj without sockets, threads, files and pickle.
+
+`tests/unit/consensus/test_library.py` fails when the library is another than the one this was written for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pysyncobj.serializer
+import pysyncobj.syncobj as library
+from pysyncobj import SyncObj, replicated
+from pysyncobj.node import Node
+from pysyncobj.transport import Transport
+from pysyncobj.version import VERSION
+
+from raftstore.consensus import codec
+from raftstore.consensus.runtime import Runtime
+
+Message = dict[str, Any]
+"""A message as pysyncobj makes it."""
+
+LIBRARY_VERSION = "0.3.17"
+
+
+class _Surroundings:
+    """The library takes time and chance from names in its module; this is what they lead to.
+
+    One engine runs at a time (all are on one loop), so it is enough to say whose turn it is.
+    """
+
+    runtime: Runtime
+
+    @classmethod
+    def now(cls) -> float:
+        # Above zero on any clock: a deadline of zero means "at once" to the library.
+        return cls.runtime.now() + 1.0
+
+    @classmethod
+    def random(cls) -> float:
+        return cls.runtime.random()
+
+
+def enter(runtime: Runtime) -> None:
+    """Say whose turn it is."""
+    _Surroundings.runtime = runtime
+
+
+class _NoPoller:
+    """There are no sockets to poll."""
+
+    def poll(self, timeout: float) -> None:
+        """Do nothing."""
+
+
+if VERSION != LIBRARY_VERSION:
+    raise ImportError(f"pysyncobj {VERSION} is installed; this was written for {LIBRARY_VERSION}")
+library.pickle = codec
+pysyncobj.serializer.pickle = codec
+library.monotonicTime = _Surroundings.now
+library.random = _Surroundings
+library.createPoller = lambda kind: _NoPoller()
+library.createJournal = lambda journal: journal
+library.PIPE_NOTIFIER_ENABLED = False
+
+
+class Wire(Transport):  # type: ignore[misc]
+    """Hands what pysyncobj sends to the engine, and tells it who is connected."""
+
+    def __init__(self, send: Callable[[str, Message], None]) -> None:
+        super().__init__(None, None, [])
+        self._send = send
+
+    def send(self, node: Node, message: Message) -> bool:
+        """Called by the library."""
+        self._send(node.id, message)
+        return True
+
+    def deliver(self, node: Node | None, message: Message) -> None:
+        """Have the library take a message of `node`."""
+        self._onMessageReceived(node, message)
+
+    def connected(self, node: Node) -> None:
+        """Tell the library that there is a connection to `node`."""
+        self._onNodeConnected(node)
+
+    def disconnected(self, node: Node) -> None:
+        """Tell the library that there is none."""
+        self._onNodeDisconnected(node)
+
+
+class Library(SyncObj):  # type: ignore[misc]
+    """pysyncobj with the one replicated method."""
+
+    def __init__(self, committed: Callable[[int, bytes], int], *arguments: Any, **options: Any) -> None:
+        self._committed = committed
+        super().__init__(*arguments, **options)
+
+    @property
+    def leader_node(self) -> Node | None:
+        """Whom it takes for the leader."""
+        return self._getLeader()
+
+    @replicated  # type: ignore[untyped-decorator]
+    def batch(self, data: bytes) -> int:
+        """Called on every node when the batch is committed; on the proposer without `_doApply`, to propose."""
+        # `raftLastApplied` is counted up after the entry.
+        return self._committed(self.raftLastApplied + 1, data)
+
+    def send_appends(self) -> None:
+        """Make an append for every connected follower, now. The one call of a private method."""
+        self._SyncObj__sendAppendEntries()

@@ -6,12 +6,14 @@ PIP := -m pip --quiet --disable-pip-version-check
 PICTURES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test bench bench-consensus chaos lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
 	@echo "make test    unit, property and integration tests"
 	@echo "make bench   rates beside stock pyftpdlib, in one run"
+	@echo "make bench-consensus  commits beside etcd's (Debian: etcd-server, nghttp2-client), in one run"
+	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
@@ -36,6 +38,12 @@ test: install
 
 bench: install
 	$(BIN)/python tests/bench/run.py
+
+bench-consensus: install
+	$(BIN)/python tests/bench/consensus.py
+
+chaos: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/run.py $(if $(SEED),--seed $(SEED))
 
 lint: types proto-check docs-check
 	$(BIN)/ruff check .

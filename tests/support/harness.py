@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ftplib
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -124,9 +126,9 @@ class Cluster:
         assert process is not None
         return process.pid
 
-    def login(self, name: str, user: str = "demo", password: str = "") -> ftplib.FTP:
+    def login(self, name: str, user: str = "demo", password: str = "", *, timeout: float = 120.0) -> ftplib.FTP:
         """Open a session; raises what ftplib raises."""
-        ftp = ftplib.FTP(timeout=120)
+        ftp = ftplib.FTP(timeout=timeout)
         try:
             ftp.connect(*self.address(name))
             ftp.login(user, password or user)
@@ -187,6 +189,19 @@ class Cluster:
         for pair, proxy in self._proxies.items():
             if name in pair:
                 proxy.cut()
+
+    def cut_one_way(self, source: str, target: str) -> None:
+        """Let nothing from `source` reach `target`, while what `target` sends arrives."""
+        self._proxies[source, target].hold(forward=True)
+        self._proxies[target, source].hold(backward=True)
+
+    def pause(self, name: str) -> None:
+        """Stop the node's process where it is (SIGSTOP)."""
+        os.kill(self.pid(name), signal.SIGSTOP)
+
+    def wake(self, name: str) -> None:
+        """Let a paused node go on (SIGCONT)."""
+        os.kill(self.pid(name), signal.SIGCONT)
 
     def heal(self) -> None:
         """Let everything through again."""

@@ -1,4 +1,4 @@
-"""A TCP proxy that tests put between nodes: it can refuse, cut and swallow, and heals on demand."""
+"""A TCP proxy that tests put between nodes: it can refuse, cut, and hold back either direction; heals on demand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 @dataclass(eq=False)
 class _Pipe:
+    """A connection: its near end (who dialled) and its far end, and what waits to be sent to each."""
+
     ends: tuple[socket.socket, socket.socket]
     waiting: dict[socket.socket, bytearray] = field(default_factory=dict)
 
@@ -29,6 +31,7 @@ class TcpProxy:
         self._woken.setblocking(False)
         self._pipes: dict[socket.socket, _Pipe] = {}
         self._cut = False
+        self._held = (False, False)
         self._closing = False
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
@@ -38,11 +41,22 @@ class TcpProxy:
 
     def cut(self) -> None:
         """Drop every connection and refuse new ones; returns when that is done."""
-        self._command(cut=True)
+        self._cut = True
+        self._command()
+
+    def hold(self, *, forward: bool = False, backward: bool = False) -> None:
+        """Let nothing through to the target (`forward`) or from it (`backward`), on new connections too.
+
+        As with a network that loses packets one way, TCP delivers what was held back after the heal, if both
+        ends still have the connection.
+        """
+        self._held = (self._held[0] or forward, self._held[1] or backward)
+        self._command()
 
     def heal(self) -> None:
-        """Let new connections through again."""
-        self._command(cut=False)
+        """Let everything through again."""
+        self._cut, self._held = False, (False, False)
+        self._command()
 
     def close(self) -> None:
         """Stop the proxy."""
@@ -50,8 +64,7 @@ class TcpProxy:
         self._wake.send(b"x")
         self._thread.join(30)
 
-    def _command(self, *, cut: bool) -> None:
-        self._cut = cut
+    def _command(self) -> None:
         self._acknowledged.clear()
         self._wake.send(b"x")
         assert self._acknowledged.wait(30)
@@ -65,9 +78,11 @@ class TcpProxy:
                     self._accept()
                 elif sock is self._woken:
                     self._woken.recv(4096)
-                    if self._cut:
-                        for pipe in set(self._pipes.values()):
+                    for pipe in set(self._pipes.values()):
+                        if self._cut:
                             self._drop(pipe)
+                        else:
+                            self._watch(pipe)
                     self._acknowledged.set()
                 elif sock in self._pipes:
                     self._move(sock, events)
@@ -92,20 +107,20 @@ class TcpProxy:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._pipes[sock] = pipe
-            self._selector.register(sock, selectors.EVENT_READ)
+        self._watch(pipe)
 
     def _move(self, sock: socket.socket, events: int) -> None:
         pipe = self._pipes[sock]
         other = pipe.ends[1] if sock is pipe.ends[0] else pipe.ends[0]
         try:
-            if events & selectors.EVENT_READ:
+            if events & selectors.EVENT_READ and not self._stopped(pipe, sock):
                 data = sock.recv(1 << 16)
                 if not data:
                     self._drop(pipe)
                     return
                 pipe.waiting[other] += data
-            for end in pipe.ends:
-                if pipe.waiting[end]:
+            for end, source in (pipe.ends, pipe.ends[::-1]):
+                if pipe.waiting[end] and not self._stopped(pipe, source):
                     sent = end.send(pipe.waiting[end])
                     del pipe.waiting[end][:sent]
         except BlockingIOError:
@@ -113,14 +128,29 @@ class TcpProxy:
         except OSError:
             self._drop(pipe)
             return
-        for end, far in (pipe.ends, pipe.ends[::-1]):
-            wanted = selectors.EVENT_WRITE if pipe.waiting[end] else 0
-            if len(pipe.waiting[far]) < self.BOUND:
+        self._watch(pipe)
+
+    def _stopped(self, pipe: _Pipe, source: socket.socket) -> bool:
+        """Whether what comes from `source` is held back."""
+        return self._held[0] if source is pipe.ends[0] else self._held[1]
+
+    def _watch(self, pipe: _Pipe) -> None:
+        """Wait for what can be done with the connection now."""
+        for end, other in (pipe.ends, pipe.ends[::-1]):
+            wanted = selectors.EVENT_WRITE if pipe.waiting[end] and not self._stopped(pipe, other) else 0
+            if len(pipe.waiting[other]) < self.BOUND and not self._stopped(pipe, end):
                 wanted |= selectors.EVENT_READ
-            self._selector.modify(end, wanted or selectors.EVENT_WRITE)
+            if end in self._selector.get_map():
+                if wanted:
+                    self._selector.modify(end, wanted)
+                else:
+                    self._selector.unregister(end)
+            elif wanted:
+                self._selector.register(end, wanted)
 
     def _drop(self, pipe: _Pipe) -> None:
         for sock in pipe.ends:
             if self._pipes.pop(sock, None) is not None:
-                self._selector.unregister(sock)
+                if sock in self._selector.get_map():
+                    self._selector.unregister(sock)
                 sock.close()

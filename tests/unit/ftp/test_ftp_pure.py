@@ -1,0 +1,136 @@
+"""Decisions without I/O: the gate, replies, listings, settings."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+import raftstore.errors
+from ftpgateway.ftp import listings
+from ftpgateway.ftp.gate import DATA_COMMANDS, INLINE, Phase, may_run, passes_queue
+from ftpgateway.ftp.handler import commands
+from ftpgateway.ftp.replies import Doing, quoted, refusal
+from ftpgateway.ftp.settings import FtpSettings
+from raftstore.errors import StoreError
+from raftstore.types import Entry, Kind
+
+
+def runs(command: str, phase: Phase, *, waiting: bool = False, argument: bool = False) -> bool:
+    return may_run(command, argument, waiting=waiting, phase=phase)
+
+
+def test_while_a_command_waits_everything_queues() -> None:
+    for command, phase in itertools.product(commands(tls=True), Phase):
+        assert not runs(command, phase, waiting=True)
+        assert not passes_queue(command, False, waiting=True, phase=phase)
+
+
+def test_nothing_under_way() -> None:
+    for command in commands(tls=True):
+        assert runs(command, Phase.NONE)
+        assert not passes_queue(command, False, waiting=False, phase=Phase.NONE)
+
+
+def test_while_data_moves() -> None:
+    for command in commands(tls=True):
+        needs_end = command in DATA_COMMANDS | {"USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"}
+        assert runs(command, Phase.MOVING) is not needs_end
+    assert passes_queue("ABOR", False, waiting=False, phase=Phase.MOVING)
+    assert passes_queue("STAT", False, waiting=False, phase=Phase.MOVING)
+    assert not passes_queue("STAT", True, waiting=False, phase=Phase.MOVING)
+
+
+def test_while_a_commit_is_pending() -> None:
+    for command in commands(tls=True):
+        assert runs(command, Phase.SETTLING) is (command == "STAT")
+        assert passes_queue(command, False, waiting=False, phase=Phase.SETTLING) is (command == "STAT")
+    assert not runs("STAT", Phase.SETTLING, argument=True)
+
+
+def test_commands_that_ask_the_store_run_in_greenlets() -> None:
+    table = commands(tls=True)
+    assert set(table) >= INLINE
+    assert {name for name in INLINE if table[name]["perm"]} == set()
+
+
+def all_errors(kind: type[StoreError] = StoreError) -> list[type[StoreError]]:
+    return [kind, *(found for sub in kind.__subclasses__() for found in all_errors(sub))]
+
+
+@pytest.mark.parametrize("doing", Doing)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in all_errors() if kind.__module__ == raftstore.errors.__name__]
+)
+def test_every_error_has_a_reply(kind: type[StoreError], doing: Doing) -> None:
+    reply = refusal(kind("detail\r\n226 injected"), doing)
+    assert 400 <= int(reply[:3]) < 600
+    assert reply[3] == " "
+    assert "\r" not in reply
+    assert "\n" not in reply
+    assert len(reply) > 15
+
+
+def test_quotes_are_doubled() -> None:
+    assert quoted('/a "b"') == '"/a ""b"""'
+    assert quoted("/a\u202e\x7f") == '"/a??"'
+
+
+@pytest.mark.parametrize(
+    ("argument", "path", "flags"),
+    [
+        ("", "", ""),
+        ("-la", "", ""),
+        ("-lart", "", "tr"),
+        ("-a -l", "", ""),
+        ("-la dir name", "dir name", ""),
+        ("-t -r x", "x", "tr"),
+        ("-S", "", "S"),
+        ("dir -la", "dir -la", ""),
+        ("-weird name", "-weird name", ""),
+        ("-- -la", "-la", ""),
+        ("-l -- -la", "-la", ""),
+        ("./-la", "./-la", ""),
+        ("-", "-", ""),
+    ],
+)
+def test_requests(argument: str, path: str, flags: str) -> None:
+    request = listings.parse_request(argument)
+    assert request == listings.Request(path, "t" in flags, "S" in flags, "r" in flags)
+
+
+def entry(name: str = "a", size: int = 5, mtime: int = 0, *, directory: bool = False) -> Entry:
+    return Entry(name, Kind.DIRECTORY if directory else Kind.FILE, 255, size, mtime * 10**9, "alice", 1)
+
+
+def test_list_lines() -> None:
+    now = 1_700_000_000.0
+    assert listings.list_line(entry("x y", 12345, 1_699_999_999), now) == (
+        "-rw-r--r--   1 ftp      ftp         12345 Nov 14 22:13 x y"
+    )
+    assert listings.list_line(entry("d", 0, 1_000_000_000, directory=True), now) == (
+        "drwxr-xr-x   2 ftp      ftp             0 Sep  9  2001 d"
+    )
+    assert "Nov 19  2033" in listings.list_line(entry(mtime=2_016_000_000), now), "the future shows its year"
+    assert "1970" in listings.list_line(entry(mtime=10**30), now), "a time that no calendar knows does no harm"
+    assert listings.timestamp(10**40) == "19700101000000"
+
+
+def test_facts_follow_the_rights() -> None:
+    writer = listings.FactWriter(["type", "perm", "unique", "unix.mode"], "elr")
+    assert writer.line(entry("a b")) == "type=file;perm=r;unique=ff;unix.mode=0644; a b"
+    assert writer.line(entry("d", directory=True)) == "type=dir;perm=el;unique=ff;unix.mode=0755; d"
+    assert listings.FactWriter([], "").line(entry("a")) == " a"
+
+
+def test_groups_are_bounded() -> None:
+    blocks = list(listings.grouped(str(number) for number in range(2000)))
+    assert b"".join(blocks).split(b"\r\n")[:-1] == [str(number).encode() for number in range(2000)]
+    assert len(blocks) == 4
+    assert list(listings.grouped([])) == []
+
+
+def test_settings_are_checked() -> None:
+    for ports in ((0, 5), (10, 5), (10, 70_000)):
+        with pytest.raises(ValueError, match="passive_ports"):
+            FtpSettings(passive_ports=ports)

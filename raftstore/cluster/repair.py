@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from raftstore.chunks.placement import score
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.errors import StoreError
-from raftstore.types import ChunkRef
+from raftstore.types import CHUNK_SIZE, ChunkRef
 
 log = structlog.get_logger()
 
@@ -49,6 +50,24 @@ def plan(view: ClusterView, chunks: list[ChunkRef]) -> list[Copy]:
     return copies
 
 
+def promising(view: ClusterView, stores: tuple[int, ...]) -> bool:
+    """Whether a chunk on `stores` can get another copy now: from one that can be reached, to another that can."""
+    return any(number in view.by_number and view.by_number[number].reachable for number in stores) and any(
+        store.reachable and store.writable and store.free_bytes >= CHUNK_SIZE and store.number not in stores
+        for store in view.stores
+    )
+
+
+class Short(Protocol):
+    """Tells which chunks have fewer than `wanted` copies on the stores `live`: see Catalog.short_chunks."""
+
+    def __call__(
+        self, wanted: int, live: Collection[int], limit: int, among: Callable[[tuple[int, ...]], bool]
+    ) -> list[ChunkRef]:
+        """Return up to `limit` of them, the most urgent first."""
+        ...
+
+
 class Repairer:
     """While this node leads, looks for chunks with too few copies and has them copied, a few at a time."""
 
@@ -57,7 +76,7 @@ class Repairer:
         *,
         leads: Callable[[], bool],
         view: Callable[[], ClusterView],
-        short: Callable[[int, list[int], int], list[ChunkRef]],
+        short: Short,
         copy: Callable[[Copy], Awaitable[None]],
         done: Callable[[bytes, int], None],
     ) -> None:
@@ -94,8 +113,14 @@ class Repairer:
         now = asyncio.get_running_loop().time()
         self._resting = {key: until for key, until in self._resting.items() if until > now}
         view = self._view()
-        # Only stores of this moment count as copies; a node that is merely away keeps its own.
-        chunks = self._short(view.copies, sorted(view.by_number), BATCH + len(self._resting))
+        # Only stores of this moment count as copies; a node that is merely away keeps its own. What cannot be
+        # helped now must not stand before what can.
+        chunks = self._short(
+            view.copies,
+            sorted(view.by_number),
+            BATCH + len(self._resting),
+            lambda stores: promising(view, stores),
+        )
         copies = [copy for copy in plan(view, chunks) if _key(copy) not in self._resting][:BATCH]
         if not copies:
             return False

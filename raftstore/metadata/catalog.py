@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -336,10 +336,19 @@ class Catalog:
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 
-    def short_chunks(self, wanted: int, live: Collection[int], limit: int) -> list[ChunkRef]:
-        """Return up to `limit` chunks on fewer than `wanted` stores of `live`, the most urgent first."""
+    def short_chunks(
+        self,
+        wanted: int,
+        live: Collection[int],
+        limit: int,
+        among: Callable[[tuple[int, ...]], bool] = lambda stores: True,
+    ) -> list[ChunkRef]:
+        """Return up to `limit` chunks on fewer than `wanted` stores of `live`, the most urgent first.
+
+        `among` is asked once for each set of stores: those of which it says False are passed over.
+        """
         try:
-            return self._reports.short_chunks(wanted, live, limit)
+            return self._reports.short_chunks(wanted, live, limit, among)
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import blake3
 
@@ -60,8 +60,10 @@ class Reports:
             return len(inodes), paths
         return max(len(inodes), sum(group.heads for _, group in short)), paths
 
-    def short_chunks(self, wanted: int, live: Collection[int], limit: int) -> list[ChunkRef]:
-        """Return up to `limit` chunks on fewer than `wanted` stores of `live`.
+    def short_chunks(
+        self, wanted: int, live: Collection[int], limit: int, among: Callable[[tuple[int, ...]], bool]
+    ) -> list[ChunkRef]:
+        """Return up to `limit` chunks on fewer than `wanted` stores of `live`, on a set of stores that is `among`.
 
         Those with the fewest copies left come first, but those with none, which nobody can repair now, last.
         """
@@ -70,6 +72,8 @@ class Reports:
         for _, group in short:
             if len(found) >= limit:
                 break
+            if not among(group.stores):
+                continue
             rows = self._execute(_CHUNKS, (group.number, limit - len(found))).fetchall()
             found.extend(ChunkRef(digest, length, group.stores) for digest, length in rows)
         return found

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import structlog
 
@@ -42,10 +43,7 @@ async def run_node(config: NodeConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, None)
     try:
-        async with _serving(config, end):
-            notify("READY=1")
-            reason = await ended
-            notify("STOPPING=1")
+        reason = await _until_ended(config, ended, end)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -54,6 +52,36 @@ async def run_node(config: NodeConfig) -> int:
         return 0
     log.error("node stopped: it could no longer keep its promises", node=config.name, error=str(reason))
     return reason.exit_code if isinstance(reason, StoreError) else EXIT_FATAL
+
+
+async def _until_ended(
+    config: NodeConfig, ended: asyncio.Future[BaseException | None], end: Callable[[BaseException | None], None]
+) -> BaseException | None:
+    """Serve until `ended` tells why to stop. A start that waits for the other members is broken off then."""
+    ready = False
+
+    async def serve() -> None:
+        nonlocal ready
+        async with _serving(config, end):
+            ready = True
+            notify("READY=1")
+            await asyncio.wait([ended])
+            notify("STOPPING=1")
+
+    serving = asyncio.create_task(serve(), name="node")
+    try:
+        either: list[asyncio.Future[Any]] = [serving, ended]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not ready:
+            serving.cancel()
+        await asyncio.wait([serving])
+    except asyncio.CancelledError:
+        serving.cancel()
+        await asyncio.wait([serving])
+        raise
+    if not serving.cancelled():
+        serving.result()
+    return ended.result()
 
 
 @contextlib.asynccontextmanager

@@ -16,13 +16,14 @@ from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import Administered, Administration
 from raftstore.cluster.boot import next_boot
 from raftstore.cluster.health import Health
+from raftstore.cluster.inventory import take_inventory
 from raftstore.cluster.recorder import ReplicaRecorder
 from raftstore.cluster.repair import Copy, Repairer
 from raftstore.cluster.results import accepted
 from raftstore.cluster.view import LiveTopology
 from raftstore.consensus import Consensus
 from raftstore.consensus.journal import Journal
-from raftstore.errors import NoQuorum, StoreError, Unavailable
+from raftstore.errors import Invalid, NoQuorum, StoreError, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
@@ -88,6 +89,7 @@ class Rooms:
         self._stack.callback(self.journal.close)
         self.topology = LiveTopology(
             node=settings.name,
+            identity=self.volumes.identity,
             members=len(settings.members),
             replicas=settings.replicas,
             stores=self.catalog.stores,
@@ -174,19 +176,34 @@ class Rooms:
         self.recorder.removed(digest, store)
 
     async def _register(self) -> None:
-        """Announce this node's volumes until the cluster has taken note."""
+        """Announce this node's volumes until the cluster has taken note; then look whether they are whole."""
         command = commands.Command(
             register_store=commands.RegisterStore(node=self.settings.name, identity=self.volumes.identity)
         )
         while True:
             try:
-                await self.propose(command)
+                number = (await self.propose(command)).store
+                break
+            except Invalid as error:
+                self._on_fatal(
+                    error
+                )  # another node's volumes: what this node keeps would be taken for that one's
+                return
             except StoreError as error:
                 log.info("volumes not announced yet", error=str(error))
                 await asyncio.sleep(REGISTER_RETRY)
-            else:
-                self.topology.invalidate()
+        self.topology.invalidate()
+        while True:
+            try:
+                await take_inventory(
+                    self.catalog.chunks_on(number),
+                    lambda digest: digest in self.volumes,
+                    lambda digest: self.recorder.removed(digest, number),
+                )
                 return
+            except Unavailable as error:
+                log.info("inventory begins again", error=str(error))
+                await asyncio.sleep(REGISTER_RETRY)
 
     async def _copy(self, copy: Copy) -> None:
         sources = [store.number for store in copy.sources]

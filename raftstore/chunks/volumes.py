@@ -112,8 +112,13 @@ class VolumeSet:
         DiskFailed when the disk does not answer.
         """
         loop = asyncio.get_running_loop()
+        recovering = asyncio.ensure_future(asyncio.to_thread(self._recover))
         try:
-            active = await asyncio.to_thread(self._recover)
+            active = await asyncio.shield(recovering)
+        except asyncio.CancelledError:
+            await asyncio.gather(recovering, return_exceptions=True)  # the thread has the files until it ends
+            self._release()
+            raise
         except OSError as error:
             self._release()
             raise DiskFailed(f"{self._directory}: {error}") from error
@@ -150,11 +155,12 @@ class VolumeSet:
         self._release()
 
     async def put(self, digest: bytes, data: Buffer, *, verified: bool) -> None:
-        """Store a chunk; it is durable on return. What is here already returns at once.
+        """Store a chunk; it is durable on return.
 
         `digest` is the BLAKE3 of `data`; unless the caller has just `verified` that, it is checked, and Damaged
-        raised on a mismatch. Do not change `data` before this returns or raises. Raises DiskFull (nothing
-        stored), DiskFailed (this disk takes nothing any more), TooLarge, Unavailable (closed).
+        raised on a mismatch. Do not change `data` before this returns or raises. What is here already is read
+        and stored again if it is damaged. Raises DiskFull (nothing stored), DiskFailed (this disk takes nothing
+        any more), TooLarge, Unavailable (closed, or what is here cannot be read now).
         """
         self._check_open()
         payload = memoryview(data).cast("B")
@@ -162,7 +168,7 @@ class VolumeSet:
             raise Invalid(f"a digest has {DIGEST_SIZE} bytes")
         if len(payload) > MAX_PAYLOAD:
             raise TooLarge(f"a chunk has at most {MAX_PAYLOAD} bytes")
-        if digest in self._index and digest not in self._writes:
+        if digest in self._index and digest not in self._writes and await self._is_sound(digest):
             return
         size = needle.footprint(len(payload))
         await self._room.take(size)
@@ -304,6 +310,14 @@ class VolumeSet:
         old = self._index.pop(digest)
         if old is not None:
             self._volumes[old.volume].live -= needle.footprint(old.length)
+
+    async def _is_sound(self, digest: bytes) -> bool:
+        """Whether the chunk is here, whole: a copy that nobody has read for years may have rotted meanwhile."""
+        try:
+            await self.get(digest)
+        except (NotFound, Damaged):
+            return False
+        return True
 
     async def _matches(self, digest: bytes, payload: memoryview) -> bool:
         if len(payload) <= HASH_INLINE:

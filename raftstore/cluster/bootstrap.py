@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from raftstore.disk import RealDisk
 from raftstore.errors import StoreError
 
 log = structlog.get_logger()
@@ -59,6 +60,8 @@ async def must_rejoin(marker: Path, empty: bool, others: Sequence[str], ask: Ask
     if verdict:
         log.warning("this node's log is empty while the cluster has one: no vote until it has caught up")
         marker.touch()
+        # It must outlive a loss of power as surely as what the log will hold before the node has caught up.
+        RealDisk().sync_directory(marker.parent)
     return verdict
 
 

@@ -21,8 +21,8 @@ RETRY_SECONDS = 1.0
 class ReplicaRecorder:
     """Proposes ChangeReplicas for what it is told, at most one proposal at a time.
 
-    What does not fit its bound, or is lost with the process, is found again by repair, which compares the catalog
-    with the stores: recording is an optimisation of that, not a promise.
+    What does not fit its bound, or is lost with the process, is found again: a copy that is not listed when repair
+    wants to make it; one that is listed and missing when it is read, or its node takes inventory at its next start.
     """
 
     def __init__(self, propose: Callable[[commands.Command], Awaitable[commands.Result]]) -> None:
@@ -46,14 +46,16 @@ class ReplicaRecorder:
         """Note that `store` holds chunk `digest` durably."""
         self._note(digest, store, True)
 
-    def removed(self, digest: bytes, store: int) -> None:
-        """Note that `store` does not hold a readable copy of chunk `digest`."""
-        self._note(digest, store, False)
+    def removed(self, digest: bytes, store: int) -> bool:
+        """Note that `store` does not hold a readable copy of chunk `digest`; False when too much waits already."""
+        return self._note(digest, store, False)
 
-    def _note(self, digest: bytes, store: int, present: bool) -> None:
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting[digest, store] = present
-            self._wake.set()
+    def _note(self, digest: bytes, store: int, present: bool) -> bool:
+        if len(self._waiting) >= MAX_WAITING:
+            return False
+        self._waiting[digest, store] = present
+        self._wake.set()
+        return True
 
     async def _run(self) -> None:
         while True:

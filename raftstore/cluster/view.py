@@ -21,6 +21,7 @@ class LiveTopology:
         self,
         *,
         node: str,
+        identity: bytes,
         members: int,
         replicas: int,
         stores: Callable[[], list[StoreInfo]],
@@ -29,6 +30,7 @@ class LiveTopology:
         local_writable: Callable[[], bool],
     ) -> None:
         self._node = node
+        self._identity = identity
         self._members = members
         self._replicas = replicas
         self._stores = stores
@@ -51,8 +53,12 @@ class LiveTopology:
         return self._view
 
     def _look(self) -> ClusterView:
-        states = [self._state(store) for store in self._stores() if store.current]
+        states = [self._state(store) for store in self._stores() if store.current and not self._replaced(store)]
         return ClusterView(tuple(states), self._members, self._replicas)
+
+    def _replaced(self, store: StoreInfo) -> bool:
+        """Whether it was this node's, on another disk: what is here must not be taken for it until it is announced."""
+        return store.node == self._node and store.identity != self._identity
 
     def _state(self, store: StoreInfo) -> StoreState:
         local = store.node == self._node

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
 
-from raftstore.errors import Damaged, IsADirectory, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
@@ -123,6 +123,14 @@ class Catalog:
         if self._failed is not None:
             raise Unavailable(f"the catalog takes no more entries: {self._failed}") from self._failed
 
+    def _unreadable(self, error: sqlite3.Error) -> StoreError:
+        """Return what a failed read means. After damage nothing is applied any more, so that the node stops."""
+        meaning = translated(error, self._path)
+        if isinstance(meaning, Damaged | DiskFailed) and self._failed is None:
+            self._failed = meaning
+            log.error("the catalog cannot be read", error=str(meaning))
+        return meaning
+
     def _roll_back(self) -> None:
         try:
             if self._database.in_transaction:
@@ -223,7 +231,7 @@ class Catalog:
         try:
             return entry_of(self._row(path))
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     def file(self, path: str) -> FileVersion:
         """Return the published version of a file. Raises NotFound, NotADirectory, IsADirectory, BadName."""
@@ -233,7 +241,7 @@ class Catalog:
                 raise IsADirectory(path)
             return FileVersion(entry, self._machine.contents.chunks(entry.inode))
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     def listing(self, path: str) -> list[Entry]:
         """Return the entries of a directory by name. Raises NotFound, NotADirectory, BadName."""
@@ -241,7 +249,7 @@ class Catalog:
             names = self._machine.names
             return list(map(entry_of, names.listing(names.directory(path)).fetchall()))
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     async def list_directory(self, path: str) -> list[Entry]:
         """Do what `listing` does without holding up the loop for a large directory; sees all that is applied
@@ -253,7 +261,7 @@ class Catalog:
             names = self._machine.names
             rows = names.listing(names.directory(path), SMALL_DIRECTORY + 1).fetchall()
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
         if len(rows) <= SMALL_DIRECTORY:
             return list(map(entry_of, rows))
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
@@ -278,7 +286,7 @@ class Catalog:
             inode, size, mtime_ns = found
             return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     # Accounts, stores, totals.
 
@@ -287,21 +295,21 @@ class Catalog:
         try:
             return self._machine.accounts.user(name)
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     def users(self) -> list[User]:
         """Return all accounts by name."""
         try:
             return self._machine.accounts.users()
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     def usage(self, owner: str) -> int:
         """Return the bytes of the files that `owner` has published."""
         try:
             return self._machine.accounts.usage(owner)
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     def stores(self) -> list[StoreInfo]:
         """Return every store ever registered, by number."""
@@ -319,7 +327,21 @@ class Catalog:
         try:
             return self._machine.contents.stores_of(digest)
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
+
+    def chunks_on(self, store: int) -> Iterator[list[bytes]]:
+        """Yield the digests of the chunks in use that are said to be on a store, some hundred at a time.
+
+        The catalog may change between two of them, but not be replaced: Unavailable then.
+        """
+        reports = self._reports
+        try:
+            for page in reports.chunks_on(store):
+                yield page
+                if reports is not self._reports:
+                    raise Unavailable("the catalog was replaced")
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
     def store_totals(self, store: int) -> tuple[int, int]:
         """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""
@@ -334,7 +356,7 @@ class Catalog:
         try:
             return self._reports.short_files(wanted, live, limit)
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
     def short_chunks(
         self,
@@ -350,7 +372,7 @@ class Catalog:
         try:
             return self._reports.short_chunks(wanted, live, limit, among)
         except sqlite3.Error as error:
-            raise translated(error, self._path) from error
+            raise self._unreadable(error) from error
 
 
 def _identity(source: Path) -> object:

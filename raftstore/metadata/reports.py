@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import blake3
 
@@ -16,6 +16,9 @@ from raftstore.metadata.database import TABLES
 from raftstore.metadata.namespace import Namespace
 from raftstore.metadata.replicas import ReplicaSets
 from raftstore.types import ChunkRef
+
+PAGE = 500
+"""Chunks that `chunks_on` tells at a time: some milliseconds."""
 
 EXACT = 2_000
 """Short chunks up to which the files that have them are counted one by one."""
@@ -26,6 +29,7 @@ SELECT DISTINCT entries.inode FROM chunks
   JOIN entries ON entries.inode = contents.inode
   WHERE chunks.replicas = ? AND chunks.refs > 0 LIMIT ?
 """
+_PAGE = "SELECT id, digest FROM chunks WHERE replicas = ? AND refs > 0 AND id > ? ORDER BY id LIMIT ?"
 _CHUNKS = "SELECT digest, length FROM chunks WHERE replicas = ? AND refs > 0 ORDER BY id LIMIT ?"
 
 
@@ -77,6 +81,14 @@ class Reports:
             rows = self._execute(_CHUNKS, (group.number, limit - len(found))).fetchall()
             found.extend(ChunkRef(digest, length, group.stores) for digest, length in rows)
         return found
+
+    def chunks_on(self, store: int) -> Iterator[list[bytes]]:
+        """Yield the chunks in use that are said to be on a store, PAGE at a time; others may move on meanwhile."""
+        for group in [group for group in self._sets.all() if store in group.stores]:
+            after = 0
+            while rows := self._execute(_PAGE, (group.number, after, PAGE)).fetchall():
+                yield [row[1] for row in rows]
+                after = rows[-1][0]
 
     def store_totals(self, store: int) -> tuple[int, int]:
         """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""

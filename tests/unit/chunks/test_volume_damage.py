@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import threading
 
 import pytest
 from blake3 import blake3
@@ -13,7 +14,7 @@ from failing_files import FailingFiles, flip, raises
 from raftstore.chunks.needle import HEADER_SIZE, footprint
 from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.volumes import VolumeSet
-from raftstore.errors import Damaged, NotFound
+from raftstore.errors import Damaged, NotFound, Refused
 
 SIZE = 1000
 STEP = footprint(SIZE)
@@ -88,6 +89,55 @@ def test_flipped_bit_in_a_payload(tmp_path, size):
         volumes = await opened(directory)
         assert await present(volumes, 4, size=size) == [0, 1, 2, 3]
         assert volumes.stats().quarantined == 1
+        await volumes.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_a_put_of_what_has_rotted_unseen_stores_it_again(tmp_path, size):
+    """Or a picture that is sent once more would be acknowledged on the strength of a copy that nobody can read."""
+    directory = tmp_path / "v"
+
+    async def scenario():
+        await fill(directory, 3, size=size)
+        volumes = await opened(directory)
+        flip(directory / "00000001.vol", HEADER_SIZE + footprint(size) + HEADER_SIZE + 500)
+        digest, data = chunk(1, size)
+        await asyncio.gather(*(volumes.put(digest, data, verified=True) for _ in range(3)))
+        assert await volumes.get(digest) == data
+        assert volumes.stats().quarantined == 1
+        await volumes.close()
+        volumes = await opened(directory)
+        assert await present(volumes, 3, size=size) == [0, 1, 2]
+        await volumes.close()
+
+    run(scenario())
+
+
+def test_a_start_that_is_broken_off_leaves_nothing_open(tmp_path):
+    async def scenario():
+        directory = tmp_path / "v"
+        await fill(directory, 3)
+        reading, go_on = threading.Event(), threading.Event()
+        volumes = VolumeSet(directory, files=(files := FailingFiles()))
+
+        def hold(*_):
+            reading.set()
+            assert go_on.wait(60)
+
+        files.read_fault = hold
+        opening = asyncio.create_task(volumes.open())
+        assert await asyncio.to_thread(reading.wait, 60)
+        opening.cancel()
+        await asyncio.sleep(0)
+        with pytest.raises(Refused):  # the thread still has the files
+            await opened(directory)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        volumes = await opened(directory)
+        assert await present(volumes, 3) == [0, 1, 2]
         await volumes.close()
 
     run(scenario())

@@ -191,3 +191,19 @@ def test_many_short_files_are_counted_by_their_first_chunk(
     assert feeder.catalog.short_files(3, [1, 2], 3) == (20, ["/00", "/01", "/02"])
     feeder.all(*(put(f"/same{n:02}", 100, chunks=[chunk(100, 10, (1,))]) for n in range(20)))
     assert feeder.catalog.short_files(2, [1, 2], 3)[0] == 20
+
+
+def test_what_a_store_should_have(feeder: Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "PAGE", 2)
+    for seed in range(5):
+        feeder.one(command("put_file", path=f"/{seed}", size=10, chunks=[chunk(seed, stores=(1, 2))]))
+    feeder.all(
+        command("put_file", path="/both", size=20, chunks=[chunk(7, stores=(2, 3)), chunk(0, stores=(1,))]),
+        command("put_file", path="/gone", size=10, chunks=[chunk(8, stores=(2,))]),
+        command("remove_file", path="/gone"),
+    )
+    told = list(feeder.catalog.chunks_on(2))
+    assert max(map(len, told)) == 2
+    assert sorted(one for page in told for one in page) == sorted(map(digest, (0, 1, 2, 3, 4, 7)))
+    assert list(feeder.catalog.chunks_on(3)) == [[digest(7)]]
+    assert list(feeder.catalog.chunks_on(9)) == []

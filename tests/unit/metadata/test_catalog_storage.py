@@ -328,6 +328,9 @@ def test_damaged_pages_met_while_running_are_damage(feeder: Feeder) -> None:
             catalog.listing("/")
         with pytest.raises(Damaged):
             catalog.lookup("/0001-1.jpg")
+        # What cannot be read must not be built upon: the node stops with the next entry.
+        with pytest.raises(Unavailable, match="delete the directory"):
+            catalog.apply(catalog.applied_index + 1, b"")
     finally:
         catalog.close()
 

@@ -1,0 +1,57 @@
+"""What happens to a node's disk behind its back, and nodes that are stopped before they have started."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+import pytest
+from harness import Cluster, eventually
+from pictures import picture, retrieve
+
+from ftpgateway.demo.cluster import LocalCluster
+
+pytestmark = pytest.mark.integration
+
+
+def bytes_of(cluster: Cluster, name: str) -> int:
+    """Bytes of chunks on a node's disk, as it says itself; 0 when it cannot be reached."""
+    return next(node.bytes or 0 for node in cluster.status("n1")["nodes"] if node.name == name)
+
+
+def test_copies_that_vanish_while_a_node_is_down_are_made_again_before_anybody_reads_them(tmp_path):
+    with Cluster(tmp_path / "cluster") as cluster:
+        content = {f"{number}.jpg": picture(number, 60_000) for number in range(5)}
+        with cluster.login("n1") as ftp:
+            for name, data in content.items():
+                ftp.storbinary(f"STOR {name}", io.BytesIO(data))
+        size = sum(map(len, content.values()))
+        eventually(lambda: min(bytes_of(cluster, name) for name in cluster.names) >= size)
+        cluster.wait_verdict("healthy")
+        cluster.kill("n3")
+        for volume in (cluster.data("n3") / "volumes").glob("*.vol"):
+            volume.unlink()
+        cluster.start_node("n3")
+        cluster.wait_ready("n3")
+        eventually(lambda: bytes_of(cluster, "n3") >= size)
+        with cluster.login("n3") as ftp:
+            assert {name: retrieve(ftp, name) for name in content} == content
+
+
+def test_a_node_with_the_volumes_of_another_stops(tmp_path):
+    """Whatever it kept would be taken for a copy on the other one's disk."""
+    with Cluster(tmp_path / "cluster") as cluster:
+        cluster.kill("n2", "n3")
+        shutil.rmtree(cluster.data("n3") / "volumes")
+        shutil.copytree(cluster.data("n2") / "volumes", cluster.data("n3") / "volumes")
+        cluster.start_node("n2")
+        cluster.start_node("n3")
+        assert cluster.local.wait_for_an_end() == {"n3": 51}
+        assert "belongs to node n2" in cluster.local.nodes["n3"].log.read_text()
+
+
+def test_a_node_that_waits_for_the_others_at_its_first_start_can_be_stopped(tmp_path):
+    with LocalCluster(tmp_path / "cluster") as local:
+        local.start("n1")
+        eventually(lambda: "waiting to hear from all members" in local.nodes["n1"].log.read_text())
+        assert local.stop("n1") == {"n1": 0}

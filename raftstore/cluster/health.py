@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+from google.protobuf.message import DecodeError
 
 from raftstore.cluster import verdict
 from raftstore.cluster.convert import node_from_wire
@@ -80,10 +81,10 @@ class Health:
             body = await self._call(
                 name, "admin.node", admin.NodeRequest().SerializeToString(), timeout=CALL_TIMEOUT
             )
-        except StoreError:
+            reply = admin.NodeReport.FromString(body)
+        except (StoreError, DecodeError):
             self._reports.pop(name, None)
             return None
-        reply = admin.NodeReport.FromString(body)
         report = Report(node_from_wire(reply.node), reply.leader, time.monotonic())
         self._reports[name] = report
         return report

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from raftstore.errors import StoreError
+from raftstore.errors import Invalid, StoreError
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -68,7 +68,9 @@ class ReplicaRecorder:
             except StoreError as error:
                 log.warning("replicas not recorded yet", waiting=len(self._waiting), error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
+                if not isinstance(error, Invalid):
+                    continue
+                # The state machine will never take it, and what comes after it must not wait for ever.
             for key, present in batch.items():
                 if self._waiting.get(key) is present:
                     del self._waiting[key]

@@ -106,6 +106,9 @@ class Repairer:
             except StoreError as error:
                 log.warning("repair waits", error=str(error))
                 busy = False
+            except Exception:  # without repair, one loss after the other would add up
+                log.exception("repair failed, trying again")
+                busy = False
             await asyncio.sleep(0 if busy else PERIOD)
 
     async def _round(self) -> bool:

@@ -138,6 +138,7 @@ class Consensus:
             settings=settings,
             directory=directory,
             committed=lambda: raft.commit_index,
+            prepare=self._machine.prepare_snapshot,
             install=self._install,
             failed=self._driver.fail,
         )

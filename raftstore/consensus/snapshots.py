@@ -166,7 +166,8 @@ class SnapshotServer:
 class SnapshotClient:
     """Fetches a snapshot when the log of this node is too far behind. One at a time.
 
-    `install` gets the file and its last two entries when it is whole and checked.
+    `install` gets the file and its last two entries when it is whole and checked; before, `prepare` does in a thread
+    what would hold up the loop.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class SnapshotClient:
         settings: ConsensusSettings,
         directory: Path,
         committed: Callable[[], int],
+        prepare: Callable[[Path], int],
         install: Callable[[Path, Entry, Entry], None],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -185,6 +187,7 @@ class SnapshotClient:
         self._settings = settings
         self._directory = directory
         self._committed = committed
+        self._prepare = prepare
         self._install = install
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
@@ -233,6 +236,7 @@ class SnapshotClient:
                 raise Damaged(f"snapshot from {leader}: not what was announced")
             before = (info.before.command, info.index - 1, info.before.term)
             last = (info.last.command, info.index, info.last.term)
+            await self._runtime.blocking(WORKER, lambda: self._prepare(path))
             self._install(path, before, last)
         finally:
             path.unlink(missing_ok=True)

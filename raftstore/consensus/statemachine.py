@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class StateMachine(Protocol):
-    """Applies log entries in order, exactly once each. All methods but the two marked run on the loop."""
+    """Applies log entries in order, exactly once each. All methods but those marked run on the loop."""
 
     @property
     def applied_index(self) -> int:
@@ -28,6 +28,13 @@ class StateMachine(Protocol):
 
     def write_snapshot(self, target: Path) -> int:
         """Write a consistent, fsynced copy to `target`; return its applied index. Runs in a thread."""
+        ...
+
+    def prepare_snapshot(self, source: Path) -> int:
+        """Do what of `install_snapshot(source)` takes long; return the copy's applied index. Runs in a thread.
+
+        Raises Damaged when the copy is not whole.
+        """
         ...
 
     def install_snapshot(self, source: Path) -> int:

@@ -142,6 +142,7 @@ class CountingMachine:
         self.acknowledged: dict[tuple[str, int], int] = {}
         self.boots: dict[str, int] = {}
         self.repeated = 0
+        self.prepared = ""
         self.saved = self._state()
 
     def crash(self) -> CountingMachine:
@@ -208,7 +209,12 @@ class CountingMachine:
         target.write_text(self._state())
         return self.applied_index
 
+    def prepare_snapshot(self, source: Path) -> int:
+        self.prepared = source.read_text()
+        return self.applied_index
+
     def install_snapshot(self, source: Path) -> int:
+        assert self.prepared == source.read_text(), "what takes long was not done in a thread"
         self._restore(source.read_text())
         self.saved = self._state()
         return self.applied_index

@@ -6,7 +6,7 @@ import asyncio
 
 from raftstore.cluster import recorder as module
 from raftstore.cluster.recorder import ReplicaRecorder
-from raftstore.errors import NoQuorum
+from raftstore.errors import Invalid, NoQuorum
 
 
 def test_what_fails_is_proposed_again_and_the_last_word_counts(monkeypatch):
@@ -36,3 +36,31 @@ def test_what_fails_is_proposed_again_and_the_last_word_counts(monkeypatch):
     for change in proposals:
         assert [(one.digest, one.store) for one in change.added] == [(b"b" * 32, 2)]
         assert [(one.digest, one.store) for one in change.removed] == [(b"a" * 32, 1)]
+
+
+def test_what_is_refused_for_good_does_not_hold_up_the_rest(monkeypatch):
+    monkeypatch.setattr(module, "GATHER_SECONDS", 0.001)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    taken = []
+
+    async def scenario() -> None:
+        done = asyncio.Event()
+
+        async def propose(command):
+            added = [one.store for one in command.change_replicas.added]
+            if 9 in added:
+                raise Invalid("no store has number 9")
+            taken.extend(added)
+            done.set()
+
+        recorder = ReplicaRecorder(propose)
+        recorder.start()
+        recorder.added(b"a" * 32, 9)
+        while recorder._waiting:  # noqa: ASYNC110 - a state, not an event
+            await asyncio.sleep(0.001)
+        recorder.added(b"b" * 32, 2)
+        await asyncio.wait_for(done.wait(), 60)
+        await recorder.stop()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+    assert taken == [2]

@@ -11,6 +11,7 @@ from catalogs import Feeder, chunk, command, digest
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.cluster import repair
 from raftstore.cluster.repair import BATCH, Copy, Repairer, promising
+from raftstore.types import ChunkRef
 
 
 def view(*stores: StoreState) -> ClusterView:
@@ -69,3 +70,35 @@ def test_chunks_that_cannot_be_helped_do_not_stand_before_those_that_can(
         feeder.one(command("put_file", path="/early", size=10, chunks=[chunk(1000, stores=(1, 3))]))
         asyncio.run(scenario(feeder))
     assert [(one.chunk.digest, one.target.number) for one in copied] == [(digest(1000), 2)]
+
+
+def test_repair_survives_what_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair, "PERIOD", 0.001)
+
+    async def scenario() -> None:
+        again = asyncio.Event()
+        rounds = 0
+
+        def short(*_: object) -> list[ChunkRef]:
+            nonlocal rounds
+            rounds += 1
+            if rounds == 1:
+                raise KeyError("unforeseen")
+            again.set()
+            return []
+
+        async def copy(wanted: Copy) -> None:
+            raise AssertionError(wanted)
+
+        repairer = Repairer(
+            leads=lambda: True,
+            view=lambda: view(store(1)),
+            short=short,
+            copy=copy,
+            done=lambda digest, number: None,
+        )
+        repairer.start()
+        await asyncio.wait_for(again.wait(), 60)
+        await repairer.stop()
+
+    asyncio.run(scenario())

@@ -20,6 +20,12 @@ VERSION = 1
 MAX_DETAIL = 4096
 """Characters of an error's detail that travel."""
 
+GATHER_BYTES = 128 * 1024
+"""Frames written in one turn of the loop leave together, or as soon as there are so many bytes of them."""
+
+COPY_BELOW = 64 * 1024
+"""Shorter buffers are joined before they are handed to the transport."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -55,6 +61,8 @@ class Channel(asyncio.BufferedProtocol):
         )
         self._seal = seals.sending if seals else None
         self._open = True
+        self._frames: list[Buffer] = []  # written in this turn of the loop, not yet handed to the transport
+        self._gathered = 0  # bytes of them
         self._writable = asyncio.Event()
         self._writable.set()
         self._turn = asyncio.Lock()
@@ -89,11 +97,15 @@ class Channel(asyncio.BufferedProtocol):
     # Writing.
 
     def write(self, header: peer_pb2.Header, payload: Buffer = b"") -> None:
-        """Write a frame now. Raises TooLarge, or Unavailable on a dropped channel; a stuck one is dropped."""
+        """Write a frame. Raises TooLarge, or Unavailable on a dropped channel; a stuck one is dropped.
+
+        It leaves at the end of this turn of the loop, together with all others of this turn: with TLS, every
+        write to the transport is a record, a system call and a wake-up of the peer of its own.
+        """
         if not self._open or self._transport is None:
             raise Unavailable(f"the connection to {self.name} is down: {self.reason}")
         limits = self.limits
-        if self._transport.get_write_buffer_size() > limits.stuck_buffer:
+        if self.buffered() > limits.stuck_buffer:
             self.drop("it does not read what it is sent")
             raise Unavailable(f"the connection to {self.name} is down: {self.reason}")
         buffers = encode(
@@ -103,10 +115,24 @@ class Channel(asyncio.BufferedProtocol):
             payload_limit=limits.payload_bytes,
             seal=self._seal,
         )
-        if len(buffers) == 1:
-            self._transport.write(buffers[0])
+        if not self._frames:
+            self._loop.call_soon(self._flush)
+        self._frames += buffers
+        self._gathered += sum(map(len, buffers))
+        if self._gathered >= GATHER_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Hand what was gathered to the transport."""
+        frames, self._frames, self._gathered = self._frames, [], 0
+        if not frames or not self._open or self._transport is None:
+            return
+        if len(frames) > 1:
+            frames = joined(frames)
+        if len(frames) == 1:
+            self._transport.write(frames[0])
         else:
-            self._transport.writelines(buffers)
+            self._transport.writelines(frames)
 
     async def transmit(self, header: peer_pb2.Header, payload: Buffer = b"") -> None:
         """Write a frame when the transport has room, first come, first served. Raises as `write`."""
@@ -118,8 +144,10 @@ class Channel(asyncio.BufferedProtocol):
             self.write(header, payload)
 
     def buffered(self) -> int:
-        """Bytes that wait in the transport."""
-        return self._transport.get_write_buffer_size() if self._transport and self._open else 0
+        """Bytes that wait to be sent."""
+        if self._transport is None or not self._open:
+            return 0
+        return self._gathered + self._transport.get_write_buffer_size()
 
     # The end.
 
@@ -140,6 +168,7 @@ class Channel(asyncio.BufferedProtocol):
             self.write(error_header(0, error))
         except StoreError:
             pass
+        self._flush()
         if self._end(str(error), "peer refused") and self._transport is not None:
             self._transport.close()
 
@@ -147,6 +176,7 @@ class Channel(asyncio.BufferedProtocol):
         if not self._open:
             return False
         self._open = False
+        self._frames, self._gathered = [], 0
         self.reason = reason
         if self._ticker is not None:
             self._ticker.cancel()
@@ -242,6 +272,23 @@ class Channel(asyncio.BufferedProtocol):
                 self.write(peer_pb2.Header(kind=peer_pb2.PING))
             except StoreError:
                 pass  # dropped: the ticker is cancelled
+
+
+def joined(buffers: list[Buffer]) -> list[Buffer]:
+    """Join neighbours of a few bytes; large buffers stay as they are, uncopied."""
+    result: list[Buffer] = []
+    small: list[Buffer] = []
+    for buffer in buffers:
+        if len(buffer) < COPY_BELOW:
+            small.append(buffer)
+            continue
+        if small:
+            result.append(b"".join(small))
+            small = []
+        result.append(buffer)
+    if small:
+        result.append(b"".join(small))
+    return result
 
 
 def error_header(call: int, error: StoreError) -> peer_pb2.Header:

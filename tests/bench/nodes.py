@@ -43,14 +43,15 @@ class BenchCluster:
     ) -> None:
         self._cluster.stop_all()
 
-    def _pids(self) -> list[int]:
+    def pids(self) -> list[int]:
+        """Process ids of the nodes."""
         return [node.process.pid for node in self._cluster.nodes.values() if node.process is not None]
 
     def cpu_seconds(self) -> list[float]:
         """User and system seconds that each node has used so far."""
         tick = os.sysconf("SC_CLK_TCK")
         used = []
-        for pid in self._pids():
+        for pid in self.pids():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             used.append((int(fields[11]) + int(fields[12])) / tick)
         return used
@@ -58,7 +59,7 @@ class BenchCluster:
     def peak_memory(self) -> list[int]:
         """Peak resident set of each node in bytes."""
         peaks = []
-        for pid in self._pids():
+        for pid in self.pids():
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()
             peaks += [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
         return peaks

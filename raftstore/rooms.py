@@ -159,6 +159,10 @@ class Rooms:
         """Wait until this node has applied all that was acknowledged anywhere. Raises NoQuorum."""
         await self._running().read_barrier(timeout=self.settings.barrier_timeout)
 
+    def follows(self) -> bool:
+        """Whether this node knows a leader now. Proves nothing about what others have done: see `barrier`."""
+        return self._takes_part and self.consensus.leader is not None
+
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
         result = await self._running().propose(

@@ -8,7 +8,7 @@ import structlog
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
-from raftstore.errors import Invalid, IsADirectory, NotADirectory, NotFound
+from raftstore.errors import Invalid, IsADirectory, NotADirectory, NotFound, StoreError
 from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
@@ -108,8 +108,7 @@ class Store:
         NoQuorum.
         """
         split(path)
-        await self._barrier()
-        published = self._target(path)
+        published = await self._confirmed_target(path, owner, fresh=not (append or offset))
         base: FileVersion | Partial | None = None
         if append or offset:
             base = self._rooms.catalog.partial(owner, path)
@@ -216,6 +215,24 @@ class Store:
             return Allowance()
         freed = replaced.size if replaced is not None and replaced.owner == owner else 0
         return Allowance(max(freed, user.quota_bytes - self._rooms.catalog.usage(owner) + freed))
+
+    async def _confirmed_target(self, path: str, owner: str, *, fresh: bool) -> Entry | None:
+        """Return the file that an upload to `path` would replace; raise unless it can be put there.
+
+        An upload that starts at byte 0 (`fresh`) by somebody without a quota needs nothing of the present state
+        but leave to begin, and its commit decides on the state of that moment. So what is applied here is enough
+        to say yes; only a refusal has to be certain. (Should the owner have published the same path at another
+        node so recently that it is not applied here, and this upload break, it is not kept to be resumed.)
+        """
+        if fresh and self._rooms.follows():
+            try:
+                user = self._rooms.catalog.user(owner)
+                if user is not None and not user.quota_bytes:
+                    return self._target(path)
+            except StoreError:
+                pass
+        await self._barrier()
+        return self._target(path)
 
     def _target(self, path: str) -> Entry | None:
         """Return the file that an upload to `path` would replace; raise unless it can be put there."""

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := -m pip --quiet --disable-pip-version-check
 PICTURES ?=
+ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test bench bench-consensus chaos lint format types proto proto-check docs docs-check wheel lock clean
@@ -11,7 +12,7 @@ PICTURES ?=
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
 	@echo "make test    unit, property and integration tests"
-	@echo "make bench   rates beside stock pyftpdlib, in one run"
+	@echo "make bench   rates beside stock pyftpdlib, in one run (ARGS=--quick: a short version)"
 	@echo "make bench-consensus  commits beside etcd's (Debian: etcd-server, nghttp2-client), in one run"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
@@ -37,7 +38,7 @@ test: install
 	$(BIN)/python -m pytest
 
 bench: install
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/run.py $(ARGS)
 
 bench-consensus: install
 	$(BIN)/python tests/bench/consensus.py

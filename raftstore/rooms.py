@@ -37,6 +37,9 @@ log = structlog.get_logger()
 STATUS_BARRIER = 1.5
 """Seconds that status waits for a majority before it says that there is no quorum."""
 
+SETTLE = 0.025
+"""Seconds for which what the catalog applies is gathered into one transaction."""
+
 REGISTER_RETRY = 0.5
 COPY_TIMEOUT = 30.0
 
@@ -83,7 +86,7 @@ class Rooms:
         )
         await self.volumes.open()
         self._stack.push_async_callback(self.volumes.close)
-        self.catalog = Catalog(settings.data / "catalog" / "catalog.db")
+        self.catalog = Catalog(settings.data / "catalog" / "catalog.db", later=self._settle_later)
         self._stack.callback(self.catalog.close)
         self.journal = Journal(settings.data / "journal")
         self._stack.callback(self.journal.close)
@@ -101,6 +104,17 @@ class Rooms:
         self.chunk_path = ChunkPath(self.topology, self.volumes, self.network)
         self._stack.push_async_callback(self.chunk_path.close)
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
+
+    def _settle_later(self, settle: Callable[[], None]) -> None:
+        """See Catalog: a failure there stops the node."""
+
+        def guarded() -> None:
+            try:
+                settle()
+            except BaseException as error:
+                self._on_fatal(error)
+
+        asyncio.get_running_loop().call_later(SETTLE, guarded)
 
     def log_empty(self) -> bool:
         """Whether this node's log holds nothing but what every log starts with."""

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,7 @@ from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.reports import Reports, content_digest
+from raftstore.metadata.transaction import Transaction
 from raftstore.types import ChunkRef, Entry, FileVersion, Kind, Partial, StoreInfo, User
 
 log = structlog.get_logger()
@@ -32,6 +34,9 @@ SMALL_DIRECTORY = 500
 PAGE = 500
 READ_THREADS = 2
 
+Later = Callable[[Callable[[], None]], object]
+"""Calls what it is given in a moment, on the catalog's thread, and stops the node when that raises."""
+
 
 class Catalog:
     """The replicated state machine (consensus.statemachine.StateMachine) in the SQLite database at `path`.
@@ -39,12 +44,24 @@ class Catalog:
     Runs on one thread, the loop's, but for `make_durable`, `write_snapshot`, `prepare_snapshot` and `digest`,
     which any thread may call. Reads see every entry applied so far. Raises Damaged (also when opened) when the
     database cannot be trusted, DiskFailed, DiskFull; the node must then stop.
+
+    With `later`, all entries applied until it calls back share one transaction: each page that they change is
+    written once. What is not committed when the process dies is applied again from the log; other connections,
+    and so `write_snapshot`, `digest` and `make_durable`, do not see it yet.
     """
 
-    def __init__(self, path: Path, *, wal_bytes: int = WAL_BYTES, check_seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        wal_bytes: int = WAL_BYTES,
+        check_seconds: float = CHECK_SECONDS,
+        later: Later | None = None,
+    ) -> None:
         self._path = path
         self._incoming = path.with_name(path.name + ".incoming")
-        # Held while the database changes, by a checkpoint's last step, and while the file is swapped.
+        self._later = later
+        # Held while a transaction is open, by a checkpoint's last step, and while the file is swapped.
         self._write_lock = threading.Lock()
         self._durability = Durability(path, self._write_lock, wal_bytes)
         self._log_bound = LogBound(path, wal_bytes, self.make_durable)
@@ -73,11 +90,18 @@ class Catalog:
             raise
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
+        self._transaction = Transaction(self._database, self._machine, self._write_lock)
         self._applied = self._machine.counters.applied
         self._row = self._machine.names.row
 
     def close(self) -> None:
         """Close the database. Raises Unavailable when a thread still reads after half a minute."""
+        if self._failed is None:
+            try:
+                self.settle()
+            except StoreError as error:
+                log.error("what was applied last is not in the catalog; the log has it", error=str(error))
+        self._transaction.abandon()
         if self._failed is None:
             self._failed = Unavailable("the catalog is closed")
         try:
@@ -104,20 +128,32 @@ class Catalog:
         if index <= self._applied:
             return self._machine.recall(batch)
         self._check_usable()
-        with self._write_lock:
-            try:
-                self._execute("BEGIN IMMEDIATE")
-                results = self._machine.apply(index, batch)
-                self._execute("COMMIT")
-            except BaseException as error:
-                self._failed = error
-                self._roll_back()
-                if isinstance(error, sqlite3.Error):
-                    raise translated(error, self._path) from error
-                raise
-        self._applied = index
+        with self._breaking():
+            if self._transaction.begin() and self._later is not None:
+                self._later(self.settle)
+            results = self._machine.apply(index, batch)
+            self._applied = index
+            if self._later is None:
+                self._transaction.commit()
         self._log_bound.check()
         return results
+
+    def settle(self) -> None:
+        """Commit what is applied, so that other connections see it. Raises what `apply` raises."""
+        with self._breaking():
+            self._transaction.commit()
+
+    @contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """After any failure nothing is applied or read: what came last may be gone with its transaction."""
+        try:
+            yield
+        except BaseException as error:
+            self._failed = error
+            self._transaction.abandon()
+            if isinstance(error, sqlite3.Error):
+                raise translated(error, self._path) from error
+            raise
 
     def _check_usable(self) -> None:
         if self._failed is not None:
@@ -131,13 +167,6 @@ class Catalog:
             log.error("the catalog cannot be read", error=str(meaning))
         return meaning
 
-    def _roll_back(self) -> None:
-        try:
-            if self._database.in_transaction:
-                self._database.rollback()
-        except sqlite3.Error as error:
-            log.error("cannot roll back", error=str(error))
-
     def make_durable(self) -> int:
         """Sync what is applied; return the applied index that a power cut can no longer undo. For a thread.
 
@@ -145,7 +174,9 @@ class Catalog:
         Raises DiskFailed, DiskFull; nothing is applied any more then.
         """
         try:
-            return self._durability.make_durable(lambda: self._applied, lambda: connect(self._path, patience=0))
+            return self._durability.make_durable(
+                lambda: self._transaction.committed, lambda: connect(self._path, patience=0)
+            )
         except StoreError as error:
             self._failed = error
             raise
@@ -169,7 +200,7 @@ class Catalog:
 
     def _prepare(self, source: Path) -> int:
         self._prepared = None
-        identity = _identity(source)
+        identity = snapshots.identity(source)
         index = snapshots.unpack(source, self._incoming)
         sync_directory(self._path.parent)
         self._prepared = identity
@@ -182,8 +213,9 @@ class Catalog:
         whole (the state is then as it was), Unavailable when a thread does not stop reading.
         """
         self._check_usable()
+        self.settle()
         with self._incoming_lock:
-            if self._prepared != _identity(source):
+            if self._prepared != snapshots.identity(source):
                 self._prepare(source)
             self._prepared = None
             self._readers.pause()
@@ -264,6 +296,7 @@ class Catalog:
             raise self._unreadable(error) from error
         if len(rows) <= SMALL_DIRECTORY:
             return list(map(entry_of, rows))
+        self.settle()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
 
     def _list_in_thread(self, path: str) -> list[Entry]:
@@ -373,12 +406,3 @@ class Catalog:
             return self._reports.short_chunks(wanted, live, limit, among)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
-
-
-def _identity(source: Path) -> object:
-    """Tell one file from another, and from itself once rewritten. Raises Damaged when there is none."""
-    try:
-        status = source.stat()
-    except FileNotFoundError:
-        raise Damaged(f"{source}: there is no such snapshot") from None
-    return (source.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)

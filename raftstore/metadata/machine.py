@@ -46,6 +46,7 @@ class Machine:
         self._execute = database.cursor().execute
         names = ", ".join(field.name for field in fields(Counters))
         self.counters = Counters(*self._execute(f"SELECT {names} FROM state").fetchone())
+        self._stored = self.counters.applied
         self.sets = ReplicaSets(database)
         self.stores = Stores(database)
         self.contents = Contents(database, self.sets, self.stores, self.counters.next_chunk)
@@ -71,23 +72,30 @@ class Machine:
 
     # Log entries.
 
+    def check_sole_writer(self) -> None:
+        """At the start of a transaction: make sure that the database is as this machine left it."""
+        if self._execute("SELECT applied FROM state").fetchone()[0] != self._stored:
+            raise DiskFailed("another process changes this catalog: two nodes run on the same directory")
+
     def apply(self, index: int, batch: bytes) -> list[bytes]:
         """Apply the entry at log `index` within the current transaction; return a Result an operation."""
-        if self._execute("SELECT applied FROM state").fetchone()[0] != self.counters.applied:
-            raise DiskFailed("another process changes this catalog: two nodes run on the same directory")
         self._index = index
         results = [self._operation(operation) for operation in operations_of(batch)]
         self.names.flush()
         self.accounts.flush()
+        self.counters.applied = index
+        return results
+
+    def finish(self) -> None:
+        """Before the commit: write what is kept in memory meanwhile."""
         self.sets.flush()
         self.remembered.flush()
         counters = self.counters
-        counters.applied = index
         counters.next_chunk = self.contents.next_chunk
         self._execute(
             "UPDATE state SET applied = ?, next_inode = ?, next_chunk = ?, files = ?, bytes = ?, partials = ?",
             (
-                index,
+                counters.applied,
                 counters.next_inode,
                 counters.next_chunk,
                 counters.files,
@@ -95,7 +103,7 @@ class Machine:
                 counters.partials,
             ),
         )
-        return results
+        self._stored = counters.applied
 
     def recall(self, batch: bytes) -> list[bytes]:
         """Return the remembered results of an entry that was applied before (empty: forgotten)."""

@@ -20,7 +20,7 @@ class _Proposer:
 
 
 class Remembered:
-    """The tables `proposers` and `results`, whole in memory, written back at the end of each log entry."""
+    """The tables `proposers` and `results`, whole in memory, written back before each commit."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._executemany = database.cursor().executemany

@@ -31,7 +31,7 @@ MAX_UNIONS = 4096
 
 
 class ReplicaSets:
-    """All sets of stores that ever occurred, in memory, written back at the end of each log entry."""
+    """All sets of stores that ever occurred, in memory, written back before each commit."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database

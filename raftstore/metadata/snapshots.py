@@ -114,3 +114,12 @@ def _check(target: Path, source: Path) -> int:
             database.close()
     except sqlite3.Error as error:
         raise translated(error, source) from error
+
+
+def identity(source: Path) -> object:
+    """Tell one file from another, and from itself once rewritten. Raises Damaged when there is none."""
+    try:
+        status = source.stat()
+    except FileNotFoundError:
+        raise Damaged(f"{source}: there is no such snapshot") from None
+    return (source.absolute(), status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,66 @@
+"""The transaction that the log entries of a moment share."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import structlog
+
+from raftstore.errors import DiskFailed
+from raftstore.metadata.machine import Machine
+
+log = structlog.get_logger()
+
+
+class Transaction:
+    """Opens and commits transactions of one connection, for the one thread that uses it.
+
+    `lock` is held while one is open: nobody else may change the database or move its write-ahead log then.
+    """
+
+    def __init__(self, database: sqlite3.Connection, machine: Machine, lock: threading.Lock) -> None:
+        self._database = database
+        self._execute = database.cursor().execute
+        self._machine = machine
+        self._lock = lock
+        self._open = False
+        self.committed = machine.counters.applied
+        """Log index of the last entry that other connections see."""
+
+    def begin(self) -> bool:
+        """Open a transaction unless one is; return whether it is new. Raises sqlite3.Error, DiskFailed."""
+        if self._open:
+            return False
+        self._lock.acquire()
+        self._open = True
+        self._execute("BEGIN IMMEDIATE")
+        self._machine.check_sole_writer()
+        return True
+
+    def commit(self) -> None:
+        """Commit what is open. Raises sqlite3.Error, DiskFailed."""
+        if not self._open:
+            return
+        if not self._database.in_transaction:
+            raise DiskFailed("the transaction is lost")
+        self._machine.finish()
+        self._execute("COMMIT")
+        self.committed = self._machine.counters.applied
+        self._end()
+
+    def abandon(self) -> None:
+        """After a failure: what is open is lost, so nothing may be read through this connection any more."""
+        if not self._open:
+            return
+        try:
+            if self._database.in_transaction:
+                self._database.rollback()
+        except sqlite3.Error as error:
+            log.error("cannot roll back", error=str(error))
+        self._database.close()
+        self._end()
+
+    def _end(self) -> None:
+        self._open = False
+        self._lock.release()

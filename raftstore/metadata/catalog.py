@@ -20,7 +20,7 @@ from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.reports import Reports, content_digest
-from raftstore.metadata.transaction import Transaction
+from raftstore.metadata.transaction import Later, Transaction
 from raftstore.types import ChunkRef, Entry, FileVersion, Kind, Partial, StoreInfo, User
 
 log = structlog.get_logger()
@@ -33,9 +33,6 @@ SMALL_DIRECTORY = 500
 
 PAGE = 500
 READ_THREADS = 2
-
-Later = Callable[[Callable[[], None]], object]
-"""Calls what it is given in a moment, on the catalog's thread, and stops the node when that raises."""
 
 
 class Catalog:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -11,6 +12,9 @@ from raftstore.errors import DiskFailed
 from raftstore.metadata.machine import Machine
 
 log = structlog.get_logger()
+
+Later = Callable[[Callable[[], None]], object]
+"""Calls what it is given in a moment, on the catalog's thread, and stops the node when that raises."""
 
 
 class Transaction:

@@ -21,6 +21,12 @@ SMALL = ConsensusSettings(
 )
 
 
+KINDS = (
+    *("kill", "power", "blackout", "cut", "one way", "wire", "slow"),
+    *("start", "start", "start", "start", "heal", "heal", "heal"),
+)
+
+
 class History:
     """What clients were told."""
 
@@ -83,9 +89,7 @@ async def trouble(cluster: Cluster, chance: random.Random, seconds: float) -> No
         await asyncio.sleep(chance.uniform(0.05, 1.5))
         node = cluster[chance.choice(cluster.names)]
         other = chance.choice([name for name in cluster.names if name != node.name])
-        kind = chance.choice(
-            ["kill", "power", "start", "start", "cut", "one way", "wire", "heal", "heal", "slow", "blackout"]
-        )
+        kind = chance.choice(KINDS)
         if kind == "kill":
             await node.kill()
         elif kind == "power":
@@ -93,8 +97,9 @@ async def trouble(cluster: Cluster, chance: random.Random, seconds: float) -> No
         elif kind == "blackout" and chance.random() < 0.3:
             for each in cluster.running:
                 await each.kill(power=True)
-        elif kind == "start" and not node.up:
-            await node.start()
+        elif kind == "start":
+            for down in [each for each in cluster.nodes.values() if not each.up][:1]:
+                await down.start()
         elif kind == "cut":
             network.isolate(node.name, silent=chance.random() < 0.5)
         elif kind == "one way":

@@ -53,13 +53,13 @@ def parse_request(argument: str) -> Request:
 
 
 def arrange(entries: Sequence[Entry], request: Request) -> list[Entry]:
-    """Return the entries in the order asked for."""
+    """Return the entries, which come by name, in the order asked for."""
     if request.by_time:
         ordered = sorted(entries, key=lambda entry: -entry.mtime_ns)
     elif request.by_size:
         ordered = sorted(entries, key=lambda entry: -entry.size)
     else:
-        ordered = sorted(entries, key=lambda entry: entry.name)
+        ordered = list(entries)
     if request.reverse:
         ordered.reverse()
     return ordered

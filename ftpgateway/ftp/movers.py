@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -25,6 +26,8 @@ MAX_OFFSET = 2**63 - 1
 async def _blocks(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
     for block in lines:
         yield block
+        # To write the next one takes some 10 ms: others, and this node's heartbeats, come first.
+        await asyncio.sleep(0)
 
 
 class TransferCommands(NameCommands):

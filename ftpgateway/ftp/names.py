@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -163,6 +164,9 @@ class NameCommands(BaseSession):
         now = time.time()
         for block in grouped(list_line(entry, now) for entry in entries):
             self.push(block.decode())
+            self.wait(asyncio.sleep(0))
+            if not self.alive:
+                return
         self.respond("213 End of status.")
 
     def status_lines(self) -> list[str]:

@@ -88,6 +88,7 @@ def test_reading_pauses_when_too_much_queues() -> None:
         gate = server.gate("make_directory")
         client.send("MKD a")
         gate.wait_until_held()
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # or it holds millions of bytes
         client.sock.setblocking(False)
         sent = 0
         try:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ftplib
 import socket
 import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ftpserver import DEADLINE, PASSWORD, certificate, serving
 
-from ftpgateway.ftp.listings import parse_timestamp
+from ftpgateway.ftp import movers, names
+from ftpgateway.ftp.listings import FactWriter, parse_timestamp
 from raftstore.errors import NoQuorum, Unavailable
+from raftstore.types import Entry
 
 
 @pytest.mark.parametrize("call", ["partial", "drop_partial"])
@@ -83,6 +86,37 @@ def test_a_client_that_was_killed_has_not_finished_its_upload(tmp_path: Path, se
         server.wait_for(lambda: server.store.ended.total() == 1)
         assert server.store.ended == {"suspend": 1}
         server.wait_for(lambda: server.store.partials == {("alice", "/f"): b"half"})
+
+
+@pytest.mark.parametrize("command", ["STAT /", "LIST", "MLSD"])
+def test_others_have_their_turn_while_a_large_directory_is_listed(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stalled loop does not answer its cluster either: a user with a large directory could depose a leader."""
+    with serving() as server, server.client() as client:
+        for number in range(3000):
+            server.store.put(f"/{number:04}", b"x")
+        turns, seen = 0, []
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            server.loop.call_soon(turn)
+
+        def noting(entry: Entry, *arguments: object) -> str:
+            seen.append(turns)
+            return entry.name
+
+        for module in (names, movers):
+            monkeypatch.setattr(module, "list_line", noting)
+        monkeypatch.setattr(FactWriter, "line", lambda _, entry: noting(entry))
+        server.loop.call_soon_threadsafe(turn)
+        if command.startswith("STAT"):
+            assert client.command(command) == 213
+            assert len(client.lines) == 3002
+        else:
+            assert client.fetch(command).count(b"\r\n") == 3000
+        assert max(Counter(seen).values()) <= 512
 
 
 def sessions(server) -> list:  # type: ignore[no-untyped-def, type-arg]

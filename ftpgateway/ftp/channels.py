@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import random
 import socket
@@ -49,9 +48,8 @@ def open_listener(address: str, ports: tuple[int, int] | None) -> socket.socket:
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+    sock = socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        sock.setblocking(False)
         if port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))
@@ -188,8 +186,6 @@ class DataLink:
             self._maker.close()
         self._maker = None
         sock.setblocking(False)
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         on_connect, self._on_connect = self._on_connect, None
         if self._secure and self._context is not None:
             self._shake_hands(sock, self._context)

@@ -16,7 +16,7 @@ from ftpgateway.ftp.filesystem import Workspace
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.listings import FACTS
 from ftpgateway.ftp.movers import TransferCommands
-from ftpgateway.ftp.pyftp import plain_address, stock_commands
+from ftpgateway.ftp.pyftp import stock_commands
 from ftpgateway.ftp.tls import control_side
 from raftstore.errors import StoreError, Unavailable
 from raftstore.types import User
@@ -174,7 +174,7 @@ class Session(TransferCommands):
         """PASV, EPSV: listen for the client's data connection."""
         if not self._data_allowed():
             return
-        local = plain_address(self.local_address()[0])
+        local = self.local
         if ":" in local and not extended:
             self.respond("425 PASV cannot tell an IPv6 address; use EPSV.")
             return
@@ -194,7 +194,7 @@ class Session(TransferCommands):
 
     def ftp_EPSV(self, line: str) -> None:
         """EPSV [1|2|ALL]."""
-        own = "2" if ":" in plain_address(self.local_address()[0]) else "1"
+        own = "2" if ":" in self.local else "1"
         if line.upper() == "ALL":
             self.forbid_other_than_epsv()
             self.respond("200 From now on only EPSV makes data connections.")
@@ -218,8 +218,7 @@ class Session(TransferCommands):
             )
             self.respond("501 Data connections are made only to your own address, ports from 1024.")
             return
-        local = plain_address(self.local_address()[0])
-        self.link.connect(local, self.peer, port, self._connected, secure=self.protect_data)
+        self.link.connect(self.local, self.peer, port, self._connected, secure=self.protect_data)
 
     def _connected(self, success: bool) -> None:
         if success:

@@ -119,17 +119,16 @@ class _Server:
 class ControlConnection(FTPHandler):  # type: ignore[misc]
     """One control connection: lines in, replies out, TLS; no FTP meaning.
 
-    Subclasses implement `line_received` and `ending` and may override `idle`. `secured` tells whether TLS is
-    on.
+    `peer` and `local` are the addresses of the client and ours, `secured` tells whether TLS is on. Subclasses
+    implement `line_received` and `ending` and may override `idle`.
     """
 
     ac_in_buffer_size = CONTROL_READ
-    _in_buffer: list[bytes]
-    _in_buffer_len: int
     _idler: Any
 
     def __init__(self, sock: socket.socket, loop: NestedIOLoop) -> None:
         self._ending = False
+        self._begun = b""
         self._overlong = False
         self._reading_paused = False
         self._shaking = False
@@ -137,6 +136,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         self.peer = ""
         super().__init__(sock, _Server(), ioloop=loop)
         self.peer = plain_address(self.remote_ip)
+        self.local = plain_address(sock.getsockname()[0]) if self.connected else ""
 
     # What the library asks for.
 
@@ -149,8 +149,16 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         if self.secured:
             with contextlib.suppress(OSError, ValueError):
                 self.socket.unwrap()  # type: ignore[has-type]
+        self._discard_unread()
         super().close()
         self.data_channel = None
+
+    def _discard_unread(self) -> None:
+        """A socket closed with unread data is reset, and the client may never see our last reply."""
+        with contextlib.suppress(OSError):
+            for _ in range(8):
+                if not socket.socket.recv(self.socket, 65536, socket.MSG_DONTWAIT):
+                    break
 
     def ending(self) -> None:
         """Called once, just before the session's socket is closed."""
@@ -188,7 +196,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         if self._shaking:
             self._shake_hands()
         else:
-            super().handle_read_event()
+            self.handle_read()
 
     def handle_write_event(self) -> None:
         """Go on with a TLS handshake, or send replies."""
@@ -226,22 +234,23 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             self.secured = True
             self._choose_events()
 
-    def collect_incoming_data(self, data: bytes) -> None:
-        """Gather a line; one that is too long is thrown away to its end."""
-        self._in_buffer_len += len(data)
-        if self._in_buffer_len > MAX_LINE:
+    def handle_read(self) -> None:
+        """Read what is there and pass whole lines on, without the detours of asynchat."""
+        try:
+            data = self.recv(CONTROL_READ)
+        except _RetryError:
+            return
+        lines = (self._begun + data if self._begun else data).split(b"\r\n")
+        self._begun = lines.pop()
+        for line in lines:
+            whole = not self._overlong and len(line) <= MAX_LINE
+            self._overlong = False
+            self.line_received(line if whole else None)
+            if self._shaking or self._closed:
+                return
+        if len(self._begun) > MAX_LINE:
             self._overlong = True
-            self._in_buffer = []
-        else:
-            self._in_buffer.append(data)
-
-    def found_terminator(self) -> None:
-        """Pass a complete line on."""
-        line = b"".join(self._in_buffer)
-        overlong, self._overlong = self._overlong, False
-        self._in_buffer = []
-        self._in_buffer_len = 0
-        self.line_received(None if overlong else line)
+            self._begun = self._begun[-1:]  # it may be the CR before the LF
 
     def handle_timeout(self) -> None:
         """The idle timer ran out."""
@@ -269,8 +278,19 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def push(self, data: str) -> None:
         """Send text."""
-        if not self._closed and not self._ending:
-            super(FTPHandler, self).push(data.encode("utf-8", "replace"))
+        if self._closed or self._ending:
+            return
+        encoded = data.encode("utf-8", "replace")
+        if not self.producer_fifo:
+            try:
+                sent = self.send(encoded)
+            except OSError:
+                self.handle_error()
+                return
+            if sent == len(encoded) or self._closed:
+                return
+            encoded = encoded[sent:]
+        super(FTPHandler, self).push(encoded)
 
     def log(self, msg: str, logfun: object = None) -> None:
         """Library log lines are replaced by our own."""
@@ -326,9 +346,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def discard_input(self) -> None:
         """Forget what was read but not handled: it came before TLS and must not pass for part of it."""
-        self.ac_in_buffer = b""
-        self._in_buffer = []
-        self._in_buffer_len = 0
+        self._begun = b""
         self._overlong = False
 
     def set_idle_timer(self, seconds: float) -> None:
@@ -367,11 +385,6 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             return False
         except OSError:
             return True
-
-    def local_address(self) -> tuple[str, int]:
-        """Return our end of the control connection."""
-        host, port = self.socket.getsockname()[:2]
-        return host, port
 
     def end_with(self, reply: str) -> None:
         """Send a last reply and close."""

@@ -52,6 +52,7 @@ class Sending(Transfer):
     def start(self, stream: Stream) -> None:
         """Begin to send."""
         self._take(stream)
+        stream.no_delay()
         self._task = self.host.spawn(self._run())
         self._task.add_done_callback(self._never_ran)
 

@@ -24,6 +24,10 @@ class Stream(Protocol):
         """Return the descriptor to watch."""
         ...
 
+    def no_delay(self) -> None:
+        """Send what there is at once (TCP_NODELAY)."""
+        ...
+
     def recv_into(self, view: memoryview) -> int:
         """Receive into `view`; see the module."""
         ...
@@ -60,6 +64,10 @@ class PlainStream:
         self.recv_into = sock.recv_into
         self.send = sock.send
 
+    def no_delay(self) -> None:
+        """Send what there is at once."""
+        no_delay(self._socket)
+
     def pending(self) -> bool:
         """Nothing is hidden."""
         return False
@@ -95,6 +103,10 @@ class TlsStream:
             raise BlockingIOError from error
         except OSError as error:
             raise ConnectionAbortedError("TLS handshake failed") from error
+
+    def no_delay(self) -> None:
+        """Send what there is at once."""
+        no_delay(self._socket)
 
     def recv_into(self, view: memoryview) -> int:
         """Receive as many records as are there and fit."""
@@ -160,6 +172,12 @@ class TlsStream:
     def reset(self) -> None:
         """Close with RST and without close_notify."""
         reset(self._socket)
+
+
+def no_delay(sock: socket.socket) -> None:
+    """Turn off Nagle's algorithm."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def reset(sock: socket.socket) -> None:

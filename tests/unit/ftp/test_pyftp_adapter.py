@@ -42,7 +42,7 @@ def test_methods_that_we_override_exist() -> None:
     ours = vars(pyftp.ControlConnection)
     for name in (
         *("close", "recv", "send", "handle_read_event", "handle_write_event", "writable", "handle_timeout"),
-        *("collect_incoming_data", "found_terminator", "handle_error", "initiate_send", "respond", "push"),
+        *("handle_read", "handle_error", "initiate_send", "respond", "push"),
         *("log", "logline", "log_cmd", "log_exception", "_make_epasv", "_make_eport"),
     ):
         assert name in ours

@@ -42,6 +42,7 @@ class Driver:
         self._failed = False
         self._scheduled = False
         self._syncing: asyncio.Future[int] | None = None
+        self._sync_began = 0.0
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -93,8 +94,13 @@ class Driver:
     def sync(self) -> None:
         """Sync the journal in its thread, if need be. One at a time: the next takes all that came meanwhile."""
         if self._syncing is None and self._journal.dirty:
+            self._sync_began = self._runtime.now()
             self._syncing = self._runtime.blocking("journal", self._journal.sync)
             self._syncing.add_done_callback(self._done)
+
+    def hangs(self, limit: float) -> bool:
+        """Whether a sync has been under way for more than `limit` seconds."""
+        return self._syncing is not None and self._runtime.now() - self._sync_began > limit
 
     def _tick(self) -> None:
         self._scheduled = False

@@ -287,8 +287,11 @@ class Consensus:
     # What happens.
 
     def _on_timer(self) -> None:
-        self._elections.check()
-        self._replicator.heartbeats()
+        if not self._driver.hangs(self._settings.disk_patience):
+            self._elections.check()
+            self._replicator.heartbeats()
+        # Otherwise the disk hangs. Nothing can be committed here, and no call fails: only silence makes the others
+        # look for another leader.
         self._compaction.check(self._applier.bytes_taken)
         self._server.check()
         self._tick()

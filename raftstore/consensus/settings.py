@@ -22,6 +22,8 @@ class ConsensusSettings:
     election_min: float = 0.8
     election_max: float = 1.6
     leader_fallback: float = 2.0
+    disk_patience: float = 3.0
+    """A node whose journal takes longer than this for a sync leads no more and does not stand for election."""
 
     max_command: int = 512 * KIB
     """A larger command is refused: half of `append_bytes`, far from where pysyncobj would split an entry."""

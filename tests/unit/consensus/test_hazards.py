@@ -58,6 +58,25 @@ def test_one_slow_follower_does_not_hold_up_the_others(tmp_path):
     run(main())
 
 
+def test_a_leader_whose_disk_hangs_makes_room_for_another(tmp_path):
+    """It fails no call and answers every heartbeat: without a limit the others would follow it for ever."""
+
+    async def main():
+        async with Cluster(3, tmp_path) as cluster:
+            leader = await cluster.leader()
+            await leader.propose("warm")
+            others = [node for node in cluster.running if node is not leader]
+            healed = asyncio.Event()
+            cluster.disk = lambda name, worker: 20.0 if name == leader.name and not healed.is_set() else 0.001
+            for number in range(3):
+                await asyncio.gather(*(node.propose(f"{node.name}-{number}", timeout=10) for node in others))
+            assert not leader.consensus.is_leader
+            healed.set()
+            await cluster.converged()
+
+    run(main())
+
+
 def test_a_single_node_syncs_before_it_commits(tmp_path):
     async def main():
         async with Cluster(1, tmp_path) as cluster:

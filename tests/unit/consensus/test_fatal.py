@@ -8,6 +8,7 @@ import pytest
 from raftcluster import Cluster
 from virtualtime import run
 
+from raftstore.consensus import ConsensusSettings
 from raftstore.consensus.normalise import Accept
 from raftstore.errors import Damaged, DiskFailed, NoQuorum
 from raftstore.wire import raft_pb2
@@ -178,5 +179,28 @@ def test_one_error_is_reported_once(tmp_path):
             node.consensus._driver.fail(RuntimeError("two"))
             assert [str(error) for error in node.fatal] == ["one"]
             node.fatal.clear()
+
+    run(main())
+
+
+def test_a_disk_that_fails_under_a_snapshot_stops_the_node(tmp_path):
+    async def main():
+        settings = ConsensusSettings(
+            compact_entries=20, retain_entries=5, compact_interval=0.05, batch_operations=1
+        )
+        async with Cluster(3, tmp_path, settings=settings) as cluster:
+            leader = await cluster.leader()
+            node = next(node for node in cluster.running if node is not leader)
+            await leader.propose("before")
+            await node.kill()
+            await asyncio.gather(*(leader.propose(f"w{i}") for i in range(100)))
+            await cluster.until(lambda: leader.journal[0][1] > 20)
+
+            def fail(source):
+                raise DiskFailed("the disk is broken")
+
+            node.machine.install_snapshot = fail
+            await node.start()
+            await stopped(cluster, node, DiskFailed)
 
     run(main())

@@ -163,7 +163,10 @@ class Store:
         return self._rooms.catalog.users()
 
     async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
-        """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid."""
+        """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid.
+
+        Changed (`update`): it is no longer at the revision that `user` has; with revision 0 that does not matter.
+        """
         message = commands.User(
             name=user.name,
             password_hash=user.password_hash,
@@ -171,6 +174,7 @@ class Store:
             rights=user.rights,
             quota_bytes=user.quota_bytes,
             disabled=user.disabled,
+            revision=user.revision,
         )
         put = commands.PutUser(user=message, create=create, update=update)
         await self._propose(commands.Command(put_user=put))

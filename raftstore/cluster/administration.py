@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import Protocol
 
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
-from raftstore.errors import AlreadyExists, Invalid, NotFound
+from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.types import ClusterStatus, NodeStatus, User
 from raftstore.wire import admin_pb2 as admin
 
 BOTH = frozenset({Role.NODE, Role.ADMIN})
+
+ATTEMPTS = 5
+"""For a change of an account that others change at the same time."""
 
 
 class Administered(Protocol):
@@ -75,8 +78,14 @@ class Administration:
 
     async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         put = admin.UserPut.FromString(body)
-        earlier = await self._store.user(put.name)
-        await self._store.put_user(merged(earlier, put), create=put.create, update=put.update)
+        for attempt in range(ATTEMPTS):
+            earlier = await self._store.user(put.name)
+            try:
+                await self._store.put_user(merged(earlier, put), create=put.create, update=put.update)
+                break
+            except Changed:
+                if attempt == ATTEMPTS - 1:
+                    raise
         return Reply(admin.UserReply().SerializeToString())
 
     async def _user_remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:

@@ -48,16 +48,23 @@ class Accounts:
         return [_user(row) for row in self._execute(f"{_SELECT} ORDER BY name").fetchall()]
 
     def put(self, put: commands.PutUser, index: int) -> None:
-        """Make or change an account. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID."""
+        """Make or change an account. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID.
+
+        An update that names the revision it starts from is refused with CHANGED when there is a later one: who sets
+        a quota must not enable again what somebody else has just disabled.
+        """
         user = put.user
         if put.create and put.update:
             raise Refusal(commands.INVALID, "create and update exclude each other")
         _check(user)
-        known = self._execute("SELECT 1 FROM users WHERE name = ?", (user.name,)).fetchone() is not None
+        earlier = self._execute("SELECT revision FROM users WHERE name = ?", (user.name,)).fetchone()
+        known = earlier is not None
         if known and put.create:
             raise Refusal(commands.EXISTS, user.name)
         if put.update and not known:
             raise Refusal(commands.NOT_FOUND, user.name)
+        if put.update and user.revision and earlier[0] != user.revision:
+            raise Refusal(commands.CHANGED, user.name)
         self._execute(
             "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?)",
             (

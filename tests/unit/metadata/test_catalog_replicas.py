@@ -57,6 +57,18 @@ def test_users(feeder: Feeder) -> None:
     assert feeder.catalog.usage("\udcff") == 0
 
 
+def test_an_update_of_another_revision_is_refused(feeder: Feeder) -> None:
+    feeder.one(put_user(create=True, disabled=False))
+    seen = feeder.index
+    assert feeder.status(put_user(update=True, revision=seen, disabled=True)) == "OK"
+    assert feeder.status(put_user(update=True, revision=seen, quota_bytes=5)) == "CHANGED"
+    ada = feeder.catalog.user("ada")
+    assert ada is not None
+    assert (ada.disabled, ada.quota_bytes) == (True, 0)
+    assert feeder.status(put_user(update=True, revision=ada.revision, disabled=True, quota_bytes=5)) == "OK"
+    assert feeder.status(put_user(update=True, quota_bytes=6)) == "OK"
+
+
 @pytest.mark.parametrize(
     ("built", "status"),
     [

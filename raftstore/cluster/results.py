@@ -22,7 +22,12 @@ _ERRORS: dict[int, type[errors.StoreError]] = {
 
 
 def accepted(result: bytes) -> commands.Result:
-    """Decode a serialised Result; raise the StoreError that stands for its status unless that is OK."""
+    """Decode a serialised Result; raise the StoreError that stands for its status unless that is OK.
+
+    Nothing at all stands for a result that is forgotten: it would decode as OK.
+    """
+    if not result:
+        raise errors.OutcomeUnknown("its result is not remembered any more")
     decoded = commands.Result.FromString(result)
     if decoded.status != commands.OK:
         raise _ERRORS.get(decoded.status, errors.StoreError)(decoded.detail)

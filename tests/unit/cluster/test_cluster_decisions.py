@@ -137,3 +137,8 @@ def test_user_changes_keep_what_is_not_named():
         merged(None, admin.UserPut(name="bob", update=True))
     with pytest.raises(errors.Invalid):
         merged(None, admin.UserPut(name="bob", create=True))
+
+
+def test_a_forgotten_result_is_no_success():
+    with pytest.raises(errors.OutcomeUnknown):
+        accepted(b"")

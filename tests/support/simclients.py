@@ -1,0 +1,170 @@
+"""Clients: they write and read through any node, give up in time, and note what they were told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from simcluster import Cluster, Node
+from simhistory import Answer, Kind, Operation
+from simmachine import put, remove
+
+from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
+from raftstore.wire import commands_pb2
+
+REFUSED = {
+    Kind.CREATE: commands_pb2.EXISTS,
+    Kind.SWAP: commands_pb2.CHANGED,
+    Kind.REMOVE: commands_pb2.NOT_FOUND,
+}
+PADDING = "o" * 200
+
+
+class Died(Exception):
+    """The node is gone; whatever it was doing may be done."""
+
+
+class Clients:
+    """All clients of a simulation and the history that they have seen."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.history: list[Operation] = []
+        self.stopped = False
+        self._tokens = 0
+        self._seen: dict[tuple[int, int], tuple[int, int, int] | None] = {}
+        """What a client has last read of a key: token, inode, version."""
+
+    def start(self) -> None:
+        scenario = self._cluster.scenario
+        for number in range(scenario.clients):
+            rng = random.Random(f"{scenario.seed} client {number}")
+            self._cluster.loop.create_task(self._client(number, rng))
+
+    def token(self) -> int:
+        """A value that no other write has."""
+        self._tokens += 1
+        return self._tokens
+
+    async def _client(self, number: int, rng: random.Random) -> None:
+        scenario = self._cluster.scenario
+        while not self.stopped:
+            await asyncio.sleep(scenario.think * 2 * rng.random())
+            nodes = self._cluster.running
+            if nodes and not self.stopped:
+                node = rng.choice(nodes)
+                operation = self._choose(number, rng)
+                await self.perform(node, operation, timeout=rng.choice((0.3, 1.0, 3.0)), padding=rng.random())
+
+    def _choose(self, client: int, rng: random.Random) -> Operation:
+        key = rng.randrange(self._cluster.scenario.keys)
+        kind = rng.choice((Kind.READ, Kind.READ, Kind.WRITE, Kind.WRITE, Kind.CREATE, Kind.SWAP, Kind.REMOVE))
+        expected = None
+        if kind is Kind.SWAP:
+            seen = self._seen.get((client, key))
+            if seen is None:
+                kind = Kind.READ
+            else:
+                expected = seen[0]
+        value = self.token() if kind not in (Kind.READ, Kind.REMOVE) else None
+        return Operation(client, key, kind, value, 0.0, expected)
+
+    async def perform(self, node: Node, operation: Operation, *, timeout: float, padding: float = 0.0) -> None:
+        """Do it at a node and note how that went."""
+        cluster = self._cluster
+        operation.called, operation.node = cluster.loop.time(), node.name
+        self.history.append(operation)
+        try:
+            if operation.kind is Kind.READ:
+                await self._at(node, self._read(node, operation, timeout), timeout)
+                operation.answer = Answer.OK
+            else:
+                command = self._command(operation, padding)
+                raw = await self._at(node, self._propose(node, command, timeout), timeout)
+                self._take(operation, commands_pb2.Result.FromString(raw))
+        except (OutcomeUnknown, Died):  # the former is a NoQuorum too
+            operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
+        except NoQuorum:
+            operation.answer = Answer.FAILED
+        except StoreError as error:
+            cluster.violate(f"a client gets {error!r} for {operation}")
+        if operation.answer is not Answer.UNKNOWN:
+            operation.returned = cluster.loop.time()
+        cluster.trace.event(operation.node, "client", str(operation))
+
+    def _command(self, operation: Operation, padding: float) -> bytes:
+        owner = PADDING[: int(len(PADDING) * padding)]
+        if operation.kind is Kind.REMOVE:
+            return remove(operation.key)
+        base = None
+        if operation.kind is Kind.SWAP:
+            seen = self._seen[operation.client, operation.key]
+            assert seen is not None and seen[0] == operation.expected
+            base = seen[1:]
+        assert operation.value is not None
+        return put(operation.key, operation.value, owner, exclusive=operation.kind is Kind.CREATE, base=base)
+
+    def _take(self, operation: Operation, result: commands_pb2.Result) -> None:
+        if result.status == commands_pb2.OK:
+            operation.answer = Answer.OK
+        elif result.status == REFUSED.get(operation.kind):
+            operation.answer = Answer.REFUSED
+        else:
+            status = commands_pb2.Status.Name(result.status)
+            self._cluster.violate(f"a client gets {status} {result.detail} for {operation}")
+
+    async def _propose(self, node: Node, command: bytes, timeout: float) -> bytes:
+        assert node.consensus is not None
+        return await node.consensus.propose(command, timeout=timeout)
+
+    async def _read(self, node: Node, operation: Operation, timeout: float) -> None:
+        assert node.consensus is not None and node.catalog is not None
+        catalog = node.catalog
+        await node.consensus.read_barrier(timeout=timeout)
+        value = catalog.value(operation.key)
+        operation.value = None if value is None else value[0]
+        self._seen[operation.client, operation.key] = value
+
+    async def _at(self, node: Node, work: Any, timeout: float) -> Any:
+        """Await work that a node does; Died when it dies, or does not answer in twice the time it was given."""
+        loop, process = self._cluster.loop, node.process
+        assert process is not None
+        future = loop.create_future()
+        task: asyncio.Task[Any] | None = None
+
+        def begin() -> None:
+            nonlocal task
+            if node.consensus is None or future.done():
+                work.close()
+                died()
+                return
+            task = loop.create_task(work)
+            task.add_done_callback(lambda done: process.run(lambda: finish(done)))
+
+        def finish(done: asyncio.Task[Any]) -> None:
+            if future.done():
+                return
+            error = done.exception()
+            if error is None:
+                future.set_result(done.result())
+            elif isinstance(error, StoreError):
+                future.set_exception(error)
+            else:
+                raise error
+
+        def died() -> None:
+            if not future.done():
+                future.set_exception(Died())
+
+        process.at_death.append(died)
+        timer = loop.call_later(2 * timeout + 5.0, died)
+        process.run(begin)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            if died in process.at_death:
+                process.at_death.remove(died)
+            if task is None:
+                work.close()

@@ -1,0 +1,351 @@
+"""A cluster of the production consensus and metadata code in one process, on a virtual clock."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from simchecks import Checks
+from simdisk import Crash, SimDisk
+from simloop import SimLoop
+from simmachine import Storage, WatchedCatalog
+from simnet import SimLinks, SimNetwork
+from simprocess import Process, SimRuntime
+from simscenario import Scenario
+from simtrace import Trace
+
+from raftstore.cluster.bootstrap import safe_term
+from raftstore.consensus import Consensus, Journal
+from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
+from raftstore.peers.model import Peer, Reply
+from raftstore.wire import raft_pb2
+
+TERM = "simulated.term"
+JOURNAL = Path("/journal")
+MAX_STEPS = 3_000_000
+
+
+class Node:
+    """One member over all its lives."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.boot = 0
+        self.rng = random.Random(f"{cluster.scenario.seed} node {name}")
+        self.offset = self.rng.uniform(0.0, 1000.0)
+        self.rate = cluster.scenario.rates[int(name[1:]) - 1]
+        self.process: Process | None = None
+        self.consensus: Consensus | None = None
+        self.journal: Any = None
+        self.catalog: WatchedCatalog | None = None
+        self.directory = cluster.directory / name
+        self.disk = SimDisk(self.rng, self._pause, self._disk_fault)
+        self.storage = Storage(self.directory / "catalog", self.rng)
+        self.rotten = False
+        """A bit of its disk was flipped: it may refuse to start, or stop."""
+        self.disk_faults = 0
+        """Operations of its disk that have failed in this life."""
+        self.rejoining = False
+        """It has lost its log and has not caught up since."""
+        self.seen_term = self.led_term = self.seen_commit = 0
+
+    # Faults of the disk.
+
+    def _pause(self, seconds: float) -> None:
+        if self.process is not None:
+            self.process.pause(seconds)
+
+    def _disk_fault(self, what: str) -> None:
+        self.disk_faults += 1
+        self.cluster.trace.event(self.name, "disk", what)
+
+    @property
+    def up(self) -> bool:
+        return self.process is not None
+
+    @property
+    def impaired(self) -> bool:
+        """Whether what it has acknowledged may be lost: so may the data of fewer than half of the nodes be."""
+        return self.rotten or self.rejoining
+
+    # Life.
+
+    def start(self) -> None:
+        """Begin a life."""
+        assert self.process is None
+        self.boot += 1
+        self.disk_faults = 0
+        cluster = self.cluster
+        self.process = process = Process(
+            cluster.loop, self.name, crashed=self._crashed, failed=self._escaped, after=self._observe
+        )
+        cluster.trace.event(self.name, "start", f"boot {self.boot}{' rejoining' if self.rejoining else ''}")
+        process.run(lambda: self._open(process))
+
+    def _open(self, process: Process) -> None:
+        scenario = self.cluster.scenario
+        try:
+            self.journal = Journal(JOURNAL, disk=self.disk, segment_bytes=scenario.segment_bytes)
+            self.cluster.checks.opened(self.name, self.journal)
+            self.catalog = WatchedCatalog(
+                self.name, self.storage, self.cluster.checks, self.cluster.compare_every
+            )
+            links = SimLinks(self.cluster.network, process)
+            links.serve(TERM, self._tell_term)
+            self.cluster.network.join(links)
+            if self.rejoining:
+                self.cluster.loop.create_task(self._rejoin(process, links))
+            else:
+                self._take_part(process, links)
+        except StoreError as error:
+            self.stopped_by(error)
+
+    async def _rejoin(self, process: Process, links: SimLinks) -> None:
+        others = [name for name in self.cluster.names if name != self.name]
+
+        async def ask(name: str) -> int:
+            reply = await links.call(name, TERM, b"", timeout=1.0)
+            return int(reply.body)
+
+        term = await safe_term(others, ask)
+        process.run(lambda: self._go_on(process, links, term))
+
+    def _go_on(self, process: Process, links: SimLinks, term: int) -> None:
+        try:
+            if term > self.journal.getCurrentTerm():
+                self.journal.setCurrentTerm(term, self.name)
+            self._take_part(process, links)
+        except StoreError as error:
+            self.stopped_by(error)
+
+    async def _tell_term(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        if self.consensus is None:
+            raise Unavailable("not started yet")
+        return Reply(str(self.consensus.term).encode())
+
+    def _take_part(self, process: Process, links: SimLinks) -> None:
+        cluster, scenario = self.cluster, self.cluster.scenario
+        runtime = SimRuntime(
+            process,
+            f"{scenario.seed} {self.name} {self.boot}",
+            offset=self.offset,
+            rate=self.rate,
+            slowness=lambda rng: 0.0004 * rng.random(),
+        )
+        self.seen_term = self.led_term = self.seen_commit = 0
+        self.consensus = consensus = Consensus(
+            node=self.name,
+            members=cluster.names,
+            machine=self.catalog,  # type: ignore[arg-type]
+            journal=self.journal,
+            links=links,
+            boot=self.boot,
+            snapshot_dir=self.directory / "snapshots",
+            on_fatal=lambda error: self._fatal(process, error),
+            settings=scenario.settings,
+            runtime=runtime,
+            rejoining=self.rejoining,
+            on_rejoined=self._rejoined,
+        )
+        start = cluster.loop.create_task(consensus.start())
+        start.add_done_callback(lambda task: process.run(task.result))
+
+    def _rejoined(self) -> None:
+        self.rejoining = False
+        self.cluster.trace.event(self.name, "rejoined", "")
+
+    def _fatal(self, process: Process, error: BaseException) -> None:
+        if process.alive:
+            self.stopped_by(error)
+
+    def stopped_by(self, error: BaseException) -> None:
+        """The node refuses to start, or has stopped: it must have a reason. It will be started again."""
+        self.cluster.trace.event(self.name, "stopped", f"{type(error).__name__}: {error}")
+        disk = isinstance(error, DiskFailed | DiskFull) and self.disk_faults > 0
+        if not disk and not self.rotten:
+            self.cluster.violate(f"{self.name} stops without a cause: {_text(error)}")
+        must_wipe = isinstance(error, Damaged)
+        process = self.process
+
+        def end() -> None:
+            if self.process is process and process is not None:
+                self.die(power=False)
+                if must_wipe and self.rotten:
+                    self.wipe()
+                self.start_later()
+
+        self.cluster.loop.call_soon(end)
+
+    def start_later(self) -> None:
+        """Start after a while, unless someone else does."""
+        boot = self.boot
+
+        def start() -> None:
+            if self.boot == boot and not self.up:
+                self.start()
+
+        self.cluster.loop.call_later(self.rng.uniform(0.05, 1.5), start)
+
+    def _escaped(self, process: Process, error: BaseException) -> None:
+        self.cluster.violate(f"an error escapes at {self.name}: {_text(error)}")
+
+    def _crashed(self, process: Process, crash: Crash) -> None:
+        if self.process is process:
+            self.cluster.trace.event(self.name, "crash", str(crash))
+            self.die(power=crash.power)
+            self.start_later()
+
+    def die(self, *, power: bool) -> None:
+        """End a life without a word. `power`: what is not synced is gone."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        cluster = self.cluster
+        cluster.trace.event(self.name, "power off" if power else "killed", "")
+        process.die()
+        cluster.network.leave(self.name, noticed_within=2.0 if power else 0.05)
+        self.consensus = self.journal = None
+        self.storage.die()
+        if self.catalog is not None:
+            self.catalog.close()
+            self.catalog = None
+        self.storage.bury()
+        if power:
+            self.disk.lose_power()
+            self.storage.lose_power()
+            # A snapshot under way is of no use, whatever is left of it.
+            shutil.rmtree(self.directory / "snapshots", ignore_errors=True)
+        else:
+            self.disk.kill()
+
+    def stop_gracefully(self) -> None:
+        """Stop as on SIGTERM, and start again."""
+        process, consensus, journal, catalog = self.process, self.consensus, self.journal, self.catalog
+        if process is None or consensus is None or catalog is None:
+            return
+
+        async def stop() -> None:
+            await consensus.stop()
+            process.run(end)
+
+        def end() -> None:
+            try:
+                journal.close()
+            except DiskFailed as error:
+                self.stopped_by(error)
+                return
+            self.die(power=False)
+            self.start_later()
+
+        process.run(lambda: void(self.cluster.loop.create_task(stop())))
+
+    def wipe(self) -> None:
+        """A new, empty disk: the node is to be rebuilt by the others."""
+        self.cluster.trace.event(self.name, "wiped", "")
+        self.disk.wipe()
+        self.storage.wipe()
+        shutil.rmtree(self.directory / "snapshots", ignore_errors=True)
+        self.rotten, self.rejoining = False, True
+
+    # Watching.
+
+    def _observe(self, process: Process) -> None:
+        """Look at the node after everything that it does."""
+        consensus = self.consensus
+        if consensus is None or self.process is not process:
+            return
+        checks, term, commit = self.cluster.checks, consensus.term, consensus.commit_index
+        if term < self.seen_term:
+            self.cluster.violate(f"{self.name} goes back from term {self.seen_term} to {term}")
+        self.seen_term = term
+        if consensus.is_leader and self.led_term != term:
+            self.led_term = term
+            self.cluster.trace.event(self.name, "leads", f"term {term}, log up to {self.journal[-1][1]}")
+            checks.leads(self.name, self.boot, term, self.journal)
+        if commit > self.seen_commit and len(self.journal):
+            checks.commits(self.name, self.journal, self.seen_commit, commit)
+            self.seen_commit = commit
+
+
+def void(_value: object) -> None:
+    """Forget a value."""
+
+
+def _text(error: BaseException) -> str:
+    lines = "".join(traceback.format_exception(error)).strip()
+    return f"{type(error).__name__}: {error}\n{lines}"
+
+
+class Cluster:
+    """All nodes, their network, and what is checked. To be closed."""
+
+    def __init__(self, scenario: Scenario, trace: Trace) -> None:
+        self.scenario = scenario
+        self.trace = trace
+        self.loop = SimLoop(MAX_STEPS)
+        trace.clock = self.loop.time
+        self.violation: str | None = None
+        self.checks = Checks(self.violate)
+        self.compare_every = 16
+        ram = Path("/dev/shm")
+        self.directory = Path(
+            tempfile.mkdtemp(prefix="pixraft-simulation-", dir=ram if ram.is_dir() else None)
+        )
+        self.network = SimNetwork(
+            self.loop, random.Random(f"{scenario.seed} network"), scenario.weather, self._traffic
+        )
+        self.names = [f"n{number}" for number in range(1, scenario.nodes + 1)]
+        self.nodes = {name: Node(self, name) for name in self.names}
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            if node.process is not None:
+                node.process.die()
+        self.loop.close()
+        for node in self.nodes.values():
+            if node.catalog is not None:
+                node.catalog.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def violate(self, what: str) -> None:
+        """Note the first thing that must not be."""
+        if self.violation is None:
+            self.violation = what
+            self.trace.event("", "VIOLATION", what)
+
+    def _traffic(self, source: str, target: str, body: bytes) -> None:
+        envelope = raft_pb2.Envelope.FromString(body)
+        self.trace.message(source, target, body, envelope)
+        self.checks.message(source, target, envelope)
+
+    def run(self, done: Callable[[], bool], deadline: float) -> bool:
+        """Let the cluster live until `done()`, a violation, or the deadline; return `done()`."""
+        self.loop.run_until(lambda: self.violation is not None or done(), deadline)
+        return done()
+
+    def start(self) -> None:
+        for node in self.nodes.values():
+            node.start()
+
+    @property
+    def running(self) -> list[Node]:
+        """Nodes that take part."""
+        return [node for node in self.nodes.values() if node.consensus is not None]
+
+    def leader(self) -> Node | None:
+        """A node that takes itself for the leader, in the highest term."""
+        leaders = [node for node in self.running if node.consensus is not None and node.consensus.is_leader]
+        return max(leaders, key=lambda node: node.seen_term, default=None)
+
+    def spare(self) -> int:
+        """How many more nodes may lose their data."""
+        impaired = sum(node.impaired for node in self.nodes.values())
+        return (self.scenario.nodes - 1) // 2 - impaired
+
+

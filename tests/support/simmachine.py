@@ -1,0 +1,162 @@
+"""The production catalog as the simulator runs it: on a RAM disk, watched, and cut off at a loss of power."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+from simchecks import Checks
+
+from raftstore.errors import NotFound
+from raftstore.metadata import Catalog
+from raftstore.wire import commands_pb2
+
+DATABASE = "catalog.db"
+WAL = DATABASE + "-wal"
+
+
+class Storage:
+    """A node's catalog files over its lives. Each life works in a directory of its own."""
+
+    def __init__(self, directory: Path, rng: random.Random) -> None:
+        self._directory = directory
+        self._rng = rng
+        self._life = 0
+        self._synced = 0
+        self._current().mkdir(parents=True)
+
+    def _current(self) -> Path:
+        return self._directory / str(self._life)
+
+    def path(self) -> Path:
+        return self._current() / DATABASE
+
+    def synced(self) -> None:
+        """What is in the write-ahead log now survives a loss of power."""
+        self._synced = self._size()
+
+    def replaced(self) -> None:
+        """A snapshot was installed, durably."""
+        self._synced = 0
+
+    def _size(self) -> int:
+        wal = self._current() / WAL
+        return wal.stat().st_size if wal.exists() else 0
+
+    def die(self) -> None:
+        """The process dies: the kernel has everything. To be called before the catalog is closed."""
+        old = self._current()
+        self._life += 1
+        new = self._current()
+        new.mkdir()
+        for name in (DATABASE, WAL):
+            if (old / name).exists():
+                shutil.copyfile(old / name, new / name)
+
+    def bury(self) -> None:
+        """Remove what the previous life has left."""
+        shutil.rmtree(self._directory / str(self._life - 1), ignore_errors=True)
+
+    def lose_power(self) -> None:
+        """The write-ahead log ends somewhere between what was synced and its present end."""
+        size = self._size()
+        if size:
+            synced = min(self._synced, size)
+            keep = self._rng.choice((synced, size, self._rng.randint(synced, size)))
+            with (self._current() / WAL).open("r+b") as file:
+                file.truncate(keep)
+            self._synced = keep
+
+    def wipe(self) -> None:
+        """A new, empty disk."""
+        for name in (DATABASE, WAL):
+            (self._current() / name).unlink(missing_ok=True)
+        self._synced = 0
+
+
+class WatchedCatalog:
+    """A Catalog whose every step is compared with those of other nodes."""
+
+    def __init__(self, node: str, storage: Storage, checks: Checks, every: int) -> None:
+        self._node = node
+        self._storage = storage
+        self._checks = checks
+        self._every = every
+        self.catalog = Catalog(storage.path())
+        self._closed = False
+
+    @property
+    def applied_index(self) -> int:
+        return self.catalog.applied_index
+
+    def apply(self, index: int, batch: bytes) -> list[bytes]:
+        new = index > self.catalog.applied_index
+        results = self.catalog.apply(index, batch)
+        if new:
+            self._checks.apply(self._node, index, batch, results)
+            if index % self._every == 0:
+                self.compare()
+        return results
+
+    def compare(self) -> None:
+        """Compare the whole state with that of others."""
+        self._checks.state(self._node, self.catalog.applied_index, self.catalog.digest())
+
+    def make_durable(self) -> int:
+        index = self.catalog.make_durable()
+        self._storage.synced()
+        return index
+
+    def write_snapshot(self, target: Path) -> int:
+        return self.catalog.write_snapshot(target)
+
+    def prepare_snapshot(self, source: Path) -> int:
+        return self.catalog.prepare_snapshot(source)
+
+    def install_snapshot(self, source: Path) -> int:
+        index = self.catalog.install_snapshot(source)
+        self._storage.replaced()
+        self.compare()
+        return index
+
+    def value(self, key: int) -> tuple[int, int, int] | None:
+        """The token that a key holds, with inode and version; None when it holds nothing."""
+        try:
+            entry = self.catalog.lookup(path(key))
+        except NotFound:
+            return None
+        return entry.mtime_ns, entry.inode, entry.version
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.catalog.close()
+
+
+def path(key: int) -> str:
+    return f"/key-{key}"
+
+
+def put(
+    key: int, token: int, owner: str, *, exclusive: bool = False, base: tuple[int, int] | None = None
+) -> bytes:
+    """The command that makes `key` hold `token`; `base` are the inode and version that it must have."""
+    inode, version = base or (0, 0)
+    return commands_pb2.Command(
+        put_file=commands_pb2.PutFile(
+            path=path(key),
+            owner=owner,
+            mtime_ns=token,
+            exclusive=exclusive,
+            base_inode=inode,
+            base_version=version,
+        )
+    ).SerializeToString()
+
+
+def remove(key: int) -> bytes:
+    """The command that makes `key` hold nothing."""
+    return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key))).SerializeToString()
+
+

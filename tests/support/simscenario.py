@@ -1,0 +1,122 @@
+"""What a seed stands for: cluster, settings, load, and which faults how often."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from simnet import Weather
+
+from raftstore.consensus import ConsensusSettings
+
+FAULTS = (
+    "split",
+    "isolate",
+    "one_way",
+    "flap",
+    "delay",
+    "kill",
+    "power",
+    "blackout",
+    "crash_at",
+    "pause",
+    "slow_disk",
+    "disk_error",
+    "rot",
+    "restart",
+    "transfer",
+    "wipe",
+)
+"""What can happen; see simfaults."""
+
+MIXES: dict[str, dict[str, float]] = {
+    "calm": {},
+    "network": {"split": 3, "isolate": 4, "one_way": 3, "flap": 3, "delay": 2},
+    "crashes": {"kill": 4, "restart": 1, "pause": 3, "flap": 1, "isolate": 1, "transfer": 1},
+    "power": {"power": 4, "blackout": 4, "crash_at": 3, "slow_disk": 2, "isolate": 1},
+    "disk": {"disk_error": 3, "rot": 3, "slow_disk": 3, "power": 2, "kill": 2, "wipe": 1, "blackout": 1},
+    "leaders": {"isolate": 4, "pause": 4, "transfer": 4, "kill": 2, "one_way": 2},
+    "all": dict.fromkeys(FAULTS, 1.0),
+}
+
+
+@dataclass
+class Scenario:
+    """All that a run depends on. Times in virtual seconds."""
+
+    seed: int
+    nodes: int
+    mix: str
+    duration: float
+    clients: int
+    keys: int
+    think: float
+    mean_fault: float
+    settings: ConsensusSettings
+    weather: Weather
+    segment_bytes: int
+    rates: list[float]
+    weights: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}: {self.nodes} nodes, faults {self.mix!r} every {self.mean_fault:.1f} s, "
+            f"{self.clients} clients on {self.keys} keys, {self.duration:.1f} s"
+        )
+
+
+def scenario(seed: int, *, nodes: int | None = None, mix: str | None = None, duration: float | None = None) -> Scenario:
+    """Make the scenario of a seed; what is given replaces what the seed would choose, the rest stays."""
+    rng = random.Random(f"scenario {seed}")
+    size = rng.choice((3, 3, 3, 5))
+    chosen = rng.choice(("calm", "network", "crashes", "power", "power", "disk", "leaders", "all", "all"))
+    length = rng.uniform(5.0, 12.0)
+    election_min = rng.choice((0.35, 0.4, 0.6))
+    settings = ConsensusSettings(
+        heartbeat=0.1,
+        election_min=election_min,
+        election_max=2 * election_min,
+        leader_fallback=2.5 * election_min,
+        append_bytes=rng.choice((500, 4000, 1 << 20)),
+        append_entries=rng.choice((2, 8, 16_384)),
+        max_command=2000,
+        batch_operations=rng.choice((1, 4, 1024)),
+        batches=rng.choice((1, 2, 4)),
+        attempt=rng.choice((0.3, 0.7)),
+        retry=0.05,
+        read_attempt=rng.choice((0.2, 0.4)),
+        compact_entries=rng.choice((5, 20, 60)),
+        compact_bytes=rng.choice((5_000, 64 << 20)),
+        retain_entries=rng.choice((0, 3, 20)),
+        compact_interval=rng.choice((0.2, 0.5)),
+        snapshot_piece=rng.choice((16_384, 1 << 20)),
+        snapshot_keep=2.0,
+        snapshot_call=1.0,
+        snapshot_open=3.0,
+        snapshot_retry=0.3,
+    )
+    hostile = rng.random() < 0.2
+    weather = Weather(
+        delay=rng.choice((0.0005, 0.002, 0.01)),
+        jitter=rng.choice((0.0, 0.002, 0.02)),
+        slow_chance=rng.choice((0.0, 0.02)),
+        lose=rng.choice((0.0, 0.0, 0.01, 0.05)),
+        duplicate=0.03 if hostile else 0.0,
+        reorder=0.05 if hostile else 0.0,
+    )
+    mix = mix or chosen
+    return Scenario(
+        seed=seed,
+        nodes=nodes or size,
+        mix=mix,
+        duration=duration or length,
+        clients=rng.randint(2, 5),
+        keys=rng.randint(1, 4),
+        think=rng.choice((0.02, 0.1, 0.3)),
+        mean_fault=rng.choice((0.4, 0.8, 1.5)),
+        settings=settings,
+        weather=weather,
+        segment_bytes=rng.choice((1500, 6000, 1 << 20)),
+        rates=[rng.choice((1.0, 1.0, 0.97, 1.03)) for _ in range(5)],
+        weights=MIXES[mix],
+    )

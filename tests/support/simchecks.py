@@ -20,6 +20,8 @@ class Checks:
         self.entries: dict[tuple[int, int], bytes] = {}
         self.committed: dict[int, Entry] = {}
         self.last_committed = 1
+        self._committed_in: dict[int, int] = {}
+        """In which term which entry was seen to be committed at the latest."""
         self.applied: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
         self.results: dict[tuple[str, int, int], bytes] = {}
         self.states: dict[int, str] = {}
@@ -29,11 +31,14 @@ class Checks:
     # Leaders and votes.
 
     def leads(self, node: str, boot: int, term: int, journal: Any) -> None:
-        """A node takes itself for the leader of `term`: nobody else may, and its log has all that is committed."""
+        """A node takes itself for the leader of `term`: nobody else may, and its log has what was committed before.
+
+        A leader of an old term may not know of what was committed in later ones.
+        """
         known = self.leaders.setdefault(term, (node, boot))
         if known != (node, boot):
             self._violate(f"two leaders in term {term}: {known} and {(node, boot)}")
-        last = self.last_committed
+        last = max((index for known, index in self._committed_in.items() if known < term), default=0)
         entry = self.committed.get(last)
         if entry is None:
             return
@@ -65,8 +70,8 @@ class Checks:
         if known != command:
             self._violate(f"entry {index} of term {term} at {node} differs from what it was elsewhere")
 
-    def commits(self, node: str, journal: Any, above: int, upto: int) -> None:
-        """A node takes the entries after `above`, up to `upto`, for committed."""
+    def commits(self, node: str, term: int, journal: Any, above: int, upto: int) -> None:
+        """A node, in `term`, takes the entries after `above`, up to `upto`, for committed."""
         first = journal[0][1]
         if upto > journal[-1][1]:
             self._violate(f"{node} takes {upto} for committed with a log up to {journal[-1][1]}")
@@ -80,6 +85,7 @@ class Checks:
                     f"two entries {index} are committed: of term {known[2]} before, of term {entry[2]} at {node}"
                 )
         self.last_committed = max(self.last_committed, upto)
+        self._committed_in[term] = max(self._committed_in.get(term, 0), upto)
 
     # The state machine.
 

@@ -100,7 +100,7 @@ class Node:
             links.serve(TERM, self._tell_term)
             self.cluster.network.join(links)
             if self.rejoining:
-                self.cluster.loop.create_task(self._rejoin(process, links))
+                process.task(self._rejoin(process, links))
             else:
                 self._take_part(process, links)
         except StoreError as error:
@@ -153,8 +153,7 @@ class Node:
             rejoining=self.rejoining,
             on_rejoined=self._rejoined,
         )
-        start = cluster.loop.create_task(consensus.start())
-        start.add_done_callback(lambda task: process.run(task.result))
+        process.task(consensus.start())
 
     def _rejoined(self) -> None:
         self.rejoining = False
@@ -243,7 +242,7 @@ class Node:
             self.die(power=False)
             self.start_later()
 
-        process.run(lambda: void(self.cluster.loop.create_task(stop())))
+        process.run(lambda: void(process.task(stop())))
 
     def wipe(self) -> None:
         """A new, empty disk: the node is to be rebuilt by the others."""
@@ -269,7 +268,7 @@ class Node:
             self.cluster.trace.event(self.name, "leads", f"term {term}, log up to {self.journal[-1][1]}")
             checks.leads(self.name, self.boot, term, self.journal)
         if commit > self.seen_commit and len(self.journal):
-            checks.commits(self.name, self.journal, self.seen_commit, commit)
+            checks.commits(self.name, term, self.journal, self.seen_commit, commit)
             self.seen_commit = commit
 
 

@@ -98,6 +98,17 @@ class Process:
         else:
             self.stop_for(seconds)
 
+    def task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine of this node; an error that comes out of it counts as escaped."""
+        task = self.loop.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self.alive:
+            self._failed(self, error)
+
     def die(self) -> None:
         """End, without a word."""
         self.alive = False
@@ -129,9 +140,8 @@ class SimRuntime:
         self._rate = rate
         self._slowness = slowness
         self._workers: dict[str, deque[Callable[[], None]]] = {}
-        self._busy: dict[str, int] = {}
-        self.width: dict[str, int] = {}
-        """Jobs that a worker does at a time, where it is not one."""
+        self._busy: set[str] = set()
+        self._under_way: dict[asyncio.Future[Any], None] = {}
 
     def now(self) -> float:
         return self._offset + self._loop.time() * self._rate
@@ -149,19 +159,21 @@ class SimRuntime:
         return self._loop.call_with_handle(None, self._process.run, action)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return self._loop.create_task(work)
+        return self._process.task(work)
 
     def blocking(self, worker: str, work: Callable[[], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         jobs = self._workers.setdefault(worker, deque())
         jobs.append(lambda: self._job(worker, work, future))
+        self._under_way[future] = None
+        future.add_done_callback(self._under_way.pop)
         self._next(worker)
         return future
 
     def _next(self, worker: str) -> None:
         jobs = self._workers[worker]
-        if jobs and self._busy.get(worker, 0) < self.width.get(worker, 1):
-            self._busy[worker] = self._busy.get(worker, 0) + 1
+        if jobs and worker not in self._busy:
+            self._busy.add(worker)
             job = jobs.popleft()
             self._loop.call_later(self._slowness(self._random), self._process.run, job)
 
@@ -181,7 +193,7 @@ class SimRuntime:
         def end(finish: Callable[[], None]) -> None:
             if thread in threads:
                 threads.remove(thread)
-            self._busy[worker] -= 1
+            self._busy.discard(worker)
             self._next(worker)
             if not future.done():
                 finish()
@@ -190,5 +202,6 @@ class SimRuntime:
         threads.append(thread)
         thread.switch()
 
-    def close(self) -> None:
-        pass
+    async def close(self) -> None:
+        while self._under_way:
+            await asyncio.wait(list(self._under_way))

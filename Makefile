@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PIP := -m pip --quiet --disable-pip-version-check
 PICTURES ?=
 ARGS ?=
+SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench bench-consensus chaos lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate mutants bench bench-consensus chaos lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
 	@echo "make test    unit, property and integration tests"
+	@echo "make simulate  consensus and catalog against seeded faults (SEEDS=10000: so many seeds)"
+	@echo "make mutants   known bugs that the simulator must catch"
 	@echo "make bench   rates beside stock pyftpdlib, in one run (ARGS=--quick: a short version)"
 	@echo "make bench-consensus  commits beside etcd's (Debian: etcd-server, nghttp2-client), in one run"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
@@ -36,6 +39,12 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+simulate: install
+	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+
+mutants: install
+	$(BIN)/python tests/simulation/mutants.py
 
 bench: install
 	$(BIN)/python tests/bench/run.py $(ARGS)

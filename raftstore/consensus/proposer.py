@@ -81,7 +81,7 @@ class Proposer:
         self._pending: deque[_Operation] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._open: dict[int, _Operation] = {}
-        self._batches: set[_Batch] = set()
+        self._batches: dict[_Batch, None] = {}  # in order
         self._sequence = 0
         self._operations = 0
         self._bytes = 0
@@ -202,7 +202,7 @@ class Proposer:
             operations = list(self._next_batch())
             if operations:
                 batch = _Batch(operations)
-                self._batches.add(batch)
+                self._batches[batch] = None
                 self._attempt(batch)
                 proposed = True
         if proposed:
@@ -311,7 +311,7 @@ class Proposer:
     def _close(self, batch: _Batch) -> None:
         if batch.timer is not None:
             batch.timer.cancel()
-        self._batches.discard(batch)
+        self._batches.pop(batch, None)
         self._schedule()
 
 

@@ -44,9 +44,7 @@ class Checks:
             return
         first = journal[0][1]
         if journal[-1][1] < last:
-            self._violate(
-                f"{node} leads in term {term} with a log up to {journal[-1][1]}; {last} is committed"
-            )
+            self._violate(f"{node} leads in term {term} with a log up to {journal[-1][1]}; {last} is committed")
         elif first <= last and journal[last - first][2] != entry[2]:
             self._violate(f"{node} leads in term {term} with another entry {last} than the committed one")
 

@@ -51,6 +51,8 @@ class Node:
         """A bit of its disk was flipped: it may refuse to start, or stop."""
         self.disk_faults = 0
         """Operations of its disk that have failed in this life."""
+        self.failed = False
+        """It has stopped for good: what its engine says of itself means nothing any more."""
         self.rejoining = False
         """It has lost its log and has not caught up since."""
         self.seen_term = self.led_term = self.seen_commit = 0
@@ -81,6 +83,7 @@ class Node:
         assert self.process is None
         self.boot += 1
         self.disk_faults = 0
+        self.failed = False
         cluster = self.cluster
         self.process = process = Process(
             cluster.loop, self.name, crashed=self._crashed, failed=self._escaped, after=self._observe
@@ -165,6 +168,7 @@ class Node:
 
     def stopped_by(self, error: BaseException) -> None:
         """The node refuses to start, or has stopped: it must have a reason. It will be started again."""
+        self.failed = True
         self.cluster.trace.event(self.name, "stopped", f"{type(error).__name__}: {error}")
         disk = isinstance(error, DiskFailed | DiskFull) and self.disk_faults > 0
         if not disk and not self.rotten:
@@ -257,7 +261,7 @@ class Node:
     def _observe(self, process: Process) -> None:
         """Look at the node after everything that it does."""
         consensus = self.consensus
-        if consensus is None or self.process is not process:
+        if consensus is None or self.process is not process or self.failed:
             return
         checks, term, commit = self.cluster.checks, consensus.term, consensus.commit_index
         if term < self.seen_term:
@@ -293,9 +297,7 @@ class Cluster:
         self.checks = Checks(self.violate)
         self.compare_every = 16
         ram = Path("/dev/shm")
-        self.directory = Path(
-            tempfile.mkdtemp(prefix="pixraft-simulation-", dir=ram if ram.is_dir() else None)
-        )
+        self.directory = Path(tempfile.mkdtemp(prefix="pixraft-simulation-", dir=ram if ram.is_dir() else None))
         self.network = SimNetwork(
             self.loop, random.Random(f"{scenario.seed} network"), scenario.weather, self._traffic
         )
@@ -346,5 +348,3 @@ class Cluster:
         """How many more nodes may lose their data."""
         impaired = sum(node.impaired for node in self.nodes.values())
         return (self.scenario.nodes - 1) // 2 - impaired
-
-

@@ -80,9 +80,7 @@ def linearizable(history: Iterable[Operation], start: int | None = None) -> bool
 
     One whose outcome is unknown may be done at any time after its call, or never.
     """
-    wanted = [
-        o for o in history if not (o.kind is Kind.READ and o.answer is not Answer.OK)
-    ]
+    wanted = [o for o in history if not (o.kind is Kind.READ and o.answer is not Answer.OK)]
     operations = sorted(wanted, key=lambda o: (o.called, o.returned))
     total = len(operations)
     must = 0

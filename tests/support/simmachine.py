@@ -158,5 +158,3 @@ def put(
 def remove(key: int) -> bytes:
     """The command that makes `key` hold nothing."""
     return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key))).SerializeToString()
-
-

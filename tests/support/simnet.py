@@ -96,9 +96,7 @@ class SimNetwork:
                 wire.waiting.clear()
             elif target == name and wire.up:
                 epoch = wire.epoch
-                self.loop.call_later(
-                    self._rng.random() * noticed_within, self._lost, source, target, epoch
-                )
+                self.loop.call_later(self._rng.random() * noticed_within, self._lost, source, target, epoch)
 
     def _lost(self, source: str, target: str, epoch: int) -> None:
         if self.wire(source, target).epoch == epoch:
@@ -197,7 +195,9 @@ class SimNetwork:
 
     def _arrive(self, source: str, target: str, epoch: int, body: bytes) -> None:
         wire = self.wire(source, target)
-        if epoch != wire.epoch or not (wire.up or (wire.drain[0] == epoch and self.loop.time() < wire.drain[1])):
+        if epoch != wire.epoch or not (
+            wire.up or (wire.drain[0] == epoch and self.loop.time() < wire.drain[1])
+        ):
             return
         if wire.held or wire.waiting:
             wire.waiting.append((epoch, lambda: self._hand_over(source, target, body)))

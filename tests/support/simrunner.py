@@ -14,6 +14,7 @@ import simdeterminism
 from simscenario import MIXES, scenario
 from simulation import Verdict, simulate
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "tests/simulation/run.py"
 
 
@@ -118,11 +119,11 @@ def _many(arguments: argparse.Namespace) -> int:
 
 
 def _report(seed: int, violation: str, lines: list[str], arguments: argparse.Namespace) -> None:
-    directory = Path("build") / "simulation"
+    directory = ROOT / "build" / "simulation"
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"seed-{seed}.trace"
     file.write_text("\n".join([*lines, f"VIOLATION: {violation}", ""]))
-    print(f"FAILED: {violation.splitlines()[0]}\n  again: {command(seed, arguments)}\n  trace: {file}", flush=True)
+    print(
+        f"FAILED: {violation.splitlines()[0]}\n  again: {command(seed, arguments)}\n  trace: {file}", flush=True
+    )
     sys.stdout.flush()
-
-

@@ -65,7 +65,9 @@ class Scenario:
         )
 
 
-def scenario(seed: int, *, nodes: int | None = None, mix: str | None = None, duration: float | None = None) -> Scenario:
+def scenario(
+    seed: int, *, nodes: int | None = None, mix: str | None = None, duration: float | None = None
+) -> Scenario:
     """Make the scenario of a seed; what is given replaces what the seed would choose, the rest stays."""
     rng = random.Random(f"scenario {seed}")
     size = rng.choice((3, 3, 3, 5))
@@ -93,7 +95,6 @@ def scenario(seed: int, *, nodes: int | None = None, mix: str | None = None, dur
         snapshot_piece=rng.choice((16_384, 1 << 20)),
         snapshot_keep=2.0,
         snapshot_call=1.0,
-        snapshot_open=3.0,
         snapshot_retry=0.3,
     )
     hostile = rng.random() < 0.2

@@ -39,7 +39,9 @@ class Trace:
         return f"{self._sum:08x}"
 
     def lines(self) -> list[str]:
-        return [f"{now:10.5f}  {node:4} {what:14} {detail}".rstrip() for now, node, what, detail in self._events]
+        return [
+            f"{now:10.5f}  {node:4} {what:14} {detail}".rstrip() for now, node, what, detail in self._events
+        ]
 
 
 def _short(kind: str, envelope: raft_pb2.Envelope) -> str:

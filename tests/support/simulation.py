@@ -122,7 +122,9 @@ class _Simulation:
     def _settled(self) -> bool:
         """Whether nothing is under way and all nodes are equal."""
         cluster = self._cluster
-        if any(o.returned == INFINITY and o.answer is Answer.UNKNOWN and not o.node for o in self.clients.history):
+        if any(
+            o.returned == INFINITY and o.answer is Answer.UNKNOWN and not o.node for o in self.clients.history
+        ):
             return False
         nodes = cluster.running
         if len(nodes) < len(cluster.names):
@@ -142,7 +144,11 @@ class _Simulation:
         done = cluster.checks.tokens
         for operation in self.clients.history:
             if operation.kind is Kind.READ:
-                if operation.value is not None and operation.value not in done and operation.answer is Answer.OK:
+                if (
+                    operation.value is not None
+                    and operation.value not in done
+                    and operation.answer is Answer.OK
+                ):
                     cluster.violate(f"a read sees what nobody applied: {operation}")
             elif operation.answer is Answer.FAILED and operation.value in done:
                 cluster.violate(f"a client was told that it is not done, but it is: {operation}")
@@ -150,7 +156,9 @@ class _Simulation:
                 cluster.violate(f"a client was told that it is done, but it is not: {operation}")
         # What was never applied, of unknown outcome, was not done: everything committed is applied by now.
         history = [
-            o for o in self.clients.history if o.answer is not Answer.UNKNOWN or o.value is None or o.value in done
+            o
+            for o in self.clients.history
+            if o.answer is not Answer.UNKNOWN or o.value is None or o.value in done
         ]
         for key, operations in check(history):
             text = "\n".join(str(operation) for operation in operations)

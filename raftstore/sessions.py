@@ -91,6 +91,7 @@ class UploadSession:
         overtaken: Callable[[], Awaitable[bool]],
         *,
         allowance: Allowance = Allowance(),
+        quorum: int,
         exclusive: bool = False,
         base: Entry | None = None,
     ) -> None:
@@ -101,6 +102,7 @@ class UploadSession:
         self._propose = propose
         self._overtaken = overtaken
         self._allowance = allowance
+        self._quorum = quorum
         self._exclusive = exclusive
         self._base = base
 
@@ -135,6 +137,7 @@ class UploadSession:
             mtime_ns=mtime_ns,
             chunks=chunks_to_wire(chunks),
             exclusive=self._exclusive,
+            quorum=self._quorum,
         )
         if self._base is not None:
             put.base_inode = self._base.inode

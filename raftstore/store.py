@@ -133,6 +133,7 @@ class Store:
             self._propose,
             overtaken,
             allowance=allowance,
+            quorum=self._rooms.topology.view().quorum,
             exclusive=exclusive,
             base=base.entry if isinstance(base, FileVersion) else None,
         )
@@ -210,7 +211,12 @@ class Store:
         return await self._rooms.propose(command)
 
     def _download(self, version: FileVersion) -> Download:
-        return Download(self._rooms.chunk_path, version.chunks, on_bad_replica=self._rooms.bad_replica)
+        return Download(
+            self._rooms.chunk_path,
+            version.chunks,
+            on_bad_replica=self._rooms.bad_replica,
+            on_found=self._rooms.recorder.added,
+        )
 
     def _allowance(self, owner: str, replaced: Entry | None) -> Allowance:
         """Return how large a file of `owner` in place of `replaced` may be by the quota of now."""
@@ -261,7 +267,12 @@ class Store:
         whole = kept // CHUNK_SIZE
         head = bytearray()
         if kept % CHUNK_SIZE:
-            download = Download(self._rooms.chunk_path, base.chunks, on_bad_replica=self._rooms.bad_replica)
+            download = Download(
+                self._rooms.chunk_path,
+                base.chunks,
+                on_bad_replica=self._rooms.bad_replica,
+                on_found=self._rooms.recorder.added,
+            )
             async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
                 head += block
         return list(base.chunks[:whole]), bytes(head)

@@ -22,6 +22,9 @@ LONGEST_PAUSE = 1.0
 OnBadReplica = Callable[[bytes, int, str], None]
 """Hears (digest, store number, reason) of a copy that the catalog lists and its store does not have whole."""
 
+OnFound = Callable[[bytes, int], None]
+"""Hears (digest, store number) of a copy that was read and that the catalog did not list when it was asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -50,9 +53,10 @@ def pieces(chunks: Sequence[ChunkRef], offset: int, length: int | None) -> Itera
 class Fetcher:
     """Finds a readable copy of one chunk at a time."""
 
-    def __init__(self, path: ChunkPath, on_bad_replica: OnBadReplica | None) -> None:
+    def __init__(self, path: ChunkPath, on_bad_replica: OnBadReplica | None, on_found: OnFound | None) -> None:
         self._path = path
         self._on_bad_replica = on_bad_replica
+        self._on_found = on_found
 
     async def fetch(self, ref: ChunkRef) -> Buffer:
         """The verified bytes of a chunk.
@@ -88,7 +92,7 @@ class Fetcher:
             if remaining <= 0:
                 return None, reasons, True
             try:
-                return await self._ask(store, ref, min(timeout, remaining)), reasons, True
+                data = await self._ask(store, ref, min(timeout, remaining))
             except (NotFound, Damaged) as error:
                 reasons.append(f"{store.node}: {error}")
                 self._report(ref, store, error)
@@ -97,6 +101,10 @@ class Fetcher:
                 hope = True
                 if self._path.suspects.add(store.number):
                     log.warning("read fails, going to another copy", node=store.node, reason=str(error))
+            else:
+                if store.number not in ref.stores and self._on_found is not None:
+                    self._on_found(ref.digest, store.number)
+                return data, reasons, True
         return None, reasons, hope
 
     def _candidates(self, ref: ChunkRef) -> tuple[list[StoreState], bool]:
@@ -150,12 +158,17 @@ class Download:
     """One version of a file, open for reading; it may be read several times and from several places."""
 
     def __init__(
-        self, path: ChunkPath, chunks: Sequence[ChunkRef], *, on_bad_replica: OnBadReplica | None = None
+        self,
+        path: ChunkPath,
+        chunks: Sequence[ChunkRef],
+        *,
+        on_bad_replica: OnBadReplica | None = None,
+        on_found: OnFound | None = None,
     ) -> None:
         self.size = sum(ref.length for ref in chunks)
         self._path = path
         self._chunks = chunks
-        self._fetcher = Fetcher(path, on_bad_replica)
+        self._fetcher = Fetcher(path, on_bad_replica, on_found)
 
     async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
         """Yield the bytes from `offset` on, `length` of them (None: to the end), at most 1 MiB at a time.

@@ -71,6 +71,20 @@ class Contents:
                 raise Refusal(commands.INVALID, f"chunk {piece.digest.hex()} is on no store")
         return plan
 
+    def check_quorum(self, plan: Iterable[Piece], quorum: int) -> None:
+        """Refuse with CHANGED a version with a chunk on fewer than `quorum` stores that are current.
+
+        A disk that was replaced during an upload has taken its copies with it.
+        """
+        for piece in plan:
+            stores = {*piece.stores, *self._sets.stores(piece.replicas)}
+            current = sum(self._stores.is_current(store) for store in stores)
+            if current < quorum:
+                raise Refusal(
+                    commands.CHANGED,
+                    f"a disk was replaced meanwhile: chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}",
+                )
+
     def _piece(self, digest: bytes, length: int) -> Piece:
         if len(digest) != DIGEST_SIZE or not length:
             raise Refusal(commands.INVALID, "a chunk has a digest of 32 bytes and is not empty")

@@ -246,6 +246,7 @@ class Machine:
         place, row = self._new_place(path, commands.IS_A_DIRECTORY)
         self._check_target(command, row)
         plan = self.contents.plan(command.chunks, size)
+        self.contents.check_quorum(plan, command.quorum)
         credit = row[3] if row is not None and row[5] == owner else 0
         self.accounts.check_published(owner, size - credit)
         mtime_ns = command.mtime_ns or self._time_ns

@@ -29,6 +29,10 @@ class Stores:
         if number not in self._stores:
             raise Refusal(commands.INVALID, f"no store has number {number}")
 
+    def is_current(self, number: int) -> bool:
+        """Whether it is the disk that its node has now."""
+        return number in self._stores and self._stores[number].current
+
     def register(self, node: str, identity: bytes) -> int:
         """Make the store with `identity` the current one of `node`; return its number, given at first sight."""
         check_label(node, "a node's name")

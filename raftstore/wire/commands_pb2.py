@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0e\x63ommands.proto\x12\x10pixraft.commands\"Q\n\x0bOperationId\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04\x62oot\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x04 \x01(\x04\"X\n\tOperation\x12)\n\x02id\x18\x01 \x01(\x0b\x32\x1d.pixraft.commands.OperationId\x12\x0f\n\x07time_ns\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\x0c\"8\n\x05\x42\x61tch\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.pixraft.commands.Operation\"o\n\x06Result\x12(\n\x06status\x18\x01 \x01(\x0e\x32\x18.pixraft.commands.Status\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\r\n\x05inode\x18\x03 \x01(\x04\x12\r\n\x05store\x18\x04 \x01(\r\x12\r\n\x05index\x18\x05 \x01(\x04\"7\n\x05\x43hunk\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\x12\x0e\n\x06stores\x18\x03 \x03(\r\",\n\rMakeDirectory\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\"\x1f\n\x0fRemoveDirectory\x12\x0c\n\x04path\x18\x01 \x01(\t\"\xac\x01\n\x07PutFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x10\n\x08mtime_ns\x18\x04 \x01(\x03\x12\'\n\x06\x63hunks\x18\x05 \x03(\x0b\x32\x17.pixraft.commands.Chunk\x12\x11\n\texclusive\x18\x06 \x01(\x08\x12\x12\n\nbase_inode\x18\x07 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\x08 \x01(\x04\"\x1a\n\nRemoveFile\x12\x0c\n\x04path\x18\x01 \x01(\t\"(\n\x06Rename\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"*\n\x08SetTimes\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08mtime_ns\x18\x02 \x01(\x03\"`\n\nPutPartial\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\'\n\x06\x63hunks\x18\x04 \x03(\x0b\x32\x17.pixraft.commands.Chunk\"*\n\x0b\x44ropPartial\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\"\x82\x01\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rpassword_hash\x18\x02 \x01(\t\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x04\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x10\n\x08revision\x18\x07 \x01(\x04\"O\n\x07PutUser\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.pixraft.commands.User\x12\x0e\n\x06\x63reate\x18\x02 \x01(\x08\x12\x0e\n\x06update\x18\x03 \x01(\x08\"\x1a\n\nRemoveUser\x12\x0c\n\x04name\x18\x01 \x01(\t\"/\n\rRegisterStore\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\x0c\".\n\rReplicaChange\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\r\n\x05store\x18\x02 \x01(\r\"r\n\x0e\x43hangeReplicas\x12.\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\x0b\x32\x1f.pixraft.commands.ReplicaChange\x12\x30\n\x07removed\x18\x02 \x03(\x0b\x32\x1f.pixraft.commands.ReplicaChange\"\x94\x05\n\x07\x43ommand\x12\x39\n\x0emake_directory\x18\x01 \x01(\x0b\x32\x1f.pixraft.commands.MakeDirectoryH\x00\x12=\n\x10remove_directory\x18\x02 \x01(\x0b\x32!.pixraft.commands.RemoveDirectoryH\x00\x12-\n\x08put_file\x18\x03 \x01(\x0b\x32\x19.pixraft.commands.PutFileH\x00\x12\x33\n\x0bremove_file\x18\x04 \x01(\x0b\x32\x1c.pixraft.commands.RemoveFileH\x00\x12*\n\x06rename\x18\x05 \x01(\x0b\x32\x18.pixraft.commands.RenameH\x00\x12/\n\tset_times\x18\x06 \x01(\x0b\x32\x1a.pixraft.commands.SetTimesH\x00\x12\x33\n\x0bput_partial\x18\x07 \x01(\x0b\x32\x1c.pixraft.commands.PutPartialH\x00\x12\x35\n\x0c\x64rop_partial\x18\x08 \x01(\x0b\x32\x1d.pixraft.commands.DropPartialH\x00\x12-\n\x08put_user\x18\t \x01(\x0b\x32\x19.pixraft.commands.PutUserH\x00\x12\x33\n\x0bremove_user\x18\n \x01(\x0b\x32\x1c.pixraft.commands.RemoveUserH\x00\x12\x39\n\x0eregister_store\x18\x0b \x01(\x0b\x32\x1f.pixraft.commands.RegisterStoreH\x00\x12;\n\x0f\x63hange_replicas\x18\x0c \x01(\x0b\x32 .pixraft.commands.ChangeReplicasH\x00\x42\x06\n\x04kind*\xbb\x01\n\x06Status\x12\x06\n\x02OK\x10\x00\x12\r\n\tNOT_FOUND\x10\x01\x12\n\n\x06\x45XISTS\x10\x02\x12\r\n\tNOT_EMPTY\x10\x03\x12\x13\n\x0fNOT_A_DIRECTORY\x10\x04\x12\x12\n\x0eIS_A_DIRECTORY\x10\x05\x12\r\n\tNO_PARENT\x10\x06\x12\t\n\x05\x43YCLE\x10\x07\x12\t\n\x05QUOTA\x10\x08\x12\x0c\n\x08\x42\x41\x44_NAME\x10\t\x12\t\n\x05STALE\x10\n\x12\x0b\n\x07INVALID\x10\x0b\x12\x0b\n\x07\x43HANGED\x10\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0e\x63ommands.proto\x12\x10pixraft.commands\"Q\n\x0bOperationId\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04\x62oot\x18\x02 \x01(\x04\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x04 \x01(\x04\"X\n\tOperation\x12)\n\x02id\x18\x01 \x01(\x0b\x32\x1d.pixraft.commands.OperationId\x12\x0f\n\x07time_ns\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\x0c\"8\n\x05\x42\x61tch\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.pixraft.commands.Operation\"o\n\x06Result\x12(\n\x06status\x18\x01 \x01(\x0e\x32\x18.pixraft.commands.Status\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\r\n\x05inode\x18\x03 \x01(\x04\x12\r\n\x05store\x18\x04 \x01(\r\x12\r\n\x05index\x18\x05 \x01(\x04\"7\n\x05\x43hunk\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\x12\x0e\n\x06stores\x18\x03 \x03(\r\",\n\rMakeDirectory\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\"\x1f\n\x0fRemoveDirectory\x12\x0c\n\x04path\x18\x01 \x01(\t\"\xbc\x01\n\x07PutFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x10\n\x08mtime_ns\x18\x04 \x01(\x03\x12\'\n\x06\x63hunks\x18\x05 \x03(\x0b\x32\x17.pixraft.commands.Chunk\x12\x11\n\texclusive\x18\x06 \x01(\x08\x12\x12\n\nbase_inode\x18\x07 \x01(\x04\x12\x14\n\x0c\x62\x61se_version\x18\x08 \x01(\x04\x12\x0e\n\x06quorum\x18\t \x01(\r\"\x1a\n\nRemoveFile\x12\x0c\n\x04path\x18\x01 \x01(\t\"(\n\x06Rename\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"*\n\x08SetTimes\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08mtime_ns\x18\x02 \x01(\x03\"`\n\nPutPartial\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\'\n\x06\x63hunks\x18\x04 \x03(\x0b\x32\x17.pixraft.commands.Chunk\"*\n\x0b\x44ropPartial\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\"\x82\x01\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rpassword_hash\x18\x02 \x01(\t\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x04\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x10\n\x08revision\x18\x07 \x01(\x04\"O\n\x07PutUser\x12$\n\x04user\x18\x01 \x01(\x0b\x32\x16.pixraft.commands.User\x12\x0e\n\x06\x63reate\x18\x02 \x01(\x08\x12\x0e\n\x06update\x18\x03 \x01(\x08\"\x1a\n\nRemoveUser\x12\x0c\n\x04name\x18\x01 \x01(\t\"/\n\rRegisterStore\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\x0c\".\n\rReplicaChange\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\r\n\x05store\x18\x02 \x01(\r\"r\n\x0e\x43hangeReplicas\x12.\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\x0b\x32\x1f.pixraft.commands.ReplicaChange\x12\x30\n\x07removed\x18\x02 \x03(\x0b\x32\x1f.pixraft.commands.ReplicaChange\"\x94\x05\n\x07\x43ommand\x12\x39\n\x0emake_directory\x18\x01 \x01(\x0b\x32\x1f.pixraft.commands.MakeDirectoryH\x00\x12=\n\x10remove_directory\x18\x02 \x01(\x0b\x32!.pixraft.commands.RemoveDirectoryH\x00\x12-\n\x08put_file\x18\x03 \x01(\x0b\x32\x19.pixraft.commands.PutFileH\x00\x12\x33\n\x0bremove_file\x18\x04 \x01(\x0b\x32\x1c.pixraft.commands.RemoveFileH\x00\x12*\n\x06rename\x18\x05 \x01(\x0b\x32\x18.pixraft.commands.RenameH\x00\x12/\n\tset_times\x18\x06 \x01(\x0b\x32\x1a.pixraft.commands.SetTimesH\x00\x12\x33\n\x0bput_partial\x18\x07 \x01(\x0b\x32\x1c.pixraft.commands.PutPartialH\x00\x12\x35\n\x0c\x64rop_partial\x18\x08 \x01(\x0b\x32\x1d.pixraft.commands.DropPartialH\x00\x12-\n\x08put_user\x18\t \x01(\x0b\x32\x19.pixraft.commands.PutUserH\x00\x12\x33\n\x0bremove_user\x18\n \x01(\x0b\x32\x1c.pixraft.commands.RemoveUserH\x00\x12\x39\n\x0eregister_store\x18\x0b \x01(\x0b\x32\x1f.pixraft.commands.RegisterStoreH\x00\x12;\n\x0f\x63hange_replicas\x18\x0c \x01(\x0b\x32 .pixraft.commands.ChangeReplicasH\x00\x42\x06\n\x04kind*\xbb\x01\n\x06Status\x12\x06\n\x02OK\x10\x00\x12\r\n\tNOT_FOUND\x10\x01\x12\n\n\x06\x45XISTS\x10\x02\x12\r\n\tNOT_EMPTY\x10\x03\x12\x13\n\x0fNOT_A_DIRECTORY\x10\x04\x12\x12\n\x0eIS_A_DIRECTORY\x10\x05\x12\r\n\tNO_PARENT\x10\x06\x12\t\n\x05\x43YCLE\x10\x07\x12\t\n\x05QUOTA\x10\x08\x12\x0c\n\x08\x42\x41\x44_NAME\x10\t\x12\t\n\x05STALE\x10\n\x12\x0b\n\x07INVALID\x10\x0b\x12\x0b\n\x07\x43HANGED\x10\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'commands_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATUS']._serialized_start=2066
-  _globals['_STATUS']._serialized_end=2253
+  _globals['_STATUS']._serialized_start=2082
+  _globals['_STATUS']._serialized_end=2269
   _globals['_OPERATIONID']._serialized_start=36
   _globals['_OPERATIONID']._serialized_end=117
   _globals['_OPERATION']._serialized_start=119
@@ -48,29 +48,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEDIRECTORY']._serialized_start=483
   _globals['_REMOVEDIRECTORY']._serialized_end=514
   _globals['_PUTFILE']._serialized_start=517
-  _globals['_PUTFILE']._serialized_end=689
-  _globals['_REMOVEFILE']._serialized_start=691
-  _globals['_REMOVEFILE']._serialized_end=717
-  _globals['_RENAME']._serialized_start=719
-  _globals['_RENAME']._serialized_end=759
-  _globals['_SETTIMES']._serialized_start=761
-  _globals['_SETTIMES']._serialized_end=803
-  _globals['_PUTPARTIAL']._serialized_start=805
-  _globals['_PUTPARTIAL']._serialized_end=901
-  _globals['_DROPPARTIAL']._serialized_start=903
-  _globals['_DROPPARTIAL']._serialized_end=945
-  _globals['_USER']._serialized_start=948
-  _globals['_USER']._serialized_end=1078
-  _globals['_PUTUSER']._serialized_start=1080
-  _globals['_PUTUSER']._serialized_end=1159
-  _globals['_REMOVEUSER']._serialized_start=1161
-  _globals['_REMOVEUSER']._serialized_end=1187
-  _globals['_REGISTERSTORE']._serialized_start=1189
-  _globals['_REGISTERSTORE']._serialized_end=1236
-  _globals['_REPLICACHANGE']._serialized_start=1238
-  _globals['_REPLICACHANGE']._serialized_end=1284
-  _globals['_CHANGEREPLICAS']._serialized_start=1286
-  _globals['_CHANGEREPLICAS']._serialized_end=1400
-  _globals['_COMMAND']._serialized_start=1403
-  _globals['_COMMAND']._serialized_end=2063
+  _globals['_PUTFILE']._serialized_end=705
+  _globals['_REMOVEFILE']._serialized_start=707
+  _globals['_REMOVEFILE']._serialized_end=733
+  _globals['_RENAME']._serialized_start=735
+  _globals['_RENAME']._serialized_end=775
+  _globals['_SETTIMES']._serialized_start=777
+  _globals['_SETTIMES']._serialized_end=819
+  _globals['_PUTPARTIAL']._serialized_start=821
+  _globals['_PUTPARTIAL']._serialized_end=917
+  _globals['_DROPPARTIAL']._serialized_start=919
+  _globals['_DROPPARTIAL']._serialized_end=961
+  _globals['_USER']._serialized_start=964
+  _globals['_USER']._serialized_end=1094
+  _globals['_PUTUSER']._serialized_start=1096
+  _globals['_PUTUSER']._serialized_end=1175
+  _globals['_REMOVEUSER']._serialized_start=1177
+  _globals['_REMOVEUSER']._serialized_end=1203
+  _globals['_REGISTERSTORE']._serialized_start=1205
+  _globals['_REGISTERSTORE']._serialized_end=1252
+  _globals['_REPLICACHANGE']._serialized_start=1254
+  _globals['_REPLICACHANGE']._serialized_end=1300
+  _globals['_CHANGEREPLICAS']._serialized_start=1302
+  _globals['_CHANGEREPLICAS']._serialized_end=1416
+  _globals['_COMMAND']._serialized_start=1419
+  _globals['_COMMAND']._serialized_end=2079
 # @@protoc_insertion_point(module_scope)

@@ -175,13 +175,20 @@ def test_an_unlisted_copy_is_found_and_its_absence_blames_nobody() -> None:
     refs = cluster.seed(data, 4, chunk_size=CHUNK_SIZE)
     listed = [ChunkRef(ref.digest, ref.length, (2,)) for ref in refs]
     bad: Bad = []
+    found: list[tuple[bytes, int]] = []
 
     async def test(path: ChunkPath) -> None:
-        download = Download(path, listed, on_bad_replica=lambda *call: bad.append(call))
+        download = Download(
+            path,
+            listed,
+            on_bad_replica=lambda *call: bad.append(call),
+            on_found=lambda *call: found.append(call),
+        )
         assert await read(download) == data
 
     run_path(cluster, test)
     assert [(digest, store) for digest, store, _ in bad] == [(refs[0].digest, 2)]
+    assert found == [(refs[0].digest, 4)]
 
 
 def test_local_copy_that_is_listed_but_missing_is_reported() -> None:

@@ -112,6 +112,16 @@ def test_stores_keep_their_number_and_a_new_disk_gets_another(feeder: Feeder) ->
     assert [store.number for store in feeder.catalog.stores() if store.current] == [1, 2, 3]
 
 
+def test_a_version_needs_a_quorum_of_stores_that_are_current(feeder: Feeder) -> None:
+    assert feeder.status(put("/whole", 1, chunks=[chunk(1, 10, (1, 2))], quorum=2)) == "OK"
+    register(feeder, "n2", b"x" * 16)
+    assert feeder.status(put("/torn", 2, chunks=[chunk(2, 10, (1, 2))], quorum=2)) == "CHANGED"
+    assert feeder.status(put("/whole", 1, chunks=[chunk(1, 10, (1, 2))], quorum=2)) == "CHANGED"
+    assert feeder.status(put("/torn", 2, chunks=[chunk(2, 10, (1, 4))], quorum=2)) == "OK"
+    # What the catalog knows of a chunk counts, too.
+    assert feeder.status(put("/again", 2, chunks=[chunk(2, 10, (1,))], quorum=2)) == "OK"
+
+
 @pytest.mark.parametrize(
     ("node", "identity"), [("", b"x" * 16), ("n4", b"x" * 15), ("n4", STORES[1]), ("n\n", b"x" * 16)]
 )

@@ -33,7 +33,7 @@ class Applier:
         self._handed_over = handed_over
         self._applied = applied
         self._soon = soon
-        self._queue: deque[tuple[int, bytes]] = deque()
+        self._queue: deque[tuple[int, bytes, bool]] = deque()
         self._waiting: dict[int, Applied] = {}
         self._scheduled = False
         self.bytes_taken = 0
@@ -45,8 +45,13 @@ class Applier:
 
     def take(self, index: int, batch: bytes) -> None:
         """Queue a committed batch."""
-        self._queue.append((index, batch))
+        self._queue.append((index, batch, False))
         self.bytes_taken += len(batch)
+
+    def take_configuration(self, index: int, configuration: bytes) -> None:
+        """Queue a committed configuration."""
+        self._queue.append((index, configuration, True))
+        self.bytes_taken += len(configuration)
 
     def when_applied(self, index: int, done: Applied) -> None:
         """Call with batch and results of the entry at `index`, which is queued."""
@@ -59,9 +64,12 @@ class Applier:
             return
         until = self._runtime.now() + self._slice
         while self._queue:
-            index, batch = self._queue[0]
+            index, batch, is_configuration = self._queue[0]
             done = self._waiting.pop(index, None)
-            if done is not None or index > self._machine.applied_index:
+            if is_configuration:
+                if index > self._machine.applied_index:
+                    self._machine.configure(index, batch)
+            elif done is not None or index > self._machine.applied_index:
                 results = self._machine.apply(index, batch)
                 if done is not None:
                     done(batch, results)

@@ -47,10 +47,10 @@ class Elections:
         self._voters: tuple[int, set[str]] = (0, set())
         self._deadline = runtime.now() + self._brief()
 
-    @property
-    def majority(self) -> int:
-        """How many nodes, this one included, decide."""
-        return (len(self._raft.peers) + 1) // 2 + 1
+    def _enough(self) -> bool:
+        """Whether this node has a vote of its own, and so many voters can be reached that they could elect it."""
+        voters = self._raft.voters
+        return self._raft.node in voters and len(self._post.linked & voters) + 1 >= self._raft.majority
 
     def leader_lives(self) -> bool:
         """Whether this node leads, or has heard a leader so recently that nobody should stand."""
@@ -111,13 +111,13 @@ class Elections:
             self._stand(False)
             return
         self._deadline = self._runtime.now() + self._brief()
-        if len(self._post.linked) + 1 < self.majority:
+        if not self._enough():
             return
         self._round += 1
         self._granted, self._polling = {raft.node}, True
         view = raft.view()
         poll = raft_pb2.PollRequest(round=self._round, last_index=view.last, last_term=view.term_of(view.last))
-        self._post.broadcast(raft_pb2.Envelope(poll_request=poll))
+        self._post.broadcast(raft.voters, raft_pb2.Envelope(poll_request=poll))
 
     def polled(self, peer: str, term: int, request: raft_pb2.PollRequest) -> None:
         """Answer a poll; `term` is the sender's present term."""
@@ -134,12 +134,12 @@ class Elections:
         if not self._polling or reply.round != self._round or not reply.granted:
             return
         self._granted.add(peer)
-        if len(self._granted) >= self.majority and not self.leader_lives():
+        if len(self._granted & self._raft.voters) >= self._raft.majority and not self.leader_lives():
             self.stand(transfer=False)
 
     def stand(self, *, transfer: bool) -> None:
         """Become a candidate; the next poll is after a random while, in case the vote is split."""
-        if self.observer or len(self._post.linked) + 1 < self.majority:
+        if self.observer or not self._enough():
             return
         self._polling = False
         self._deadline = self._runtime.now() + self._settings.election_min / 2 + self._brief()
@@ -147,7 +147,9 @@ class Elections:
         self._stand(transfer)
 
     def first_vote(self, peer: str) -> bool:
-        """Whether this is the first vote of `peer` in the current term: only that one counts."""
+        """Whether this is the first vote of `peer`, a voter, in the current term: only that one counts."""
+        if peer not in self._raft.voters:
+            return False
         term, voters = self._voters
         if term != self._raft.term:
             voters = set()

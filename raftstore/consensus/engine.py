@@ -12,10 +12,12 @@ from google.protobuf.message import DecodeError
 from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.applier import Applier
 from raftstore.consensus.compaction import Compaction
+from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.driver import Driver
 from raftstore.consensus.elections import Elections
 from raftstore.consensus.links import Links
 from raftstore.consensus.mailbox import Mailbox
+from raftstore.consensus.membership import Membership
 from raftstore.consensus.normalise import Entry
 from raftstore.consensus.post import METHOD, Post
 from raftstore.consensus.proposer import OVERHEAD, Proposer
@@ -25,7 +27,7 @@ from raftstore.consensus.replicator import Replicator
 from raftstore.consensus.runtime import AsyncioRuntime, Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.snapshots import SnapshotClient, SnapshotServer
-from raftstore.consensus.startup import check_start
+from raftstore.consensus.startup import base_configuration, check_start
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, Invalid
 from raftstore.peers.model import Peer
@@ -37,6 +39,8 @@ log = structlog.get_logger()
 class Consensus:
     """Replicates commands to the state machines of all members; see the package.
 
+    `members` is what a new cluster starts with: names, all of them voters, or a configuration. What log or state
+    machine have of membership goes before it (`membership`). A node that is not a voter there gets the log and waits.
     `boot` must be larger than in every earlier start of this node. `rejoining`: the node has lost its log, so it
     neither votes nor stands for election until a leader has brought it up to date; then `on_rejoined` is called.
     `on_fatal` is called once, when this node must stop: the disk failed, the state machine raised, or something
@@ -50,7 +54,7 @@ class Consensus:
         self,
         *,
         node: str,
-        members: Sequence[str],
+        members: Sequence[str] | Configuration,
         machine: StateMachine,
         journal: Any,
         links: Links,
@@ -62,9 +66,8 @@ class Consensus:
         rejoining: bool = False,
         on_rejoined: Callable[[], None] | None = None,
     ) -> None:
-        if node not in members:
-            raise Invalid(f"{node} is not a member of {', '.join(members)}")
-        check_start(node, members, machine.applied_index, journal, rejoining=rejoining)
+        initial = members if isinstance(members, Configuration) else Configuration.of(members)
+        check_start(node, initial, machine, journal, rejoining=rejoining)
         snapshot_dir.mkdir(parents=True, exist_ok=True)
         self._settings = settings or ConsensusSettings()
         self._runtime = runtime or AsyncioRuntime()
@@ -79,14 +82,16 @@ class Consensus:
         self._driver = Driver(self._runtime, journal, self._settings.heartbeat / 2, on_fatal)
         self._raft = Raft(
             node=node,
-            members=members,
+            base=lambda: base_configuration(machine, initial),
             journal=journal,
             runtime=self._runtime,
             settings=self._settings,
             marker=snapshot_dir / "log-is-compacted",
             send=lambda peer, message: self._mailbox.outgoing(peer, message),
             committed=lambda index, batch: self._applier.take(index, batch),
+            configured=lambda index, configuration: self._applier.take_configuration(index, configuration),
             role_changed=self._role_changed,
+            members_changed=lambda: self._replicator.reconfigured(),
         )
         self._post = Post(links, self._raft)
         self._furnish_log(observer=rejoining)
@@ -111,6 +116,8 @@ class Consensus:
             self._driver.soon,
         )
         self._replicator = Replicator(raft, self._journal, post, runtime, settings, self._driver.sync)
+        self.membership = Membership(raft, self._replicator, runtime, self._tick)
+        """Who the members are; the leader changes them there."""
         self._elections = Elections(raft, post, runtime, settings, self._stand, observer=observer)
         self._acceptor = Acceptor(
             raft,
@@ -129,7 +136,7 @@ class Consensus:
             machine=self._machine,
             journal=self._journal,
             directory=directory,
-            members=raft.peers,
+            is_member=self.membership.knows,
             failed=self._driver.fail,
         )
         self._client = SnapshotClient(
@@ -155,9 +162,7 @@ class Consensus:
 
     def _furnish_callers(self) -> None:
         raft, runtime, settings = self._raft, self._runtime, self._settings
-        self._confirmation = Confirmation(
-            raft, self._post, runtime, self._elections.majority, settings.read_attempt
-        )
+        self._confirmation = Confirmation(raft, self._post, runtime, settings.read_attempt)
         self._reads = Reads(
             raft=raft,
             post=self._post,
@@ -198,7 +203,7 @@ class Consensus:
 
     async def start(self) -> None:
         """Begin to take part. Returns at once; `read_barrier` waits for a working cluster."""
-        for peer in self._raft.peers:
+        for peer in self._raft.peers | self.membership.introduced:
             if self._links.reachable(peer):
                 self._link_up(peer)
         self._server.started = True
@@ -216,6 +221,7 @@ class Consensus:
         self._server.started = False
         self._proposer.stop(reason)
         self._reads.stop()
+        self.membership.stop(reason)
 
     # What callers want.
 
@@ -315,6 +321,7 @@ class Consensus:
         self._applier.run()
         self._reads.check()
         self._confirmation.check()
+        self.membership.check()
         leader = self._elections.leader()
         if leader != self._leader:
             self._leader = leader
@@ -332,7 +339,7 @@ class Consensus:
 
     def _receive(self, sender: Peer, body: bytes) -> None:
         peer = sender.name
-        if not self._driver.running or peer not in self._raft.peers:
+        if not self._driver.running or not self.membership.knows(peer):
             return
         try:
             self._mailbox.incoming(peer, raft_pb2.Envelope.FromString(body))
@@ -344,10 +351,10 @@ class Consensus:
             self._driver.fail(error)
 
     def _link_up(self, peer: str) -> None:
-        if peer in self._raft.peers:
-            self._post.linked.add(peer)
-            self._driver.run(lambda: self._replicator.link_up(peer))
-            self._driver.tick_soon()
+        # Also to one who is no member yet, in this log: it may be one in the leader's.
+        self._post.linked.add(peer)
+        self._driver.run(lambda: self._replicator.link_up(peer))
+        self._driver.tick_soon()
 
     def _link_down(self, peer: str) -> None:
         self._post.linked.discard(peer)

@@ -91,10 +91,17 @@ class Wire(Transport):  # type: ignore[misc]
 
 
 class Library(SyncObj):  # type: ignore[misc]
-    """pysyncobj with the one replicated method."""
+    """pysyncobj with our two replicated methods, and its private names that are needed."""
 
-    def __init__(self, committed: Callable[[int, bytes], int], *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        committed: Callable[[int, bytes], int],
+        configured: Callable[[int, bytes], int],
+        *arguments: Any,
+        **options: Any,
+    ) -> None:
         self._committed = committed
+        self._configured = configured
         super().__init__(*arguments, **options)
 
     @property
@@ -108,6 +115,29 @@ class Library(SyncObj):  # type: ignore[misc]
         # `raftLastApplied` is counted up after the entry.
         return self._committed(self.raftLastApplied + 1, data)
 
+    @replicated  # type: ignore[untyped-decorator]
+    def configuration(self, data: bytes) -> int:
+        """Take a committed configuration; codec.CONFIGURE is this method's number."""
+        return self._configured(self.raftLastApplied + 1, data)
+
+    def set_others(self, voters: set[Node], learners: set[Node], next_index: int) -> None:
+        """Make these the other nodes; who is new gets the log from `next_index` on."""
+        before: set[Node] = self._SyncObj__otherNodes | self._SyncObj__readonlyNodes
+        self._SyncObj__otherNodes: set[Node] = voters
+        self._SyncObj__readonlyNodes: set[Node] = learners
+        for node in before - voters - learners:
+            self._SyncObj__connectedNodes.discard(node)
+            for table in (
+                self._SyncObj__raftNextIndex,
+                self._SyncObj__raftMatchIndex,
+                self._SyncObj__lastResponseTime,
+            ):
+                table.pop(node, None)
+        for node in (voters | learners) - before:
+            self._SyncObj__raftNextIndex[node] = next_index
+            self._SyncObj__raftMatchIndex[node] = 0
+            self._SyncObj__lastResponseTime[node] = _Surroundings.now()
+
     def send_appends(self) -> None:
-        """Make an append for every connected follower, now. The one call of a private method."""
+        """Make an append for every connected follower, now."""
         self._SyncObj__sendAppendEntries()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from raftstore.consensus.links import Links
 from raftstore.consensus.raft import Raft
 from raftstore.wire import raft_pb2
@@ -24,9 +26,9 @@ class Post:
         envelope.term = self._raft.term
         return self._links.send(peer, METHOD, envelope.SerializeToString())
 
-    def broadcast(self, envelope: raft_pb2.Envelope) -> None:
-        """Send to every member that is linked."""
+    def broadcast(self, targets: Collection[str], envelope: raft_pb2.Envelope) -> None:
+        """Send to those of `targets` that are linked."""
         envelope.term = self._raft.term
         body = envelope.SerializeToString()
-        for peer in sorted(self.linked):
+        for peer in sorted(self.linked.intersection(targets)):
             self._links.send(peer, METHOD, body)

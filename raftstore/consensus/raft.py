@@ -2,11 +2,13 @@
 
 What is kept of the library: term, vote and role changes, counting votes, matching and counting replies, the commit
 index, forwarding of proposals. What surrounds it (`replicator`, `acceptor`, `elections`) decides what it gets to see,
-through two public seams:
+through these seams:
 
 - The transport's connected/disconnected callbacks. A node that is not a leader is told of no connection, so it never
   stands for election of its own accord; `campaign` tells it of them and makes it due. A leader is told only of
   followers to which an append may go, so it makes just one and stops.
+- Who the others are: its own changes of membership are switched off (MEMBERSHIP.md says why), and this sets its sets
+  of nodes when the newest configuration in the log has become another. Learners are its "read-only" nodes.
 - The messages it understands. `timeout_now` makes an election due; `request_vote` with a log that nobody can vote for
   makes it take a higher term; `append_entries` with neither entries nor a previous entry just names the leader.
 """
@@ -21,10 +23,12 @@ from pysyncobj import FAIL_REASON, SyncObjConf
 from pysyncobj.node import Node
 
 from raftstore.consensus import codec
+from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.library import Library, Message, Wire, enter
 from raftstore.consensus.normalise import Accept, Entry, LogView
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
+from raftstore.consensus.watchedlog import PREFIX, Versioned, WatchedLog
 from raftstore.errors import Damaged
 
 Role = Literal["follower", "candidate", "leader"]
@@ -55,9 +59,11 @@ SUCCESS: int = FAIL_REASON.SUCCESS
 class Raft:
     """One pysyncobj on our journal. Everything is synchronous and on the loop.
 
-    `send` gets what goes to other nodes, except answers to appends. `committed` gets every committed batch once
-    a start, in order, with its index. `role_changed` is called while the engine works: it may call `connect` and
-    `disconnect`, nothing else. `marker` is a file of no content that the library wants to see.
+    `base` gives the configuration from which the log's own go on: the last one applied, or what a new cluster
+    starts with. `send` gets what goes to other nodes, except answers to appends. `committed` gets every committed
+    batch once a start, in order, with its index, and `configured` every committed configuration. `role_changed` and
+    `members_changed` are called while the engine works: they may call `connect` and `disconnect`, nothing else.
+    `marker` is a file of no content that the library wants to see.
 
     Exceptions of journal and callbacks pass through every method: after one, the node must stop.
     """
@@ -66,23 +72,32 @@ class Raft:
         self,
         *,
         node: str,
-        members: Iterable[str],
+        base: Callable[[], Versioned],
         journal: Any,
         runtime: Runtime,
         settings: ConsensusSettings,
         marker: Path,
         send: Callable[[str, Message], None],
         committed: Callable[[int, bytes], None],
+        configured: Callable[[int, bytes], None],
         role_changed: Callable[[Role], None],
+        members_changed: Callable[[], None],
     ) -> None:
         self.node = node
-        self.peers = frozenset(members) - {node}
         self._journal = journal
+        self._log = WatchedLog(journal, base, self._members_changed)
+        self._tell_members = members_changed
         self._runtime = runtime
         self._send = send
         self._committed = committed
+        self._configured = configured
         self._role_changed = role_changed
-        self._nodes = {name: Node(name) for name in (*self.peers, node)}
+        self._nodes: dict[str, Node] = {}
+        self.voters: frozenset[str] = frozenset()
+        """Those who count for majorities, in the configuration in force here."""
+        self.peers: frozenset[str] = frozenset()
+        """All other members in it, learners too."""
+        self._take_names()
         self._answer: Message | None = None
         self._pair: tuple[Entry, Entry] | None = None
         self._loaded = self._ticked = False
@@ -92,17 +107,19 @@ class Raft:
         enter(self._runtime)
         self._library = Library(
             self._on_committed,
-            self._nodes[node],
-            [self._nodes[name] for name in sorted(self.peers)],
-            conf=self._configuration(settings, marker),
+            self._on_configured,
+            self._node(node),
+            [self._node(name) for name in sorted(self.voters - {node})],
+            conf=self._conf(settings, marker),
             nodeClass=Node,
             transport=self._wire,
         )
+        self._set_others()
 
-    def _configuration(self, settings: ConsensusSettings, marker: Path) -> SyncObjConf:
+    def _conf(self, settings: ConsensusSettings, marker: Path) -> SyncObjConf:
         return SyncObjConf(
             autoTick=False,
-            journalFile=self._journal,
+            journalFile=self._log,
             fullDumpFile=str(marker),
             serializer=codec.refuse,
             deserializer=self._deserialise,
@@ -134,12 +151,60 @@ class Raft:
         self.role = ROLES[new]
         self._role_changed(self.role)
 
+    # Who belongs to the cluster.
+
+    def _node(self, name: str) -> Node:
+        node = self._nodes.get(name)
+        if node is None:
+            node = self._nodes[name] = Node(name)
+        return node
+
+    def _take_names(self) -> None:
+        configuration = self._log.latest[1]
+        self.voters = configuration.voters
+        self.peers = configuration.names - {self.node}
+
+    def _set_others(self) -> None:
+        others = self.voters - {self.node}
+        voters, learners = ({self._node(name) for name in names} for names in (others, self.peers - others))
+        self._library.set_others(voters, learners, self._journal[-1][1] + 1)
+
+    def _members_changed(self) -> None:
+        self._take_names()
+        self._set_others()
+        self._tell_members()
+
+    @property
+    def configuration(self) -> Versioned:
+        """The configuration in force here, the last one in the log, with its index."""
+        return self._log.latest
+
+    @property
+    def committed_configuration(self) -> Versioned:
+        """The last configuration that is known to be committed, with its index."""
+        return self._log.committed(self.commit_index)
+
+    def append_configuration(self, configuration: Configuration) -> tuple[int, int]:
+        """On a leader: put a configuration into the log, in force from now on; return its index and term.
+
+        The caller has checked that it may follow on the one in force.
+        """
+        index, term = self._journal[-1][1] + 1, self.term
+        enter(self._runtime)
+        self._log.add(PREFIX + configuration.encode(), index, term)
+        return index, term
+
     # What the engine is.
 
     @property
     def alone(self) -> bool:
         """Whether this node is a majority by itself."""
-        return not self.peers
+        return self.voters == {self.node}
+
+    @property
+    def majority(self) -> int:
+        """How many voters decide."""
+        return len(self.voters) // 2 + 1
 
     @property
     def leader(self) -> str | None:
@@ -202,11 +267,11 @@ class Raft:
 
     def connect(self, peer: str) -> None:
         """Allow a leader to make the next append for this follower."""
-        self._wire.connected(self._nodes[peer])
+        self._wire.connected(self._node(peer))
 
     def disconnect(self, peer: str) -> None:
         """Keep a leader from making appends for this follower."""
-        self._wire.disconnected(self._nodes[peer])
+        self._wire.disconnected(self._node(peer))
 
     def send_appends(self) -> None:
         """Have a leader make an append for every connected follower, now."""
@@ -313,7 +378,7 @@ class Raft:
         """Ask a follower that has the whole log to take over; False if it has not, or this is no leader."""
         enter(self._runtime)
         results: list[int] = []
-        self._library.transferLeadership(self._nodes[peer], lambda result, error: results.append(error))
+        self._library.transferLeadership(self._node(peer), lambda result, error: results.append(error))
         return results == [SUCCESS]
 
     # The library's side.
@@ -331,7 +396,7 @@ class Raft:
 
     def _deliver(self, peer: str | None, message: Message) -> None:
         enter(self._runtime)
-        self._wire.deliver(None if peer is None else self._nodes[peer], message)
+        self._wire.deliver(None if peer is None else self._node(peer), message)
 
     def _outgoing(self, peer: str, message: Message) -> None:
         if message["type"] == "next_node_idx":
@@ -341,6 +406,10 @@ class Raft:
 
     def _on_committed(self, index: int, batch: bytes) -> int:
         self._committed(index, batch)
+        return index
+
+    def _on_configured(self, index: int, data: bytes) -> int:
+        self._configured(index, data)
         return index
 
     def _deserialise(self, _path: str) -> tuple[Entry, Entry, list[Node]]:

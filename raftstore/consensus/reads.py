@@ -24,11 +24,10 @@ Answer = Callable[[int | None], None]
 class Confirmation:
     """The leader's part. Invariant: an index is given out only after a majority acknowledged a later probe."""
 
-    def __init__(self, raft: Raft, post: Post, runtime: Runtime, majority: int, attempt: float) -> None:
+    def __init__(self, raft: Raft, post: Post, runtime: Runtime, attempt: float) -> None:
         self._raft = raft
         self._post = post
         self._runtime = runtime
-        self._majority = majority
         self._attempt = attempt
         self._waiting: dict[str, Answer] = {}
         self._served: dict[str, Answer] = {}
@@ -68,11 +67,11 @@ class Confirmation:
         self._sequence += 1
         self._acknowledged = {self._raft.node}
         self._probed_at = self._runtime.now()
-        self._post.broadcast(raft_pb2.Envelope(probe=raft_pb2.Probe(sequence=self._sequence)))
+        self._post.broadcast(self._raft.voters, raft_pb2.Envelope(probe=raft_pb2.Probe(sequence=self._sequence)))
         self._conclude()
 
     def _conclude(self) -> None:
-        if len(self._acknowledged) >= self._majority:
+        if len(self._acknowledged & self._raft.voters) >= self._raft.majority:
             served, self._served = self._served, {}
             self._finish(served, self._index)
             self.check()

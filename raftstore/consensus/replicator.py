@@ -37,6 +37,7 @@ class Follower:
     sent_at: float = float("-inf")
     sent_commit: int = 0
     held: raft_pb2.AppendReply | None = None
+    heard_at: float = float("-inf")
 
 
 class Replicator:
@@ -78,6 +79,17 @@ class Replicator:
         self.followers = {}
         for peer in self._raft.peers:
             self._raft.disconnect(peer)
+
+    def reconfigured(self) -> None:
+        """The members have changed: whoever is new gets the log, whoever is gone gets nothing more."""
+        if self._raft.role != "leader":
+            return
+        for gone in self.followers.keys() - self._raft.peers:
+            del self.followers[gone]
+        for peer in sorted(self._raft.peers - self.followers.keys()):
+            # Where the engine begins with it, too.
+            self.followers[peer] = Follower(self._journal[-1][1] + 1)
+            self._open(peer, self.followers[peer])
 
     def link_up(self, peer: str) -> None:
         """Messages can be sent to `peer` (again): what was under way is lost."""
@@ -162,6 +174,7 @@ class Replicator:
         follower = self.followers.get(peer)
         if follower is None:
             return
+        follower.heard_at = self._runtime.now()
         if reply.outcome == MATCHED and reply.next_index - 1 > self._journal.durable_index:
             held = follower.held
             if held is None or (held.sequence, held.next_index) <= (reply.sequence, reply.next_index):

@@ -54,7 +54,7 @@ class SnapshotServer:
         machine: StateMachine,
         journal: Any,
         directory: Path,
-        members: frozenset[str],
+        is_member: Callable[[str], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
         self._runtime = runtime
@@ -62,7 +62,7 @@ class SnapshotServer:
         self._machine = machine
         self._journal = journal
         self._directory = directory
-        self._members = members
+        self._is_member = is_member
         self._failed = failed
         self._kept: _Kept | None = None
         self._making: asyncio.Task[None] | None = None
@@ -120,7 +120,7 @@ class SnapshotServer:
         return Reply(b"", piece)
 
     def _admit(self, peer: Peer) -> None:
-        if peer.name not in self._members or not self.started:
+        if not self._is_member(peer.name) or not self.started:
             raise Unavailable("no snapshots for you here now")
 
     async def _made(self) -> _Kept:

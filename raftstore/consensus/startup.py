@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
+from raftstore.consensus.configuration import Configuration
+from raftstore.consensus.statemachine import StateMachine
+from raftstore.consensus.watchedlog import Versioned, WatchedLog
 from raftstore.errors import Damaged
 
 
+def base_configuration(machine: StateMachine, initial: Configuration) -> Versioned:
+    """Return what the log's configurations follow on: the last one applied, else that of the start."""
+    index, configuration = machine.configuration
+    return (index, Configuration.decode(configuration)) if index else (0, initial)
+
+
 def check_start(
-    node: str, members: Collection[str], applied: int, journal: Any, *, rejoining: bool = False
+    node: str, initial: Configuration, machine: StateMachine, journal: Any, *, rejoining: bool = False
 ) -> None:
-    """Raise Damaged if a state machine at `applied` cannot be brought up to date by this log.
+    """Raise Damaged if the state machine cannot be brought up to date by this log.
 
     Where there are other members, a state ahead of the log is in order: after a loss of power the log may lack
     entries that it had not synced, but others had, and that were applied.
     """
+    applied = machine.applied_index
     if not len(journal):
         if applied and not rejoining:
             raise Damaged(
@@ -26,7 +35,11 @@ def check_start(
     first, last = journal[0][1], journal[-1][1]
     if first > 1 and applied < first + 1:
         raise Damaged(f"the state of {node} is of entry {applied}, but its log starts at entry {first}")
-    if applied > last and set(members) == {node}:
+    if applied > last and _voters(journal, machine, initial) == {node}:
         raise Damaged(f"the state of {node} is of entry {applied}, but its log ends at entry {last}")
     if journal.getRaftCommitIndex() > last:
         raise Damaged(f"the log of {node} ends at {last}, before {journal.getRaftCommitIndex()} was committed")
+
+
+def _voters(journal: Any, machine: StateMachine, initial: Configuration) -> frozenset[str]:
+    return WatchedLog(journal, lambda: base_configuration(machine, initial), lambda: None).latest[1].voters

@@ -22,6 +22,18 @@ class StateMachine(Protocol):
         """
         ...
 
+    @property
+    def configuration(self) -> tuple[int, bytes]:
+        """The last configuration given to `configure`, with its index; (0, b"") before the first."""
+        ...
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        """Remember `configuration`, who the members are, as the entry at log `index`.
+
+        Part of the state like everything else: deterministic, once, and in snapshots.
+        """
+        ...
+
     def make_durable(self) -> int:
         """Fsync the state; return the applied index that a power cut can no longer undo. Runs in a thread."""
         ...

@@ -179,13 +179,35 @@ class ProbeAck(_message.Message):
     sequence: int
     def __init__(self, sequence: _Optional[int] = ...) -> None: ...
 
-class Membership(_message.Message):
-    __slots__ = ("add", "node")
-    ADD_FIELD_NUMBER: _ClassVar[int]
-    NODE_FIELD_NUMBER: _ClassVar[int]
-    add: bool
-    node: str
-    def __init__(self, add: _Optional[bool] = ..., node: _Optional[str] = ...) -> None: ...
+class Configuration(_message.Message):
+    __slots__ = ("members", "removed")
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    removed: _containers.RepeatedCompositeFieldContainer[Former]
+    def __init__(self, members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., removed: _Optional[_Iterable[_Union[Former, _Mapping]]] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("name", "voter", "address", "certificate")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VOTER_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    voter: bool
+    address: str
+    certificate: bytes
+    def __init__(self, name: _Optional[str] = ..., voter: _Optional[bool] = ..., address: _Optional[str] = ..., certificate: _Optional[bytes] = ...) -> None: ...
+
+class Former(_message.Message):
+    __slots__ = ("name", "index", "certificate")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    index: int
+    certificate: bytes
+    def __init__(self, name: _Optional[str] = ..., index: _Optional[int] = ..., certificate: _Optional[bytes] = ...) -> None: ...
 
 class SnapshotOpen(_message.Message):
     __slots__ = ("above",)

@@ -141,6 +141,7 @@ class CountingMachine:
         self.results: dict[tuple[str, int], dict[int, bytes]] = {}
         self.acknowledged: dict[tuple[str, int], int] = {}
         self.boots: dict[str, int] = {}
+        self.configuration = (0, b"")
         self.repeated = 0
         self.prepared = ""
         self.saved = self._state()
@@ -159,6 +160,12 @@ class CountingMachine:
             self.check(index, batch)
             self.applied_index = index
         return [self._one(operation, new) for operation in operations]
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        assert index > self.applied_index
+        self.check(index, configuration)
+        self.applied_index = index
+        self.configuration = (index, configuration)
 
     def _one(self, operation: commands_pb2.Operation, new: bool) -> bytes:
         identity = operation.id
@@ -190,11 +197,13 @@ class CountingMachine:
                 [[*key, {s: r.hex() for s, r in results.items()}] for key, results in self.results.items()],
                 [[*key, value] for key, value in self.acknowledged.items()],
                 self.boots,
+                [self.configuration[0], self.configuration[1].hex()],
             ]
         )
 
     def _restore(self, state: str) -> None:
-        applied, commands, results, acknowledged, boots = json.loads(state)
+        applied, commands, results, acknowledged, boots, (index, configuration) = json.loads(state)
+        self.configuration = (index, bytes.fromhex(configuration))
         self.applied_index = applied
         self.commands = [command.encode() for command in commands]
         self.results = {(n, b): {int(s): bytes.fromhex(r) for s, r in rs.items()} for n, b, rs in results}

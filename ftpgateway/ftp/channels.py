@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _BIND_ATTEMPTS = 64
+_ANY_ATTEMPTS = 3
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -31,14 +32,15 @@ def family_of(address: str) -> socket.AddressFamily:
 def open_listener(address: str, ports: tuple[int, int] | None) -> socket.socket:
     """Return a socket listening for a data connection. Raises OSError when no port of the range is free."""
     if ports is None:
-        return _listen(address, 0)
-    first, last = ports
-    span = last - first + 1
-    start = random.randrange(span)
+        candidates = [0] * _ANY_ATTEMPTS
+    else:
+        first, span = ports[0], ports[1] - ports[0] + 1
+        start = random.randrange(span)
+        candidates = [first + (start + step) % span for step in range(min(span, _BIND_ATTEMPTS))]
     problem: OSError | None = None
-    for step in range(min(span, _BIND_ATTEMPTS)):
+    for port in candidates:
         try:
-            return _listen(address, first + (start + step) % span)
+            return _listen(address, port)
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
@@ -50,8 +52,8 @@ def open_listener(address: str, ports: tuple[int, int] | None) -> socket.socket:
 def _listen(address: str, port: int) -> socket.socket:
     sock = socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        if port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Thousands of downloads a minute leave as many ports in TIME_WAIT; they can be used again all the same.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))
         sock.listen(4)
     except OSError:

@@ -18,7 +18,9 @@ _HALF_YEAR = 180 * 86400
 _OPTIONS = re.compile(r"-[aAlLrRtTsSuUcCfFgGhHiIkLmnNopqQvxX1d]+")
 _FILE_RIGHTS = "adfrw"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_GROUP = 512
+GROUP = 512
+"""Lines that are made and sent at once."""
+
 _MAX_NS = 2**63 - 1
 """Latest time that the store keeps: in the year 2262."""
 
@@ -149,7 +151,7 @@ def grouped(lines: Iterable[str]) -> Iterator[bytes]:
     group: list[str] = []
     for line in lines:
         group.append(line)
-        if len(group) == _GROUP:
+        if len(group) == GROUP:
             yield ("\r\n".join(group) + "\r\n").encode("utf-8", "replace")
             group = []
     if group:

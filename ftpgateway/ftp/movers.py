@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
-from ftpgateway.ftp.listings import FactWriter, arrange, grouped, list_line, parse_request
+from ftpgateway.ftp.backend import Buffer
+from ftpgateway.ftp.filesystem import Workspace
+from ftpgateway.ftp.listings import GROUP, FactWriter, arrange, grouped, list_line, parse_request
 from ftpgateway.ftp.names import NameCommands
 from ftpgateway.ftp.receiving import Receiving
 from ftpgateway.ftp.replies import Doing, one_line, refusal
 from ftpgateway.ftp.sending import Sending
 from raftstore import paths
-from raftstore.errors import AlreadyExists, StoreError
+from raftstore.errors import AlreadyExists, Invalid, StoreError
 
 log = structlog.get_logger()
 
@@ -23,11 +27,42 @@ STOU_ATTEMPTS = 8
 MAX_OFFSET = 2**63 - 1
 
 
-async def _blocks(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
+async def _blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
     for block in lines:
         yield block
         # To write the next one takes some 10 ms: others, and this node's heartbeats, come first.
         await asyncio.sleep(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A download that can begin: bytes to send, the first block, and where the others come from, if any."""
+
+    size: int
+    first: Buffer
+    rest: AsyncIterator[Buffer] | None = None
+    release: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+
+async def _open(files: Workspace, path: str, offset: int) -> Opened:
+    """Open a download and read its first block: a picture that cannot be read is refused before any data."""
+    download = await files.download(path)
+    done = True
+    try:
+        size = download.size - offset
+        if size < 0:
+            raise Invalid(f"REST {offset} is past the end: the file has {download.size} bytes")
+        blocks = download.blocks(offset)
+        first = await anext(blocks, b"")
+        if len(first) < size:
+            done = False
+            return Opened(size, first, blocks, download.close)
+        async for _ in blocks:
+            pass
+        return Opened(size, first)
+    finally:
+        if done:
+            await download.close()
 
 
 class TransferCommands(NameCommands):
@@ -144,16 +179,16 @@ class TransferCommands(NameCommands):
             return
         path = self.files.resolve(line)
         try:
-            download = self.wait(self.files.download(path))
+            opened = self.wait(_open(self.files, path, offset))
         except StoreError as error:
             self.respond(refusal(error, Doing.READING))
             return
-        if not self.alive or offset > download.size:
-            self.host.spawn(download.close())
-            self.respond(f"554 REST {offset} is past the end: the file has {download.size} bytes.")
+        if not self.alive:
+            if opened.release is not None:
+                self.host.spawn(opened.release())
             return
-        self._announce(f"Opening data connection for {one_line(path)} ({download.size - offset} bytes).")
-        self.attach(Sending(self, "RETR", path, download.blocks(offset), download.close))
+        self._announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
+        self.attach(Sending(self, "RETR", path, opened.first, opened.rest, opened.release))
 
     # Listings.
 
@@ -173,7 +208,7 @@ class TransferCommands(NameCommands):
         request = parse_request(line)
         path = self.files.resolve(request.path)
         entries = arrange(self.wait(self.files.entries(path, glob=True)), request)
-        self._send_lines(command, path, map(render, entries))  # type: ignore[call-overload]
+        self._send_lines(command, path, map(render, entries), len(entries))  # type: ignore[call-overload]
 
     def ftp_MLSD(self, line: str) -> None:
         """MLSD [directory]."""
@@ -182,10 +217,13 @@ class TransferCommands(NameCommands):
             return
         path = self.files.resolve(line)
         entries = self.wait(self.files.directory(path))
-        self._send_lines("MLSD", path, map(FactWriter(self.facts, self.rights).line, entries))
+        self._send_lines("MLSD", path, map(FactWriter(self.facts, self.rights).line, entries), len(entries))
 
-    def _send_lines(self, command: str, path: str, lines: Iterable[str]) -> None:
+    def _send_lines(self, command: str, path: str, lines: Iterable[str], count: int) -> None:
         if not self.alive:
             return
         self._announce(f"Opening data connection for {command}.")
-        self.attach(Sending(self, command, path, _blocks(grouped(lines))))
+        blocks = grouped(lines)
+        first = next(blocks, b"")
+        rest = _blocks(blocks) if count > GROUP else None
+        self.attach(Sending(self, command, path, first, rest))

@@ -20,13 +20,16 @@ log = structlog.get_logger()
 TURN_BUDGET = 4 * 1024 * 1024
 """Bytes that one session may send before the others have their turn."""
 
+COMPLETE = "226 Transfer complete."
+
 
 class Sending(Transfer):
-    """Sends the blocks of `source`; the next block is fetched while one is on its way, never more.
+    """Sends `first` and then the blocks of `rest`; the next block is fetched while one is on its way, never
+    more.
 
-    Anything but a complete transfer ends in a reset, so that the client cannot take what it got for the whole.
-    A way to send without copying (sendfile from a volume) would be a second kind of source here: it needs the
-    plain socket and `on_events`, nothing else.
+    What fits into one block needs no task of its own. Anything but a complete transfer ends in a reset, so
+    that the client cannot take what it got for the whole. A way to send without copying (sendfile from a
+    volume) would be another kind of block here: it needs the plain socket and `on_events`, nothing else.
     """
 
     def __init__(
@@ -34,13 +37,14 @@ class Sending(Transfer):
         owner: Owner,
         command: str,
         path: str,
-        source: AsyncIterator[Buffer],
+        first: Buffer,
+        rest: AsyncIterator[Buffer] | None = None,
         release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(owner, command, path)
-        self._source = source
+        self._left: memoryview | None = memoryview(first) if first else None
+        self._rest = rest
         self._release = release
-        self._left: memoryview | None = None
         self._drained: asyncio.Future[None] | None = None
         self._why = ""
 
@@ -52,9 +56,24 @@ class Sending(Transfer):
     def start(self, stream: Stream) -> None:
         """Begin to send."""
         self._take(stream)
-        stream.no_delay()
-        self._task = self.host.spawn(self._run())
-        self._task.add_done_callback(self._never_ran)
+        if self._rest is not None:
+            stream.no_delay()
+            self._task = self.host.spawn(self._run(self._rest))
+            self._task.add_done_callback(self._never_ran)
+        else:
+            self._send_last()
+
+    def _send_last(self) -> None:
+        """All that is left is in `_left`: send, and end when it is gone."""
+        try:
+            self._push()
+        except OSError:
+            self._stop("")
+            return
+        if self._left is None:
+            self.phase = Phase.SETTLING
+            self._finish_stream()
+            self._over(COMPLETE)
 
     def _never_ran(self, task: asyncio.Task[None]) -> None:
         """Cancelled before its first step, the task has reported nothing."""
@@ -63,10 +82,11 @@ class Sending(Transfer):
             self._reset_stream()
             self._task = self.host.spawn(self._unsent())
 
-    async def _run(self) -> None:
+    async def _run(self, rest: AsyncIterator[Buffer]) -> None:
         sent_in_turn = 0
         try:
-            async for block in self._source:
+            self._push()
+            async for block in rest:
                 sent_in_turn += len(block)
                 if sent_in_turn > TURN_BUDGET:
                     sent_in_turn = 0
@@ -77,7 +97,7 @@ class Sending(Transfer):
                 self._push()
             if self._left is not None:
                 await self._flushed()
-            reply = "226 Transfer complete."
+            reply = COMPLETE
         except asyncio.CancelledError:
             reply = self._why or "426 Transfer ended."
         except StoreError as error:
@@ -88,7 +108,7 @@ class Sending(Transfer):
             log.exception("download failed", path=self.path)
             reply = "451 Internal error; try again."
         self.phase = Phase.SETTLING
-        if reply.startswith("2"):
+        if reply is COMPLETE:
             self._finish_stream()
         else:
             self._reset_stream()
@@ -97,8 +117,8 @@ class Sending(Transfer):
 
     async def _close(self) -> None:
         try:
-            if isinstance(self._source, AsyncGenerator):
-                await self._source.aclose()
+            if isinstance(self._rest, AsyncGenerator):
+                await self._rest.aclose()
             if self._release is not None:
                 async with asyncio.timeout(self.host.wait_limit):
                     await self._release()
@@ -132,22 +152,24 @@ class Sending(Transfer):
         """The socket takes more, or it broke."""
         if self._stream is None:
             return
+        if self._rest is None:
+            self._send_last()
+            return
         problem: OSError | None = None
-        if self._left is not None:
-            try:
-                self._push()
-            except OSError as error:
-                problem = error
-        if self._left is None or problem is not None:
-            if self._stream is not None:
-                self.host.loop.unwatch(self._stream.fileno())
-            if self._drained is not None and not self._drained.done():
-                if problem is not None:
-                    self._drained.set_exception(problem)
-                else:
-                    self._drained.set_result(None)
-            elif problem is not None:
+        try:
+            self._push()
+        except OSError as error:
+            problem = error
+        if self._left is not None and problem is None:
+            return
+        self.host.loop.unwatch(self._stream.fileno())
+        if self._drained is None or self._drained.done():
+            if problem is not None:
                 self._stop("")
+        elif problem is not None:
+            self._drained.set_exception(problem)
+        else:
+            self._drained.set_result(None)
 
     def _stop(self, why: str) -> None:
         if self.phase is Phase.SETTLING:
@@ -155,9 +177,13 @@ class Sending(Transfer):
         self._why = why or f"426 The data connection broke after {self.moved} bytes."
         if self._task is not None:
             self._task.cancel()
+            return
+        self.phase = Phase.SETTLING
+        self._reset_stream()
+        if self._rest is None and self._release is None:
+            self._over(self._why)
         else:
             self._task = self.host.spawn(self._unsent())
-            self.phase = Phase.SETTLING
 
     async def _unsent(self) -> None:
         await self._close()

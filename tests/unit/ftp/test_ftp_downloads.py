@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from ftpserver import DEADLINE, Client, Server, read_all, serving
+from ftpserver import DEADLINE, Client, Gate, Server, read_all, serving
 
 from raftstore import errors
 
@@ -120,6 +120,14 @@ def test_a_failure_before_the_download(server: Server, client: Client, error: Ex
     assert client.command("RETR a") == code
 
 
+def test_a_picture_that_cannot_be_read_is_refused_before_any_data(server: Server, client: Client) -> None:
+    server.run(server.store.put, "/a", b"x")
+    server.fail("block", errors.Unavailable())
+    client.data().close()
+    assert client.command("RETR a") == 450
+    assert server.store.ended == {"download": 1}
+
+
 def test_no_more_than_one_block_ahead(server: Server, client: Client) -> None:
     server.run(server.store.put, "/a", bytes(HUGE))
     with client.data() as connection:
@@ -157,11 +165,19 @@ def test_abort_before_the_data_connection(server: Server, client: Client) -> Non
     assert client.fetch("RETR a") == b"x"
 
 
-def test_abort_while_a_block_is_awaited(server: Server, client: Client) -> None:
-    server.run(server.store.put, "/a", b"x")
+def hold_second_block(server: Server) -> Gate:
     gate = server.gate("block")
-    with client.data():
+    hold = server.store.hooks["block"]
+    server.store.hooks["block"] = lambda position: hold(position) if position else None
+    return gate
+
+
+def test_abort_while_a_block_is_awaited(server: Server, client: Client) -> None:
+    server.run(server.store.put, "/a", BIG)
+    gate = hold_second_block(server)
+    with client.data() as connection:
         assert client.command("RETR a") == 150
+        assert connection.recv(1)
         gate.wait_until_held()
         assert client.command("ABOR") == 426
         assert client.reply() == 226
@@ -207,14 +223,14 @@ def test_a_client_that_takes_nothing() -> None:
 
 def test_a_slow_store_is_not_a_stalled_client() -> None:
     with serving(stall_timeout=0.2) as server, server.client() as client:
-        server.run(server.store.put, "/a", b"x")
-        gate = server.gate("block")
+        server.run(server.store.put, "/a", BIG)
+        gate = hold_second_block(server)
         with client.data() as connection:
             assert client.command("RETR a") == 150
             gate.wait_until_held()
             assert client.silent(0.6)
             gate.open()
-            assert read_all(connection) == b"x"
+            assert read_all(connection) == BIG
         assert client.reply() == 226
 
 

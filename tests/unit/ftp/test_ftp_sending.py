@@ -1,0 +1,245 @@
+"""A transfer's steps with a socket that takes what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from ftpgateway.ftp.gate import Phase
+from ftpgateway.ftp.pyftp import WRITE
+from ftpgateway.ftp.sending import Sending
+from ftpgateway.ftp.transfers import Transfer
+from ftpgateway.ftp.watch import Watch
+from raftstore.errors import Unavailable
+
+
+class Wire:
+    """A stream that takes `room` bytes at a time, then blocks; `broken` makes it fail."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.left = room
+        self.sent = b""
+        self.end = ""
+        self.broken = False
+        self._socket = socket.socket()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def no_delay(self) -> None:
+        pass
+
+    def recv_into(self, view: memoryview) -> int:
+        raise NotImplementedError
+
+    def pending(self) -> bool:
+        return False
+
+    def send(self, view: memoryview) -> int:
+        if self.broken:
+            raise ConnectionResetError
+        taken = bytes(view[: self.left])
+        if not taken:
+            raise BlockingIOError
+        self.left -= len(taken)
+        self.sent += taken
+        return len(taken)
+
+    def finish(self) -> bool:
+        self.end += "finish"
+        self._socket.close()
+        return True
+
+    def linger(self) -> bool:
+        return True
+
+    def reset(self) -> None:
+        self.end += "reset"
+        self._socket.close()
+
+
+class Room:
+    """Session and front-end in one."""
+
+    def __init__(self) -> None:
+        self.host = self
+        self.loop = self
+        self.watch_ = Watch(60)
+        self.buffer = memoryview(bytearray(10))
+        self.wait_limit = 30.0
+        self.replies: list[str] = []
+        self.over = asyncio.Event()
+        self.watched: dict[int, int] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.closed = 0
+
+    def watch(self, fd: int, instance: object, events: int) -> None:
+        self.watched[fd] = events
+
+    def unwatch(self, fd: int) -> None:
+        self.watched.pop(fd, None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        return task
+
+    def hung_up(self) -> bool:
+        return False
+
+    def transfer_over(self, transfer: Transfer, reply: str) -> None:
+        self.replies.append(reply[:3])
+        self.over.set()
+
+    async def release(self) -> None:
+        self.closed += 1
+
+
+class Host:
+    """What `Room` cannot be at once: its `watch` is the event loop's."""
+
+    def __init__(self, room: Room) -> None:
+        self.loop = room
+        self.watch = room.watch_
+        self.buffer = room.buffer
+        self.wait_limit = room.wait_limit
+        self.spawn = room.spawn
+
+
+def run(test: Callable[[Room], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        room = Room()
+        room.host = Host(room)  # type: ignore[assignment]
+        async with asyncio.timeout(30):
+            await test(room)
+        if room.tasks:
+            await asyncio.wait(room.tasks)
+        room.watch_.close()
+        assert len(room.replies) == 1
+        assert not room.watched
+
+    asyncio.run(main())
+
+
+async def blocks(*parts: bytes | Exception) -> AsyncIterator[bytes]:
+    for part in parts:
+        await asyncio.sleep(0)
+        if isinstance(part, Exception):
+            raise part
+        yield part
+
+
+def ready(transfer: Sending, wire: Wire) -> None:
+    wire.left = wire.room
+    transfer.on_events(WRITE)
+
+
+def test_one_block_in_pieces() -> None:
+    async def test(room: Room) -> None:
+        wire = Wire(4)
+        transfer = Sending(room, "RETR", "/a", b"0123456789")  # type: ignore[arg-type]
+        transfer.start(wire)
+        assert room.watched == {wire.fileno(): WRITE}
+        assert transfer.stallable
+        ready(transfer, wire)
+        assert not room.replies
+        ready(transfer, wire)
+        assert wire.sent == b"0123456789"
+        assert wire.end == "finish"
+        assert room.replies == ["226"]
+        assert transfer.moved == 10
+        transfer.lost_control()
+
+    run(test)
+
+
+def test_nothing_to_send() -> None:
+    async def test(room: Room) -> None:
+        wire = Wire(4)
+        Sending(room, "RETR", "/a", b"").start(wire)  # type: ignore[arg-type]
+        assert wire.end == "finish"
+        assert room.replies == ["226"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("how", ["break", "abort", "lost_control", "stalled"])
+def test_one_block_that_does_not_get_through(how: str) -> None:
+    async def test(room: Room) -> None:
+        wire = Wire(4)
+        transfer = Sending(room, "RETR", "/a", b"0123456789")  # type: ignore[arg-type]
+        transfer.start(wire)
+        if how == "break":
+            wire.broken = True
+            ready(transfer, wire)
+        else:
+            getattr(transfer, how)()
+        assert wire.end == "reset"
+        assert room.replies == ["426"]
+        assert transfer.phase is Phase.SETTLING
+
+    run(test)
+
+
+@pytest.mark.parametrize("room_a_turn", [1, 3, 4, 100])
+def test_several_blocks(room_a_turn: int) -> None:
+    async def test(room: Room) -> None:
+        wire = Wire(room_a_turn)
+        transfer = Sending(room, "RETR", "/a", b"0123", blocks(b"4567", b"89"), room.release)  # type: ignore[arg-type]
+        transfer.start(wire)
+        while not room.over.is_set():
+            await asyncio.sleep(0)
+            if room.watched:
+                ready(transfer, wire)
+            wire.left = wire.room
+        assert wire.sent == b"0123456789"
+        assert wire.end == "finish"
+        assert room.replies == ["226"]
+        assert room.closed == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize("how", ["break", "abort", "lost_control", "stalled", "store", "bug"])
+@pytest.mark.parametrize("steps", range(6))
+def test_several_blocks_that_do_not_get_through(how: str, steps: int) -> None:
+    async def test(room: Room) -> None:
+        wire = Wire(3)
+        problem = {"store": Unavailable(), "bug": ValueError("a bug")}.get(how)
+        rest = blocks(b"4567", problem or b"89", b"end")
+        transfer = Sending(room, "RETR", "/a", b"0123", rest, room.release)  # type: ignore[arg-type]
+        transfer.start(wire)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if how == "break":
+            wire.broken = True
+        elif problem is None:
+            getattr(transfer, how)()
+        while not room.over.is_set():
+            if room.watched:
+                ready(transfer, wire)
+            await asyncio.sleep(0)
+        assert wire.end == "reset"
+        assert b"0123456789end".startswith(wire.sent)
+        assert room.replies == [{"store": "450", "bug": "451"}.get(how, "426")]
+        assert room.closed == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize("rest", [False, True])
+@pytest.mark.parametrize("code", [425, 522])
+def test_no_data_connection(rest: bool, code: int) -> None:
+    async def test(room: Room) -> None:
+        more = (blocks(b"x"), room.release) if rest else ()
+        Sending(room, "RETR", "/a", b"0123", *more).unconnected(code)  # type: ignore[arg-type]
+        await room.over.wait()
+        assert room.replies == [str(code)]
+        assert room.closed == rest
+
+    run(test)

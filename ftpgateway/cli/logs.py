@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import time
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -12,6 +15,47 @@ from ftpgateway.config import LogConfig
 
 _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio": logging.WARNING}
 """Libraries that log with the standard module, and from which level on they are heard."""
+
+
+_PLAIN = re.compile(r"[^\s\"'=\\]+").fullmatch
+
+
+def text_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Render an event as text: time, level, phrase, then its details in alphabetical order.
+
+    Looks as what structlog's console renderer writes without colours, at less than half its cost: a busy node logs
+    every transfer.
+    """
+    moment, level = event.pop("timestamp", ""), event.pop("level", "")
+    phrase, trace = event.pop("event", ""), event.pop("exception", "")
+    details = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
+    line = f"{moment} [{level:<9}] {phrase!s:<30} {details}".rstrip()
+    return f"{line}\n{trace}" if trace else line
+
+
+def _shown(value: object) -> str:
+    if type(value) is str:
+        return value if _PLAIN(value) and value.isprintable() else repr(value)
+    return repr(value)
+
+
+class Clock:
+    """Adds the time in UTC, ISO 8601, to the microsecond. The part down to the second is made once a second."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """See structlog: a processor."""
+        second, rest = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        event["timestamp"] = f"{self._text}.{rest // 1000:06}Z"
+        return event
 
 
 class _Forward(logging.Handler):
@@ -28,21 +72,19 @@ def configure(config: LogConfig) -> None:
     last: list[Any]
     if config.format == "json":
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    elif sys.stderr.isatty():
+        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
-        last = [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
+        last = [structlog.processors.format_exc_info, text_line]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            Clock(),
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from ftpgateway import memory
 from ftpgateway.cli import logs, output
 from ftpgateway.cli.errors import AddressInUse
 from ftpgateway.config import Address, NodeConfig, load_node_config
@@ -56,6 +57,7 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
         _report_check(config, form)
         return
     logs.configure(config.log)
+    memory.reuse_large_buffers()
     if supervised:
         threading.Thread(target=_stop_at_end_of_input, name="supervised", daemon=True).start()
     from ftpgateway.node import run_node

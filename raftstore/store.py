@@ -8,7 +8,7 @@ import structlog
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
-from raftstore.errors import Invalid, IsADirectory, NotADirectory, NotFound, StoreError
+from raftstore.errors import Invalid, IsADirectory, NotFound, StoreError
 from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
@@ -247,8 +247,7 @@ class Store:
     def _target(self, path: str) -> Entry | None:
         """Return the file that an upload to `path` would replace; raise unless it can be put there."""
         directory, _ = parent(path)
-        if not self._rooms.catalog.lookup(directory).is_directory:
-            raise NotADirectory(directory)
+        self._rooms.catalog.check_directory(directory)
         entry = self._published(path)
         if entry is not None and entry.is_directory:
             raise IsADirectory(path)

@@ -138,6 +138,9 @@ class Library(SyncObj):  # type: ignore[misc]
             self._SyncObj__raftMatchIndex[node] = 0
             self._SyncObj__lastResponseTime[node] = _Surroundings.now()
 
+    def _SyncObj__tryLogCompaction(self) -> None:
+        """Asked at every tick whether it is time to compact the log, which is ours to do: never."""
+
     def send_appends(self) -> None:
         """Make an append for every connected follower, now."""
         self._SyncObj__sendAppendEntries()

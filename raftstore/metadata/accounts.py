@@ -13,6 +13,8 @@ from raftstore.wire import commands_pb2 as commands
 
 RIGHTS = frozenset("elradfmwMT")
 MAX_HASH = 1024
+MAX_KNOWN = 4096
+"""Accounts kept in memory."""
 
 _SELECT = "SELECT name, password_hash, home, rights, quota_bytes, disabled, revision FROM users"
 
@@ -34,14 +36,22 @@ class Accounts:
         self._execute = database.cursor().execute
         self._executemany = database.cursor().executemany
         self._usage: dict[str, Usage] = {}
+        self._users: dict[str, User] = {}
 
     def user(self, name: str) -> User | None:
-        """Return an account, None when there is none."""
-        try:
-            row = self._execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
-        except UnicodeEncodeError:
-            return None
-        return _user(row) if row else None
+        """Return an account, None when there is none. Asked for at every command: those seen are kept."""
+        user = self._users.get(name)
+        if user is None:
+            try:
+                row = self._execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
+            except UnicodeEncodeError:
+                return None
+            if row is None:
+                return None
+            if len(self._users) >= MAX_KNOWN:
+                self._users.clear()
+            user = self._users[name] = _user(row)
+        return user
 
     def users(self) -> list[User]:
         """Return all accounts by name."""
@@ -65,6 +75,7 @@ class Accounts:
             raise Refusal(commands.NOT_FOUND, user.name)
         if put.update and user.revision and earlier[0] != user.revision:
             raise Refusal(commands.CHANGED, user.name)
+        self._users.pop(user.name, None)
         self._execute(
             "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -81,6 +92,7 @@ class Accounts:
 
     def remove(self, name: str) -> None:
         """Remove an account; what it owns stays. Refuses with NOT_FOUND."""
+        self._users.pop(name, None)
         if self._execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
             raise Refusal(commands.NOT_FOUND, name)
         self._set_quota(name, 0)

@@ -262,6 +262,13 @@ class Catalog:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
+    def check_directory(self, path: str) -> None:
+        """Raise NotFound, NotADirectory or BadName unless `path` is a directory."""
+        try:
+            self._machine.names.directory(path)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def file(self, path: str) -> FileVersion:
         """Return the published version of a file. Raises NotFound, NotADirectory, IsADirectory, BadName."""
         try:

@@ -39,6 +39,10 @@ def test_the_private_call_exists():
     assert callable(library.SyncObj._SyncObj__sendAppendEntries)
 
 
+def test_the_private_method_that_does_nothing_here_exists():
+    assert callable(library.SyncObj._SyncObj__tryLogCompaction)
+
+
 def test_names_that_are_replaced_are_used_as_names_of_the_module():
     tree = ast.parse(inspect.getsource(library))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -22,8 +23,11 @@ from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.transaction import Later, Transaction
 from raftstore.types import ChunkRef, Entry, FileVersion, Kind, Partial, StoreInfo, User
+from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
+
+_T = TypeVar("_T")
 
 CHECK_SECONDS = 2.0
 """Longest structural check of the database at a start."""
@@ -124,11 +128,27 @@ class Catalog:
         """
         if index <= self._applied:
             return self._machine.recall(batch)
+        return self._apply(index, lambda: self._machine.apply(index, batch))
+
+    @property
+    def configuration(self) -> tuple[int, bytes]:
+        """The last configuration of the cluster that was applied, and its log index; (0, b"") before the first."""
+        return self._machine.intents.configuration
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        """Take the entry at log `index`, which says who the members are. Raises as `apply` does.
+
+        An entry at or below `applied_index` changes nothing.
+        """
+        if index > self._applied:
+            self._apply(index, lambda: self._machine.configure(index, configuration))
+
+    def _apply(self, index: int, work: Callable[[], _T]) -> _T:
         self._check_usable()
         with self._breaking():
             if self._transaction.begin() and self._later is not None:
                 self._later(self.settle)
-            results = self._machine.apply(index, batch)
+            results = work()
             self._applied = index
             if self._later is None:
                 self._transaction.commit()
@@ -356,6 +376,10 @@ class Catalog:
         """Return the number of published files and the sum of their sizes in bytes."""
         counters = self._machine.counters
         return counters.files, counters.bytes
+
+    def intents(self) -> list[commands.Intent]:
+        """Return what operators want of the membership, in the order in which they wanted it."""
+        return self._machine.intents.list()
 
     # Replicas.
 

@@ -12,7 +12,7 @@ from typing import Any
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 
 APPLICATION_ID = 0x50785266
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROOT = 1
 """Inode number of the root directory."""
 
@@ -91,6 +91,17 @@ CREATE TABLE stores (
   current INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE membership (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  entry INTEGER NOT NULL,
+  configuration BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE intents (
+  id BLOB PRIMARY KEY,
+  intent BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE users (
   name TEXT PRIMARY KEY,
   password_hash TEXT NOT NULL,
@@ -130,6 +141,8 @@ TABLES = {
     "chunks": "id",
     "replicas": "id",
     "stores": "number",
+    "membership": "only",
+    "intents": "id",
     "users": "name",
     "usage": "owner",
     "proposers": "node",

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
 from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.contents import Contents
+from raftstore.metadata.intents import Intents
 from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
@@ -53,6 +54,7 @@ class Machine:
         self.names = Namespace(database)
         self.accounts = Accounts(database)
         self.remembered = Remembered(database)
+        self.intents = Intents(database)
         self._index = 0
         self._time_ns = 0
         self._handlers: dict[str, Callable[[Any], commands.Result]] = {
@@ -68,6 +70,9 @@ class Machine:
             "remove_user": self._remove_user,
             "register_store": self._register_store,
             "change_replicas": self._change_replicas,
+            "put_intent": self._put_intent,
+            "redeem_token": self._redeem_token,
+            "finish_intent": self._finish_intent,
         }
 
     # Log entries.
@@ -85,6 +90,12 @@ class Machine:
         self.accounts.flush()
         self.counters.applied = index
         return results
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        """Take who the members are, as of log `index`, within the current transaction."""
+        self.intents.configure(index, configuration)
+        self.stores.keep_of(self.intents.members)
+        self.counters.applied = index
 
     def finish(self) -> None:
         """Before the commit: write what is kept in memory meanwhile."""
@@ -358,6 +369,21 @@ class Machine:
 
     def _change_replicas(self, command: commands.ChangeReplicas) -> commands.Result:
         self.contents.change_replicas(command.added, command.removed)
+        return commands.Result()
+
+
+    # Membership.
+
+    def _put_intent(self, command: commands.PutIntent) -> commands.Result:
+        self.intents.put(command.intent, self._index, self._time_ns)
+        return commands.Result()
+
+    def _redeem_token(self, command: commands.RedeemToken) -> commands.Result:
+        self.intents.redeem(command, self._time_ns)
+        return commands.Result()
+
+    def _finish_intent(self, command: commands.FinishIntent) -> commands.Result:
+        self.intents.finish(command)
         return commands.Result()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.types import StoreInfo
@@ -32,6 +33,14 @@ class Stores:
     def is_current(self, number: int) -> bool:
         """Whether it is the disk that its node has now."""
         return number in self._stores and self._stores[number].current
+
+    def keep_of(self, nodes: Collection[str]) -> None:
+        """Take the stores of all other nodes for lost: those nodes are no members any more."""
+        for store in self._listed:
+            if store.current and store.node not in nodes:
+                self._execute("UPDATE stores SET current = 0 WHERE number = ?", (store.number,))
+                self._stores[store.number] = StoreInfo(store.number, store.node, store.identity, False)
+        self._listed = list(self._stores.values())
 
     def register(self, node: str, identity: bytes) -> int:
         """Make the store with `identity` the current one of `node`; return its number, given at first sight."""

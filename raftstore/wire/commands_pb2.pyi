@@ -224,8 +224,70 @@ class ChangeReplicas(_message.Message):
     removed: _containers.RepeatedCompositeFieldContainer[ReplicaChange]
     def __init__(self, added: _Optional[_Iterable[_Union[ReplicaChange, _Mapping]]] = ..., removed: _Optional[_Iterable[_Union[ReplicaChange, _Mapping]]] = ...) -> None: ...
 
+class Intent(_message.Message):
+    __slots__ = ("id", "kind", "node", "address", "force", "replaces", "token_key", "sealed", "certificate", "expires_ns", "nonce", "done", "index")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        JOIN: _ClassVar[Intent.Kind]
+        REMOVE: _ClassVar[Intent.Kind]
+        MOVE: _ClassVar[Intent.Kind]
+    JOIN: Intent.Kind
+    REMOVE: Intent.Kind
+    MOVE: Intent.Kind
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    kind: Intent.Kind
+    node: str
+    address: str
+    force: bool
+    replaces: str
+    token_key: bytes
+    sealed: bytes
+    certificate: bytes
+    expires_ns: int
+    nonce: bytes
+    done: bool
+    index: int
+    def __init__(self, id: _Optional[bytes] = ..., kind: _Optional[_Union[Intent.Kind, str]] = ..., node: _Optional[str] = ..., address: _Optional[str] = ..., force: _Optional[bool] = ..., replaces: _Optional[str] = ..., token_key: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., expires_ns: _Optional[int] = ..., nonce: _Optional[bytes] = ..., done: _Optional[bool] = ..., index: _Optional[int] = ...) -> None: ...
+
+class PutIntent(_message.Message):
+    __slots__ = ("intent",)
+    INTENT_FIELD_NUMBER: _ClassVar[int]
+    intent: Intent
+    def __init__(self, intent: _Optional[_Union[Intent, _Mapping]] = ...) -> None: ...
+
+class RedeemToken(_message.Message):
+    __slots__ = ("id", "nonce", "address")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    nonce: bytes
+    address: str
+    def __init__(self, id: _Optional[bytes] = ..., nonce: _Optional[bytes] = ..., address: _Optional[str] = ...) -> None: ...
+
+class FinishIntent(_message.Message):
+    __slots__ = ("id", "cancel")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    cancel: bool
+    def __init__(self, id: _Optional[bytes] = ..., cancel: _Optional[bool] = ...) -> None: ...
+
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -238,6 +300,9 @@ class Command(_message.Message):
     REMOVE_USER_FIELD_NUMBER: _ClassVar[int]
     REGISTER_STORE_FIELD_NUMBER: _ClassVar[int]
     CHANGE_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    PUT_INTENT_FIELD_NUMBER: _ClassVar[int]
+    REDEEM_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FINISH_INTENT_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
     put_file: PutFile
@@ -250,4 +315,7 @@ class Command(_message.Message):
     remove_user: RemoveUser
     register_store: RegisterStore
     change_replicas: ChangeReplicas
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ...) -> None: ...
+    put_intent: PutIntent
+    redeem_token: RedeemToken
+    finish_intent: FinishIntent
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ...) -> None: ...

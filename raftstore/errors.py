@@ -119,6 +119,12 @@ class Refused(StoreError):
     exit_code = 50
 
 
+class Removed(StoreError):
+    """This node was removed from the cluster"""
+
+    exit_code = 52
+
+
 class Invalid(StoreError):
     """Not a valid request"""
 

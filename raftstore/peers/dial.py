@@ -8,7 +8,7 @@ import secrets
 import ssl
 from collections.abc import Callable
 
-from raftstore.errors import Refused, StoreError, Unavailable
+from raftstore.errors import Refused, Removed, StoreError, Unavailable
 from raftstore.peers.channel import VERSION, Shared
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
@@ -34,6 +34,7 @@ class Dialler:
         lane: peer_pb2.LaneKind,
         *,
         expected: str | None,
+        certificate: bytes = b"",
         session: tuple[bytes, Seals] | None = None,
         on_drop: Callable[[Outgoing], None] | None = None,
         timeout: float | None = None,
@@ -51,6 +52,7 @@ class Dialler:
             self._shared,
             hello,
             expected=expected,
+            certificate=certificate,
             opening=opening,
             seals=seals,
             on_drop=on_drop,
@@ -63,7 +65,7 @@ class Dialler:
                 await self._connect(channel, address, seconds, secure=seals is None)
                 await channel.welcomed()
             connected = True
-        except Refused:
+        except (Refused, Removed):
             raise
         except TimeoutError:
             raise Unavailable(f"{who} did not answer in {seconds:g} s") from None

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from raftstore.errors import Refused, StoreError, Unavailable
+from raftstore.errors import Refused, Removed, StoreError, Unavailable
 from raftstore.peers.channel import VERSION, Channel, Shared, error_header
 from raftstore.peers.framing import BadFrame
 from raftstore.peers.model import Handler, Peer, Role
@@ -23,7 +23,7 @@ class Door(Protocol):
     """Decides who comes in."""
 
     def admit(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
-        """Take the connection into use, in place of an older one of the same lane; raises Refused."""
+        """Take the connection into use, in place of an older one of the same lane; raises Refused, Removed."""
         ...
 
     def left(self, channel: Incoming) -> None:
@@ -91,7 +91,7 @@ class Incoming(Channel):
             if hello.lane != peer_pb2.CLIENT and self.peer.role is not Role.NODE:
                 raise Refused(f"the role {self.peer.role.value} has no lane between nodes")
             self._door.admit(self, self.peer, hello)
-        except Refused as error:
+        except (Refused, Removed) as error:
             self.refuse(error)
             return
         self.lane = hello.lane

@@ -12,6 +12,7 @@ import structlog
 
 from raftstore.errors import Invalid
 from raftstore.peers.incoming import Incoming
+from raftstore.peers.joining import JOIN, Joins, StrangeJoiner, serve_join
 from raftstore.peers.model import Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import MAGIC, PREAMBLE_SIZE, Grants, Seals
@@ -22,6 +23,9 @@ log = structlog.get_logger()
 _TLS_HANDSHAKE = b"\x16"
 _BACKLOG = 256
 _ACCEPT_AT_ONCE = 16
+
+JOIN_TIME = 30.0
+"""Seconds for answering a joiner who has shown that it has a token."""
 
 MakeIncoming = Callable[[Peer | None, Seals | None], Incoming]
 
@@ -45,6 +49,8 @@ class Listener:
         make: MakeIncoming,
         limits: Limits,
         quiet: QuietLog,
+        *,
+        joins: Joins | None = None,
     ) -> None:
         self._wanted = address
         self._context = context
@@ -52,6 +58,7 @@ class Listener:
         self._make = make
         self._limits = limits
         self._quiet = quiet
+        self._joins = joins
         self._socket: socket.socket | None = None
         self._resume: asyncio.TimerHandle | None = None
         self._pending: dict[asyncio.Task[bool], None] = {}  # in order of age
@@ -137,15 +144,19 @@ class Listener:
         """Bring one connection to the point where its peer is admitted; False: nobody has the socket."""
         channel: Incoming | None = None
         try:
-            async with asyncio.timeout(self._limits.handshake_time):
+            async with asyncio.timeout(self._limits.handshake_time) as timer:
                 accepted.setblocking(False)
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                channel = await self._authenticate(accepted)
+                first = await _peek(accepted)
+                if first == JOIN[:1]:
+                    await self._join(accepted, timer)
+                    return True
+                channel = await self._authenticate(accepted, first)
                 if channel is not None:
                     await channel.settled.wait()
         except TimeoutError:
             self._turned_away(address, f"not authenticated in {self._limits.handshake_time:g} s")
-        except Stranger as error:
+        except (Stranger, StrangeJoiner) as error:
             self._turned_away(address, str(error))
         except ssl.SSLError as error:
             self._turned_away(address, f"TLS handshake failed: {error.reason or error}")
@@ -159,11 +170,22 @@ class Listener:
     def _turned_away(self, address: tuple[str, int], reason: str) -> None:
         self._quiet.warning("stranger turned away", address=f"{address[0]}:{address[1]}", reason=reason)
 
-    async def _authenticate(self, accepted: socket.socket) -> Incoming | None:
+    async def _join(self, accepted: socket.socket, timer: asyncio.Timeout) -> None:
+        """Answer one who has no certificate, and a token perhaps."""
+        if self._joins is None or not self._joins.open():
+            raise Stranger("somebody who wants to join; there is no token out")
+        if await _receive(accepted, len(JOIN)) != JOIN:
+            raise Stranger("neither TLS nor a bulk session")
+
+        def authentic() -> None:
+            timer.reschedule(asyncio.get_running_loop().time() + JOIN_TIME)
+
+        await serve_join(accepted, self._joins, self._limits.handshake_time, authentic)
+
+    async def _authenticate(self, accepted: socket.socket, first: bytes) -> Incoming | None:
         """Tell TLS from plain and check the proof; None when the other side just hung up."""
         loop = asyncio.get_running_loop()
         context: ssl.SSLContext | None
-        first = await _peek(accepted)
         if not first:
             return None
         if first == _TLS_HANDSHAKE:

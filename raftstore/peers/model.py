@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MIB = 1024 * 1024
 
@@ -28,10 +28,11 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end, as its certificate says."""
+    """Who is at the other end, as its certificate says; `certificate` is the SHA-256 of that (DER)."""
 
     name: str
     role: Role
+    certificate: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(slots=True)

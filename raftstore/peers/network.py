@@ -9,10 +9,11 @@ from weakref import WeakSet
 
 import structlog
 
-from raftstore.errors import Invalid, Refused, Unavailable
+from raftstore.errors import Invalid, Refused, Removed, Unavailable
 from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Address, Dialler
 from raftstore.peers.incoming import Incoming
+from raftstore.peers.joining import Answer, Joins, Key
 from raftstore.peers.link import Link
 from raftstore.peers.listener import Listener
 from raftstore.peers.model import Buffer, Handler, Lane, Limits, OneWay, Peer, Reply, Role
@@ -65,7 +66,13 @@ class PeerNetwork:
         self._context = server_context(identity)
         self._listen = listen
         self._listener: Listener | None = None
+        self._identity = identity
+        self._joins: Joins | None = None
         self._members = dict(members)
+        self._certificates: Mapping[str, bytes] = {}
+        self._removed: Mapping[str, int] = {}
+        self.on_removed: Callable[[str, int], None] = lambda peer, entry: None
+        """Called with (member, log entry) when a member says that this node was removed by that entry."""
         self._links: dict[tuple[str, Lane], Link] = {}
         self._lanes: dict[tuple[str, int], tuple[Incoming, peer_pb2.Hello]] = {}
         self._incoming: set[Incoming] = set()  # admitted
@@ -87,6 +94,10 @@ class PeerNetwork:
         """Be told when the outgoing consensus connection to a member is up, and when it is down again."""
         self._watchers.append((up, down))
 
+    def serve_joins(self, is_open: Callable[[], bool], key: Key, answer: Answer) -> None:
+        """Let machines with a token ask to join (`joining`)."""
+        self._joins = Joins(self._identity, is_open, key, answer)
+
     # Life.
 
     @property
@@ -100,12 +111,18 @@ class PeerNetwork:
         if self._encryption == "bulk-auth":
             self._grants = Grants(self._limits.session_time, loop.time)
         listener = Listener(
-            self._listen, self._context, self._grants, self._make_incoming, self._limits, self._shared.quiet
+            self._listen,
+            self._context,
+            self._grants,
+            self._make_incoming,
+            self._limits,
+            self._shared.quiet,
+            joins=self._joins,
         )
         await listener.start()
         self._listener = listener
         members, self._members = self._members, {}
-        self.set_members(members)
+        self.set_members(members, self._certificates, self._removed)
 
     async def stop(self) -> None:
         """Close the port, hang up everywhere and wait until every handler and transport is gone."""
@@ -126,13 +143,28 @@ class PeerNetwork:
                 log.warning("handlers do not end", tasks=sorted(task.get_name() for task in stubborn))
         await asyncio.gather(*(channel.finished.wait() for channel in channels))
 
-    def set_members(self, members: Mapping[str, Address]) -> None:
-        """Change who is a member: dial new ones (and those that moved), hang up on those that are gone."""
+    def set_members(
+        self,
+        members: Mapping[str, Address],
+        certificates: Mapping[str, bytes] | None = None,
+        removed: Mapping[str, int] | None = None,
+    ) -> None:
+        """Change who is a member: dial new ones (and those that moved), hang up on those that are gone.
+
+        `certificates` holds the hash (Peer.certificate) of the only certificate that may be shown under a name, for
+        members where it is known; `removed` the log entries that removed former members, for telling them.
+        """
         fresh = {name: address for name, address in members.items() if name != self.name}
+        before, self._certificates = self._certificates, dict(certificates or {})
+        self._removed = dict(removed or {})
         if self._listener is None:
             self._members = fresh  # `start` dials them
             return
-        for name in [known for known in self._members if fresh.get(known) != self._members[known]]:
+        for name in [
+            known
+            for known in self._members
+            if fresh.get(known) != self._members[known] or before.get(known) != self._certificates.get(known)
+        ]:
             for lane in Lane:
                 link = self._links.pop((name, lane), None)
                 if link is not None:
@@ -199,9 +231,18 @@ class PeerNetwork:
             session = None
             if lane is Lane.BULK and self._encryption == "bulk-auth":
                 session = await self._bulk_session(name)
-            return await self._dialler.dial(
-                address, _WIRE_LANES[lane], expected=name, session=session, on_drop=on_drop
-            )
+            try:
+                return await self._dialler.dial(
+                    address,
+                    _WIRE_LANES[lane],
+                    expected=name,
+                    certificate=self._certificates.get(name, b""),
+                    session=session,
+                    on_drop=on_drop,
+                )
+            except Removed as error:
+                self.on_removed(name, _entry(error))
+                raise
 
         if lane is not Lane.CONSENSUS:
             return Link(name, lane.name.lower(), dial, self._limits)
@@ -249,11 +290,17 @@ class PeerNetwork:
         return channel
 
     def _is_member(self, peer: Peer) -> bool:
-        return peer.role is not Role.NODE or peer.name in self._members or peer.name == self.name
+        if peer.role is not Role.NODE or peer.name == self.name:
+            return True
+        known = self._certificates.get(peer.name)
+        return peer.name in self._members and known in (None, b"", peer.certificate)
 
     def admit(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
         """Take a connection into use (`incoming.Door`)."""
         if not self._is_member(peer):
+            entry = self._removed.get(peer.name)
+            if entry is not None:
+                raise Removed(f"{peer.name} by log entry {entry}")
             raise Refused(f"{peer.name} is not a member")
         if hello.lane == peer_pb2.CLIENT:
             clients = sum(other.lane == peer_pb2.CLIENT for other in self._incoming)
@@ -284,6 +331,12 @@ class PeerNetwork:
             current = self._lanes.get((channel.peer.name, channel.lane))
             if current is not None and current[0] is channel:
                 del self._lanes[channel.peer.name, channel.lane]
+
+
+def _entry(error: Removed) -> int:
+    """Read what `admit` has written; 0 for something else."""
+    last = error.detail.rpartition(" ")[2]
+    return int(last) if last.isascii() and last.isdigit() and len(last) < 20 else 0
 
 
 _WIRE_LANES: dict[Lane, peer_pb2.LaneKind] = {Lane.CONSENSUS: peer_pb2.CONSENSUS, Lane.BULK: peer_pb2.BULK}

@@ -27,7 +27,8 @@ class Outgoing(Channel):
     """A connection that this process dialled. It is in use once `welcomed()` returns.
 
     `expected` is the member dialled: a certificate with another name is refused, before anything of the peer is
-    decoded; None takes any node of the cluster.
+    decoded; None takes any node of the cluster. `certificate`, if it is known, is the hash of the only one that
+    this member may show.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Outgoing(Channel):
         hello: peer_pb2.Hello,
         *,
         expected: str | None,
+        certificate: bytes = b"",
         opening: bytes = b"",
         seals: Seals | None = None,
         on_drop: Callable[[Outgoing], None] | None = None,
@@ -44,6 +46,7 @@ class Outgoing(Channel):
         super().__init__(shared, seals=seals, peer=peer)
         self._hello = hello
         self._expected = expected
+        self._certificate = certificate
         self._opening = opening
         self._on_drop = on_drop
         self._settled = asyncio.Event()
@@ -114,6 +117,8 @@ class Outgoing(Channel):
             raise Refused(f"{self.peer.name} is not a node")
         if self._expected is not None and self.peer.name != self._expected:
             raise Refused(f"dialled {self._expected}, the certificate says {self.peer.name}")
+        if self._certificate and not self.sealed and self.peer.certificate != self._certificate:
+            raise Refused(f"{self.peer.name} shows an earlier certificate: it was replaced")
         if self._opening and self._transport is not None:
             self._transport.write(self._opening)
         self.write(peer_pb2.Header(kind=peer_pb2.HELLO, hello=self._hello))

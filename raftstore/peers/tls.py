@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import ssl
 from typing import cast
@@ -40,8 +41,9 @@ def peer_of(connection: object) -> Peer:
     units = [value for key, value in pairs if key == "organizationalUnitName"]
     if len(names) != 1 or len(units) != 1:
         raise Refused("the certificate does not have one name and one role")
+    fingerprint = hashlib.sha256(connection.getpeercert(binary_form=True) or b"").digest()
     try:
-        return Peer(names[0], Role(units[0]))
+        return Peer(names[0], Role(units[0]), fingerprint)
     except ValueError:
         raise Refused("the certificate has an unknown role") from None
 
@@ -51,6 +53,12 @@ def _context(protocol: int, identity: Identity) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
+    load_identity(context, identity)
+    return context
+
+
+def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
+    """Have `context` show the identity and trust its authority. Raises Invalid when it does not load."""
     # Python loads a key only from a file: this one exists in memory alone.
     descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
     try:
@@ -62,4 +70,3 @@ def _context(protocol: int, identity: Identity) -> ssl.SSLContext:
         raise Invalid(f"the identity of {identity.name} does not load: {error}") from None
     finally:
         os.close(descriptor)
-    return context

@@ -137,6 +137,7 @@ class Library(SyncObj):  # type: ignore[misc]
             self._SyncObj__raftNextIndex[node] = next_index
             self._SyncObj__raftMatchIndex[node] = 0
             self._SyncObj__lastResponseTime[node] = _Surroundings.now()
+            self._SyncObj__connectedNodes.discard(node)
 
     def _SyncObj__tryLogCompaction(self) -> None:
         """Asked at every tick whether it is time to compact the log, which is ours to do: never."""

@@ -256,7 +256,7 @@ class Raft:
     def campaign(self, linked: Iterable[str]) -> None:
         """Stand for election in the next term, now: term and vote are durable when the requests leave."""
         enter(self._runtime)
-        for peer in linked:
+        for peer in self.voters.intersection(linked):
             self.connect(peer)
         leader = self._library.leader_node
         self._wire.deliver(leader, {"type": "timeout_now", "term": self.term})

@@ -71,7 +71,7 @@ class Replicator:
         """This node has become the leader."""
         next_index = self._journal[-1][1] + 1
         self.followers = {peer: Follower(next_index) for peer in self._raft.peers}
-        for peer in self._post.linked:
+        for peer in self._post.linked & self.followers.keys():
             self._open(peer, self.followers[peer])
 
     def retire(self) -> None:

@@ -67,7 +67,9 @@ class Confirmation:
         self._sequence += 1
         self._acknowledged = {self._raft.node}
         self._probed_at = self._runtime.now()
-        self._post.broadcast(self._raft.voters, raft_pb2.Envelope(probe=raft_pb2.Probe(sequence=self._sequence)))
+        self._post.broadcast(
+            self._raft.voters, raft_pb2.Envelope(probe=raft_pb2.Probe(sequence=self._sequence))
+        )
         self._conclude()
 
     def _conclude(self) -> None:

@@ -371,7 +371,6 @@ class Machine:
         self.contents.change_replicas(command.added, command.removed)
         return commands.Result()
 
-
     # Membership.
 
     def _put_intent(self, command: commands.PutIntent) -> commands.Result:

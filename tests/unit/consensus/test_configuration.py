@@ -40,7 +40,8 @@ def test_encoded_and_decoded(configuration):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff\xff", Configuration((Member("n1", False),)).encode(), Configuration((Member(""),)).encode()]
+    "data",
+    [b"", b"\xff\xff", Configuration((Member("n1", False),)).encode(), Configuration((Member(""),)).encode()],
 )
 def test_what_is_no_configuration_is_damage(data):
     with pytest.raises(Damaged):

@@ -75,14 +75,17 @@ class Cluster(raftcluster.Cluster):
         for _ in range(20):
             leader = await self.leader([n for n in self.members() if self[n].up])
             if leader.name == name:
-                voters = leader.consensus.membership.configuration[1].voters
-                target = next(n for n in sorted(voters) if n != name and self[n].up)
-                await self.until(lambda: leader.consensus.transfer_leadership(target) or not leader.consensus.is_leader)
-                await self.until(lambda: not leader.consensus.is_leader)
+                await self.hand_over(leader.consensus)
             with contextlib.suppress(Invalid):  # it leads again
                 await self.step(lambda c, i: c if name not in c.names else c.without(name, i))
                 return
         raise AssertionError(f"{name} is still there")
+
+    async def hand_over(self, leader):
+        voters = sorted(leader.membership.configuration[1].voters)
+        target = next(n for n in voters if self[n].consensus is not leader and self[n].up)
+        await self.until(lambda: leader.transfer_leadership(target) or not leader.is_leader)
+        await self.until(lambda: not leader.is_leader)
 
     def members(self):
         configurations = [node.consensus.membership.configuration for node in self.running]
@@ -168,7 +171,9 @@ def test_the_leader_is_removed_after_it_has_handed_over(tmp_path):
             await old.propose("of its own")
             after, _ = old.consensus.membership.configuration
             with pytest.raises(Invalid, match="transfer"):
-                await old.consensus.membership.change(lambda c, i: c.without(old.name, i), after=after, timeout=1.0)
+                await old.consensus.membership.change(
+                    lambda c, i: c.without(old.name, i), after=after, timeout=1.0
+                )
             await old.propose("of the old one")
             await cluster.expel(old.name)
             rest = [name for name in cluster.names if name != old.name]
@@ -411,9 +416,11 @@ def test_cycles_under_load_with_crashes(tmp_path, seed):
             finally:
                 stop.set()
                 await asyncio.gather(*clients)
-            leader = await cluster.leader([n for n in cluster.members()])
+            leader = await cluster.leader(list(cluster.members()))
             await leader.propose("last")
-            await cluster.until(lambda: all(n.machine.commands == leader.machine.commands for n in cluster.running))
+            await cluster.until(
+                lambda: all(n.machine.commands == leader.machine.commands for n in cluster.running)
+            )
             applied = leader.machine.commands
             assert len(done) > 50
             assert set(done) <= set(applied)

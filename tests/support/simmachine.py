@@ -99,6 +99,16 @@ class WatchedCatalog:
                 self.compare()
         return results
 
+    @property
+    def configuration(self) -> tuple[int, bytes]:
+        return self.catalog.configuration
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        new = index > self.catalog.applied_index
+        self.catalog.configure(index, configuration)
+        if new:
+            self._checks.apply(self._node, index, configuration, [])
+
     def compare(self) -> None:
         """Compare the whole state with that of others."""
         self._checks.state(self._node, self.catalog.applied_index, self.catalog.digest())

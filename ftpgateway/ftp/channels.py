@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import random
 import socket
@@ -22,6 +24,8 @@ log = structlog.get_logger()
 
 _BIND_ATTEMPTS = 64
 _ANY_ATTEMPTS = 3
+_BIND_ADDRESS_NO_PORT = 24
+"""IP_BIND_ADDRESS_NO_PORT of Linux: the port is chosen at connect, where one in TIME_WAIT will do."""
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -144,7 +148,7 @@ class DataLink:
         self._maker: _Listener | _Connector | _Handshake | None = None
         self._stream: Stream | None = None
         self._waiting: Transfer | None = None
-        self._timer: object = None
+        self._timer: asyncio.TimerHandle | None = None
         self._secure = False
         self._on_connect: Callable[[bool], None] | None = None
 
@@ -174,6 +178,8 @@ class DataLink:
         sock = socket.socket(family_of(address), socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
             sock.bind((source, 0))
             sock.connect_ex((address, port))
         except OSError:
@@ -249,9 +255,10 @@ class DataLink:
     def _make(self, maker: _Listener | _Connector, fd: int, events: int) -> None:
         self._maker = maker
         self.loop.watch(fd, maker, events)
-        self._timer = self.loop.call_later(self._timeout, self.failed)
+        # The host's timer: pyftpdlib's scheduler keeps cancelled ones until they are due, thousands of them.
+        self._timer = asyncio.get_running_loop().call_later(self._timeout, self.failed)
 
     def _cancel_timer(self) -> None:
         timer, self._timer = self._timer, None
-        if timer is not None and not timer.cancelled:  # type: ignore[attr-defined]
-            timer.cancel()  # type: ignore[attr-defined]
+        if timer is not None:
+            timer.cancel()

@@ -152,7 +152,7 @@ class Lingering(Watched):
         self._loop = loop
         self._stream = stream
         loop.watch(fd, self, READ)
-        self._timer = loop.call_later(LINGER_LIMIT, self.close)
+        self._timer = asyncio.get_running_loop().call_later(LINGER_LIMIT, self.close)
 
     def on_events(self, events: int) -> None:
         """Read on to the end."""
@@ -166,5 +166,4 @@ class Lingering(Watched):
         if self._stream.fileno() >= 0:
             self._loop.unwatch(self._stream.fileno())
             self._stream.reset()
-        if not self._timer.cancelled:
-            self._timer.cancel()
+        self._timer.cancel()

@@ -21,8 +21,8 @@ from consensus_systems import Etcd, Pixraft, Rate, missing, shares, workspace
 
 CLIENTS = (1, 16, 64)
 HEAD = (
-    "| clients | at | system | commits /s | p50 ms | p99 ms | rate, etcd's = 1 | p50, etcd's = 1 |\n"
-    "|---|---|---|---|---|---|---|---|"
+    "| clients | at | system | commits /s | p50 ms | p99 ms | CPU us | rate, etcd's = 1 | p50, etcd's = 1 |\n"
+    "|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -44,6 +44,7 @@ class Figures:
     rate: float
     p50: float
     p99: float
+    cpu: float
 
     @classmethod
     def of(cls, rounds: list[Rate]) -> Figures:
@@ -52,6 +53,7 @@ class Figures:
             statistics.median(one.rate for one in rounds),
             statistics.median(one.median for one in rounds),
             statistics.median(one.quantile(0.99) for one in rounds),
+            statistics.median(one.cpu for one in rounds),
         )
 
 
@@ -94,7 +96,7 @@ def rows(load: Load, found: dict[str, Figures]) -> list[str]:
     rate = max((one.rate for one in theirs), default=float("nan"))
     p50 = min((one.p50 for one in theirs), default=float("nan"))
     return [
-        f"| {load} | {name} | {one.rate:,.0f} | {one.p50 * 1e3:.2f} | {one.p99 * 1e3:.2f} "
+        f"| {load} | {name} | {one.rate:,.0f} | {one.p50 * 1e3:.2f} | {one.p99 * 1e3:.2f} | {one.cpu * 1e6:.0f} "
         f"| {one.rate / rate:.2f} | {one.p50 / p50:.2f} |"
         for name, one in found.items()
     ]

@@ -52,6 +52,10 @@ class Counting:
         """Never asked for within a run."""
         raise NotImplementedError
 
+    def prepare_snapshot(self, source: Path) -> int:
+        """Never asked for within a run."""
+        raise NotImplementedError
+
     def install_snapshot(self, source: Path) -> int:
         """Never asked for within a run."""
         raise NotImplementedError
@@ -82,14 +86,16 @@ class Load:
         self._make = make
         self._runs = 0
 
-    async def run(self, clients: int, warm_up: float, seconds: float) -> list[float]:
-        """Return the latencies of what was answered within `seconds` after `warm_up`."""
+    async def run(self, clients: int, warm_up: float, seconds: float) -> tuple[list[float], int]:
+        """Return the latencies of what was answered within `seconds` after `warm_up`, and how many in all."""
         self._runs += 1
+        total = 0
         begin = time.perf_counter() + warm_up
         end = begin + seconds
         taken: list[float] = []
 
         async def client(number: int) -> None:
+            nonlocal total
             who, count = f"{self._name}-{self._runs}-{number}", 0
             while True:
                 command = self._make(count, who)
@@ -97,6 +103,7 @@ class Load:
                 asked = time.perf_counter()
                 result = await self._consensus.propose(command, timeout=TIMEOUT)
                 answered = time.perf_counter()
+                total += 1
                 if not result:
                     raise RuntimeError("no result")
                 if answered >= end:
@@ -105,7 +112,7 @@ class Load:
                     taken.append(answered - asked)
 
         await asyncio.gather(*(client(number) for number in range(clients)))
-        return taken
+        return taken, total
 
 
 async def serve(place: dict[str, Any]) -> None:
@@ -147,9 +154,8 @@ async def answer(consensus: Consensus, load: Load) -> None:
         if word == "leader":
             reply = consensus.leader
         elif word == "run":
-            begin = time.process_time()
-            latencies = await load.run(int(arguments[0]), float(arguments[1]), float(arguments[2]))
-            reply = {"latencies": latencies, "cpu": time.process_time() - begin}
+            latencies, total = await load.run(int(arguments[0]), float(arguments[1]), float(arguments[2]))
+            reply = {"latencies": latencies, "total": total}
         print(json.dumps(reply), flush=True)
 
 

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import math
+import os
 import shutil
 import statistics
 import struct
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class Rate:
 
     rate: float
     latencies: list[float]
+    cpu: float = 0.0
+    """CPU seconds of the three processes for one command."""
 
     def quantile(self, share: float) -> float:
         """Seconds within which `share` were committed."""
@@ -45,6 +48,15 @@ class Rate:
     def median(self) -> float:
         """Median latency in seconds."""
         return statistics.median(self.latencies)
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system seconds that processes have used so far."""
+    used = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        used += int(fields[11]) + int(fields[12])
+    return used / os.sysconf("SC_CLK_TCK")
 
 
 def shares(clients: int, spread: bool, leader: int) -> list[int]:
@@ -59,6 +71,7 @@ class Pixraft:
 
     def __init__(self, directory: Path, machine: str) -> None:
         self.machine = machine
+        self._directory = directory
         self._processes: list[subprocess.Popen[str]] = []
         self._names = ["n1", "n2", "n3"]
         members = {name: (HOST, port) for name, port in zip(self._names, ports.free(HOST, 3), strict=True)}
@@ -108,29 +121,36 @@ class Pixraft:
     def _send(self, node: int, line: str) -> None:
         pipe = self._processes[node].stdin
         assert pipe is not None
-        pipe.write(line + "\n")
-        pipe.flush()
+        with contextlib.suppress(BrokenPipeError):  # `_receive` tells what is wrong
+            pipe.write(line + "\n")
+            pipe.flush()
 
     def _receive(self, node: int) -> Any:
         pipe = self._processes[node].stdout
         assert pipe is not None
         line = pipe.readline()
         if not line:
-            raise RuntimeError(f"node {node} has ended")
+            raise RuntimeError(
+                f"node {node} has ended:\n{(self._directory / self._names[node] / 'log').read_text()}"
+            )
         return json.loads(line)
 
     def run(self, clients: list[int], seconds: float) -> Rate:
         """Let so many clients on each node propose for so long."""
+        before = cpu_seconds(process.pid for process in self._processes)
         for node, count in enumerate(clients):
             self._send(node, f"run {count} {WARM_UP} {seconds}")
-        latencies = [one for node in range(3) for one in self._receive(node)["latencies"]]
-        return Rate(len(latencies) / seconds, latencies)
+        answers = [self._receive(node) for node in range(3)]
+        cpu = cpu_seconds(process.pid for process in self._processes) - before
+        latencies = [one for answer in answers for one in answer["latencies"]]
+        return Rate(len(latencies) / seconds, latencies, cpu / sum(answer["total"] for answer in answers))
 
     def close(self) -> None:
         """Stop all."""
         for process in self._processes:
             assert process.stdin is not None and process.stdout is not None
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
         for process in self._processes:
             try:
                 process.wait(20)
@@ -217,6 +237,7 @@ class Etcd:
     ) -> tuple[Rate, int]:
         """Run h2load against each member; return the rate, and how many requests there were with the warm-up."""
         running = []
+        before = cpu_seconds(process.pid for process in self._processes)
         for node, count in enumerate(clients):
             if not count:
                 continue
@@ -246,7 +267,8 @@ class Etcd:
             if any(status != "200" for _, _, status in answered):
                 raise RuntimeError("etcd refused")
             latencies += [taken / 1e6 for end, taken, _ in answered if first <= end <= first + seconds * 1e6]
-        return Rate(len(latencies) / seconds, latencies), total
+        cpu = cpu_seconds(process.pid for process in self._processes) - before
+        return Rate(len(latencies) / seconds, latencies, cpu / total), total
 
     def close(self) -> None:
         """Stop all."""

@@ -115,7 +115,9 @@ class Consensus:
             lambda: self._reads.check(),
             self._driver.soon,
         )
-        self._replicator = Replicator(raft, self._journal, post, runtime, settings, self._driver.sync)
+        self._replicator = Replicator(
+            raft, self._journal, post, runtime, settings, self._driver.sync, self._driver.soon
+        )
         self.membership = Membership(raft, self._replicator, runtime, self._tick)
         """Who the members are; the leader changes them there."""
         self._elections = Elections(raft, post, runtime, settings, self._stand, observer=observer)
@@ -319,6 +321,7 @@ class Consensus:
         self._replicator.flush()
         self._driver.sync()
         self._applier.run()
+        self._replicator.tell()
         self._reads.check()
         self._confirmation.check()
         self.membership.check()

@@ -55,6 +55,7 @@ class Replicator:
         runtime: Runtime,
         settings: ConsensusSettings,
         need_sync: Callable[[], None],
+        soon: Callable[[Callable[[], None]], None],
     ) -> None:
         self._raft = raft
         self._journal = journal
@@ -63,6 +64,8 @@ class Replicator:
         self._heartbeat = settings.heartbeat
         self._most = settings.append_entries
         self._need_sync = need_sync
+        self._soon = soon
+        self._telling = self._told = False
         self.followers: dict[str, Follower] = {}
 
     # Life of a leadership and of links.
@@ -127,8 +130,8 @@ class Replicator:
             return
         # A part will do: the reply sets the engine back to where that ends.
         entries, commit_index = message["entries"][: self._most], self._raft.commit_index
-        if not entries and not self._due(follower, commit_index):
-            return
+        if not entries and not self._due(follower):
+            return  # `tell` says what is committed
         append = raft_pb2.Append(
             previous_index=message["prevLogIdx"],
             previous_term=message["prevLogTerm"],
@@ -162,10 +165,31 @@ class Replicator:
             self._send(peer, follower, append)
 
     def flush(self) -> None:
-        """Have the engine send what an open follower has not been sent."""
-        last, commit = self._journal[-1][1], self._raft.commit_index
-        if any(f.open and (f.next_index <= last or f.sent_commit < commit) for f in self.followers.values()):
+        """Have the engine send the entries that an open follower has not been sent."""
+        last = self._journal[-1][1]
+        if any(f.open and f.next_index <= last for f in self.followers.values()):
             self._raft.send_appends()
+
+    def tell(self) -> None:
+        """Have the engine tell open followers, soon, what is committed. To be called when that is applied.
+
+        Not at once: those whose commands are done may propose more, and one append carries both. The next round
+        of the loop lets them, the one after it lets the proposer make a batch of it.
+        """
+        if not self._telling and self._untold():
+            self._telling = True
+            self._soon(lambda: self._soon(self._tell))
+
+    def _untold(self) -> bool:
+        commit = self._raft.commit_index
+        return any(f.open and f.sent_commit < commit for f in self.followers.values())
+
+    def _tell(self) -> None:
+        self._telling = False
+        if self._untold():
+            self._told = True
+            self._raft.send_appends()
+            self._told = False
 
     # Replies in.
 
@@ -233,9 +257,10 @@ class Replicator:
     def _behind(self, follower: Follower) -> bool:
         return bool(follower.next_index <= self._journal[0][1])
 
-    def _due(self, follower: Follower, commit_index: int) -> bool:
-        late = self._runtime.now() - follower.sent_at
-        return follower.sent_commit < commit_index or late >= self._heartbeat / 2
+    def _due(self, follower: Follower) -> bool:
+        if self._told and follower.sent_commit < self._raft.commit_index:
+            return True
+        return self._runtime.now() - follower.sent_at >= self._heartbeat / 2
 
     def _send(self, peer: str, follower: Follower, append: raft_pb2.Append) -> None:
         follower.sequence += 1

@@ -99,6 +99,15 @@ def verify(here: Ground) -> None:
     )
 
 
+def no_fault(here: Ground, count: int) -> Times:
+    """How long the next acknowledgement takes when nothing is done to the cluster: what the machine costs."""
+    times = Times("none")
+    for _ in range(count):
+        time.sleep(here.chance.uniform(0.0, 0.4))
+        times.seconds.append(here.recovery(time.monotonic()))
+    return times
+
+
 def kill_leaders(here: Ground, count: int) -> Times:
     """Kill -9 the leader; start it again when the others go on; again when it serves."""
     times = Times("leader killed")
@@ -162,7 +171,7 @@ def pause(here: Ground, count: int, *, leader: bool, longest: float = 10.0) -> T
                 f"pause {number + 1}/{count}: {node} for {length:.2f} s, {meanwhile} overwritten meanwhile, "
                 f"next commit after {times.seconds[-1]:.2f} s"
             )
-            eventually(lambda node=node: cluster.status(node)["verdict"] == "healthy")
+            cluster.wait_ready(node)
     finally:
         counter.stop()
     times.notes.append(

@@ -28,8 +28,10 @@ class Counter:
         self._login = login
         self._nodes = tuple(nodes)
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._tried = self._acknowledged = 0
+        self._avoided: frozenset[str] = frozenset()
+        self._at = ""
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="counter", daemon=True)
 
@@ -46,13 +48,13 @@ class Counter:
             return self._tried
 
     def avoid(self, *nodes: str) -> None:
-        """Write through other nodes than these from now on."""
+        """Write through other nodes than these from now on; none of them is in the midst of it on return."""
         with self._lock:
             self._avoided = frozenset(nodes)
+            assert self._lock.wait_for(lambda: self._at not in nodes, 60)
 
     def start(self) -> None:
         """Begin; returns when the picture is there."""
-        self.avoid()
         self._thread.start()
         deadline = time.monotonic() + 60
         while not self.acknowledged:
@@ -77,6 +79,7 @@ class Counter:
                 with self._lock:
                     if node in self._avoided:
                         continue
+                    self._at = node
                     self._tried += 1
                     number = self._tried
                 try:
@@ -90,6 +93,10 @@ class Counter:
                 else:
                     with self._lock:
                         self._acknowledged = number
+                finally:
+                    with self._lock:
+                        self._at = ""
+                        self._lock.notify_all()
         except BaseException as error:
             self._failure = error
         finally:

@@ -44,6 +44,8 @@ def main() -> int:
             tell(f"--- {name}")
             seed, directory = arguments.seed + number, Path(place) / name
             with ground(directory, seed, tell, proxied=name == "cuts") as here:
+                if number == 0:
+                    table.append(campaigns.no_fault(here, 50))
                 if name == "kills":
                     table.append(campaigns.kill_leaders(here, arguments.kills))
                 elif name == "pauses":

@@ -26,6 +26,7 @@ __all__ = [
     "AdminConfig",
     "ClusterConfig",
     "ConfigError",
+    "ConsensusConfig",
     "FtpConfig",
     "LogConfig",
     "Member",
@@ -108,6 +109,28 @@ class ClusterConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsensusConfig:
+    """How much of the replicated log is kept: the same on every node. The defaults suit nearly everyone."""
+
+    log_entries: int = _key(
+        kinds.integer(30, 10_000_000),
+        "Entries (each of up to 1024 commands) up to which the log grows before it is cut; a third of them stay. "
+        "A node that was away for longer than they last is sent a snapshot of the catalog.",
+        30_000,
+    )
+    log_bytes: int = _key(
+        kinds.integer(64 * 1024, 64 * 1024**3),
+        "Bytes up to which the log grows before it is cut, in memory too; about half of them stay.",
+        64 * 1024**2,
+    )
+    snapshot_piece: int = _key(
+        kinds.integer(4096, 4 * 1024**2),
+        "Bytes of a snapshot that a node asks for at a time: the next piece when it has stored the last one.",
+        1024**2,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FtpConfig:
     """What FTP clients see."""
 
@@ -163,6 +186,7 @@ class NodeConfig:
     )
     peers: PeersConfig
     cluster: ClusterConfig
+    consensus: ConsensusConfig
     ftp: FtpConfig
     log: LogConfig
     source: Path
@@ -183,6 +207,7 @@ _NODE_SECTIONS: dict[str, type] = {
     "node": NodeConfig,
     "peers": PeersConfig,
     "cluster": ClusterConfig,
+    "consensus": ConsensusConfig,
     "ftp": FtpConfig,
     "log": LogConfig,
 }
@@ -220,6 +245,7 @@ def load_node_config(file: Path, environment: Mapping[str, str] = os.environ) ->
         data=node["data"],
         peers=reader.section("peers", PeersConfig),
         cluster=reader.section("cluster", ClusterConfig),
+        consensus=reader.section("consensus", ConsensusConfig),
         ftp=reader.section("ftp", FtpConfig),
         log=reader.section("log", LogConfig),
         source=reader.file,

@@ -14,6 +14,7 @@ import structlog
 
 from ftpgateway.config import NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
+from raftstore.consensus import ConsensusSettings
 from raftstore.errors import StoreError
 from raftstore.peers.pki import Identity
 from raftstore.settings import StoreSettings
@@ -110,6 +111,11 @@ def store_settings(config: NodeConfig) -> StoreSettings:
         identity=Identity.load(config.peers.ca, config.peers.certificate, config.peers.key),
         replicas=config.cluster.replicas,
         encryption="bulk-auth" if config.peers.encryption == "bulk-auth" else "full",
+        consensus=ConsensusSettings.bounded(
+            log_entries=config.consensus.log_entries,
+            log_bytes=config.consensus.log_bytes,
+            snapshot_piece=config.consensus.snapshot_piece,
+        ),
     )
 
 

@@ -88,7 +88,7 @@ class Rooms:
         self._stack.push_async_callback(self.volumes.close)
         self.catalog = Catalog(settings.data / "catalog" / "catalog.db", later=self._settle_later)
         self._stack.callback(self.catalog.close)
-        self.journal = Journal(settings.data / "journal")
+        self.journal = Journal(settings.data / "journal", segment_bytes=settings.consensus.segment_bytes)
         self._stack.callback(self.journal.close)
         self.topology = LiveTopology(
             node=settings.name,
@@ -141,6 +141,7 @@ class Rooms:
             boot=next_boot(settings.data / "boot"),
             snapshot_dir=settings.data / "snapshots",
             on_fatal=self._on_fatal,
+            settings=settings.consensus,
             rejoining=rejoining,
             on_rejoined=lambda: marker.unlink(missing_ok=True),
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.peers.pki import Identity
 
 MIN_RESERVE = 64 << 20
@@ -36,6 +37,7 @@ class StoreSettings:
     reserve_bytes: int | None = None
     command_timeout: float = 10.0
     barrier_timeout: float = 5.0
+    consensus: ConsensusSettings = field(default_factory=ConsensusSettings)
 
     @property
     def others(self) -> list[str]:

@@ -36,7 +36,6 @@ class Applier:
         self._queue: deque[tuple[int, bytes, bool]] = deque()
         self._waiting: dict[int, Applied] = {}
         self._scheduled = False
-        self.bytes_taken = 0
 
     @property
     def applied_index(self) -> int:
@@ -46,12 +45,10 @@ class Applier:
     def take(self, index: int, batch: bytes) -> None:
         """Queue a committed batch."""
         self._queue.append((index, batch, False))
-        self.bytes_taken += len(batch)
 
     def take_configuration(self, index: int, configuration: bytes) -> None:
         """Queue a committed configuration."""
         self._queue.append((index, configuration, True))
-        self.bytes_taken += len(configuration)
 
     def when_applied(self, index: int, done: Applied) -> None:
         """Call with batch and results of the entry at `index`, which is queued."""

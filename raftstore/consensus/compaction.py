@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -31,6 +31,40 @@ def cut_at(*, first: int, durable: int, applied: int, retain: int, floor: int | 
     return max(first, start)
 
 
+def within(sizes: Iterable[int], budget: int) -> int:
+    """Return how many of the first of these sizes fit into `budget` together."""
+    count = 0
+    for size in sizes:
+        budget -= size
+        if budget < 0:
+            break
+        count += 1
+    return count
+
+
+class LogBytes:
+    """How many bytes of commands the log holds, counted as it grows. Entries that were replaced by others of
+    another size since make it inexact until they are cut off.
+    """
+
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+        self._first = self._next = 0
+        self._bytes = 0
+
+    def count(self) -> int:
+        """Return the bytes of all entries."""
+        journal = self._journal
+        first, end = journal[0][1], journal[-1][1] + 1
+        if first != self._first or end < self._next:
+            self._first = self._next = first
+            self._bytes = 0
+        if end > self._next:
+            self._bytes += sum(len(entry[0]) for entry in journal[self._next - first :])
+            self._next = end
+        return self._bytes
+
+
 class Compaction:
     """Cuts the log now and then. Invariant: the state machine is durable at or above the log's second entry."""
 
@@ -56,11 +90,11 @@ class Compaction:
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
-        self._bytes_before = 0
+        self._bytes = LogBytes(journal)
         self._next_check = 0.0
 
-    def check(self, bytes_taken: int) -> None:
-        """Start a compaction if it is time. `bytes_taken`: bytes of all batches committed since the start."""
+    def check(self) -> None:
+        """Start a compaction if it is time."""
         now, settings = self._runtime.now(), self._settings
         if self._task is not None or now < self._next_check:
             return
@@ -68,9 +102,9 @@ class Compaction:
         entries = self._applied_index() - self._journal[0][1]
         if (
             entries >= settings.retain_entries + settings.compact_entries
-            or bytes_taken - self._bytes_before >= settings.compact_bytes
+            or self._bytes.count() >= settings.compact_bytes
         ):
-            self._task = self._runtime.spawn(self._run(bytes_taken))
+            self._task = self._runtime.spawn(self._run())
 
     async def stop(self) -> None:
         """Wait for what is under way; the log is not cut any more."""
@@ -78,35 +112,45 @@ class Compaction:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    def _excessive(self, bytes_taken: int) -> bool:
+    def _excessive(self) -> bool:
         # Rather make a snapshot again than fill memory and disk.
         entries = self._applied_index() - self._journal[0][1]
         return (
             entries >= PATIENCE * self._settings.compact_entries
-            or bytes_taken - self._bytes_before >= PATIENCE * self._settings.compact_bytes
+            or self._bytes.count() >= PATIENCE * self._settings.compact_bytes
         )
 
-    async def _run(self, bytes_taken: int) -> None:
+    def _retain(self) -> int:
+        """Return how many of the applied entries should stay."""
+        first, applied = self._journal[0][1], self._applied_index()
+        latest = self._journal[
+            max(0, applied - first + 1 - self._settings.retain_entries) : applied - first + 1
+        ]
+        return within((len(entry[0]) for entry in reversed(latest)), self._settings.compact_bytes // 2)
+
+    async def _run(self) -> None:
         try:
             durable = await self._runtime.blocking("compaction", self._machine.make_durable)
             if self._stopped:
                 return
-            retain = self._settings.retain_entries
-            if bytes_taken - self._bytes_before >= self._settings.compact_bytes:
-                retain = min(retain, (self._applied_index() - self._journal[0][1]) // 2)
             first = self._journal[0][1]
             start = cut_at(
                 first=first,
                 durable=durable,
                 applied=self._applied_index(),
-                retain=retain,
-                floor=None if self._excessive(bytes_taken) else self._floor(),
+                retain=self._retain(),
+                floor=None if self._excessive() else self._floor(),
             )
             if start > first:
-                self._bytes_before = bytes_taken
                 self._journal.deleteEntriesTo(start - first)
                 self._compacted()
-                log.info("log compacted", first=start, durable=durable)
+                log.info(
+                    "log compacted",
+                    first=start,
+                    durable=durable,
+                    entries=len(self._journal),
+                    bytes=self._bytes.count(),
+                )
         except Exception as error:
             self._failed(error)
         finally:

@@ -300,8 +300,9 @@ class Consensus:
             self._replicator.heartbeats()
         # Otherwise the disk hangs. Nothing can be committed here, and no call fails: only silence makes the others
         # look for another leader.
-        self._compaction.check(self._applier.bytes_taken)
+        self._compaction.check()
         self._server.check()
+        self._client.check()
         self._tick()
 
     def _tick(self) -> None:

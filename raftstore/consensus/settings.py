@@ -52,7 +52,8 @@ class ConsensusSettings:
 
     compact_entries: int = 20_000
     compact_bytes: int = 64 * MIB
-    """The log is compacted when it holds so many entries more than are retained, or so many bytes."""
+    """The log is compacted when it holds so many entries more than are retained, or so many bytes; of the
+    bytes half are retained at most."""
     retain_entries: int = 10_000
     """Applied entries that stay, for followers that were away shortly; fewer when they are large."""
     compact_interval: float = 1.0
@@ -63,3 +64,19 @@ class ConsensusSettings:
     snapshot_call: float = 10.0
     snapshot_retry: float = 1.0
     """Wait after a failed attempt to fetch one."""
+
+    @classmethod
+    def bounded(cls, *, log_entries: int, log_bytes: int, snapshot_piece: int = MIB) -> ConsensusSettings:
+        """Return the defaults but for how large the log grows (what is retained included) before it is cut."""
+        retain = log_entries // 3
+        return cls(
+            retain_entries=retain,
+            compact_entries=log_entries - retain,
+            compact_bytes=log_bytes,
+            snapshot_piece=snapshot_piece,
+        )
+
+    @property
+    def segment_bytes(self) -> int:
+        """Size of the journal's files, of which only whole ones are removed, so that disk follows the bound."""
+        return min(64 * MIB, max(64 * KIB, self.compact_bytes // 4))

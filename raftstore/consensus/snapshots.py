@@ -35,6 +35,10 @@ READ = "raft.snapshot.read"
 WORKER = "snapshots"
 
 
+SYNC_BYTES = 8 * 1024 * 1024
+"""What is received is synced in such portions, lest the journal's next sync has to wait for all of it."""
+
+
 @dataclass(slots=True)
 class _Kept:
     path: Path
@@ -61,7 +65,8 @@ class SnapshotServer:
         self._settings = settings
         self._machine = machine
         self._journal = journal
-        self._directory = directory
+        self._file = directory / "outgoing.snapshot"
+        self._file.unlink(missing_ok=True)  # an earlier start's
         self._is_member = is_member
         self._failed = failed
         self._kept: _Kept | None = None
@@ -73,6 +78,8 @@ class SnapshotServer:
     @property
     def floor(self) -> int | None:
         """Entries after this one must stay in the log: someone is fetching the snapshot that ends there."""
+        if self._making is not None:
+            return int(self._journal[0][1])  # it is not known yet where it will end
         return None if self._kept is None else self._kept.info.index
 
     def check(self) -> None:
@@ -135,7 +142,7 @@ class SnapshotServer:
 
     async def _make(self) -> None:
         try:
-            path = self._directory / "outgoing.snapshot"
+            path = self._file
             path.unlink(missing_ok=True)
             index = await self._runtime.blocking(WORKER, lambda: self._machine.write_snapshot(path))
             size, digest = await self._runtime.blocking(WORKER, lambda: _measure(path))
@@ -163,9 +170,19 @@ class SnapshotServer:
             self._making = None
 
 
+@dataclass(slots=True)
+class _Part:
+    """The first `size` bytes of the snapshot `id`, received at `at`."""
+
+    id: bytes
+    size: int
+    at: float
+
+
 class SnapshotClient:
     """Fetches a snapshot when the log of this node is too far behind. One at a time.
 
+    What came before a connection broke is kept: the next attempt goes on there if it is offered the same snapshot.
     `install` gets the file and its last two entries when it is whole and checked; before, `prepare` does in a thread
     what would hold up the loop.
     """
@@ -185,7 +202,9 @@ class SnapshotClient:
         self._links = links
         self._runtime = runtime
         self._settings = settings
-        self._directory = directory
+        self._file = directory / "incoming.snapshot"
+        self._file.unlink(missing_ok=True)  # an earlier start's
+        self._part: _Part | None = None
         self._committed = committed
         self._prepare = prepare
         self._install = install
@@ -197,6 +216,18 @@ class SnapshotClient:
         """The leader's log begins after everything that matches here."""
         if self._task is None and self._runtime.now() >= self._not_before:
             self._task = self._runtime.spawn(self._run(leader))
+
+    def check(self) -> None:
+        """Remove the part of a snapshot that nobody goes on with. To be called now and then."""
+        part = self._part
+        if part is None or self._task is not None:
+            return
+        if self._runtime.now() - part.at > self._settings.snapshot_keep:
+            self._discard()
+
+    def _discard(self) -> None:
+        self._part = None
+        self._file.unlink(missing_ok=True)
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -213,6 +244,8 @@ class SnapshotClient:
         except (StoreError, OSError) as error:
             # A later heartbeat of a leader whose log is still too new starts it again.
             self._not_before = self._runtime.now() + self._settings.snapshot_retry
+            if isinstance(error, OSError):
+                self._discard()
             log.warning("snapshot not fetched", leader=leader, error=str(error))
         except Exception as error:
             self._failed(error)
@@ -226,40 +259,37 @@ class SnapshotClient:
             leader, OPEN, request.SerializeToString(), timeout=settings.snapshot_call
         )
         info = _parse(raft_pb2.SnapshotInfo, reply.body)
-        log.info("fetching snapshot", leader=leader, index=info.index, bytes=info.size)
-        path = self._directory / "incoming.snapshot"
-        path.unlink(missing_ok=True)
+        part = self._part
+        if part is None or part.id != info.id:
+            self._discard()
+            part = self._part = _Part(info.id, 0, self._runtime.now())
+        log.info("fetching snapshot", leader=leader, index=info.index, bytes=info.size, offset=part.size)
+        while part.size < info.size:
+            await self._piece(leader, info, part)
+        path = self._file
+        size, digest = await self._runtime.blocking(WORKER, lambda: _measure(path, create=True))
+        before = (info.before.command, info.index - 1, info.before.term)
+        last = (info.last.command, info.index, info.last.term)
         try:
-            offset = 0
-            while offset < info.size:
-                offset += await self._piece(leader, info, path, offset)
-            size, digest = await self._runtime.blocking(WORKER, lambda: _measure(path, create=True))
             if size != info.size or digest != info.digest:
                 raise Damaged(f"snapshot from {leader}: not what was announced")
-            before = (info.before.command, info.index - 1, info.before.term)
-            last = (info.last.command, info.index, info.last.term)
             await self._runtime.blocking(WORKER, lambda: self._prepare(path))
             self._install(path, before, last)
         finally:
-            path.unlink(missing_ok=True)
+            self._discard()
 
-    async def _piece(self, leader: str, info: raft_pb2.SnapshotInfo, path: Path, offset: int) -> int:
+    async def _piece(self, leader: str, info: raft_pb2.SnapshotInfo, part: _Part) -> None:
+        """Fetch what follows `part` and add it. Unavailable: the part stays as it was."""
+        offset = part.size
         length = min(self._settings.snapshot_piece, info.size - offset)
         request = raft_pb2.SnapshotRead(id=info.id, offset=offset, length=length).SerializeToString()
-        attempts = 3
-        while True:
-            try:
-                reply = await self._links.call(leader, READ, request, timeout=self._settings.snapshot_call)
-                break
-            except Unavailable:
-                attempts -= 1
-                if not attempts:
-                    raise
+        reply = await self._links.call(leader, READ, request, timeout=self._settings.snapshot_call)
         data = reply.payload
         if not data or len(data) > length:
             raise Damaged(f"snapshot from {leader}: {len(data)} bytes at {offset}")
+        path = self._file
         await self._runtime.blocking(WORKER, lambda: _append(path, offset, data))
-        return len(data)
+        part.size, part.at = offset + len(data), self._runtime.now()
 
 
 def _parse(kind: Any, body: bytes) -> Any:
@@ -285,3 +315,5 @@ def _read_piece(path: Path, offset: int, length: int) -> bytes:
 def _append(path: Path, offset: int, data: Buffer) -> None:
     with path.open("r+b" if offset else "wb") as file:
         os.pwrite(file.fileno(), data, offset)
+        if (offset + len(data)) // SYNC_BYTES > offset // SYNC_BYTES:
+            os.fdatasync(file.fileno())

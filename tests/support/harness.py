@@ -56,6 +56,7 @@ class Cluster:
         proxied: bool = False,
         data: Mapping[str, str] | None = None,
         encryption: str = "full",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         # Not where people's own demos are, and seldom where another test is.
         base = next(
@@ -66,6 +67,8 @@ class Cluster:
         self._proxies: dict[tuple[str, str], TcpProxy] = {}
         for name, place in (data or {}).items():
             self.local.nodes[name].environment["PIXRAFT_NODE_DATA"] = place
+        for node in self.local.nodes.values():
+            node.environment.update(environment or {})
         if proxied:
             self._insert_proxies()
 
@@ -119,6 +122,10 @@ class Cluster:
         """The node's data directory."""
         node = self.local.nodes[name]
         return Path(node.environment.get("PIXRAFT_NODE_DATA", node.directory / "data"))
+
+    def log(self, name: str) -> str:
+        """What the node has logged, over all its starts."""
+        return self.local.nodes[name].log.read_text(errors="replace")
 
     def pid(self, name: str) -> int:
         """The node's process."""

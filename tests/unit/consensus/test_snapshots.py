@@ -10,7 +10,7 @@ from raftcluster import Cluster, CountingMachine, MemoryJournal
 from virtualtime import run
 
 from raftstore.consensus import ConsensusSettings
-from raftstore.consensus.compaction import cut_at
+from raftstore.consensus.compaction import LogBytes, cut_at, within
 from raftstore.errors import Damaged, Unavailable
 from raftstore.peers.model import Reply
 from raftstore.wire import raft_pb2
@@ -49,6 +49,49 @@ async def behind(cluster, entries=200):
 )
 def test_how_far_the_log_is_cut(first, durable, applied, retain, floor, start):
     assert cut_at(first=first, durable=durable, applied=applied, retain=retain, floor=floor) == start
+
+
+def test_how_much_of_the_log_is_within_its_bytes():
+    assert within([3, 3, 3], 6) == 2
+    assert within([7], 6) == 0
+    assert within([], 6) == 0
+    assert within([0, 0], 0) == 2
+
+
+def test_the_bytes_of_the_log_are_those_that_are_there():
+    journal = MemoryJournal()
+    size = LogBytes(journal)
+    for index in range(1, 101):
+        journal.add(bytes(index), index, 1)
+        if index % 7 == 0:
+            assert size.count() == sum(range(index + 1))
+    journal.setRaftCommitIndex(60)
+    journal.deleteEntriesTo(50)
+    assert size.count() == sum(range(51, 101))
+    journal.deleteEntriesFrom(20)
+    assert size.count() == sum(range(51, 71))
+
+
+def test_restarts_do_not_let_the_log_grow(tmp_path):
+    async def main():
+        settings = ConsensusSettings(compact_bytes=100_000, compact_interval=0.05)
+        async with Cluster(3, tmp_path, settings=settings) as cluster:
+            for turn in range(8):
+                leader = await cluster.leader()
+                for number in range(5):
+                    await leader.propose(f"{turn} {number}" + "x" * 10_000)
+                for node in list(cluster.running):
+                    await node.kill()
+                    await node.start()
+            await cluster.leader()
+            await cluster.until(
+                lambda: all(
+                    node.journal[0][1] > 1 and sum(len(entry[0]) for entry in node.journal[:]) < 100_000
+                    for node in cluster.running
+                )
+            )
+
+    run(main())
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -153,6 +196,75 @@ def test_a_snapshot_is_fetched_in_spite_of_breaks(tmp_path):
                 cluster.network.isolate(leader.name, away.name)
                 await asyncio.sleep(0.02)
                 cluster.network.heal()
+            await cluster.converged()
+
+    run(main())
+
+
+def test_a_fetch_goes_on_where_the_connection_broke(tmp_path):
+    async def main():
+        async with Cluster(3, tmp_path, settings=SMALL) as cluster:
+            leader, away = await behind(cluster)
+            handler = cluster.network.nodes[leader.name]._handlers["raft.snapshot.read"]
+            calls, served = 0, []
+
+            async def unreliable(peer, body, payload):
+                nonlocal calls
+                calls += 1
+                if calls % 10 == 0:
+                    raise Unavailable("the connection broke")
+                served.append(raft_pb2.SnapshotRead.FromString(body).offset)
+                return await handler(peer, body, payload)
+
+            cluster.network.nodes[leader.name]._handlers["raft.snapshot.read"] = unreliable
+            await away.start()
+            await cluster.converged(within=300)
+            assert calls > len(served) > 20
+            assert served == sorted(set(served)), "a piece was fetched twice"
+
+    run(main())
+
+
+def test_what_a_snapshot_needs_stays_in_the_log_while_it_is_made(tmp_path):
+    async def main():
+        async with Cluster(3, tmp_path, settings=SMALL) as cluster:
+            leader, away = await behind(cluster)
+            cluster.disk = lambda name, worker: 0.5 if worker == "snapshots" and name == leader.name else 0.001
+            made = 0
+            write = leader.machine.write_snapshot
+
+            def count(target):
+                nonlocal made
+                made += 1
+                return write(target)
+
+            leader.machine.write_snapshot = count
+            await away.start()
+            await cluster.until((tmp_path / leader.name / "outgoing.snapshot").exists)
+            for turn in range(12):
+                await fill(leader, 10, f"{turn} ")
+                await asyncio.sleep(0.05)
+            cluster.disk = lambda name, worker: 0.001
+            await cluster.converged()
+            assert made == 1
+
+    run(main())
+
+
+def test_the_part_of_a_snapshot_that_nobody_goes_on_with_is_removed(tmp_path):
+    async def main():
+        async with Cluster(3, tmp_path, settings=SMALL) as cluster:
+            _, away = await behind(cluster)
+            incoming = tmp_path / away.name / "incoming.snapshot"
+            for node in cluster.running:
+                cluster.network.set(node.name, away.name, delay=0.02)
+            await away.start()
+            await cluster.until(lambda: incoming.exists() and incoming.stat().st_size > 64)
+            for node in cluster.running:
+                cluster.network.isolate(node.name, away.name)
+            await asyncio.sleep(SMALL.snapshot_keep + SMALL.snapshot_call + 1)
+            assert not incoming.exists()
+            cluster.network.heal()
             await cluster.converged()
 
     run(main())

@@ -66,7 +66,7 @@ def file_size(path: Path) -> int:
         return -1
 
 
-def watch_for(condition: Callable[[], bool], timeout: float = 60.0) -> bool:
+def watch_for(condition: Callable[[], bool], timeout: float = 20.0) -> bool:
     """Poll as fast as can be: what is waited for may last for milliseconds only."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

@@ -234,11 +234,13 @@ class DataLink:
 
     def begin(self, transfer: Transfer) -> None:
         """Start `transfer` on the connection, now or when it stands."""
-        if self._stream is not None:
-            stream, self._stream = self._stream, None
+        stream, self._stream = self._stream, None
+        if stream is not None:
             transfer.start(stream)
-        else:
+        elif self._maker is not None:
             self._waiting = transfer
+        else:  # it failed while the command waited for the store
+            transfer.unconnected(425)
 
     def close(self) -> None:
         """Close what there is. A transfer that waited is forgotten, not told."""

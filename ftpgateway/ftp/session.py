@@ -32,6 +32,9 @@ T = TypeVar("T")
 QUEUE_LIMIT = 64
 """Commands that may wait; with more, reading from the client pauses."""
 
+TOO_LONG = "too long"
+"""Stands for a line that was thrown away; no command has a space in it."""
+
 _TELNET = bytes(range(0xF0, 0x100))
 _RENAMED = {"XCUP": "CDUP", "XCWD": "CWD", "XMKD": "MKD", "XPWD": "PWD", "XRMD": "RMD"}
 _ANY_BYTES = frozenset({"USER", "PASS"})
@@ -70,7 +73,7 @@ class BaseSession(ControlConnection):
         if self.user is not None:
             self.touch()
         if line is None:
-            self._lines.append(("", b"Command line too long."))
+            self._lines.append((TOO_LONG, b""))
         else:
             name, _, argument = line.lstrip(_TELNET).partition(b" ")
             command = name.decode("ascii", "replace").upper()
@@ -112,11 +115,18 @@ class BaseSession(ControlConnection):
             self.pause_reading(len(self._lines) >= QUEUE_LIMIT)
 
     def _begin(self, command: str, raw: bytes) -> None:
+        try:
+            self._check_and_run(command, raw)
+        except Exception:
+            log.exception("command failed", session=self.number, command=one_line(command))
+            self.respond("451 Internal error; try again.")
+
+    def _check_and_run(self, command: str, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
         known = self.proto_cmds.get(command)
         if known is None:
-            reason = raw.decode() if not command else f'Command "{one_line(command[:32])}" not understood.'
-            self.respond(f"500 {reason}")
+            what = "line too long" if command == TOO_LONG else f'"{one_line(command[:32])}" not understood'
+            self.respond(f"500 Command {what}.")
             return
         if not raw and known["arg"] is True:
             self.respond("501 Syntax error: command needs an argument.")
@@ -183,6 +193,9 @@ class BaseSession(ControlConnection):
 
     def attach(self, transfer: Transfer) -> None:
         """Start a transfer on the data connection, as soon as that stands."""
+        if not self.alive:  # to say 150 was too much
+            transfer.lost_control()
+            return
         self.transfer = transfer
         self.link.begin(transfer)
 
@@ -210,6 +223,10 @@ class BaseSession(ControlConnection):
         self._advance()
 
     # The end.
+
+    def hung_up(self) -> bool:
+        """Whether the client is gone without a word; who sent QUIT behind its upload has ended it in order."""
+        return not any(command == "QUIT" for command, _ in self._lines) and super().hung_up()
 
     def idle(self) -> bool:
         """A session that waits for us, or transfers, is not idle."""

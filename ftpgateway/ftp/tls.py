@@ -34,6 +34,7 @@ def server_context(certificate: Path) -> ssl.SSLContext:
 
 def control_side(context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
     """Return TLS on a control connection, before its handshake. Raises OSError when the client is gone."""
+    sock.getpeername()  # wrap_socket leaks a socket that is not connected any more
     context.num_tickets = _TICKETS
     return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
@@ -43,6 +44,7 @@ def data_side(context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
 
     Its end is told from a cut: without close_notify `recv_into` raises ssl.SSLEOFError.
     """
+    sock.getpeername()
     context.num_tickets = 0
     return context.wrap_socket(
         sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False

@@ -59,6 +59,7 @@ class FakeStore:
         self.partials: dict[tuple[str, str], bytes] = {}
         self.hooks: dict[str, Callable[..., Any]] = {}
         self.calls: Counter[str] = Counter()
+        self.opened: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.room: int | None = None
         self.window: int | None = None
@@ -187,6 +188,7 @@ class FakeStore:
             if (offset or 0) > len(base):
                 raise Invalid(f"cannot continue at byte {offset}: only {len(base)} bytes are there")
             kept = base[: offset or 0]
+        self.opened["upload"] += 1
         return FakeUpload(self, path, owner, bytearray(kept), exclusive)
 
     async def download(self, path: str) -> FakeDownload:
@@ -194,6 +196,7 @@ class FakeStore:
         node = self.find(path)
         if node.data is None:
             raise IsADirectory(path)
+        self.opened["download"] += 1
         return FakeDownload(self, node.entry(path.rpartition("/")[2]), node.data)
 
     async def partial(self, path: str, owner: str) -> Partial | None:

@@ -369,6 +369,18 @@ def test_a_killed_client_publishes_nothing(server: Server, client: Client) -> No
     assert "a" not in server.store.root.children
 
 
+def test_a_client_that_does_not_wait_for_the_reply(server: Server) -> None:
+    """It sends all, says QUIT and goes: the upload was ended in order."""
+    with server.client() as hasty:
+        connection = begin(hasty, "STOR a", b"whole")
+        received(server, hasty, 5)
+        hasty.send("QUIT")
+        server.wait_for(lambda: any(session._lines for session in server.frontend._sessions))
+        connection.close()
+        server.wait_for(lambda: server.store.ended["commit"] == 1)
+    server.wait_for(lambda: "a" in server.store.root.children)
+
+
 def test_session_lost_while_the_upload_opens(server: Server, client: Client) -> None:
     gate = server.gate("upload")
     connection = client.data()
@@ -403,6 +415,21 @@ def test_a_data_connection_that_never_comes() -> None:
         assert client.command("STOR a") == 150
         assert client.reply() == 425
         assert client.store("a", b"x") == 226
+
+
+@pytest.mark.parametrize("command", ["STOR a", "RETR f"])
+def test_the_data_connection_fails_while_the_store_is_asked(command: str) -> None:
+    with serving(data_timeout=0.2) as server, server.client() as client:
+        server.run(server.store.put, "/f", b"x")
+        gate = server.gate("upload" if command == "STOR a" else "download")
+        client.passive()
+        client.send(command)
+        gate.wait_until_held()
+        server.wait_for(lambda: not next(iter(server.frontend._sessions)).link.exists)
+        gate.open()
+        assert client.reply() == 150
+        assert client.reply() == 425
+        assert client.command("NOOP") == 200
 
 
 def test_a_stalled_upload_is_kept() -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import structlog
 
-from ftpgateway.config import NodeConfig
+from ftpgateway.config import ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from raftstore.consensus import ConsensusSettings
-from raftstore.errors import StoreError
+from raftstore.errors import Damaged, Invalid, StoreError
 from raftstore.peers.pki import Identity
 from raftstore.settings import StoreSettings
 from raftstore.store import Store
@@ -102,13 +102,23 @@ async def _serving(config: NodeConfig, on_fatal: Callable[[BaseException], None]
 
 
 def store_settings(config: NodeConfig) -> StoreSettings:
-    """Return what the store must be told. Raises StoreError when a certificate cannot be used."""
+    """Return what the store must be told. Raises ConfigError when the certificate cannot be used for this node."""
+    peers = config.peers
+    try:
+        identity = Identity.load(peers.ca, peers.certificate, peers.key)
+    except (Invalid, Damaged) as error:
+        raise ConfigError(f"{error.detail}; copy it again from what `pixraft init` made") from None
+    if identity.name != config.name:
+        raise ConfigError(
+            f"{config.source}: node.name is {config.name!r}, but {peers.certificate} was issued for {identity.name!r}; "
+            "correct the name, or copy that node's own directory again"
+        )
     return StoreSettings(
         name=config.name,
         data=config.data,
         listen=config.peers.listen,
         members=config.cluster.addresses(),
-        identity=Identity.load(config.peers.ca, config.peers.certificate, config.peers.key),
+        identity=identity,
         replicas=config.cluster.replicas,
         encryption="bulk-auth" if config.peers.encryption == "bulk-auth" else "full",
         consensus=ConsensusSettings.bounded(

@@ -8,7 +8,7 @@ HEALTHY = "healthy"
 DEGRADED = "degraded"
 NO_QUORUM = "no quorum"
 
-MAX_LAG = 1_000
+MAX_LAG = 100
 """Log entries by which a node may be behind and still count as caught up: under load every follower lags a little."""
 
 
@@ -25,6 +25,11 @@ def judge(status: ClusterStatus, *, confirmed: bool) -> tuple[str, str]:
             f"{'' if status.leader else ' and there is no leader'}; uploads and downloads are refused"
         )
     problems = [f"{node.name} cannot be reached" for node in status.nodes if not node.reachable]
+    problems += [
+        f"{node.name} does not take part yet"
+        for node in status.nodes
+        if node.reachable and not node.error and node.role not in ("leader", "follower")
+    ]
     problems += [f"{node.name}: {node.error}" for node in status.nodes if node.reachable and node.error]
     problems += [
         f"{node.name} is {node.lag} log entries behind"

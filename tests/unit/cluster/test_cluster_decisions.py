@@ -23,7 +23,7 @@ def status(*nodes: NodeStatus, short: int = 0, leader: str | None = "n1") -> Clu
 
 
 def node(name: str, **changes: object) -> NodeStatus:
-    return NodeStatus(name, "host:1", **{"reachable": True, "lag": 0, **changes})
+    return NodeStatus(name, "host:1", **{"reachable": True, "lag": 0, "role": "follower", **changes})
 
 
 def test_verdicts():
@@ -33,6 +33,8 @@ def test_verdicts():
     assert (word, why) == (verdict.DEGRADED, "n3 cannot be reached")
     assert verdict.judge(status(*whole, short=2), confirmed=True)[0] == verdict.DEGRADED
     assert verdict.judge(status(*whole[:2], node("n3", lag=5000)), confirmed=True)[0] == verdict.DEGRADED
+    candidate = status(*whole[:2], node("n3", role="candidate"))
+    assert verdict.judge(candidate, confirmed=True) == (verdict.DEGRADED, "n3 does not take part yet")
     assert verdict.judge(status(*whole[:2], node("n3", error="disk")), confirmed=True)[0] == verdict.DEGRADED
     word, why = verdict.judge(status(*whole, leader=None), confirmed=False)
     assert word == verdict.NO_QUORUM

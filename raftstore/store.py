@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -46,7 +46,7 @@ class Store:
         await self._barrier()
         return self._rooms.catalog.lookup(path)
 
-    async def listing(self, path: str) -> list[Entry]:
+    async def listing(self, path: str) -> Sequence[Entry]:
         """Return the entries of a directory by name, all of one moment. Raises NotFound, NotADirectory."""
         await self._barrier()
         return await self._rooms.catalog.list_directory(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from raftstore.types import Entry, Partial, User
@@ -63,7 +63,7 @@ class Backend(Protocol):
         """Return what `path` names."""
         ...
 
-    async def listing(self, path: str) -> list[Entry]:
+    async def listing(self, path: str) -> Sequence[Entry]:
         """Return the entries of a directory by name, all of one moment."""
         ...
 

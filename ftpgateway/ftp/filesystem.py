@@ -7,6 +7,7 @@ override would reach for the host's files. Here there is nothing to inherit, so 
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Sequence
 
 from ftpgateway.ftp.backend import Backend, Download, Upload
 from raftstore import paths
@@ -53,7 +54,7 @@ class Workspace:
         """Return what is published at `path`; the home directory has the name `/`."""
         return await self._store.lookup(self._at(path))
 
-    async def entries(self, path: str, *, glob: bool = False) -> list[Entry]:
+    async def entries(self, path: str, *, glob: bool = False) -> Sequence[Entry]:
         """Return a directory's entries, or a file's own entry, all of one moment.
 
         With `glob`, a last name with wildcards that does not exist selects from its directory.
@@ -71,7 +72,7 @@ class Workspace:
         found = await self._store.listing(self._at(directory))
         return [entry for entry in found if fnmatch.fnmatchcase(entry.name, pattern)]
 
-    async def directory(self, path: str) -> list[Entry]:
+    async def directory(self, path: str) -> Sequence[Entry]:
         """Return a directory's entries. Raises NotADirectory for a file."""
         return await self._store.listing(self._at(path))
 

@@ -54,14 +54,14 @@ def parse_request(argument: str) -> Request:
     return Request(rest, by_time="t" in flags, by_size="S" in flags, reverse="r" in flags)
 
 
-def arrange(entries: Sequence[Entry], request: Request) -> list[Entry]:
-    """Return the entries, which come by name, in the order asked for."""
+def arrange(entries: Sequence[Entry], request: Request) -> Iterable[Entry]:
+    """Return the entries, which come by name, in the order asked for: all at once only to sort them."""
     if request.by_time:
         ordered = sorted(entries, key=lambda entry: -entry.mtime_ns)
     elif request.by_size:
         ordered = sorted(entries, key=lambda entry: -entry.size)
     else:
-        ordered = list(entries)
+        return reversed(entries) if request.reverse else entries
     if request.reverse:
         ordered.reverse()
     return ordered

@@ -207,8 +207,9 @@ class TransferCommands(NameCommands):
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        entries = arrange(self.wait(self.files.entries(path, glob=True)), request)
-        self._send_lines(command, path, map(render, entries), len(entries))  # type: ignore[call-overload]
+        entries = self.wait(self.files.entries(path, glob=True))
+        lines = map(render, arrange(entries, request))  # type: ignore[call-overload]
+        self._send_lines(command, path, lines, len(entries))
 
     def ftp_MLSD(self, line: str) -> None:
         """MLSD [directory]."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from raftstore.metadata import snapshots
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
+from raftstore.metadata.listing import PAGE, Listing
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.reports import Reports, content_digest
@@ -35,7 +37,6 @@ CHECK_SECONDS = 2.0
 SMALL_DIRECTORY = 500
 """Entries up to which a directory is listed on the loop."""
 
-PAGE = 500
 READ_THREADS = 2
 
 
@@ -61,6 +62,7 @@ class Catalog:
     ) -> None:
         self._path = path
         self._incoming = path.with_name(path.name + ".incoming")
+        self._replaced = path.with_name(path.name + ".replaced")
         self._later = later
         # Held while a transaction is open, by a checkpoint's last step, and while the file is swapped.
         self._write_lock = threading.Lock()
@@ -73,6 +75,7 @@ class Catalog:
         self._prepared: object = None
         self._failed: BaseException | None = None
         self._open(check_seconds)
+        self._replaced.unlink(missing_ok=True)
 
     def _open(self, check_seconds: float) -> None:
         try:
@@ -190,9 +193,12 @@ class Catalog:
         Also moves a large write-ahead log into the database. A thread of the catalog's own calls it for that too.
         Raises DiskFailed, DiskFull; nothing is applied any more then.
         """
+        return self._make_durable()
+
+    def _make_durable(self, *, empty: bool = False) -> int:
         try:
             return self._durability.make_durable(
-                lambda: self._transaction.committed, lambda: connect(self._path, patience=0)
+                lambda: self._transaction.committed, lambda: connect(self._path, patience=0), empty=empty
             )
         except StoreError as error:
             self._failed = error
@@ -220,6 +226,8 @@ class Catalog:
         identity = snapshots.identity(source)
         index = snapshots.unpack(source, self._incoming)
         sync_directory(self._path.parent)
+        # What is left for `install_snapshot` to move then is next to nothing.
+        self._make_durable(empty=True)
         self._prepared = identity
         return index
 
@@ -260,9 +268,13 @@ class Catalog:
             if self._path.with_name(self._path.name + "-wal").exists():
                 # SQLite removes it with the last connection: not to be helped along.
                 raise Unavailable("another process has the catalog open")
+            # To free the space of a large file takes long: it keeps a name, to be removed by a thread.
+            self._replaced.unlink(missing_ok=True)
+            os.link(self._path, self._replaced)
             sync_directory(self._path.parent)
             self._incoming.replace(self._path)
             sync_directory(self._path.parent)
+            self._threads.submit(self._replaced.unlink, missing_ok=True)
         except sqlite3.Error as error:
             raise translated(error, self._path) from error
         finally:
@@ -307,9 +319,9 @@ class Catalog:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    async def list_directory(self, path: str) -> list[Entry]:
+    async def list_directory(self, path: str) -> Sequence[Entry]:
         """Do what `listing` does without holding up the loop for a large directory; sees all that is applied
-        now.
+        now. What comes back stays small in memory when it is gone through in order.
 
         Raises Unavailable too, when the catalog is closed or replaced meanwhile.
         """
@@ -323,16 +335,13 @@ class Catalog:
         self.settle()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
 
-    def _list_in_thread(self, path: str) -> list[Entry]:
+    def _list_in_thread(self, path: str) -> Listing:
         with self._readers.connection() as database:
             # One transaction from the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
             names = Namespace(database)
             cursor = names.listing(names.directory(path))
-            entries: list[Entry] = []
-            while rows := cursor.fetchmany(PAGE):
-                entries.extend(map(entry_of, rows))
-            return entries
+            return Listing(iter(lambda: cursor.fetchmany(PAGE), []))
 
     def partial(self, owner: str, path: str) -> Partial | None:
         """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""

@@ -42,11 +42,13 @@ class Durability:
         self._failed: StoreError | None = None
         self.lock = threading.Lock()
 
-    def make_durable(self, applied: Callable[[], int], connection: Callable[[], sqlite3.Connection]) -> int:
+    def make_durable(
+        self, applied: Callable[[], int], connection: Callable[[], sqlite3.Connection], *, empty: bool = False
+    ) -> int:
         """Return an applied index (of those `applied` tells) that survives a power cut. Raises DiskFailed,
         DiskFull.
 
-        `connection` opens one for a checkpoint, which this closes.
+        `connection` opens one for a checkpoint, which this closes. `empty`: make one if there is anything to move.
         """
         with self.lock:
             if self._failed is not None:
@@ -54,7 +56,7 @@ class Durability:
             index = applied()
             try:
                 size = self._sync()
-                if size >= self._wal_bytes:
+                if size >= (1 if empty else self._wal_bytes):
                     database = connection()
                     try:
                         self._checkpoint(database)

@@ -16,7 +16,8 @@ SEAL_MAGIC = b"pixraft catalog snapshot"
 SEAL_BYTES = len(SEAL_MAGIC) + 32
 BLOCK = 4 * 1024 * 1024
 PAGES_A_STEP = 1024
-"""Pages copied at a time: an interrupt is heeded between two steps."""
+"""Pages copied at a time, then synced: an interrupt is heeded between two steps, and the log's next sync does not
+have to wait for a whole snapshot to be written."""
 
 
 def write(database: sqlite3.Connection, target: Path) -> int:
@@ -44,6 +45,12 @@ def write(database: sqlite3.Connection, target: Path) -> int:
 
 def _copy(database: sqlite3.Connection, target: Path) -> int:
     copy = sqlite3.connect(target, isolation_level=None)
+    descriptor = os.open(target, os.O_RDONLY)
+
+    def step(*_: int) -> None:
+        _heed_interrupt(database)
+        os.fdatasync(descriptor)
+
     try:
         # Synced as a whole afterwards; a copy that a crash cuts short has no seal.
         copy.execute("PRAGMA journal_mode = OFF")
@@ -52,10 +59,11 @@ def _copy(database: sqlite3.Connection, target: Path) -> int:
         database.execute("BEGIN")
         try:
             index = int(database.execute("SELECT applied FROM state").fetchone()[0])
-            database.backup(copy, pages=PAGES_A_STEP, progress=lambda *_: _heed_interrupt(database), sleep=0)
+            database.backup(copy, pages=PAGES_A_STEP, progress=step, sleep=0)
         finally:
             database.execute("ROLLBACK")
     finally:
+        os.close(descriptor)
         copy.close()
     return index
 
@@ -66,7 +74,7 @@ def _heed_interrupt(database: sqlite3.Connection) -> None:
 
 
 def _hash(file: BinaryIO, size: int, copy: BinaryIO | None = None) -> bytes:
-    """Hash the first `size` bytes of `file`, writing them to `copy` too."""
+    """Hash the first `size` bytes of `file`, writing them to `copy` too, synced but for what it buffers."""
     hasher = blake3.blake3()
     file.seek(0)
     left = size
@@ -78,6 +86,7 @@ def _hash(file: BinaryIO, size: int, copy: BinaryIO | None = None) -> bytes:
         hasher.update(block)
         if copy is not None:
             copy.write(block)
+            os.fdatasync(copy.fileno())
     return hasher.digest()
 
 

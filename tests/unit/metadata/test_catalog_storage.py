@@ -622,7 +622,13 @@ def test_a_directory_of_twenty_thousand_entries(feeder: Feeder) -> None:
 
     async def listed() -> list[str]:
         entries = await feeder.catalog.list_directory("/a")
-        assert entries == feeder.catalog.listing("/a")
+        everything = feeder.catalog.listing("/a")
+        assert list(entries) == everything
+        assert list(reversed(entries)) == everything[::-1]
+        assert entries[-1] == everything[-1]
+        assert entries[499:1501:250] == everything[499:1501:250]
+        with pytest.raises(IndexError):
+            entries[len(everything)]
         assert await feeder.catalog.list_directory("/small") == []
         with pytest.raises(NotFound):
             await feeder.catalog.list_directory("/b")

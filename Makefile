@@ -17,6 +17,7 @@ help:
 	@echo "make mutants   known bugs that the simulator must catch"
 	@echo "make bench   rates beside stock pyftpdlib, in one run (ARGS=--quick: a short version)"
 	@echo "make bench-consensus  commits beside etcd's (Debian: etcd-server, nghttp2-client), in one run"
+	@echo "make bench-snapshot  commits while a snapshot of 1,000,000 files is taken, sent and installed"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
@@ -51,6 +52,9 @@ bench: install
 
 bench-consensus: install
 	$(BIN)/python tests/bench/consensus.py
+
+bench-snapshot: install
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/snapshot.py $(ARGS)
 
 chaos: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/run.py $(if $(SEED),--seed $(SEED))

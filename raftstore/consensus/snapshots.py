@@ -99,7 +99,7 @@ class SnapshotServer:
         """Remove what is kept."""
         kept, self._kept = self._kept, None
         if kept is not None:
-            kept.path.unlink(missing_ok=True)
+            self._runtime.blocking(WORKER, lambda: _remove(kept.path))
 
     async def _open(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
         request = _parse(raft_pb2.SnapshotOpen, body)
@@ -143,12 +143,12 @@ class SnapshotServer:
     async def _make(self) -> None:
         try:
             path = self._file
-            path.unlink(missing_ok=True)
+            await self._runtime.blocking(WORKER, lambda: _remove(path))
             index = await self._runtime.blocking(WORKER, lambda: self._machine.write_snapshot(path))
             size, digest = await self._runtime.blocking(WORKER, lambda: _measure(path))
             first = self._journal[0][1]
             if not first < index <= self._journal[-1][1]:
-                path.unlink(missing_ok=True)
+                await self._runtime.blocking(WORKER, lambda: _remove(path))
                 log.warning("snapshot does not fit the log", index=index, first=first)
                 return
             before, last = self._journal[index - 1 - first], self._journal[index - first]
@@ -227,7 +227,7 @@ class SnapshotClient:
 
     def _discard(self) -> None:
         self._part = None
-        self._file.unlink(missing_ok=True)
+        self._runtime.blocking(WORKER, lambda: _remove(self._file))
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -305,6 +305,14 @@ def _measure(path: Path, *, create: bool = False) -> tuple[int, bytes]:
     hasher = blake3()
     hasher.update_mmap(path)
     return path.stat().st_size, hasher.digest()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file. For a thread: to free a large one takes long."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("snapshot not removed", file=str(path), error=str(error))
 
 
 def _read_piece(path: Path, offset: int, length: int) -> bytes:

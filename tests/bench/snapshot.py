@@ -21,78 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ftpgateway.demo.cluster import LocalCluster
-from raftstore.consensus import Journal
-from raftstore.consensus.codec import CALL
-from raftstore.metadata import Catalog
-from raftstore.wire import commands_pb2 as commands
+from largecatalog import build
 
-BATCH = 1024
-DIRECTORY = 10_000
-"""Files in a directory."""
-NOW = 1_700_000_000_000_000_000
-TERM = 1
+from ftpgateway.demo.cluster import LocalCluster
+
 GOAL = 3.0
 STALL = 0.2
 PATIENCE = 600.0
-
-
-def build(data: Path, files: int) -> None:
-    """Make the data of a node whose catalog holds `files` files of one chunk each, and whose log is compacted."""
-    catalog = Catalog(data / "catalog" / "catalog.db", later=lambda settle: None)
-    sequence = index = 0
-
-    def apply(*wanted: commands.Command) -> None:
-        nonlocal sequence, index
-        batch = commands.Batch()
-        for command in wanted:
-            sequence += 1
-            identity = commands.OperationId(
-                node="builder", boot=1, sequence=sequence, acknowledged=sequence - 1
-            )
-            batch.operations.add(id=identity, time_ns=NOW, command=command.SerializeToString())
-        index += 1
-        catalog.apply(index, batch.SerializeToString())
-        if index % 16 == 0:
-            catalog.settle()
-
-    try:
-        apply(commands.Command())  # nothing: the entry that every log is born with
-        # Stores of nobody: the nodes of the benchmark are not to look for a million pictures that never were.
-        for number in (1, 2, 3):
-            store = commands.RegisterStore(node=f"builder{number}", identity=bytes([number]) * 16)
-            apply(commands.Command(register_store=store))
-        apply(commands.Command(make_directory=commands.MakeDirectory(path="/bench", owner="bench")))
-        for first in range(0, files, BATCH):
-            wanted = []
-            for number in range(first, min(files, first + BATCH)):
-                if number % DIRECTORY == 0:
-                    path = f"/{number // DIRECTORY:04}"
-                    make = commands.MakeDirectory(path=path, owner="builder")
-                    wanted.append(commands.Command(make_directory=make))
-                wanted.append(commands.Command(put_file=_file(number)))
-            apply(*wanted)
-        catalog.settle()
-        assert catalog.totals()[0] == files
-    finally:
-        catalog.close()
-    journal = Journal(data / "journal")
-    journal.setCurrentTerm(TERM, None)
-    journal.clear()
-    empty = CALL + commands.Batch().SerializeToString()
-    journal.add(empty, index - 1, TERM)
-    journal.add(empty, index, TERM)
-    journal.close()
-
-
-def _file(number: int) -> commands.PutFile:
-    digest = (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "big") * 4
-    return commands.PutFile(
-        path=f"/{number // DIRECTORY:04}/picture {number:07}.jpg",
-        owner="builder",
-        size=100_000,
-        chunks=[commands.Chunk(digest=digest, length=100_000, stores=(1, 2, 3))],
-    )
 
 
 class Node:
@@ -264,6 +199,7 @@ def _round(bench: Bench, arguments: argparse.Namespace) -> tuple[float, float]:
     print(before.line("before", arguments.seconds), flush=True)
     began = time.monotonic()
     new.ask("start")
+    new.ask("report")  # how its start held it up does not count
     wait_for(new.log, "snapshot installed", new)
     duration = time.monotonic() - began
     during = bench.measure(bench.nodes)
@@ -271,6 +207,8 @@ def _round(bench: Bench, arguments: argparse.Namespace) -> tuple[float, float]:
     time.sleep(arguments.seconds)
     after = bench.measure(bench.nodes)
     print(after.line("after", arguments.seconds), flush=True)
+    if new.ask("report")["files"] != arguments.files:
+        raise RuntimeError("the new node's catalog is not the others'")
     without = statistics.mean([before.quantile(0.99), after.quantile(0.99)])
     return during.quantile(0.99) / without, max(during.stalls.values())
 

@@ -99,6 +99,7 @@ async def serve(config: Path) -> None:
                 case ["report"]:
                     status = await store.status()
                     answer = {"commits": load.seconds, "refused": load.refused, "stall": stalls.take()}
+                    answer["files"] = status.files
                     answer["leads"] = any(
                         node.role == "leader" and node.name == config.parent.name for node in status.nodes
                     )

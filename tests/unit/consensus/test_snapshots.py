@@ -308,7 +308,7 @@ def test_a_damaged_piece_is_not_installed(tmp_path):
             await away.start()
             await cluster.converged()
             assert damaged == 3
-            assert not list((tmp_path / away.name).glob("incoming*"))
+            await cluster.until(lambda: not list((tmp_path / away.name).glob("incoming*")))
 
     run(main())
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import random
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,12 +37,12 @@ def family_of(address: str) -> socket.AddressFamily:
 
 def open_listener(address: str, ports: tuple[int, int] | None) -> socket.socket:
     """Return a socket listening for a data connection. Raises OSError when no port of the range is free."""
+    first, last = ports or _any_port()
+    span = last - first + 1
+    start = random.randrange(span)
+    candidates = [first + (start + step) % span for step in range(min(span, _BIND_ATTEMPTS))]
     if ports is None:
-        candidates = [0] * _ANY_ATTEMPTS
-    else:
-        first, span = ports[0], ports[1] - ports[0] + 1
-        start = random.randrange(span)
-        candidates = [first + (start + step) % span for step in range(min(span, _BIND_ATTEMPTS))]
+        candidates += [0] * _ANY_ATTEMPTS
     problem: OSError | None = None
     for port in candidates:
         try:
@@ -51,6 +53,16 @@ def open_listener(address: str, ports: tuple[int, int] | None) -> socket.socket:
             problem = error
     assert problem is not None
     raise problem
+
+
+@functools.cache
+def _any_port() -> tuple[int, int]:
+    """Return the kernel's range. It searches all of it when asked for any port; where most are taken, that is slow."""
+    try:
+        first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+        return int(first), int(last)
+    except (OSError, ValueError):
+        return 32768, 60999
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -292,14 +292,10 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             encoded = encoded[sent:]
         super(FTPHandler, self).push(encoded)
 
-    def log(self, msg: str, logfun: object = None) -> None:
+    def log(self, *_: object, **__: object) -> None:
         """Library log lines are replaced by our own."""
 
-    def logline(self, msg: str, logfun: object = None) -> None:
-        """Library log lines are replaced by our own."""
-
-    def log_cmd(self, cmd: str, arg: str, respcode: int, respstr: str) -> None:
-        """Library log lines are replaced by our own."""
+    logline = log_cmd = log
 
     def log_exception(self, instance: object) -> None:
         """Log an exception that the library caught."""

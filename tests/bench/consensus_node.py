@@ -33,6 +33,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.applied_index = 0
+        self.configuration = (0, b"")
         self.count = 0
 
     def apply(self, index: int, batch: bytes) -> list[bytes]:
@@ -43,6 +44,11 @@ class Counting:
             self.count += 1
             results.append(b"%d" % self.count)
         return results
+
+    def configure(self, index: int, configuration: bytes) -> None:
+        """Remember who the members are."""
+        self.applied_index = index
+        self.configuration = (index, configuration)
 
     def make_durable(self) -> int:
         """Nothing is kept; the log holds it."""

@@ -337,9 +337,10 @@ class Consensus:
 
     def _synced(self) -> None:
         self._acceptor.release()
-        self._replicator.release()
+        counted = self._replicator.release()
         self._driver.sync()
-        self._tick()
+        if counted or self._raft.alone:
+            self._tick()
 
     def _receive(self, sender: Peer, body: bytes) -> None:
         peer = sender.name

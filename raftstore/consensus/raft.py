@@ -130,7 +130,7 @@ class Raft:
             raftMinTimeout=settings.election_min,
             raftMaxTimeout=settings.election_max,
             leaderFallbackTimeout=settings.leader_fallback,
-            appendEntriesUseBatch=False,
+            appendEntriesUseBatch=True,  # it sends when it is told to, see `send_appends`
             appendEntriesBatchSizeBytes=settings.append_bytes,
             commandsWaitLeader=False,
             commandsQueueSize=QUEUE,

@@ -208,13 +208,16 @@ class Replicator:
             return
         self._count(peer, follower, reply)
 
-    def release(self) -> None:
-        """Count the replies that waited for this node's own journal, as far as it allows now."""
+    def release(self) -> bool:
+        """Count the replies that waited for this node's own journal, as far as it allows now; whether there are any."""
+        counted = False
         for peer, follower in list(self.followers.items()):
             held = follower.held
             if held is not None and held.next_index - 1 <= self._journal.durable_index:
                 follower.held = None
                 self._count(peer, follower, held)
+                counted = True
+        return counted
 
     def _count(self, peer: str, follower: Follower, reply: raft_pb2.AppendReply) -> None:
         answer = _answers_flight(follower, reply)

@@ -51,6 +51,9 @@ async def run_node(config: NodeConfig) -> int:
     if reason is None:
         log.info("node stopped", node=config.name)
         return 0
+    if isinstance(reason, Removed):
+        log.warning("node stopped: it was removed from the cluster", node=config.name, reason=reason.detail)
+        return reason.exit_code
     log.error("node stopped: it could no longer keep its promises", node=config.name, error=str(reason))
     return reason.exit_code if isinstance(reason, StoreError) else EXIT_FATAL
 

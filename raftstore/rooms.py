@@ -17,6 +17,9 @@ from raftstore.cluster.administration import Administered, Administration
 from raftstore.cluster.boot import next_boot
 from raftstore.cluster.health import Health
 from raftstore.cluster.inventory import take_inventory
+from raftstore.cluster.joining import Doorkeeper
+from raftstore.cluster.membership import Membership
+from raftstore.cluster.membershipcalls import MembershipCalls
 from raftstore.cluster.recorder import ReplicaRecorder
 from raftstore.cluster.repair import Copy, Repairer
 from raftstore.cluster.results import accepted
@@ -55,10 +58,10 @@ class Rooms:
         self.network = PeerNetwork(
             settings.identity, settings.listen, settings.members, encryption=settings.encryption
         )
-        addresses = {name: f"{host}:{port}" for name, (host, port) in settings.members.items()}
-        self.health = Health(self.own_status, addresses, self._ask)
+        self.membership = Membership(settings, self.network, self, self._members_changed, on_fatal)
+        self.health = Health(self.own_status, self.membership.roster, self._ask)
         self.recorder = ReplicaRecorder(self.propose)
-        self._takes_part = False
+        self._opened = self._takes_part = False
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -68,6 +71,9 @@ class Rooms:
         try:
             await self._open()
             Administration(administered, self.network)
+            MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
+            doorkeeper = Doorkeeper(self.settings, self.membership.roster, self.catalog.intents, self.propose)
+            self.network.serve_joins(doorkeeper.open, doorkeeper.key, doorkeeper.answer)
             await self._join()
         except BaseException:
             await self.stop()
@@ -81,6 +87,7 @@ class Rooms:
         """Recover what is on disk, without a word to the others."""
         settings = self.settings
         settings.data.mkdir(parents=True, exist_ok=True)
+        self.membership.check_not_removed()
         self.volumes = VolumeSet(
             settings.data / "volumes", volume_bytes=settings.volume_bytes, reserve_bytes=settings.reserve
         )
@@ -93,14 +100,17 @@ class Rooms:
         self.topology = LiveTopology(
             node=settings.name,
             identity=self.volumes.identity,
-            members=len(settings.members),
+            members=self.membership.voters,
+            leaving=self.membership.leaving,
             replicas=settings.replicas,
             stores=self.catalog.stores,
             reachable=self.network.reachable,
             free_bytes=self._free_bytes,
             local_writable=lambda: not self.volumes.stats().failed,
         )
+        self.membership.open(self.catalog)
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
+        self._opened = True
         self.chunk_path = ChunkPath(self.topology, self.volumes, self.network)
         self._stack.push_async_callback(self.chunk_path.close)
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
@@ -116,6 +126,14 @@ class Rooms:
 
         asyncio.get_running_loop().call_later(SETTLE, guarded)
 
+    def _members_changed(self) -> None:
+        self.health.members_changed()
+        if self._opened:
+            self.topology.invalidate()
+
+    def _leader(self) -> str | None:
+        return self.consensus.leader if self._takes_part else None
+
     def log_empty(self) -> bool:
         """Whether this node's log holds nothing but what every log starts with."""
         return len(self.journal) == 0 or self.journal[-1][1] <= 1
@@ -126,15 +144,16 @@ class Rooms:
         await self.network.start()
         self._stack.push_async_callback(self.network.stop)
         marker = settings.data / "rejoining"
-        rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), settings.others, self._ask_empty)
+        others = self.membership.others
+        rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), others, self._ask_empty)
         if rejoining:
-            term = await bootstrap.safe_term(settings.others, self._ask_term)
+            term = await bootstrap.safe_term(others, self._ask_term)
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
                 self.journal.setCurrentTerm(term, settings.name)
         self.consensus = Consensus(
             node=settings.name,
-            members=list(settings.members),
+            members=self.membership.roster.committed[1],
             machine=self.catalog,
             journal=self.journal,
             links=self.network,
@@ -146,13 +165,16 @@ class Rooms:
             on_rejoined=lambda: marker.unlink(missing_ok=True),
         )
         self._stack.push_async_callback(self.consensus.stop)
+        self.membership.take_part(self.consensus)
         await self.consensus.start()
         self._takes_part = True
         self._start_work()
 
     def _start_work(self) -> None:
         """Start what goes on beside the front-ends' requests."""
-        self.health.start(self.settings.others)
+        self.membership.start()
+        self._stack.push_async_callback(self.membership.stop)
+        self.health.start()
         self._stack.push_async_callback(self.health.stop)
         self.recorder.start()
         self._stack.push_async_callback(self.recorder.stop)
@@ -239,15 +261,16 @@ class Rooms:
 
     def own_status(self) -> tuple[NodeStatus, str]:
         """Return this node's status and the leader it follows ("" for none)."""
-        host, port = self.settings.members[self.settings.name]
-        node = NodeStatus(self.settings.name, f"{host}:{port}", reachable=True)
+        name = self.settings.name
+        node = NodeStatus(name, self.membership.own_address, reachable=True)
+        node.voter = name in self.membership.roster.configuration.voters
         if not self._takes_part:
             node.role, node.error = "starting", "waiting to hear from all members for its first start"
             return node, ""
         consensus = self.consensus
         stats = self.volumes.stats()
         store = self._own_store()
-        node.role = consensus.role
+        node.role = consensus.role if node.voter else "learner"
         node.term = consensus.term
         node.commit_index = consensus.commit_index
         node.applied_index = consensus.applied_index
@@ -292,15 +315,20 @@ class Rooms:
     async def _ask(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
         return (await self.network.call(member, method, body, lane=Lane.BULK, timeout=timeout)).body
 
+    async def _ask_node(self, member: str) -> admin.NodeReport:
+        request = admin.NodeRequest(known=self.membership.roster.committed[0])
+        reply = await self.network.call(
+            member, "admin.node", request.SerializeToString(), timeout=STATUS_BARRIER
+        )
+        report = admin.NodeReport.FromString(reply.body)
+        self.membership.hear(report)
+        return report
+
     async def _ask_empty(self, member: str) -> bool:
-        body = admin.NodeRequest().SerializeToString()
-        reply = await self.network.call(member, "admin.node", body, timeout=STATUS_BARRIER)
-        return admin.NodeReport.FromString(reply.body).empty
+        return (await self._ask_node(member)).empty
 
     async def _ask_term(self, member: str) -> int:
-        body = admin.NodeRequest().SerializeToString()
-        reply = await self.network.call(member, "admin.node", body, timeout=STATUS_BARRIER)
-        report = admin.NodeReport.FromString(reply.body)
+        report = await self._ask_node(member)
         if not report.node.HasField("term"):
             raise Unavailable(f"{member} has not started yet")
         return report.node.term

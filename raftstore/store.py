@@ -14,6 +14,7 @@ from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
 from raftstore.types import CHUNK_SIZE, ChunkRef, ClusterStatus, Entry, FileVersion, NodeStatus, Partial, User
+from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -197,6 +198,10 @@ class Store:
     def log_empty(self) -> bool:
         """Whether this node's log holds nothing yet: it is new, or its disk was lost."""
         return self._rooms.log_empty()
+
+    def add_membership(self, report: admin.NodeReport, known: int) -> None:
+        """Add to a report what this node knows of the membership beyond log entry `known`."""
+        self._rooms.membership.add_to(report, known)
 
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""

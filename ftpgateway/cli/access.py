@@ -32,6 +32,8 @@ class Access:
     key: Path
     node: str | None = None
     timeout: float = 5.0
+    bundle: Path | None = None
+    """The admin's file that this came from, if it did."""
 
     def asked(self) -> list[Member]:
         """Return the members to try, in order: all, or the one that was named; ConfigError if unknown."""
@@ -46,13 +48,14 @@ class Access:
 
 def open_access(file: Path, node: str | None = None, timeout: float = 5.0) -> Access:
     """Read a node's configuration or an admin's bundle; raise ConfigError."""
+    bundle = None
     if _is_admin(file):
         admin = load_admin_config(file)
-        files, cluster = (admin.ca, admin.certificate, admin.key), admin.cluster
+        files, cluster, bundle = (admin.ca, admin.certificate, admin.key), admin.cluster, file
     else:
         config = load_node_config(file)
         files, cluster = (config.peers.ca, config.peers.certificate, config.peers.key), config.cluster
-    return Access(cluster.name, cluster.members, *files, node=node, timeout=timeout)
+    return Access(cluster.name, cluster.members, *files, node=node, timeout=timeout, bundle=bundle)
 
 
 def _is_admin(file: Path) -> bool:

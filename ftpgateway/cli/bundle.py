@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.config import REPLICAS, Address, Member, render
+from ftpgateway.config import REPLICAS, Address, Member, load_admin_config, render
 from ftpgateway.configtypes import check_name
 from raftstore.errors import AlreadyExists, DiskFailed, Invalid
 from raftstore.peers.model import Role
@@ -98,6 +98,16 @@ def make_cluster(directory: Path, spec: ClusterSpec) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def update_admin(file: Path, members: Sequence[Member]) -> None:
+    """Write other members into an admin's file. Raises OSError, ConfigError."""
+    cluster = load_admin_config(file, {}).cluster
+    values = {"cluster": {"name": cluster.name, "replicas": cluster.replicas, "members": tuple(members)}}
+    fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(render(values, admin=True), encoding="utf-8")
+    os.replace(fresh, file)
+
+
 def exists(directory: Path) -> bool:
     """Whether `make_cluster` has finished there."""
     return (directory / ADMIN).is_dir()
@@ -121,8 +131,13 @@ def _write(target: Path, spec: ClusterSpec) -> None:
     for node in spec.nodes:
         place = target / node.name
         authority.issue(node.name, Role.NODE).save(place)
-        write_private(place / "ftps.pem", self_signed_server_pem(_server_names(node)))
-        write_private(place / NODE_FILE, node_file(spec, node).encode())
+        write_node(place, spec, node)
+
+
+def write_node(place: Path, spec: ClusterSpec, node: NodeSpec) -> None:
+    """Write what a node's directory holds besides its identity: FTPS certificate and configuration file."""
+    write_private(place / "ftps.pem", self_signed_server_pem(_server_names(node)))
+    write_private(place / NODE_FILE, node_file(spec, node).encode())
 
 
 def node_file(spec: ClusterSpec, node: NodeSpec) -> str:

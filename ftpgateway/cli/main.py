@@ -14,6 +14,9 @@ COMMANDS = {
     "status": "ftpgateway.cli.status",
     "members": "ftpgateway.cli.members",
     "user": "ftpgateway.cli.user",
+    "node": "ftpgateway.cli.node",
+    "leader": "ftpgateway.cli.leader",
+    "join": "ftpgateway.cli.join",
 }
 
 

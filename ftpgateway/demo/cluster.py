@@ -211,7 +211,8 @@ class LocalCluster:
 
     def client(self, name: str | None = None, timeout: float = 5.0) -> ClusterClient:
         """Return an admin's client that asks the node `name`, or any."""
-        return ClusterClient(replace(self.access, node=name, timeout=timeout))
+        members = tuple(Member(node.name, node.peers) for node in self.nodes.values())
+        return ClusterClient(replace(self.access, members=members, node=name, timeout=timeout))
 
     def status(self, name: str | None = None) -> ClusterStatus:
         """Ask the node `name`, or any that answers, for the cluster's status."""

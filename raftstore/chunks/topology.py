@@ -17,7 +17,8 @@ class StoreState:
     `number` is its name in the catalog, `node` the member whose disk it is. `reachable` means that calls to
     that member have a chance (always true for the local one). `free_bytes` is the room for chunks, what the
     disk keeps in reserve already taken off; for a remote store it may be some seconds old. `writable` is false
-    for a store that takes no chunks for another reason than lack of room (failed disk, being drained).
+    for a store that takes no chunks for another reason than lack of room (failed disk, being drained). `leaving`:
+    its node is to go, so what it holds can be read but counts as no copy.
     """
 
     number: int
@@ -26,13 +27,14 @@ class StoreState:
     reachable: bool = True
     free_bytes: int = 1 << 62
     writable: bool = True
+    leaving: bool = False
 
 
 @dataclass(frozen=True)
 class ClusterView:
     """The cluster at one moment. At most one store a member: copies on one disk are one copy.
 
-    `stores` holds the current store of each member that has registered one, `nodes` counts all members
+    `stores` holds the current store of each member that has registered one, `nodes` counts all members that stay
     (also those without a store), `replicas` is the number of copies the operator wants.
     """
 
@@ -60,6 +62,11 @@ class ClusterView:
     def by_number(self) -> dict[int, StoreState]:
         """The stores by their number."""
         return {store.number: store for store in self.stores}
+
+    @cached_property
+    def staying(self) -> frozenset[int]:
+        """Numbers of the stores whose copies count."""
+        return frozenset(store.number for store in self.stores if not store.leaving)
 
     @cached_property
     def local(self) -> StoreState | None:

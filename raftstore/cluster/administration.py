@@ -28,6 +28,10 @@ class Administered(Protocol):
         """Whether this node's log holds nothing yet."""
         ...
 
+    def add_membership(self, report: admin.NodeReport, known: int) -> None:
+        """Add what this node knows of the membership beyond log entry `known`."""
+        ...
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status."""
         ...
@@ -61,9 +65,10 @@ class Administration:
         for name in ("node", "status", "users", "user_put", "user_remove"):
             network.serve(f"admin.{name}", getattr(self, f"_{name}"), roles=BOTH)
 
-    async def _node(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
+    async def _node(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         node, leader = self._store.own_status()
         report = admin.NodeReport(node=node_to_wire(node), leader=leader, empty=self._store.log_empty())
+        self._store.add_membership(report, admin.NodeRequest.FromString(body).known)
         return Reply(report.SerializeToString())
 
     async def _status(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:

@@ -42,7 +42,7 @@ def judge(answers: Sequence[bool | None]) -> bool | None:
     return None if any(answer is None for answer in answers) else False
 
 
-async def must_rejoin(marker: Path, empty: bool, others: Sequence[str], ask: AskEmpty) -> bool:
+async def must_rejoin(marker: Path, empty: bool, others: Callable[[], Sequence[str]], ask: AskEmpty) -> bool:
     """Return whether this node must start as an observer; with an empty log wait until the others tell.
 
     `marker` is a file that stays until the node has caught up, so that a restart in between changes nothing.
@@ -52,9 +52,9 @@ async def must_rejoin(marker: Path, empty: bool, others: Sequence[str], ask: Ask
     if not empty:
         return False
     rounds = 0
-    while (verdict := judge(await asyncio.gather(*(_ask(name, ask) for name in others)))) is None:
+    while (verdict := judge(await asyncio.gather(*(_ask(name, ask) for name in others())))) is None:
         if rounds % LOG_EVERY == 0:
-            log.info("first start: waiting to hear from all members", members=list(others))
+            log.info("first start: waiting to hear from all members", members=list(others()))
         rounds += 1
         await asyncio.sleep(RETRY_SECONDS)
     if verdict:
@@ -73,16 +73,21 @@ def answers_needed(members: int) -> int:
     return members - (members // 2 + 1) + 1 if members > 1 else 0
 
 
-async def safe_term(others: Sequence[str], ask: AskTerm) -> int:
-    """Return a term as high as that of any leader that this node may have voted for; waits for enough answers."""
-    needed, rounds = answers_needed(len(others) + 1), 0
+async def safe_term(others: Callable[[], Sequence[str]], ask: AskTerm) -> int:
+    """Return a term as high as that of any leader that this node may have voted for; waits for enough answers.
+
+    `others` may become more and other ones while they are asked: their answers tell who the members are today.
+    """
+    rounds = 0
     while True:
-        answers = await asyncio.gather(*(ask(name) for name in others), return_exceptions=True)
+        asked = others()
+        answers = await asyncio.gather(*(ask(name) for name in asked), return_exceptions=True)
+        needed = answers_needed(len(asked) + 1)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, StoreError):
                 raise answer
         terms = [answer for answer in answers if isinstance(answer, int)]
-        if len(terms) >= needed:
+        if len(terms) >= needed and set(others()) <= set(asked):
             return max(terms, default=0)
         if rounds % LOG_EVERY == 0:
             log.info("rejoining: waiting to hear terms", heard=len(terms), needed=needed)

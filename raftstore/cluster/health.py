@@ -13,6 +13,8 @@ from google.protobuf.message import DecodeError
 
 from raftstore.cluster import verdict
 from raftstore.cluster.convert import node_from_wire
+from raftstore.cluster.roster import Roster, format_address
+from raftstore.consensus.configuration import Configuration
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2 as admin
@@ -39,32 +41,45 @@ class Report:
 
     node: NodeStatus
     leader: str
+    waiting: tuple[str, ...]
     at: float
 
 
 class Health:
     """Watches the other members with one small call each a second, and gathers the cluster's status."""
 
-    def __init__(
-        self, own: Callable[[], tuple[NodeStatus, str]], addresses: dict[str, str], call: Caller
-    ) -> None:
+    def __init__(self, own: Callable[[], tuple[NodeStatus, str]], roster: Roster, call: Caller) -> None:
         self._own = own
-        self._addresses = addresses
+        self._roster = roster
         self._call = call
         self._reports: dict[str, Report] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._started = False
 
-    def start(self, others: list[str]) -> None:
+    def start(self) -> None:
         """Start watching on the running loop."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._watch(name), name=f"watch {name}") for name in others]
+        self._started = True
+        self.members_changed()
 
     async def stop(self) -> None:
         """Stop watching."""
-        for task in self._tasks:
+        self._started = False
+        tasks, self._tasks = list(self._tasks.values()), {}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def members_changed(self) -> None:
+        """Watch those who are members now."""
+        if not self._started:
+            return
+        others = self._roster.configuration.names - {self._own()[0].name}
+        for name in self._tasks.keys() - others:
+            self._tasks.pop(name).cancel()
+            self._reports.pop(name, None)
+        loop = asyncio.get_running_loop()
+        for name in others - self._tasks.keys():
+            self._tasks[name] = loop.create_task(self._watch(name), name=f"watch {name}")
 
     def last(self, name: str) -> Report | None:
         """Return what member `name` said of itself in the last seconds, or None."""
@@ -78,32 +93,36 @@ class Health:
 
     async def _ask(self, name: str) -> Report | None:
         try:
-            body = await self._call(
-                name, "admin.node", admin.NodeRequest().SerializeToString(), timeout=CALL_TIMEOUT
-            )
+            request = admin.NodeRequest(known=self._roster.committed[0])
+            body = await self._call(name, "admin.node", request.SerializeToString(), timeout=CALL_TIMEOUT)
             reply = admin.NodeReport.FromString(body)
+            if reply.configuration:
+                self._roster.offer(reply.configuration_index, Configuration.decode(reply.configuration))
         except (StoreError, DecodeError):
             self._reports.pop(name, None)
             return None
-        report = Report(node_from_wire(reply.node), reply.leader, time.monotonic())
+        report = Report(node_from_wire(reply.node), reply.leader, tuple(reply.waiting), time.monotonic())
         self._reports[name] = report
         return report
 
     async def gather(self) -> ClusterStatus:
         """Ask every member now; return their status without totals and verdict. Takes CALL_TIMEOUT at most."""
         own, leader = self._own()
-        others = [name for name in self._addresses if name != own.name]
+        members = self._roster.configuration.by_name
+        addresses = {name: format_address(address) for name, address in self._roster.addresses.items()}
+        others = [name for name in members if name != own.name]
         reports = await asyncio.gather(*(self._ask(name) for name in others))
         nodes = {own.name: own}
         for name, report in zip(others, reports, strict=True):
             nodes[name] = report.node if report else NodeStatus(name, "", error="cannot be reached")
-            nodes[name].address = self._addresses[name]
+            nodes[name].address = addresses.get(name, "")
+            nodes[name].voter = members[name].voter
         status = ClusterStatus(
             verdict=verdict.NO_QUORUM,
             asked=own.name,
             leader=leader or None,
             term=own.term or 0,
-            nodes=[nodes[name] for name in self._addresses],
+            nodes=list(nodes.values()) if own.name not in members else [nodes[name] for name in members],
         )
         _add_lag(status)
         return status

@@ -44,7 +44,7 @@ def plan(view: ClusterView, chunks: list[ChunkRef]) -> list[Copy]:
             if store.reachable and store.writable and store not in current and store.free_bytes >= chunk.length
         ]
         candidates.sort(key=lambda store: -score(chunk.digest, store.number))
-        missing = view.copies - len(current)
+        missing = view.copies - sum(not store.leaving for store in current)
         if sources and missing > 0:
             copies += [Copy(chunk, target, sources) for target in candidates[:missing]]
     return copies
@@ -120,7 +120,7 @@ class Repairer:
         # helped now must not stand before what can.
         chunks = self._short(
             view.copies,
-            sorted(view.by_number),
+            sorted(view.staying),
             BATCH + len(self._resting),
             lambda stores: promising(view, stores),
         )

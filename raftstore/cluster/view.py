@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.types import StoreInfo
@@ -15,14 +15,18 @@ FREE_UNKNOWN = 1 << 40
 
 
 class LiveTopology:
-    """Topology from the catalog's stores, the links that are up, and what nodes last said of their disks."""
+    """Topology from the catalog's stores, the links that are up, and what nodes last said of their disks.
+
+    `members` are the nodes that vote, `leaving` those among them that are to go.
+    """
 
     def __init__(
         self,
         *,
         node: str,
         identity: bytes,
-        members: int,
+        members: Callable[[], Collection[str]],
+        leaving: Callable[[], Collection[str]],
         replicas: int,
         stores: Callable[[], list[StoreInfo]],
         reachable: Callable[[str], bool],
@@ -32,6 +36,7 @@ class LiveTopology:
         self._node = node
         self._identity = identity
         self._members = members
+        self._leaving = leaving
         self._replicas = replicas
         self._stores = stores
         self._reachable = reachable
@@ -53,14 +58,21 @@ class LiveTopology:
         return self._view
 
     def _look(self) -> ClusterView:
-        states = [self._state(store) for store in self._stores() if store.current and not self._replaced(store)]
-        return ClusterView(tuple(states), self._members, self._replicas)
+        members, leaving = self._members(), self._leaving()
+        states = [
+            self._state(store, leaving=store.node in leaving)
+            for store in self._stores()
+            if store.current and store.node in members and not self._replaced(store)
+        ]
+        # Whoever is to go counts no more: what is acknowledged from now on must be safe without it.
+        staying = sum(name not in leaving for name in members)
+        return ClusterView(tuple(states), max(1, staying), self._replicas)
 
     def _replaced(self, store: StoreInfo) -> bool:
         """Whether it was this node's, on another disk: what is here must not be taken for it until it is announced."""
         return store.node == self._node and store.identity != self._identity
 
-    def _state(self, store: StoreInfo) -> StoreState:
+    def _state(self, store: StoreInfo, *, leaving: bool) -> StoreState:
         local = store.node == self._node
         free = self._free_bytes(store.node)
         return StoreState(
@@ -69,5 +81,6 @@ class LiveTopology:
             local=local,
             reachable=local or self._reachable(store.node),
             free_bytes=FREE_UNKNOWN if free is None else free,
-            writable=self._local_writable() if local else True,
+            writable=not leaving and (self._local_writable() if local else True),
+            leaving=leaving,
         )

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x61\x64min.proto\x12\rpixraft.admin\"$\n\rStatusRequest\x12\x13\n\x0bshort_limit\x18\x01 \x01(\r\"\r\n\x0bNodeRequest\"\xe2\x02\n\nNodeStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\r\n\x05voter\x18\x04 \x01(\x08\x12\x11\n\treachable\x18\x05 \x01(\x08\x12\x11\n\x04term\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x19\n\x0c\x63ommit_index\x18\x07 \x01(\x04H\x01\x88\x01\x01\x12\x1a\n\rapplied_index\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x10\n\x03lag\x18\t \x01(\x04H\x03\x88\x01\x01\x12\x15\n\x08pictures\x18\n \x01(\x04H\x04\x88\x01\x01\x12\x12\n\x05\x62ytes\x18\x0b \x01(\x04H\x05\x88\x01\x01\x12\x16\n\tfree_disk\x18\x0c \x01(\x04H\x06\x88\x01\x01\x12\r\n\x05\x65rror\x18\r \x01(\tB\x07\n\x05_termB\x0f\n\r_commit_indexB\x10\n\x0e_applied_indexB\x06\n\x04_lagB\x0b\n\t_picturesB\x08\n\x06_bytesB\x0c\n\n_free_disk\"T\n\nNodeReport\x12\'\n\x04node\x18\x01 \x01(\x0b\x32\x19.pixraft.admin.NodeStatus\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\r\n\x05\x65mpty\x18\x03 \x01(\x08\"\xc8\x01\n\rClusterStatus\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\r\n\x05\x61sked\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12(\n\x05nodes\x18\x05 \x03(\x0b\x32\x19.pixraft.admin.NodeStatus\x12\r\n\x05\x66iles\x18\x06 \x01(\x04\x12\r\n\x05\x62ytes\x18\x07 \x01(\x04\x12\r\n\x05short\x18\x08 \x03(\t\x12\x13\n\x0bshort_count\x18\t \x01(\x04\x12\r\n\x05\x65rror\x18\n \x01(\t\"\x0e\n\x0cUsersRequest\"\x84\x01\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rpassword_hash\x18\x02 \x01(\t\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x04\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x12\n\nused_bytes\x18\x07 \x01(\x04\"+\n\x05Users\x12\"\n\x05users\x18\x01 \x03(\x0b\x32\x13.pixraft.admin.User\"\xef\x01\n\x07UserPut\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\rpassword_hash\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04home\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06rights\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0bquota_bytes\x18\x05 \x01(\x04H\x03\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x06 \x01(\x08H\x04\x88\x01\x01\x12\x0e\n\x06\x63reate\x18\x07 \x01(\x08\x12\x0e\n\x06update\x18\x08 \x01(\x08\x42\x10\n\x0e_password_hashB\x07\n\x05_homeB\t\n\x07_rightsB\x0e\n\x0c_quota_bytesB\x0b\n\t_disabled\"\x1a\n\nUserRemove\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x0b\n\tUserReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x61\x64min.proto\x12\rpixraft.admin\"$\n\rStatusRequest\x12\x13\n\x0bshort_limit\x18\x01 \x01(\r\"\x1c\n\x0bNodeRequest\x12\r\n\x05known\x18\x01 \x01(\x04\"\xe2\x02\n\nNodeStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\r\n\x05voter\x18\x04 \x01(\x08\x12\x11\n\treachable\x18\x05 \x01(\x08\x12\x11\n\x04term\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x19\n\x0c\x63ommit_index\x18\x07 \x01(\x04H\x01\x88\x01\x01\x12\x1a\n\rapplied_index\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x10\n\x03lag\x18\t \x01(\x04H\x03\x88\x01\x01\x12\x15\n\x08pictures\x18\n \x01(\x04H\x04\x88\x01\x01\x12\x12\n\x05\x62ytes\x18\x0b \x01(\x04H\x05\x88\x01\x01\x12\x16\n\tfree_disk\x18\x0c \x01(\x04H\x06\x88\x01\x01\x12\r\n\x05\x65rror\x18\r \x01(\tB\x07\n\x05_termB\x0f\n\r_commit_indexB\x10\n\x0e_applied_indexB\x06\n\x04_lagB\x0b\n\t_picturesB\x08\n\x06_bytesB\x0c\n\n_free_disk\"\x99\x01\n\nNodeReport\x12\'\n\x04node\x18\x01 \x01(\x0b\x32\x19.pixraft.admin.NodeStatus\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\r\n\x05\x65mpty\x18\x03 \x01(\x08\x12\x1b\n\x13\x63onfiguration_index\x18\x04 \x01(\x04\x12\x15\n\rconfiguration\x18\x05 \x01(\x0c\x12\x0f\n\x07waiting\x18\x06 \x03(\t\"\x13\n\x11MembershipRequest\"y\n\nMembership\x12&\n\x07members\x18\x01 \x03(\x0b\x32\x15.pixraft.admin.Member\x12\r\n\x05index\x18\x02 \x01(\x04\x12#\n\x04open\x18\x03 \x03(\x0b\x32\x15.pixraft.admin.Change\x12\x0f\n\x07waiting\x18\x04 \x03(\t\"G\n\x06Member\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05voter\x18\x03 \x01(\x08\x12\x0f\n\x07leaving\x18\x04 \x01(\x08\"u\n\x06\x43hange\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x10\n\x08replaces\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0c\n\x04used\x18\x06 \x01(\x08\x12\x12\n\nexpires_ns\x18\x07 \x01(\x03\"\x18\n\x06Intend\x12\x0e\n\x06intent\x18\x01 \x01(\x0c\"\x16\n\x06\x43\x61ncel\x12\x0c\n\x04node\x18\x01 \x01(\t\"\r\n\x0bIntendReply\"\x1a\n\x08Transfer\x12\x0e\n\x06target\x18\x01 \x01(\t\"\x1f\n\rTransferReply\x12\x0e\n\x06target\x18\x01 \x01(\t\"\xc8\x01\n\rClusterStatus\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\r\n\x05\x61sked\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12(\n\x05nodes\x18\x05 \x03(\x0b\x32\x19.pixraft.admin.NodeStatus\x12\r\n\x05\x66iles\x18\x06 \x01(\x04\x12\r\n\x05\x62ytes\x18\x07 \x01(\x04\x12\r\n\x05short\x18\x08 \x03(\t\x12\x13\n\x0bshort_count\x18\t \x01(\x04\x12\r\n\x05\x65rror\x18\n \x01(\t\"\x0e\n\x0cUsersRequest\"\x84\x01\n\x04User\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rpassword_hash\x18\x02 \x01(\t\x12\x0c\n\x04home\x18\x03 \x01(\t\x12\x0e\n\x06rights\x18\x04 \x01(\t\x12\x13\n\x0bquota_bytes\x18\x05 \x01(\x04\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x12\n\nused_bytes\x18\x07 \x01(\x04\"+\n\x05Users\x12\"\n\x05users\x18\x01 \x03(\x0b\x32\x13.pixraft.admin.User\"\xef\x01\n\x07UserPut\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\rpassword_hash\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04home\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06rights\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0bquota_bytes\x18\x05 \x01(\x04H\x03\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x06 \x01(\x08H\x04\x88\x01\x01\x12\x0e\n\x06\x63reate\x18\x07 \x01(\x08\x12\x0e\n\x06update\x18\x08 \x01(\x08\x42\x10\n\x0e_password_hashB\x07\n\x05_homeB\t\n\x07_rightsB\x0e\n\x0c_quota_bytesB\x0b\n\t_disabled\"\x1a\n\nUserRemove\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x0b\n\tUserReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,23 +34,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSREQUEST']._serialized_start=30
   _globals['_STATUSREQUEST']._serialized_end=66
   _globals['_NODEREQUEST']._serialized_start=68
-  _globals['_NODEREQUEST']._serialized_end=81
-  _globals['_NODESTATUS']._serialized_start=84
-  _globals['_NODESTATUS']._serialized_end=438
-  _globals['_NODEREPORT']._serialized_start=440
-  _globals['_NODEREPORT']._serialized_end=524
-  _globals['_CLUSTERSTATUS']._serialized_start=527
-  _globals['_CLUSTERSTATUS']._serialized_end=727
-  _globals['_USERSREQUEST']._serialized_start=729
-  _globals['_USERSREQUEST']._serialized_end=743
-  _globals['_USER']._serialized_start=746
-  _globals['_USER']._serialized_end=878
-  _globals['_USERS']._serialized_start=880
-  _globals['_USERS']._serialized_end=923
-  _globals['_USERPUT']._serialized_start=926
-  _globals['_USERPUT']._serialized_end=1165
-  _globals['_USERREMOVE']._serialized_start=1167
-  _globals['_USERREMOVE']._serialized_end=1193
-  _globals['_USERREPLY']._serialized_start=1195
-  _globals['_USERREPLY']._serialized_end=1206
+  _globals['_NODEREQUEST']._serialized_end=96
+  _globals['_NODESTATUS']._serialized_start=99
+  _globals['_NODESTATUS']._serialized_end=453
+  _globals['_NODEREPORT']._serialized_start=456
+  _globals['_NODEREPORT']._serialized_end=609
+  _globals['_MEMBERSHIPREQUEST']._serialized_start=611
+  _globals['_MEMBERSHIPREQUEST']._serialized_end=630
+  _globals['_MEMBERSHIP']._serialized_start=632
+  _globals['_MEMBERSHIP']._serialized_end=753
+  _globals['_MEMBER']._serialized_start=755
+  _globals['_MEMBER']._serialized_end=826
+  _globals['_CHANGE']._serialized_start=828
+  _globals['_CHANGE']._serialized_end=945
+  _globals['_INTEND']._serialized_start=947
+  _globals['_INTEND']._serialized_end=971
+  _globals['_CANCEL']._serialized_start=973
+  _globals['_CANCEL']._serialized_end=995
+  _globals['_INTENDREPLY']._serialized_start=997
+  _globals['_INTENDREPLY']._serialized_end=1010
+  _globals['_TRANSFER']._serialized_start=1012
+  _globals['_TRANSFER']._serialized_end=1038
+  _globals['_TRANSFERREPLY']._serialized_start=1040
+  _globals['_TRANSFERREPLY']._serialized_end=1071
+  _globals['_CLUSTERSTATUS']._serialized_start=1074
+  _globals['_CLUSTERSTATUS']._serialized_end=1274
+  _globals['_USERSREQUEST']._serialized_start=1276
+  _globals['_USERSREQUEST']._serialized_end=1290
+  _globals['_USER']._serialized_start=1293
+  _globals['_USER']._serialized_end=1425
+  _globals['_USERS']._serialized_start=1427
+  _globals['_USERS']._serialized_end=1470
+  _globals['_USERPUT']._serialized_start=1473
+  _globals['_USERPUT']._serialized_end=1712
+  _globals['_USERREMOVE']._serialized_start=1714
+  _globals['_USERREMOVE']._serialized_end=1740
+  _globals['_USERREPLY']._serialized_start=1742
+  _globals['_USERREPLY']._serialized_end=1753
 # @@protoc_insertion_point(module_scope)

@@ -13,8 +13,10 @@ class StatusRequest(_message.Message):
     def __init__(self, short_limit: _Optional[int] = ...) -> None: ...
 
 class NodeRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("known",)
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    known: int
+    def __init__(self, known: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error")
@@ -47,14 +49,94 @@ class NodeStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "leader", "empty")
+    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "waiting")
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     EMPTY_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATION_INDEX_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     node: NodeStatus
     leader: str
     empty: bool
-    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ...) -> None: ...
+    configuration_index: int
+    configuration: bytes
+    waiting: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MembershipRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Membership(_message.Message):
+    __slots__ = ("members", "index", "open", "waiting")
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    index: int
+    open: _containers.RepeatedCompositeFieldContainer[Change]
+    waiting: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., index: _Optional[int] = ..., open: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("name", "address", "voter", "leaving")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VOTER_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    address: str
+    voter: bool
+    leaving: bool
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., voter: _Optional[bool] = ..., leaving: _Optional[bool] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("id", "kind", "node", "replaces", "address", "used", "expires_ns")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    kind: str
+    node: str
+    replaces: str
+    address: str
+    used: bool
+    expires_ns: int
+    def __init__(self, id: _Optional[bytes] = ..., kind: _Optional[str] = ..., node: _Optional[str] = ..., replaces: _Optional[str] = ..., address: _Optional[str] = ..., used: _Optional[bool] = ..., expires_ns: _Optional[int] = ...) -> None: ...
+
+class Intend(_message.Message):
+    __slots__ = ("intent",)
+    INTENT_FIELD_NUMBER: _ClassVar[int]
+    intent: bytes
+    def __init__(self, intent: _Optional[bytes] = ...) -> None: ...
+
+class Cancel(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    def __init__(self, node: _Optional[str] = ...) -> None: ...
+
+class IntendReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Transfer(_message.Message):
+    __slots__ = ("target",)
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    def __init__(self, target: _Optional[str] = ...) -> None: ...
+
+class TransferReply(_message.Message):
+    __slots__ = ("target",)
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    def __init__(self, target: _Optional[str] = ...) -> None: ...
 
 class ClusterStatus(_message.Message):
     __slots__ = ("verdict", "asked", "leader", "term", "nodes", "files", "bytes", "short", "short_count", "error")

@@ -116,7 +116,7 @@ class Node:
             reply = await links.call(name, TERM, b"", timeout=1.0)
             return int(reply.body)
 
-        term = await safe_term(others, ask)
+        term = await safe_term(lambda: others, ask)
         process.run(lambda: self._go_on(process, links, term))
 
     def _go_on(self, process: Process, links: SimLinks, term: int) -> None:

@@ -78,7 +78,7 @@ def test_the_safe_term_is_the_highest_of_enough_answers(monkeypatch):
             raise answer
         return answer
 
-    assert asyncio.run(bootstrap.safe_term(["n2", "n3"], ask)) == 9
+    assert asyncio.run(bootstrap.safe_term(lambda: ["n2", "n3"], ask)) == 9
 
 
 def view(*reachable: bool, replicas: int = 3, nodes: int | None = None) -> ClusterView:

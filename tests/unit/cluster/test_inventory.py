@@ -40,7 +40,8 @@ def test_until_a_new_disk_is_announced_it_does_not_pass_for_the_old_one() -> Non
     topology = LiveTopology(
         node="n1",
         identity=b"new",
-        members=2,
+        members=lambda: ["n1", "n2"],
+        leaving=lambda: (),
         replicas=2,
         stores=lambda: stores,
         reachable=lambda name: True,
@@ -69,5 +70,5 @@ def test_that_a_node_must_rejoin_survives_a_loss_of_power(
     async def ask(name: str) -> bool:
         return False
 
-    assert asyncio.run(bootstrap.must_rejoin(marker, True, ["n2"], ask))
+    assert asyncio.run(bootstrap.must_rejoin(marker, True, lambda: ["n2"], ask))
     assert synced == [(tmp_path, True)]

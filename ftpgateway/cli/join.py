@@ -1,0 +1,115 @@
+"""`pixraft join`: make this machine a node of a cluster, with a token."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ftpgateway.cli import bundle, output
+from ftpgateway.cli.client import run
+from ftpgateway.config import Address
+from raftstore.cluster.joining import Welcome, join
+from raftstore.cluster.membership import JOINED
+from raftstore.cluster.tokens import Token
+from raftstore.errors import AlreadyExists, Invalid
+from raftstore.peers.pki import write_private
+
+EXAMPLES = """
+pixraft join pixraft1.Ck... --dir /etc/pixraft --listen host4.example:7420 --data /var/lib/pixraft
+pixraft join - --dir n4 --listen 10.0.0.4:7420 --ftp 10.0.0.4:21 < token
+"""
+
+
+class _AddressType(click.ParamType[Address]):
+    name = "HOST:PORT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        try:
+            return Address.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@output.command("join", EXAMPLES)
+@click.argument("token")
+@click.option(
+    "--dir", "directory", type=click.Path(path_type=Path), required=True, help="Directory to make for the node."
+)
+@click.option("--name", help="Name of the node; it is in the token, and must be the same.")
+@click.option(
+    "--listen",
+    type=_AddressType(),
+    required=True,
+    help="Where the node listens for the others and, unless --address says otherwise, where they reach it.",
+)
+@click.option("--address", type=_AddressType(), help="Where the others reach it, if not at --listen.")
+@click.option("--ftp", type=_AddressType(), help="Where its FTP server listens; by default port 2121 there.")
+@click.option("--passive-ports", default="50000-50999", show_default=True, help='For FTP data; "" is any.')
+@click.option("--data", default="data", show_default=True, help="Data directory; relative is within --dir.")
+@output.output_option
+def command(
+    token: str,
+    directory: Path,
+    name: str | None,
+    listen: Address,
+    address: Address | None,
+    ftp: Address | None,
+    passive_ports: str,
+    data: str,
+    form: str,
+) -> None:
+    """Join a cluster with the TOKEN of `pixraft node add` (- reads it from standard input).
+
+    Makes the node's directory: certificate, key and configuration file. Start it then with `pixraft serve`.
+    """
+    ticket = Token.decode(sys.stdin.read(16_384) if token == "-" else token)
+    if name is not None and name != ticket.node:
+        raise Invalid(f"the token is for a node named {ticket.node}, not {name}")
+    where = address or listen
+    if not where.port or where.host in ("0.0.0.0", "::"):
+        raise Invalid(f"the others cannot reach this node at {where}; say with --address where they can")
+    if directory.exists() and any(directory.iterdir()):
+        raise AlreadyExists(f"{directory} holds something already; nothing was changed")
+    place = directory / data  # an absolute one stays itself
+    if place.exists() and any(place.iterdir()):
+        raise AlreadyExists(f"{place} holds something already; a node joins with an empty disk")
+    welcome = run(join(ticket, str(where)))
+    _write(directory, place, ticket, welcome, where, listen, ftp, passive_ports, data)
+    config = directory / bundle.NODE_FILE
+    if form == "json":
+        output.print_json({"node": ticket.node, "cluster": ticket.cluster, "config": str(config)})
+    else:
+        click.echo(f"{ticket.node} may join {ticket.cluster!r}. Start it with")
+        click.echo(f"  pixraft serve --config {config}")
+
+
+def _write(
+    directory: Path,
+    place: Path,
+    ticket: Token,
+    welcome: Welcome,
+    where: Address,
+    listen: Address,
+    ftp: Address | None,
+    passive_ports: str,
+    data: str,
+) -> None:
+    own = bundle.NodeSpec(
+        ticket.node, where, listen, ftp or Address(listen.host, bundle.FTP_PORT), passive_ports=passive_ports
+    )
+    seeds = [
+        bundle.NodeSpec(node, Address.parse(at), Address.parse(at), Address.parse(at))
+        for node, at in welcome.members.items()
+    ]
+    spec = bundle.ClusterSpec(
+        nodes=[*seeds, own],
+        name=ticket.cluster,
+        replicas=welcome.replicas,
+        encryption=welcome.encryption,
+        data=data,
+    )
+    welcome.identity.save(directory)
+    bundle.write_node(directory, spec, own)
+    write_private(place / JOINED, f"{welcome.index}\n".encode())

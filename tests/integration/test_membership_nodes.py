@@ -1,0 +1,243 @@
+"""Real nodes join, leave, are replaced and move while clients upload."""
+
+from __future__ import annotations
+
+import ftplib
+import hashlib
+import io
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from harness import PATIENCE, Cluster, eventually
+from members import REMOVED, Failed, Members, pixraft
+
+from ftpgateway.config import Address
+from ftpgateway.demo import ports
+from ftpgateway.demo.cluster import Node
+
+DEADLINE = 30.0
+"""Seconds in which one upload must end, well or not: longer than every deadline inside."""
+
+
+@pytest.fixture
+def cluster(tmp_path) -> Iterator[Cluster]:
+    with Cluster(tmp_path / "cluster") as cluster:
+        yield cluster
+
+
+class Load:
+    """Uploads small pictures through whatever nodes there are, from threads, and remembers what was acknowledged."""
+
+    def __init__(self, cluster: Cluster, clients: int = 3) -> None:
+        self.cluster = cluster
+        self.acknowledged: dict[str, bytes] = {}
+        self.errors = 0
+        self.slow: list[float] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._client, args=(n,)) for n in range(clients)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+    def _client(self, which: int) -> None:
+        chance, number = random.Random(which), 0
+        while not self._stop.is_set():
+            number += 1
+            name, data = f"load-{which}-{number}.jpg", chance.randbytes(20_000)
+            began = time.monotonic()
+            try:
+                with self.cluster.login(chance.choice(list(self.cluster.names))) as ftp:
+                    ftp.storbinary(f"STOR /{name}", io.BytesIO(data))
+                self.acknowledged[name] = hashlib.sha256(data).digest()
+            except (OSError, EOFError, KeyError, ftplib.Error):
+                self.errors += 1
+            took = time.monotonic() - began
+            if took > DEADLINE:
+                self.slow.append(took)
+
+    def check(self) -> None:
+        """Everything acknowledged is there, at every node, and nobody waited longer than a deadline."""
+        assert len(self.acknowledged) > 20
+        assert not self.slow
+        for node in self.cluster.names:
+            with self.cluster.login_when_served(node) as ftp:
+                for name, digest in dict(self.acknowledged).items():
+                    assert hashlib.sha256(fetch(ftp, name)).digest() == digest, (node, name)
+
+
+def fetch(ftp: ftplib.FTP, name: str) -> bytes:
+    received = bytearray()
+    ftp.retrbinary(f"RETR /{name}", received.extend)
+    return bytes(received)
+
+
+def test_a_fourth_and_a_fifth_node_under_load(cluster):
+    members = Members(cluster)
+    with Load(cluster) as load:
+        eventually(lambda: len(load.acknowledged) > 10)
+        members.add("n4")
+        members.add("n5")
+        assert members.voters() == {"n1", "n2", "n3", "n4", "n5"}
+        before = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > before + 10)
+    load.check()
+    cluster.wait_verdict("healthy")
+    # Two of five may go now.
+    cluster.kill("n1", "n2")
+    cluster.names[:] = ["n3", "n4", "n5"]
+    load.check()
+
+
+def test_a_follower_and_then_the_leader_are_removed(cluster):
+    members = Members(cluster)
+    members.add("n4")
+    with Load(cluster) as load:
+        eventually(lambda: len(load.acknowledged) > 10)
+        follower = cluster.follower(besides="n4")
+        assert members.remove(follower) == REMOVED
+        assert "removed from the cluster" in members.log(follower)
+        members.add("n5")
+        leader = cluster.leader()
+        assert members.remove(leader) == REMOVED
+        before = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > before + 10)
+    load.check()
+    assert len(members.voters()) == 3
+    # A removed node knows it for good, and says so.
+    with pytest.raises(Failed) as failure:
+        pixraft("serve", "--config", str(members.local.directory / follower / "pixraft.toml"))
+    assert failure.value.code == REMOVED
+    assert "was removed" in failure.value.said
+
+
+@pytest.mark.parametrize("name", ["n2", "n4"])
+def test_a_lost_node_is_replaced_under_the_same_and_under_a_new_name(cluster, name):
+    members = Members(cluster)
+    with Load(cluster) as load:
+        eventually(lambda: len(load.acknowledged) > 10)
+    cluster.kill("n2")
+    shutil.rmtree(cluster.local.directory / "n2")
+    members.forget("n2")
+    with load.__class__(cluster) as more:
+        members.join(name, members.token(name, "n2"))
+        eventually(lambda: members.voters() == {"n1", "n3", name} and members.settled())
+    cluster.wait_verdict("healthy")
+    load.check()
+    more.check()
+
+
+def test_five_cycles_under_load(cluster):
+    members = Members(cluster)
+    with Load(cluster) as load:
+        eventually(lambda: len(load.acknowledged) > 10)
+        for cycle in range(5):
+            name = f"n{cycle + 4}"
+            if cycle % 2:
+                old = cluster.leader() if cycle == 3 else sorted(cluster.names)[0]
+                members.join(name, members.token(name, old))
+                eventually(lambda old=old: old not in members.voters() and members.settled())
+                assert members.gone(old) == REMOVED
+            else:
+                members.add(name)
+                assert members.remove(cluster.follower(besides=name)) == REMOVED
+            assert len(members.voters()) == 3
+        before = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > before + 10)
+    assert set(cluster.names).isdisjoint({"n1", "n2"}) or len(cluster.names) == 3
+    cluster.wait_verdict("healthy")
+    load.check()
+
+
+def test_tokens_that_are_no_good(cluster, tmp_path):
+    members = Members(cluster)
+    listen = f"127.0.0.1:{ports.free('127.0.0.1', 1)[0]}"
+
+    def attempt(token: str, name: str) -> Failed:
+        with pytest.raises(Failed) as failure:
+            pixraft("join", token, "--dir", str(tmp_path / name), "--listen", listen)
+        assert not (tmp_path / name).exists()
+        return failure.value
+
+    good = members.token("n4")
+    assert "not a whole token" in attempt(good[:-3], "cut").said
+    assert "not a whole token" in attempt("pixraft1.AAAA", "nonsense").said
+    with pytest.raises(Failed, match="n4"):
+        members.run("node", "add", "n4")  # one is out already
+    members.run("node", "cancel", "n4")
+    assert "does not know" in attempt(good, "cancelled").said or "no token" in attempt(good, "again").said
+    short = members.token("n4", "", "--valid", "1s")
+    time.sleep(1.1)
+    assert "expired" in attempt(short, "expired").said
+    members.add("n5")
+    used = members.token("n6")
+    members.join("n6", used)
+    assert "used" in attempt(used, "used").said
+    eventually(lambda: "n6" in members.voters())
+    with pytest.raises(Failed, match="member already"):
+        members.token("n6")
+
+
+def test_changes_need_the_admins_certificate(cluster):
+    config = str(cluster.config("n1"))
+    for arguments in (["node", "remove", "n3"], ["node", "move", "n3", "h:1"], ["leader", "transfer"]):
+        with pytest.raises(Failed) as failure:
+            pixraft(*arguments, "--config", config)
+        assert failure.value.code == 50, failure.value.said
+
+
+def test_leadership_is_handed_over(cluster):
+    members = Members(cluster)
+    target = cluster.follower()
+    eventually(lambda: members.run("leader", "transfer", target) and cluster.leader() == target)
+    assert members.run("leader", "transfer", target) == {"asked": None}
+    with pytest.raises(Failed, match="no vote"):
+        members.run("leader", "transfer", "n9")
+
+
+def test_a_node_moves_to_another_address(cluster):
+    members = Members(cluster)
+    with Load(cluster) as load:
+        eventually(lambda: len(load.acknowledged) > 10)
+        node = cluster.local.nodes["n3"]
+        cluster.local.stop("n3")
+        (port,) = ports.free("127.0.0.1", 1)
+        text = node.config.read_text().replace(f'listen = "{node.peers}"', f'listen = "127.0.0.1:{port}"')
+        node.config.write_text(text)
+        cluster.local.nodes["n3"] = Node("n3", Address("127.0.0.1", port), node.ftp, node.directory)
+        cluster.local.start("n3")
+        members.run("node", "move", "n3", f"127.0.0.1:{port}")
+    cluster.wait_verdict("healthy")
+    load.check()
+    # The others must find it there by themselves after a restart, whatever their files say.
+    cluster.kill("n1", "n2")
+    cluster.local.start("n1", "n2")
+    status = cluster.wait_verdict("healthy")
+    assert {node.name: node.address for node in status["nodes"]}["n3"] == f"127.0.0.1:{port}"
+
+
+def test_what_would_leave_no_majority_waits(cluster):
+    members = Members(cluster)
+    leader, follower = cluster.leader(), cluster.follower()
+    other = next(name for name in cluster.names if name not in (leader, follower))
+    cluster.kill(follower)
+    with pytest.raises(Failed) as failure:
+        members.options = (*members.options, "--node", leader)
+        pixraft("node", "remove", other, "--wait", "3s", *members.options)
+    assert failure.value.code == 32
+    assert "is needed" in failure.value.said
+    members.run("node", "cancel", other)
+    cluster.start_node(follower)
+    cluster.wait_verdict("healthy")
+    assert members.voters() == {"n1", "n2", "n3"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,10 @@ def make_cluster(directory: Path, spec: ClusterSpec) -> None:
 def update_admin(file: Path, members: Sequence[Member]) -> None:
     """Write other members into an admin's file. Raises OSError, ConfigError."""
     cluster = load_admin_config(file, {}).cluster
-    values = {"cluster": {"name": cluster.name, "replicas": cluster.replicas, "members": tuple(members)}}
+    values: dict[str, dict[str, object]] = {
+        "admin": tomllib.loads(file.read_text(encoding="utf-8")).get("admin", {}),
+        "cluster": {"name": cluster.name, "replicas": cluster.replicas, "members": tuple(members)},
+    }
     fresh = file.with_name(f".{file.name}.{os.getpid()}.new")
     fresh.touch(mode=0o600)
     fresh.write_text(render(values, admin=True), encoding="utf-8")

@@ -32,8 +32,9 @@ def cluster(tmp_path) -> Iterator[Cluster]:
 class Load:
     """Uploads small pictures through whatever nodes there are, from threads, and remembers what was acknowledged."""
 
-    def __init__(self, cluster: Cluster, clients: int = 3) -> None:
+    def __init__(self, cluster: Cluster, clients: int = 3, label: str = "load") -> None:
         self.cluster = cluster
+        self.label = label
         self.acknowledged: dict[str, bytes] = {}
         self.errors = 0
         self.slow: list[float] = []
@@ -55,7 +56,7 @@ class Load:
         chance, number = random.Random(which), 0
         while not self._stop.is_set():
             number += 1
-            name, data = f"load-{which}-{number}.jpg", chance.randbytes(20_000)
+            name, data = f"{self.label}-{which}-{number}.jpg", chance.randbytes(20_000)
             began = time.monotonic()
             try:
                 with self.cluster.login(chance.choice(list(self.cluster.names))) as ftp:
@@ -130,7 +131,7 @@ def test_a_lost_node_is_replaced_under_the_same_and_under_a_new_name(cluster, na
     cluster.kill("n2")
     shutil.rmtree(cluster.local.directory / "n2")
     members.forget("n2")
-    with load.__class__(cluster) as more:
+    with Load(cluster, label="more") as more:
         members.join(name, members.token(name, "n2"))
         eventually(lambda: members.voters() == {"n1", "n3", name} and members.settled())
     cluster.wait_verdict("healthy")

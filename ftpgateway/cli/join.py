@@ -9,11 +9,12 @@ import click
 
 from ftpgateway.cli import bundle, output
 from ftpgateway.cli.client import run
+from ftpgateway.cli.errors import NotReachable
 from ftpgateway.config import Address
 from raftstore.cluster.joining import Welcome, join
 from raftstore.cluster.membership import JOINED
 from raftstore.cluster.tokens import Token
-from raftstore.errors import AlreadyExists, Invalid
+from raftstore.errors import AlreadyExists, Invalid, Unavailable
 from raftstore.peers.pki import write_private
 
 EXAMPLES = """
@@ -75,7 +76,10 @@ def command(
     place = directory / data  # an absolute one stays itself
     if place.exists() and any(place.iterdir()):
         raise AlreadyExists(f"{place} holds something already; a node joins with an empty disk")
-    welcome = run(join(ticket, str(where)))
+    try:
+        welcome = run(join(ticket, str(where)))
+    except Unavailable as error:
+        raise NotReachable(error.detail) from None
     _write(directory, place, ticket, welcome, where, listen, ftp, passive_ports, data)
     config = directory / bundle.NODE_FILE
     if form == "json":

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import structlog
 
+from raftstore.chunks.topology import ClusterView
 from raftstore.cluster.roster import Roster, format_address, parse_address
 from raftstore.cluster.steward import CHANGE_TIMEOUT, Situation, Step, Steward, leaving
 from raftstore.consensus import Consensus
@@ -227,12 +228,15 @@ class Membership:
         )
 
     def _drained(self, going: frozenset[str]) -> bool:
-        """Whether every chunk has its copies on the nodes that stay."""
+        """Whether the nodes that stay have as many copies of every chunk as an upload must have to be acknowledged.
+
+        Not all that are wanted: under load some upload's last copy is always still under way.
+        """
         assert self._catalog is not None
         stay = self._configuration()[1].voters - going
         live = [store.number for store in self._catalog.stores() if store.current and store.node in stay]
-        wanted = max(1, min(self._settings.replicas, len(stay)))
-        return not self._catalog.short_chunks(wanted, live, 1)
+        quorum = ClusterView((), max(1, len(stay)), self._settings.replicas).quorum
+        return not self._catalog.short_chunks(quorum, live, 1)
 
     async def _write(self, step: Step) -> None:
         membership = self._running().membership

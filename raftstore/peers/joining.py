@@ -123,8 +123,8 @@ async def ask_to_join(
 ) -> bytes:
     """Ask the node at `address` to be let in; return the body of its authentic answer.
 
-    `authority` is the SHA-256 of the cluster's authority. Raises Refused (the token means nothing there), or
-    Unavailable (nobody there, not in time, or not a node of that cluster).
+    `authority` is the SHA-256 of the cluster's authority. Raises Refused (the token means nothing there, or it hung
+    up), or Unavailable (nobody there, not in time, or not a node of that cluster).
     """
     who = f"{address[0]}:{address[1]}"
     try:
@@ -143,12 +143,15 @@ async def ask_to_join(
             return await _ask(connection, who, authority, token, key, nonce, body, timeout)
     except TimeoutError:
         raise Unavailable(f"{who} did not answer in {timeout:g} s") from None
-    except asyncio.IncompleteReadError:
-        raise Unavailable(f"{who} hung up; it may know of no token that is still good") from None
-    except ssl.SSLError as error:
-        raise Unavailable(
-            f"{who}: {error.reason or error}; it may know of no token that is still good"
-        ) from None
+    except (
+        asyncio.IncompleteReadError,
+        ConnectionResetError,
+        ConnectionAbortedError,
+        BrokenPipeError,
+        ssl.SSLError,
+    ):
+        # What a node does that knows of no token at all.
+        raise Refused(f"{who} lets nobody join now: the token was cancelled, or expired long ago") from None
     except (OSError, ValueError, OverflowError) as error:
         raise Unavailable(f"{who}: {error}") from None
 

@@ -183,8 +183,8 @@ def remove(access: Access, name: str, force: bool, wait: float, no_wait: bool, f
     """Remove a node for good. It can be down.
 
     Before it goes, the other nodes have enough copies of its pictures; if it leads, it hands over first.
-    It is not done as long
-    as those who remain would have no majority. The removed node stops with exit code 52; its data stay where they are.
+    It is not done as long as those who remain would have no majority. The removed node stops with exit code 52;
+    its data stay where they are.
     """
     _carry_out(access, Intent(kind=Intent.REMOVE, node=name, force=force), wait, no_wait, form, "removed")
 

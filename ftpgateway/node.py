@@ -15,7 +15,7 @@ import structlog
 from ftpgateway.config import ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from raftstore.consensus import ConsensusSettings
-from raftstore.errors import Damaged, Invalid, StoreError
+from raftstore.errors import Damaged, Invalid, Removed, StoreError
 from raftstore.peers.pki import Identity
 from raftstore.settings import StoreSettings
 from raftstore.store import Store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -30,7 +31,7 @@ from raftstore.errors import Invalid, NoQuorum, StoreError, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
-from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import chunks_pb2
 from raftstore.wire import commands_pb2 as commands
@@ -61,7 +62,7 @@ class Rooms:
         self.membership = Membership(settings, self.network, self, self._members_changed, on_fatal)
         self.health = Health(self.own_status, self.membership.roster, self._ask)
         self.recorder = ReplicaRecorder(self.propose)
-        self._opened = self._takes_part = False
+        self._opened = self._takes_part = self._rejoining = False
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -145,8 +146,8 @@ class Rooms:
         self._stack.push_async_callback(self.network.stop)
         marker = settings.data / "rejoining"
         others = self.membership.others
-        rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), others, self._ask_empty)
-        if rejoining:
+        self._rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), others, self._ask_empty)
+        if self._rejoining:
             term = await bootstrap.safe_term(others, self._ask_term)
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
@@ -161,14 +162,18 @@ class Rooms:
             snapshot_dir=settings.data / "snapshots",
             on_fatal=self._on_fatal,
             settings=settings.consensus,
-            rejoining=rejoining,
-            on_rejoined=lambda: marker.unlink(missing_ok=True),
+            rejoining=self._rejoining,
+            on_rejoined=lambda: self._rejoined(marker),
         )
         self._stack.push_async_callback(self.consensus.stop)
         self.membership.take_part(self.consensus)
         await self.consensus.start()
         self._takes_part = True
         self._start_work()
+
+    def _rejoined(self, marker: Path) -> None:
+        marker.unlink(missing_ok=True)
+        self._rejoining = False
 
     def _start_work(self) -> None:
         """Start what goes on beside the front-ends' requests."""
@@ -279,15 +284,19 @@ class Rooms:
         node.free_disk = stats.disk_free
         if stats.failed:
             node.error = "its disk failed: it takes no more pictures"
+        elif stats.disk_free - self.settings.reserve < CHUNK_SIZE:
+            node.error = "its disk is full: it takes no more pictures"
+        elif self._rejoining:
+            node.error = "its log was lost: no vote until it has caught up"
         return node, consensus.leader or ""
 
     async def status(self, short_limit: int) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""
-        gathered, confirmed = await asyncio.gather(self.health.gather(), self._confirmed())
-        status = gathered
+        # First the barrier, then the roles: together they may contradict each other while an election is under way.
+        confirmed = await self._confirmed()
+        status = await self.health.gather()
         status.files, status.bytes = self.catalog.totals()
-        reachable = {node.name for node in status.nodes if node.reachable}
-        live = [store.number for store in self.catalog.stores() if store.current and store.node in reachable]
+        live = [store.number for store in self.catalog.stores() if store.current and self._is_there(store)]
         wanted = self.topology.view().copies
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)
         status.verdict, status.error = verdict.judge(status, confirmed=confirmed)
@@ -299,6 +308,13 @@ class Rooms:
         except StoreError:
             return False
         return True
+
+    def _is_there(self, store: StoreInfo) -> bool:
+        """Whether its node has just said that these are its volumes: after a loss it has others, not announced yet."""
+        if store.node == self.settings.name:
+            return store.identity == self.volumes.identity
+        report = self.health.last(store.node)
+        return report is not None and report.store == store.identity
 
     def _own_store(self) -> int | None:
         stores = self.catalog.stores()

@@ -203,6 +203,10 @@ class Store:
         """Add to a report what this node knows of the membership beyond log entry `known`."""
         self._rooms.membership.add_to(report, known)
 
+    def volumes_identity(self) -> bytes:
+        """Identity of the volumes on this node's disk."""
+        return self._rooms.volumes.identity
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""
         return await self._rooms.status(short_limit)

@@ -32,6 +32,10 @@ class Administered(Protocol):
         """Add what this node knows of the membership beyond log entry `known`."""
         ...
 
+    def volumes_identity(self) -> bytes:
+        """Identity of the volumes on this node's disk."""
+        ...
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status."""
         ...
@@ -67,7 +71,12 @@ class Administration:
 
     async def _node(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         node, leader = self._store.own_status()
-        report = admin.NodeReport(node=node_to_wire(node), leader=leader, empty=self._store.log_empty())
+        report = admin.NodeReport(
+            node=node_to_wire(node),
+            leader=leader,
+            empty=self._store.log_empty(),
+            store=self._store.volumes_identity(),
+        )
         self._store.add_membership(report, admin.NodeRequest.FromString(body).known)
         return Reply(report.SerializeToString())
 

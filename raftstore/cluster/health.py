@@ -42,6 +42,7 @@ class Report:
     node: NodeStatus
     leader: str
     waiting: tuple[str, ...]
+    store: bytes
     at: float
 
 
@@ -101,7 +102,9 @@ class Health:
         except (StoreError, DecodeError):
             self._reports.pop(name, None)
             return None
-        report = Report(node_from_wire(reply.node), reply.leader, tuple(reply.waiting), time.monotonic())
+        report = Report(
+            node_from_wire(reply.node), reply.leader, tuple(reply.waiting), reply.store, time.monotonic()
+        )
         self._reports[name] = report
         return report
 

@@ -28,7 +28,7 @@ def judge(status: ClusterStatus, *, confirmed: bool) -> tuple[str, str]:
     problems += [
         f"{node.name} does not take part yet"
         for node in status.nodes
-        if node.reachable and not node.error and node.role not in ("leader", "follower")
+        if node.reachable and not node.error and node.role not in ("leader", "follower", "learner")
     ]
     problems += [f"{node.name}: {node.error}" for node in status.nodes if node.reachable and node.error]
     problems += [

@@ -91,6 +91,12 @@ def test_a_lost_disk_is_told_and_served_around(cluster):
             ftp.storbinary(f"STOR while-away-{node}.jpg", io.BytesIO(content["0.jpg"]))
     # With an empty disk it rejoins, without a vote until it has caught up, and gets its copies back.
     cluster.start_node(lost)
+    # From its first word on, what it has lost is told: who waits for "healthy" can then take the next disk.
+    first = eventually(lambda: (s := cluster.status(others[0])).get("verdict") == "healthy" and s)
+    assert first["short_count"] == 0
+    for node in first["nodes"]:
+        assert (node.role in ("leader", "follower"), node.error) == (True, "")
+        assert node.pictures == len(content) + len(others), node
     cluster.wait_ready(lost)
     status = cluster.wait_verdict("healthy")
     assert status["short_count"] == 0

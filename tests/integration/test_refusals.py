@@ -248,6 +248,8 @@ def test_full_disks_give_452_and_lose_nothing(tmp_path):
             else:
                 pytest.fail("the disks never filled")
             assert len(stored) >= 5
+            status = eventually(lambda: (s := cluster.status("n2"))["verdict"] == "degraded" and s)
+            assert "its disk is full" in status["error"]
             with cluster.login("n2") as other:
                 assert set(other.nlst()) == set(stored)
                 for name, content in stored.items():

@@ -99,8 +99,9 @@ class ClusterConfig:
     )
     members: tuple[Member, ...] = _key(
         kinds.MEMBERS,
-        "The nodes: a `[[cluster.members]]` table each, with `name` and the `address` (host:port) at "
-        "which the others reach it. In the environment: `n1=host1:7420,n2=host2:7420`.",
+        "Where this node finds the others when it starts: a `[[cluster.members]]` table for each node, with `name` "
+        "and the `address` (host:port) at which the others reach it. In a new cluster these are its members; "
+        "later it agrees on them itself (`pixraft node`). In the environment: `n1=host1:7420,n2=host2:7420`.",
     )
 
     def addresses(self) -> dict[str, tuple[str, int]]:

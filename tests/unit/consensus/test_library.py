@@ -68,3 +68,22 @@ def test_nothing_can_be_pickled():
 def test_a_pickle_is_not_loaded():
     with pytest.raises(Damaged):
         codec.loads(pickle.dumps((0, (b"x",))))
+
+
+def test_the_private_names_of_the_members_are_those_that_this_package_sets():
+    """`Library.set_others` sets them from outside; a name that the library no longer had would do nothing."""
+    names = (
+        "otherNodes",
+        "readonlyNodes",
+        "connectedNodes",
+        "raftNextIndex",
+        "raftMatchIndex",
+        "lastResponseTime",
+    )
+    source = inspect.getsource(library.SyncObj)
+    for name in names:
+        assert f"self.__{name}" in source
+    # Our replicated methods are numbered by name, and the codec knows the numbers.
+    numbered = sorted(["batch_v0", "configuration_v0"])
+    assert [numbered.index("batch_v0"), numbered.index("configuration_v0")] == [codec.METHOD, codec.CONFIGURE]
+    assert not library.SyncObjConf().dynamicMembershipChange

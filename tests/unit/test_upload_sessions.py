@@ -52,7 +52,9 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
     async def answer() -> bool:
         return overtaken
 
-    return UploadSession("/a/photo.jpg", "ada", upload, LateReplicas(log), log.propose, answer, **options)
+    return UploadSession(
+        "/a/photo.jpg", "ada", upload, LateReplicas(log), log.propose, answer, quorum=2, **options
+    )
 
 
 def test_a_commit_tells_of_what_it_published_whatever_happens_to_the_name_afterwards():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,6 +77,8 @@ class Membership:
         self._applied: tuple[int, Configuration] = (0, Configuration.of(settings.members))
         self._committed_before: int = 0
         self._leaving_since: dict[str, float] = {}
+        self._agreed = asyncio.Event()
+        """The cluster has agreed on its first members: before, it would take none of them for one."""
         network.on_removed = self._removed
 
     # Life.
@@ -172,6 +175,7 @@ class Membership:
         index, configuration = membership.committed
         if index:
             self.roster.offer(index, configuration)
+            self._agreed.set()
         self.roster.follow(membership.configuration)
         self._tell()
 
@@ -251,6 +255,10 @@ class Membership:
         """Take what an admin wants. Raises Invalid, AlreadyExists, NoQuorum."""
         if intent.kind == Intent.MOVE:
             parse_address(intent.address)
+        try:
+            await asyncio.wait_for(self._agreed.wait(), self._settings.command_timeout)
+        except TimeoutError:
+            raise NoQuorum("the cluster has not agreed on its first members yet; try again") from None
         await self._node.propose(commands.Command(put_intent=commands.PutIntent(intent=intent)))
         self._tell()
 

@@ -148,6 +148,7 @@ class Consensus:
             directory=directory,
             committed=lambda: raft.commit_index,
             prepare=self._machine.prepare_snapshot,
+            discard_prepared=self._machine.discard_prepared,
             install=self._install,
             failed=self._driver.fail,
         )

@@ -196,6 +196,7 @@ class SnapshotClient:
         directory: Path,
         committed: Callable[[], int],
         prepare: Callable[[Path], int],
+        discard_prepared: Callable[[], None],
         install: Callable[[Path, Entry, Entry], None],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -207,6 +208,7 @@ class SnapshotClient:
         self._part: _Part | None = None
         self._committed = committed
         self._prepare = prepare
+        self._discard_prepared = discard_prepared
         self._install = install
         self._failed = failed
         self._task: asyncio.Task[None] | None = None
@@ -273,10 +275,17 @@ class SnapshotClient:
         try:
             if size != info.size or digest != info.digest:
                 raise Damaged(f"snapshot from {leader}: not what was announced")
+            await self._prepare_and_install(path, before, last)
+        finally:
+            self._discard()
+
+    async def _prepare_and_install(self, path: Path, before: Entry, last: Entry) -> None:
+        try:
             await self._runtime.blocking(WORKER, lambda: self._prepare(path))
             self._install(path, before, last)
         finally:
-            self._discard()
+            # It is still there when the log has overtaken the snapshot, or this was cancelled.
+            self._runtime.blocking(WORKER, self._discard_prepared)
 
     async def _piece(self, leader: str, info: raft_pb2.SnapshotInfo, part: _Part) -> None:
         """Fetch what follows `part` and add it. Unavailable: the part stays as it was."""

@@ -49,6 +49,10 @@ class StateMachine(Protocol):
         """
         ...
 
+    def discard_prepared(self) -> None:
+        """Remove what `prepare_snapshot` has made and no `install_snapshot` has taken. Runs in a thread."""
+        ...
+
     def install_snapshot(self, source: Path) -> int:
         """Atomically and durably replace the state by the copy at `source`; return its applied index.
 

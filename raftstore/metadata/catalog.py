@@ -231,6 +231,12 @@ class Catalog:
         self._prepared = identity
         return index
 
+    def discard_prepared(self) -> None:
+        """Remove what `prepare_snapshot` has made and no `install_snapshot` has taken. For a thread."""
+        with self._incoming_lock:
+            self._prepared = None
+            self._incoming.unlink(missing_ok=True)
+
     def install_snapshot(self, source: Path) -> int:
         """Replace the state by the snapshot `source`, which stays; return its applied index.
 

@@ -62,6 +62,10 @@ class Counting:
         """Never asked for within a run."""
         raise NotImplementedError
 
+    def discard_prepared(self) -> None:
+        """Never asked for within a run."""
+        raise NotImplementedError
+
     def install_snapshot(self, source: Path) -> int:
         """Never asked for within a run."""
         raise NotImplementedError

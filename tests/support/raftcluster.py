@@ -222,6 +222,9 @@ class CountingMachine:
         self.prepared = source.read_text()
         return self.applied_index
 
+    def discard_prepared(self) -> None:
+        self.prepared = ""
+
     def install_snapshot(self, source: Path) -> int:
         assert self.prepared == source.read_text(), "what takes long was not done in a thread"
         self._restore(source.read_text())

@@ -121,6 +121,9 @@ class WatchedCatalog:
     def write_snapshot(self, target: Path) -> int:
         return self.catalog.write_snapshot(target)
 
+    def discard_prepared(self) -> None:
+        self.catalog.discard_prepared()
+
     def prepare_snapshot(self, source: Path) -> int:
         return self.catalog.prepare_snapshot(source)
 

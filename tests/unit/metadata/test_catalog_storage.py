@@ -444,6 +444,19 @@ def test_a_prepared_snapshot_is_taken_only_while_it_is_the_same(feeder: Feeder, 
         assert other.catalog.digest() == feeder.catalog.digest()
 
 
+def test_what_was_prepared_in_vain_leaves_nothing(feeder: Feeder, tmp_path: Path) -> None:
+    some(feeder, 3)
+    index = feeder.catalog.write_snapshot(tmp_path / "snapshot")
+    with Feeder(tmp_path / "other" / "catalog.db", stores=False) as other:
+        assert other.catalog.prepare_snapshot(tmp_path / "snapshot") == index
+        assert (tmp_path / "other" / "catalog.db.incoming").exists()
+        other.catalog.discard_prepared()
+        assert not (tmp_path / "other" / "catalog.db.incoming").exists()
+        assert other.catalog.install_snapshot(tmp_path / "snapshot") == index
+        assert other.catalog.digest() == feeder.catalog.digest()
+        other.catalog.discard_prepared()
+
+
 def test_a_snapshot_is_of_one_state_while_entries_are_applied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

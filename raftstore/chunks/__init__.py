@@ -11,7 +11,9 @@ back. Which stores there are, it learns through `topology`; who keeps the refere
     files                  the system calls under the volumes: where tests put a failing disk
     volume, recovery       one volume; opening what a crash left       quarantine  what was found damaged
     groupcommit, room      the writer thread, and the bound on what waits for it
-    index, volumes         where each chunk lies; the set that ties it together
+    index, holdings        where each chunk lies, and what of a volume is live, dead or needed (no I/O)
+    reading, storing       verified reads; changes on their way to the disk
+    volumes                the set that ties it together
     topology, placement    the cluster as seen from here; which stores get a chunk
     upload, spread         bytes -> chunks -> W of R stores      download    references -> verified bytes
     path, budget, hashing  what transfers share                  replicator  one chunk, one store

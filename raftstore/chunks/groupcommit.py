@@ -32,7 +32,10 @@ class Abandoned(Exception):
 
 
 class Write:
-    """A needle on its way to the disk, and those who wait for it. The writer fills in `place` or `error`."""
+    """A needle on its way to the disk, and those who wait for it. The writer fills in `place` or `error`.
+
+    `digest` is what the needle says as such: a chunk's, or in a tombstone what it removes.
+    """
 
     __slots__ = ("digest", "error", "kind", "payload", "place", "size", "waiters")
 
@@ -44,6 +47,11 @@ class Write:
         self.place: Place | None = None
         self.error: StoreError | None = None
         self.waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def key(self) -> bytes:
+        """The first half of the chunk's digest: at most one write of it is under way."""
+        return self.digest[: needle.KEY_SIZE]
 
     def wake(self, error: Exception | None) -> None:
         """Tell those who wait how it ended. On the loop."""

@@ -4,8 +4,8 @@ Ten million chunks must fit, so there is no Python object for each: records of 2
 byte strings, the buckets, and are found by a search in one of them (linear hashing: a bucket is split now and then
 as the index grows, so that no operation takes long).
 
-A record holds the first half of the digest. Two chunks that agree in 128 bits do not come up by chance, and to
-make them takes 2^64 hashes; and then a read would notice, since it compares the whole digest.
+A record holds the first half of the digest, the chunk's key. Two chunks that agree in 128 bits do not come up by
+chance, and to make them takes 2^64 hashes; and then a read would notice, since it compares the whole digest.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from raftstore.chunks.needle import ALIGNMENT
+from raftstore.chunks.needle import ALIGNMENT, KEY_SIZE
 
-_KEY_SIZE = 16
 _PLACE = struct.Struct("<III")
-_RECORD = _KEY_SIZE + _PLACE.size
+_ENTRY = struct.Struct(f"<{KEY_SIZE}sIII")
+_RECORD = _ENTRY.size
 _PER_BUCKET = 48
 _FIRST_BUCKETS = 64
 
@@ -33,8 +33,18 @@ class Place(NamedTuple):
     length: int
 
 
+class Entry(NamedTuple):
+    """A chunk of the index: `key` is the first half of its digest."""
+
+    key: bytes
+    place: Place
+
+
 class Index:
-    """The chunks that are live and durable. Used on one thread at a time."""
+    """The chunks that are live and durable. Used on one thread at a time.
+
+    Chunks are asked for by their digest; its first half, the key, is enough.
+    """
 
     def __init__(self) -> None:
         self._buckets = [bytearray() for _ in range(_FIRST_BUCKETS)]
@@ -47,25 +57,25 @@ class Index:
         return self._count
 
     def __contains__(self, digest: bytes) -> bool:
-        key = digest[:_KEY_SIZE]
+        key = digest[:KEY_SIZE]
         return _find(self._bucket(key), key) >= 0
 
     def get(self, digest: bytes) -> Place | None:
         """Return where the chunk lies, None if it is not here."""
-        key = digest[:_KEY_SIZE]
+        key = digest[:KEY_SIZE]
         bucket = self._bucket(key)
         at = _find(bucket, key)
         return None if at < 0 else _place(bucket, at)
 
     def put(self, digest: bytes, place: Place) -> Place | None:
         """Set where the chunk lies; return where it lay before."""
-        key = digest[:_KEY_SIZE]
+        key = digest[:KEY_SIZE]
         bucket = self._bucket(key)
         packed = _PLACE.pack(place.volume, place.offset // ALIGNMENT, place.length)
         at = _find(bucket, key)
         if at >= 0:
             old = _place(bucket, at)
-            bucket[at + _KEY_SIZE : at + _RECORD] = packed
+            bucket[at + KEY_SIZE : at + _RECORD] = packed
             return old
         bucket += key + packed
         self._count += 1
@@ -75,7 +85,7 @@ class Index:
 
     def pop(self, digest: bytes) -> Place | None:
         """Forget the chunk; return where it lay."""
-        key = digest[:_KEY_SIZE]
+        key = digest[:KEY_SIZE]
         bucket = self._bucket(key)
         at = _find(bucket, key)
         if at < 0:
@@ -85,6 +95,22 @@ class Index:
         del bucket[-_RECORD:]
         self._count -= 1
         return old
+
+    @property
+    def buckets(self) -> int:
+        """How many buckets there are now."""
+        return len(self._buckets)
+
+    def entries(self, bucket: int) -> list[Entry]:
+        """Return the chunks of a bucket, some dozens.
+
+        Who asks for one bucket after the other, until there is none, gets each chunk that was here all the time:
+        buckets are only ever split, and what leaves one goes to a new one at the end. It may come twice.
+        """
+        return [
+            Entry(key, Place(volume, units * ALIGNMENT, length))
+            for key, volume, units, length in _ENTRY.iter_unpack(self._buckets[bucket])
+        ]
 
     def _bucket(self, key: bytes) -> bytearray:
         # Python's hash of bytes is keyed at random in each process: nobody can fill one bucket on purpose.
@@ -100,7 +126,7 @@ class Index:
         halves = bytearray(), bytearray()
         bucket = self._buckets[self._split]
         for at in range(0, len(bucket), _RECORD):
-            upper = hash(bytes(bucket[at : at + _KEY_SIZE])) & bit
+            upper = hash(bytes(bucket[at : at + KEY_SIZE])) & bit
             halves[upper != 0].extend(bucket[at : at + _RECORD])
         # Copies, to shed what a growing bytearray holds in reserve.
         self._buckets[self._split] = bytearray(halves[0])
@@ -120,5 +146,5 @@ def _find(bucket: bytearray, key: bytes) -> int:
 
 
 def _place(bucket: bytearray, at: int) -> Place:
-    volume, units, length = _PLACE.unpack_from(bucket, at + _KEY_SIZE)
+    volume, units, length = _PLACE.unpack_from(bucket, at + KEY_SIZE)
     return Place(volume, units * ALIGNMENT, length)

@@ -8,13 +8,16 @@ A volume is a row of needles. Each is a 64-byte header, the payload, and zeros u
     6   2  zero
     8   4  payload length
     12  8  synced: the volume was durable up to this offset before the needle's batch was written
-    20  32 digest (BLAKE3 of the payload)
+    20  32 digest (BLAKE3 of the payload); in a tombstone, which needle it removes
     52  12 check
 
 The check is a keyed hash over the fields, the volume's number and the needle's offset. So a header proves that
 it was written by this store at this very place: bytes of a picture that look like a header, or a block that the
 disk put in the wrong place, are never taken for one. `synced` makes recovery cheap: only what lies at or behind
 the highest `synced` of a volume can be torn.
+
+A tombstone names the place of the needle that it removes, with it all older ones of the chunk, and no newer one:
+so it means the same wherever in the log it lies, and can be copied to the end of it when its volume is compacted.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ MAGIC = b"PxNd"
 VERSION = 1
 HEADER_SIZE = 64
 ALIGNMENT = 16
+KEY_SIZE = 16
+"""Bytes of a digest by which a chunk is known in the index and in tombstones."""
 MAX_PAYLOAD = 16 * 1024 * 1024
 """Largest payload in bytes. Chunks are 1 MiB; the bound keeps what recovery must read small."""
 
@@ -48,7 +53,7 @@ class Kind(enum.IntEnum):
     """First in every volume; its digest field names the store and the volume."""
     DATA = 2
     TOMBSTONE = 3
-    """The chunk with this digest, earlier in the log, is removed."""
+    """A chunk is removed; see `tombstone`."""
     MARK = 4
     """Says only how far the volume was durable."""
 
@@ -93,6 +98,16 @@ def decode(key: bytes, volume: int, offset: int, raw: bytes) -> Header | None:
     if version != VERSION or kind not in _KINDS or length > MAX_PAYLOAD or synced > offset:
         return None
     return Header(Kind(kind), digest, length, synced)
+
+
+def tombstone(digest: bytes, volume: int, offset: int) -> bytes:
+    """Return the digest field of the tombstone for a chunk's needle at this place and all older ones."""
+    return digest[:KEY_SIZE] + _PLACE.pack(volume, offset)
+
+
+def decode_tombstone(name: bytes) -> tuple[bytes, int, int]:
+    """Return the first bytes of the chunk's digest, and volume and offset up to which its needles are removed."""
+    return (name[:KEY_SIZE], *_PLACE.unpack(name[KEY_SIZE:]))
 
 
 def encode_start(identity: bytes, volume: int) -> bytes:

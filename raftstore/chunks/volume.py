@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,18 +38,22 @@ class Volume:
     """An open volume. One thread appends; any thread reads what is durable.
 
     `end` is where the next needle goes. Everything before it is durable: `append` moves it only after the sync.
-    `live` counts the bytes of needles that the index points to; it belongs to the owner of the index.
+    What is on the loop's side (`live`, `tombstones`, `stale`) belongs to `Holdings`.
     """
 
     def __init__(self, files: Files, directory: Path, number: int, fd: int, key: bytes, end: int) -> None:
         self.number = number
         self.fd = fd
         self.end = end
-        self.live = 0
         self.marked = False
+        self.live = 0
+        self.tombstones: Counter[int] = Counter()
+        self.stale = False
         self._files = files
         self._directory = directory
         self._key = key
+        self._holders = 0
+        self._closing = False
 
     @classmethod
     def create(cls, files: Files, directory: Path, number: int, identity: bytes, key: bytes) -> Volume:
@@ -74,8 +79,23 @@ class Volume:
 
     @property
     def dead(self) -> int:
-        """Bytes that compaction could win back."""
+        """Bytes of what is no live chunk: removed ones, tombstones, what was damaged."""
         return max(0, self.end - HEADER_SIZE - self.live)
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody reads from the file."""
+        return self._holders > 0
+
+    def hold(self) -> None:
+        """Keep the file open until `let_go`. On the loop."""
+        self._holders += 1
+
+    def let_go(self) -> None:
+        """Give back what `hold` took. On the loop."""
+        self._holders -= 1
+        if self._closing and not self._holders:
+            self._files.close(self.fd)
 
     def append(self, needles: Sequence[Pending]) -> list[int]:
         """Append `needles` and make them durable with one sync; return their offsets.
@@ -142,8 +162,10 @@ class Volume:
         return needle.decode(self._key, self.number, offset, raw)
 
     def close(self) -> None:
-        """Close the file."""
-        self._files.close(self.fd)
+        """Close the file, when nobody holds it any more."""
+        self._closing = True
+        if not self._holders:
+            self._files.close(self.fd)
 
     def _write(self, buffers: list[Buffer], offset: int) -> None:
         while buffers:

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import structlog
-from blake3 import blake3
 
 from raftstore.chunks import needle
 from raftstore.chunks.files import Buffer, Files
-from raftstore.chunks.groupcommit import Abandoned, FreeSpace, Write, Writer
-from raftstore.chunks.index import MAX_OFFSET, Index, Place
-from raftstore.chunks.needle import HEADER_SIZE, MAX_PAYLOAD, Kind
+from raftstore.chunks.groupcommit import FreeSpace, Writer
+from raftstore.chunks.holdings import Holdings
+from raftstore.chunks.index import MAX_OFFSET, Entry, Place
+from raftstore.chunks.needle import MAX_PAYLOAD
 from raftstore.chunks.quarantine import Quarantine
+from raftstore.chunks.reading import Lease, Reader
 from raftstore.chunks.recovery import Recovered, Recovery, load_identity, lock_directory, volume_numbers
 from raftstore.chunks.room import Room
-from raftstore.chunks.scan import UNREADABLE
+from raftstore.chunks.storing import Storer
 from raftstore.chunks.volume import Volume
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, TooLarge, Unavailable
 from raftstore.types import DIGEST_SIZE
 
 log = structlog.get_logger()
 
-HASH_INLINE = 64 * 1024
-"""Payloads up to this many bytes are hashed on the loop (about 15 us): a thread would cost more."""
-
-READ_INLINE = 64 * 1024
-"""Payloads up to this many bytes are read on the loop when the page cache holds them."""
+_PORTION = 500
+"""Chunks that are removed, or buckets' worth of chunks that are listed, before others on the loop have a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +81,20 @@ class VolumeSet:
         self._free = FreeSpace(self._files, directory)
         self._room = Room(queue_bytes)
         self._readers = readers
-        self._reading = asyncio.Semaphore(readers)
-        self._index = Index()
+        self._holdings = Holdings()
+        self._index = self._holdings.index
+        self._volumes = self._holdings.volumes
         self._failed = 0
-        self._volumes: dict[int, Volume] = {}
-        self._writes: dict[bytes, Write] = {}
-        self._cache_readable = True
         self._identity = b""
         self._key = b""
         self._lock = -1
         self._open = False
         self._closing: asyncio.Task[None] | None = None
         self._writer: Writer
-        self._pool: ThreadPoolExecutor
+        self._storer: Storer
+        self._reader: Reader
+        self.on_touch: Callable[[bytes], None] | None = None
+        """Called with the digest of each chunk that a put or `confirm` vouches for, before they return."""
 
     @property
     def identity(self) -> bytes:
@@ -125,16 +123,17 @@ class VolumeSet:
         except BaseException:
             self._release()
             raise
-        self._pool = ThreadPoolExecutor(self._readers, thread_name_prefix="pixraft-chunks")
+        self._reader = Reader(self._holdings, self._quarantine, self._readers)
         self._writer = Writer(
             active=active,
             create=self._create_volume,
             volume_bytes=self._volume_bytes,
             reserve_bytes=self._reserve_bytes,
             free=self._free,
-            finished=self._finished,
+            finished=lambda batch: self._storer.finished(batch),
             loop=loop,
         )
+        self._storer = Storer(self._holdings, self._writer)
         self._writer.start()
         self._open = True
         stats = self.stats()
@@ -144,6 +143,7 @@ class VolumeSet:
         """Finish the puts that wait, end the threads, close the files. Other calls now raise Unavailable."""
         if self._open:
             self._open = False
+            self._storer.close()
             self._writer.stop()
             self._closing = asyncio.create_task(self._finish())
         if self._closing is not None:
@@ -151,7 +151,7 @@ class VolumeSet:
 
     async def _finish(self) -> None:
         await asyncio.to_thread(self._writer.join)
-        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self._reader.close)
         self._release()
 
     async def put(self, digest: bytes, data: Buffer, *, verified: bool) -> None:
@@ -168,48 +168,42 @@ class VolumeSet:
             raise Invalid(f"a digest has {DIGEST_SIZE} bytes")
         if len(payload) > MAX_PAYLOAD:
             raise TooLarge(f"a chunk has at most {MAX_PAYLOAD} bytes")
-        if digest in self._index and digest not in self._writes and await self._is_sound(digest):
+        if self._storer.has(digest) and await self._is_sound(digest) and self.confirm(digest):
             return
         size = needle.footprint(len(payload))
         await self._room.take(size)
         try:
-            if not verified and not await self._matches(digest, payload):
+            if not verified and not await self._reader.matches(digest, payload):
                 raise Damaged(f"the bytes sent are not chunk {digest.hex()}")
-            await self._store(Kind.DATA, digest, payload)
+            await self._storer.store(digest, payload)
         finally:
             self._room.give(size)
+        self._touch(digest)
 
     async def get(self, digest: bytes) -> bytes:
         """Return a chunk, verified. NotFound; Damaged when its bytes are bad: it is quarantined."""
         self._check_open()
-        place = self._index.get(digest)
-        if place is None:
-            raise NotFound(f"chunk {digest.hex()}")
-        if place.length <= READ_INLINE and (data := self._get_cached(digest, place)) is not None:
-            return data
-        async with self._reading:
-            self._check_open()
-            loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._pool, self._read, digest, place)
-        if isinstance(result, str):
-            if self._index.get(digest) == place:
-                self._forget(digest)
-            raise Damaged(f"chunk {digest.hex()}: {result}")
-        return result
+        return await self._reader.get(digest)
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._index
 
-    def locate(self, digest: bytes) -> tuple[int, int, int]:
-        """Return (descriptor, offset, length) of a chunk's payload, for sendfile. NotFound.
+    def confirm(self, digest: bytes) -> bool:
+        """Whether the chunk is here and not being removed; if so, it is touched like by a put."""
+        self._check_open()
+        if not self._storer.has(digest):
+            return False
+        self._touch(digest)
+        return True
 
-        The bytes are not verified here: `verify` the chunk first. The descriptor is good until `close`.
+    def lease(self, digest: bytes) -> Lease:
+        """Return where a chunk's payload can be read, for sendfile: `Lease(fd, offset, length)`. NotFound.
+
+        The descriptor is good until the lease is closed, even when the chunk is removed or its volume is compacted
+        away; that waits with giving the disk space back. The bytes are not verified here: `verify` the chunk first.
         """
         self._check_open()
-        place = self._index.get(digest)
-        if place is None:
-            raise NotFound(f"chunk {digest.hex()}")
-        return self._volumes[place.volume].fd, place.offset + HEADER_SIZE, place.length
+        return self._reader.lease(digest)
 
     async def verify(self, digest: bytes) -> None:
         """Read a chunk and check it. NotFound; Damaged after quarantine, as `get`."""
@@ -217,13 +211,38 @@ class VolumeSet:
 
     async def remove(self, digest: bytes) -> bool:
         """Remove a chunk, durably; return whether it was here. DiskFull, DiskFailed, Unavailable as `put`."""
-        self._check_open()
-        size = needle.footprint(0)
-        await self._room.take(size)
-        try:
-            return await self._store(Kind.TOMBSTONE, digest, b"")
-        finally:
-            self._room.give(size)
+        return await self.remove_many([digest]) == 1
+
+    async def remove_many(
+        self, digests: Iterable[bytes], *, unless: Callable[[bytes], bool] | None = None
+    ) -> int:
+        """Remove chunks, durably, some hundred with one sync; return how many were here.
+
+        A digest may be given by its first 16 bytes, as `digests` has it. `unless` is asked about each at the very
+        moment when its removal is queued: a put that ends later stores the chunk anew. Raises as `remove`; some may
+        be removed then.
+        """
+        removed = 0
+        rest = iter(digests)
+        while portion := list(islice(rest, _PORTION)):
+            removed += await self._storer.remove(portion, unless)
+        return removed
+
+    async def digests(self) -> AsyncIterator[list[Entry]]:
+        """Yield what is here, some hundred a portion: `Entry(key, Place(volume, offset, length))`.
+
+        `key` is the first 16 bytes of the digest. A chunk that is here all the time comes at least once, maybe
+        twice; what comes or goes meanwhile may be missing. Lower volumes are older.
+        """
+        bucket = 0
+        while bucket < self._index.buckets:
+            portion: list[Entry] = []
+            while len(portion) < _PORTION and bucket < self._index.buckets:
+                portion += self._index.entries(bucket)
+                bucket += 1
+            if portion:
+                yield portion
+            await asyncio.sleep(0)
 
     def stats(self) -> VolumeStats:
         """Return what is here now; the free disk is at most a second old."""
@@ -239,77 +258,9 @@ class VolumeSet:
             failed_volumes=self._failed + (self._writer.failed_volumes if self._open else 0),
         )
 
-    async def _store(self, kind: Kind, digest: bytes, payload: Buffer) -> bool:
-        """Write a needle, or share the write of the same; return whether that changed anything."""
-        while True:
-            self._check_open()
-            other = self._writes.get(digest)
-            if other is None:
-                if (digest in self._index) == (kind is Kind.DATA):
-                    return False
-                await self._write(Write(kind, digest, payload))
-                return True
-            try:
-                await self._join(other)
-            except Abandoned:
-                continue
-            except Exception:
-                # The other's failure is ours if it wanted the same.
-                if other.kind is kind:
-                    raise
-
-    async def _write(self, write: Write) -> None:
-        """Queue `write` and wait for it. When cancelled the bytes are no longer in use on return."""
-        if self._writer.failure is not None:
-            raise DiskFailed(self._writer.failure.detail)
-        self._writes[write.digest] = write
-        self._writer.submit(write)
-        try:
-            await self._join(write)
-        except asyncio.CancelledError:
-            if self._writer.withdraw(write):
-                del self._writes[write.digest]
-                write.wake(Abandoned())
-            else:
-                await self._outlast(write)
-            raise
-
-    async def _join(self, write: Write) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        write.waiters.append(waiter)
-        await waiter
-
-    async def _outlast(self, write: Write) -> None:
-        """Wait until `write` ended, however often this is cancelled: the thread reads the caller's bytes."""
-        while self._writes.get(write.digest) is write:
-            try:
-                await self._join(write)
-            except (asyncio.CancelledError, Exception):
-                continue
-
-    def _finished(self, batch: Sequence[Write]) -> None:
-        """Take over what the writer did. On the loop."""
-        for write in batch:
-            if self._writes.get(write.digest) is write:
-                del self._writes[write.digest]
-            if write.error is None and write.place is not None:
-                if write.kind is Kind.DATA:
-                    self._remember(write.digest, write.place)
-                else:
-                    self._forget(write.digest)
-            write.payload = b""
-            write.wake(write.error)
-
-    def _remember(self, digest: bytes, place: Place) -> None:
-        old = self._index.put(digest, place)
-        self._volumes[place.volume].live += needle.footprint(place.length)
-        if old is not None:
-            self._volumes[old.volume].live -= needle.footprint(old.length)
-
-    def _forget(self, digest: bytes) -> None:
-        old = self._index.pop(digest)
-        if old is not None:
-            self._volumes[old.volume].live -= needle.footprint(old.length)
+    def _touch(self, digest: bytes) -> None:
+        if self.on_touch is not None:
+            self.on_touch(digest)
 
     async def _is_sound(self, digest: bytes) -> bool:
         """Whether the chunk is here, whole: a copy that nobody has read for years may have rotted meanwhile."""
@@ -318,52 +269,6 @@ class VolumeSet:
         except (NotFound, Damaged):
             return False
         return True
-
-    async def _matches(self, digest: bytes, payload: memoryview) -> bool:
-        if len(payload) <= HASH_INLINE:
-            return blake3(payload).digest() == digest
-        self._check_open()
-        loop = asyncio.get_running_loop()
-        hashing = loop.run_in_executor(self._pool, lambda: blake3(payload).digest())
-        return await hashing == digest
-
-    def _get_cached(self, digest: bytes, place: Place) -> bytes | None:
-        """Return the chunk if the page cache has it, whole and sound."""
-        if not self._cache_readable:
-            return None
-        try:
-            raw = self._volumes[place.volume].read_cached(place.offset, HEADER_SIZE + place.length)
-        except OSError as error:
-            # The thread finds out what is wrong with the disk; here only whether it is worth asking again.
-            self._cache_readable = error.errno != errno.EOPNOTSUPP
-            return None
-        if raw is None:
-            return None
-        data = bytes(memoryview(raw)[HEADER_SIZE:])
-        return data if blake3(data).digest() == digest else None
-
-    def _read(self, digest: bytes, place: Place) -> bytes | str:
-        """Return the chunk, or what is wrong with it, after quarantine. In a thread."""
-        volume = self._volumes[place.volume]
-        header = data = b""
-        try:
-            header = volume.read(place.offset, HEADER_SIZE)
-            data = volume.read(place.offset + HEADER_SIZE, place.length)
-        except OSError as error:
-            if error.errno not in UNREADABLE:
-                raise Unavailable(f"chunk {digest.hex()}: {error}") from error
-            reason = f"cannot be read: {error}"
-        else:
-            decoded = volume.decode(header, place.offset)
-            if len(data) == place.length and blake3(data).digest() == digest:
-                if decoded is not None and decoded.digest == digest and decoded.length == place.length:
-                    return data
-                reason = "damaged header"
-            else:
-                reason = "payload does not match"
-        size = needle.footprint(place.length)
-        self._quarantine.add(place.volume, place.offset, size, reason, digest=digest, content=header + data)
-        return reason
 
     def _recover(self) -> Volume | None:
         """Open everything; return the volume to write on. In a thread."""
@@ -387,10 +292,8 @@ class VolumeSet:
         self._volumes[recovered.volume.number] = recovered.volume
         self._failed += recovered.failed
         for found in recovered.needles:
-            if found.kind is Kind.DATA:
-                self._remember(found.digest, Place(recovered.volume.number, found.offset, found.length))
-            elif found.kind is Kind.TOMBSTONE:
-                self._forget(found.digest)
+            place = Place(recovered.volume.number, found.offset, found.length)
+            self._holdings.apply(found.kind, found.digest, place)
 
     def _create_volume(self) -> Volume:
         """Make the next volume. In the writer's thread."""

@@ -132,7 +132,8 @@ def test_nothing_acknowledged_is_lost(steps, seed):
 @given(data=st.data(), clean=st.booleans())
 def test_damage_costs_only_what_it_hits(data, clean):
     async def scenario(root: Path) -> None:
-        volumes = VolumeSet(root / "v", volume_bytes=40_000, files=FailingFiles())
+        files = FailingFiles()
+        volumes = VolumeSet(root / "v", volume_bytes=40_000, files=files)
         await volumes.open()
         groups = data.draw(
             st.lists(st.lists(st.integers(0, len(CHUNKS) - 1), max_size=8), min_size=1, max_size=5)
@@ -140,10 +141,10 @@ def test_damage_costs_only_what_it_hits(data, clean):
         for group in groups:
             await asyncio.gather(*(volumes.put(*CHUNKS[number], verified=True) for number in group))
         places = {}
-        paths = {volume.fd: volume._files.paths[volume.fd].name for volume in volumes._volumes.values()}
         for number in {number for group in groups for number in group}:
-            fd, offset, length = volumes.locate(CHUNKS[number][0])
-            places[number] = (paths[fd], offset - HEADER_SIZE, offset - HEADER_SIZE + footprint(length))
+            with volumes.lease(CHUNKS[number][0]) as lease:
+                offset = lease.offset - HEADER_SIZE
+                places[number] = (files.paths[lease.fd].name, offset, offset + footprint(lease.length))
         if clean:
             await volumes.close()
         shutil.copytree(root / "v", root / "w")

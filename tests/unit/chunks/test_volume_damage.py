@@ -73,7 +73,7 @@ def test_flipped_bit_in_a_payload(tmp_path, size):
         with pytest.raises(NotFound):
             await volumes.get(digest)
         with pytest.raises(NotFound):
-            volumes.locate(digest)
+            volumes.lease(digest)
         assert volumes.stats().quarantined == 1
         note = json.loads(next((directory / "quarantine").glob("*.json")).read_text())
         assert (note["chunk"], note["reason"]) == (digest.hex(), "payload does not match")

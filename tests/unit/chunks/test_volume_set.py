@@ -36,8 +36,8 @@ def test_put_get_and_reopen(tmp_path):
                 got = await volumes.get(digest)
                 assert got == data
                 assert type(got) is bytes
-                fd, offset, length = volumes.locate(digest)
-                assert os.pread(fd, length, offset) == data
+                with volumes.lease(digest) as lease:
+                    assert os.pread(lease.fd, lease.length, lease.offset) == data
             stats = volumes.stats()
             assert (stats.chunks, stats.quarantined, stats.failed) == (len(chunks), 0, 0)
             assert stats.bytes >= sum(len(data) for _, data in chunks)
@@ -72,7 +72,7 @@ def test_errors_of_callers(tmp_path):
         with pytest.raises(NotFound):
             await volumes.get(digest)
         with pytest.raises(NotFound):
-            volumes.locate(digest)
+            volumes.lease(digest)
         assert not await volumes.remove(digest)
         assert volumes.stats().volumes == 0
         await volumes.close()

@@ -1,0 +1,67 @@
+"""What a node holds: where each chunk lies, and what of each volume is live, dead, or still needed. No I/O.
+
+What counts as needed though it is no live chunk are tombstones. One stays as long as a needle that it removes may
+still lie somewhere, or that chunk would come back when the volumes are scanned:
+
+- It names the needle that it removes (`p`, the volume in which that lies). While volume `p` is there, it is needed.
+- Older needles of the chunk have tombstones of their own, but for those whose chunk was copied by a compaction that
+  then did not come to its end. Their volumes are `stale`: while there is one older than `p`, it is needed too.
+"""
+
+from __future__ import annotations
+
+from raftstore.chunks import needle
+from raftstore.chunks.index import Index, Place
+from raftstore.chunks.needle import Kind
+from raftstore.chunks.volume import Volume
+
+_TOMBSTONE = needle.footprint(0)
+
+
+class Holdings:
+    """The index and the volumes that it points into. Used on one thread at a time."""
+
+    def __init__(self) -> None:
+        self.index = Index()
+        self.volumes: dict[int, Volume] = {}
+
+    def apply(self, kind: Kind, digest: bytes, place: Place) -> None:
+        """Take over a durable needle; `digest` as its header has it. In the order of the log."""
+        if kind is Kind.DATA:
+            old = self.index.put(digest, place)
+            self.volumes[place.volume].live += needle.footprint(place.length)
+            if old is not None:
+                self._bury(old)
+                # What is still there and has no tombstone: a copy was made of it.
+                if old.volume != place.volume and old.volume in self.volumes:
+                    self.volumes[old.volume].stale = True
+        elif kind is Kind.TOMBSTONE:
+            key, volume, offset = needle.decode_tombstone(digest)
+            self.volumes[place.volume].tombstones[volume] += 1
+            current = self.index.get(key)
+            if current is not None and (current.volume, current.offset) <= (volume, offset):
+                self.forget(key)
+
+    def forget(self, digest: bytes) -> None:
+        """Take a chunk out of the index."""
+        old = self.index.pop(digest)
+        if old is not None:
+            self._bury(old)
+
+    def _bury(self, place: Place) -> None:
+        if place.volume in self.volumes:
+            self.volumes[place.volume].live -= needle.footprint(place.length)
+
+    def needs_tombstone(self, of_volume: int, *, without: Volume) -> bool:
+        """Whether a tombstone for a needle in `of_volume` is needed when the volume `without` is gone."""
+        if of_volume != without.number and of_volume in self.volumes:
+            return True
+        return any(v.stale and v.number < of_volume and v is not without for v in self.volumes.values())
+
+    def reclaimable(self, volume: Volume) -> int:
+        """Return how many bytes of disk compaction of `volume` would win."""
+        needed = sum(
+            count for of_volume, count in volume.tombstones.items()
+            if self.needs_tombstone(of_volume, without=volume)
+        )  # fmt: skip
+        return max(0, volume.dead - needed * _TOMBSTONE)

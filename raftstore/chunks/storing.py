@@ -1,0 +1,127 @@
+"""Changes of what is held, on their way to the disk: at most one of each chunk at a time, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from raftstore.chunks import needle
+from raftstore.chunks.files import Buffer
+from raftstore.chunks.groupcommit import Abandoned, Write, Writer
+from raftstore.chunks.holdings import Holdings
+from raftstore.chunks.needle import KEY_SIZE, Kind
+from raftstore.errors import DiskFailed, Unavailable
+
+
+class Storer:
+    """Hands needles to the writer and takes over what became of them. On the loop."""
+
+    def __init__(self, holdings: Holdings, writer: Writer) -> None:
+        self._holdings = holdings
+        self._writer = writer
+        self._writes: dict[bytes, Write] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Take nothing more; what is queued is still written."""
+        self._closed = True
+
+    def has(self, digest: bytes) -> bool:
+        """Whether the chunk is here and not about to change."""
+        return digest in self._holdings.index and digest[:KEY_SIZE] not in self._writes
+
+    async def store(self, digest: bytes, payload: Buffer) -> None:
+        """Write a chunk, or share the write of the same. When cancelled, `payload` is no longer in use on return."""
+        while True:
+            other = self._writes.get(digest[:KEY_SIZE])
+            if other is None:
+                if digest not in self._holdings.index:
+                    await self._write(Write(Kind.DATA, digest, payload))
+                return
+            try:
+                await self._waiter(other)
+            except Abandoned:
+                continue
+            except Exception:
+                # The other's failure is ours if it wanted the same.
+                if other.kind is Kind.DATA:
+                    raise
+
+    async def remove(self, digests: Sequence[bytes], unless: Callable[[bytes], bool] | None) -> int:
+        """Write tombstones, all with one sync where they can; return how many chunks were here."""
+        removed = 0
+        while digests:
+            waiters, digests = self._begin_removals(digests, unless)
+            results = await asyncio.gather(*waiters, return_exceptions=True)
+            removed += results.count(None)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+            if digests and (other := self._writes.get(digests[0][:KEY_SIZE])):
+                await asyncio.gather(self._waiter(other), return_exceptions=True)
+        return removed
+
+    def _begin_removals(
+        self, digests: Sequence[bytes], unless: Callable[[bytes], bool] | None
+    ) -> tuple[list[asyncio.Future[None]], list[bytes]]:
+        """Queue tombstones; return who waits for them, and the chunks that another write has just now."""
+        self._check()
+        waiters: list[asyncio.Future[None]] = []
+        busy: list[bytes] = []
+        for digest in digests:
+            if digest[:KEY_SIZE] in self._writes:
+                busy.append(digest)
+                continue
+            place = self._holdings.index.get(digest)
+            if place is not None and not (unless and unless(digest)):
+                write = Write(Kind.TOMBSTONE, needle.tombstone(digest, place.volume, place.offset), b"")
+                self._submit(write)
+                waiters.append(self._waiter(write))
+        return waiters, busy
+
+    async def _write(self, write: Write) -> None:
+        """Queue `write` and wait for it. When cancelled the bytes are no longer in use on return."""
+        self._check()
+        self._submit(write)
+        try:
+            await self._waiter(write)
+        except asyncio.CancelledError:
+            if self._writer.withdraw(write):
+                del self._writes[write.key]
+                write.wake(Abandoned())
+            else:
+                await self._outlast(write)
+            raise
+
+    def _check(self) -> None:
+        if self._closed:
+            raise Unavailable("the volumes are closed")
+        if self._writer.failure is not None:
+            raise DiskFailed(self._writer.failure.detail)
+
+    def _submit(self, write: Write) -> None:
+        self._writes[write.key] = write
+        self._writer.submit(write)
+
+    def _waiter(self, write: Write) -> asyncio.Future[None]:
+        waiter = asyncio.get_running_loop().create_future()
+        write.waiters.append(waiter)
+        return waiter
+
+    async def _outlast(self, write: Write) -> None:
+        """Wait until `write` ended, however often this is cancelled: the thread reads the caller's bytes."""
+        while self._writes.get(write.key) is write:
+            try:
+                await self._waiter(write)
+            except (asyncio.CancelledError, Exception):
+                continue
+
+    def finished(self, batch: Sequence[Write]) -> None:
+        """Take over what the writer did."""
+        for write in batch:
+            if self._writes.get(write.key) is write:
+                del self._writes[write.key]
+            if write.error is None and write.place is not None:
+                self._holdings.apply(write.kind, write.digest, write.place)
+            write.payload = b""
+            write.wake(write.error)

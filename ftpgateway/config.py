@@ -185,6 +185,12 @@ class NodeConfig:
         "Directory for all that the node stores, on a local disk, for this node alone.",
         "data",
     )
+    zone: str = _key(
+        kinds.NAME_OR_EMPTY,
+        "What fails together with this node: its rack, room or power line. Copies of a picture go to different "
+        'zones as far as there are enough. "": nothing else fails with it.',
+        "",
+    )
     peers: PeersConfig
     cluster: ClusterConfig
     consensus: ConsensusConfig
@@ -244,6 +250,7 @@ def load_node_config(file: Path, environment: Mapping[str, str] = os.environ) ->
     config = NodeConfig(
         name=node["name"],
         data=node["data"],
+        zone=node["zone"],
         peers=reader.section("peers", PeersConfig),
         cluster=reader.section("cluster", ClusterConfig),
         consensus=reader.section("consensus", ConsensusConfig),

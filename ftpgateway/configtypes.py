@@ -93,6 +93,10 @@ def check_name(text: str) -> str:
     return text
 
 
+def _name_or_empty(text: str) -> str:
+    return check_name(text) if text else text
+
+
 def _path(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError("is empty")
@@ -190,6 +194,7 @@ def choice(*words: str) -> Kind:
 
 ADDRESS = _text(Address.parse, 'an address, "host:port"')
 NAME = _text(check_name, "a name of at most 63 letters, digits, dots, - and _")
+NAME_OR_EMPTY = _text(_name_or_empty, 'a name of at most 63 letters, digits, dots, - and _, or ""')
 PATH = _text(_path, "a path, absolute or relative to this file")
 FILE = _text(_path, "the path of a file, absolute or relative to this file", must_exist=True)
 FILE_OR_EMPTY = _text(

@@ -122,6 +122,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
         listen=config.peers.listen,
         members=config.cluster.addresses(),
         identity=identity,
+        zone=config.zone,
         replicas=config.cluster.replicas,
         encryption="bulk-auth" if config.peers.encryption == "bulk-auth" else "full",
         consensus=ConsensusSettings.bounded(

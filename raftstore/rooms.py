@@ -224,7 +224,9 @@ class Rooms:
     async def _register(self) -> None:
         """Announce this node's volumes until the cluster has taken note; then look whether they are whole."""
         command = commands.Command(
-            register_store=commands.RegisterStore(node=self.settings.name, identity=self.volumes.identity)
+            register_store=commands.RegisterStore(
+                node=self.settings.name, identity=self.volumes.identity, zone=self.settings.zone
+            )
         )
         while True:
             try:
@@ -267,7 +269,7 @@ class Rooms:
     def own_status(self) -> tuple[NodeStatus, str]:
         """Return this node's status and the leader it follows ("" for none)."""
         name = self.settings.name
-        node = NodeStatus(name, self.membership.own_address, reachable=True)
+        node = NodeStatus(name, self.membership.own_address, reachable=True, zone=self.settings.zone)
         node.voter = name in self.membership.roster.configuration.voters
         if not self._takes_part:
             node.role, node.error = "starting", "waiting to hear from all members for its first start"

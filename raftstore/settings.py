@@ -23,7 +23,7 @@ class StoreSettings:
 
     `members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
     Times are in seconds, sizes in bytes. `reserve_bytes` of the disk are kept free of pictures, for log and catalog;
-    None takes a share of it.
+    None takes a share of it. `zone` names what fails together with this node; "": nothing else does.
     """
 
     name: str
@@ -31,6 +31,7 @@ class StoreSettings:
     listen: Address
     members: Mapping[str, Address]
     identity: Identity
+    zone: str = ""
     replicas: int = 3
     encryption: Literal["full", "bulk-auth"] = "full"
     volume_bytes: int = 1 << 30

@@ -80,12 +80,16 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """A chunk store (the volumes on one node's disk) as the catalog knows it."""
+    """A chunk store (the volumes on one node's disk) as the catalog knows it.
+
+    `zone` names what fails together with it, a rack or a room; "" is a zone of its own.
+    """
 
     number: int
     node: str
     identity: bytes
     current: bool
+    zone: str = ""
 
 
 @dataclass(slots=True)
@@ -104,6 +108,7 @@ class NodeStatus:
     pictures: int | None = None
     bytes: int | None = None
     free_disk: int | None = None
+    zone: str = ""
     error: str = ""
 
 

@@ -116,6 +116,7 @@ _NODE_KEYS = [
     "bytes",
     "free_disk",
     "error",
+    "zone",
 ]
 
 _SHAPES = [

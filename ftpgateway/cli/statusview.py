@@ -17,6 +17,9 @@ from raftstore.types import ClusterStatus, NodeStatus
 _TITLES = (
     "node address role voter reachable term commit applied lag pictures bytes free error".split()  # noqa: SIM905
 )
+_ZONE = 2
+"""Where the column of the zones comes, when a node has one."""
+
 _RIGHT = ("term", "commit", "applied", "lag", "pictures", "bytes", "free")
 _STYLES = {"healthy": "bold green", "degraded": "bold yellow"}
 _SHOWN_SHORT = 10
@@ -49,6 +52,16 @@ def _cells(node: NodeStatus) -> list[str]:
         output.human_bytes(node.free_disk),
         node.error,
     ]
+
+
+def _rows(nodes: list[NodeStatus]) -> tuple[list[str], list[list[str]]]:
+    """Return titles and cells."""
+    titles, rows = list(_TITLES), [_cells(node) for node in nodes]
+    if any(node.zone for node in nodes):
+        titles.insert(_ZONE, "zone")
+        for row, node in zip(rows, nodes, strict=True):
+            row.insert(_ZONE, node.zone)
+    return titles, rows
 
 
 def headline(status: ClusterStatus) -> str:
@@ -87,8 +100,8 @@ def advice(status: ClusterStatus) -> list[str]:
 
 def plain(status: ClusterStatus, *, nodes_only: bool = False) -> str:
     """Return the status as lines for a pipe or file."""
-    rows = [_cells(node) for node in status.nodes]
-    lines = output.plain_table(_TITLES, rows, right=_RIGHT)
+    titles, rows = _rows(status.nodes)
+    lines = output.plain_table(titles, rows, right=_RIGHT)
     head = f"{status.verdict}: {headline(status)}"
     return "\n".join([*lines, head] if nodes_only else [head, *lines, *advice(status)])
 
@@ -97,11 +110,11 @@ class _NodeTable:
     """A line a node where the terminal is wide enough; otherwise a column a node."""
 
     def __init__(self, nodes: list[NodeStatus]) -> None:
-        self._rows = [_cells(node) for node in nodes]
+        self._titles, self._rows = _rows(nodes)
         self._styles = ["red" if not node.reachable else "yellow" if node.error else "" for node in nodes]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = output.table(_TITLES, self._rows, right=_RIGHT)
+        wide = output.table(self._titles, self._rows, right=_RIGHT)
         for row, style in zip(wide.rows, self._styles, strict=True):
             row.style = style
         # The last column, the error, may wrap.
@@ -112,7 +125,7 @@ class _NodeTable:
         tall.add_column(style="bold", no_wrap=True)
         for style in self._styles:
             tall.add_column(style=style, overflow="fold")
-        for column, title in enumerate(_TITLES):
+        for column, title in enumerate(self._titles):
             tall.add_row(title, *(Text(row[column]) for row in self._rows))
         yield tall
 

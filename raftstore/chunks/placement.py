@@ -8,7 +8,8 @@ a table. Free room is the weight, rounded to powers of two so that placement doe
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -46,8 +47,9 @@ def weight(free_bytes: int) -> float:
 def place(view: ClusterView, digest: bytes, length: int, suspects: Collection[int] = ()) -> Placement:
     """Choose the stores for a chunk of `length` bytes.
 
-    The local store comes first (one copy costs no network), then the others by score. Numbers in `suspects`
-    have failed a moment ago: they come last, and are used at once only when there is no quorum without them.
+    The local store comes first (one copy costs no network) unless it has far less room than the others, then those
+    by score; a failure zone gets a second copy only when every zone that can has one. Numbers in `suspects` have
+    failed a moment ago: they come last, and are used at once only when there is no quorum without them.
     Raises NoQuorum when fewer than W stores can be asked at all, DiskFull when fewer than W of those have room.
     """
     candidates = [store for store in view.stores if store.writable and store.reachable]
@@ -58,15 +60,54 @@ def place(view: ClusterView, digest: bytes, length: int, suspects: Collection[in
     if len(roomy) < quorum:
         raise DiskFull(f"{len(roomy)} of {view.nodes} nodes have room, {quorum} are needed")
 
-    choice = len(roomy) > copies
+    trusted = [store for store in roomy if store.number not in suspects]
+    late = [store for store in roomy if store.number in suspects]
+    order = (*_at_hand(trusted, digest, copies), *_at_hand(late, digest, copies))
+    return Placement(order, max(quorum, min(copies, len(trusted))), quorum)
 
-    def rank(store: StoreState) -> tuple[bool, bool, float]:
-        luck = score(digest, store.number, weight(store.free_bytes)) if choice else 0.0
-        return store.number in suspects, not store.local, -luck
 
-    roomy.sort(key=rank)
-    trusted = sum(store.number not in suspects for store in roomy)
-    return Placement(tuple(roomy), max(quorum, min(copies, trusted)), quorum)
+def by_zones(
+    stores: Iterable[StoreState], digest: bytes, present: Iterable[StoreState] = ()
+) -> list[StoreState]:
+    """Order candidates for a chunk's copies, of which those on `present` are made already: by score, but each in turn
+    from the zones with the fewest copies.
+    """
+    ranked = sorted(stores, key=lambda store: -score(digest, store.number, weight(store.free_bytes)))
+    return _zone_by_zone(ranked, present)
+
+
+def _at_hand(stores: Sequence[StoreState], digest: bytes, copies: int) -> list[StoreState]:
+    """Order stores as `place` tells."""
+    if len(stores) <= copies:  # all get one: no need to hash
+        ranked = sorted(stores, key=lambda store: not store.local)
+    else:
+        near = _near(stores)
+        ranked = sorted(
+            stores,
+            key=lambda store: (store is not near, -score(digest, store.number, weight(store.free_bytes))),
+        )
+    return _zone_by_zone(ranked)
+
+
+def _near(stores: Sequence[StoreState]) -> StoreState | None:
+    """Return the local store, unless it would be filled up long before the others."""
+    local = next((store for store in stores if store.local), None)
+    if local is None:
+        return None
+    mean = sum(store.free_bytes for store in stores) / len(stores)
+    return local if local.free_bytes >= mean / 2 else None
+
+
+def _zone_by_zone(ranked: list[StoreState], present: Iterable[StoreState] = ()) -> list[StoreState]:
+    """Order stores so that, whatever number of them is taken, zones have as equal numbers as can be."""
+    if not any(store.zone for store in ranked):
+        return ranked
+    copies = Counter(store.failure_zone for store in present)
+    levels = {}
+    for store in ranked:
+        levels[store.number] = copies[store.failure_zone]
+        copies[store.failure_zone] += 1
+    return sorted(ranked, key=lambda store: levels[store.number])
 
 
 def read_order(

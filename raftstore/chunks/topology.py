@@ -18,7 +18,7 @@ class StoreState:
     that member have a chance (always true for the local one). `free_bytes` is the room for chunks, what the
     disk keeps in reserve already taken off; for a remote store it may be some seconds old. `writable` is false
     for a store that takes no chunks for another reason than lack of room (failed disk, being drained). `leaving`:
-    its node is to go, so what it holds can be read but counts as no copy.
+    its node is to go, so what it holds can be read but counts as no copy. `zone` names what fails together with it.
     """
 
     number: int
@@ -28,6 +28,12 @@ class StoreState:
     free_bytes: int = 1 << 62
     writable: bool = True
     leaving: bool = False
+    zone: str = ""
+
+    @property
+    def failure_zone(self) -> str:
+        """The zone, or a name of its own for a store without one."""
+        return self.zone or f"\0{self.node}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         voter=node.voter,
         reachable=node.reachable,
         error=node.error,
+        zone=node.zone,
     )
     for field in _OPTIONAL:
         value = getattr(node, field)
@@ -34,6 +35,7 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
         voter=message.voter,
         reachable=message.reachable,
         error=message.error,
+        zone=message.zone,
     )
     for field in _OPTIONAL:
         if message.HasField(field):

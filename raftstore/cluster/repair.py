@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from raftstore.chunks.placement import score
+from raftstore.chunks.placement import by_zones
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.errors import StoreError
 from raftstore.types import CHUNK_SIZE, ChunkRef
@@ -43,10 +43,11 @@ def plan(view: ClusterView, chunks: list[ChunkRef]) -> list[Copy]:
             for store in view.stores
             if store.reachable and store.writable and store not in current and store.free_bytes >= chunk.length
         ]
-        candidates.sort(key=lambda store: -score(chunk.digest, store.number))
-        missing = view.copies - sum(not store.leaving for store in current)
+        staying = [store for store in current if not store.leaving]
+        missing = view.copies - len(staying)
         if sources and missing > 0:
-            copies += [Copy(chunk, target, sources) for target in candidates[:missing]]
+            targets = by_zones(candidates, chunk.digest, staying)[:missing]
+            copies += [Copy(chunk, target, sources) for target in targets]
     return copies
 
 

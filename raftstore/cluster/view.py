@@ -83,4 +83,5 @@ class LiveTopology:
             free_bytes=FREE_UNKNOWN if free is None else free,
             writable=not leaving and (self._local_writable() if local else True),
             leaving=leaving,
+            zone=store.zone,
         )

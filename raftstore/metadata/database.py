@@ -12,7 +12,7 @@ from typing import Any
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 
 APPLICATION_ID = 0x50785266
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ROOT = 1
 """Inode number of the root directory."""
 
@@ -88,7 +88,8 @@ CREATE TABLE stores (
   number INTEGER PRIMARY KEY,
   node TEXT NOT NULL,
   identity BLOB NOT NULL UNIQUE,
-  current INTEGER NOT NULL
+  current INTEGER NOT NULL,
+  zone TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE membership (

@@ -365,7 +365,7 @@ class Machine:
         return commands.Result()
 
     def _register_store(self, command: commands.RegisterStore) -> commands.Result:
-        return commands.Result(store=self.stores.register(command.node, command.identity))
+        return commands.Result(store=self.stores.register(command.node, command.identity, command.zone))
 
     def _change_replicas(self, command: commands.ChangeReplicas) -> commands.Result:
         self.contents.change_replicas(command.added, command.removed)

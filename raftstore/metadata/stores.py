@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from dataclasses import replace
 
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.types import StoreInfo
@@ -17,8 +18,8 @@ class Stores:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._execute = database.cursor().execute
-        rows = self._execute("SELECT number, node, identity, current FROM stores ORDER BY number").fetchall()
-        self._stores = {row[0]: StoreInfo(row[0], row[1], row[2], bool(row[3])) for row in rows}
+        rows = self._execute("SELECT number, node, identity, current, zone FROM stores ORDER BY number")
+        self._stores = {row[0]: StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows}
         self._listed = list(self._stores.values())
 
     def list(self) -> list[StoreInfo]:
@@ -39,12 +40,13 @@ class Stores:
         for store in self._listed:
             if store.current and store.node not in nodes:
                 self._execute("UPDATE stores SET current = 0 WHERE number = ?", (store.number,))
-                self._stores[store.number] = StoreInfo(store.number, store.node, store.identity, False)
+                self._stores[store.number] = replace(store, current=False)
         self._listed = list(self._stores.values())
 
-    def register(self, node: str, identity: bytes) -> int:
+    def register(self, node: str, identity: bytes, zone: str) -> int:
         """Make the store with `identity` the current one of `node`; return its number, given at first sight."""
         check_label(node, "a node's name")
+        check_label(zone, "a zone")
         if not node or len(identity) != IDENTITY_SIZE:
             raise Refusal(commands.INVALID, f"a store has a node and an identity of {IDENTITY_SIZE} bytes")
         known = next((store for store in self._listed if store.identity == identity), None)
@@ -56,12 +58,13 @@ class Stores:
         number = known.number if known is not None else len(self._stores) + 1
         self._execute("UPDATE stores SET current = 0 WHERE node = ? AND number <> ?", (node, number))
         self._execute(
-            "INSERT INTO stores VALUES (?, ?, ?, 1) ON CONFLICT (number) DO UPDATE SET current = 1",
-            (number, node, identity),
+            "INSERT INTO stores VALUES (?, ?, ?, 1, ?)"
+            " ON CONFLICT (number) DO UPDATE SET current = 1, zone = excluded.zone",
+            (number, node, identity, zone),
         )
         for store in self._listed:
             if store.node == node and store.current:
-                self._stores[store.number] = StoreInfo(store.number, node, store.identity, False)
-        self._stores[number] = StoreInfo(number, node, identity, True)
+                self._stores[store.number] = replace(store, current=False)
+        self._stores[number] = StoreInfo(number, node, identity, True, zone)
         self._listed = list(self._stores.values())
         return number

@@ -19,7 +19,7 @@ class NodeRequest(_message.Message):
     def __init__(self, known: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "zone")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class NodeStatus(_message.Message):
     BYTES_FIELD_NUMBER: _ClassVar[int]
     FREE_DISK_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
     role: str
@@ -46,7 +47,8 @@ class NodeStatus(_message.Message):
     bytes: int
     free_disk: int
     error: str
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    zone: str
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class NodeReport(_message.Message):
     __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "waiting")

@@ -201,12 +201,14 @@ class RemoveUser(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class RegisterStore(_message.Message):
-    __slots__ = ("node", "identity")
+    __slots__ = ("node", "identity", "zone")
     NODE_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
     node: str
     identity: bytes
-    def __init__(self, node: _Optional[str] = ..., identity: _Optional[bytes] = ...) -> None: ...
+    zone: str
+    def __init__(self, node: _Optional[str] = ..., identity: _Optional[bytes] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class ReplicaChange(_message.Message):
     __slots__ = ("digest", "store")

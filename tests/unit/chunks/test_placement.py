@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from raftstore.chunks.placement import place, read_order, score
+from raftstore.chunks.placement import by_zones, place, read_order, score
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.errors import DiskFull, NoQuorum
 
@@ -113,3 +113,60 @@ def test_read_order_prefers_healthy_then_local_then_idle() -> None:
     assert numbers(read_order(stores(2), digest, {1: 9}, {1})) == [2, 1]
     spread = Counter(read_order(stores(3)[1:], os.urandom(32), {})[0].number for _ in range(1000))
     assert 400 < spread[2] < 600
+
+
+def zoned(*zones: str) -> tuple[StoreState, ...]:
+    return tuple(
+        StoreState(number, f"n{number}", number == 1, free_bytes=1 << 40, zone=zone)
+        for number, zone in enumerate(zones, 1)
+    )
+
+
+def test_copies_go_to_different_zones_while_there_are_enough() -> None:
+    view = ClusterView(zoned("a", "a", "b", "b", "c", "c"), nodes=6)
+    seen: Counter[int] = Counter()
+    for _ in range(500):
+        placement = place(view, os.urandom(32), 1)
+        first = placement.order[: placement.first]
+        assert {store.zone for store in first} == {"a", "b", "c"}
+        seen.update(numbers(first))
+    assert seen[1] == 500 and not seen[2]
+    assert all(150 < seen[number] < 350 for number in (3, 4, 5, 6))  # 250 expected, s.d. 11
+
+
+def test_more_copies_than_zones_are_shared_out_evenly() -> None:
+    view = ClusterView(zoned("a", "a", "a", "b", "b", "b"), nodes=6, replicas=4)
+    for _ in range(100):
+        zones = Counter(store.zone for store in place(view, os.urandom(32), 1).order[:4])
+        assert zones == {"a": 2, "b": 2}
+
+
+def test_a_node_without_a_zone_is_one_of_its_own() -> None:
+    view = ClusterView(zoned("", "", "b", "b", "b"), nodes=5)
+    for _ in range(100):
+        order = numbers(place(view, os.urandom(32), 1).order[:3])
+        assert order[0] == 1 and 2 in order
+
+
+def test_a_store_of_the_same_zone_that_failed_just_now_comes_last_all_the_same() -> None:
+    view = ClusterView(zoned("a", "a", "b", "c"), nodes=4)
+    for _ in range(100):
+        placement = place(view, os.urandom(32), 1, {3})
+        assert numbers(placement.order[-1:]) == [3]
+        assert placement.first == 3
+
+
+def test_repair_chooses_a_zone_that_has_no_copy() -> None:
+    first, second, third, fourth = zoned("a", "a", "b", "c")
+    for _ in range(100):
+        digest = os.urandom(32)
+        assert by_zones([second, third, fourth], digest, [first])[-1] is second
+        assert by_zones([second, fourth], digest, [first, third])[0] is fourth
+
+
+def test_the_local_store_is_not_filled_up_before_the_others() -> None:
+    small = StoreState(1, "n1", local=True, free_bytes=1 << 34)
+    others = [StoreState(number, f"n{number}", free_bytes=1 << 40) for number in range(2, 7)]
+    view = ClusterView((small, *others), nodes=6)
+    firsts = [1 in numbers(place(view, os.urandom(32), 1).order[:3]) for _ in range(1000)]
+    assert sum(firsts) < 100

@@ -221,6 +221,16 @@ def test_a_terminal_of_any_width_gets_all_of_it(width: int) -> None:
     assert "cannot be reached" in " ".join(text.split())
 
 
+def test_zones_are_shown_where_there_are_any() -> None:
+    nodes = [NodeStatus("n1", "10.0.0.1:7420"), NodeStatus("n2", "10.0.0.2:7420")]
+    status = ClusterStatus("healthy", "n1", "n1", 3, nodes)
+    assert "zone" not in statusview.plain(status)
+    nodes[1].zone = "cellar"
+    lines = statusview.plain(status).splitlines()
+    assert "zone" in lines[1] and "cellar" in lines[3]
+    assert lines[1].index("zone") == lines[3].index("cellar")
+
+
 @pytest.mark.parametrize(
     ("count", "text"), [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 40, "5.0 TiB")]
 )

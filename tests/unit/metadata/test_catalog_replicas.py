@@ -92,8 +92,16 @@ def test_users_refused(feeder: Feeder, built: commands.Command, status: str) -> 
     assert feeder.catalog.users() == []
 
 
-def register(feeder: Feeder, node: str, identity: bytes) -> commands.Result:
-    return feeder.one(command("register_store", node=node, identity=identity))
+def register(feeder: Feeder, node: str, identity: bytes, zone: str = "") -> commands.Result:
+    return feeder.one(command("register_store", node=node, identity=identity, zone=zone))
+
+
+def test_a_store_has_the_zone_that_was_told_last(feeder: Feeder) -> None:
+    assert register(feeder, "n2", STORES[2], "cellar").store == 2
+    assert register(feeder, "n3", STORES[3], "attic").store == 3
+    assert register(feeder, "n3", STORES[3], "roof").store == 3
+    feeder.reopen()
+    assert [store.zone for store in feeder.catalog.stores()] == ["", "cellar", "roof"]
 
 
 def test_stores_keep_their_number_and_a_new_disk_gets_another(feeder: Feeder) -> None:

@@ -125,6 +125,12 @@ class Removed(StoreError):
     exit_code = 52
 
 
+class Superseded(StoreError):
+    """This node's data are older than what it had on another disk"""
+
+    exit_code = 53
+
+
 class Invalid(StoreError):
     """Not a valid request"""
 

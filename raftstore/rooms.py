@@ -16,6 +16,7 @@ from raftstore.chunks.volumes import VolumeSet
 from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import Administered, Administration
 from raftstore.cluster.boot import next_boot
+from raftstore.cluster.currency import Currency
 from raftstore.cluster.health import Health
 from raftstore.cluster.inventory import take_inventory
 from raftstore.cluster.joining import Doorkeeper
@@ -27,7 +28,7 @@ from raftstore.cluster.results import accepted
 from raftstore.cluster.view import LiveTopology
 from raftstore.consensus import Consensus
 from raftstore.consensus.journal import Journal
-from raftstore.errors import Invalid, NoQuorum, StoreError, Unavailable
+from raftstore.errors import Invalid, NoQuorum, StoreError, Superseded, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
@@ -60,9 +61,16 @@ class Rooms:
             settings.identity, settings.listen, settings.members, encryption=settings.encryption
         )
         self.membership = Membership(settings, self.network, self, self._members_changed, on_fatal)
-        self.health = Health(self.own_status, self.membership.roster, self._ask)
+        self.health = Health(
+            self.own_status,
+            self.membership.roster,
+            self._ask,
+            store=lambda: self.volumes.identity,
+            heard=self._heard,
+        )
         self.recorder = ReplicaRecorder(self.propose)
         self._opened = self._takes_part = self._rejoining = False
+        self._current = Currency(settings.name)
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -163,6 +171,7 @@ class Rooms:
             on_fatal=self._on_fatal,
             settings=settings.consensus,
             rejoining=self._rejoining,
+            held=not self._current.certain(self.membership.roster.configuration.voters),
             on_rejoined=lambda: self._rejoined(marker),
         )
         self._stack.push_async_callback(self.consensus.stop)
@@ -170,6 +179,15 @@ class Rooms:
         await self.consensus.start()
         self._takes_part = True
         self._start_work()
+
+    def _heard(self, name: str, report: admin.NodeReport) -> None:
+        try:
+            self._current.hear(name, superseded=report.superseded)
+        except Superseded as error:
+            self._on_fatal(error)
+            return
+        if self._takes_part and self._current.certain(self.membership.roster.configuration.voters):
+            self.consensus.release()
 
     def _rejoined(self, marker: Path) -> None:
         marker.unlink(missing_ok=True)

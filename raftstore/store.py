@@ -207,6 +207,10 @@ class Store:
         """Identity of the volumes on this node's disk."""
         return self._rooms.volumes.identity
 
+    def superseded(self, node: str, identity: bytes) -> bool:
+        """Whether `node` has had another disk since the one whose volumes have `identity`."""
+        return self._rooms.catalog.superseded(node, identity)
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""
         return await self._rooms.status(short_limit)

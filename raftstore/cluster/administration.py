@@ -36,6 +36,10 @@ class Administered(Protocol):
         """Identity of the volumes on this node's disk."""
         ...
 
+    def superseded(self, node: str, identity: bytes) -> bool:
+        """Whether `node` has had another disk since the one whose volumes have `identity`."""
+        ...
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status."""
         ...
@@ -69,15 +73,17 @@ class Administration:
         for name in ("node", "status", "users", "user_put", "user_remove"):
             network.serve(f"admin.{name}", getattr(self, f"_{name}"), roles=BOTH)
 
-    async def _node(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+    async def _node(self, peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        request = admin.NodeRequest.FromString(body)
         node, leader = self._store.own_status()
         report = admin.NodeReport(
             node=node_to_wire(node),
             leader=leader,
             empty=self._store.log_empty(),
             store=self._store.volumes_identity(),
+            superseded=self._store.superseded(peer.name, request.store),
         )
-        self._store.add_membership(report, admin.NodeRequest.FromString(body).known)
+        self._store.add_membership(report, request.known)
         return Reply(report.SerializeToString())
 
     async def _status(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:

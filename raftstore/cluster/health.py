@@ -22,6 +22,7 @@ from raftstore.wire import admin_pb2 as admin
 log = structlog.get_logger()
 
 WATCH_PERIOD = 1.0
+RETRY_SECONDS = 0.2
 CALL_TIMEOUT = 1.5
 MAX_AGE = 5.0
 """Seconds for which what a node last said of itself (its free disk) is believed."""
@@ -49,10 +50,21 @@ class Report:
 class Health:
     """Watches the other members with one small call each a second, and gathers the cluster's status."""
 
-    def __init__(self, own: Callable[[], tuple[NodeStatus, str]], roster: Roster, call: Caller) -> None:
+    def __init__(
+        self,
+        own: Callable[[], tuple[NodeStatus, str]],
+        roster: Roster,
+        call: Caller,
+        *,
+        store: Callable[[], bytes],
+        heard: Callable[[str, admin.NodeReport], None],
+    ) -> None:
+        """`store` tells the identity of this node's volumes; `heard` is called with every answer."""
         self._own = own
         self._roster = roster
         self._call = call
+        self._store = store
+        self._heard = heard
         self._reports: dict[str, Report] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._started = False
@@ -89,12 +101,12 @@ class Health:
 
     async def _watch(self, name: str) -> None:
         while True:
-            await self._ask(name)
-            await asyncio.sleep(WATCH_PERIOD)
+            report = await self._ask(name)
+            await asyncio.sleep(WATCH_PERIOD if report else RETRY_SECONDS)
 
     async def _ask(self, name: str) -> Report | None:
         try:
-            request = admin.NodeRequest(known=self._roster.committed[0])
+            request = admin.NodeRequest(known=self._roster.committed[0], store=self._store())
             body = await self._call(name, "admin.node", request.SerializeToString(), timeout=CALL_TIMEOUT)
             reply = admin.NodeReport.FromString(body)
             if reply.configuration:
@@ -106,6 +118,7 @@ class Health:
             node_from_wire(reply.node), reply.leader, tuple(reply.waiting), reply.store, time.monotonic()
         )
         self._reports[name] = report
+        self._heard(name, reply)
         return report
 
     async def gather(self) -> ClusterStatus:

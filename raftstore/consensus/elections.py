@@ -33,6 +33,7 @@ class Elections:
         stand: Callable[[bool], None],
         *,
         observer: bool = False,
+        held: bool = False,
     ) -> None:
         self._raft = raft
         self._post = post
@@ -40,12 +41,19 @@ class Elections:
         self._settings = settings
         self._stand = stand
         self.observer = observer
+        """This node has lost its log, and no leader has brought it up to date yet."""
+        self.held = held
+        """It is not certain yet that what this node has on disk is the latest that it ever had."""
         self._heard = NEVER
         self._round = 0
         self._granted: set[str] = set()
         self._polling = False
         self._voters: tuple[int, set[str]] = (0, set())
         self._deadline = runtime.now() + self._brief()
+
+    @property
+    def _abstains(self) -> bool:
+        return self.observer or self.held
 
     def _enough(self) -> bool:
         """Whether this node has a vote of its own, and so many voters can be reached that they could elect it."""
@@ -67,7 +75,7 @@ class Elections:
 
     def may_vote(self, *, transfer: bool = False) -> bool:
         """Whether to consider a vote at all. `transfer`: it is the leader who wants to be replaced."""
-        return not self.observer and (transfer or not self.leader_lives())
+        return not self._abstains and (transfer or not self.leader_lives())
 
     # What moves the deadline.
 
@@ -104,7 +112,7 @@ class Elections:
     def check(self) -> None:
         """Poll the others if it is time. To be called a few times a heartbeat."""
         raft = self._raft
-        if raft.role == "leader" or self.observer or self._runtime.now() < self._deadline:
+        if raft.role == "leader" or self._abstains or self._runtime.now() < self._deadline:
             return
         if raft.alone:
             self._deadline = self._runtime.now() + self._settings.election_min
@@ -139,7 +147,7 @@ class Elections:
 
     def stand(self, *, transfer: bool) -> None:
         """Become a candidate; the next poll is after a random while, in case the vote is split."""
-        if self.observer or not self._enough():
+        if self._abstains or not self._enough():
             return
         self._polling = False
         self._deadline = self._runtime.now() + self._settings.election_min / 2 + self._brief()

@@ -43,6 +43,7 @@ class Consensus:
     machine have of membership goes before it (`membership`). A node that is not a voter there gets the log and waits.
     `boot` must be larger than in every earlier start of this node. `rejoining`: the node has lost its log, so it
     neither votes nor stands for election until a leader has brought it up to date; then `on_rejoined` is called.
+    `held`: nor does it until `release`.
     `on_fatal` is called once, when this node must stop: the disk failed, the state machine raised, or something
     contradicts what is committed; nothing is acknowledged from then on. The journal stays the caller's, to be
     closed after `stop`. Everything is on one loop.
@@ -64,6 +65,7 @@ class Consensus:
         settings: ConsensusSettings | None = None,
         runtime: Runtime | None = None,
         rejoining: bool = False,
+        held: bool = False,
         on_rejoined: Callable[[], None] | None = None,
     ) -> None:
         initial = members if isinstance(members, Configuration) else Configuration.of(members)
@@ -94,7 +96,7 @@ class Consensus:
             members_changed=lambda: self._replicator.reconfigured(),
         )
         self._post = Post(links, self._raft)
-        self._furnish_log(observer=rejoining)
+        self._furnish_log(observer=rejoining, held=held)
         self._furnish_snapshots(snapshot_dir)
         self._furnish_callers()
         self._mailbox = self._make_mailbox()
@@ -105,7 +107,7 @@ class Consensus:
 
     # The rooms.
 
-    def _furnish_log(self, *, observer: bool) -> None:
+    def _furnish_log(self, *, observer: bool, held: bool) -> None:
         raft, post, runtime, settings = self._raft, self._post, self._runtime, self._settings
         self._applier = Applier(
             self._machine,
@@ -120,7 +122,7 @@ class Consensus:
         )
         self.membership = Membership(raft, self._replicator, runtime, self._tick)
         """Who the members are; the leader changes them there."""
-        self._elections = Elections(raft, post, runtime, settings, self._stand, observer=observer)
+        self._elections = Elections(raft, post, runtime, settings, self._stand, observer=observer, held=held)
         self._acceptor = Acceptor(
             raft,
             post,
@@ -248,6 +250,10 @@ class Consensus:
         if not self._driver.running or target not in self._post.linked:
             return False
         return self._raft.transfer(target)
+
+    def release(self) -> None:
+        """See `held`: it is certain now that this node has not been replaced, so it votes and stands for election."""
+        self._elections.held = False
 
     def on_leader_change(self, callback: Callable[[str | None], None]) -> None:
         """Call with the name of the leader, or None, when this node sees another one than before."""

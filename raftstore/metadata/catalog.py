@@ -387,6 +387,10 @@ class Catalog:
         """Return every store ever registered, by number."""
         return self._machine.stores.list()
 
+    def superseded(self, node: str, identity: bytes) -> bool:
+        """Whether `node` has registered another store since the one with `identity`."""
+        return self._machine.stores.superseded(node, identity)
+
     def totals(self) -> tuple[int, int]:
         """Return the number of published files and the sum of their sizes in bytes."""
         counters = self._machine.counters

@@ -35,6 +35,13 @@ class Stores:
         """Whether it is the disk that its node has now."""
         return number in self._stores and self._stores[number].current
 
+    def superseded(self, node: str, identity: bytes) -> bool:
+        """Whether `node` has had another disk since the one with `identity`."""
+        own = [store for store in self._listed if store.node == node]
+        return any(store.current and store.identity != identity for store in own) and any(
+            store.identity == identity for store in own
+        )
+
     def keep_of(self, nodes: Collection[str]) -> None:
         """Take the stores of all other nodes for lost: those nodes are no members any more."""
         for store in self._listed:
@@ -55,6 +62,9 @@ class Stores:
             raise Refusal(
                 commands.INVALID, f"this store belongs to node {known.node}; start with empty volumes"
             )
+        if self.superseded(node, identity):
+            # Its log is older than what this node has acknowledged since.
+            raise Refusal(commands.INVALID, f"{node} has had another disk since this one")
         number = known.number if known is not None else len(self._stores) + 1
         self._execute("UPDATE stores SET current = 0 WHERE node = ? AND number <> ?", (node, number))
         self._execute(

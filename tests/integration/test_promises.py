@@ -104,6 +104,34 @@ def test_a_lost_disk_is_told_and_served_around(cluster):
         assert {name: retrieve(ftp, name) for name in content} == content
 
 
+def test_an_old_disk_that_is_put_back_is_refused(cluster):
+    """Its log lacks what the node has acknowledged on the newer one."""
+    node = cluster.follower()
+    cluster.kill(node)
+    old = cluster.data(node).with_name("old")
+    cluster.data(node).rename(old)
+    cluster.start_node(node)
+    cluster.wait_ready(node)
+    cluster.wait_verdict("healthy")
+    with cluster.login(node) as ftp:
+        ftp.storbinary("STOR new.jpg", io.BytesIO(picture("new", 30_000)))
+    cluster.kill(node)
+    newer = cluster.data(node).with_name("newer")
+    cluster.data(node).rename(newer)
+    old.rename(cluster.data(node))
+    cluster.start_node(node)
+    assert eventually(lambda: cluster.exit_code(node)) == 53
+    assert "has had another disk since" in cluster.log(node)
+    cluster.kill(node)
+    # The newer one is as good as ever.
+    cluster.data(node).rename(old)
+    newer.rename(cluster.data(node))
+    cluster.start_node(node)
+    cluster.wait_ready(node)
+    with cluster.login(node) as ftp:
+        assert retrieve(ftp, "new.jpg") == picture("new", 30_000)
+
+
 def test_a_node_cut_off_refuses_and_catches_up_after_the_heal(tmp_path):
     with Cluster(tmp_path / "cluster", proxied=True) as cluster:
         before, after = picture("before", 30_000), picture("after", 40_000)

@@ -133,6 +133,12 @@ class Cluster:
         assert process is not None
         return process.pid
 
+    def exit_code(self, name: str) -> int | None:
+        """The exit code of a node that has ended by itself; None while it runs."""
+        process = self.local.nodes[name].process
+        assert process is not None
+        return process.poll()
+
     def login(self, name: str, user: str = "demo", password: str = "", *, timeout: float = 120.0) -> ftplib.FTP:
         """Open a session; raises what ftplib raises."""
         ftp = ftplib.FTP(timeout=timeout)

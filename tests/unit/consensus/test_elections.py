@@ -56,6 +56,28 @@ def test_a_node_that_was_cut_off_comes_back_without_disturbing(silent, tmp_path)
     run(main())
 
 
+def test_a_node_that_is_held_gives_no_vote_until_it_is_released(tmp_path):
+    async def main():
+        async with Cluster(3, tmp_path) as cluster:
+            leader = await cluster.leader()
+            await leader.propose("before")
+            held, gone = (node for node in cluster.running if node is not leader)
+            await held.kill()
+            await gone.kill()
+            await held.start(held=True)
+            await cluster.converged()
+            await leader.kill()
+            await gone.start()
+            term = held.consensus.term
+            await asyncio.sleep(60)
+            assert not held.consensus.is_leader and not gone.consensus.is_leader
+            assert held.consensus.term == term
+            held.consensus.release()
+            assert (await held.propose("after")).detail == "after"
+
+    run(main())
+
+
 def test_a_node_that_hears_a_live_leader_gives_no_vote(tmp_path):
     async def main():
         async with Cluster(3, tmp_path) as cluster:

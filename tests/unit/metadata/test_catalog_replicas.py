@@ -115,9 +115,13 @@ def test_stores_keep_their_number_and_a_new_disk_gets_another(feeder: Feeder) ->
     stores = {store.number: store for store in feeder.catalog.stores()}
     assert stores[2] == StoreInfo(2, "n2", STORES[2], False)
     assert stores[4] == StoreInfo(4, "n2", b"x" * 16, True)
-    assert register(feeder, "n2", STORES[2]).store == 2
+    assert feeder.status(command("register_store", node="n2", identity=STORES[2])) == "INVALID"
     feeder.reopen()
-    assert [store.number for store in feeder.catalog.stores() if store.current] == [1, 2, 3]
+    assert [store.number for store in feeder.catalog.stores() if store.current] == [1, 3, 4]
+    assert feeder.catalog.superseded("n2", STORES[2])
+    assert not feeder.catalog.superseded("n2", b"x" * 16)
+    assert not feeder.catalog.superseded("n2", b"y" * 16)
+    assert not feeder.catalog.superseded("n1", STORES[1])
 
 
 def test_a_version_needs_a_quorum_of_stores_that_are_current(feeder: Feeder) -> None:

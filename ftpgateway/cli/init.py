@@ -11,6 +11,7 @@ import click
 from ftpgateway.cli import bundle, output
 from ftpgateway.config import REPLICAS
 from ftpgateway.configtypes import check_name
+from raftstore.errors import Invalid
 
 EXAMPLES = """
 pixraft init pictures --node n1=host1:7420 --node n2=host2:7420 --node n3=host3:7420
@@ -96,7 +97,10 @@ def command(
         spec = bundle.ClusterSpec(
             nodes=_own_ports(nodes), name=name, replicas=replicas, encryption=encryption, data=data
         )
-        bundle.make_cluster(directory, spec)
+        try:
+            bundle.make_cluster(directory, spec)
+        except Invalid as error:
+            raise click.BadParameter(error.detail, param_hint="--node") from None
     report = {
         "directory": str(directory),
         "made": made,
@@ -118,6 +122,12 @@ def command(
     click.echo(f"then make a user: pixraft user add NAME --cluster {directory}")
     if len(nodes) < 3:
         click.echo("A cluster stands the loss of a node only with three or more of them.")
+    majority = len(nodes) // 2 + 1
+    if len(nodes) > 2 and replicas < majority:
+        click.echo(
+            f"With {replicas} {'copy' if replicas == 1 else 'copies'} a picture can be lost with {replicas} of the "
+            f"{len(nodes)} nodes. With --replicas {majority} it survives the loss of any minority of them."
+        )
 
 
 def _own_ports(nodes: tuple[bundle.NodeSpec, ...]) -> list[bundle.NodeSpec]:

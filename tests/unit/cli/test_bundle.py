@@ -99,9 +99,23 @@ def test_a_wrong_node_is_a_usage_error(tmp_path: Path, node: str) -> None:
 
 
 def test_twice_the_same_name_or_address(tmp_path: Path) -> None:
-    assert init(tmp_path / "c", "--node", "n1=a:1", "--node", "n1=b:1").exit_code == 51
-    assert init(tmp_path / "c", "--node", "n1=a:1", "--node", "n2=a:1").exit_code == 51
+    for second in ("n1=b:1", "n2=a:1"):
+        result = init(tmp_path / "c", "--node", "n1=a:1", "--node", second)
+        assert result.exit_code == 2
+        assert "is there twice" in result.stderr
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "replicas", "told"), [(7, 3, True), (7, 4, False), (3, 1, True), (1, 1, False)]
+)
+def test_too_few_copies_for_the_loss_of_any_minority_are_told(
+    tmp_path: Path, nodes: int, replicas: int, told: bool
+) -> None:
+    words = [word for number in range(nodes) for word in ("--node", f"n{number}=host{number}:1")]
+    result = init(tmp_path / "c", *words, "--replicas", str(replicas))
+    assert result.exit_code == 0
+    assert ("the loss of any minority" in result.output) == told
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:

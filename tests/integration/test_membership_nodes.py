@@ -161,6 +161,41 @@ def test_five_cycles_under_load(cluster):
     load.check()
 
 
+def test_the_next_leader_goes_on_with_a_change_when_the_leader_is_killed(cluster):
+    """At each step of an addition and of a removal, as soon as the leader says that it takes it."""
+    members = Members(cluster)
+    with Load(cluster) as load:
+        eventually(lambda: len(load.acknowledged) > 10)
+        for name, step in (("n4", "learns"), ("n5", "votes")):
+            members.join(name, members.token(name))
+            killed = kill_at(cluster, f"{name} {step}")
+            eventually(lambda name=name: name in members.voters() and members.settled())
+            cluster.start_node(killed)
+            cluster.wait_ready(killed)
+        old = cluster.follower()
+        members.run("node", "remove", old, "--no-wait")
+        killed = kill_at(cluster, f"{old} is removed")
+        eventually(lambda: old not in members.voters() and members.settled())
+        assert members.gone(old) == REMOVED
+        cluster.start_node(killed)
+        cluster.wait_ready(killed)
+        before = len(load.acknowledged)
+        eventually(lambda: len(load.acknowledged) > before + 10)
+    assert len(members.voters()) == 4
+    cluster.wait_verdict("healthy")
+    load.check()
+
+
+def kill_at(cluster: Cluster, step: str) -> str:
+    """Kill the leader that logs this step of a change; return its name."""
+    leader = eventually(
+        lambda: next((name for name in cluster.names if f"step='{step}'" in cluster.log(name)), None),
+        every=0.01,
+    )
+    cluster.kill(leader)
+    return leader
+
+
 def test_tokens_that_are_no_good(cluster, tmp_path):
     members = Members(cluster)
     listen = f"127.0.0.1:{ports.free('127.0.0.1', 1)[0]}"

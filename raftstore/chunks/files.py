@@ -44,9 +44,9 @@ class Files:
         """Fill `target` only from memory; return the bytes read. BlockingIOError where the disk is needed."""
         return os.preadv(fd, [target], offset, os.RWF_NOWAIT)
 
-    def forget(self, fd: int, offset: int) -> None:
-        """Drop cached bytes from `offset` on, so that the next read shows what the disk holds."""
-        os.posix_fadvise(fd, offset, 0, os.POSIX_FADV_DONTNEED)
+    def forget(self, fd: int, offset: int, length: int = 0) -> None:
+        """Drop `length` cached bytes (0: all) from `offset` on, so that the next read shows what the disk holds."""
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
 
     def free_bytes(self, directory: Path) -> int:
         """Return the free bytes of the file system that holds `directory`."""
@@ -65,8 +65,16 @@ class Files:
             self.sync(fd)
         finally:
             self.close(fd)
-        os.replace(temporary, path)
-        self.sync_directory(path.parent)
+        self.replace(temporary, path)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename a file over another, durably."""
+        os.replace(source, target)
+        self.sync_directory(target.parent)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file, if it is there; durable with the next `sync_directory`."""
+        path.unlink(missing_ok=True)
 
     def sync_directory(self, directory: Path) -> None:
         """Make names that were created, renamed or removed in `directory` durable."""

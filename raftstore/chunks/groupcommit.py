@@ -34,12 +34,17 @@ class Abandoned(Exception):
 class Write:
     """A needle on its way to the disk, and those who wait for it. The writer fills in `place` or `error`.
 
-    `digest` is what the needle says as such: a chunk's, or in a tombstone what it removes.
+    `digest` is what the needle says as such: a chunk's, or in a tombstone what it removes. `moves`: compaction
+    copies it. `seals`: the volume with this number, or an older one, is not written on any more.
     """
 
-    __slots__ = ("digest", "error", "kind", "payload", "place", "size", "waiters")
+    __slots__ = ("digest", "error", "kind", "moves", "payload", "place", "seals", "size", "waiters")
 
-    def __init__(self, kind: Kind, digest: bytes, payload: Buffer) -> None:
+    def __init__(
+        self, kind: Kind, digest: bytes, payload: Buffer, *, moves: bool = False, seals: int = 0
+    ) -> None:
+        self.moves = moves
+        self.seals = seals
         self.kind = kind
         self.digest = digest
         self.payload = payload
@@ -205,7 +210,7 @@ class Writer:
                 _refuse(admitted, self.failure)
                 return
             try:
-                volume = self._volume_for(admitted[0].size)
+                volume = self._volume_for(admitted[0])
             except OSError as error:
                 self._refuse_new_volume(admitted, error)
                 return
@@ -214,25 +219,33 @@ class Writer:
             admitted = admitted[fitting:]
 
     def _admit(self, batch: list[Write]) -> list[Write]:
-        """Refuse the chunks that would take the disk below its reserve. Removals may use the reserve."""
+        """Refuse the chunks that would take the disk below its reserve.
+
+        What frees space may use the reserve: removals all of it, compaction the most.
+        """
         admitted: list[Write] = []
-        room = self._free.get() - self._reserve_bytes
+        free = self._free.get()
         asked = False
         for write in batch:
-            if write.kind is Kind.DATA and write.size > room and not asked:
-                room = self._free.get(fresh=True) - self._reserve_bytes - sum(w.size for w in admitted)
+            kept = self._reserve_bytes // 4 if write.moves else self._reserve_bytes
+            if write.kind is Kind.DATA and write.size > free - kept and not asked:
+                free = self._free.get(fresh=True) - sum(w.size for w in admitted)
                 asked = True
-            if write.kind is Kind.DATA and write.size > room:
-                write.error = DiskFull(f"{self._reserve_bytes} bytes are kept free")
+            if write.kind is Kind.DATA and write.size > free - kept:
+                write.error = DiskFull(f"{kept} bytes are kept free")
             else:
-                room -= write.size
+                free -= write.size
                 admitted.append(write)
         return admitted
 
-    def _volume_for(self, size: int) -> Volume:
-        """Return the volume for a needle of `size` bytes; make a new one where the active one is full."""
+    def _volume_for(self, write: Write) -> Volume:
+        """Return the volume for a needle; make a new one where the active one is full, or to be sealed."""
         active = self._active
-        if active is not None and (active.end + size <= self._volume_bytes or active.end <= needle.HEADER_SIZE):
+        if (
+            active is not None
+            and active.number > write.seals
+            and (active.end + write.size <= self._volume_bytes or active.end <= needle.HEADER_SIZE)
+        ):
             return active
         # The volume's last batch is durable already, so that it needs no mark: a later volume proves as much.
         self._active = self._create()
@@ -242,8 +255,10 @@ class Writer:
         """Return how many of `writes` go into `volume`: at least one."""
         end = volume.end + writes[0].size
         count = 1
-        while count < len(writes) and end + writes[count].size <= self._volume_bytes:
-            end += writes[count].size
+        for write in writes[1:]:
+            if end + write.size > self._volume_bytes or write.seals >= volume.number:
+                break
+            end += write.size
             count += 1
         return count
 

@@ -24,6 +24,7 @@ class Holdings:
     def __init__(self) -> None:
         self.index = Index()
         self.volumes: dict[int, Volume] = {}
+        self.stale: set[int] = set()
 
     def apply(self, kind: Kind, digest: bytes, place: Place) -> None:
         """Take over a durable needle; `digest` as its header has it. In the order of the log."""
@@ -34,7 +35,7 @@ class Holdings:
                 self._bury(old)
                 # What is still there and has no tombstone: a copy was made of it.
                 if old.volume != place.volume and old.volume in self.volumes:
-                    self.volumes[old.volume].stale = True
+                    self.stale.add(old.volume)
         elif kind is Kind.TOMBSTONE:
             key, volume, offset = needle.decode_tombstone(digest)
             self.volumes[place.volume].tombstones[volume] += 1
@@ -52,16 +53,21 @@ class Holdings:
         if place.volume in self.volumes:
             self.volumes[place.volume].live -= needle.footprint(place.length)
 
+    def drop(self, volume: Volume) -> None:
+        """Forget a volume that was deleted."""
+        del self.volumes[volume.number]
+        self.stale.discard(volume.number)
+
     def needs_tombstone(self, of_volume: int, *, without: Volume) -> bool:
         """Whether a tombstone for a needle in `of_volume` is needed when the volume `without` is gone."""
         if of_volume != without.number and of_volume in self.volumes:
             return True
-        return any(v.stale and v.number < of_volume and v is not without for v in self.volumes.values())
+        return any(number < of_volume for number in self.stale if number != without.number)
 
-    def reclaimable(self, volume: Volume) -> int:
-        """Return how many bytes of disk compaction of `volume` would win."""
-        needed = sum(
-            count for of_volume, count in volume.tombstones.items()
+    def needed(self, volume: Volume) -> int:
+        """Return how many bytes of `volume` compaction would have to copy: live chunks and needed tombstones."""
+        return volume.live + _TOMBSTONE * sum(
+            count
+            for of_volume, count in volume.tombstones.items()
             if self.needs_tombstone(of_volume, without=volume)
-        )  # fmt: skip
-        return max(0, volume.dead - needed * _TOMBSTONE)
+        )

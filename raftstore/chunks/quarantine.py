@@ -33,6 +33,7 @@ class Quarantine:
         self._copied = 0
         self._lock = threading.Lock()
         self._places: set[tuple[int, int]] = set()
+        self._in_place: set[int] = set()
 
     def open(self) -> None:
         """Make the directory if needed and read which places are known. The name alone counts."""
@@ -42,6 +43,8 @@ class Quarantine:
         for path in self._directory.iterdir():
             if match := _NAME.fullmatch(path.name):
                 self._places.add((int(match[1]), int(match[2], 16)))
+                if not path.with_suffix(".bytes").exists() and not _was_unreadable(path):
+                    self._in_place.add(int(match[1]))
             elif path.suffix == ".bytes":
                 self._copied += path.stat().st_size
 
@@ -55,12 +58,24 @@ class Quarantine:
         """Whether a place in `volume` at or behind `offset` is quarantined."""
         return any(number == volume and place >= offset for number, place in self._places)
 
+    def only_in(self, volume: int) -> bool:
+        """Whether damaged bytes of which there is no copy here lie in `volume`: it must not be deleted."""
+        return volume in self._in_place
+
     def add(
-        self, volume: int, offset: int, length: int, reason: str, *, digest: bytes = b"", content: bytes = b""
+        self,
+        volume: int,
+        offset: int,
+        length: int,
+        reason: str,
+        *,
+        digest: bytes = b"",
+        content: bytes | None = b"",
     ) -> bool:
         """Remember a damaged place of `length` bytes; return whether that is durable.
 
-        It counts as quarantined in this process in any case.
+        It counts as quarantined in this process in any case. `content` is what can be read of it, None if nobody
+        tried.
         """
         with self._lock:
             if (volume, offset) in self._places:
@@ -69,7 +84,8 @@ class Quarantine:
             log.error(
                 "damaged bytes quarantined", volume=volume, offset=offset, reason=reason, chunk=digest.hex()
             )
-            return self._save(f"{volume:08d}-{offset:012x}", volume, offset, length, reason, digest, content)
+            name = f"{volume:08d}-{offset:012x}"
+            return self._save(name, volume, offset, length, reason, digest, content)
 
     def keep_cut(self, volume: int, offset: int, content: bytes) -> bool:
         """Keep the bytes of a tail that is about to be cut; return whether they are durable.
@@ -89,13 +105,13 @@ class Quarantine:
         length: int,
         reason: str,
         digest: bytes,
-        content: bytes,
+        content: bytes | None,
         *,
         must_copy: bool = False,
     ) -> bool:
         copied = 0
         try:
-            if must_copy or (content and self._copied + len(content) <= self._copy_limit):
+            if content and (must_copy or self._copied + len(content) <= self._copy_limit):
                 self._files.save(self._directory / f"{name}.bytes", content)
                 copied = len(content)
                 self._copied += copied
@@ -103,6 +119,9 @@ class Quarantine:
             log.error("damaged bytes could not be copied", volume=volume, offset=offset, error=str(error))
             if must_copy:
                 return False
+        unreadable = content == b""
+        if not copied and not unreadable:
+            self._in_place.add(volume)
         note = {
             "volume": volume,
             "offset": offset,
@@ -111,10 +130,20 @@ class Quarantine:
             "chunk": digest.hex(),
             "found": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "copied": copied,
+            "unreadable": unreadable,
         }
         try:
             self._files.save(self._directory / f"{name}.json", (json.dumps(note, indent=1) + "\n").encode())
         except OSError as error:
             log.error("quarantine could not be written", volume=volume, offset=offset, error=str(error))
+            self._in_place.add(volume)
             return False
         return True
+
+
+def _was_unreadable(path: Path) -> bool:
+    """Whether a note says that there were no bytes that could have been copied."""
+    try:
+        return bool(json.loads(path.read_bytes())["unreadable"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from blake3 import blake3
 
@@ -16,6 +18,8 @@ from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.scan import UNREADABLE
 from raftstore.chunks.volume import Volume
 from raftstore.errors import Damaged, NotFound, Unavailable
+
+Result = TypeVar("Result")
 
 HASH_INLINE = 64 * 1024
 """Payloads up to this many bytes are hashed on the loop (about 15 us): a thread would cost more."""
@@ -96,17 +100,70 @@ class Reader:
         Raises Unavailable when it cannot be told.
         """
         volume = self._holdings.volumes[place.volume]
-        lease = Lease(volume, place)
-        loop = asyncio.get_running_loop()
-        reading = loop.run_in_executor(self._pool, self._read, volume, digest, place)
+        return await self.in_thread(volume, lambda: self._read(volume, digest, place))
 
-        def ended(done: asyncio.Future[bytes | str]) -> None:
-            lease.close()
+    async def read_all(
+        self, volume: Volume, chunks: Sequence[tuple[bytes, Place]], *, from_disk: bool = False
+    ) -> list[bytes | str]:
+        """Like `read` for chunks of one volume, which is quickest in the order of their offsets.
+
+        `from_disk`: what the page cache has of them is dropped first. What is damaged is no longer held on return.
+        """
+
+        def run() -> list[bytes | str]:
+            if from_disk and chunks:
+                start = chunks[0][1].offset
+                volume.forget(start, chunks[-1][1].offset + HEADER_SIZE + chunks[-1][1].length - start)
+            return [self._read(volume, digest, place) for digest, place in chunks]
+
+        results = await self.in_thread(volume, run)
+        for (digest, place), result in zip(chunks, results, strict=True):
+            if isinstance(result, str) and self._holdings.index.get(digest) == place:
+                self._holdings.forget(digest)
+        return results
+
+    async def condemn(self, volume: Volume, key: bytes, place: Place) -> bytes | None:
+        """Quarantine a chunk whose header is lost; return its digest, or just `key` if the payload is damaged too.
+
+        None if the header is not lost.
+        """
+
+        def run() -> bytes | None:
+            try:
+                content = volume.read(place.offset, HEADER_SIZE + place.length)
+            except OSError as error:
+                if error.errno not in UNREADABLE:
+                    raise Unavailable(f"chunk {key.hex()}: {error}") from error
+                content = b""
+            if volume.decode(content, place.offset) is not None:
+                return None
+            digest = blake3(content[HEADER_SIZE:]).digest()
+            digest = digest if digest.startswith(key) else key
+            size = needle.footprint(place.length)
+            self._quarantine.add(
+                volume.number, place.offset, size, "damaged header", digest=digest, content=content
+            )
+            return digest
+
+        digest = await self.in_thread(volume, run)
+        if digest is not None and self._holdings.index.get(key) == place:
+            self._holdings.forget(key)
+        return digest
+
+    async def in_thread(self, volume: Volume, function: Callable[[], Result]) -> Result:
+        """Run `function` in one of the threads; the file of `volume` stays open until it ends."""
+        self._check_open()
+        loop = asyncio.get_running_loop()
+        volume.hold()
+        running = loop.run_in_executor(self._pool, function)
+
+        def ended(done: asyncio.Future[Result]) -> None:
+            volume.let_go()
             done.exception()  # looked at, in case nobody waits for it any more
 
-        reading.add_done_callback(ended)
-        # Shielded: whoever waits may leave at once, the thread has the file until it has read.
-        return await asyncio.shield(reading)
+        running.add_done_callback(ended)
+        # Shielded: whoever waits may leave at once, the thread has the file until it ends.
+        return await asyncio.shield(running)
 
     async def matches(self, digest: bytes, payload: memoryview) -> bool:
         """Whether `payload` has this digest."""

@@ -236,8 +236,9 @@ class Recovery:
     ) -> Recovered:
         """Quarantine what is damaged and keep what is not."""
         for damage in found.damage:
-            content = b""
+            content = None
             if damage.length <= MAX_BATCH:
+                content = b""
                 try:
                     content = volume.read(damage.offset, damage.length)
                 except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from blake3 import blake3
@@ -25,12 +25,13 @@ UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.ENODATA, 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A needle in a volume; `offset` is that of its header."""
+    """A needle in a volume; `offset` is that of its header. `synced`: see the header's."""
 
     kind: Kind
     digest: bytes
     offset: int
     length: int
+    synced: int
 
     @property
     def end(self) -> int:
@@ -61,35 +62,48 @@ class Scan:
     synced: int = 0
 
 
-def scan(read: Read, size: int, key: bytes, volume: int) -> Scan:
+def scan(read: Read, size: int, key: bytes, volume: int, start: int = 0) -> Scan:
     """Walk the headers of a volume of `size` bytes; payloads are not read.
+
+    A `start` behind the first needle is where one ended that was durable.
+    """
+    result = Scan(end=start, synced=start)
+    if not start and needle.decode_start(_read(read, 0, HEADER_SIZE)) is not None:
+        result.end = HEADER_SIZE
+    for item in walk(read, result.end, size, key, volume):
+        if isinstance(item, Found):
+            result.needles.append(item)
+            result.synced = max(result.synced, item.synced)
+            result.end = item.end
+        elif item.offset + item.length == size:
+            result.tail = item
+        else:
+            result.damage.append(item)
+    return result
+
+
+def walk(read: Read, start: int, size: int, key: bytes, volume: int) -> Iterator[Found | Damage]:
+    """Yield the needles of a volume from the one at `start` on, up to `size`, and what is damaged between them.
 
     A header that is damaged costs the range up to the next whole one, which is found by its magic and check.
     """
-    result = Scan()
-    position = HEADER_SIZE
-    if needle.decode_start(_read(read, 0, HEADER_SIZE)) is None:
-        position = 0
-    result.end = position
+    position = start
     while position < size:
-        raw = _read(read, position, HEADER_SIZE)
-        header = needle.decode(key, volume, position, raw)
+        header = needle.decode(key, volume, position, _read(read, position, HEADER_SIZE))
         if header is None:
             following = _find_needle(read, position + ALIGNMENT, size, key, volume)
             if following is None:
-                result.tail = Damage(position, size - position, "no whole needle header")
-                break
-            result.damage.append(Damage(position, following - position, "damaged needle header"))
+                yield Damage(position, size - position, "no whole needle header")
+                return
+            yield Damage(position, following - position, "damaged needle header")
             position = following
             continue
-        found = Found(header.kind, header.digest, position, header.length)
+        found = Found(header.kind, header.digest, position, header.length, header.synced)
         if found.end > size:
-            result.tail = Damage(position, size - position, CUT_OFF)
-            break
-        result.needles.append(found)
-        result.synced = max(result.synced, header.synced)
-        position = result.end = found.end
-    return result
+            yield Damage(position, size - position, CUT_OFF)
+            return
+        yield found
+        position = found.end
 
 
 def payload_matches(read: Read, found: Found) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from raftstore.chunks import needle
 from raftstore.chunks.files import Buffer
 from raftstore.chunks.groupcommit import Abandoned, Write, Writer
 from raftstore.chunks.holdings import Holdings
+from raftstore.chunks.index import Place
 from raftstore.chunks.needle import KEY_SIZE, Kind
+from raftstore.chunks.volume import NO_DIGEST
 from raftstore.errors import DiskFailed, Unavailable
 
 
@@ -44,40 +46,68 @@ class Storer:
                 continue
             except Exception:
                 # The other's failure is ours if it wanted the same.
-                if other.kind is Kind.DATA:
+                if other.kind is Kind.DATA and not other.moves:
                     raise
 
     async def remove(self, digests: Sequence[bytes], unless: Callable[[bytes], bool] | None) -> int:
         """Write tombstones, all with one sync where they can; return how many chunks were here."""
-        removed = 0
-        while digests:
-            waiters, digests = self._begin_removals(digests, unless)
-            results = await asyncio.gather(*waiters, return_exceptions=True)
-            removed += results.count(None)
-            for result in results:
-                if isinstance(result, BaseException):
-                    raise result
-            if digests and (other := self._writes.get(digests[0][:KEY_SIZE])):
-                await asyncio.gather(self._waiter(other), return_exceptions=True)
-        return removed
 
-    def _begin_removals(
-        self, digests: Sequence[bytes], unless: Callable[[bytes], bool] | None
-    ) -> tuple[list[asyncio.Future[None]], list[bytes]]:
-        """Queue tombstones; return who waits for them, and the chunks that another write has just now."""
-        self._check()
-        waiters: list[asyncio.Future[None]] = []
-        busy: list[bytes] = []
-        for digest in digests:
-            if digest[:KEY_SIZE] in self._writes:
-                busy.append(digest)
-                continue
+        def tombstone(digest: bytes) -> Write | None:
             place = self._holdings.index.get(digest)
-            if place is not None and not (unless and unless(digest)):
-                write = Write(Kind.TOMBSTONE, needle.tombstone(digest, place.volume, place.offset), b"")
-                self._submit(write)
-                waiters.append(self._waiter(write))
-        return waiters, busy
+            if place is None or (unless and unless(digest)):
+                return None
+            return Write(Kind.TOMBSTONE, needle.tombstone(digest, place.volume, place.offset), b"")
+
+        return await self._change(digests, tombstone)
+
+    async def move(self, chunks: Mapping[bytes, tuple[Place, bytes]]) -> int:
+        """Write chunks anew, given where they were read and what; return how many still lay there."""
+
+        def copy(digest: bytes) -> Write | None:
+            place, payload = chunks[digest]
+            if self._holdings.index.get(digest) != place:
+                return None
+            return Write(Kind.DATA, digest, payload, moves=True)
+
+        return await self._change(list(chunks), copy)
+
+    async def keep(self, tombstones: Sequence[bytes]) -> None:
+        """Write tombstones anew; each is given as its needle's digest field."""
+        self._check()
+        waiters = []
+        for name in tombstones:
+            write = Write(Kind.TOMBSTONE, name, b"")
+            self._writer.submit(write)
+            waiters.append(self._waiter(write))
+        _raise_first(await asyncio.gather(*waiters, return_exceptions=True))
+
+    async def seal(self, volume: int) -> None:
+        """Have a volume behind `volume`, durably; nothing more is written to that one or older ones."""
+        self._check()
+        write = Write(Kind.MARK, NO_DIGEST, b"", seals=volume)
+        self._writer.submit(write)
+        await self._waiter(write)
+
+    async def _change(self, digests: Sequence[bytes], make: Callable[[bytes], Write | None]) -> int:
+        """Queue what `make` returns for each chunk, when no other write of it is under way; wait for them."""
+        changed = 0
+        while digests:
+            self._check()
+            waiters: list[asyncio.Future[None]] = []
+            busy: list[bytes] = []
+            for digest in digests:
+                if digest[:KEY_SIZE] in self._writes:
+                    busy.append(digest)
+                elif (write := make(digest)) is not None:
+                    self._submit(write)
+                    waiters.append(self._waiter(write))
+            results = await asyncio.gather(*waiters, return_exceptions=True)
+            _raise_first(results)
+            changed += len(results)
+            digests = busy
+            if busy and (other := self._writes.get(busy[0][:KEY_SIZE])):
+                await asyncio.gather(self._waiter(other), return_exceptions=True)
+        return changed
 
     async def _write(self, write: Write) -> None:
         """Queue `write` and wait for it. When cancelled the bytes are no longer in use on return."""
@@ -125,3 +155,9 @@ class Storer:
                 self._holdings.apply(write.kind, write.digest, write.place)
             write.payload = b""
             write.wake(write.error)
+
+
+def _raise_first(results: Sequence[BaseException | None]) -> None:
+    for result in results:
+        if result is not None:
+            raise result

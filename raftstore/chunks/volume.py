@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from raftstore.chunks import needle
 from raftstore.chunks.files import Buffer, Files
 from raftstore.chunks.needle import HEADER_SIZE, Header, Kind
+from raftstore.chunks.scan import Damage, Found, walk
 
 Pending = tuple[Kind, bytes, Buffer]
 """A needle to be written: kind, digest, payload."""
@@ -38,7 +39,7 @@ class Volume:
     """An open volume. One thread appends; any thread reads what is durable.
 
     `end` is where the next needle goes. Everything before it is durable: `append` moves it only after the sync.
-    What is on the loop's side (`live`, `tombstones`, `stale`) belongs to `Holdings`.
+    What is on the loop's side (`live`, `tombstones`) belongs to `Holdings`.
     """
 
     def __init__(self, files: Files, directory: Path, number: int, fd: int, key: bytes, end: int) -> None:
@@ -48,7 +49,6 @@ class Volume:
         self.marked = False
         self.live = 0
         self.tombstones: Counter[int] = Counter()
-        self.stale = False
         self._files = files
         self._directory = directory
         self._key = key
@@ -66,7 +66,7 @@ class Volume:
             files.sync_directory(directory)
         except OSError:
             files.close(fd)
-            path.unlink(missing_ok=True)
+            files.unlink(path)
             raise
         return volume
 
@@ -157,14 +157,28 @@ class Volume:
             return None
         return target if count == length else None
 
+    def forget(self, offset: int, length: int) -> None:
+        """Drop what the page cache has of a range, so that it is read from the disk."""
+        self._files.forget(self.fd, offset, length)
+
     def decode(self, raw: bytes, offset: int) -> Header | None:
         """Return the header of the needle at `offset` from its bytes, None if damaged."""
         return needle.decode(self._key, self.number, offset, raw)
 
+    def walk(self, start: int) -> Iterator[Found | Damage]:
+        """Yield what lies between the needle at `start` and `end` (see `scan.walk`); reads from the disk."""
+        return walk(self.read, start or HEADER_SIZE, self.end, self._key, self.number)
+
+    def remove(self) -> None:
+        """Remove the file, durably. It stays open. OSError."""
+        self._files.unlink(volume_path(self._directory, self.number))
+        self._files.sync_directory(self._directory)
+        self._files.unlink(failure_path(self._directory, self.number))
+
     def close(self) -> None:
-        """Close the file, when nobody holds it any more."""
-        self._closing = True
-        if not self._holders:
+        """Close the file, when nobody holds it any more. Once is enough."""
+        closing, self._closing = self._closing, True
+        if not closing and not self._holders:
             self._files.close(self.fd)
 
     def _write(self, buffers: list[Buffer], offset: int) -> None:

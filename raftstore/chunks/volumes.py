@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from raftstore.chunks import needle
+from raftstore.chunks.compaction import LEAST_BYTES, CompactionReport, Compactor
 from raftstore.chunks.files import Buffer, Files
 from raftstore.chunks.groupcommit import FreeSpace, Writer
 from raftstore.chunks.holdings import Holdings
@@ -23,6 +24,7 @@ from raftstore.chunks.recovery import Recovered, Recovery, load_identity, lock_d
 from raftstore.chunks.room import Room
 from raftstore.chunks.storing import Storer
 from raftstore.chunks.volume import Volume
+from raftstore.chunks.walking import Checked, scrub
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, TooLarge, Unavailable
 from raftstore.types import DIGEST_SIZE
 
@@ -88,11 +90,15 @@ class VolumeSet:
         self._identity = b""
         self._key = b""
         self._lock = -1
+        self._last = 0
         self._open = False
         self._closing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
         self._writer: Writer
         self._storer: Storer
         self._reader: Reader
+        self._compactor: Compactor
+        self._maintenance = asyncio.Lock()
         self.on_touch: Callable[[bytes], None] | None = None
         """Called with the digest of each chunk that a put or `confirm` vouches for, before they return."""
 
@@ -109,7 +115,7 @@ class VolumeSet:
         Raises Refused when another process has the directory, Damaged when it cannot be trusted as a whole,
         DiskFailed when the disk does not answer.
         """
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         recovering = asyncio.ensure_future(asyncio.to_thread(self._recover))
         try:
             active = await asyncio.shield(recovering)
@@ -134,6 +140,15 @@ class VolumeSet:
             loop=loop,
         )
         self._storer = Storer(self._holdings, self._writer)
+        self._compactor = Compactor(
+            self._holdings,
+            self._storer,
+            self._reader,
+            self._quarantine,
+            room=lambda: self._free.get(fresh=True) - self._reserve_bytes // 4,
+            least=min(LEAST_BYTES, self._volume_bytes // 8),
+            closing=lambda: not self._open,
+        )
         self._writer.start()
         self._open = True
         stats = self.stats()
@@ -150,6 +165,8 @@ class VolumeSet:
             await asyncio.shield(self._closing)
 
     async def _finish(self) -> None:
+        async with self._maintenance:  # what compacts stops soon
+            pass
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._reader.close)
         self._release()
@@ -244,6 +261,45 @@ class VolumeSet:
                 yield portion
             await asyncio.sleep(0)
 
+    def volume_numbers(self) -> list[int]:
+        """Return the numbers of the volumes, the oldest first. Numbers are never used again."""
+        return sorted(self._volumes)
+
+    async def walk(self, number: int, start: int = 0) -> AsyncIterator[list[Checked]]:
+        """Verify the chunks of a volume in the order of their offsets, a portion when the caller asks for it.
+
+        A portion has at most 2 MiB, or one chunk. They are read from the disk, not from the page cache; what is
+        damaged is quarantined, as by `get`. Ends at once for a volume that is gone. `start`: the `offset` of what
+        an earlier walk gave last. Unavailable when the disk does not answer.
+        """
+        self._check_open()
+        if number in self._volumes:
+            async for portion in scrub(self._holdings, self._reader, self._volumes[number], start):
+                yield portion
+
+    def reclaimable(self) -> int:
+        """Return how many bytes of disk `compact` would win now."""
+        self._check_open()
+        return self._compactor.reclaimable()
+
+    async def compact(
+        self,
+        *,
+        limit_bytes_per_s: float | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> CompactionReport:
+        """Copy the living out of volumes that are mostly dead, and delete those, until none pays any more.
+
+        Takes one volume at a time, so needs at most its living bytes of space, for which it may use most of the
+        reserve. Copies at most `limit_bytes_per_s`. Calls `progress` with bytes done and bytes in all. After it at
+        most 1.43 times the living are on disk. Raises DiskFailed, Unavailable as `put`; only one runs at a time.
+        """
+        self._check_open()
+        async with self._maintenance:
+            self._check_open()
+            return await self._compactor.run(limit_bytes_per_s, should_stop, progress)
+
     def stats(self) -> VolumeStats:
         """Return what is here now; the free disk is at most a second old."""
         volumes = list(self._volumes.values())
@@ -285,6 +341,7 @@ class VolumeSet:
         for number in numbers:
             recovered = recovery.open_volume(number, last=number == numbers[-1])
             self._adopt(recovered)
+            self._last = number
             active = recovered.volume if recovered.writable else None
         return active
 
@@ -297,9 +354,10 @@ class VolumeSet:
 
     def _create_volume(self) -> Volume:
         """Make the next volume. In the writer's thread."""
-        number = max(self._volumes, default=0) + 1
-        volume = Volume.create(self._files, self._directory, number, self._identity, self._key)
-        self._volumes[number] = volume
+        volume = Volume.create(self._files, self._directory, self._last + 1, self._identity, self._key)
+        self._last += 1
+        # The loop has it before it hears of the first needle in it.
+        self._loop.call_soon_threadsafe(self._volumes.__setitem__, volume.number, volume)
         return volume
 
     def _release(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from raftstore.chunks.files import Buffer, Files
@@ -17,6 +18,7 @@ class FailingFiles(Files):
     """Files with faults. A fault is a callable that raises, or None.
 
     Only volumes (*.vol) are watched. `synced` is the size of each up to which a power cut leaves it alone.
+    `operation` is called before everything that changes the disk, one at a time, with its name.
     """
 
     def __init__(self, *, really_sync: bool = False) -> None:
@@ -24,6 +26,7 @@ class FailingFiles(Files):
         self.sync_fault: Callable[[Path], None] | None = None
         self.truncate_fault: Callable[[Path], None] | None = None
         self.read_fault: Callable[[Path, int], None] | None = None
+        self.operation: Callable[[str], None] | None = None
         self.before_sync: Callable[[], None] | None = None
         self.after_sync: Callable[[], None] | None = None
         self.short_writes: random.Random | None = None
@@ -35,8 +38,21 @@ class FailingFiles(Files):
         self.synced: dict[str, int] = {}
         self._really_sync = really_sync
         self._lock = threading.Lock()
+        self._step = threading.RLock()
+        self._unlinked: dict[str, bytes] = {}
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        with self._step:
+            if self.operation is not None:
+                self.operation(name)
+            yield
 
     def open(self, path: Path, flags: int) -> int:
+        with self.step("create") if flags & os.O_CREAT else contextlib.nullcontext():
+            return self._open(path, flags)
+
+    def _open(self, path: Path, flags: int) -> int:
         fd = super().open(path, flags)
         if path.suffix == ".vol":
             self.paths[fd] = path
@@ -48,6 +64,10 @@ class FailingFiles(Files):
         super().close(fd)
 
     def write(self, fd: int, buffers: Sequence[Buffer], offset: int) -> int:
+        with self.step("write"):
+            return self._write(fd, buffers, offset)
+
+    def _write(self, fd: int, buffers: Sequence[Buffer], offset: int) -> int:
         path = self.paths.get(fd)
         if path is None:
             return super().write(fd, buffers, offset)
@@ -68,20 +88,22 @@ class FailingFiles(Files):
                 self.before_sync()
             if self.sync_fault is not None:
                 self.sync_fault(path)
-        if self._really_sync:
-            super().sync(fd)
-        if path is not None:
-            self.synced[path.name] = os.fstat(fd).st_size
-            if self.after_sync is not None:
-                self.after_sync()
+        with self.step("sync"):
+            if self._really_sync:
+                super().sync(fd)
+            if path is not None:
+                self.synced[path.name] = os.fstat(fd).st_size
+        if path is not None and self.after_sync is not None:
+            self.after_sync()
 
     def truncate(self, fd: int, size: int) -> None:
         path = self.paths.get(fd)
         if path is not None and self.truncate_fault is not None:
             self.truncate_fault(path)
-        super().truncate(fd, size)
-        if path is not None:
-            self.synced[path.name] = min(self.synced[path.name], size)
+        with self.step("truncate"):
+            super().truncate(fd, size)
+            if path is not None:
+                self.synced[path.name] = min(self.synced[path.name], size)
 
     def read(self, fd: int, length: int, offset: int) -> bytes:
         path = self.paths.get(fd)
@@ -97,13 +119,28 @@ class FailingFiles(Files):
     def free_bytes(self, directory: Path) -> int:
         return super().free_bytes(directory) if self.free is None else self.free
 
+    def replace(self, source: Path, target: Path) -> None:
+        with self.step("replace"):
+            super().replace(source, target)
+
+    def unlink(self, path: Path) -> None:
+        with self.step("unlink"):
+            if path.suffix == ".vol" and path.exists():
+                self._unlinked[path.name] = path.read_bytes()
+            super().unlink(path)
+
     def sync_directory(self, directory: Path) -> None:
-        if self._really_sync:
-            super().sync_directory(directory)
+        with self.step("sync_directory"):
+            if self._really_sync:
+                super().sync_directory(directory)
+            self._unlinked.clear()
 
     def crash_image(self, source: Path, target: Path, chance: random.Random) -> None:
         """Copy `source` as a power cut now would leave it: what is not synced is cut and garbled by chance."""
         shutil.copytree(source, target)
+        for name, content in self._unlinked.items():
+            if chance.random() < 0.5:
+                (target / name).write_bytes(content)
         for path in target.glob("*.vol"):
             size = path.stat().st_size
             synced = self.synced[path.name]

@@ -13,6 +13,7 @@ back. Which stores there are, it learns through `topology`; who keeps the refere
     groupcommit, room      the writer thread, and the bound on what waits for it
     index, holdings        where each chunk lies, and what of a volume is live, dead or needed (no I/O)
     reading, storing       verified reads; changes on their way to the disk
+    walking, compaction    going through a volume: scrub; copying the living out of one that is mostly dead
     volumes                the set that ties it together
     topology, placement    the cluster as seen from here; which stores get a chunk
     upload, spread         bytes -> chunks -> W of R stores      download    references -> verified bytes

@@ -12,6 +12,7 @@ import structlog
 from raftstore.chunks.path import ChunkPath
 from raftstore.chunks.replicator import COPY
 from raftstore.chunks.service import ChunkService
+from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import Administered, Administration
@@ -120,7 +121,8 @@ class Rooms:
         self.membership.open(self.catalog)
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         self._opened = True
-        self.chunk_path = ChunkPath(self.topology, self.volumes, self.network)
+        shelf = Shelf(self.volumes, self.volumes.verified)
+        self.chunk_path = ChunkPath(self.topology, self.volumes, self.network, shelf=shelf)
         self._stack.push_async_callback(self.chunk_path.close)
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from raftstore.chunks.download import Download
+from raftstore.chunks.download import Download, Part
 from raftstore.chunks.upload import Upload
 from raftstore.errors import QuotaExceeded, StoreError, TooLarge
 from raftstore.paths import parent
@@ -192,6 +192,10 @@ class DownloadSession:
     def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[Buffer]:
         """Yield verified bytes from `offset`, at most 1 MiB at a time. Raises Unavailable when no copy can be read."""
         return self._download.blocks(offset, length)
+
+    def parts(self, offset: int = 0) -> AsyncIterator[Part]:
+        """Yield what `blocks` does, with a `Span` for what can be sent straight from a file; close each of them."""
+        return self._download.parts(offset)
 
     async def close(self) -> None:
         """Release what the download holds."""

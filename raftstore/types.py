@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 DIGEST_SIZE = 32
@@ -52,6 +53,32 @@ class FileVersion:
 
     entry: Entry
     chunks: tuple[ChunkRef, ...]
+
+
+class Span:
+    """`length` bytes at `offset` of the open file `fd`, verified, to be sent; `close` it afterwards, at any time."""
+
+    __slots__ = ("_release", "fd", "length", "offset")
+
+    def __init__(self, fd: int, offset: int, length: int, release: Callable[[], None]) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.length = length
+        self._release: Callable[[], None] | None = release
+
+    def __len__(self) -> int:
+        return self.length
+
+    def cut(self, start: int, stop: int) -> None:
+        """Keep only what is from byte `start` to `stop`."""
+        self.offset += start
+        self.length = stop - start
+
+    def close(self) -> None:
+        """Give the file back."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from raftstore.types import Entry, Partial, User
+from raftstore.types import Entry, Partial, Span, User
 
 Buffer = bytes | bytearray | memoryview
+Part = Buffer | Span
 
 
 class Upload(Protocol):
@@ -49,6 +50,10 @@ class Download(Protocol):
 
     def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[Buffer]:
         """Yield verified bytes from `offset`. Raises Unavailable when no copy can be read."""
+        ...
+
+    def parts(self, offset: int = 0) -> AsyncIterator[Part]:
+        """Yield what `blocks` does, with a `Span` for what can be sent straight from a file; close each of them."""
         ...
 
     async def close(self) -> None:

@@ -161,7 +161,8 @@ class DataLink:
         self._stream: Stream | None = None
         self._waiting: Transfer | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._secure = False
+        self.secure = False
+        """Whether the connection that is there, or to come, is encrypted."""
         self._on_connect: Callable[[bool], None] | None = None
 
     @property
@@ -177,7 +178,7 @@ class DataLink:
     def listen(self, sock: socket.socket, peer: str, *, secure: bool) -> None:
         """Wait on `sock` for the client's connection."""
         self.close()
-        self._secure = secure
+        self.secure = secure
         self._make(_Listener(self, sock, peer), sock.fileno(), READ)
 
     def connect(
@@ -185,7 +186,7 @@ class DataLink:
     ) -> None:
         """Connect to the client; `on_connect` is told whether that worked."""
         self.close()
-        self._secure = secure
+        self.secure = secure
         self._on_connect = on_connect
         sock = socket.socket(family_of(address), socket.SOCK_STREAM)
         try:
@@ -207,7 +208,7 @@ class DataLink:
         self._maker = None
         sock.setblocking(False)
         on_connect, self._on_connect = self._on_connect, None
-        if self._secure and self._context is not None:
+        if self.secure and self._context is not None:
             self._shake_hands(sock, self._context)
         else:
             self.ready(PlainStream(sock))

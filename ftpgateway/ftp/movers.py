@@ -7,17 +7,17 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
-from ftpgateway.ftp.backend import Buffer
+from ftpgateway.ftp.backend import Part
 from ftpgateway.ftp.filesystem import Workspace
 from ftpgateway.ftp.listings import GROUP, FactWriter, arrange, grouped, list_line, parse_request
 from ftpgateway.ftp.names import NameCommands
 from ftpgateway.ftp.receiving import Receiving
 from ftpgateway.ftp.replies import Doing, one_line, refusal
-from ftpgateway.ftp.sending import Sending
+from ftpgateway.ftp.sending import Sending, let_go
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Invalid, StoreError
 
@@ -39,27 +39,33 @@ class Opened:
     """A download that can begin: bytes to send, the first block, and where the others come from, if any."""
 
     size: int
-    first: Buffer
-    rest: AsyncIterator[Buffer] | None = None
+    first: Part
+    rest: AsyncIterator[Part] | None = None
     release: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
-async def _open(files: Workspace, path: str, offset: int) -> Opened:
-    """Open a download and read its first block: a picture that cannot be read is refused before any data."""
+async def _open(files: Workspace, path: str, offset: int, *, direct: bool) -> Opened:
+    """Open a download and read its first block: a picture that cannot be read is refused before any data.
+
+    `direct`: what is sent is not encrypted, so that it can go straight from a file.
+    """
     download = await files.download(path)
-    done = True
+    done, first = True, cast(Part, b"")
     try:
         size = download.size - offset
         if size < 0:
             raise Invalid(f"REST {offset} is past the end: the file has {download.size} bytes")
-        blocks = download.blocks(offset)
+        blocks = download.parts(offset) if direct else download.blocks(offset)
         first = await anext(blocks, b"")
-        if len(first) < size:
-            done = False
+        done = len(first) == size
+        if not done:
             return Opened(size, first, blocks, download.close)
         async for _ in blocks:
             pass
         return Opened(size, first)
+    except BaseException:
+        let_go(first)
+        raise
     finally:
         if done:
             await download.close()
@@ -179,11 +185,12 @@ class TransferCommands(NameCommands):
             return
         path = self.files.resolve(line)
         try:
-            opened = self.wait(_open(self.files, path, offset))
+            opened = self.wait(_open(self.files, path, offset, direct=not self.link.secure))
         except StoreError as error:
             self.respond(refusal(error, Doing.READING))
             return
         if not self.alive:
+            let_go(opened.first)
             if opened.release is not None:
                 self.host.spawn(opened.release())
             return

@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import structlog
 
-from ftpgateway.ftp.backend import Buffer
+from ftpgateway.ftp.backend import Part
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
 from ftpgateway.ftp.replies import Doing, refusal
 from ftpgateway.ftp.streams import Stream
 from ftpgateway.ftp.transfers import Owner, Transfer
 from raftstore.errors import StoreError
+from raftstore.types import Span
 
 log = structlog.get_logger()
 
@@ -23,13 +24,25 @@ TURN_BUDGET = 4 * 1024 * 1024
 COMPLETE = "226 Transfer complete."
 
 
+def let_go(part: Part) -> None:
+    """A part will not be sent."""
+    if isinstance(part, Span):
+        part.close()
+
+
+def _sendable(part: Part) -> memoryview | Span | None:
+    if isinstance(part, Span):
+        return part
+    return memoryview(part) if part else None
+
+
 class Sending(Transfer):
     """Sends `first` and then the blocks of `rest`; the next block is fetched while one is on its way, never
     more.
 
-    What fits into one block needs no task of its own. Anything but a complete transfer ends in a reset, so
-    that the client cannot take what it got for the whole. A way to send without copying (sendfile from a
-    volume) would be another kind of block here: it needs the plain socket and `on_events`, nothing else.
+    A block is bytes, or a `Span` of a file, which is sent without a copy. What fits into one block needs no task
+    of its own. Anything but a complete transfer ends in a reset, so that the client cannot take what it got for the
+    whole.
     """
 
     def __init__(
@@ -37,12 +50,12 @@ class Sending(Transfer):
         owner: Owner,
         command: str,
         path: str,
-        first: Buffer,
-        rest: AsyncIterator[Buffer] | None = None,
+        first: Part,
+        rest: AsyncIterator[Part] | None = None,
         release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(owner, command, path)
-        self._left: memoryview | None = memoryview(first) if first else None
+        self._left: memoryview | Span | None = _sendable(first)
         self._rest = rest
         self._release = release
         self._drained: asyncio.Future[None] | None = None
@@ -82,7 +95,7 @@ class Sending(Transfer):
             self._reset_stream()
             self._task = self.host.spawn(self._unsent())
 
-    async def _run(self, rest: AsyncIterator[Buffer]) -> None:
+    async def _run(self, rest: AsyncIterator[Part]) -> None:
         sent_in_turn = 0
         try:
             self._push()
@@ -93,7 +106,7 @@ class Sending(Transfer):
                     await asyncio.sleep(0)
                 if self._left is not None:
                     await self._flushed()
-                self._left = memoryview(block)
+                self._left = _sendable(block)
                 self._push()
             if self._left is not None:
                 await self._flushed()
@@ -116,6 +129,7 @@ class Sending(Transfer):
         self._over(reply)
 
     async def _close(self) -> None:
+        self._drop_left()
         try:
             if isinstance(self._rest, AsyncGenerator):
                 await self._rest.aclose()
@@ -125,20 +139,31 @@ class Sending(Transfer):
         except (TimeoutError, StoreError) as error:
             log.warning("download not released", path=self.path, error=repr(error))
 
+    def _drop_left(self) -> None:
+        left, self._left = self._left, None
+        if left is not None:
+            let_go(left)
+
     def _push(self) -> None:
         """Send what goes out at once; the rest follows when the socket takes more."""
         stream, left = self._stream, self._left
         if stream is None:
             raise ConnectionResetError
-        while left:
-            try:
-                count = stream.send(left)
-            except BlockingIOError:
-                self._left = left
-                self.host.loop.watch(stream.fileno(), self, WRITE)
-                return
-            self.moved += count
-            left = left[count:]
+        try:
+            if isinstance(left, Span):
+                while left.length:
+                    count = stream.send_file(left.fd, left.offset, left.length)
+                    self.moved += count
+                    left.cut(count, left.length)
+                left.close()
+            else:
+                while left:
+                    count = stream.send(left)
+                    self.moved += count
+                    self._left = left = left[count:]
+        except BlockingIOError:
+            self.host.loop.watch(stream.fileno(), self, WRITE)
+            return
         self._left = None
 
     async def _flushed(self) -> None:
@@ -181,6 +206,7 @@ class Sending(Transfer):
         self.phase = Phase.SETTLING
         self._reset_stream()
         if self._rest is None and self._release is None:
+            self._drop_left()
             self._over(self._why)
         else:
             self._task = self.host.spawn(self._unsent())

@@ -2,18 +2,21 @@
 
 `recv_into` returns 0 only for a clean end of data (FIN; with TLS close_notify), raises BlockingIOError when
 nothing is there and another OSError when the connection broke: reset, or TLS cut off without close_notify.
-`send` returns how much went out, raises BlockingIOError when nothing could.
+`send` and `send_file` return how much went out, raise BlockingIOError when nothing could.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 import ssl
 import struct
 from typing import Protocol
 
 _RECORD = 16384
+_FILE_BLOCK = 64 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -34,6 +37,10 @@ class Stream(Protocol):
 
     def send(self, view: memoryview) -> int:
         """Send from `view`; see the module."""
+        ...
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Send up to `count` bytes at `offset` of the file `fd`; see the module."""
         ...
 
     def pending(self) -> bool:
@@ -67,6 +74,13 @@ class PlainStream:
     def no_delay(self) -> None:
         """Send what there is at once."""
         no_delay(self._socket)
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Send from a file without a copy in between."""
+        sent = os.sendfile(self._socket.fileno(), fd, offset, count)
+        if not sent:
+            raise OSError(errno.EIO, "the file is shorter than it should be")
+        return sent
 
     def pending(self) -> bool:
         """Nothing is hidden."""
@@ -144,6 +158,13 @@ class TlsStream:
                     return total
                 raise BlockingIOError from error
         return total
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Send from a file, through memory."""
+        with memoryview(os.pread(fd, min(count, _FILE_BLOCK), offset)) as view:
+            if not view:
+                raise OSError(errno.EIO, "the file is shorter than it should be")
+            return self.send(view)
 
     def pending(self) -> bool:
         """Whether data or the end was read from the socket already."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import structlog
 
 from raftstore.chunks.path import ChunkPath
 from raftstore.chunks.placement import read_order
+from raftstore.chunks.shelf import SMALL
 from raftstore.chunks.topology import Buffer, StoreState
 from raftstore.errors import Damaged, Invalid, NotFound, StoreError, Unavailable
-from raftstore.types import ChunkRef
+from raftstore.types import ChunkRef, Span
 
 log = structlog.get_logger()
 
@@ -24,6 +26,10 @@ OnBadReplica = Callable[[bytes, int, str], None]
 
 OnFound = Callable[[bytes, int], None]
 """Hears (digest, store number) of a copy that was read and that the catalog did not list when it was asked."""
+
+
+Part = Buffer | Span
+"""Something to be sent: bytes, or where they lie in a file; a Span must be closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,16 @@ def pieces(chunks: Sequence[ChunkRef], offset: int, length: int | None) -> Itera
         if start < stop:
             yield Piece(ref, start, stop)
         position += ref.length
+
+
+T = TypeVar("T", Span, Span | None)
+P = TypeVar("P", Buffer, Part)
+
+
+def _cut(span: T, piece: Piece) -> T:
+    if span is not None:
+        span.cut(piece.start, piece.stop)
+    return span
 
 
 class Fetcher:
@@ -80,6 +96,39 @@ class Fetcher:
                 )
             await asyncio.sleep(pause)
             pause, timeout = min(2 * pause, LONGEST_PAUSE), min(2 * timeout, limits.read_longest)
+
+    def at_once(self, piece: Piece) -> Span | None:
+        """What the local volumes' file can give now, without waiting."""
+        shelf = self._path.shelf
+        if shelf is None or piece.ref.length <= SMALL or not self._path.client.holds(piece.ref.digest):
+            return None
+        try:
+            return _cut(shelf.at_once(piece.ref.digest, piece.ref.length), piece)
+        except (StoreError, OSError):
+            return None
+
+    async def part(self, piece: Piece) -> Part:
+        """A piece of a chunk to be sent, verified: in the local volumes' file if that can be, else as bytes.
+
+        Raises as `fetch`.
+        """
+        ref, shelf = piece.ref, self._path.shelf
+        if shelf is not None and ref.length > SMALL and self._path.client.holds(ref.digest):
+            try:
+                async with asyncio.timeout(self._path.limits.read_first):
+                    return _cut(await shelf.open(ref.digest, ref.length), piece)
+            except (StoreError, TimeoutError) as error:
+                self._not_here(ref, error)
+        data = await self.fetch(ref)
+        return data if piece.stop - piece.start == len(data) else memoryview(data)[piece.start : piece.stop]
+
+    def _not_here(self, ref: ChunkRef, error: Exception) -> None:
+        """The local copy cannot be sent; `fetch` asks it once more unless it is gone."""
+        local = self._path.view().local
+        if local is not None and isinstance(error, NotFound | Damaged):
+            self._report(ref, local, error)
+        else:
+            log.warning("local copy cannot be sent", chunk=ref.digest.hex(), reason=str(error))
 
     async def _round(
         self, ref: ChunkRef, timeout: float, deadline: float
@@ -177,16 +226,15 @@ class Download:
         as the node's memory allows. Close the iterator (`aclose`) when you stop before its end. Raises Invalid
         (outside the file), Unavailable (no copy can be read now).
         """
-        if not 0 <= offset <= self.size or (length is not None and length < 0):
-            raise Invalid(f"byte {offset} is outside a file of {self.size} bytes")
-        ahead: _Ahead | None = None
+        self._check_within(offset, length)
+        ahead: _Ahead[Buffer] | None = None
         try:
             wanted = pieces(self._chunks, offset, length)
             piece = next(wanted, None)
             while piece is not None:
                 data = await (ahead.take() if ahead else self._fetcher.fetch(piece.ref))
                 following = next(wanted, None)
-                ahead = self._fetch_ahead(following)
+                ahead = self._fetch_ahead(following, lambda piece: self._fetcher.fetch(piece.ref))
                 whole = piece.stop - piece.start == len(data)
                 yield data if whole else memoryview(data)[piece.start : piece.stop]
                 del data
@@ -195,24 +243,63 @@ class Download:
             if ahead:
                 await ahead.close()
 
-    def _fetch_ahead(self, piece: Piece | None) -> _Ahead | None:
+    async def parts(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Part, None]:
+        """Yield what `blocks` does, but as places in the local volumes' files where they are known to be sound.
+
+        Close each Span that you get.
+        """
+        self._check_within(offset, length)
+        ahead: _Ahead[Part] | None = None
+        try:
+            wanted = pieces(self._chunks, offset, length)
+            piece = next(wanted, None)
+            while piece is not None:
+                part: Part | None = await ahead.take() if ahead else self._fetcher.at_once(piece)
+                if part is None:
+                    part = await self._fetcher.part(piece)
+                following, ahead = next(wanted, None), None
+                if following is not None and not self._at_hand(following):
+                    ahead = self._fetch_ahead(following, self._fetcher.part)
+                yield part
+                del part
+                piece = following
+        finally:
+            if ahead:
+                await ahead.close()
+
+    def _check_within(self, offset: int, length: int | None) -> None:
+        if not 0 <= offset <= self.size or (length is not None and length < 0):
+            raise Invalid(f"byte {offset} is outside a file of {self.size} bytes")
+
+    def _at_hand(self, piece: Piece) -> bool:
+        span = self._fetcher.at_once(piece)
+        if span is not None:
+            span.close()
+        return span is not None
+
+    def _fetch_ahead(
+        self, piece: Piece | None, fetch: Callable[[Piece], Coroutine[Any, Any, P]]
+    ) -> _Ahead[P] | None:
         if piece is None or not self._path.prefetching.take(piece.ref.length):
             return None
-        return _Ahead(self._path, piece.ref, self._fetcher)
+        return _Ahead(self._path, piece.ref.length, fetch(piece))
 
 
-class _Ahead:
+class _Ahead(Generic[P]):
     """A chunk that is fetched before it is asked for; its bytes count as read ahead until it is taken."""
 
-    def __init__(self, path: ChunkPath, ref: ChunkRef, fetcher: Fetcher) -> None:
-        self._task = path.loop.create_task(fetcher.fetch(ref))
+    def __init__(self, path: ChunkPath, charge: int, work: Coroutine[Any, Any, P]) -> None:
+        self._task: asyncio.Task[P] = path.loop.create_task(work)
         self._give = path.prefetching.give
-        self._charge = ref.length
+        self._charge = charge
+        self._taken = False
 
-    async def take(self) -> Buffer:
+    async def take(self) -> P:
         """Wait for the bytes; a caller that is cancelled cancels the fetch."""
         try:
-            return await self._task
+            part = await self._task
+            self._taken = True
+            return part
         finally:
             self._release()
 
@@ -225,6 +312,8 @@ class _Ahead:
         """Drop it, also when it was taken; returns when nothing is under way any more."""
         self._task.cancel()
         await asyncio.wait([self._task])
-        if not self._task.cancelled():
-            self._task.exception()
+        if not self._task.cancelled() and self._task.exception() is None and not self._taken:
+            part = self._task.result()
+            if isinstance(part, Span):
+                part.close()
         self._release()

@@ -24,6 +24,10 @@ class Files:
         """Return the file's size in bytes."""
         return os.fstat(fd).st_size
 
+    def modified(self, fd: int) -> int:
+        """Return when the file was last written to: ns, of some clock."""
+        return os.fstat(fd).st_mtime_ns
+
     def write(self, fd: int, buffers: Sequence[Buffer], offset: int) -> int:
         """Write `buffers` one after the other at `offset`; return how many bytes were taken (maybe fewer)."""
         return os.pwritev(fd, buffers, offset)

@@ -38,7 +38,7 @@ class Write:
     copies it. `seals`: the volume with this number, or an older one, is not written on any more.
     """
 
-    __slots__ = ("digest", "error", "kind", "moves", "payload", "place", "seals", "size", "waiters")
+    __slots__ = ("digest", "epoch", "error", "kind", "moves", "payload", "place", "seals", "size", "waiters")
 
     def __init__(
         self, kind: Kind, digest: bytes, payload: Buffer, *, moves: bool = False, seals: int = 0
@@ -50,6 +50,7 @@ class Write:
         self.payload = payload
         self.size = needle.footprint(len(payload))
         self.place: Place | None = None
+        self.epoch = 0
         self.error: StoreError | None = None
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -274,6 +275,7 @@ class Writer:
         else:
             for write, offset in zip(writes, offsets, strict=True):
                 write.place = Place(volume.number, offset, len(write.payload))
+                write.epoch = volume.written_epoch
             self._free.written(sum(write.size for write in writes))
 
     def _retire(self, volume: Volume, writes: list[Write], error: OSError) -> None:

@@ -10,6 +10,7 @@ from raftstore.chunks.budget import Budget
 from raftstore.chunks.hashing import Hasher
 from raftstore.chunks.placement import place
 from raftstore.chunks.replicator import Caller, Replicator, StoreClient, Suspects, Volumes
+from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.spread import Spreader, SpreadLimits
 from raftstore.chunks.topology import ClusterView, Topology
 from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
@@ -56,13 +57,18 @@ class ChunkPath:
         *,
         limits: ChunkLimits = ChunkLimits(),
         client: StoreClient | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
-        """`client` replaces the way to the stores (for tests); without it, `volumes` and `network` are used."""
+        """`client` replaces the way to the stores (for tests); without it, `volumes` and `network` are used.
+
+        Without a `shelf` all that is read goes through memory.
+        """
         self.limits = limits
         self.topology = topology
         self.loop = asyncio.get_running_loop()
         self.hasher = Hasher()
         self.client = client or Replicator(volumes, network, self.hasher)
+        self.shelf = shelf
         self.suspects = Suspects(self.loop.time, limits.suspicion)
         self.spreader = Spreader(topology, self.client, self.suspects, limits.spread)
         self.uploading = Budget(limits.upload_bytes)
@@ -81,3 +87,5 @@ class ChunkPath:
         """Give up what is still on its way; transfers should have ended before."""
         await self.spreader.close()
         self.hasher.close()
+        if self.shelf is not None:
+            self.shelf.close()

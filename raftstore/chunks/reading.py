@@ -34,14 +34,25 @@ class Lease:
     The bytes are not verified. What happens to the chunk meanwhile (removed, compacted away) changes nothing.
     """
 
-    __slots__ = ("_volume", "fd", "length", "offset")
+    __slots__ = ("_file", "_volume", "fd", "length", "offset")
 
     def __init__(self, volume: Volume, place: Place) -> None:
         volume.hold()
         self._volume: Volume | None = volume
+        self._file = volume
         self.fd = volume.fd
         self.offset = place.offset + HEADER_SIZE
         self.length = place.length
+
+    @property
+    def volume(self) -> int:
+        """Number of the volume."""
+        return self._file.number
+
+    @property
+    def epoch(self) -> int:
+        """Another number after somebody else than this process has written to the volume. Raises OSError."""
+        return self._file.epoch()
 
     def close(self) -> None:
         """Give the file back; once is enough. On the loop."""

@@ -6,6 +6,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from raftstore.chunks import needle
@@ -54,6 +55,11 @@ class Volume:
         self._key = key
         self._holders = 0
         self._closing = False
+        self.written_epoch = 0
+        """The `epoch` of what was appended last."""
+        self._epoch = 0
+        self._modified = 0
+        self._writing = False
 
     @classmethod
     def create(cls, files: Files, directory: Path, number: int, identity: bytes, key: bytes) -> Volume:
@@ -181,13 +187,33 @@ class Volume:
         if not closing and not self._holders:
             self._files.close(self.fd)
 
+    def epoch(self) -> int:
+        """Return a number that is another one after somebody else has written to the file. Any thread; OSError."""
+        modified = self._files.modified(self.fd)
+        if modified != self._modified and not self._writing:
+            self._epoch += 1
+            self._modified = modified
+        return self._epoch
+
+    @contextmanager
+    def _writes(self) -> Iterator[None]:
+        """What changes the file within is our own doing."""
+        self.written_epoch = self.epoch()
+        self._writing = True
+        try:
+            yield
+        finally:
+            self._modified = self._files.modified(self.fd)
+            self._writing = False
+
     def _write(self, buffers: list[Buffer], offset: int) -> None:
-        while buffers:
-            written = self._files.write(self.fd, buffers[:_MAX_BUFFERS], offset)
-            if written <= 0:
-                raise OSError(0, "the disk took no bytes")
-            offset += written
-            buffers = _rest(buffers, written)
+        with self._writes():
+            while buffers:
+                written = self._files.write(self.fd, buffers[:_MAX_BUFFERS], offset)
+                if written <= 0:
+                    raise OSError(0, "the disk took no bytes")
+                offset += written
+                buffers = _rest(buffers, written)
 
 
 def _rest(buffers: list[Buffer], written: int) -> list[Buffer]:

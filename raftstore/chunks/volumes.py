@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,14 +14,15 @@ import structlog
 from raftstore.chunks import needle
 from raftstore.chunks.compaction import LEAST_BYTES, CompactionReport, Compactor
 from raftstore.chunks.files import Buffer, Files
-from raftstore.chunks.groupcommit import FreeSpace, Writer
+from raftstore.chunks.groupcommit import FreeSpace, Write, Writer
 from raftstore.chunks.holdings import Holdings
 from raftstore.chunks.index import MAX_OFFSET, Entry, Place
-from raftstore.chunks.needle import MAX_PAYLOAD
+from raftstore.chunks.needle import HEADER_SIZE, MAX_PAYLOAD, Kind
 from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.reading import Lease, Reader
 from raftstore.chunks.recovery import Recovered, Recovery, load_identity, lock_directory, volume_numbers
 from raftstore.chunks.room import Room
+from raftstore.chunks.shelf import SMALL, Verified
 from raftstore.chunks.storing import Storer
 from raftstore.chunks.volume import Volume
 from raftstore.chunks.walking import Checked, scrub
@@ -99,6 +100,8 @@ class VolumeSet:
         self._reader: Reader
         self._compactor: Compactor
         self._maintenance = asyncio.Lock()
+        self.verified = Verified()
+        """Which chunks were verified lately, for `Shelf`."""
         self.on_touch: Callable[[bytes], None] | None = None
         """Called with the digest of each chunk that a put or `confirm` vouches for, before they return."""
 
@@ -136,7 +139,7 @@ class VolumeSet:
             volume_bytes=self._volume_bytes,
             reserve_bytes=self._reserve_bytes,
             free=self._free,
-            finished=lambda batch: self._storer.finished(batch),
+            finished=self._finished,
             loop=loop,
         )
         self._storer = Storer(self._holdings, self._writer)
@@ -313,6 +316,15 @@ class VolumeSet:
             volumes=len(volumes),
             failed_volumes=self._failed + (self._writer.failed_volumes if self._open else 0),
         )
+
+    def _finished(self, batch: Sequence[Write]) -> None:
+        """Take over what the writer did. On the loop."""
+        for write in batch:
+            place = write.place
+            if place is not None and write.kind is Kind.DATA and place.length > SMALL and not write.moves:
+                # Its bytes were hashed just before they were written.
+                self.verified.add(write.digest, place.volume, place.offset + HEADER_SIZE, write.epoch)
+        self._storer.finished(batch)
 
     def _touch(self, digest: bytes) -> None:
         if self.on_touch is not None:

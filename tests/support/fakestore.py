@@ -292,6 +292,9 @@ class FakeDownload:
             await self._store.hook("block", position)
             yield self._data[position : min(end, position + BLOCK)]
 
+    def parts(self, offset: int = 0) -> AsyncIterator[bytes]:
+        return self.blocks(offset)
+
     async def close(self) -> None:
         self._store.ended["download"] += 1
         await self._store.hook("close_download")

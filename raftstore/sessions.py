@@ -193,6 +193,10 @@ class DownloadSession:
         """Yield verified bytes from `offset`, at most 1 MiB at a time. Raises Unavailable when no copy can be read."""
         return self._download.blocks(offset, length)
 
+    def at_once(self, offset: int = 0) -> Part | None:
+        """Return all bytes from `offset` on if they can be sent now, without waiting; close a `Span`."""
+        return self._download.at_once(offset)
+
     def parts(self, offset: int = 0) -> AsyncIterator[Part]:
         """Yield what `blocks` does, with a `Span` for what can be sent straight from a file; close each of them."""
         return self._download.parts(offset)

@@ -52,6 +52,10 @@ class Download(Protocol):
         """Yield verified bytes from `offset`. Raises Unavailable when no copy can be read."""
         ...
 
+    def at_once(self, offset: int = 0) -> Part | None:
+        """Return all bytes from `offset` on if they can be sent now, without waiting; close a `Span`."""
+        ...
+
     def parts(self, offset: int = 0) -> AsyncIterator[Part]:
         """Yield what `blocks` does, with a `Span` for what can be sent straight from a file; close each of them."""
         ...

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import itertools
 import random
 import socket
 import ssl
@@ -40,11 +41,9 @@ def open_listener(address: str, ports: tuple[int, int] | None) -> socket.socket:
     first, last = ports or _any_port()
     span = last - first + 1
     start = random.randrange(span)
-    candidates = [first + (start + step) % span for step in range(min(span, _BIND_ATTEMPTS))]
-    if ports is None:
-        candidates += [0] * _ANY_ATTEMPTS
+    candidates = (first + (start + step) % span for step in range(min(span, _BIND_ATTEMPTS)))
     problem: OSError | None = None
-    for port in candidates:
+    for port in itertools.chain(candidates, () if ports else (0,) * _ANY_ATTEMPTS):
         try:
             return _listen(address, port)
         except OSError as error:

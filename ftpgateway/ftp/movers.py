@@ -55,6 +55,9 @@ async def _open(files: Workspace, path: str, offset: int, *, direct: bool) -> Op
         size = download.size - offset
         if size < 0:
             raise Invalid(f"REST {offset} is past the end: the file has {download.size} bytes")
+        if direct and (whole := download.at_once(offset)) is not None:
+            first = whole
+            return Opened(size, first)
         blocks = download.parts(offset) if direct else download.blocks(offset)
         first = await anext(blocks, b"")
         done = len(first) == size

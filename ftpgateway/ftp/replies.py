@@ -46,6 +46,8 @@ _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
 
 def one_line(text: str) -> str:
     """Return `text` fit for one line of a reply: no control characters."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

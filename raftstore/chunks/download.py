@@ -56,14 +56,17 @@ def pieces(chunks: Sequence[ChunkRef], offset: int, length: int | None) -> Itera
         position += ref.length
 
 
-T = TypeVar("T", Span, Span | None)
 P = TypeVar("P", Buffer, Part)
 
 
-def _cut(span: T, piece: Piece) -> T:
-    if span is not None:
-        span.cut(piece.start, piece.stop)
-    return span
+def _cut(part: Part, piece: Piece) -> Part:
+    """Return what `piece` wants of a whole chunk."""
+    if piece.stop - piece.start == len(part):
+        return part
+    if isinstance(part, Span):
+        part.cut(piece.start, piece.stop)
+        return part
+    return memoryview(part)[piece.start : piece.stop]
 
 
 class Fetcher:
@@ -97,15 +100,16 @@ class Fetcher:
             await asyncio.sleep(pause)
             pause, timeout = min(2 * pause, LONGEST_PAUSE), min(2 * timeout, limits.read_longest)
 
-    def at_once(self, piece: Piece) -> Span | None:
-        """What the local volumes' file can give now, without waiting."""
-        shelf = self._path.shelf
-        if shelf is None or piece.ref.length <= SMALL or not self._path.client.holds(piece.ref.digest):
+    def at_once(self, piece: Piece) -> Part | None:
+        """What can be sent of the local copy now, without waiting."""
+        ref, shelf = piece.ref, self._path.shelf
+        if shelf is None or not self._path.client.holds(ref.digest):
             return None
         try:
-            return _cut(shelf.at_once(piece.ref.digest, piece.ref.length), piece)
+            part = shelf.at_once(ref.digest, ref.length)
         except (StoreError, OSError):
             return None
+        return None if part is None else _cut(part, piece)
 
     async def part(self, piece: Piece) -> Part:
         """A piece of a chunk to be sent, verified: in the local volumes' file if that can be, else as bytes.
@@ -119,8 +123,7 @@ class Fetcher:
                     return _cut(await shelf.open(ref.digest, ref.length), piece)
             except (StoreError, TimeoutError) as error:
                 self._not_here(ref, error)
-        data = await self.fetch(ref)
-        return data if piece.stop - piece.start == len(data) else memoryview(data)[piece.start : piece.stop]
+        return _cut(await self.fetch(ref), piece)
 
     def _not_here(self, ref: ChunkRef, error: Exception) -> None:
         """The local copy cannot be sent; `fetch` asks it once more unless it is gone."""
@@ -243,6 +246,12 @@ class Download:
             if ahead:
                 await ahead.close()
 
+    def at_once(self, offset: int = 0) -> Part | None:
+        """Return all bytes from `offset` on, if they are within one chunk that can be sent now; close a Span."""
+        if len(self._chunks) != 1 or not 0 <= offset < self.size:
+            return None
+        return self._fetcher.at_once(Piece(self._chunks[0], offset, self.size))
+
     async def parts(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Part, None]:
         """Yield what `blocks` does, but as places in the local volumes' files where they are known to be sound.
 
@@ -272,10 +281,10 @@ class Download:
             raise Invalid(f"byte {offset} is outside a file of {self.size} bytes")
 
     def _at_hand(self, piece: Piece) -> bool:
-        span = self._fetcher.at_once(piece)
-        if span is not None:
-            span.close()
-        return span is not None
+        part = self._fetcher.at_once(piece)
+        if isinstance(part, Span):
+            part.close()
+        return part is not None
 
     def _fetch_ahead(
         self, piece: Piece | None, fetch: Callable[[Piece], Coroutine[Any, Any, P]]

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from blake3 import blake3
+
 from raftstore.errors import Unavailable
 from raftstore.types import Span
 
@@ -123,23 +125,21 @@ class Shelf:
         self._verified = verified
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="pixraft-readahead")
 
-    def at_once(self, digest: bytes, length: int) -> Span | None:
-        """Return the chunk if it can be sent now: it was verified lately and is in memory. NotFound."""
+    def at_once(self, digest: bytes, length: int) -> bytearray | Span | None:
+        """Return the chunk if it can be sent now: it is in memory, and small or verified lately. NotFound."""
         lease = self._volumes.lease(digest)
-        if (
-            lease.length == length
-            and self._verified.has(digest, lease)
-            and in_memory(lease.fd, lease.offset, length)
-        ):
-            return Span(lease.fd, lease.offset, length, lease.close)
+        if lease.length == length:
+            if length <= SMALL:
+                data = _cached(lease.fd, lease.offset, length)
+                lease.close()
+                return data if data is not None and blake3(data).digest() == digest else None
+            if self._verified.has(digest, lease) and in_memory(lease.fd, lease.offset, length):
+                return Span(lease.fd, lease.offset, length, lease.close)
         lease.close()
         return None
 
     async def open(self, digest: bytes, length: int) -> Span:
-        """Return the chunk once it can be sent. NotFound, Damaged after quarantine, Unavailable."""
-        span = self.at_once(digest, length)
-        if span is not None:
-            return span
+        """Return a chunk that is not `SMALL` once it can be sent. NotFound, Damaged after quarantine, Unavailable."""
         lease = self._volumes.lease(digest)
         try:
             if lease.length != length:
@@ -182,6 +182,15 @@ def in_memory(fd: int, offset: int, length: int) -> bool:
 
 
 _BYTE = bytearray(1)
+
+
+def _cached(fd: int, offset: int, length: int) -> bytearray | None:
+    """Return these bytes if the page cache holds them all."""
+    data = bytearray(length)
+    try:
+        return data if os.preadv(fd, [data], offset, os.RWF_NOWAIT) == length else None
+    except OSError:
+        return None
 
 
 def _bring_in(fd: int, offset: int, length: int) -> None:

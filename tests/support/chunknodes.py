@@ -11,6 +11,7 @@ from peer_networks import running
 
 from raftstore.chunks.path import ChunkLimits, ChunkPath
 from raftstore.chunks.service import ChunkService
+from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.peers import PeerNetwork
@@ -63,7 +64,9 @@ async def chunk_nodes(
             await volumes.open()
             stack.push_async_callback(volumes.close)
             net = nets[name]
-            path = ChunkPath(_Topology(name, names, net), volumes, net, limits=limits or ChunkLimits())
+            shelf = Shelf(volumes, volumes.verified)
+            topology = _Topology(name, names, net)
+            path = ChunkPath(topology, volumes, net, limits=limits or ChunkLimits(), shelf=shelf)
             stack.push_async_callback(path.close)
             service = ChunkService(net, path, volumes)
             nodes[name] = ChunkNode(name, number, net, volumes, names, path, service)

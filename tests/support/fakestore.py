@@ -292,6 +292,9 @@ class FakeDownload:
             await self._store.hook("block", position)
             yield self._data[position : min(end, position + BLOCK)]
 
+    def at_once(self, offset: int = 0) -> None:
+        """Nothing can be sent at once."""
+
     def parts(self, offset: int = 0) -> AsyncIterator[bytes]:
         return self.blocks(offset)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +15,11 @@ import pytest
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
 from ftpgateway.ftp.sending import Sending
+from ftpgateway.ftp.streams import PlainStream
 from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.watch import Watch
 from raftstore.errors import Unavailable
+from raftstore.types import Span
 
 
 class Wire:
@@ -49,6 +54,10 @@ class Wire:
         self.left -= len(taken)
         self.sent += taken
         return len(taken)
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        with memoryview(os.pread(fd, count, offset)) as view:
+            return self.send(view)
 
     def finish(self) -> bool:
         self.end += "finish"
@@ -243,3 +252,74 @@ def test_no_data_connection(rest: bool, code: int) -> None:
         assert room.closed == rest
 
     run(test)
+
+
+@contextmanager
+def file_of(directory: Path, content: bytes) -> Iterator[int]:
+    (directory / "f").write_bytes(content)
+    fd = os.open(directory / "f", os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("room_a_turn", [1, 3, 100])
+def test_parts_of_a_file_and_bytes_in_turn(tmp_path: Path, room_a_turn: int) -> None:
+    closed: list[int] = []
+
+    async def test(room: Room) -> None:
+        with file_of(tmp_path, b"0123456789abcdef") as fd:
+
+            async def more() -> AsyncIterator[bytes | Span]:
+                yield b"xy"
+                await asyncio.sleep(0)
+                yield Span(fd, 10, 4, lambda: closed.append(2))
+
+            wire = Wire(room_a_turn)
+            first = Span(fd, 3, 5, lambda: closed.append(1))
+            transfer = Sending(room, "RETR", "/a", first, more(), room.release)  # type: ignore[arg-type]
+            transfer.start(wire)
+            while not room.replies:
+                await asyncio.sleep(0)
+                if room.watched:
+                    ready(transfer, wire)
+        assert wire.sent == b"34567xyabcd"
+        assert (wire.end, room.replies, closed, transfer.moved) == ("finish", ["226"], [1, 2], 11)
+
+    run(test)
+
+
+def test_a_part_of_a_file_that_is_not_sent_is_given_back(tmp_path: Path) -> None:
+    closed: list[int] = []
+
+    async def test(room: Room) -> None:
+        with file_of(tmp_path, b"0123456789") as fd:
+            wire = Wire(4)
+            part = Span(fd, 0, 10, lambda: closed.append(1))
+            transfer = Sending(room, "RETR", "/a", part)  # type: ignore[arg-type]
+            transfer.start(wire)
+            assert not closed
+            transfer.abort()
+            assert (wire.sent, wire.end, room.replies, closed) == (b"0123", "reset", ["426"], [1])
+
+    run(test)
+
+
+def test_sendfile_over_a_real_connection(tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, file_of(tmp_path, data) as fd:
+        ours.setblocking(False)
+        stream, sent, received = PlainStream(ours), 5, b""
+        while sent < len(data):
+            try:
+                sent += stream.send_file(fd, sent, len(data) - sent)
+            except BlockingIOError:
+                received += theirs.recv(1 << 20)
+        with pytest.raises(OSError, match="shorter"):
+            stream.send_file(fd, len(data), 10)
+        ours.shutdown(socket.SHUT_WR)
+        while more := theirs.recv(1 << 20):
+            received += more
+        assert received == data[5:]

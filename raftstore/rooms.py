@@ -306,7 +306,7 @@ class Rooms:
         node.free_disk = stats.disk_free
         if stats.failed:
             node.error = "its disk failed: it takes no more pictures"
-        elif stats.disk_free - self.settings.reserve < CHUNK_SIZE:
+        elif self.room() < CHUNK_SIZE:
             node.error = "its disk is full: it takes no more pictures"
         elif self._rejoining:
             node.error = "its log was lost: no vote until it has caught up"
@@ -342,13 +342,15 @@ class Rooms:
         stores = self.catalog.stores()
         return next((store.number for store in stores if store.identity == self.volumes.identity), None)
 
+    def room(self) -> int:
+        """Bytes of this node's disk that pictures may still take."""
+        return max(0, self.volumes.stats().disk_free - self.settings.reserve)
+
     def _free_bytes(self, name: str) -> int | None:
         if name == self.settings.name:
-            return max(0, self.volumes.stats().disk_free - self.settings.reserve)
+            return self.room()
         report = self.health.last(name)
-        if report is None or report.node.free_disk is None:
-            return None
-        return max(0, report.node.free_disk - self.settings.reserve)
+        return report.room if report is not None else None
 
     async def _ask(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
         return (await self.network.call(member, method, body, lane=Lane.BULK, timeout=timeout)).body

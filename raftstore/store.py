@@ -207,6 +207,10 @@ class Store:
         """Identity of the volumes on this node's disk."""
         return self._rooms.volumes.identity
 
+    def room(self) -> int:
+        """Bytes of this node's disk that pictures may still take."""
+        return self._rooms.room()
+
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         return self._rooms.catalog.superseded(node, identity)

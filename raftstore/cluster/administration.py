@@ -36,6 +36,10 @@ class Administered(Protocol):
         """Identity of the volumes on this node's disk."""
         ...
 
+    def room(self) -> int:
+        """Bytes of this node's disk that pictures may still take."""
+        ...
+
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         ...
@@ -81,6 +85,7 @@ class Administration:
             leader=leader,
             empty=self._store.log_empty(),
             store=self._store.volumes_identity(),
+            room=self._store.room(),
             superseded=self._store.superseded(peer.name, request.store),
         )
         self._store.add_membership(report, request.known)

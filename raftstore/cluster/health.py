@@ -38,12 +38,13 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a node last said of itself, whom it follows, and when (monotonic seconds)."""
+    """What a node last said of itself, whom it follows, its bytes for more pictures, and when (monotonic seconds)."""
 
     node: NodeStatus
     leader: str
     waiting: tuple[str, ...]
     store: bytes
+    room: int
     at: float
 
 
@@ -115,7 +116,12 @@ class Health:
             self._reports.pop(name, None)
             return None
         report = Report(
-            node_from_wire(reply.node), reply.leader, tuple(reply.waiting), reply.store, time.monotonic()
+            node_from_wire(reply.node),
+            reply.leader,
+            tuple(reply.waiting),
+            reply.store,
+            reply.room,
+            time.monotonic(),
         )
         self._reports[name] = report
         self._heard(name, reply)

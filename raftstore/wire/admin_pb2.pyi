@@ -53,13 +53,14 @@ class NodeStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "superseded", "waiting")
+    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "waiting")
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     EMPTY_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_INDEX_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
     SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     node: NodeStatus
@@ -68,9 +69,10 @@ class NodeReport(_message.Message):
     configuration_index: int
     configuration: bytes
     store: bytes
+    room: int
     superseded: bool
     waiting: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., superseded: _Optional[bool] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MembershipRequest(_message.Message):
     __slots__ = ()

@@ -6,6 +6,7 @@ import ftplib
 import io
 import os
 import re
+import shutil
 import socket
 import ssl
 import struct
@@ -219,11 +220,13 @@ def test_a_port_in_use_is_named(cluster, tmp_path):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs needs root")
-def test_full_disks_give_452_and_lose_nothing(tmp_path):
+@pytest.fixture
+def small_disks(tmp_path):
+    """Mounts small file systems; called with the number of them, returns their directories."""
     mounts = []
-    try:
-        for number in (1, 2, 3):
+
+    def mount(count):
+        for number in range(1, count + 1):
             place = tmp_path / f"disk{number}"
             place.mkdir()
             done = subprocess.run(
@@ -234,26 +237,55 @@ def test_full_disks_give_452_and_lose_nothing(tmp_path):
             if done.returncode:
                 pytest.skip(f"no tmpfs here: {done.stderr.decode()}")
             mounts.append(place)
-        data = {f"n{number}": str(place / "data") for number, place in enumerate(mounts, 1)}
-        with Cluster(tmp_path / "cluster", data=data) as cluster, cluster.login("n1") as ftp:
-            stored = {}
-            for number in range(100):
-                content = picture(number, 1_000_000)
-                try:
-                    ftp.storbinary(f"STOR {number}.jpg", io.BytesIO(content))
-                except ftplib.error_temp as error:
-                    assert str(error).startswith("452"), error
-                    break
-                stored[f"{number}.jpg"] = content
-            else:
-                pytest.fail("the disks never filled")
-            assert len(stored) >= 5
-            status = eventually(lambda: (s := cluster.status("n2"))["verdict"] == "degraded" and s)
-            assert "its disk is full" in status["error"]
-            with cluster.login("n2") as other:
-                assert set(other.nlst()) == set(stored)
-                for name, content in stored.items():
-                    assert retrieve(other, name) == content
-    finally:
-        for place in mounts:
-            subprocess.run(["umount", str(place)], check=False)
+        return mounts
+
+    yield mount
+    for place in mounts:
+        subprocess.run(["umount", str(place)], check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs needs root")
+def test_full_disks_give_452_and_lose_nothing(tmp_path, small_disks):
+    data = {f"n{number}": str(place / "data") for number, place in enumerate(small_disks(3), 1)}
+    with Cluster(tmp_path / "cluster", data=data) as cluster, cluster.login("n1") as ftp:
+        stored = {}
+        for number in range(100):
+            content = picture(number, 1_000_000)
+            try:
+                ftp.storbinary(f"STOR {number}.jpg", io.BytesIO(content))
+            except ftplib.error_temp as error:
+                assert str(error).startswith("452"), error
+                break
+            stored[f"{number}.jpg"] = content
+        else:
+            pytest.fail("the disks never filled")
+        assert len(stored) >= 5
+        status = eventually(lambda: (s := cluster.status("n2"))["verdict"] == "degraded" and s)
+        assert "its disk is full" in status["error"]
+        with cluster.login("n2") as other:
+            assert set(other.nlst()) == set(stored)
+            for name, content in stored.items():
+                assert retrieve(other, name) == content
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tmpfs needs root")
+def test_a_node_whose_disk_was_full_takes_part_again_when_there_is_room(tmp_path, small_disks):
+    (disk,) = small_disks(1)
+    with Cluster(tmp_path / "cluster", data={"n3": str(disk / "data")}) as cluster, cluster.login("n1") as ftp:
+        pid = cluster.pid("n3")
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(shutil.disk_usage(disk).free - 60 * 1024 * 1024))
+        eventually(lambda: "its disk is full" in cluster.status("n1")["error"])
+        content = {f"{number}.jpg": picture(number, 1_000_000) for number in range(4)}
+        for name, data in content.items():
+            ftp.storbinary(f"STOR {name}", io.BytesIO(data))
+        assert cluster.status("n1")["short_count"] == len(content)
+        ballast.unlink()
+        status = cluster.wait_verdict("healthy")
+        assert {node.name: node.pictures for node in status["nodes"]}["n3"] == len(content)
+        assert cluster.pid("n3") == pid
+        # What it holds is as good as the others'.
+        cluster.kill("n2")
+        with cluster.login_when_served("n3") as other:
+            for name, data in content.items():
+                assert retrieve(other, name) == data

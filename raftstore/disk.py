@@ -124,6 +124,10 @@ class RealDiskFile:
         """See DiskFile."""
         os.fdatasync(self._descriptor)
 
+    def fileno(self) -> int:
+        """Return the descriptor, for what can sync it in another way."""
+        return self._descriptor
+
     def truncate(self, size: int) -> None:
         """See DiskFile."""
         os.ftruncate(self._descriptor, size)

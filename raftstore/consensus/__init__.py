@@ -18,7 +18,8 @@ and threads (`runtime`). That lets a simulator run the code as it is.
     proposer    operations, batches, attempts, deadlines        reads       read index
     snapshots   for who is too far behind                       compaction  when and how far the log is cut
     membership  who belongs to the cluster (MEMBERSHIP.md); `configuration`, `watchedlog`: as of which entry
-    journal     the log, term and vote on disk (`records`, `segments`, `recovery`, `hardstate`)
+    journal     the log, term and vote on disk (`records`, `segments`, `recovery`, `hardstate`);
+                `raftstore.kernelsync` syncs it
 """
 
 from raftstore.consensus.engine import Consensus

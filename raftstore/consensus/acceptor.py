@@ -62,7 +62,8 @@ class Acceptor:
         check_append(term, previous, append.previous_term, entries)
         self._sequence, self._commit_index = append.sequence, append.commit_index
         # Names the leader first: its term must be known before the log is judged in it.
-        self._raft.follow(leader, term)
+        if not self._raft.follows(leader, term):
+            self._raft.follow(leader, term)
         decision = normalise(self._raft.view(), previous, append.previous_term, entries, append.commit_index)
         if isinstance(decision, Reject):
             if append.oldest:
@@ -109,4 +110,4 @@ class Acceptor:
         self, leader: str, sequence: int, outcome: raft_pb2.AppendReply.Outcome, next_index: int
     ) -> None:
         reply = raft_pb2.AppendReply(sequence=sequence, outcome=outcome, next_index=next_index)
-        self._post.send(leader, raft_pb2.Envelope(append_reply=reply))
+        self._post.send(leader, raft_pb2.Envelope(append_reply=reply), urgent=True)

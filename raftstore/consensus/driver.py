@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
 
-from raftstore.consensus.runtime import Runtime, Timer
+from raftstore.consensus.runtime import Runtime, Timer, error_of
 
 log = structlog.get_logger()
 
 Action = Callable[[], None]
+
+WORKER = "journal"
+QUICK = 0.005
+"""While syncs take less (seconds), the journal is written on the loop; after a longer one by its thread, since on
+a busy disk a write may have to wait, too."""
 
 
 class Driver:
@@ -41,9 +47,12 @@ class Driver:
         self._on_fatal = on_fatal
         self._failed = False
         self._scheduled = False
-        self._syncing: asyncio.Future[int] | None = None
+        self._syncing = False
         self._sync_began = 0.0
+        self._quick = True
+        self._idle: asyncio.Future[None] | None = None
         self._timer: Timer | None = None
+        self._tick_guarded = self.guard(self._tick)
 
     def start(self) -> None:
         """Begin."""
@@ -53,8 +62,9 @@ class Driver:
     async def stop(self) -> None:
         """End, and wait for a sync that is under way. Idempotent."""
         self._halt("the node is stopping")
-        if self._syncing is not None:
-            await asyncio.wait([self._syncing])
+        if self._syncing:
+            self._idle = self._idle or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
 
     def fail(self, error: BaseException) -> None:
         """Stop for good: what the engine or the disk would do next cannot be trusted."""
@@ -68,18 +78,15 @@ class Driver:
     def guard(self, action: Action) -> Action:
         """Make an action that does nothing on a stopped member, and stops it for good if it fails."""
 
-        def guarded() -> None:
-            if self.running:
-                try:
-                    action()
-                except Exception as error:
-                    self.fail(error)
-
-        return guarded
+        return partial(self.run, action)
 
     def run(self, action: Action) -> None:
-        """Do it now, guarded."""
-        self.guard(action)()
+        """Do it now, guarded: not on a stopped member, which an error makes this one."""
+        if self.running:
+            try:
+                action()
+            except Exception as error:
+                self.fail(error)
 
     def soon(self, action: Action) -> None:
         """Do it after what is under way on the loop, guarded."""
@@ -89,18 +96,27 @@ class Driver:
         """Have the engine work after what is under way on the loop."""
         if not self._scheduled:
             self._scheduled = True
-            self.soon(self._tick)
+            self._runtime.call_soon(self._tick_guarded)
 
     def sync(self) -> None:
-        """Sync the journal in its thread, if need be. One at a time: the next takes all that came meanwhile."""
-        if self._syncing is None and self._journal.dirty:
-            self._sync_began = self._runtime.now()
-            self._syncing = self._runtime.blocking("journal", self._journal.sync)
-            self._syncing.add_done_callback(self._done)
+        """Sync the journal off the loop, if need be. One at a time: the next takes all that came meanwhile."""
+        journal = self._journal
+        if self._syncing or not journal.dirty:
+            return
+        self._sync_began = self._runtime.now()
+        file = journal.write() if self._quick else None
+        self._syncing = True
+        if file is not None:
+            self._runtime.datasync(WORKER, file, self._written)
+        else:
+            future = self._runtime.blocking(WORKER, journal.sync)
+            future.add_done_callback(
+                lambda future: self._runtime.call_soon(lambda: self._done(error_of(future)))
+            )
 
     def hangs(self, limit: float) -> bool:
         """Whether a sync has been under way for more than `limit` seconds."""
-        return self._syncing is not None and self._runtime.now() - self._sync_began > limit
+        return self._syncing and self._runtime.now() - self._sync_began > limit
 
     def _tick(self) -> None:
         self._scheduled = False
@@ -110,12 +126,23 @@ class Driver:
         self._timer = self._runtime.call_later(self._period, self.guard(self._run_timer))
         self.run(self.timer)
 
-    def _done(self, future: asyncio.Future[int]) -> None:
-        self._syncing = None
-        error = None if future.cancelled() else future.exception()
+    def _written(self, error: BaseException | None) -> None:
+        try:
+            self._journal.synced(error)
+        except Exception as failure:
+            self._done(failure)
+        else:
+            self._done(None)
+            self.run(self._journal.remember)
+
+    def _done(self, error: BaseException | None) -> None:
+        self._syncing = False
+        self._quick = self._runtime.now() - self._sync_began < QUICK
         if error is not None:
             self.fail(error)
         self.run(self.synced)
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def _halt(self, reason: str) -> None:
         self.running = False

@@ -354,9 +354,10 @@ class Consensus:
         if not self._driver.running or not self.membership.knows(peer):
             return
         try:
-            self._mailbox.incoming(peer, raft_pb2.Envelope.FromString(body))
+            work = self._mailbox.incoming(peer, raft_pb2.Envelope.FromString(body))
             self._driver.sync()
-            self._driver.tick_soon()
+            if work:
+                self._driver.tick_soon()
         except (DecodeError, Invalid) as error:
             log.warning("message dropped", peer=peer, error=str(error))
         except Exception as error:

@@ -11,10 +11,11 @@ What is found out when the journal is opened:
   or foreign frame with anything whole behind it (frame or segment) is refused: a frame is begun only when the
   one before it is synced. So is a missing, damaged or outdated term and vote: each frame names the generation
   it was written in.
-- Nothing that the mark says was synced may be missing or changed. The mark is written, not synced, after each
-  sync of the log, and synced once a second while there is something new, with each new segment, with each
-  change of term or vote and at close. So after the death of the process, whatever happens to the files, every
-  loss is refused.
+- Nothing that the mark says was synced may be missing or changed. The mark is written, not synced, right after
+  each sync of the log (those who wait for the log are told first), and synced once a second while there is
+  something new, with each new segment, with each change of term or vote and at close. So after the death of the
+  process, whatever happens to the files, every loss is refused; but for the very last frame if it died between
+  the two.
 - That leaves the last frame after a loss of power, if it is at most a second younger than the last sync of the
   mark. It is cut off if it was not written whole: the file ends in it, or a sector of it (or its end) reads as
   zeros, which no single flipped bit can bring about (`records` says why). Any other fault in it is refused as
@@ -46,10 +47,12 @@ from raftstore.consensus.records import (
 )
 from raftstore.consensus.recovery import recover
 from raftstore.consensus.segments import Batch, SegmentWriter
-from raftstore.disk import Disk, RealDisk
+from raftstore.disk import Disk, DiskFile, RealDisk
 from raftstore.errors import Damaged, DiskFailed
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+QUICK_BYTES = 64 * 1024
+"""Up to so many bytes are written on the loop: hashing and copying them takes less than giving them to a thread."""
 
 
 class Diverged(Damaged):
@@ -62,8 +65,9 @@ class Journal(RaftJournal):  # type: ignore[misc]
     """The log as a list of (command, index, term), and term, vote and commit index.
 
     All methods are for the loop's thread, except `sync`, which blocks and is for a worker thread; the two may
-    overlap. After DiskFailed, and after Diverged, the node must stop: the journal takes nothing more after the
-    former.
+    overlap. `write`, a sync of the file that it returns, and `synced` do the same without a worker; only one of
+    these ways is gone at a time. After DiskFailed, and after Diverged, the node must stop: the journal takes
+    nothing more after the former.
 
     Bounded by its callers: `add` buffers until `sync`, and the whole log is in memory until it is compacted.
     """
@@ -96,6 +100,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
         self._commit = max(base, min(recovered.replay.commit, last))
         self._written_commit = recovered.replay.commit
         self._records: list[bytes] = []
+        self._size = 0  # of the entries in there
         self._reset = False
         self._durable = self._floor = last
         self._commit_due = self._mark_due = False
@@ -127,6 +132,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
             self._entries.append((command, idx, term))
             if self._replaced is None:
                 self._records += (encode_entry_head(command, idx, term), command)
+                self._size += len(command)
             elif len(self._entries) == 2:
                 self._install(self._replaced)
 
@@ -263,6 +269,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
         """
         with self._io:
             self._check()
+            self._finish()
             with self._lock:
                 batch = self._take()
                 mark_due, self._mark_due = self._mark_due, False
@@ -279,6 +286,54 @@ class Journal(RaftJournal):  # type: ignore[misc]
                     self._durable = self._floor
                 return self._durable
 
+    def _finish(self) -> None:
+        """Sync what `write` has written, if nobody did."""
+        file = self._writer.pending
+        if file is not None:
+            try:
+                file.datasync()
+            except BaseException as error:
+                self._fail(error)
+            self.synced()
+            self.remember()
+
+    def write(self) -> DiskFile | None:
+        """Write what was added, if that is quickly done: returns the file to sync, after which `synced` is due.
+
+        None if there is nothing to write, or more to do than to write a little: that is for `sync`. Raises
+        DiskFailed.
+        """
+        self._check()
+        writer = self._writer
+        if self._size > QUICK_BYTES or self._mark_due or writer.superseded or writer.begins(self._reset):
+            return None
+        with self._lock:
+            batch = self._take()
+        if batch is None:
+            return None
+        try:
+            return writer.write(batch)
+        except BaseException as error:
+            self._fail(error)
+
+    def synced(self, error: BaseException | None = None) -> None:
+        """Take note that what `write` has written is synced, or that this has failed. Raises DiskFailed."""
+        if error is not None:
+            self._fail(error)
+        try:
+            self._writer.synced()
+        except BaseException as failure:
+            self._fail(failure)
+        with self._lock:
+            self._durable = self._floor
+
+    def remember(self) -> None:
+        """Write the mark of what `synced` was last told of. May be a little later: nobody waits for it."""
+        try:
+            self._writer.write_mark()
+        except BaseException as error:
+            self._fail(error)
+
     def _take(self) -> Batch | None:
         """Return what is to be written. `_floor` then is what it makes durable; a truncation lowers it."""
         if not self._records and not self._commit_due:
@@ -288,7 +343,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
         batch = Batch(
             self._records, self._hard.generation, self._commit, first, first + len(entries), self._reset
         )
-        self._records = []
+        self._records, self._size = [], 0
         self._reset = self._commit_due = False
         self._written_commit = self._commit
         self._floor = self._last(entries) if self._replaced is None else 0

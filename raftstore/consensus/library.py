@@ -31,11 +31,12 @@ class _Surroundings:
     """
 
     runtime: Runtime
+    time = 0.0
 
     @classmethod
     def now(cls) -> float:
         # Above zero on any clock: a deadline of zero means "at once" to the library.
-        return cls.runtime.now() + 1.0
+        return cls.time + 1.0
 
     @classmethod
     def random(cls) -> float:
@@ -43,8 +44,9 @@ class _Surroundings:
 
 
 def enter(runtime: Runtime) -> None:
-    """Say whose turn it is."""
+    """Say whose turn it is. Its time stands still until the next call."""
     _Surroundings.runtime = runtime
+    _Surroundings.time = runtime.now()
 
 
 class _NoPoller:
@@ -63,6 +65,23 @@ library.random = _Surroundings
 library.createPoller = lambda kind: _NoPoller()
 library.createJournal = lambda journal: journal
 library.PIPE_NOTIFIER_ENABLED = False
+
+
+class Member(int, Node):  # type: ignore[misc]
+    """A node as the library's sets and tables have it: a number above zero, unique within one engine.
+
+    So that it is looked up without a call of Python code, and stands in the same order in every run.
+    """
+
+    name: str
+
+    def __new__(cls, number: int, name: str) -> Member:
+        """Make node `name` the one of this number."""
+        return super().__new__(cls, number)
+
+    def __init__(self, number: int, name: str) -> None:
+        Node.__init__(self, name)
+        self.name = name
 
 
 class Wire(Transport):  # type: ignore[misc]
@@ -104,10 +123,26 @@ class Library(SyncObj):  # type: ignore[misc]
         self._configured = configured
         super().__init__(*arguments, **options)
 
+    # Asked for often: read where they are, without the library's own properties in between.
+
     @property
-    def leader_node(self) -> Node | None:
+    def leader_node(self) -> Member | None:
         """Whom it takes for the leader."""
-        return self._getLeader()
+        leader: Member | None = self._SyncObj__raftLeader
+        return leader
+
+    @property
+    def term(self) -> int:
+        """Its current term."""
+        term: int = self._SyncObj__raftCurrentTerm
+        return term
+
+    @property
+    def commit_index(self) -> int:
+        """Highest entry that it knows to be committed."""
+        commit: int = self._SyncObj__raftCommitIndex
+        applied: int = self._SyncObj__raftLastApplied
+        return commit if commit > applied else applied
 
     @replicated  # type: ignore[untyped-decorator]
     def batch(self, data: bytes) -> int:

@@ -23,8 +23,11 @@ class Links(Protocol):
         """Whether messages can be sent to that member."""
         ...
 
-    def send(self, peer: str, method: str, body: bytes) -> bool:
-        """Send a one-way message; False when it was dropped. True promises nothing."""
+    def send(self, peer: str, method: str, body: bytes, *, urgent: bool = False) -> bool:
+        """Send a one-way message; False when it was dropped. True promises nothing.
+
+        An `urgent` one leaves before this returns, others when what is under way on the loop is done.
+        """
         ...
 
     def serve(self, method: str, handler: Handler) -> None:

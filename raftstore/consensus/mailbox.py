@@ -100,8 +100,8 @@ class Mailbox:
 
     # From other members.
 
-    def incoming(self, peer: str, envelope: raft_pb2.Envelope) -> None:
-        """Take a message of `peer`, a member. Raises Invalid for nonsense."""
+    def incoming(self, peer: str, envelope: raft_pb2.Envelope) -> bool:
+        """Take a message of `peer`, a member; return whether the engine should work. Raises Invalid for nonsense."""
         kind, term = envelope.WhichOneof("kind"), envelope.term
         if kind is None:
             raise Invalid("an envelope with nothing in it")
@@ -111,16 +111,17 @@ class Mailbox:
             if kind in TOLD_IF_STALE:
                 self._post.send(peer, raft_pb2.Envelope(stale_term=raft_pb2.StaleTerm()))
             if kind in TOLD_IF_STALE or kind in OF_THIS_TERM:
-                return
+                return True
+        if kind == "append_reply":
+            return self._replicator.reply(peer, envelope.append_reply)
         self._deliver(peer, term, kind, envelope)
+        return True
 
     def _deliver(self, peer: str, term: int, kind: str, envelope: raft_pb2.Envelope) -> None:
         raft = self._raft
         match kind:
             case "append":
                 self._append(peer, term, envelope.append)
-            case "append_reply":
-                self._replicator.reply(peer, envelope.append_reply)
             case "vote_request":
                 request = envelope.vote_request
                 if self._elections.may_vote(transfer=request.transfer):

@@ -19,12 +19,12 @@ class Post:
         self._raft = raft
         self.linked: set[str] = set()
 
-    def send(self, peer: str, envelope: raft_pb2.Envelope) -> bool:
-        """Stamp and send; False when it was dropped for certain."""
+    def send(self, peer: str, envelope: raft_pb2.Envelope, *, urgent: bool = False) -> bool:
+        """Stamp and send; False when it was dropped for certain. `urgent`: see Links."""
         if peer not in self.linked:
             return False
         envelope.term = self._raft.term
-        return self._links.send(peer, METHOD, envelope.SerializeToString())
+        return self._links.send(peer, METHOD, envelope.SerializeToString(), urgent=urgent)
 
     def broadcast(self, targets: Collection[str], envelope: raft_pb2.Envelope) -> None:
         """Send to those of `targets` that are linked."""

@@ -24,7 +24,7 @@ from pysyncobj.node import Node
 
 from raftstore.consensus import codec
 from raftstore.consensus.configuration import Configuration
-from raftstore.consensus.library import Library, Message, Wire, enter
+from raftstore.consensus.library import Library, Member, Message, Wire, enter
 from raftstore.consensus.normalise import Accept, Entry, LogView
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
@@ -92,7 +92,7 @@ class Raft:
         self._committed = committed
         self._configured = configured
         self._role_changed = role_changed
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, Member] = {}
         self.voters: frozenset[str] = frozenset()
         """Those who count for majorities, in the configuration in force here."""
         self.peers: frozenset[str] = frozenset()
@@ -153,10 +153,10 @@ class Raft:
 
     # Who belongs to the cluster.
 
-    def _node(self, name: str) -> Node:
+    def _node(self, name: str) -> Member:
         node = self._nodes.get(name)
         if node is None:
-            node = self._nodes[name] = Node(name)
+            node = self._nodes[name] = Member(len(self._nodes) + 1, name)
         return node
 
     def _take_names(self) -> None:
@@ -166,7 +166,7 @@ class Raft:
 
     def _set_others(self) -> None:
         others = self.voters - {self.node}
-        voters, learners = ({self._node(name) for name in names} for names in (others, self.peers - others))
+        voters, learners = (set(map(self._node, sorted(names))) for names in (others, self.peers - others))
         self._library.set_others(voters, learners, self._journal[-1][1] + 1)
 
     def _members_changed(self) -> None:
@@ -210,12 +210,12 @@ class Raft:
     def leader(self) -> str | None:
         """The leader this node follows, or is."""
         node = self._library.leader_node
-        return None if node is None else str(node.id)
+        return None if node is None else node.name
 
     @property
     def term(self) -> int:
         """Current term."""
-        return int(self._library.raftCurrentTerm)
+        return self._library.term
 
     @property
     def handed_over(self) -> int:
@@ -225,7 +225,7 @@ class Raft:
     @property
     def commit_index(self) -> int:
         """Highest entry known to be committed."""
-        return max(int(self._library.raftCommitIndex), int(self._library.raftLastApplied))
+        return self._library.commit_index
 
     def view(self) -> LogView:
         """The log, as `normalise` wants it."""
@@ -297,6 +297,10 @@ class Raft:
     def vote(self, peer: str, term: int) -> None:
         """A node votes for this one. Each may be counted once a term: the library does not look."""
         self._deliver(peer, {"type": "response_vote", "term": term})
+
+    def follows(self, peer: str, term: int) -> bool:
+        """Whether this node is a follower of `peer`, in that term."""
+        return self.role == "follower" and self.term == term and self.leader == peer
 
     def follow(self, peer: str, term: int) -> None:
         """A node leads in `term`; says nothing of the log."""

@@ -41,6 +41,7 @@ _HEADER = struct.Struct("<4sBB2xQQQQQ")
 HEADER_SIZE = _HEADER.size + DIGEST
 _AMBIGUOUS = 1
 _RUN = 255
+_ZEROS = bytes(_RUN)
 _XOR = [bytes(value ^ mask for value in range(256)) for mask in range(256)]
 
 Entry = tuple[bytes, int, int]
@@ -89,7 +90,7 @@ def encode_frame(
     """Return the frame's bytes and its digest, which is the `chain` of the next one. `key` has 32 bytes."""
     size = _frame_size(len(payload))
     body = payload.ljust(size - HEADER_SIZE - DIGEST, b"\0")
-    mask = _mask(body)
+    mask = _mask(body) if _ZEROS in body else 0
     if mask:
         body = body.translate(_XOR[mask])
     flags = _AMBIGUOUS if mask is None else 0

@@ -166,9 +166,13 @@ class Replicator:
 
     def flush(self) -> None:
         """Have the engine send the entries that an open follower has not been sent."""
+        if not self.followers:
+            return
         last = self._journal[-1][1]
-        if any(f.open and f.next_index <= last for f in self.followers.values()):
-            self._raft.send_appends()
+        for follower in self.followers.values():
+            if follower.open and follower.next_index <= last:
+                self._raft.send_appends()
+                return
 
     def tell(self) -> None:
         """Have the engine tell open followers, soon, what is committed. To be called when that is applied.
@@ -181,6 +185,8 @@ class Replicator:
             self._soon(lambda: self._soon(self._tell))
 
     def _untold(self) -> bool:
+        if not self.followers:
+            return False
         commit = self._raft.commit_index
         return any(f.open and f.sent_commit < commit for f in self.followers.values())
 
@@ -193,11 +199,11 @@ class Replicator:
 
     # Replies in.
 
-    def reply(self, peer: str, reply: raft_pb2.AppendReply) -> None:
-        """Take a follower's reply of this term."""
+    def reply(self, peer: str, reply: raft_pb2.AppendReply) -> bool:
+        """Take a follower's reply of this term; return whether the engine may have something to commit."""
         follower = self.followers.get(peer)
         if follower is None:
-            return
+            return False
         follower.heard_at = self._runtime.now()
         if reply.outcome == MATCHED and reply.next_index - 1 > self._journal.durable_index:
             held = follower.held
@@ -205,8 +211,14 @@ class Replicator:
                 follower.held = reply
             self._raft.alive(peer)
             self._need_sync()
-            return
+            return False
         self._count(peer, follower, reply)
+        if follower.match_index > self._raft.commit_index:
+            return True
+        # Nothing to commit, so nothing to work on but what this follower lacks.
+        self.flush()
+        self.tell()
+        return False
 
     def release(self) -> bool:
         """Count the replies that waited for this node's own journal, as far as it allows now; whether there are any."""
@@ -270,7 +282,7 @@ class Replicator:
         append.sequence = follower.sequence
         follower.sent_at = self._runtime.now()
         follower.sent_commit = append.commit_index
-        self._post.send(peer, raft_pb2.Envelope(append=append))
+        self._post.send(peer, raft_pb2.Envelope(append=append), urgent=bool(append.entries))
 
 
 def _answers_flight(follower: Follower, reply: raft_pb2.AppendReply) -> bool:

@@ -12,6 +12,13 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
+import structlog
+
+from raftstore.disk import DiskFile, RealDiskFile
+from raftstore.kernelsync import KernelSync
+
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
 
@@ -54,6 +61,10 @@ class Runtime(Protocol):
         """Run `work`, which blocks, off the loop; what is given to the same worker runs one after the other."""
         ...
 
+    def datasync(self, worker: str, file: DiskFile, done: Callable[[BaseException | None], None]) -> None:
+        """Sync a file off the loop, then call `done` on it, with the error if there was one."""
+        ...
+
     async def close(self) -> None:
         """Wait for blocking work that has begun, and let go of the threads."""
         ...
@@ -66,14 +77,17 @@ class AsyncioRuntime:
         self._random = random.Random(seed)
         self._under_way: set[asyncio.Future[Any]] = set()
         self._workers: dict[str, ThreadPoolExecutor] = {}
+        self._found: asyncio.AbstractEventLoop | None = None
+        self._kernel: KernelSync | None = None
+        self._kernel_refused = False
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.get_running_loop()
+        if self._found is None:  # to ask each time would be a system call each time
+            self._found = asyncio.get_running_loop()
+        return self._found
 
-    def now(self) -> float:
-        """See Runtime."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
 
     def wall_ns(self) -> int:
         """See Runtime."""
@@ -105,6 +119,20 @@ class AsyncioRuntime:
         future.add_done_callback(self._under_way.discard)
         return future
 
+    def datasync(self, worker: str, file: DiskFile, done: Callable[[BaseException | None], None]) -> None:
+        """See Runtime. By the kernel; where that cannot do it, by a thread."""
+        if isinstance(file, RealDiskFile) and not self._kernel_refused:
+            try:
+                if self._kernel is None:
+                    self._kernel = KernelSync(self._loop)
+                self._kernel.submit(file.fileno(), done)
+            except OSError as error:
+                self._kernel_refused = True
+                log.info("files are synced by threads: the kernel does not do it alone", error=str(error))
+            else:
+                return
+        self.blocking(worker, file.datasync).add_done_callback(lambda future: done(error_of(future)))
+
     async def close(self) -> None:
         """See Runtime."""
         while self._under_way:
@@ -112,3 +140,11 @@ class AsyncioRuntime:
         for pool in self._workers.values():
             pool.shutdown()
         self._workers.clear()
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+
+def error_of(future: asyncio.Future[Any]) -> BaseException | None:
+    """Return what a future has failed with; None for one that was cancelled, too: nobody waits for it."""
+    return None if future.cancelled() else future.exception()

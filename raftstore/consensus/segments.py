@@ -45,6 +45,8 @@ class SegmentWriter:
         self._sequence = recovered.sequence
         self._first, self._next = recovered.replay.first, recovered.replay.next
         self._file: DiskFile | None = None
+        self._pending: Batch | None = None
+        self._unmarked: Mark | None = None
         if self._segments:
             self._file = disk.open(directory / segment_name(self._segments[-1].first))
         self._count_superseded()
@@ -69,15 +71,46 @@ class SegmentWriter:
         """How many segment files there are."""
         return len(self._segments)
 
+    def begins(self, reset: bool) -> bool:
+        """Whether the next frame begins a segment; after a reset it does, so that the old log's files can go."""
+        return self._file is None or self._end >= self._segment_bytes or reset
+
     def append(self, batch: Batch) -> None:
         """Write one frame; it is durable on return."""
-        # A reset begins a segment, so that the old log's files can go at once.
-        if self._file is None or self._end >= self._segment_bytes or batch.reset:
+        if self.begins(batch.reset):
             self._begin(batch)
         else:
-            self._write(self._file, b"".join(batch.records), batch)
-            self._mark.write(Mark(self._segments[-1].first, self._end, self._sequence - 1, self._chain))
+            self.write(batch).datasync()
+            self.synced()
+            self.write_mark()
+
+    def write(self, batch: Batch) -> DiskFile:
+        """Write one frame that begins no segment; return its file, to be synced before `synced` is called."""
+        assert self._file is not None
+        self._pending = batch
+        self._write(self._file, b"".join(batch.records), batch)
+        return self._file
+
+    def synced(self) -> None:
+        """The frame last written is durable."""
+        batch, self._pending = self._pending, None
+        assert batch is not None
+        self._unmarked = Mark(self._segments[-1].first, self._end, self._sequence - 1, self._chain)
+        self._advance(batch)
+
+    def write_mark(self) -> None:
+        """Write how far the segments are synced, if that is not written yet."""
+        if self._unmarked is not None:
+            self._mark.write(self._unmarked)
+            self._unmarked = None
             self._mark_synced = False
+
+    @property
+    def pending(self) -> DiskFile | None:
+        """The file with a frame that was written and is not known to be synced."""
+        return None if self._pending is None else self._file
+
+    def _advance(self, batch: Batch) -> None:
         self._first, self._next = batch.first, batch.next
         if batch.reset:
             self._superseded = len(self._segments) - 1
@@ -93,10 +126,13 @@ class SegmentWriter:
         self._file = file
         self._end, self._chain = 0, FIRST_CHAIN
         self._write(file, b"".join((start, *batch.records)), batch)
+        file.datasync()
         self._disk.sync_directory(self._directory)
         self._segments.append(Segment(first, self._next))
+        self._unmarked = None
         self._mark.write(Mark(first, self._end, first, self._chain))
         self.sync_mark()
+        self._advance(batch)
 
     def _write(self, file: DiskFile, payload: bytes, batch: Batch) -> None:
         frame, chain = encode_frame(
@@ -109,7 +145,6 @@ class SegmentWriter:
             payload=payload,
         )
         file.write_at(self._end, frame)
-        file.datasync()
         self._end += len(frame)
         self._chain = chain
         self._sequence += 1

@@ -36,6 +36,8 @@ class WatchedLog:
 
     def committed(self, commit_index: int) -> Versioned:
         """Return the newest configuration that is committed, given the commit index."""
+        if len(self._found) == 1:
+            return self._found[0]
         return next((found for found in reversed(self._found) if found[0] <= commit_index), self._found[0])
 
     def _scan(self) -> None:

@@ -116,14 +116,14 @@ class Channel(asyncio.BufferedProtocol):
             seal=self._seal,
         )
         if not self._frames:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._frames += buffers
         self._gathered += sum(map(len, buffers))
         if self._gathered >= GATHER_BYTES:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
-        """Hand what was gathered to the transport."""
+    def flush(self) -> None:
+        """Hand what was gathered to the transport now."""
         frames, self._frames, self._gathered = self._frames, [], 0
         if not frames or not self._open or self._transport is None:
             return
@@ -168,7 +168,7 @@ class Channel(asyncio.BufferedProtocol):
             self.write(error_header(0, error))
         except StoreError:
             pass
-        self._flush()
+        self.flush()
         if self._end(str(error), "peer refused") and self._transport is not None:
             self._transport.close()
 

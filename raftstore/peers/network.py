@@ -188,15 +188,15 @@ class PeerNetwork:
         link = self._links.get((peer, Lane.CONSENSUS))
         return link is not None and link.channel is not None
 
-    def send(self, peer: str, method: str, body: bytes) -> bool:
-        """Send a one-way message on the consensus lane.
+    def send(self, peer: str, method: str, body: bytes, *, urgent: bool = False) -> bool:
+        """Send a one-way message on the consensus lane, an `urgent` one without waiting for others to go with it.
 
         False when it was dropped: not connected, or too much waits already. True promises nothing. Raises
         TooLarge for a message over the limit.
         """
         link = self._links.get((peer, Lane.CONSENSUS))
         channel = link.channel if link is not None else None
-        return channel is not None and channel.message(method, body)
+        return channel is not None and channel.message(method, body, urgent=urgent)
 
     async def call(
         self,

@@ -100,12 +100,14 @@ class Outgoing(Channel):
                 if future.done() and not future.cancelled():
                     future.exception()  # it may have failed while the request still waited to be sent
 
-    def message(self, method: str, body: bytes) -> bool:
+    def message(self, method: str, body: bytes, *, urgent: bool = False) -> bool:
         """Send a one-way message, or drop it: False when the connection is down or too much waits already."""
         if not self.usable or self.buffered() > self.limits.message_buffer:
             return False
         try:
             self.write(peer_pb2.Header(kind=peer_pb2.MESSAGE, method=method, body=body))
+            if urgent:
+                self.flush()
         except Unavailable:
             return False
         return True

@@ -4,7 +4,8 @@ Three nodes on this machine, each a process. Two have a catalog of a million fil
 when it starts, the leader takes a snapshot and sends it, and the third installs it. Two workers at each of the first
 two nodes make directories all the time. What is compared, within one run: latency of commits before the third node
 starts, while the snapshot is taken, sent and installed, and after. `stall`: for how long a node's event loop, and so
-its heartbeats and all its clients, was held up at most.
+its heartbeats and all its clients, was held up at most, for whatever reason; of the longest one is told how much of
+it the loop ran, waited for a CPU, and waited for something else, and what it was seen in.
 """
 
 from __future__ import annotations
@@ -125,12 +126,23 @@ class Phase:
     def __init__(self, reports: list[dict[str, Any]], names: list[str]) -> None:
         self.seconds = sorted(second for report in reports for second in report["commits"])
         self.refused = sum(report["refused"] for report in reports)
-        self.stalls = {name: report["stall"] for name, report in zip(names, reports, strict=True)}
+        self.longest = {name: report["stall"] for name, report in zip(names, reports, strict=True)}
+        self.stalls = {name: stall["seconds"] for name, stall in self.longest.items()}
         self.leader = next((n for n, report in zip(names, reports, strict=True) if report["leads"]), "?")
 
     def quantile(self, share: float) -> float:
         """Latency in seconds."""
         return self.seconds[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
+
+    def worst(self) -> str:
+        """What the longest stall was made of."""
+        name = max(self.stalls, key=lambda name: self.stalls[name])
+        stall = self.longest[name]
+        rest = stall["seconds"] - stall["ran"] - stall["queued"]
+        parts = f"ran {stall['ran'] * 1000:.0f}, no CPU {stall['queued'] * 1000:.0f}, else {rest * 1000:.0f}"
+        return "\n    ".join(
+            [f"  longest at {name}, {stall['seconds'] * 1000:.0f} ms: {parts}", *stall["where"]]
+        )
 
     def line(self, title: str, duration: float) -> str:
         """One line of the report."""
@@ -204,6 +216,7 @@ def _round(bench: Bench, arguments: argparse.Namespace) -> tuple[float, float]:
     duration = time.monotonic() - began
     during = bench.measure(bench.nodes)
     print(during.line(f"snapshot ({duration:.1f} s)", duration), flush=True)
+    print(during.worst(), flush=True)
     time.sleep(arguments.seconds)
     after = bench.measure(bench.nodes)
     print(after.line("after", arguments.seconds), flush=True)

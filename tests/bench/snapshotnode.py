@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import json
 import sys
+import threading
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ftpgateway.cli import logs
@@ -20,6 +22,9 @@ from raftstore.errors import StoreError
 from raftstore.store import Store
 
 TICK = 0.002
+LOOK = 0.004
+WORTH_A_LOOK = 0.015
+DEPTH = 4
 
 
 class Load:
@@ -56,21 +61,60 @@ class Load:
                 self.seconds.append(time.monotonic() - began)
 
 
+@dataclass
+class Stall:
+    """One time, in seconds, that the loop was held up: on a CPU, waiting for one, and the rest (disk, locks)."""
+
+    seconds: float = 0.0
+    ran: float = 0.0
+    queued: float = 0.0
+    where: list[str] = field(default_factory=list)
+    """What the loop was seen in, in order, innermost first."""
+
+
 class Stalls:
-    """How long the loop was held up at most since the last look."""
+    """How long the loop was held up at most since the last look, and in what: a thread looks at it meanwhile."""
 
     def __init__(self) -> None:
-        self.longest = 0.0
+        self._worst = Stall()
+        self._began = time.monotonic()
+        self._before = self._used()
+        self._seen: list[str] = []
+        self._loop_thread = threading.get_ident()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    @staticmethod
+    def _used() -> tuple[float, float]:
+        """Seconds on a CPU, and waiting for one, of the calling thread."""
+        ran, queued, _ = Path("/proc/thread-self/schedstat").read_text().split()
+        return int(ran) / 1e9, int(queued) / 1e9
 
     async def watch(self) -> None:
         while True:
-            began = time.monotonic()
+            self._began, self._before, self._seen = time.monotonic(), self._used(), []
             await asyncio.sleep(TICK)
-            self.longest = max(self.longest, time.monotonic() - began - TICK)
+            seconds = time.monotonic() - self._began - TICK
+            if seconds > self._worst.seconds:
+                ran, queued = self._used()
+                self._worst = Stall(seconds, ran - self._before[0], queued - self._before[1], self._seen)
 
-    def take(self) -> float:
-        longest, self.longest = self.longest, 0.0
-        return longest
+    def _look(self) -> None:
+        while True:
+            time.sleep(LOOK)
+            if time.monotonic() - self._began > WORTH_A_LOOK:
+                frame, inner = sys._current_frames().get(self._loop_thread), []
+                while frame is not None and len(inner) < DEPTH:
+                    inner.append(
+                        f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}:{frame.f_lineno}"
+                    )
+                    frame = frame.f_back
+                place = " < ".join(inner)
+                if not self._seen or self._seen[-1] != place:
+                    self._seen.append(place)
+
+    def take(self) -> Stall:
+        worst, self._worst = self._worst, Stall()
+        return worst
 
 
 async def serve(config: Path) -> None:
@@ -98,7 +142,7 @@ async def serve(config: Path) -> None:
                     await load.stop()
                 case ["report"]:
                     status = await store.status()
-                    answer = {"commits": load.seconds, "refused": load.refused, "stall": stalls.take()}
+                    answer = {"commits": load.seconds, "refused": load.refused, "stall": asdict(stalls.take())}
                     answer["files"] = status.files
                     answer["leads"] = any(
                         node.role == "leader" and node.name == config.parent.name for node in status.nodes

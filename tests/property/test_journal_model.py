@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raftstore.consensus.journal import Journal
+from raftstore.disk import DiskFile
 from raftstore.errors import DiskFailed
 
 DIRECTORY = Path("/node/journal")
@@ -24,6 +25,8 @@ commands = st.one_of(
 operations = st.one_of(
     st.tuples(st.just("add"), st.lists(commands, min_size=1, max_size=4)),
     st.tuples(st.just("sync")),
+    st.tuples(st.just("write")),
+    st.tuples(st.just("written"), st.booleans()),
     st.tuples(st.just("second")),
     st.tuples(st.just("truncate"), st.integers(1, 6)),
     st.tuples(st.just("compact"), st.integers(1, 6)),
@@ -49,6 +52,7 @@ class Harness:
         self.log: Log = []
         self.synced: Log = []
         self.highest_commit = 1
+        self.flying: tuple[DiskFile, Log] | None = None
         self.now: tuple[int, str | None] = (0, None)
         # What may be found after a crash: what was synced last, or what was on its way.
         self.allowed: list[Log] = [[]]
@@ -64,6 +68,7 @@ class Harness:
                 assert self.disk.handles == 0
                 self.disk.kill()
         journal = self.journal
+        self.flying = None
         self.log = journal[:]
         assert self.log in self.allowed
         assert journal.durable_index == (self.log[-1][1] if self.log else 0)
@@ -128,7 +133,32 @@ class Harness:
             journal.add(*entry)
             self.log.append(entry)
 
+    def write(self, journal: Journal) -> None:
+        """Write without a sync; others may change the log before that comes."""
+        if self.flying is None and journal.dirty:
+            self.allowed.append(list(self.log))
+            file = journal.write()
+            if file is None:
+                self.sync(journal)
+            else:
+                self.flying = file, list(self.log)
+
+    def written(self, journal: Journal, remember: bool) -> None:
+        """Sync what was written; its mark may not get there."""
+        if self.flying is not None:
+            (file, log), self.flying = self.flying, None
+            failure = None
+            try:
+                file.datasync()
+            except OSError as error:
+                failure = error
+            journal.synced(failure)
+            self.synced, self.allowed = log, [log]
+            if remember:
+                journal.remember()
+
     def sync(self, journal: Journal) -> None:
+        self.flying = None  # it does that too
         self.allowed.append(list(self.log))
         assert journal.sync() == (self.log[-1][1] if self.log else 0)
         self.synced, self.allowed = list(self.log), [list(self.log)]
@@ -175,6 +205,7 @@ class Harness:
         self.now, self.allowed_hard = wanted, {wanted}
 
     def close(self, journal: Journal) -> None:
+        self.flying = None
         self.allowed.append(list(self.log))
         journal.close()
         assert self.disk.handles == 0

@@ -167,7 +167,7 @@ class FakeLinks:
     def reachable(self, peer: str) -> bool:
         return self.attached and self.network.is_up(self.name, peer)
 
-    def send(self, peer: str, method: str, body: bytes) -> bool:
+    def send(self, peer: str, method: str, body: bytes, *, urgent: bool = False) -> bool:
         return self.network.transmit(self, peer, method, body)
 
     async def call(

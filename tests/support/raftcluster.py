@@ -124,6 +124,9 @@ class MemoryJournal:
         self.durable_index = self._stable
         return self.durable_index
 
+    def write(self) -> None:
+        """There is no file: `sync` does it."""
+
     def begin_sync(self) -> None:
         self._dirty = False
         entries = self.entries if self._resetting is None else self._resetting

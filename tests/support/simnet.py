@@ -262,7 +262,7 @@ class SimLinks:
     def reachable(self, peer: str) -> bool:
         return peer in self._told
 
-    def send(self, peer: str, method: str, body: bytes) -> bool:
+    def send(self, peer: str, method: str, body: bytes, *, urgent: bool = False) -> bool:
         return self.process.alive and self._network.transmit(self.name, peer, body)
 
     async def call(

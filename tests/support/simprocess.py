@@ -20,6 +20,9 @@ from greenlet import getcurrent, greenlet
 from simdisk import Crash
 from simloop import SimHandle, SimLoop
 
+from raftstore.consensus.runtime import error_of
+from raftstore.disk import DiskFile
+
 T = TypeVar("T")
 
 
@@ -106,7 +109,9 @@ class Process:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         error = None if task.cancelled() else task.exception()
-        if error is not None and self.alive:
+        if isinstance(error, Crash) and self.alive:
+            self._crashed(self, error)
+        elif error is not None and self.alive:
             self._failed(self, error)
 
     def die(self) -> None:
@@ -169,6 +174,12 @@ class SimRuntime:
         future.add_done_callback(self._under_way.pop)
         self._next(worker)
         return future
+
+    def datasync(self, worker: str, file: DiskFile, done: Callable[[BaseException | None], None]) -> None:
+        def finished(future: asyncio.Future[None]) -> None:
+            self._process.run(lambda: done(error_of(future)))
+
+        self.blocking(worker, file.datasync).add_done_callback(finished)
 
     def _next(self, worker: str) -> None:
         jobs = self._workers[worker]

@@ -8,6 +8,9 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from raftstore.consensus.runtime import error_of
+from raftstore.disk import DiskFile
+
 T = TypeVar("T")
 
 
@@ -93,6 +96,9 @@ class VirtualRuntime:
 
         self._loop.call_at(end, do)
         return future
+
+    def datasync(self, worker: str, file: DiskFile, done: Callable[[BaseException | None], None]) -> None:
+        self.blocking(worker, file.datasync).add_done_callback(lambda future: done(error_of(future)))
 
     async def close(self) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from faultdisk import FaultDisk
 from pysyncobj.journal import Journal as RaftJournal
 
-from raftstore.consensus.journal import Diverged, Journal
+from raftstore.consensus.journal import QUICK_BYTES, Diverged, Journal
 from raftstore.disk import RealDisk
 from raftstore.errors import Damaged, DiskFailed
 
@@ -321,6 +322,65 @@ class TestCommitIndex:
         assert journal.getRaftCommitIndex() == 3
         journal.setRaftCommitIndex(9)
         assert journal.getRaftCommitIndex() == 5
+        journal.close()
+
+
+class TestWrittenOnTheLoop:
+    def test_is_durable_when_it_is_synced_and_not_before(self) -> None:
+        disk = FaultDisk()
+        journal = Journal(DIRECTORY, disk=disk)
+        fill(journal, 1, 1)
+        assert journal.write() is None  # a segment begins: not quickly done
+        journal.sync()
+        fill(journal, 2, 3)
+        file = journal.write()
+        assert file is not None
+        assert (journal.dirty, journal.durable_index) == (False, 1)
+        fill(journal, 4, 4)
+        file.datasync()
+        journal.synced()
+        assert (journal.dirty, journal.durable_index) == (True, 3)
+        disk.crash(random.Random(1))
+        again = Journal(DIRECTORY, disk=disk)
+        assert indexes(again) == [1, 2, 3]
+        again.close()
+
+    def test_is_finished_by_the_next_sync(self) -> None:
+        disk = FaultDisk()
+        journal = Journal(DIRECTORY, disk=disk)
+        fill(journal, 1, 1)
+        journal.sync()
+        fill(journal, 2, 2)
+        assert journal.write() is not None
+        fill(journal, 3, 3)
+        assert journal.sync() == 3
+        journal.close()
+        disk.crash(random.Random(1))
+        again = Journal(DIRECTORY, disk=disk)
+        assert indexes(again) == [1, 2, 3]
+        again.close()
+
+    def test_is_little(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path)
+        fill(journal, 1, 1)
+        journal.sync()
+        journal.add(bytes(QUICK_BYTES + 1), 2, 1)
+        assert journal.write() is None
+        assert journal.sync() == 2
+        journal.close()
+
+    def test_fails_for_ever(self) -> None:
+        disk = FaultDisk()
+        journal = Journal(DIRECTORY, disk=disk)
+        fill(journal, 1, 1)
+        journal.sync()
+        fill(journal, 2, 2)
+        assert journal.write() is not None
+        with pytest.raises(DiskFailed, match="no luck"):
+            journal.synced(OSError("no luck"))
+        assert (journal.dirty, journal.durable_index) == (False, 1)
+        with pytest.raises(DiskFailed):
+            journal.add(*entry(3))
         journal.close()
 
 

@@ -97,7 +97,7 @@ class Node:
             self.journal = Journal(JOURNAL, disk=self.disk, segment_bytes=scenario.segment_bytes)
             self.cluster.checks.opened(self.name, self.journal)
             self.catalog = WatchedCatalog(
-                self.name, self.storage, self.cluster.checks, self.cluster.compare_every
+                self.name, self.storage, self.cluster.checks, scenario.compare_every, self._later(process)
             )
             links = SimLinks(self.cluster.network, process)
             links.serve(TERM, self._tell_term)
@@ -108,6 +108,13 @@ class Node:
                 self._take_part(process, links)
         except StoreError as error:
             self.stopped_by(error)
+
+    def _later(self, process: Process) -> Callable[[Callable[[], None]], object] | None:
+        """How the catalog has its transactions committed: as in production, or at once after every entry."""
+        settle = self.cluster.scenario.settle
+        if settle is None:
+            return None
+        return lambda action: self.cluster.loop.call_later(settle, process.run, action)
 
     async def _rejoin(self, process: Process, links: SimLinks) -> None:
         others = [name for name in self.cluster.names if name != self.name]
@@ -295,7 +302,6 @@ class Cluster:
         trace.clock = self.loop.time
         self.violation: str | None = None
         self.checks = Checks(self.violate)
-        self.compare_every = 16
         ram = Path("/dev/shm")
         self.directory = Path(tempfile.mkdtemp(prefix="pixraft-simulation-", dir=ram if ram.is_dir() else None))
         self.network = SimNetwork(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from simchecks import Checks
@@ -78,12 +79,19 @@ class Storage:
 class WatchedCatalog:
     """A Catalog whose every step is compared with those of other nodes."""
 
-    def __init__(self, node: str, storage: Storage, checks: Checks, every: int) -> None:
+    def __init__(
+        self,
+        node: str,
+        storage: Storage,
+        checks: Checks,
+        every: int,
+        later: Callable[[Callable[[], None]], object] | None,
+    ) -> None:
         self._node = node
         self._storage = storage
         self._checks = checks
         self._every = every
-        self.catalog = Catalog(storage.path())
+        self.catalog = Catalog(storage.path(), later=later)
         self._closed = False
 
     @property
@@ -111,6 +119,7 @@ class WatchedCatalog:
 
     def compare(self) -> None:
         """Compare the whole state with that of others."""
+        self.catalog.settle()
         self._checks.state(self._node, self.catalog.applied_index, self.catalog.digest())
 
     def make_durable(self) -> int:

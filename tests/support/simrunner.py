@@ -10,11 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import bugs
 import simdeterminism
 from simscenario import MIXES, scenario
 from simulation import Verdict, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
+WITHIN = 300
+"""Seeds within which every known bug must be seen."""
 PROGRAM = "tests/simulation/run.py"
 
 
@@ -28,6 +31,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, choices=(3, 5), help="instead of what the seed chooses")
     parser.add_argument("--mix", choices=sorted(MIXES), help="instead of what the seed chooses")
     parser.add_argument("--duration", type=float, help="instead of what the seed chooses")
+    parser.add_argument("--bug", choices=sorted(bugs.BUGS), help="with this bug in the code")
     parser.add_argument("--messages", action="store_true", help="show the messages too")
     parser.add_argument("--digest", action="store_true", help="print only the sum over each seed's trace")
     arguments = parser.parse_args()
@@ -42,7 +46,7 @@ def main() -> int:
 
 
 def _run(seed: int, arguments: argparse.Namespace, *, messages: bool = False) -> Verdict:
-    with simdeterminism.chance(seed):
+    with simdeterminism.chance(seed), bugs.switched_on(arguments.bug):
         chosen = scenario(seed, nodes=arguments.nodes, mix=arguments.mix, duration=arguments.duration)
         return simulate(chosen, messages=messages)
 
@@ -69,7 +73,7 @@ def command(seed: int, arguments: argparse.Namespace) -> str:
     """The line that runs a seed again, exactly."""
     options = [
         f" --{name} {value}"
-        for name in ("nodes", "mix", "duration")
+        for name in ("nodes", "mix", "duration", "bug")
         if (value := getattr(arguments, name)) is not None
     ]
     return f"python {PROGRAM} --seed {seed}{''.join(options)}"
@@ -127,3 +131,40 @@ def _report(seed: int, violation: str, lines: list[str], arguments: argparse.Nam
         f"FAILED: {violation.splitlines()[0]}\n  again: {command(seed, arguments)}\n  trace: {file}", flush=True
     )
     sys.stdout.flush()
+
+
+def mutants() -> int:
+    """The command line of the mutation gate."""
+    parser = argparse.ArgumentParser(description=mutants.__doc__)
+    parser.add_argument("names", nargs="*", metavar="BUG", help="only these")
+    parser.add_argument("--within", type=int, default=WITHIN, help="seeds within which each must be seen")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="processes")
+    given = parser.parse_args()
+    simdeterminism.prepare()
+    survivors = [name for name in given.names or bugs.BUGS if not _caught(name, given)]
+    print(f"{len(given.names or bugs.BUGS)} bugs, {len(survivors)} not seen within {given.within} seeds")
+    return int(bool(survivors))
+
+
+def _caught(name: str, given: argparse.Namespace) -> bool:
+    arguments = argparse.Namespace(nodes=None, mix=None, duration=None, bug=name)
+    context = multiprocessing.get_context("fork")
+    begin = time.monotonic()
+    with context.Pool(given.jobs) as pool:
+        jobs = [(seed, arguments) for seed in range(given.first, given.first + given.within)]
+        for seed, violation, _, _, _ in pool.imap(_try, jobs):
+            if violation is not None:
+                taken, text = seed - given.first + 1, violation.splitlines()[0]
+                print(f"{name:26} seen in seed {taken:4} ({time.monotonic() - begin:5.1f} s): {text}", flush=True)
+                pool.terminate()
+                return True
+    print(f"{name:26} NOT SEEN in {given.within} seeds: {bugs.BUGS[name][0]}", flush=True)
+    return False
+
+
+def _try(job: tuple[int, argparse.Namespace]) -> Result:
+    seed, arguments = job
+    verdict = _run(seed, arguments)
+    gc.collect()
+    return seed, verdict.violation, [], verdict.acknowledged, 0.0

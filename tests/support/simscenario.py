@@ -56,6 +56,10 @@ class Scenario:
     weather: Weather
     segment_bytes: int
     rates: list[float]
+    compare_every: int
+    """Entries after which the states of nodes are compared as a whole."""
+    settle: float | None
+    """Seconds after which what the catalog has applied is committed; None: with every entry."""
     weights: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -120,5 +124,7 @@ def scenario(
         weather=weather,
         segment_bytes=rng.choice((1500, 6000, 1 << 20)),
         rates=[rng.choice((1.0, 1.0, 0.97, 1.03)) for _ in range(5)],
+        compare_every=rng.choice((16, 50)),
+        settle=rng.choice((None, 0.0, 0.02, 0.2)),
         weights=MIXES[mix],
     )

@@ -1,0 +1,407 @@
+"""Known bugs, to be put into the production code for a while: each is a way in which Raft, or what surrounds it, is
+commonly got wrong. The simulator must see every one of them. See `mutants` for who runs them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import simcluster
+from pysyncobj import SyncObj
+
+from raftstore.consensus import (
+    acceptor,
+    applier,
+    compaction,
+    elections,
+    hardstate,
+    journal,
+    library,
+    mailbox,
+    proposer,
+    raft,
+    reads,
+    records,
+    recovery,
+    replicator,
+)
+from raftstore.consensus.normalise import Accept, Reject
+from raftstore.metadata import remembered, snapshots
+from raftstore.wire import commands_pb2
+
+Patch = Callable[[ExitStack], None]
+BUGS: dict[str, tuple[str, Patch]] = {}
+
+
+def bug(text: str) -> Callable[[Patch], Patch]:
+    """Register a bug under its function's name."""
+
+    def register(patch: Patch) -> Patch:
+        BUGS[patch.__name__.replace("_", "-")] = (text, patch)
+        return patch
+
+    return register
+
+
+@contextmanager
+def switched_on(name: str | None) -> Iterator[None]:
+    """Run with a bug; None: without."""
+    with ExitStack() as stack:
+        if name is not None:
+            BUGS[name][1](stack)
+        yield
+
+
+def replace(stack: ExitStack, owner: Any, name: str, value: Any) -> Any:
+    """Put `value` in the place of an attribute, and return what was there."""
+    before = getattr(owner, name)
+    stack.enter_context(mock.patch.object(owner, name, value))
+    return before
+
+
+class _Synced:
+    """A journal that calls everything synced."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def __getitem__(self, item: Any) -> Any:
+        return self._real[item]
+
+    def __len__(self) -> int:
+        return len(self._real)
+
+    @property
+    def durable_index(self) -> int:
+        return 1 << 60
+
+
+# Durability.
+
+
+@bug("a follower acknowledges before its journal is synced")
+def reply_before_sync(stack: ExitStack) -> None:
+    def init(self: Any, raft: Any, post: Any, durable: Any, *rest: Any) -> None:
+        real(self, raft, post, lambda: 1 << 60, *rest)
+
+    real = replace(stack, acceptor.Acceptor, "__init__", init)
+
+
+@bug("the leader counts its own entries before they are synced")
+def leader_counts_unsynced(stack: ExitStack) -> None:
+    def init(self: Any, raft: Any, log: Any, *rest: Any) -> None:
+        real(self, raft, _Synced(log), *rest)
+
+    real = replace(stack, replicator.Replicator, "__init__", init)
+
+
+@bug("the journal's sync does not sync")
+def sync_without_sync(stack: ExitStack) -> None:
+    def datasync(self: Any) -> None:
+        if not self._path.name.endswith(".log"):
+            real(self)
+
+    from simdisk import SimFile
+
+    real = replace(stack, SimFile, "datasync", datasync)
+
+
+@bug("term and vote are renamed into place without a sync of the directory")
+def vote_not_synced(stack: ExitStack) -> None:
+    def replace_file(disk: Any, path: Any, data: Any) -> None:
+        temporary = path.with_name(path.name + ".tmp")
+        if temporary.name in disk.names(path.parent):
+            disk.unlink(temporary)
+        file = disk.open(temporary, create=True)
+        file.write_at(0, data)
+        file.datasync()
+        file.close()
+        disk.rename(temporary, path)
+
+    replace(stack, hardstate, "replace_file", replace_file)
+
+
+@bug("the vote is forgotten at a restart")
+def forget_vote(stack: ExitStack) -> None:
+    def read(disk: Any, directory: Any) -> Any:
+        from dataclasses import replace as changed
+
+        return changed(real(disk, directory), vote=None)
+
+    real = replace(stack, hardstate, "read_hard_state", read)
+
+
+@bug("digests of the journal's frames are not compared")
+def no_checksum(stack: ExitStack) -> None:
+    replace(stack, records, "_digest", lambda key, *parts: b"0123456789abcdef")
+
+
+@bug("an unsynced tail is not cut off but damage is: any fault in the last segment is taken for a torn write")
+def any_fault_is_torn(stack: ExitStack) -> None:
+    def judge(self: Any, path: Any, data: bytes, offset: int, sequence: int, fault: Any, *, last: bool) -> None:
+        if not last:
+            real(self, path, data, offset, sequence, fault, last=last)
+
+    real = replace(stack, recovery._Reader, "_judge", judge)
+    run = recovery._Reader.run
+
+    def forgiving(self: Any, firsts: Any) -> Any:
+        self._synced = hardstate.Mark()
+        return run(self, firsts)
+
+    replace(stack, recovery._Reader, "run", forgiving)
+
+
+# Terms and elections.
+
+
+@bug("what belongs to a term is delivered in another")
+def forget_term_stamp(stack: ExitStack) -> None:
+    replace(stack, mailbox, "OF_THIS_TERM", frozenset())
+
+
+@bug("a node that has lost its log votes at once")
+def rejoining_node_votes(stack: ExitStack) -> None:
+    def init(self: Any, *arguments: Any, observer: bool = False) -> None:
+        real(self, *arguments, observer=False)
+
+    real = replace(stack, elections.Elections, "__init__", init)
+
+
+@bug("a node that has lost its log does not ask for the term before it helps a leader")
+def rejoining_without_term(stack: ExitStack) -> None:
+    async def safe_term(others: Any, ask: Any) -> int:
+        return 0
+
+    replace(stack, simcluster, "safe_term", safe_term)
+
+
+@bug("votes are given whatever the candidate's log")
+def vote_for_any_log(stack: ExitStack) -> None:
+    def vote_request(self: Any, peer: str, term: int, last_index: int, last_term: int) -> None:
+        real(self, peer, term, 1 << 60, term)
+
+    def polled(self: Any, peer: str, term: int, request: Any) -> None:
+        request.last_index, request.last_term = 1 << 60, term
+        poll(self, peer, term, request)
+
+    real = replace(stack, raft.Raft, "vote_request", vote_request)
+    poll = replace(stack, elections.Elections, "polled", polled)
+
+
+# The log.
+
+
+@bug("pysyncobj drops everything behind an append's previous entry, as it does by itself")
+def no_normalise(stack: ExitStack) -> None:
+    def normalise(log: Any, previous: int, term: int, entries: Any, commit: int) -> Any:
+        decision = real(log, previous, term, entries, commit)
+        if isinstance(decision, Reject) or previous < log.first:
+            return decision
+        end = previous + len(entries)
+        return Accept(previous, term, entries, min(commit, end), end)
+
+    real = replace(stack, acceptor, "normalise", normalise)
+
+
+@bug("the same, and the journal does not refuse to drop what is committed")
+def truncate_below_commit(stack: ExitStack) -> None:
+    def drop(self: Any, position: int) -> None:
+        commit, self._commit = self._commit, 0
+        try:
+            if position:
+                real(self, position)
+        finally:
+            self._commit = min(commit, self._entries[-1][1])
+
+    no_normalise(stack)
+    real = replace(stack, journal.Journal, "deleteEntriesFrom", drop)
+
+
+@bug("a leader commits what only it has")
+def commit_alone(stack: ExitStack) -> None:
+    def tick(self: Any) -> None:
+        if self.role == "leader":
+            matches = self._library._SyncObj__raftMatchIndex
+            for node in matches:
+                matches[node] = self._journal[-1][1]
+        real(self)
+
+    real = replace(stack, raft.Raft, "tick", tick)
+
+
+@bug("a leader commits entries of earlier terms by counting copies (Raft, figure 8)")
+def commit_older_terms(stack: ExitStack) -> None:
+    def entries(self: Any, start: Any, count: Any = None, size: Any = None) -> Any:
+        found = real(self, start, count, size)
+        if count == 1 and size is None:
+            return [(command, index, self.raftCurrentTerm) for command, index, _ in found]
+        return found
+
+    real = SyncObj._SyncObj__getEntries
+    stack.enter_context(mock.patch.object(library.Library, "_SyncObj__getEntries", entries, create=True))
+
+
+@bug("a compaction loses the last entry")
+def compaction_loses_tail(stack: ExitStack) -> None:
+    def delete(self: Any, position: int) -> None:
+        real(self, position)
+        if len(self._entries) > 2:
+            commit, self._commit = self._commit, 0
+            self.deleteEntriesFrom(len(self._entries) - 1)
+            self._commit = min(commit, self._entries[-1][1])
+
+    real = replace(stack, journal.Journal, "deleteEntriesTo", delete)
+
+
+@bug("a compaction cuts what the state machine has applied, but not made durable")
+def compaction_ahead_of_state(stack: ExitStack) -> None:
+    def cut_at(*, applied: int, durable: int, **rest: Any) -> int:
+        return int(real(applied=applied, durable=applied, **{**rest, "retain": 0}))
+
+    real = replace(stack, compaction, "cut_at", cut_at)
+
+
+@bug("the installation of a snapshot drops what this node has acknowledged behind it")
+def install_drops_tail(stack: ExitStack) -> None:
+    def install(self: Any, old: Any) -> None:
+        commit, self._commit = self._commit, 0
+        real(self, [])
+        self._commit = max(self._commit, min(commit, self._entries[-1][1]))
+
+    real = replace(stack, journal.Journal, "_install", install)
+
+
+@bug("a snapshot leaves out the results of operations")
+def snapshot_without_results(stack: ExitStack) -> None:
+    def copy(database: Any, target: Any) -> int:
+        index = real(database, target)
+        file = sqlite3.connect(target)
+        file.execute("DELETE FROM results")
+        file.execute("DELETE FROM proposers")
+        file.commit()
+        file.close()
+        return int(index)
+
+    real = replace(stack, snapshots, "_copy", copy)
+
+
+# Reads and operations.
+
+
+@bug("a leader answers reads without asking whether it still leads")
+def reads_unconfirmed(stack: ExitStack) -> None:
+    def init(self: Any, *arguments: Any) -> None:
+        real(self, *arguments)
+        self._majority = 1
+
+    real = replace(stack, reads.Confirmation, "__init__", init)
+
+
+@bug("a new leader answers reads before an entry of its own is committed")
+def reads_before_own_entry(stack: ExitStack) -> None:
+    replace(stack, reads.Confirmation, "_own_entry_committed", lambda self: True)
+
+
+@bug("a reader does not wait until it has applied the index it was told")
+def reads_before_applied(stack: ExitStack) -> None:
+    def check(self: Any) -> None:
+        for reader in self._behind:
+            reader.index = 0
+        real(self)
+
+    real = replace(stack, reads.Reads, "check", check)
+
+
+@bug("a client is answered when the leader has taken its command, before it is committed")
+def answer_before_commit(stack: ExitStack) -> None:
+    def propose(self: Any, batch: bytes, done: Any) -> None:
+        real(self, batch, done)
+        if self.leader is not None:
+            count = len(commands_pb2.Batch.FromString(batch).operations)
+            answer = commands_pb2.Result(index=1).SerializeToString()
+            self._runtime.call_soon(lambda: done.early([answer] * count))
+
+    def attempt(self: Any, batch: Any) -> None:
+        operations = [operation for operation in batch.operations if not operation.future.done()]
+
+        class Done:
+            """A callback with a way to answer early."""
+
+            def __init__(self, callback: Any) -> None:
+                self.callback = callback
+
+            def __call__(self, index: int | None, error: int) -> None:
+                self.callback(index, error)
+
+            def early(self, results: list[bytes]) -> None:
+                for operation, result in zip(operations, results, strict=False):
+                    if not operation.future.done():
+                        operation.future.set_result(result)
+
+        send = self._raft.propose
+        self._raft.propose = lambda data, callback: send(data, Done(callback))
+        try:
+            tried(self, batch)
+        finally:
+            del self._raft.propose
+
+    real = replace(stack, raft.Raft, "propose", propose)
+    tried = replace(stack, proposer.Proposer, "_attempt", attempt)
+
+
+@bug("a command that is tried again is applied again")
+def apply_twice(stack: ExitStack) -> None:
+    def recall(self: Any, operation: Any) -> bytes | None:
+        result = real(self, operation)
+        if result is not None:
+            key = (operation.node, operation.sequence)
+            self._executemany("DELETE FROM results WHERE node = ? AND sequence = ?", [key])
+        return None
+
+    real = replace(stack, remembered.Remembered, "recall", recall)
+
+
+@bug("a command that is tried again gets a new id")
+def new_id_a_try(stack: ExitStack) -> None:
+    def attempt(self: Any, batch: Any) -> None:
+        if batch.attempt:
+            for operation in batch.operations:
+                self._open.pop(operation.sequence, None)
+                self._sequence += 1
+                operation.sequence = self._sequence
+                self._open[operation.sequence] = operation
+        real(self, batch)
+
+    real = replace(stack, proposer.Proposer, "_attempt", attempt)
+
+
+@bug("an operation whose proposal may still get into the log is called not done")
+def surely_not_done(stack: ExitStack) -> None:
+    everything = frozenset(range(100)) - {raft.SUCCESS}
+    replace(stack, proposer, "REFUSALS", everything)
+
+    def lapsed(self: Any, batch: Any, attempt: int) -> None:
+        unknown = batch.unknown
+        real(self, batch, attempt)
+        batch.unknown = unknown
+        for operation in batch.operations:
+            operation.logged = False
+
+    real = replace(stack, proposer.Proposer, "_lapsed", lapsed)
+
+
+@bug("an entry is applied to the state machine of the proposer only after others")
+def skip_an_entry(stack: ExitStack) -> None:
+    def take(self: Any, index: int, batch: bytes) -> None:
+        if index % 50:
+            real(self, index, batch)
+
+    real = replace(stack, applier.Applier, "take", take)

@@ -5,6 +5,7 @@ commonly got wrong. The simulator must see every one of them. See `mutants` for 
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -241,7 +242,7 @@ def commit_alone(stack: ExitStack) -> None:
 def commit_older_terms(stack: ExitStack) -> None:
     def entries(self: Any, start: Any, count: Any = None, size: Any = None) -> Any:
         found = real(self, start, count, size)
-        if count == 1 and size is None:
+        if sys._getframe(1).f_code.co_name == "_onTick":
             return [(command, index, self.raftCurrentTerm) for command, index, _ in found]
         return found
 
@@ -267,16 +268,6 @@ def compaction_ahead_of_state(stack: ExitStack) -> None:
         return int(real(applied=applied, durable=applied, **{**rest, "retain": 0}))
 
     real = replace(stack, compaction, "cut_at", cut_at)
-
-
-@bug("the installation of a snapshot drops what this node has acknowledged behind it")
-def install_drops_tail(stack: ExitStack) -> None:
-    def install(self: Any, old: Any) -> None:
-        commit, self._commit = self._commit, 0
-        real(self, [])
-        self._commit = max(self._commit, min(commit, self._entries[-1][1]))
-
-    real = replace(stack, journal.Journal, "_install", install)
 
 
 @bug("a snapshot leaves out the results of operations")
@@ -383,25 +374,37 @@ def new_id_a_try(stack: ExitStack) -> None:
     real = replace(stack, proposer.Proposer, "_attempt", attempt)
 
 
-@bug("an operation whose proposal may still get into the log is called not done")
-def surely_not_done(stack: ExitStack) -> None:
-    everything = frozenset(range(100)) - {raft.SUCCESS}
-    replace(stack, proposer, "REFUSALS", everything)
+@bug("a client is told that nothing was done when that is unknown")
+def unknown_is_not_done(stack: ExitStack) -> None:
+    def fail(operation: Any, reason: str) -> None:
+        operation.logged = False
+        real(operation, reason)
 
-    def lapsed(self: Any, batch: Any, attempt: int) -> None:
-        unknown = batch.unknown
-        real(self, batch, attempt)
-        batch.unknown = unknown
-        for operation in batch.operations:
-            operation.logged = False
-
-    real = replace(stack, proposer.Proposer, "_lapsed", lapsed)
+    real = replace(stack, proposer, "_fail", fail)
 
 
-@bug("an entry is applied to the state machine of the proposer only after others")
-def skip_an_entry(stack: ExitStack) -> None:
+@bug("after a start the first entry that the state machine lacks is skipped")
+def skip_first_entry(stack: ExitStack) -> None:
     def take(self: Any, index: int, batch: bytes) -> None:
-        if index % 50:
+        if index == self._machine.applied_index + 1 and not self.bytes_taken and index > 20:
+            self.bytes_taken = 1
+        else:
             real(self, index, batch)
 
     real = replace(stack, applier.Applier, "take", take)
+
+
+@bug("a vote that arrives twice counts twice")
+def count_votes_twice(stack: ExitStack) -> None:
+    replace(stack, elections.Elections, "first_vote", lambda self, peer: True)
+
+
+@bug("an acknowledgement that waits for the journal outlives a change of term")
+def promise_outlives_term(stack: ExitStack) -> None:
+    def release(self: Any) -> None:
+        promise = self._promise
+        if promise is not None and self._raft.leader is not None:
+            promise.term, promise.leader = self._raft.term, self._raft.leader
+        real(self)
+
+    real = replace(stack, acceptor.Acceptor, "release", release)

@@ -8,6 +8,7 @@ from typing import Any
 from raftstore.wire import commands_pb2, raft_pb2
 
 Entry = tuple[bytes, int, int]
+MATCHED = raft_pb2.AppendReply.MATCHED
 
 
 class Checks:
@@ -25,8 +26,17 @@ class Checks:
         self.applied: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
         self.results: dict[tuple[str, int, int], bytes] = {}
         self.states: dict[int, str] = {}
-        self.tokens: set[int] = set()
-        """Tokens of all writes in entries that some node applied."""
+        self.tokens: dict[int, int] = {}
+        """Tokens of all writes that were done, with the entry that did each."""
+        self.removed: dict[str, list[int]] = {}
+        """Entries that removed what was at a path."""
+
+        self._promises: dict[str, dict[int, int]] = {}
+        """Of a node: up to which entry of which term it has ever told a leader that it has the log, durably."""
+        self._kept: dict[str, dict[int, int]] = {}
+        """The same, since it got its disk."""
+        self._last_of_term: dict[int, int] = {}
+        """The last committed entry of a term."""
 
     # Leaders and votes.
 
@@ -48,12 +58,33 @@ class Checks:
         elif first <= last and journal[last - first][2] != entry[2]:
             self._violate(f"{node} leads in term {term} with another entry {last} than the committed one")
 
-    def message(self, source: str, target: str, envelope: raft_pb2.Envelope) -> None:
-        """A message is delivered: no node votes twice in a term."""
+    def sent(self, source: str, target: str, envelope: raft_pb2.Envelope, journal: Any) -> None:
+        """A node sends a message: it does not vote twice in a term, and remembers what it promises."""
         if envelope.HasField("vote"):
             known = self.votes.setdefault((source, envelope.term), target)
             if known != target:
                 self._violate(f"{source} votes twice in term {envelope.term}: for {known} and {target}")
+        elif envelope.HasField("append_reply") and envelope.append_reply.outcome == MATCHED:
+            self._promise(source, target, envelope, journal)
+
+    def _promise(self, source: str, target: str, envelope: raft_pb2.Envelope, journal: Any) -> None:
+        later = max((term for node, term in self.votes if node == source), default=0)
+        if later > envelope.term and self.leaders.get(later, ("", 0))[0] == self.votes[source, later]:
+            self._violate(
+                f"{source} acknowledges entries of {target} in term {envelope.term}, after its vote has made "
+                f"{self.votes[source, later]} the leader of term {later}"
+            )
+        index, first = envelope.append_reply.next_index - 1, journal[0][1]
+        if index > journal[-1][1]:
+            self._violate(f"{source} acknowledges entry {index} with a log up to {journal[-1][1]}")
+        elif index >= first:
+            term = journal[index - first][2]
+            for known in (self._promises.setdefault(source, {}), self._kept.setdefault(source, {})):
+                known[term] = max(known.get(term, 0), index)
+
+    def wiped(self, node: str) -> None:
+        """A node has a new disk: it cannot keep what it has promised."""
+        self._kept.pop(node, None)
 
     # The log.
 
@@ -61,6 +92,17 @@ class Checks:
         """A node has read its log: what it has of an index and term is what everybody has."""
         for command, index, term in journal[:]:
             self._same(node, (command, index, term))
+        kept = self._kept.get(node, {})
+        promised = max((min(i, self._last_of_term.get(term, 0)) for term, i in kept.items()), default=0)
+        if not promised:
+            return
+        first, last = (journal[0][1], journal[-1][1]) if len(journal) else (0, 0)
+        if last < promised or (
+            first <= promised and journal[promised - first][2] != self.committed[promised][2]
+        ):
+            self._violate(
+                f"{node} has acknowledged the committed entry {promised} and does not have it after a start"
+            )
 
     def _same(self, node: str, entry: Entry) -> None:
         command, index, term = entry
@@ -78,12 +120,26 @@ class Checks:
             entry = journal[index - first]
             self._same(node, entry)
             known = self.committed.setdefault(index, entry)
+            self._last_of_term[entry[2]] = max(self._last_of_term.get(entry[2], 0), index)
             if known[1:] != entry[1:] or known[0] != entry[0]:
                 self._violate(
                     f"two entries {index} are committed: of term {known[2]} before, of term {entry[2]} at {node}"
                 )
         self.last_committed = max(self.last_committed, upto)
         self._committed_in[term] = max(self._committed_in.get(term, 0), upto)
+
+    def counts(self, node: str, journal: Any, commit: int, voters: frozenset[str]) -> None:
+        """A leader has counted: a majority must have acknowledged the entry."""
+        first = journal[0][1]
+        if first > commit:
+            return
+        term = journal[commit - first][2]
+        having = {other for other in voters if self._promises.get(other, {}).get(term, 0) >= commit}
+        having |= voters & {node}
+        if len(having) <= len(voters) // 2:
+            self._violate(
+                f"{node} takes entry {commit} of term {term} for committed; only {', '.join(sorted(having))} have it"
+            )
 
     # The state machine.
 
@@ -97,20 +153,27 @@ class Checks:
             elif known != outcome:
                 self._violate(f"entry {index} has other results at {node} than elsewhere")
             return
+        if not results:
+            return  # a configuration
         for operation, result in zip(commands_pb2.Batch.FromString(batch).operations, results, strict=True):
             self._once(operation, result)
 
     def _once(self, operation: commands_pb2.Operation, result: bytes) -> None:
         identity = (operation.id.node, operation.id.boot, operation.id.sequence)
-        status = commands_pb2.Result.FromString(result).status
-        if status == commands_pb2.STALE:
+        done = commands_pb2.Result.FromString(result)
+        if done.status == commands_pb2.STALE:
             return
-        known = self.results.setdefault(identity, result)
-        if known != result:
-            self._violate(f"operation {identity} was applied twice, with different results")
+        known = self.results.get(identity)
+        if known is not None:
+            if known != result:
+                self._violate(f"operation {identity} was applied twice, with different results")
+            return
+        self.results[identity] = result
         command = commands_pb2.Command.FromString(operation.command)
-        if status == commands_pb2.OK and command.HasField("put_file"):
-            self.tokens.add(command.put_file.mtime_ns)
+        if done.status == commands_pb2.OK and command.HasField("put_file"):
+            self.tokens[command.put_file.mtime_ns] = done.index
+        elif done.status == commands_pb2.OK and command.HasField("remove_file"):
+            self.removed.setdefault(command.remove_file.path, []).append(done.index)
 
     def state(self, node: str, index: int, digest: str) -> None:
         """The state of a node after entry `index` has this digest."""

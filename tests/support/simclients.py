@@ -106,6 +106,7 @@ class Clients:
         return put(operation.key, operation.value, owner, exclusive=operation.kind is Kind.CREATE, base=base)
 
     def _take(self, operation: Operation, result: commands_pb2.Result) -> None:
+        operation.hint = result.index
         if result.status == commands_pb2.OK:
             operation.answer = Answer.OK
         elif result.status == REFUSED.get(operation.kind):
@@ -124,6 +125,7 @@ class Clients:
         await node.consensus.read_barrier(timeout=timeout)
         value = catalog.value(operation.key)
         operation.value = None if value is None else value[0]
+        operation.hint = catalog.applied_index + 0.5
         self._seen[operation.client, operation.key] = value
 
     async def _at(self, node: Node, work: Any, timeout: float) -> Any:

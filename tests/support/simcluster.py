@@ -46,6 +46,7 @@ class Node:
         self.catalog: WatchedCatalog | None = None
         self.directory = cluster.directory / name
         self.disk = SimDisk(self.rng, self._pause, self._disk_fault)
+        self.disk.usual = self.disk.latency = cluster.scenario.latencies[int(name[1:]) - 1]
         self.storage = Storage(self.directory / "catalog", self.rng)
         self.rotten = False
         """A bit of its disk was flipped: it may refuse to start, or stop."""
@@ -192,7 +193,7 @@ class Node:
 
         self.cluster.loop.call_soon(end)
 
-    def start_later(self) -> None:
+    def start_later(self, shortest: float = 0.05, longest: float = 1.5) -> None:
         """Start after a while, unless someone else does."""
         boot = self.boot
 
@@ -200,7 +201,7 @@ class Node:
             if self.boot == boot and not self.up:
                 self.start()
 
-        self.cluster.loop.call_later(self.rng.uniform(0.05, 1.5), start)
+        self.cluster.loop.call_later(self.rng.uniform(shortest, longest), start)
 
     def _escaped(self, process: Process, error: BaseException) -> None:
         self.cluster.violate(f"an error escapes at {self.name}: {_text(error)}")
@@ -258,6 +259,7 @@ class Node:
     def wipe(self) -> None:
         """A new, empty disk: the node is to be rebuilt by the others."""
         self.cluster.trace.event(self.name, "wiped", "")
+        self.cluster.checks.wiped(self.name)
         self.disk.wipe()
         self.storage.wipe()
         shutil.rmtree(self.directory / "snapshots", ignore_errors=True)
@@ -281,6 +283,11 @@ class Node:
         if commit > self.seen_commit and len(self.journal):
             checks.commits(self.name, term, self.journal, self.seen_commit, commit)
             self.seen_commit = commit
+            if consensus.is_leader:
+                voters = consensus.membership.configuration[1].voters
+                checks.counts(self.name, self.journal, commit, voters)
+                for watcher in self.cluster.at_commit:
+                    watcher(self)
 
 
 def void(_value: object) -> None:
@@ -302,10 +309,18 @@ class Cluster:
         trace.clock = self.loop.time
         self.violation: str | None = None
         self.checks = Checks(self.violate)
+        self.watchers: list[Callable[[Node, raft_pb2.Envelope], None]] = []
+        """Called with every message that is sent, by its sender."""
+        self.at_commit: list[Callable[[Node], None]] = []
+        """Called with a leader that has just committed something."""
         ram = Path("/dev/shm")
         self.directory = Path(tempfile.mkdtemp(prefix="pixraft-simulation-", dir=ram if ram.is_dir() else None))
         self.network = SimNetwork(
-            self.loop, random.Random(f"{scenario.seed} network"), scenario.weather, self._traffic
+            self.loop,
+            random.Random(f"{scenario.seed} network"),
+            scenario.weather,
+            self._sent,
+            self._delivered,
         )
         self.names = [f"n{number}" for number in range(1, scenario.nodes + 1)]
         self.nodes = {name: Node(self, name) for name in self.names}
@@ -326,10 +341,16 @@ class Cluster:
             self.violation = what
             self.trace.event("", "VIOLATION", what)
 
-    def _traffic(self, source: str, target: str, body: bytes) -> None:
-        envelope = raft_pb2.Envelope.FromString(body)
+    def _sent(self, source: str, target: str, body: bytes) -> raft_pb2.Envelope:
+        envelope, node = raft_pb2.Envelope.FromString(body), self.nodes[source]
+        if not node.failed:
+            self.checks.sent(source, target, envelope, node.journal)
+            for watcher in self.watchers:
+                watcher(node, envelope)
+        return envelope
+
+    def _delivered(self, source: str, target: str, body: bytes, envelope: raft_pb2.Envelope) -> None:
         self.trace.message(source, target, body, envelope)
-        self.checks.message(source, target, envelope)
 
     def run(self, done: Callable[[], bool], deadline: float) -> bool:
         """Let the cluster live until `done()`, a violation, or the deadline; return `done()`."""

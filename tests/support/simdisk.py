@@ -172,7 +172,7 @@ class SimDisk:
         self._rng = rng
         self._pause = pause
         self._faulted = faulted
-        self.latency = Latency()
+        self.usual = self.latency = Latency()
         self.life = 0
         self.crash_in: int | None = None
         """The node dies in the so manieth operation from now that changes or syncs something."""
@@ -222,7 +222,7 @@ class SimDisk:
         self.life += 1
         self.crash_in = self.fail_in = self.fail_only = None
         self._crashing = False
-        self.latency = Latency()
+        self.latency = self.usual
 
     def lose_power(self) -> None:
         """What was not synced reaches the platter or does not, sector by sector and name by name."""

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from simloop import SimLoop
 from simprocess import Process
@@ -51,19 +52,23 @@ class Wire:
 
 
 class SimNetwork:
-    """All wires. `traffic(source, target, body)` sees every one-way message as it is delivered."""
+    """All wires. `sent(source, target, body)` sees every one-way message, and `delivered(source, target, body, what
+    sent returned)` those that arrive.
+    """
 
     def __init__(
         self,
         loop: SimLoop,
         rng: random.Random,
         weather: Weather,
-        traffic: Callable[[str, str, bytes], None],
+        sent: Callable[[str, str, bytes], Any],
+        delivered: Callable[[str, str, bytes, Any], None],
     ) -> None:
         self.loop = loop
         self._rng = rng
         self.weather = weather
-        self._traffic = traffic
+        self._sent = sent
+        self._delivered = delivered
         self.nodes: dict[str, SimLinks] = {}
         self._wires: dict[tuple[str, str], Wire] = {}
 
@@ -173,6 +178,7 @@ class SimNetwork:
     def transmit(self, source: str, target: str, body: bytes) -> bool:
         wire = self.wire(source, target)
         weather, rng = self.weather, self._rng
+        note = self._sent(source, target, body)
         if not wire.up:
             return False
         if weather.lose and rng.random() < weather.lose:
@@ -181,9 +187,9 @@ class SimNetwork:
         when = self.loop.time() + self._delay(wire)
         if not weather.reorder or rng.random() >= weather.reorder:
             when = wire.last = max(when, wire.last)
-        self.loop.call_at(when, self._arrive, source, target, epoch, body)
+        self.loop.call_at(when, self._arrive, source, target, epoch, body, note)
         if weather.duplicate and rng.random() < weather.duplicate:
-            self.loop.call_at(when + self._delay(wire), self._arrive, source, target, epoch, body)
+            self.loop.call_at(when + self._delay(wire), self._arrive, source, target, epoch, body, note)
         return True
 
     def _delay(self, wire: Wire) -> float:
@@ -193,24 +199,24 @@ class SimNetwork:
             delay += weather.slow * rng.random()
         return delay
 
-    def _arrive(self, source: str, target: str, epoch: int, body: bytes) -> None:
+    def _arrive(self, source: str, target: str, epoch: int, body: bytes, note: Any) -> None:
         wire = self.wire(source, target)
         if epoch != wire.epoch or not (
             wire.up or (wire.drain[0] == epoch and self.loop.time() < wire.drain[1])
         ):
             return
         if wire.held or wire.waiting:
-            wire.waiting.append((epoch, lambda: self._hand_over(source, target, body)))
+            wire.waiting.append((epoch, lambda: self._hand_over(source, target, body, note)))
             return
-        self._hand_over(source, target, body)
+        self._hand_over(source, target, body, note)
 
-    def _hand_over(self, source: str, target: str, body: bytes) -> None:
+    def _hand_over(self, source: str, target: str, body: bytes, note: Any) -> None:
         links = self.nodes.get(target)
         if links is not None:
-            links.process.run(lambda: self._received(links, source, body))
+            links.process.run(lambda: self._received(links, source, body, note))
 
-    def _received(self, links: SimLinks, source: str, body: bytes) -> None:
-        self._traffic(source, links.name, body)
+    def _received(self, links: SimLinks, source: str, body: bytes, note: Any) -> None:
+        self._delivered(source, links.name, body, note)
         links.receive(source, body)
 
     # Calls, on connections of their own.

@@ -156,7 +156,9 @@ def _caught(name: str, given: argparse.Namespace) -> bool:
         for seed, violation, _, _, _ in pool.imap(_try, jobs):
             if violation is not None:
                 taken, text = seed - given.first + 1, violation.splitlines()[0]
-                print(f"{name:26} seen in seed {taken:4} ({time.monotonic() - begin:5.1f} s): {text}", flush=True)
+                print(
+                    f"{name:26} seen in seed {taken:4} ({time.monotonic() - begin:5.1f} s): {text}", flush=True
+                )
                 pool.terminate()
                 return True
     print(f"{name:26} NOT SEEN in {given.within} seeds: {bugs.BUGS[name][0]}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from simdisk import Latency
 from simnet import Weather
 
 from raftstore.consensus import ConsensusSettings
@@ -26,6 +27,10 @@ FAULTS = (
     "restart",
     "transfer",
     "wipe",
+    "blackout_at_commit",
+    "crash_after_vote",
+    "amnesia",
+    "deposed_in_flight",
 )
 """What can happen; see simfaults."""
 
@@ -33,11 +38,37 @@ MIXES: dict[str, dict[str, float]] = {
     "calm": {},
     "network": {"split": 3, "isolate": 4, "one_way": 3, "flap": 3, "delay": 2},
     "crashes": {"kill": 4, "restart": 1, "pause": 3, "flap": 1, "isolate": 1, "transfer": 1},
-    "power": {"power": 4, "blackout": 4, "crash_at": 3, "slow_disk": 2, "isolate": 1},
-    "disk": {"disk_error": 3, "rot": 3, "slow_disk": 3, "power": 2, "kill": 2, "wipe": 1, "blackout": 1},
-    "leaders": {"isolate": 4, "pause": 4, "transfer": 4, "kill": 2, "one_way": 2},
+    "power": {"power": 3, "blackout": 2, "blackout_at_commit": 4, "crash_at": 3, "slow_disk": 2, "isolate": 1},
+    "disk": {
+        "disk_error": 3,
+        "rot": 3,
+        "slow_disk": 3,
+        "power": 2,
+        "kill": 1,
+        "amnesia": 3,
+        "wipe": 1,
+        "blackout": 1,
+    },
+    "leaders": {
+        "isolate": 3,
+        "pause": 3,
+        "transfer": 3,
+        "kill": 2,
+        "one_way": 2,
+        "crash_after_vote": 4,
+        "deposed_in_flight": 4,
+    },
     "all": dict.fromkeys(FAULTS, 1.0),
 }
+
+
+DISKS = (
+    Latency(),
+    Latency(),
+    Latency(base=0.005, spread=0.02, worst=0.1),
+    Latency(base=0.02, spread=0.1, worst=0.5, chance=0.05),
+)
+"""How long a sync takes, by kind of disk."""
 
 
 @dataclass
@@ -60,6 +91,7 @@ class Scenario:
     """Entries after which the states of nodes are compared as a whole."""
     settle: float | None
     """Seconds after which what the catalog has applied is committed; None: with every entry."""
+    latencies: list[Latency]
     weights: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -126,5 +158,6 @@ def scenario(
         rates=[rng.choice((1.0, 1.0, 0.97, 1.03)) for _ in range(5)],
         compare_every=rng.choice((16, 50)),
         settle=rng.choice((None, 0.0, 0.02, 0.2)),
+        latencies=[rng.choice(DISKS) for _ in range(5)],
         weights=MIXES[mix],
     )

@@ -11,6 +11,7 @@ from simcluster import Cluster, Node
 from simfaults import Faults
 from simhistory import INFINITY, Answer, Kind, Operation, check
 from simloop import OutOfEvents, TooManyEvents
+from simmachine import path
 from simscenario import Scenario
 from simtrace import Trace
 
@@ -154,6 +155,7 @@ class _Simulation:
                 cluster.violate(f"a client was told that it is not done, but it is: {operation}")
             elif operation.answer is Answer.OK and operation.value is not None and operation.value not in done:
                 cluster.violate(f"a client was told that it is done, but it is not: {operation}")
+        self._hint()
         # What was never applied, of unknown outcome, was not done: everything committed is applied by now.
         history = [
             o
@@ -163,6 +165,21 @@ class _Simulation:
         for key, operations in check(history):
             text = "\n".join(str(operation) for operation in operations)
             cluster.violate(f"the history of key {key} is not linearizable:\n{text}")
+
+    def _hint(self) -> None:
+        """Tell of operations of unknown outcome where the log has them."""
+        checks, history = self._cluster.checks, self.clients.history
+        unknown = [o for o in history if o.answer is Answer.UNKNOWN]
+        for operation in unknown:
+            if operation.value in checks.tokens:
+                operation.hint = checks.tokens[operation.value]
+        for key in {o.key for o in unknown if o.kind is Kind.REMOVE}:
+            known = {o.hint for o in history if o.key == key and o.kind is Kind.REMOVE}
+            places = sorted(set(checks.removed.get(path(key), ())) - known)
+            for operation, place in zip(
+                (o for o in unknown if o.key == key and o.kind is Kind.REMOVE), places, strict=False
+            ):
+                operation.hint = place
 
     def _compare_logs(self) -> None:
         nodes = self._cluster.running

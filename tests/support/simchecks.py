@@ -40,7 +40,7 @@ class Checks:
 
     # Leaders and votes.
 
-    def leads(self, node: str, boot: int, term: int, journal: Any) -> None:
+    def leads(self, node: str, boot: int, term: int, journal: Any, voters: frozenset[str]) -> None:
         """A node takes itself for the leader of `term`: nobody else may, and its log has what was committed before.
 
         A leader of an old term may not know of what was committed in later ones.
@@ -48,6 +48,9 @@ class Checks:
         known = self.leaders.setdefault(term, (node, boot))
         if known != (node, boot):
             self._violate(f"two leaders in term {term}: {known} and {(node, boot)}")
+        votes = {other for other in voters if self.votes.get((other, term)) == node} | (voters & {node})
+        if len(votes) <= len(voters) // 2:
+            self._violate(f"{node} leads in term {term} with the votes of {', '.join(sorted(votes))} only")
         last = max((index for known, index in self._committed_in.items() if known < term), default=0)
         entry = self.committed.get(last)
         if entry is None:

@@ -279,7 +279,8 @@ class Node:
         if consensus.is_leader and self.led_term != term:
             self.led_term = term
             self.cluster.trace.event(self.name, "leads", f"term {term}, log up to {self.journal[-1][1]}")
-            checks.leads(self.name, self.boot, term, self.journal)
+            voters = consensus.membership.configuration[1].voters
+            checks.leads(self.name, self.boot, term, self.journal, voters)
         if commit > self.seen_commit and len(self.journal):
             checks.commits(self.name, term, self.journal, self.seen_commit, commit)
             self.seen_commit = commit

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from simcluster import Cluster, Node
 from simdisk import Latency
-
-from raftstore.wire import raft_pb2
+from simplots import PLOTS, Plots
 
 
 class Faults:
@@ -19,6 +18,7 @@ class Faults:
         self._cluster = cluster
         self._rng = random.Random(f"{cluster.scenario.seed} faults")
         self._stopped = False
+        self._plots = Plots(cluster, self._rng, self._trace)
         weights = cluster.scenario.weights
         self._names = [name for name in weights if weights[name] > 0]
         self._weights = [weights[name] for name in self._names]
@@ -28,6 +28,7 @@ class Faults:
 
     def stop(self) -> None:
         self._stopped = True
+        self._plots.stop()
 
     def heal(self) -> None:
         """End everything that lasts, and start all nodes."""
@@ -53,7 +54,10 @@ class Faults:
         if self._stopped:
             return
         name = self._rng.choices(self._names, self._weights)[0]
-        getattr(self, f"_{name}")()
+        if name in PLOTS:
+            self._plots.start(name)
+        else:
+            getattr(self, f"_{name}")()
         self._next()
 
     # Helpers.
@@ -159,49 +163,6 @@ class Faults:
             node.die(power=True)
             node.start_later()
 
-    def _blackout_at_commit(self) -> None:
-        """All lose power at the moment in which a leader commits something; often it comes back last, or one does."""
-        cluster, rng = self._cluster, self._rng
-
-        def strike(leader: Node) -> None:
-            cluster.at_commit.remove(strike)
-            cluster.loop.call_soon(off, leader)
-
-        def off(leader: Node) -> None:
-            last = leader if rng.random() < 0.6 else rng.choice(list(cluster.nodes.values()))
-            self._trace(leader.name, "blackout", f"{last.name} comes back last")
-            for node in cluster.nodes.values():
-                node.die(power=True)
-                if node is last:
-                    node.start_later(1.5, 4.0)
-                else:
-                    node.start_later(0.05, 0.5)
-
-        if not cluster.at_commit:
-            cluster.at_commit.append(strike)
-
-    def _crash_after_vote(self) -> None:
-        """A node dies as soon as it has voted, and is back at once; its vote may or may not arrive."""
-        cluster, rng = self._cluster, self._rng
-        power = rng.random() < 0.5
-
-        def strike(node: Node, envelope: raft_pb2.Envelope) -> None:
-            if envelope.HasField("vote"):
-                cluster.watchers.remove(strike)
-                cluster.loop.call_soon(off, node)
-
-        def off(node: Node) -> None:
-            self._trace(node.name, "has voted")
-            node.die(power=power)
-            node.start_later(0.001, 0.1)
-
-        if not cluster.watchers:
-            cluster.watchers.append(strike)
-            leader = cluster.leader()
-            if leader is not None:
-                leader.die(power=False)
-                leader.start_later()
-
     def _crash_at(self) -> None:
         """A node dies in the middle of what it does with its disk, soon."""
         node = self._node()
@@ -236,27 +197,6 @@ class Faults:
                 self._trace(leader.name, "transfer", f"to {target}: {taken}")
 
         leader.process.run(ask)
-
-    def _deposed_in_flight(self) -> None:
-        """A leader hears nothing for a while, although it is heard; all that was answered comes late, and at once."""
-        leader = self._cluster.leader()
-        if leader is None:
-            return
-        network, others = self._cluster.network, [name for name in self._cluster.names if name != leader.name]
-        late = self._rng.choice(others)
-        self._trace(leader.name, "deposed", f"late answers of {late}")
-        patience = self._cluster.scenario.settings.election_max
-        for other in others:
-            network.hold(other, leader.name)
-            if other != late:
-                seconds = patience * self._rng.uniform(0.5, 2.0)
-                self._cluster.loop.call_later(seconds, network.heal, other, leader.name)
-        self._cluster.loop.call_later(patience * self._rng.uniform(1.0, 6.0), network.heal, late, leader.name)
-        if self._rng.random() < 0.5:
-            follower = self._rng.choice(others)
-            network.hold(leader.name, follower)
-            seconds = patience * self._rng.uniform(0.5, 2.0)
-            self._cluster.loop.call_later(seconds, network.heal, leader.name, follower)
 
     # Disks.
 
@@ -304,41 +244,3 @@ class Faults:
         node.die(power=True)
         node.wipe()
         node.start_later()
-
-    def _amnesia(self) -> None:
-        """A node is left behind, another one gets a new disk, and then the leader goes: who knows what is committed?"""
-        cluster, rng = self._cluster, self._rng
-        leader = cluster.leader()
-        if leader is None or cluster.spare() < 1:
-            return
-        others = [node for node in cluster.nodes.values() if node is not leader]
-        rng.shuffle(others)
-        forgetful, lagging = others[0], others[1 : 1 + len(others) // 2]
-        self._trace(forgetful.name, "amnesia", f"behind: {' '.join(node.name for node in lagging)}")
-        pairs = [(leader.name, node.name) for node in lagging] + [
-            (forgetful.name, node.name) for node in lagging
-        ]
-        for source, target in pairs:
-            cluster.network.hold(source, target)
-        connected = rng.random() < 0.5
-
-        def forget() -> None:
-            if cluster.spare() < (0 if forgetful.impaired else 1) or self._stopped:
-                return
-            forgetful.die(power=True)
-            forgetful.wipe()
-            forgetful.start_later(0.01, 0.1)
-            if connected:
-                for source, target in pairs:
-                    cluster.network.heal(source, target)
-            elif leader.up:
-                leader.die(power=rng.random() < 0.5)
-                leader.start_later(1.0, 4.0)
-
-        def heal() -> None:
-            for source, target in pairs:
-                cluster.network.flap(source, target)
-                cluster.network.heal(source, target)
-
-        cluster.loop.call_later(rng.uniform(0.05, 1.0), forget)
-        cluster.loop.call_later(rng.uniform(0.3, 2.0), heal)

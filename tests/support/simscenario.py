@@ -28,11 +28,12 @@ FAULTS = (
     "transfer",
     "wipe",
     "blackout_at_commit",
-    "crash_after_vote",
-    "amnesia",
-    "deposed_in_flight",
+    "split_vote",
+    "left_behind",
+    "forgotten_vote",
+    "stale_answers",
 )
-"""What can happen; see simfaults."""
+"""What can happen; see simfaults and simplots."""
 
 MIXES: dict[str, dict[str, float]] = {
     "calm": {},
@@ -45,7 +46,8 @@ MIXES: dict[str, dict[str, float]] = {
         "slow_disk": 3,
         "power": 2,
         "kill": 1,
-        "amnesia": 3,
+        "left_behind": 3,
+        "forgotten_vote": 3,
         "wipe": 1,
         "blackout": 1,
     },
@@ -55,8 +57,8 @@ MIXES: dict[str, dict[str, float]] = {
         "transfer": 3,
         "kill": 2,
         "one_way": 2,
-        "crash_after_vote": 4,
-        "deposed_in_flight": 4,
+        "split_vote": 4,
+        "stale_answers": 4,
     },
     "all": dict.fromkeys(FAULTS, 1.0),
 }
@@ -106,7 +108,7 @@ def scenario(
 ) -> Scenario:
     """Make the scenario of a seed; what is given replaces what the seed would choose, the rest stays."""
     rng = random.Random(f"scenario {seed}")
-    size = rng.choice((3, 3, 3, 5))
+    size = rng.choice((3, 3, 5))
     chosen = rng.choice(("calm", "network", "crashes", "power", "power", "disk", "leaders", "all", "all"))
     length = rng.uniform(5.0, 12.0)
     election_min = rng.choice((0.35, 0.4, 0.6))
@@ -139,7 +141,7 @@ def scenario(
         jitter=rng.choice((0.0, 0.002, 0.02)),
         slow_chance=rng.choice((0.0, 0.02)),
         lose=rng.choice((0.0, 0.0, 0.01, 0.05)),
-        duplicate=0.03 if hostile else 0.0,
+        duplicate=0.1 if hostile else 0.0,
         reorder=0.05 if hostile else 0.0,
     )
     mix = mix or chosen

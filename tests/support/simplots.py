@@ -1,0 +1,239 @@
+"""Plots: faults in an order that random ones seldom find, each aimed at one way in which consensus is got wrong.
+
+A plot is a coroutine that waits for something to happen and then strikes. It looks at the cluster, but changes
+nothing that a bad day could not. One runs at a time; chance decides on its details.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+
+from simcluster import Cluster, Node
+
+from raftstore.wire import raft_pb2
+
+PLOTS = ("blackout_at_commit", "split_vote", "left_behind", "forgotten_vote", "stale_answers")
+
+Pairs = list[tuple[str, str]]
+
+
+class Plots:
+    """Runs plots by name."""
+
+    def __init__(self, cluster: Cluster, rng: random.Random, trace: Callable[[str, str, str], None]) -> None:
+        self._cluster = cluster
+        self._rng = rng
+        self._trace = trace
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, name: str) -> None:
+        """Begin a plot, unless one is under way."""
+        if self._task is None or self._task.done():
+            plot: Callable[[], Awaitable[None]] = getattr(self, name)
+            self._task = self._cluster.loop.create_task(self._run(plot))
+
+    def stop(self) -> None:
+        """End the plot that is under way."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self, plot: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await plot()
+        except TimeoutError:
+            pass  # what it waits for does not happen
+        finally:
+            self._cluster.watchers.clear()
+            self._cluster.network.heal_all()
+
+    # Steps.
+
+    async def _sleep(self, shortest: float, longest: float) -> None:
+        await asyncio.sleep(self._rng.uniform(shortest, longest))
+
+    async def _until(self, condition: Callable[[], bool], within: float = 3.0) -> None:
+        deadline = self._cluster.loop.time() + within
+        while not condition():
+            if self._cluster.loop.time() > deadline:
+                raise TimeoutError
+            await asyncio.sleep(0.005)
+
+    async def _sends(self, wanted: Callable[[Node, raft_pb2.Envelope], bool], within: float = 3.0) -> Node:
+        """Wait until a node sends a message; it is still on its way then."""
+        future = self._cluster.loop.create_future()
+
+        def watch(node: Node, envelope: raft_pb2.Envelope) -> None:
+            if not future.done() and wanted(node, envelope):
+                future.set_result(node)
+
+        self._cluster.watchers.append(watch)
+        try:
+            async with asyncio.timeout(within):
+                return await future
+        finally:
+            if watch in self._cluster.watchers:
+                self._cluster.watchers.remove(watch)
+
+    def _roles(self) -> tuple[Node, list[Node]]:
+        """The leader, and the others in any order; the plot ends if there is no leader."""
+        leader = self._cluster.leader()
+        if leader is None:
+            raise TimeoutError
+        others = [node for node in self._cluster.nodes.values() if node is not leader]
+        self._rng.shuffle(others)
+        return leader, others
+
+    def _hold(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for source, target in pairs:
+            self._cluster.network.hold(source, target)
+
+    def _heal(self, pairs: Iterable[tuple[str, str]]) -> None:
+        for source, target in pairs:
+            self._cluster.network.heal(source, target)
+
+    def _heal_among(self, nodes: list[Node]) -> None:
+        self._heal(_between(nodes, nodes))
+
+    def _may_wipe(self, node: Node) -> bool:
+        return self._cluster.spare() >= (0 if node.impaired else 1)
+
+    def _wipe(self, node: Node) -> None:
+        node.die(power=True)
+        node.wipe()
+        node.start_later(0.01, 0.1)
+
+    # Plots.
+
+    async def blackout_at_commit(self) -> None:
+        """All lose power in the moment of a commit, and the leader, or someone else, comes back last.
+
+        Finds what was acknowledged or counted before it was synced.
+        """
+        cluster, rng = self._cluster, self._rng
+        future = cluster.loop.create_future()
+
+        def strike(leader: Node) -> None:
+            if not future.done():
+                future.set_result(leader)
+
+        cluster.at_commit.append(strike)
+        try:
+            async with asyncio.timeout(3.0):
+                leader: Node = await future
+        finally:
+            cluster.at_commit.clear()
+        last = leader if rng.random() < 0.6 else rng.choice(list(cluster.nodes.values()))
+        self._trace(leader.name, "blackout", f"{last.name} comes back last")
+        for node in cluster.nodes.values():
+            node.die(power=True)
+            node.start_later(*((1.5, 4.0) if node is last else (0.05, 0.5)))
+
+    async def split_vote(self) -> None:
+        """A node votes and dies; its candidate is not heard; back at once, it is asked for its vote by another one.
+
+        Finds votes that are not durable.
+        """
+        leader, _ = self._roles()
+        self._trace(leader.name, "split vote", "")
+        leader.die(power=False)
+        leader.start_later(1.0, 2.0)
+        candidate = await self._sends(lambda node, envelope: envelope.HasField("vote_request"))
+        voter = await self._sends(lambda node, envelope: envelope.HasField("vote"))
+        others = [node for node in self._cluster.nodes.values() if node not in (candidate, voter)]
+        # Nobody hears the candidate any more; what it has asked of the others is still on its way.
+        self._hold(_between([candidate], others))
+        self._hold([(voter.name, candidate.name)])
+        await asyncio.sleep(0)
+        self._trace(voter.name, "has voted", f"for {candidate.name}")
+        voter.die(power=self._rng.random() < 0.5)
+        voter.start_later(0.001, 0.05)
+        if self._rng.random() < 0.5:
+            candidate.die(power=False)
+            candidate.start_later(0.5, 1.5)
+        await self._sleep(0.5, 1.5)
+
+    async def left_behind(self) -> None:
+        """Some are left behind, another one gets a new disk, and then the leader goes.
+
+        Finds nodes that vote although they have forgotten what they knew.
+        """
+        leader, others = self._roles()
+        forgetful, lagging = others[0], others[1 : 1 + len(others) // 2]
+        if not self._may_wipe(forgetful):
+            return
+        self._trace(forgetful.name, "to forget", f"behind: {' '.join(node.name for node in lagging)}")
+        self._hold(_between([leader, *others[1 + len(lagging) :]], lagging))
+        await self._sleep(0.05, 0.8)
+        if not self._may_wipe(forgetful) or not leader.up:
+            return
+        leader.die(power=self._rng.random() < 0.5)
+        leader.start_later(1.0, 4.0)
+        self._wipe(forgetful)
+        for source, target in _between([leader, *others[1 + len(lagging) :]], lagging):
+            self._cluster.network.flap(source, target)
+            self._cluster.network.heal(source, target)
+        await self._sleep(0.5, 2.0)
+
+    async def forgotten_vote(self) -> None:
+        """A node helps to elect a new leader, forgets it with its disk, and hears the old leader again.
+
+        Finds nodes that help two leaders, after they have lost their term.
+        """
+        old, others = self._roles()
+        everybody = [old, *others]
+        self._hold(_between([old], others))
+        await self._until(lambda: (now := self._cluster.leader()) is not None and now is not old)
+        new = self._cluster.leader()
+        assert new is not None
+        votes, term = self._cluster.checks.votes, new.seen_term
+        voters = [node for node in others if votes.get((node.name, term)) == new.name]
+        if not voters or not self._may_wipe(voters[0]):
+            return
+        voter = voters[0]
+        self._trace(voter.name, "forgets", f"its vote for {new.name} in term {term}")
+        rest = [node for node in everybody if node not in (old, voter)]
+        self._hold(_between(rest, [old, voter]) + _between([old, voter], rest))
+        self._heal_among([old, voter])
+        self._wipe(voter)
+        await self._sleep(0.3, 1.5)
+
+    async def stale_answers(self) -> None:
+        """A leader and a follower are alone for a while; others lead; then the first leads again, and only now hears
+        the answers of its first time.
+
+        Finds answers that are taken for those of another term.
+        """
+        first, others = self._roles()
+        close, rest = others[0], others[1:]
+        self._trace(first.name, "alone", f"with {close.name}")
+        self._hold(_between(others, [first]) + _between([first, close], rest) + _between(rest, [close]))
+        await self._until(lambda: (now := self._cluster.leader()) is not None and now is not first)
+        second = self._cluster.leader()
+        assert second is not None
+        await self._sleep(0.0, 0.5)
+        self._heal(_between(rest, [first, close]) + _between([first, close], rest))
+        await self._sleep(0.1, 1.0)
+        for _ in range(5):
+            if first.up and second.consensus is not None and second.process is not None:
+                second.process.run(
+                    lambda: void(second.consensus and second.consensus.transfer_leadership(first.name))
+                )
+            await self._sleep(0.05, 0.3)
+            if self._cluster.leader() is first:
+                break
+        self._trace(first.name, "hears", f"{close.name} again")
+        slow = self._rng.sample(rest, len(rest) // 2 + 1)
+        self._hold(_between(slow, [first]))
+        await self._sleep(0.01, 0.3)
+        self._heal([(close.name, first.name)])
+        await self._sleep(0.05, 0.5)
+
+
+def void(_value: object) -> None:
+    """Forget a value."""
+
+
+def _between(sources: list[Node], targets: list[Node]) -> Pairs:
+    return [(a.name, b.name) for a in sources for b in targets if a is not b]

@@ -38,9 +38,16 @@ class Clients:
 
     def start(self) -> None:
         scenario = self._cluster.scenario
+        self._cluster.flood = self._flood
         for number in range(scenario.clients):
             rng = random.Random(f"{scenario.seed} client {number}")
             self._cluster.loop.create_task(self._client(number, rng))
+
+    def _flood(self, node: Node, count: int) -> None:
+        for number in range(count):
+            write = Operation(100 + number, number % self._cluster.scenario.keys, Kind.WRITE, self.token(), 0.0)
+            if node.consensus is not None:
+                self._cluster.loop.create_task(self.perform(node, write, timeout=1.0))
 
     def token(self) -> int:
         """A value that no other write has."""

@@ -312,6 +312,8 @@ class Cluster:
         self.checks = Checks(self.violate)
         self.watchers: list[Callable[[Node, raft_pb2.Envelope], None]] = []
         """Called with every message that is sent, by its sender."""
+        self.flood: Callable[[Node, int], None] = lambda node, count: None
+        """Have so many writes begun at a node."""
         self.at_commit: list[Callable[[Node], None]] = []
         """Called with a leader that has just committed something."""
         ram = Path("/dev/shm")

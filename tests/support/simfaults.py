@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from simcluster import Cluster, Node
 from simdisk import Latency
-from simplots import PLOTS, Plots
+from simplots import Plots
+from simscenario import PLOTS
 
 
 class Faults:
@@ -54,7 +55,9 @@ class Faults:
         if self._stopped:
             return
         name = self._rng.choices(self._names, self._weights)[0]
-        if name in PLOTS:
+        if self._plots.under_way:
+            pass
+        elif name in PLOTS:
             self._plots.start(name)
         else:
             getattr(self, f"_{name}")()

@@ -10,6 +10,8 @@ from simnet import Weather
 
 from raftstore.consensus import ConsensusSettings
 
+PLOTS = ("blackout_at_commit", "split_vote", "left_behind", "forgotten_vote", "stale_answers")
+
 FAULTS = (
     "split",
     "isolate",
@@ -27,11 +29,7 @@ FAULTS = (
     "restart",
     "transfer",
     "wipe",
-    "blackout_at_commit",
-    "split_vote",
-    "left_behind",
-    "forgotten_vote",
-    "stale_answers",
+    *PLOTS,
 )
 """What can happen; see simfaults and simplots."""
 
@@ -57,9 +55,10 @@ MIXES: dict[str, dict[str, float]] = {
         "transfer": 3,
         "kill": 2,
         "one_way": 2,
-        "split_vote": 4,
-        "stale_answers": 4,
+        "split_vote": 2,
+        "stale_answers": 2,
     },
+    "plots": {**dict.fromkeys(PLOTS, 4), "kill": 2, "power": 2, "isolate": 1, "pause": 1},
     "all": dict.fromkeys(FAULTS, 1.0),
 }
 
@@ -109,7 +108,9 @@ def scenario(
     """Make the scenario of a seed; what is given replaces what the seed would choose, the rest stays."""
     rng = random.Random(f"scenario {seed}")
     size = rng.choice((3, 3, 5))
-    chosen = rng.choice(("calm", "network", "crashes", "power", "power", "disk", "leaders", "all", "all"))
+    chosen = rng.choice(
+        ("calm", "network", "crashes", "power", "disk", "leaders", "plots", "plots", "all", "all")
+    )
     length = rng.uniform(5.0, 12.0)
     election_min = rng.choice((0.35, 0.4, 0.6))
     settings = ConsensusSettings(

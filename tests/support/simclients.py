@@ -59,7 +59,7 @@ class Clients:
         while not self.stopped:
             await asyncio.sleep(scenario.think * 2 * rng.random())
             nodes = self._cluster.running
-            if nodes and not self.stopped:
+            if nodes and not self.stopped and not self._cluster.quiet:
                 node = rng.choice(nodes)
                 operation = self._choose(number, rng)
                 await self.perform(node, operation, timeout=rng.choice((0.3, 1.0, 3.0)), padding=rng.random())

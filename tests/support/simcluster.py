@@ -314,6 +314,8 @@ class Cluster:
         """Called with every message that is sent, by its sender."""
         self.flood: Callable[[Node, int], None] = lambda node, count: None
         """Have so many writes begun at a node."""
+        self.quiet = False
+        """Whether the clients keep still."""
         self.at_commit: list[Callable[[Node], None]] = []
         """Called with a leader that has just committed something."""
         ram = Path("/dev/shm")

@@ -52,6 +52,7 @@ class Plots:
             self._cluster.violate(f"a plot fails: {error!r}")
         finally:
             self._cluster.watchers.clear()
+            self._cluster.quiet = False
             self._cluster.network.heal_all()
 
     # Steps.
@@ -160,6 +161,34 @@ class Plots:
             candidate.start_later(0.5, 1.5)
         await self._sleep(0.5, 1.5)
 
+    async def two_candidates(self) -> None:
+        """A leader asks two nodes to take over; whoever has voted for the first one dies, and is asked by the second.
+
+        Polls before votes make two candidates in a term rare otherwise. Finds votes that are not durable.
+        """
+        leader, others = self._roles()
+        if len(others) < 3:
+            return
+        first, voter, second = others[:3]
+        everybody = [leader, *others]
+        self._cluster.quiet = True
+        await self._sleep(0.1, 0.3)
+        self._hold(_between([first], [node for node in everybody if node is not voter]))
+        self._hold(_between([voter], everybody))
+        self._transfer(leader, first)
+        await self._sends(lambda node, envelope: node is voter and envelope.HasField("vote"), within=0.5)
+        self._trace(voter.name, "has voted", f"for {first.name}")
+        voter.die(power=self._rng.random() < 0.5)
+        voter.start_later(0.001, 0.01)
+        wire = self._cluster.network.wire(second.name, voter.name)
+        await self._until(lambda: voter.consensus is not None and wire.up, within=0.5)
+        self._transfer(leader, second)
+        await self._sleep(0.05, 0.5)
+
+    def _transfer(self, leader: Node, target: Node) -> None:
+        if leader.consensus is not None and leader.process is not None:
+            leader.process.run(partial(leader.consensus.transfer_leadership, target.name))
+
     async def left_behind(self) -> None:
         """Some are left behind, another one gets a new disk, and then the leader goes.
 
@@ -214,8 +243,12 @@ class Plots:
         first, others = self._roles()
         close, rest = others[0], others[1:]
         self._trace(first.name, "alone", f"with {close.name}")
-        self._hold(_between(others, [first]) + _between([first, close], rest) + _between(rest, [close]))
+        self._cluster.quiet = True
+        self._hold(_between(rest, [first, close]) + _between([first, close], rest))
         self._cluster.flood(first, 8)
+        await self._sleep(0.0, 0.5)
+        self._hold([(close.name, first.name)])
+        self._cluster.flood(first, 4)
         await self._until(lambda: (now := self._cluster.leader()) is not None and now is not first)
         self._heal(_between(rest, [first, close]) + _between([first, close], rest))
         await self._sleep(0.05, 0.3)
@@ -223,11 +256,11 @@ class Plots:
             leader = self._cluster.leader()
             if leader is first:
                 break
-            if leader is not None and leader.consensus is not None and leader.process is not None:
-                leader.process.run(partial(leader.consensus.transfer_leadership, first.name))
+            if leader is not None:
+                self._transfer(leader, first)
             await self._sleep(0.01, 0.05)
         # Now it has entries that are not committed, at indexes where it had others in its first time.
-        self._hold(_between(self._rng.sample(rest, len(rest) // 2 + 1), [first]))
+        self._hold(_between([first], [close, *self._rng.sample(rest, len(rest) // 2 + 1)]))
         self._cluster.flood(first, 8)
         await self._sleep(0.1, 1.0)
         self._trace(first.name, "hears", f"{close.name} again")

@@ -10,7 +10,14 @@ from simnet import Weather
 
 from raftstore.consensus import ConsensusSettings
 
-PLOTS = ("blackout_at_commit", "split_vote", "left_behind", "forgotten_vote", "stale_answers")
+PLOTS = (
+    "blackout_at_commit",
+    "split_vote",
+    "two_candidates",
+    "left_behind",
+    "forgotten_vote",
+    "stale_answers",
+)
 
 FAULTS = (
     "split",

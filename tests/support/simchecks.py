@@ -26,11 +26,12 @@ class Checks:
         self.applied: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
         self.results: dict[tuple[str, int, int], bytes] = {}
         self.states: dict[int, str] = {}
-        self.tokens: dict[int, int] = {}
-        """Tokens of all writes that were done, with the entry that did each."""
-        self.removed: dict[str, list[int]] = {}
-        """Entries that removed what was at a path."""
-
+        self.asked: dict[int, float] = {}
+        """Tokens of all writes in the log, with the place of each: entry, and behind the point the place in it."""
+        self.done: dict[int, float] = {}
+        """The same of those that were not refused."""
+        self.removals: dict[str, list[tuple[float, bool]]] = {}
+        """All removals in the log by path: place, and whether there was something."""
         self._promises: dict[str, dict[int, int]] = {}
         """Of a node: up to which entry of which term it has ever told a leader that it has the log, durably."""
         self._kept: dict[str, dict[int, int]] = {}
@@ -158,10 +159,11 @@ class Checks:
             return
         if not results:
             return  # a configuration
-        for operation, result in zip(commands_pb2.Batch.FromString(batch).operations, results, strict=True):
-            self._once(operation, result)
+        operations = commands_pb2.Batch.FromString(batch).operations
+        for position, (operation, result) in enumerate(zip(operations, results, strict=True)):
+            self._once(index + position / 10_000, operation, result)
 
-    def _once(self, operation: commands_pb2.Operation, result: bytes) -> None:
+    def _once(self, place: float, operation: commands_pb2.Operation, result: bytes) -> None:
         identity = (operation.id.node, operation.id.boot, operation.id.sequence)
         done = commands_pb2.Result.FromString(result)
         if done.status == commands_pb2.STALE:
@@ -172,11 +174,13 @@ class Checks:
                 self._violate(f"operation {identity} was applied twice, with different results")
             return
         self.results[identity] = result
-        command = commands_pb2.Command.FromString(operation.command)
-        if done.status == commands_pb2.OK and command.HasField("put_file"):
-            self.tokens[command.put_file.mtime_ns] = done.index
-        elif done.status == commands_pb2.OK and command.HasField("remove_file"):
-            self.removed.setdefault(command.remove_file.path, []).append(done.index)
+        command, ok = commands_pb2.Command.FromString(operation.command), done.status == commands_pb2.OK
+        if command.HasField("put_file"):
+            self.asked[command.put_file.mtime_ns] = place
+            if ok:
+                self.done[command.put_file.mtime_ns] = place
+        elif command.HasField("remove_file"):
+            self.removals.setdefault(command.remove_file.path, []).append((place, ok))
 
     def state(self, node: str, index: int, digest: str) -> None:
         """The state of a node after entry `index` has this digest."""

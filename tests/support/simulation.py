@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections import defaultdict
 from dataclasses import dataclass
 
 from simclients import Clients
@@ -142,7 +143,7 @@ class _Simulation:
             node.catalog.compare()
             cluster.checks.opened(node.name, node.journal)
         self._compare_logs()
-        done = cluster.checks.tokens
+        done = cluster.checks.done
         for operation in self.clients.history:
             if operation.kind is Kind.READ:
                 if (
@@ -167,19 +168,24 @@ class _Simulation:
             cluster.violate(f"the history of key {key} is not linearizable:\n{text}")
 
     def _hint(self) -> None:
-        """Tell of operations of unknown outcome where the log has them."""
-        checks, history = self._cluster.checks, self.clients.history
-        unknown = [o for o in history if o.answer is Answer.UNKNOWN]
-        for operation in unknown:
-            if operation.value in checks.tokens:
-                operation.hint = checks.tokens[operation.value]
-        for key in {o.key for o in unknown if o.kind is Kind.REMOVE}:
-            known = {o.hint for o in history if o.key == key and o.kind is Kind.REMOVE}
-            places = sorted(set(checks.removed.get(path(key), ())) - known)
-            for operation, place in zip(
-                (o for o in unknown if o.key == key and o.kind is Kind.REMOVE), places, strict=False
-            ):
-                operation.hint = place
+        """Tell of all operations where the log has them."""
+        checks, removals = self._cluster.checks, defaultdict(list)
+        for operation in self.clients.history:
+            if operation.kind is Kind.REMOVE:
+                removals[operation.key].append(operation)
+            elif operation.value in checks.asked and operation.kind is not Kind.READ:
+                operation.hint = checks.asked[operation.value]
+        for key, operations in removals.items():
+            places = sorted(checks.removals.get(path(key), ()))
+            # Those whose entry the answer tells come first; the others are all alike.
+            for operation in sorted(operations, key=lambda o: o.hint):
+                for number, (place, ok) in enumerate(places):
+                    if operation.hint in (INFINITY, int(place)) and ok == (
+                        operation.answer is not Answer.REFUSED
+                    ):
+                        operation.hint = place
+                        del places[number]
+                        break
 
     def _compare_logs(self) -> None:
         nodes = self._cluster.running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import time
@@ -331,6 +332,7 @@ def _schema(database: sqlite3.Connection) -> list[tuple[str, str]]:
     return [(str(name), str(sql)) for name, sql in rows]
 
 
+@functools.cache
 def _expected_schema() -> list[tuple[str, str]]:
     fresh = sqlite3.connect(":memory:", isolation_level=None)
     try:

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -35,14 +36,25 @@ from raftstore.metadata import remembered, snapshots
 from raftstore.wire import commands_pb2
 
 Patch = Callable[[ExitStack], None]
-BUGS: dict[str, tuple[str, Patch]] = {}
 
 
-def bug(text: str) -> Callable[[Patch], Patch]:
+@dataclass(frozen=True)
+class Bug:
+    """A bug: what it is, in words; how to put it in; whether a few seeds show it."""
+
+    text: str
+    patch: Patch
+    few_seeds: bool
+
+
+BUGS: dict[str, Bug] = {}
+
+
+def bug(text: str, *, few_seeds: bool = True) -> Callable[[Patch], Patch]:
     """Register a bug under its function's name."""
 
     def register(patch: Patch) -> Patch:
-        BUGS[patch.__name__.replace("_", "-")] = (text, patch)
+        BUGS[patch.__name__.replace("_", "-")] = Bug(text, patch, few_seeds)
         return patch
 
     return register
@@ -53,7 +65,7 @@ def switched_on(name: str | None) -> Iterator[None]:
     """Run with a bug; None: without."""
     with ExitStack() as stack:
         if name is not None:
-            BUGS[name][1](stack)
+            BUGS[name].patch(stack)
         yield
 
 

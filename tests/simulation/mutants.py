@@ -21,7 +21,7 @@ try:
 except ImportError:
     sys.path.insert(0, str(ROOT))
 
-from simrunner import mutants  # noqa: E402
+from simgate import main  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(mutants())
+    sys.exit(main())

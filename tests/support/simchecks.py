@@ -14,7 +14,7 @@ MATCHED = raft_pb2.AppendReply.MATCHED
 class Checks:
     """Knows everything that was ever seen to be so. `violate` is told what contradicts it."""
 
-    def __init__(self, violate: Callable[[str], None]) -> None:
+    def __init__(self, violate: Callable[[str, str], None]) -> None:
         self._violate = violate
         self.leaders: dict[int, tuple[str, int]] = {}
         self.votes: dict[tuple[str, int], str] = {}
@@ -48,26 +48,37 @@ class Checks:
         """
         known = self.leaders.setdefault(term, (node, boot))
         if known != (node, boot):
-            self._violate(f"two leaders in term {term}: {known} and {(node, boot)}")
+            self._violate("two leaders", f"two leaders in term {term}: {known} and {(node, boot)}")
         votes = {other for other in voters if self.votes.get((other, term)) == node} | (voters & {node})
         if len(votes) <= len(voters) // 2:
-            self._violate(f"{node} leads in term {term} with the votes of {', '.join(sorted(votes))} only")
+            self._violate(
+                "votes too few",
+                f"{node} leads in term {term} with the votes of {', '.join(sorted(votes))} only",
+            )
         last = max((index for known, index in self._committed_in.items() if known < term), default=0)
         entry = self.committed.get(last)
         if entry is None:
             return
         first = journal[0][1]
         if journal[-1][1] < last:
-            self._violate(f"{node} leads in term {term} with a log up to {journal[-1][1]}; {last} is committed")
+            self._violate(
+                "leader lacks committed",
+                f"{node} leads in term {term} with a log up to {journal[-1][1]}; {last} is committed",
+            )
         elif first <= last and journal[last - first][2] != entry[2]:
-            self._violate(f"{node} leads in term {term} with another entry {last} than the committed one")
+            self._violate(
+                "leader lacks committed",
+                f"{node} leads in term {term} with another entry {last} than the committed one",
+            )
 
     def sent(self, source: str, target: str, envelope: raft_pb2.Envelope, journal: Any) -> None:
         """A node sends a message: it does not vote twice in a term, and remembers what it promises."""
         if envelope.HasField("vote"):
             known = self.votes.setdefault((source, envelope.term), target)
             if known != target:
-                self._violate(f"{source} votes twice in term {envelope.term}: for {known} and {target}")
+                self._violate(
+                    "two votes", f"{source} votes twice in term {envelope.term}: for {known} and {target}"
+                )
         elif envelope.HasField("append_reply") and envelope.append_reply.outcome == MATCHED:
             self._promise(source, target, envelope, journal)
 
@@ -75,12 +86,16 @@ class Checks:
         later = max((term for node, term in self.votes if node == source), default=0)
         if later > envelope.term and self.leaders.get(later, ("", 0))[0] == self.votes[source, later]:
             self._violate(
+                "acknowledges old leader",
                 f"{source} acknowledges entries of {target} in term {envelope.term}, after its vote has made "
-                f"{self.votes[source, later]} the leader of term {later}"
+                f"{self.votes[source, later]} the leader of term {later}",
             )
         index, first = envelope.append_reply.next_index - 1, journal[0][1]
         if index > journal[-1][1]:
-            self._violate(f"{source} acknowledges entry {index} with a log up to {journal[-1][1]}")
+            self._violate(
+                "acknowledges what it lacks",
+                f"{source} acknowledges entry {index} with a log up to {journal[-1][1]}",
+            )
         elif index >= first:
             term = journal[index - first][2]
             for known in (self._promises.setdefault(source, {}), self._kept.setdefault(source, {})):
@@ -105,20 +120,25 @@ class Checks:
             first <= promised and journal[promised - first][2] != self.committed[promised][2]
         ):
             self._violate(
-                f"{node} has acknowledged the committed entry {promised} and does not have it after a start"
+                "lost after a start",
+                f"{node} has acknowledged the committed entry {promised} and does not have it after a start",
             )
 
     def _same(self, node: str, entry: Entry) -> None:
         command, index, term = entry
         known = self.entries.setdefault((index, term), command)
         if known != command:
-            self._violate(f"entry {index} of term {term} at {node} differs from what it was elsewhere")
+            self._violate(
+                "entry differs", f"entry {index} of term {term} at {node} differs from what it was elsewhere"
+            )
 
     def commits(self, node: str, term: int, journal: Any, above: int, upto: int) -> None:
         """A node, in `term`, takes the entries after `above`, up to `upto`, for committed."""
         first = journal[0][1]
         if upto > journal[-1][1]:
-            self._violate(f"{node} takes {upto} for committed with a log up to {journal[-1][1]}")
+            self._violate(
+                "commits what it lacks", f"{node} takes {upto} for committed with a log up to {journal[-1][1]}"
+            )
             return
         for index in range(max(above + 1, first), upto + 1):
             entry = journal[index - first]
@@ -127,7 +147,8 @@ class Checks:
             self._last_of_term[entry[2]] = max(self._last_of_term.get(entry[2], 0), index)
             if known[1:] != entry[1:] or known[0] != entry[0]:
                 self._violate(
-                    f"two entries {index} are committed: of term {known[2]} before, of term {entry[2]} at {node}"
+                    "lost committed",
+                    f"two entries {index} are committed: of term {known[2]} before, of term {entry[2]} at {node}",
                 )
         self.last_committed = max(self.last_committed, upto)
         self._committed_in[term] = max(self._committed_in.get(term, 0), upto)
@@ -142,7 +163,8 @@ class Checks:
         having |= voters & {node}
         if len(having) <= len(voters) // 2:
             self._violate(
-                f"{node} takes entry {commit} of term {term} for committed; only {', '.join(sorted(having))} have it"
+                "committed by too few",
+                f"{node} takes entry {commit} of term {term} for committed; only {', '.join(sorted(having))} have it",
             )
 
     # The state machine.
@@ -153,9 +175,9 @@ class Checks:
         known = self.applied.setdefault(index, outcome)
         if known is not outcome:
             if known[0] != batch:
-                self._violate(f"{node} applies another entry {index} than others did")
+                self._violate("entry differs", f"{node} applies another entry {index} than others did")
             elif known != outcome:
-                self._violate(f"entry {index} has other results at {node} than elsewhere")
+                self._violate("results differ", f"entry {index} has other results at {node} than elsewhere")
             return
         if not results:
             return  # a configuration
@@ -171,7 +193,9 @@ class Checks:
         known = self.results.get(identity)
         if known is not None:
             if known != result:
-                self._violate(f"operation {identity} was applied twice, with different results")
+                self._violate(
+                    "applied twice", f"operation {identity} was applied twice, with different results"
+                )
             return
         self.results[identity] = result
         command, ok = commands_pb2.Command.FromString(operation.command), done.status == commands_pb2.OK
@@ -186,4 +210,4 @@ class Checks:
         """The state of a node after entry `index` has this digest."""
         known = self.states.setdefault(index, digest)
         if known != digest:
-            self._violate(f"the state of {node} at entry {index} differs from that of others")
+            self._violate("states differ", f"the state of {node} at entry {index} differs from that of others")

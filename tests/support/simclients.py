@@ -95,7 +95,7 @@ class Clients:
         except NoQuorum:
             operation.answer = Answer.FAILED
         except StoreError as error:
-            cluster.violate(f"a client gets {error!r} for {operation}")
+            cluster.violate("wrong answer", f"a client gets {error!r} for {operation}")
         if operation.answer is not Answer.UNKNOWN:
             operation.returned = cluster.loop.time()
         cluster.trace.event(operation.node, "client", str(operation))
@@ -120,7 +120,7 @@ class Clients:
             operation.answer = Answer.REFUSED
         else:
             status = commands_pb2.Status.Name(result.status)
-            self._cluster.violate(f"a client gets {status} {result.detail} for {operation}")
+            self._cluster.violate("wrong answer", f"a client gets {status} {result.detail} for {operation}")
 
     async def _propose(self, node: Node, command: bytes, timeout: float) -> bytes:
         assert node.consensus is not None

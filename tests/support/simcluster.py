@@ -180,7 +180,7 @@ class Node:
         self.cluster.trace.event(self.name, "stopped", f"{type(error).__name__}: {error}")
         disk = isinstance(error, DiskFailed | DiskFull) and self.disk_faults > 0
         if not disk and not self.rotten:
-            self.cluster.violate(f"{self.name} stops without a cause: {_text(error)}")
+            self.cluster.violate("stops without a cause", f"{self.name} stops without a cause: {_text(error)}")
         must_wipe = isinstance(error, Damaged)
         process = self.process
 
@@ -204,7 +204,7 @@ class Node:
         self.cluster.loop.call_later(self.rng.uniform(shortest, longest), start)
 
     def _escaped(self, process: Process, error: BaseException) -> None:
-        self.cluster.violate(f"an error escapes at {self.name}: {_text(error)}")
+        self.cluster.violate("error escapes", f"an error escapes at {self.name}: {_text(error)}")
 
     def _crashed(self, process: Process, crash: Crash) -> None:
         if self.process is process:
@@ -274,7 +274,9 @@ class Node:
             return
         checks, term, commit = self.cluster.checks, consensus.term, consensus.commit_index
         if term < self.seen_term:
-            self.cluster.violate(f"{self.name} goes back from term {self.seen_term} to {term}")
+            self.cluster.violate(
+                "term goes back", f"{self.name} goes back from term {self.seen_term} to {term}"
+            )
         self.seen_term = term
         if consensus.is_leader and self.led_term != term:
             self.led_term = term
@@ -340,11 +342,11 @@ class Cluster:
                 node.catalog.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def violate(self, what: str) -> None:
-        """Note the first thing that must not be."""
+    def violate(self, check: str, what: str) -> None:
+        """Note the first thing that must not be: which check sees it, and what it sees."""
         if self.violation is None:
-            self.violation = what
-            self.trace.event("", "VIOLATION", what)
+            self.violation = f"{check}: {what}"
+            self.trace.event("", "VIOLATION", self.violation)
 
     def _sent(self, source: str, target: str, body: bytes) -> raft_pb2.Envelope:
         envelope, node = raft_pb2.Envelope.FromString(body), self.nodes[source]

@@ -49,7 +49,7 @@ class Plots:
         except TimeoutError:
             pass  # what it waits for does not happen
         except Exception as error:
-            self._cluster.violate(f"a plot fails: {error!r}")
+            self._cluster.violate("simulator", f"a plot fails: {error!r}")
         finally:
             self._cluster.watchers.clear()
             self._cluster.quiet = False
@@ -172,16 +172,18 @@ class Plots:
         first, voter, second = others[:3]
         everybody = [leader, *others]
         self._cluster.quiet = True
-        await self._sleep(0.1, 0.3)
+        await self._sleep(0.3, 0.6)
         self._hold(_between([first], [node for node in everybody if node is not voter]))
-        self._hold(_between([voter], everybody))
+        self._hold(_between([voter], [node for node in everybody if node is not second]))
         self._transfer(leader, first)
         await self._sends(lambda node, envelope: node is voter and envelope.HasField("vote"), within=0.5)
         self._trace(voter.name, "has voted", f"for {first.name}")
         voter.die(power=self._rng.random() < 0.5)
         voter.start_later(0.001, 0.01)
-        wire = self._cluster.network.wire(second.name, voter.name)
-        await self._until(lambda: voter.consensus is not None and wire.up, within=0.5)
+        # Nobody else is to tell the second of the new term.
+        self._hold(_between([leader], [voter]))
+        there, back = (self._cluster.network.wire(*pair) for pair in _between([second, voter], [second, voter]))
+        await self._until(lambda: voter.consensus is not None and there.up and back.up, within=1.0)
         self._transfer(leader, second)
         await self._sleep(0.05, 0.5)
 
@@ -236,33 +238,44 @@ class Plots:
 
     async def stale_answers(self) -> None:
         """A leader and a follower are alone for a while; others lead; then the first leads again, and only now hears
-        the answers of its first time.
+        the answers of its first time: of entries that the follower has given up since.
 
         Finds answers that are taken for those of another term.
         """
         first, others = self._roles()
         close, rest = others[0], others[1:]
+        if len(rest) < 3:
+            return
         self._trace(first.name, "alone", f"with {close.name}")
         self._cluster.quiet = True
+        await self._sleep(0.3, 0.6)
         self._hold(_between(rest, [first, close]) + _between([first, close], rest))
-        self._cluster.flood(first, 8)
-        await self._sleep(0.0, 0.5)
+        self._cluster.flood(first, 4)
+        self._cluster.flood(close, 4)
+        await self._sleep(0.0, 0.02)
         self._hold([(close.name, first.name)])
         self._cluster.flood(first, 4)
         await self._until(lambda: (now := self._cluster.leader()) is not None and now is not first)
+        # What was begun is given up, so that nobody tries it again with the new leader.
+        await self._sleep(1.2, 1.5)
         self._heal(_between(rest, [first, close]) + _between([first, close], rest))
-        await self._sleep(0.05, 0.3)
-        for _ in range(30):
+        await self._sleep(0.3, 0.6)
+        self._hold([(first.name, close.name)])
+        now = self._cluster.leader()
+        term = 0 if now is None else now.seen_term
+        leads = self._cluster.loop.create_task(
+            self._sends(lambda n, e: n is first and e.HasField("append") and e.term > term, within=1.5)
+        )
+        while not leads.done():
             leader = self._cluster.leader()
-            if leader is first:
-                break
-            if leader is not None:
+            if leader is not None and leader is not first:
                 self._transfer(leader, first)
-            await self._sleep(0.01, 0.05)
-        # Now it has entries that are not committed, at indexes where it had others in its first time.
-        self._hold(_between([first], [close, *self._rng.sample(rest, len(rest) // 2 + 1)]))
+            await self._sleep(0.005, 0.03)
+        await leads
+        # Its first entry gets to a few, not to a majority.
+        self._hold(_between([first], rest[: len(rest) // 2 + 1]))
         self._cluster.flood(first, 8)
-        await self._sleep(0.1, 1.0)
+        await self._sleep(0.1, 0.5)
         self._trace(first.name, "hears", f"{close.name} again")
         self._heal([(close.name, first.name)])
         await self._sleep(0.05, 0.5)

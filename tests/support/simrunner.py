@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
-import sys
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import bugs
 import simdeterminism
+from simpool import each
 from simscenario import MIXES, scenario
 from simulation import Verdict, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHIN = 300
-"""Seeds within which every known bug must be seen."""
 PROGRAM = "tests/simulation/run.py"
 
 
@@ -79,94 +77,58 @@ def command(seed: int, arguments: argparse.Namespace) -> str:
     return f"python {PROGRAM} --seed {seed}{''.join(options)}"
 
 
-Result = tuple[int, str | None, list[str], int, float]
+@dataclass
+class Result:
+    """What is told of a seed that ran in another process."""
+
+    seed: int
+    violation: str | None = None
+    lines: list[str] = field(default_factory=list)
+    acknowledged: int = 0
+    seconds: float = 0.0
 
 
-def _work(job: tuple[int, argparse.Namespace]) -> Result:
-    seed, arguments = job
+def _work(seed: int, arguments: argparse.Namespace) -> Result:
     begin = time.process_time()
     verdict = _run(seed, arguments)
     lines = []
     if verdict.violation is not None:
         lines = _run(seed, arguments, messages=True).trace.lines()
-    gc.collect()
-    return seed, verdict.violation, lines, verdict.acknowledged, time.process_time() - begin
-
-
-def results(jobs: list[tuple[int, argparse.Namespace]], processes: int) -> Iterator[Result]:
-    """Run the jobs, on so many processes; in their order."""
-    if processes <= 1:
-        yield from map(_work, jobs)
-        return
-    context = multiprocessing.get_context("fork")
-    with context.Pool(processes, maxtasksperchild=500) as pool:
-        yield from pool.imap(_work, jobs, chunksize=4)
+    return Result(seed, verdict.violation, lines, verdict.acknowledged, time.process_time() - begin)
 
 
 def _many(arguments: argparse.Namespace) -> int:
-    begin = time.monotonic()
-    jobs = [(seed, arguments) for seed in range(arguments.first, arguments.first + arguments.seeds)]
+    begin, total = time.monotonic(), arguments.seeds
     failures: list[int] = []
     acknowledged, cpu = 0, 0.0
-    for seed, violation, lines, answered, seconds in results(jobs, arguments.jobs):
-        acknowledged += answered
-        cpu += seconds
-        if violation is not None:
-            failures.append(seed)
-            _report(seed, violation, lines, arguments)
+    seeds = range(arguments.first, arguments.first + total)
+    work = partial(_work, arguments=arguments)
+    for done, result in enumerate(each(work, seeds, arguments.jobs, lambda seed, why: Result(seed, why)), 1):
+        acknowledged += result.acknowledged
+        cpu += result.seconds
+        if result.violation is not None:
+            failures.append(result.seed)
+            _report(result, arguments)
+        if not done % max(100, total // 20) and done < total:
+            print(
+                f"{done} of {total} seeds, {len(failures)} failed, {time.monotonic() - begin:.0f} s", flush=True
+            )
     elapsed = time.monotonic() - begin
     print(
-        f"{len(jobs)} seeds, {len(failures)} violations, {acknowledged} operations answered; {elapsed:.1f} s, "
-        f"{len(jobs) / elapsed:.1f} seeds/s, {1000 * cpu / len(jobs):.0f} ms CPU a seed"
+        f"{total} seeds, {len(failures)} violations, {acknowledged} operations answered; {elapsed:.1f} s, "
+        f"{total / elapsed:.1f} seeds/s, {cpu:.0f} s of CPU, {1000 * cpu / total:.0f} ms a seed"
     )
     return int(bool(failures))
 
 
-def _report(seed: int, violation: str, lines: list[str], arguments: argparse.Namespace) -> None:
+def _report(result: Result, arguments: argparse.Namespace) -> None:
+    assert result.violation is not None
     directory = ROOT / "build" / "simulation"
     directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"seed-{seed}.trace"
-    file.write_text("\n".join([*lines, f"VIOLATION: {violation}", ""]))
+    file = directory / f"seed-{result.seed}.trace"
+    file.write_text("\n".join([*result.lines, f"VIOLATION: {result.violation}", ""]))
     print(
-        f"FAILED: {violation.splitlines()[0]}\n  again: {command(seed, arguments)}\n  trace: {file}", flush=True
+        f"FAILED: {result.violation.splitlines()[0]}\n"
+        f"  again: {command(result.seed, arguments)}\n  trace: {file}",
+        flush=True,
     )
-    sys.stdout.flush()
-
-
-def mutants() -> int:
-    """The command line of the mutation gate."""
-    parser = argparse.ArgumentParser(description=mutants.__doc__)
-    parser.add_argument("names", nargs="*", metavar="BUG", help="only these")
-    parser.add_argument("--within", type=int, default=WITHIN, help="seeds within which each must be seen")
-    parser.add_argument("--first", type=int, default=1, help="the first seed")
-    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="processes")
-    given = parser.parse_args()
-    simdeterminism.prepare()
-    survivors = [name for name in given.names or bugs.BUGS if not _caught(name, given)]
-    print(f"{len(given.names or bugs.BUGS)} bugs, {len(survivors)} not seen within {given.within} seeds")
-    return int(bool(survivors))
-
-
-def _caught(name: str, given: argparse.Namespace) -> bool:
-    arguments = argparse.Namespace(nodes=None, mix=None, duration=None, bug=name)
-    context = multiprocessing.get_context("fork")
-    begin = time.monotonic()
-    with context.Pool(given.jobs) as pool:
-        jobs = [(seed, arguments) for seed in range(given.first, given.first + given.within)]
-        for seed, violation, _, _, _ in pool.imap(_try, jobs):
-            if violation is not None:
-                taken, text = seed - given.first + 1, violation.splitlines()[0]
-                print(
-                    f"{name:26} seen in seed {taken:4} ({time.monotonic() - begin:5.1f} s): {text}", flush=True
-                )
-                pool.terminate()
-                return True
-    print(f"{name:26} NOT SEEN in {given.within} seeds: {bugs.BUGS[name][0]}", flush=True)
-    return False
-
-
-def _try(job: tuple[int, argparse.Namespace]) -> Result:
-    seed, arguments = job
-    verdict = _run(seed, arguments)
-    gc.collect()
-    return seed, verdict.violation, [], verdict.acknowledged, 0.0

@@ -43,9 +43,9 @@ def simulate(scenario: Scenario, *, messages: bool = False) -> Verdict:
     try:
         simulation.run()
     except (OutOfEvents, TooManyEvents) as error:
-        cluster.violate(f"the simulation ends: {error!r}")
+        cluster.violate("no end", f"the simulation ends: {error!r}")
     except Exception:
-        cluster.violate(f"an error escapes:\n{traceback.format_exc()}")
+        cluster.violate("error escapes", f"an error escapes:\n{traceback.format_exc()}")
     finally:
         history = simulation.clients.history
         verdict = Verdict(
@@ -95,11 +95,11 @@ class _Simulation:
         deadline = begin + RECOVERY
         if not cluster.run(lambda: len(served) == len(cluster.names), deadline):
             missing = ", ".join(name for name in cluster.names if name not in served)
-            cluster.violate(f"no progress within {RECOVERY:g} s without faults at {missing}")
+            cluster.violate("no progress", f"no progress within {RECOVERY:g} s without faults at {missing}")
             return
         self.clients.stopped = True
         if not cluster.run(self._settled, deadline):
-            cluster.violate(f"the nodes are not equal within {RECOVERY:g} s without faults")
+            cluster.violate("no progress", f"the nodes are not equal within {RECOVERY:g} s without faults")
         self.recovery = cluster.loop.time() - begin
 
     async def _serve(self, node: Node, served: set[str]) -> None:
@@ -151,11 +151,15 @@ class _Simulation:
                     and operation.value not in done
                     and operation.answer is Answer.OK
                 ):
-                    cluster.violate(f"a read sees what nobody applied: {operation}")
+                    cluster.violate("read of nothing", f"a read sees what nobody applied: {operation}")
             elif operation.answer is Answer.FAILED and operation.value in done:
-                cluster.violate(f"a client was told that it is not done, but it is: {operation}")
+                cluster.violate(
+                    "told not done, but done", f"a client was told that it is not done, but it is: {operation}"
+                )
             elif operation.answer is Answer.OK and operation.value is not None and operation.value not in done:
-                cluster.violate(f"a client was told that it is done, but it is not: {operation}")
+                cluster.violate(
+                    "lost acknowledged", f"a client was told that it is done, but it is not: {operation}"
+                )
         self._hint()
         # What was never applied, of unknown outcome, was not done: everything committed is applied by now.
         history = [
@@ -165,7 +169,7 @@ class _Simulation:
         ]
         for key, operations in check(history):
             text = "\n".join(str(operation) for operation in operations)
-            cluster.violate(f"the history of key {key} is not linearizable:\n{text}")
+            cluster.violate("not linearizable", f"the history of key {key} is not linearizable:\n{text}")
 
     def _hint(self) -> None:
         """Tell of all operations where the log has them."""
@@ -193,4 +197,4 @@ class _Simulation:
             start = max(node.journal[0][1], nodes[0].journal[0][1])
             here, there = (n.journal[start - n.journal[0][1] :] for n in (node, nodes[0]))
             if here != there:
-                self._cluster.violate(f"the logs of {node.name} and {nodes[0].name} differ")
+                self._cluster.violate("logs differ", f"the logs of {node.name} and {nodes[0].name} differ")

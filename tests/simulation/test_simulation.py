@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-RUN = Path(__file__).with_name("run.py")
+HERE = Path(__file__).parent
 
 
 def run(
-    *arguments: str, hash_seed: str = "random", timeout: float = 1800.0
+    *arguments: str, program: str = "run.py", hash_seed: str = "random", timeout: float = 1800.0
 ) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     return subprocess.run(
-        [sys.executable, str(RUN), *arguments],
+        [sys.executable, str(HERE / program), *arguments],
         capture_output=True,
         text=True,
         env=environment,
@@ -47,3 +48,37 @@ def test_one_seed_tells_what_happened():
     assert done.returncode == 0, done.stdout + done.stderr
     for part in ("start", "leads", "client", "append_reply", "healed", "seed 3: 3 nodes"):
         assert part in done.stdout
+
+
+def test_known_bugs_are_seen():
+    done = run("--quick", program="mutants.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 not seen " in done.stdout
+    print(done.stdout)
+
+
+def test_a_bug_that_is_not_seen_fails_the_gate():
+    done = run("--within", "1", "leader-counts-unsynced", program="mutants.py")
+    assert done.returncode == 1
+    assert "NOT SEEN" in done.stdout
+
+
+def test_a_seed_that_kills_its_process_fails_alone():
+    program = (
+        "import os, simpool\n"
+        "def work(job):\n"
+        "    if job == 3: os._exit(7)\n"
+        "    return job\n"
+        "print(list(simpool.each(work, range(40), 2, lambda job, why: (job, why))))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(HERE.parent / "support")},
+        timeout=120,
+        check=True,
+    )
+    results = ast.literal_eval(done.stdout)
+    assert results[:3] + results[4:] == [*range(3), *range(4, 40)]
+    assert results[3][0] == 3 and "ends with 7" in results[3][1]

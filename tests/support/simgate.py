@@ -48,7 +48,10 @@ def main() -> int:
     print(f"{'bug':26} {'seeds':>5} {'CPU s':>6}  seen by")
     for hunt in each(partial(_hunt, given=given), names, given.jobs, _lost, chunk=1):
         hunts.append(hunt)
-        print(f"{hunt.bug:26} {hunt.seeds:5} {hunt.seconds:6.1f}  {hunt.violation or 'NOT SEEN'}", flush=True)
+        print(
+            f"{hunt.bug:26} {hunt.seeds:5} {hunt.seconds:6.1f}  {hunt.violation or 'NOT SEEN: ' + bugs.BUGS[hunt.bug].text}",
+            flush=True,
+        )
     survivors = [hunt.bug for hunt in hunts if hunt.violation is None]
     clean = _clean(given, max(hunt.seeds for hunt in hunts))
     print(
@@ -63,7 +66,7 @@ def _hunt(name: str | None, given: argparse.Namespace) -> Hunt:
         violation = _seen(given.first + number, name)
         if violation is not None:
             return Hunt(name or NONE, number + 1, violation.splitlines()[0], time.process_time() - begin)
-        if number % COLLECT == 0:
+        if not (number + 1) % COLLECT:
             gc.collect()
     return Hunt(name or NONE, given.within, None, time.process_time() - begin)
 
@@ -81,14 +84,17 @@ def _lost(name: str, why: str) -> Hunt:
 
 def _clean(given: argparse.Namespace, seeds: int) -> bool:
     """Whether the same seeds say nothing of the code as it is."""
-    begin = time.process_time()
     wanted = range(given.first, given.first + seeds)
-    failed = [
-        f"{seed}: {violation.splitlines()[0]}"
-        for seed, violation in zip(
-            wanted, each(partial(_seen, name=None), wanted, given.jobs, lambda seed, why: why), strict=True
-        )
-        if violation is not None
-    ]
-    print(f"{NONE:26} {seeds:5} {time.process_time() - begin:6.1f}  {'; '.join(failed) or 'clean'}", flush=True)
+    results = each(partial(_timed, name=None), wanted, given.jobs, lambda seed, why: (why, 0.0))
+    failed, total = [], 0.0
+    for seed, (violation, seconds) in zip(wanted, results, strict=True):
+        total += seconds
+        if violation is not None:
+            failed.append(f"{seed}: {violation.splitlines()[0]}")
+    print(f"{NONE:26} {seeds:5} {total:6.1f}  {'; '.join(failed) or 'nothing, as it should be'}", flush=True)
     return not failed
+
+
+def _timed(seed: int, name: str | None) -> tuple[str | None, float]:
+    begin = time.process_time()
+    return _seen(seed, name), time.process_time() - begin

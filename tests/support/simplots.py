@@ -280,6 +280,26 @@ class Plots:
         self._heal([(close.name, first.name)])
         await self._sleep(0.05, 0.5)
 
+    async def doubled_votes(self) -> None:
+        """A candidate gets one vote, and that again and again; the others' are late.
+
+        Finds votes that are counted twice.
+        """
+        leader, _ = self._roles()
+        weather = self._cluster.network.weather
+        usual = weather.duplicate
+        leader.die(power=False)
+        leader.start_later(1.0, 2.0)
+        candidate = await self._sends(lambda node, envelope: envelope.HasField("vote_request"))
+        voters = [node for node in self._cluster.nodes.values() if node.up and node is not candidate]
+        self._trace(candidate.name, "doubled votes", f"of {voters[0].name}")
+        self._hold(_between(voters[1:], [candidate]))
+        weather.duplicate = 1.0
+        try:
+            await self._sleep(0.1, 0.5)
+        finally:
+            weather.duplicate = usual
+
 
 def _between(sources: list[Node], targets: list[Node]) -> Pairs:
     return [(a.name, b.name) for a in sources for b in targets if a is not b]

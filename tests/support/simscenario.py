@@ -17,7 +17,10 @@ PLOTS = (
     "left_behind",
     "forgotten_vote",
     "stale_answers",
+    "doubled_votes",
 )
+OF_FIVE = frozenset({"two_candidates", "stale_answers", "doubled_votes"})
+"""Plots that need five nodes."""
 
 FAULTS = (
     "split",
@@ -114,10 +117,10 @@ def scenario(
 ) -> Scenario:
     """Make the scenario of a seed; what is given replaces what the seed would choose, the rest stays."""
     rng = random.Random(f"scenario {seed}")
-    size = rng.choice((3, 3, 5))
     chosen = rng.choice(
         ("calm", "network", "crashes", "power", "disk", "leaders", "plots", "plots", "all", "all")
     )
+    size = nodes or rng.choice((3, 5, 5) if chosen == "plots" else (3, 3, 5))
     length = rng.uniform(5.0, 12.0)
     election_min = rng.choice((0.35, 0.4, 0.6))
     settings = ConsensusSettings(
@@ -149,13 +152,13 @@ def scenario(
         jitter=rng.choice((0.0, 0.002, 0.02)),
         slow_chance=rng.choice((0.0, 0.02)),
         lose=rng.choice((0.0, 0.0, 0.01, 0.05)),
-        duplicate=0.1 if hostile else 0.0,
+        duplicate=0.2 if hostile else 0.0,
         reorder=0.05 if hostile else 0.0,
     )
     mix = mix or chosen
     return Scenario(
         seed=seed,
-        nodes=nodes or size,
+        nodes=size,
         mix=mix,
         duration=duration or length,
         clients=rng.randint(2, 5),
@@ -169,5 +172,5 @@ def scenario(
         compare_every=rng.choice((16, 50)),
         settle=rng.choice((None, 0.0, 0.02, 0.2)),
         latencies=[rng.choice(DISKS) for _ in range(5)],
-        weights=MIXES[mix],
+        weights={name: weight for name, weight in MIXES[mix].items() if size == 5 or name not in OF_FIVE},
     )

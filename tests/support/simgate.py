@@ -48,10 +48,8 @@ def main() -> int:
     print(f"{'bug':26} {'seeds':>5} {'CPU s':>6}  seen by")
     for hunt in each(partial(_hunt, given=given), names, given.jobs, _lost, chunk=1):
         hunts.append(hunt)
-        print(
-            f"{hunt.bug:26} {hunt.seeds:5} {hunt.seconds:6.1f}  {hunt.violation or 'NOT SEEN: ' + bugs.BUGS[hunt.bug].text}",
-            flush=True,
-        )
+        seen_by = hunt.violation or f"NOT SEEN: {bugs.BUGS[hunt.bug].text}"
+        print(f"{hunt.bug:26} {hunt.seeds:5} {hunt.seconds:6.1f}  {seen_by}", flush=True)
     survivors = [hunt.bug for hunt in hunts if hunt.violation is None]
     clean = _clean(given, max(hunt.seeds for hunt in hunts))
     print(

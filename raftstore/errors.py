@@ -135,3 +135,15 @@ class Invalid(StoreError):
     """Not a valid request"""
 
     exit_code = 51
+
+
+_BY_NAME: dict[str, type[StoreError]] = {
+    name: kind
+    for name, kind in globals().copy().items()
+    if isinstance(kind, type) and issubclass(kind, StoreError)
+}
+
+
+def error_of(name: str, detail: str) -> StoreError:
+    """Make the error that another node reported; a class that this version does not know becomes StoreError."""
+    return _BY_NAME.get(name, StoreError)(detail)

@@ -43,7 +43,7 @@ log = structlog.get_logger()
 STATUS_BARRIER = 1.5
 """Seconds that status waits for a majority before it says that there is no quorum."""
 
-SETTLE = 0.025
+SETTLE = 0.1
 """Seconds for which what the catalog applies is gathered into one transaction."""
 
 REGISTER_RETRY = 0.5

@@ -12,6 +12,7 @@ import structlog
 from raftstore.chunks.download import Download, Part
 from raftstore.chunks.upload import Upload
 from raftstore.errors import QuotaExceeded, StoreError, TooLarge
+from raftstore.gathering import Gathering
 from raftstore.paths import parent
 from raftstore.types import CHUNK_SIZE, ChunkRef, Entry, FileVersion, Kind
 from raftstore.wire import commands_pb2 as commands
@@ -89,6 +90,7 @@ class UploadSession:
         late: LateReplicas,
         propose: Propose,
         overtaken: Callable[[], Awaitable[bool]],
+        gathering: Gathering,
         *,
         allowance: Allowance = Allowance(),
         quorum: int,
@@ -101,6 +103,7 @@ class UploadSession:
         self._late = late
         self._propose = propose
         self._overtaken = overtaken
+        self._gathering = gathering
         self._allowance = allowance
         self._quorum = quorum
         self._exclusive = exclusive
@@ -128,7 +131,9 @@ class UploadSession:
 
         Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
         """
-        chunks, size = await self._upload.finish()
+        with self._gathering.coming():
+            chunks, size = await self._upload.finish()
+        await self._gathering.together()
         mtime_ns = mtime_ns or time.time_ns()
         put = commands.PutFile(
             path=self.path,

@@ -9,6 +9,7 @@ import structlog
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.errors import Invalid, IsADirectory, NotFound, StoreError
+from raftstore.gathering import Gathering
 from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
@@ -28,6 +29,7 @@ class Store:
 
     def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
         self._rooms = Rooms(settings, on_fatal)
+        self._gathering = Gathering()
 
     async def start(self) -> None:
         """Recover what is on disk, listen, and take part in the cluster.
@@ -133,6 +135,7 @@ class Store:
             late,
             self._propose,
             overtaken,
+            self._gathering,
             allowance=allowance,
             quorum=self._rooms.topology.view().quorum,
             exclusive=exclusive,

@@ -52,6 +52,8 @@ def place(view: ClusterView, digest: bytes, length: int, suspects: Collection[in
     failed a moment ago: they come last, and are used at once only when there is no quorum without them.
     Raises NoQuorum when fewer than W stores can be asked at all, DiskFull when fewer than W of those have room.
     """
+    if not suspects and view.takers is not None and view.least_room >= length:
+        return Placement(view.takers, len(view.takers), view.quorum)
     candidates = [store for store in view.stores if store.writable and store.reachable]
     quorum, copies = view.quorum, view.copies
     if len(candidates) < quorum:

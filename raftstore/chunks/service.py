@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -31,8 +31,8 @@ COPY_SECONDS = 5.0
 class Server(Protocol):
     """What the service needs of the `PeerNetwork`: to register handlers (for the role NODE)."""
 
-    def serve(self, method: str, handler: Handler) -> None:
-        """Register a handler."""
+    def serve(self, method: str, handler: Handler, *, by_digest: bool = False) -> None:
+        """Register a handler; `by_digest`: it compares each payload with a digest from the body."""
         ...
 
 
@@ -58,25 +58,27 @@ class ChunkService:
         self._bound = bound
         self._waiting = 0
         self._copies = asyncio.Semaphore(copies)
-        network.serve(PUT, self._put)
+        network.serve(PUT, self._put, by_digest=True)
         network.serve(GET, self._get)
         network.serve(HAS, self._has)
         network.serve(COPY, self._copy)
 
     async def _put(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
         request = _parse(chunks_pb2.Put.FromString, body)
-        _check_digest(request.digest)
-        if not 0 < len(payload) <= CHUNK_SIZE:
-            raise Invalid(f"a chunk has 1 to {CHUNK_SIZE} bytes, not {len(payload)}")
+        chunks = _cut(request.chunks, payload)
         self._check_store(request.store)
         with self._room(len(payload)):
-            await self._volumes.put(request.digest, payload, verified=False)
-        return Reply()
+            if len(chunks) == 1:
+                # The payload is of its own digest or refused: nothing else covers it (`by_digest`).
+                await self._volumes.put(*chunks[0], verified=False)
+                return Reply()
+            failures = await self._volumes.put_many(chunks)
+        return Reply(_put_reply(failures))
 
     async def _get(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
         request = _parse(chunks_pb2.Get.FromString, body)
         _check_digest(request.digest)
-        return Reply(payload=await self._volumes.get(request.digest))
+        return Reply(payload=await self._volumes.get(request.digest), by_digest=True)
 
     async def _has(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
         request = _parse(chunks_pb2.Has.FromString, body)
@@ -147,6 +149,31 @@ class ChunkService:
             yield
         finally:
             self._waiting -= size
+
+
+def _cut(named: Sequence[chunks_pb2.Named], payload: memoryview) -> list[tuple[bytes, memoryview]]:
+    """Return the chunks in a payload. Raises Invalid unless they make up all of it."""
+    chunks: list[tuple[bytes, memoryview]] = []
+    position = 0
+    for chunk in named:
+        _check_digest(chunk.digest)
+        if not 0 < chunk.length <= CHUNK_SIZE:
+            raise Invalid(f"a chunk has 1 to {CHUNK_SIZE} bytes, not {chunk.length}")
+        chunks.append((chunk.digest, payload[position : position + chunk.length]))
+        position += chunk.length
+    if position != len(payload) or not chunks:
+        raise Invalid(f"chunks of {position} bytes in a payload of {len(payload)}")
+    return chunks
+
+
+def _put_reply(failures: Mapping[int, StoreError]) -> bytes:
+    reply = chunks_pb2.PutReply(
+        failures=[
+            chunks_pb2.Failure(number=number, error=type(error).__name__, detail=error.detail)
+            for number, error in failures.items()
+        ]
+    )
+    return reply.SerializeToString()
 
 
 def _check_digest(digest: bytes) -> None:

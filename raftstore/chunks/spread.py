@@ -1,6 +1,6 @@
 """One chunk on its way to its stores: done when W of R have it durable, the rest in the background.
 
-`Spread` is a small state machine around one task a put; it has neither a task nor a timer of its own. One sweep
+`Spread` is a small state machine around one future a put; it has neither a task nor a timer of its own. One sweep
 for all of them (`Spreader`) looks after deadlines.
 """
 
@@ -153,7 +153,7 @@ class Spread:
         self._observer = observer
         self._placement = placement
         self._next = 0
-        self._puts: dict[asyncio.Task[None], _Put] = {}
+        self._puts: dict[asyncio.Future[None], _Put] = {}
         self._failures: list[tuple[StoreState, StoreError]] = []
         self._began = room.loop.time()
         self._quorum_at: float | None = None
@@ -171,14 +171,12 @@ class Spread:
         store = self._placement.order[self._next]
         self._next += 1
         timeout = patience(self._room.limits.put, len(self._data))
-        task = self._room.loop.create_task(
-            self._room.client.put(store, self._digest, self._data, timeout=timeout)
-        )
+        task = self._room.client.begin(store, self._digest, self._data, timeout=timeout)
         self._puts[task] = _Put(store, now)
         task.add_done_callback(self._ended)
         return True
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Future[None]) -> None:
         put = self._puts.pop(task)
         store = put.store
         if put.stuck:
@@ -266,7 +264,7 @@ class Spread:
         self.cancel()
         self._observer.given_up()
 
-    def cancel(self) -> list[asyncio.Task[None]]:
+    def cancel(self) -> list[asyncio.Future[None]]:
         """Give up what is under way; return the tasks that are about to end. What is confirmed stays."""
         tasks = list(self._puts)
         if not self._over:

@@ -12,7 +12,7 @@ from raftstore.chunks.holdings import Holdings
 from raftstore.chunks.index import Place
 from raftstore.chunks.needle import KEY_SIZE, Kind
 from raftstore.chunks.volume import NO_DIGEST
-from raftstore.errors import DiskFailed, Unavailable
+from raftstore.errors import DiskFailed, StoreError, Unavailable
 
 
 class Storer:
@@ -48,6 +48,28 @@ class Storer:
                 # The other's failure is ours if it wanted the same.
                 if other.kind is Kind.DATA and not other.moves:
                     raise
+
+    async def store_many(self, chunks: Mapping[int, tuple[bytes, Buffer]]) -> dict[int, StoreError]:
+        """`store` chunks, with one sync where that can be; return by their numbers what failed."""
+        failures: dict[int, StoreError] = {}
+        begun: dict[int, tuple[Write, asyncio.Future[None]]] = {}
+        try:
+            for number, (digest, payload) in chunks.items():
+                if digest[:KEY_SIZE] not in self._writes and digest not in self._holdings.index:
+                    self._check()
+                    write = Write(Kind.DATA, digest, payload)
+                    self._submit(write)
+                    begun[number] = write, self._waiter(write)
+            for number, (digest, payload) in chunks.items():
+                try:
+                    await (begun[number][1] if number in begun else self.store(digest, payload))
+                except StoreError as error:
+                    failures[number] = error
+        except BaseException:
+            for write, _ in begun.values():
+                await self._give_up(write)
+            raise
+        return failures
 
     async def remove(self, digests: Sequence[bytes], unless: Callable[[bytes], bool] | None) -> int:
         """Write tombstones, all with one sync where they can; return how many chunks were here."""
@@ -116,12 +138,18 @@ class Storer:
         try:
             await self._waiter(write)
         except asyncio.CancelledError:
-            if self._writer.withdraw(write):
-                del self._writes[write.key]
-                write.wake(Abandoned())
-            else:
-                await self._outlast(write)
+            await self._give_up(write)
             raise
+
+    async def _give_up(self, write: Write) -> None:
+        """Take a write back; its bytes are no longer in use on return."""
+        if self._writes.get(write.key) is not write:
+            return
+        if self._writer.withdraw(write):
+            del self._writes[write.key]
+            write.wake(Abandoned())
+        else:
+            await self._outlast(write)
 
     def _check(self) -> None:
         if self._closed:

@@ -65,6 +65,19 @@ class ClusterView:
         return min(self.copies, self.nodes // 2 + 1)
 
     @cached_property
+    def takers(self) -> tuple[StoreState, ...] | None:
+        """The stores of every chunk, the local one first, where there is no choice; None where there is one."""
+        stores = sorted(
+            (s for s in self.stores if s.writable and s.reachable), key=lambda store: not store.local
+        )
+        return tuple(stores) if self.quorum <= len(stores) <= self.copies else None
+
+    @cached_property
+    def least_room(self) -> int:
+        """Bytes that fit on each of the takers."""
+        return min((store.free_bytes for store in self.takers or ()), default=0)
+
+    @cached_property
     def by_number(self) -> dict[int, StoreState]:
         """The stores by their number."""
         return {store.number: store for store in self.stores}

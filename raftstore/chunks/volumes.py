@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import structlog
+from blake3 import blake3
 
 from raftstore.chunks import needle
 from raftstore.chunks.compaction import LEAST_BYTES, CompactionReport, Compactor
@@ -26,7 +27,7 @@ from raftstore.chunks.shelf import SMALL, Verified
 from raftstore.chunks.storing import Storer
 from raftstore.chunks.volume import Volume
 from raftstore.chunks.walking import Checked, scrub
-from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, TooLarge, Unavailable
+from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, TooLarge, Unavailable
 from raftstore.types import DIGEST_SIZE
 
 log = structlog.get_logger()
@@ -199,6 +200,37 @@ class VolumeSet:
         finally:
             self._room.give(size)
         self._touch(digest)
+
+    async def put_many(self, chunks: Sequence[tuple[bytes, Buffer]]) -> dict[int, StoreError]:
+        """Store small chunks as `put` does, unverified, with one sync where that can be; return by number what failed.
+
+        Raises Unavailable when the set is closed.
+        """
+        self._check_open()
+        failures: dict[int, StoreError] = {}
+        known, fresh = [], {}
+        for number, (digest, data) in enumerate(chunks):
+            if self._storer.has(digest):
+                known.append(number)
+            elif blake3(data).digest() != digest:
+                failures[number] = Damaged(f"the bytes sent are not chunk {digest.hex()}")
+            else:
+                fresh[number] = digest, data
+        size = sum(needle.footprint(len(data)) for _, data in fresh.values())
+        await self._room.take(size)
+        try:
+            failures |= await self._storer.store_many(fresh)
+        finally:
+            self._room.give(size)
+        for number in known:
+            try:
+                await self.put(*chunks[number], verified=False)
+            except StoreError as error:
+                failures[number] = error
+        for number, (digest, _) in fresh.items():
+            if number not in failures:
+                self._touch(digest)
+        return failures
 
     async def get(self, digest: bytes) -> bytes:
         """Return a chunk, verified. NotFound; Damaged when its bytes are bad: it is quarantined."""

@@ -18,6 +18,8 @@ from raftstore.peers.seal import LENGTHS_TAG_SIZE, TAG_SIZE, Seal
 from raftstore.wire import peer_pb2
 
 SCRATCH_SIZE = 64 * 1024
+_BARE = 0x80000000
+"""In a header's length: the tags do not cover the payload."""
 JOIN_BELOW = 16 * 1024
 """Payloads shorter than this are copied behind their header: one buffer is cheaper than two."""
 POOLED_SIZE = 1024 * 1024 + SCRATCH_SIZE
@@ -39,7 +41,8 @@ def encode(
 ) -> list[Buffer]:
     """Make the buffers to write for a frame; a long payload is in there as it is, not copied.
 
-    Raises TooLarge when a part is over its limit. With a seal, frames must be written in the order made.
+    Raises TooLarge when a part is over its limit. With a seal, frames must be written in the order made; it covers
+    the payload unless the header says that its receiver checks that by a digest: to hash it once more is dear.
     """
     encoded = header.SerializeToString()
     body = payload if isinstance(payload, bytes) else memoryview(payload).cast("B")
@@ -47,8 +50,12 @@ def encode(
         raise TooLarge(f"a message of {len(encoded)} bytes; the limit between nodes is {header_limit}")
     if len(body) > payload_limit:
         raise TooLarge(f"a payload of {len(body)} bytes; the limit between nodes is {payload_limit}")
-    lengths = _LENGTHS.pack(len(encoded), len(body))
-    tags = seal.lengths_tag(lengths) + seal.tag(lengths, encoded, body) if seal else b""
+    bare = seal is not None and header.by_digest
+    lengths = _LENGTHS.pack(len(encoded) | _BARE if bare else len(encoded), len(body))
+    tags = b""
+    if seal is not None:
+        covered = (lengths, encoded) if bare else (lengths, encoded, body)
+        tags = seal.lengths_tag(lengths) + seal.tag(*covered)
     if len(body) < JOIN_BELOW:
         return [b"".join((lengths, tags, encoded, body))]
     return [b"".join((lengths, tags, encoded)), body]
@@ -148,6 +155,8 @@ class FrameReader:
             if not hmac.compare_digest(expected, prefix[_LENGTHS.size : -TAG_SIZE]):
                 raise BadFrame("the tag of a frame's lengths is wrong")
         header, payload = _LENGTHS.unpack_from(self._scratch, self._start)
+        if self._seal is not None:
+            header &= ~_BARE
         if header > self._header_limit:
             raise BadFrame(f"header of {header} bytes, at most {self._header_limit} are taken")
         if payload > self._payload_limit:
@@ -171,12 +180,17 @@ class FrameReader:
     def _decode(self, frame: memoryview) -> Frame:
         length = _LENGTHS.unpack_from(frame)[0]
         content = frame[self._prefix :]
+        bare = False
         if self._seal is not None:
+            bare = length & _BARE != 0
+            length &= ~_BARE
             tag = frame[self._prefix - TAG_SIZE : self._prefix]
-            if not self._seal.matches(tag, frame[: _LENGTHS.size], content):
+            if not self._seal.matches(tag, frame[: _LENGTHS.size], content[:length] if bare else content):
                 raise BadFrame("the tag of a frame is wrong")
         try:
             header = peer_pb2.Header.FromString(bytes(content[:length]))
         except DecodeError:
             raise BadFrame("a header does not decode") from None
+        if bare and not header.by_digest:
+            raise BadFrame("the tag of a frame does not cover its payload")
         return header, content[length:] if len(content) > length else _NOTHING

@@ -118,13 +118,15 @@ class Incoming(Channel):
         try:
             if len(self.tasks) >= self.limits.serving or self._in_hand > self.limits.serving_bytes:
                 raise Unavailable("too many calls at once")
-            handler = self._services.find(self.peer, header.method, sealed=self.sealed)
+            service = self._services.find(self.peer, header.method, sealed=self.sealed)
         except StoreError as error:
             self.write(error_header(header.call, error))
             return
+        if header.by_digest and not service.by_digest:
+            raise BadFrame(f"a payload of {header.method} that nothing covers")
         # The frame's buffers live as long as the task: it holds only what the handler needs.
         seconds = min(header.deadline_ms / 1000 or self.limits.call_time, self.limits.call_time)
-        work = self._serve(header.call, header.method, handler, header.body, payload, seconds)
+        work = self._serve(header.call, header.method, service.handler, header.body, payload, seconds)
         task = self._loop.create_task(work, name=f"{header.method} for {self.name}")
         self.tasks[header.call] = task
         self._in_hand += len(payload)
@@ -143,7 +145,9 @@ class Incoming(Channel):
             async with asyncio.timeout(seconds) as timer:
                 try:
                     reply = await handler(self.peer, body, payload)
-                    header = peer_pb2.Header(kind=peer_pb2.REPLY, call=call, body=reply.body)
+                    header = peer_pb2.Header(
+                        kind=peer_pb2.REPLY, call=call, body=reply.body, by_digest=reply.by_digest
+                    )
                     await self.transmit(header, reply.payload)
                 except StoreError as error:
                     await self.transmit(error_header(call, error))

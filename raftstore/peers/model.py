@@ -39,11 +39,13 @@ class Peer:
 class Reply:
     """Answer to a call: `body`, a serialised message of the method's own, and raw bytes beside it.
 
-    A received payload is a buffer of its own that belongs to whoever got the reply.
+    A received payload is a buffer of its own that belongs to whoever got the reply. `by_digest`: who asked compares it
+    with a digest; only for calls that say so.
     """
 
     body: bytes = b""
     payload: Buffer = b""
+    by_digest: bool = False
 
 
 Handler = Callable[[Peer, bytes, memoryview], Awaitable[Reply]]

@@ -82,9 +82,14 @@ class PeerNetwork:
 
     # What this node answers. Register before `start`.
 
-    def serve(self, method: str, handler: Handler, *, roles: frozenset[Role] = _NODES) -> None:
-        """Answer calls of `method` from peers with one of `roles`; a second handler is a ValueError."""
-        self._services.serve(method, handler, roles)
+    def serve(
+        self, method: str, handler: Handler, *, roles: frozenset[Role] = _NODES, by_digest: bool = False
+    ) -> None:
+        """Answer calls of `method` from peers with one of `roles`; a second handler is a ValueError.
+
+        `by_digest`: the handler compares each payload with a digest from the body.
+        """
+        self._services.serve(method, handler, roles, by_digest=by_digest)
 
     def on_message(self, method: str, handler: OneWay) -> None:
         """Take one-way messages of `method`, in order of arrival; a second handler is a ValueError."""
@@ -207,8 +212,12 @@ class PeerNetwork:
         *,
         lane: Lane = Lane.BULK,
         timeout: float,
+        by_digest: bool = False,
     ) -> Reply:
         """Ask a member and wait for its answer, at most `timeout` seconds.
+
+        `by_digest`: the handler compares `payload`, and the caller the payload of the answer, with a digest that it
+        has from the body or knows already. Then `bulk-auth` does not hash them once more.
 
         `payload` must not be changed afterwards. Raises the remote StoreError as it was raised there;
         Unavailable for an unknown member, a connection that is down or gets lost (the call may have been
@@ -220,7 +229,7 @@ class PeerNetwork:
         try:
             async with asyncio.timeout(timeout):
                 channel = await link.connected()
-                return await channel.call(method, body, payload, timeout)
+                return await channel.call(method, body, payload, timeout, by_digest=by_digest)
         except TimeoutError:
             raise Unavailable(f"{peer} did not answer {method} in {timeout:g} s") from None
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from raftstore import errors
-from raftstore.errors import Refused, StoreError, Unavailable
+from raftstore.errors import Refused, StoreError, Unavailable, error_of
 from raftstore.peers.channel import Channel, Shared
 from raftstore.peers.framing import BadFrame
 from raftstore.peers.model import Buffer, Peer, Reply, Role
 from raftstore.peers.seal import Seals
 from raftstore.wire import peer_pb2
-
-_ERRORS: dict[str, type[StoreError]] = {
-    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StoreError)
-}
-
-
-def error_of(name: str, detail: str) -> StoreError:
-    """Make the error that a peer reported; a class that this version does not know becomes StoreError."""
-    return _ERRORS.get(name, StoreError)(detail)
 
 
 class Outgoing(Channel):
@@ -54,6 +44,7 @@ class Outgoing(Channel):
         self._refusal: StoreError | None = None
         self._last_call = 0
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._by_digest: set[int] = set()  # calls whose callers compare what they get with a digest
         self._slots = asyncio.Semaphore(shared.limits.calls)
 
     @property
@@ -69,8 +60,12 @@ class Outgoing(Channel):
         if not self.usable:
             raise Unavailable(self.reason)
 
-    async def call(self, method: str, body: bytes, payload: Buffer, timeout: float) -> Reply:
+    async def call(
+        self, method: str, body: bytes, payload: Buffer, timeout: float, *, by_digest: bool = False
+    ) -> Reply:
         """Ask and wait for the answer; at most `limits.calls` at a time go out, further callers wait.
+
+        `by_digest`: see `PeerNetwork.call`.
 
         Raises what the remote handler raised, TooLarge, Unavailable when the connection is lost. The caller
         bounds the time; `timeout` only tells the peer. When the caller is cancelled, so is the handler.
@@ -80,6 +75,8 @@ class Outgoing(Channel):
             number = self._last_call
             future: asyncio.Future[Reply] = self._loop.create_future()
             self._waiting[number] = future
+            if by_digest:
+                self._by_digest.add(number)
             try:
                 await self.transmit(
                     peer_pb2.Header(
@@ -88,6 +85,7 @@ class Outgoing(Channel):
                         method=method,
                         body=body,
                         deadline_ms=min(int(timeout * 1000) + 1, 0xFFFFFFFF),
+                        by_digest=by_digest and len(payload) > 0,
                     ),
                     payload,
                 )
@@ -97,6 +95,7 @@ class Outgoing(Channel):
                 raise
             finally:
                 del self._waiting[number]
+                self._by_digest.discard(number)
                 if future.done() and not future.cancelled():
                     future.exception()  # it may have failed while the request still waited to be sent
 
@@ -151,6 +150,8 @@ class Outgoing(Channel):
         future = self._waiting.get(header.call)
         if future is None or future.done():
             return  # nobody waits any more
+        if header.by_digest and header.call not in self._by_digest:
+            raise BadFrame("a payload that nothing covers")
         if header.kind == peer_pb2.REPLY:
             future.set_result(Reply(header.body, payload))
         else:

@@ -11,11 +11,14 @@ from raftstore.peers.model import Handler, OneWay, Peer, Role
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A method: `secret` means that its answer must never travel on a connection that is not encrypted."""
+    """A method. `secret`: its answer must never travel on a connection that is not encrypted. `by_digest`: the handler
+    compares each payload with a digest in the body.
+    """
 
     handler: Handler
     roles: frozenset[Role]
     secret: bool = False
+    by_digest: bool = False
 
 
 class Services:
@@ -25,11 +28,19 @@ class Services:
         self._methods: dict[str, Service] = {}
         self._messages: dict[str, OneWay] = {}
 
-    def serve(self, method: str, handler: Handler, roles: Iterable[Role], *, secret: bool = False) -> None:
+    def serve(
+        self,
+        method: str,
+        handler: Handler,
+        roles: Iterable[Role],
+        *,
+        secret: bool = False,
+        by_digest: bool = False,
+    ) -> None:
         """Register a method; a second handler for it is a ValueError."""
         if method in self._methods:
             raise ValueError(f"{method} is served already")
-        self._methods[method] = Service(handler, frozenset(roles), secret)
+        self._methods[method] = Service(handler, frozenset(roles), secret, by_digest)
 
     def on_message(self, method: str, handler: OneWay) -> None:
         """Register a one-way message; a second handler for it is a ValueError."""
@@ -37,8 +48,8 @@ class Services:
             raise ValueError(f"{method} is taken already")
         self._messages[method] = handler
 
-    def find(self, peer: Peer, method: str, *, sealed: bool) -> Handler:
-        """Give the handler; raises Refused when there is none, or none for this peer on this connection."""
+    def find(self, peer: Peer, method: str, *, sealed: bool) -> Service:
+        """Give the service; raises Refused when there is none, or none for this peer on this connection."""
         service = self._methods.get(method)
         if service is None:
             raise Refused(f"unknown method {method[:100]!r}")
@@ -46,7 +57,7 @@ class Services:
             raise Refused(f"{method} is not for the role {peer.role.value}")
         if service.secret and sealed:
             raise Refused(f"{method} needs an encrypted connection")
-        return service.handler
+        return service
 
     def taker(self, method: str) -> OneWay | None:
         """Give the handler of a one-way message, if there is one."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0c\x63hunks.proto\x12\x0epixraft.chunks\"$\n\x03Put\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\r\n\x05store\x18\x02 \x01(\r\"\x15\n\x03Get\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"\x16\n\x03Has\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"\x18\n\x08HasReply\x12\x0c\n\x04held\x18\x01 \x03(\x08\"F\n\x04\x43opy\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\x12\r\n\x05store\x18\x03 \x01(\r\x12\x0f\n\x07sources\x18\x04 \x03(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0c\x63hunks.proto\x12\x0epixraft.chunks\";\n\x03Put\x12%\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x15.pixraft.chunks.Named\x12\r\n\x05store\x18\x02 \x01(\r\"\'\n\x05Named\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\"5\n\x08PutReply\x12)\n\x08\x66\x61ilures\x18\x01 \x03(\x0b\x32\x17.pixraft.chunks.Failure\"8\n\x07\x46\x61ilure\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x15\n\x03Get\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"\x16\n\x03Has\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"\x18\n\x08HasReply\x12\x0c\n\x04held\x18\x01 \x03(\x08\"F\n\x04\x43opy\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0e\n\x06length\x18\x02 \x01(\r\x12\r\n\x05store\x18\x03 \x01(\r\x12\x0f\n\x07sources\x18\x04 \x03(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,13 +32,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chunks_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PUT']._serialized_start=32
-  _globals['_PUT']._serialized_end=68
-  _globals['_GET']._serialized_start=70
-  _globals['_GET']._serialized_end=91
-  _globals['_HAS']._serialized_start=93
-  _globals['_HAS']._serialized_end=115
-  _globals['_HASREPLY']._serialized_start=117
-  _globals['_HASREPLY']._serialized_end=141
-  _globals['_COPY']._serialized_start=143
-  _globals['_COPY']._serialized_end=213
+  _globals['_PUT']._serialized_end=91
+  _globals['_NAMED']._serialized_start=93
+  _globals['_NAMED']._serialized_end=132
+  _globals['_PUTREPLY']._serialized_start=134
+  _globals['_PUTREPLY']._serialized_end=187
+  _globals['_FAILURE']._serialized_start=189
+  _globals['_FAILURE']._serialized_end=245
+  _globals['_GET']._serialized_start=247
+  _globals['_GET']._serialized_end=268
+  _globals['_HAS']._serialized_start=270
+  _globals['_HAS']._serialized_end=292
+  _globals['_HASREPLY']._serialized_start=294
+  _globals['_HASREPLY']._serialized_end=318
+  _globals['_COPY']._serialized_start=320
+  _globals['_COPY']._serialized_end=390
 # @@protoc_insertion_point(module_scope)

@@ -39,7 +39,7 @@ CONSENSUS: LaneKind
 BULK: LaneKind
 
 class Header(_message.Message):
-    __slots__ = ("kind", "call", "method", "body", "error", "detail", "deadline_ms", "hello")
+    __slots__ = ("kind", "call", "method", "body", "error", "detail", "deadline_ms", "hello", "by_digest")
     KIND_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class Header(_message.Message):
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
     HELLO_FIELD_NUMBER: _ClassVar[int]
+    BY_DIGEST_FIELD_NUMBER: _ClassVar[int]
     kind: Kind
     call: int
     method: str
@@ -56,7 +57,8 @@ class Header(_message.Message):
     detail: str
     deadline_ms: int
     hello: Hello
-    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., call: _Optional[int] = ..., method: _Optional[str] = ..., body: _Optional[bytes] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., deadline_ms: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ...) -> None: ...
+    by_digest: bool
+    def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., call: _Optional[int] = ..., method: _Optional[str] = ..., body: _Optional[bytes] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., deadline_ms: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., by_digest: _Optional[bool] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("version", "lane", "instance", "sequence")

@@ -15,6 +15,7 @@ from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.peers import PeerNetwork
+from raftstore.peers.network import Encryption
 
 
 @dataclass
@@ -53,11 +54,14 @@ class _Topology:
 
 @asynccontextmanager
 async def chunk_nodes(
-    directory: Path, names: Sequence[str] = ("a", "b", "c"), limits: ChunkLimits | None = None
+    directory: Path,
+    names: Sequence[str] = ("a", "b", "c"),
+    limits: ChunkLimits | None = None,
+    encryption: Encryption = "full",
 ) -> AsyncIterator[dict[str, ChunkNode]]:
     """Started nodes by name, all linked with each other."""
     async with AsyncExitStack() as stack:
-        nets = await stack.enter_async_context(running(names))
+        nets = await stack.enter_async_context(running(names, encryption=encryption))
         nodes: dict[str, ChunkNode] = {}
         for number, name in enumerate(names, 1):
             volumes = VolumeSet(directory / name, volume_bytes=64 << 20, reserve_bytes=0)

@@ -86,6 +86,9 @@ class FakeCluster:
             self.under_way -= 1
             self.bytes_under_way -= size
 
+    def begin(self, store: StoreState, digest: bytes, data: Buffer, *, timeout: float) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_task(self.put(store, digest, data, timeout=timeout))
+
     async def get(self, store: StoreState, digest: bytes, length: int, *, timeout: float) -> Buffer:
         target = self.stores[store.number]
         target.gets += 1

@@ -8,6 +8,7 @@ import pytest
 
 from raftstore import sessions
 from raftstore.errors import NoQuorum, QuotaExceeded, TooLarge
+from raftstore.gathering import Gathering
 from raftstore.sessions import MAX_CHUNKS, Allowance, LateReplicas, UploadSession
 from raftstore.store import _newer_of
 from raftstore.types import CHUNK_SIZE, ChunkRef, Entry, Kind
@@ -53,7 +54,7 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
         return overtaken
 
     return UploadSession(
-        "/a/photo.jpg", "ada", upload, LateReplicas(log), log.propose, answer, quorum=2, **options
+        "/a/photo.jpg", "ada", upload, LateReplicas(log), log.propose, answer, Gathering(), quorum=2, **options
     )
 
 

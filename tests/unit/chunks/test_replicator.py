@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +10,7 @@ from blake3 import blake3
 from raftstore.chunks.hashing import INLINE_BYTES, Hasher
 from raftstore.chunks.replicator import GET, PUT, Replicator, Suspects
 from raftstore.chunks.topology import Buffer, StoreState
-from raftstore.errors import Unavailable
+from raftstore.errors import StoreError, Unavailable
 from raftstore.wire import chunks_pb2
 
 HERE = StoreState(1, "n1", local=True)
@@ -33,6 +34,9 @@ class Rooms:
     async def put(self, digest: bytes, data: Buffer, *, verified: bool) -> None:
         self.calls.append(("put", digest, bytes(data), verified))
 
+    async def put_many(self, chunks: Sequence[tuple[bytes, Buffer]]) -> dict[int, StoreError]:
+        raise NotImplementedError
+
     async def get(self, digest: bytes) -> bytes:
         if self.hang:
             await asyncio.Event().wait()
@@ -42,8 +46,16 @@ class Rooms:
         return digest == b"here"
 
     async def call(
-        self, peer: str, method: str, body: bytes, payload: Buffer = b"", *, timeout: float
+        self,
+        peer: str,
+        method: str,
+        body: bytes,
+        payload: Buffer = b"",
+        *,
+        timeout: float,
+        by_digest: bool = False,
     ) -> Answer:
+        assert by_digest
         self.calls.append((peer, method, body, bytes(payload), timeout))
         return Answer(payload=memoryview(self.answer))
 
@@ -63,7 +75,7 @@ def test_puts_go_to_the_disk_or_over_the_network() -> None:
         assert not replicator.holds(b"there")
 
     asyncio.run(main())
-    body = chunks_pb2.Put(digest=b"d" * 32, store=2).SerializeToString()
+    body = chunks_pb2.Put(chunks=[chunks_pb2.Named(digest=b"d" * 32, length=4)], store=2).SerializeToString()
     assert rooms.calls == [("put", b"d" * 32, b"data", True), ("n2", PUT, body, b"data", 7)]
 
 

@@ -18,10 +18,16 @@ from raftstore.chunks.service import ChunkService
 from raftstore.chunks.topology import Buffer
 from raftstore.chunks.upload import Upload
 from raftstore.errors import Damaged, DiskFull, Invalid, NotFound, StoreError, Unavailable
+from raftstore.peers.network import Encryption
 from raftstore.types import CHUNK_SIZE, ChunkRef
 from raftstore.wire import chunks_pb2
 
 TIMEOUT = 20.0
+
+
+def put_of(digest: bytes, length: int, store: int = 2) -> chunks_pb2.Put:
+    """A request for one chunk."""
+    return chunks_pb2.Put(chunks=[chunks_pb2.Named(digest=digest, length=length)], store=store)
 
 
 async def linked(nodes: dict[str, ChunkNode]) -> None:
@@ -110,7 +116,7 @@ def test_wrong_bytes_are_neither_kept_nor_believed(tmp_path: Path, monkeypatch: 
             await linked(nodes)
             right, wrong = b"right", b"wrong"
             digest = blake3(right).digest()
-            body = chunks_pb2.Put(digest=digest, store=2).SerializeToString()
+            body = put_of(digest, len(wrong)).SerializeToString()
             with pytest.raises(Damaged):
                 await nodes["a"].network.call("b", PUT, body, wrong, timeout=TIMEOUT)
             assert digest not in nodes["b"].volumes
@@ -142,11 +148,58 @@ def test_wrong_bytes_are_neither_kept_nor_believed(tmp_path: Path, monkeypatch: 
     run_on("asyncio", main())
 
 
+@pytest.mark.parametrize("encryption", ["full", "bulk-auth"])
+def test_several_small_chunks_in_one_call(tmp_path: Path, encryption: Encryption) -> None:
+    async def main() -> None:
+        async with chunk_nodes(tmp_path, encryption=encryption) as nodes:
+            await linked(nodes)
+            data = [os.urandom(size) for size in (1, 500, 20_000, 500)]
+            digests = [blake3(one).digest() for one in data]
+            await nodes["b"].volumes.put(digests[3], data[3], verified=True)
+            wrong = [*data[:1], b"?" * 500, *data[2:], data[2]]
+            named = [chunks_pb2.Named(digest=d, length=len(w)) for d, w in zip(digests, data, strict=True)]
+            body = chunks_pb2.Put(chunks=[*named, named[2]], store=2).SerializeToString()
+            call = nodes["a"].network.call
+            reply = await call("b", PUT, body, b"".join(wrong), timeout=TIMEOUT, by_digest=True)
+            failures = chunks_pb2.PutReply.FromString(reply.body).failures
+            assert [(failure.number, failure.error) for failure in failures] == [(1, "Damaged")]
+            held = [digest in nodes["b"].volumes for digest in digests]
+            assert held == [True, False, True, True]
+            assert await nodes["b"].volumes.get(digests[2]) == data[2]
+
+            # From the sender's side, too: one call for all of a turn of the loop.
+            begin, store = nodes["a"].path.client.begin, nodes["a"].view().by_number[3]
+            puts = [begin(store, d, w, timeout=TIMEOUT) for d, w in zip(digests, wrong, strict=False)]
+            given_up = begin(store, bytes(32), b"nobody waits for it", timeout=TIMEOUT)
+            given_up.cancel()
+            ends = await asyncio.gather(*puts, return_exceptions=True)
+            assert [type(end) for end in ends] == [type(None), Damaged, type(None), type(None)]
+            held = [digest in nodes["c"].volumes for digest in digests]
+            assert held == [True, False, True, True]
+
+    run_on("asyncio", main())
+
+
+def test_small_chunks_for_a_node_that_is_gone_fail_each(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with chunk_nodes(tmp_path) as nodes:
+            await linked(nodes)
+            store = nodes["a"].view().by_number[2]
+            await nodes["b"].network.stop()
+            begin = nodes["a"].path.client.begin
+            puts = [begin(store, bytes([n]) * 32, b"data", timeout=TIMEOUT) for n in range(100)]
+            ends = await asyncio.gather(*puts, return_exceptions=True)
+            assert [type(end) for end in ends] == [Unavailable] * 100
+            assert len(set(map(id, ends))) == 100
+
+    run_on("asyncio", main())
+
+
 def test_a_put_for_another_store_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with chunk_nodes(tmp_path) as nodes:
             await linked(nodes)
-            body = chunks_pb2.Put(digest=blake3(b"x").digest(), store=3).SerializeToString()
+            body = put_of(blake3(b"x").digest(), 1, 3).SerializeToString()
             with pytest.raises(Unavailable, match="not here"):
                 await nodes["a"].network.call("b", PUT, body, b"x", timeout=TIMEOUT)
 
@@ -163,9 +216,12 @@ def test_malformed_requests_are_invalid(tmp_path: Path) -> None:
                 (method, b"\xff\xff\xff", b"") for method in (PUT, GET, HAS, COPY)
             ]
             cases += [
-                (PUT, chunks_pb2.Put(digest=b"short", store=2).SerializeToString(), b"x"),
-                (PUT, chunks_pb2.Put(digest=digest, store=2).SerializeToString(), b""),
-                (PUT, chunks_pb2.Put(digest=digest, store=2).SerializeToString(), bytes(CHUNK_SIZE + 1)),
+                (PUT, put_of(b"short", 1).SerializeToString(), b"x"),
+                (PUT, put_of(digest, 2).SerializeToString(), b"x"),
+                (PUT, put_of(digest, 1).SerializeToString(), b"xy"),
+                (PUT, chunks_pb2.Put(store=2).SerializeToString(), b""),
+                (PUT, put_of(digest, 0).SerializeToString(), b""),
+                (PUT, put_of(digest, CHUNK_SIZE + 1).SerializeToString(), bytes(CHUNK_SIZE + 1)),
                 (GET, chunks_pb2.Get(digest=b"").SerializeToString(), b""),
                 (HAS, chunks_pb2.Has(digests=[digest] * 10_001).SerializeToString(), b""),
                 (COPY, chunks_pb2.Copy(digest=digest, length=0, store=2).SerializeToString(), b""),
@@ -232,7 +288,8 @@ class _FullVolumes:
 
 def test_puts_that_wait_for_the_disk_are_bounded(tmp_path: Path) -> None:
     class Handlers(dict[str, object]):
-        serve = dict.__setitem__
+        def serve(self, method: str, handler: object, *, by_digest: bool = False) -> None:
+            self[method] = handler
 
     async def main() -> None:
         async with chunk_nodes(tmp_path) as nodes:
@@ -243,7 +300,7 @@ def test_puts_that_wait_for_the_disk_are_bounded(tmp_path: Path) -> None:
 
             async def one(number: int) -> type[StoreError]:
                 payload = bytes([number]) * 1000
-                body = chunks_pb2.Put(digest=blake3(payload).digest(), store=2).SerializeToString()
+                body = put_of(blake3(payload).digest(), 1000).SerializeToString()
                 try:
                     await put(None, body, memoryview(payload))  # type: ignore[operator]
                 except StoreError as error:

@@ -50,6 +50,33 @@ def test_calls_carry_body_and_payload(loop: str, encryption: Encryption) -> None
     run_on(loop, main())
 
 
+def test_payloads_that_nothing_covers_are_taken_only_by_who_checks_them(
+    loop: str, encryption: Encryption
+) -> None:
+    async def unchecked(peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        return Reply(payload=b"payload", by_digest=True)
+
+    def serve(nets: dict[str, PeerNetwork]) -> None:
+        nets["b"].serve("covered", echo)
+        nets["b"].serve("checked", echo, by_digest=True)
+        nets["b"].serve("answers", unchecked, by_digest=True)
+
+    async def main() -> None:
+        async with running(encryption=encryption, prepare=serve) as nets:
+            call = nets["a"].call
+            for size in (1, MIB):
+                reply = await call("b", "checked", b"", b"x" * size, timeout=DEADLINE, by_digest=True)
+                assert reply.payload == b"x" * size
+            assert (await call("b", "answers", b"", timeout=DEADLINE, by_digest=True)).payload == b"payload"
+            with pytest.raises(errors.Unavailable):
+                await call("b", "covered", b"", b"x", timeout=DEADLINE, by_digest=True)
+            await call("b", "covered", b"", timeout=DEADLINE)
+            with pytest.raises(errors.Unavailable):
+                await call("b", "answers", b"", timeout=DEADLINE)
+
+    run_on(loop, main())
+
+
 def test_many_calls_at_once_in_both_directions(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
         async with running(encryption=encryption, prepare=serve_echo) as nets:

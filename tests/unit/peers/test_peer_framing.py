@@ -99,6 +99,39 @@ def test_the_pool_gives_a_buffer_again_only_when_nobody_sees_it() -> None:
     assert len(pool.take(1001)) == 1001
 
 
+@pytest.mark.parametrize("size", [100, SCRATCH_SIZE * 2])
+def test_a_seal_that_leaves_the_payload_to_its_receiver(size: int) -> None:
+    header = peer_pb2.Header(kind=peer_pb2.REQUEST, call=7, method="m", by_digest=True)
+
+    def sealed(header: peer_pb2.Header) -> bytearray:
+        seal = Seal(KEY)
+        buffers = encode(header, bytes(size), header_limit=LIMIT, payload_limit=LIMIT, seal=seal)
+        return bytearray(b"".join(buffers))
+
+    data = sealed(header)
+    ((got, payload),) = feed(reader(Seal(KEY)), bytes(data))
+    assert (got, payload) == (header, bytes(size))
+    data[-1] ^= 1
+    ((got, payload),) = feed(reader(Seal(KEY)), bytes(data))  # the receiver will see that
+    assert payload[-1] == 1
+    for position in (0, 3, 4, 8, 16, 31, 32, 40):
+        data = sealed(header)
+        data[position] ^= 1
+        with pytest.raises(BadFrame, match="tag"):
+            list(feed(reader(Seal(KEY)), bytes(data)))
+    data = sealed(header)
+    data[0] ^= 0x80  # says that the tag covers the payload, or the other way round
+    with pytest.raises(BadFrame, match="tag"):
+        list(feed(reader(Seal(KEY)), bytes(data)))
+    header.by_digest = False
+    data = sealed(header)
+    data[0] ^= 0x80
+    with pytest.raises(BadFrame, match="tag"):
+        list(feed(reader(Seal(KEY)), bytes(data)))
+    with pytest.raises(BadFrame, match="at most"):  # without a seal there is no such thing
+        list(feed(reader(), b"\x80" + frame(b"x")[1:]))
+
+
 @pytest.mark.parametrize("position", [0, 4, 7, 8, 15, 16, 31, 32, 40, -1])
 @pytest.mark.parametrize("size", [100, SCRATCH_SIZE * 2])
 def test_a_changed_byte_breaks_the_seal(position: int, size: int) -> None:

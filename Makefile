@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants bench bench-consensus chaos lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes chaos lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench   rates beside stock pyftpdlib, in one run (ARGS=--quick: a short version)"
 	@echo "make bench-consensus  commits beside etcd's (Debian: etcd-server, nghttp2-client), in one run"
 	@echo "make bench-snapshot  commits while a snapshot of 1,000,000 files is taken, sent and installed"
+	@echo "make bench-volumes  start of a node with 1,000,000 chunks, from its saved index and without"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
@@ -55,6 +56,9 @@ bench-consensus: install
 
 bench-snapshot: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/snapshot.py $(ARGS)
+
+bench-volumes: install
+	$(BIN)/python tests/bench/volumes.py $(ARGS)
 
 chaos: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/run.py $(if $(SEED),--seed $(SEED))

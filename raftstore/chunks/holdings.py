@@ -21,8 +21,8 @@ _TOMBSTONE = needle.footprint(0)
 class Holdings:
     """The index and the volumes that it points into. Used on one thread at a time."""
 
-    def __init__(self) -> None:
-        self.index = Index()
+    def __init__(self, index: Index | None = None) -> None:
+        self.index = Index() if index is None else index
         self.volumes: dict[int, Volume] = {}
         self.stale: set[int] = set()
 
@@ -34,7 +34,7 @@ class Holdings:
             if old is not None:
                 self._bury(old)
                 # What is still there and has no tombstone: a copy was made of it.
-                if old.volume != place.volume and old.volume in self.volumes:
+                if old.volume < place.volume and old.volume in self.volumes:
                     self.stale.add(old.volume)
         elif kind is Kind.TOMBSTONE:
             key, volume, offset = needle.decode_tombstone(digest)
@@ -52,6 +52,15 @@ class Holdings:
     def _bury(self, place: Place) -> None:
         if place.volume in self.volumes:
             self.volumes[place.volume].live -= needle.footprint(place.length)
+
+    def settle(self) -> None:
+        """Count what is live after the index was changed otherwise; forget chunks in volumes that are gone."""
+        live = self.index.live_bytes()
+        for number, volume in self.volumes.items():
+            volume.live = live.pop(number, 0)
+        for entry in self.index.entries_in(live) if live else ():
+            self.forget(entry.key)
+        self.stale &= self.volumes.keys()
 
     def drop(self, volume: Volume) -> None:
         """Forget a volume that was deleted."""

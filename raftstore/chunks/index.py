@@ -11,9 +11,11 @@ chance, and to make them takes 2^64 hashes; and then a read would notice, since 
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
-from raftstore.chunks.needle import ALIGNMENT, KEY_SIZE
+from raftstore.chunks.needle import ALIGNMENT, KEY_SIZE, footprint
 
 _PLACE = struct.Struct("<III")
 _ENTRY = struct.Struct(f"<{KEY_SIZE}sIII")
@@ -46,7 +48,13 @@ class Index:
     Chunks are asked for by their digest; its first half, the key, is enough.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secret: int = 1) -> None:
+        """`secret`, an odd number of 64 bits, says into which bucket a chunk goes: nobody else can fill one on purpose.
+
+        It must be that of the index from which `add_buckets` gets what it is given.
+        """
+        self._secret = secret
+        self._may_split = True
         self._buckets = [bytearray() for _ in range(_FIRST_BUCKETS)]
         # Buckets below `_split` are split already: they use one more bit of the hash than the others.
         self._mask = _FIRST_BUCKETS - 1
@@ -79,7 +87,7 @@ class Index:
             return old
         bucket += key + packed
         self._count += 1
-        if self._count > len(self._buckets) * _PER_BUCKET:
+        if self._count > len(self._buckets) * _PER_BUCKET and self._may_split:
             self._split_next()
         return None
 
@@ -112,9 +120,53 @@ class Index:
             for key, volume, units, length in _ENTRY.iter_unpack(self._buckets[bucket])
         ]
 
+    def hold_buckets(self, hold: bool) -> None:
+        """Split no bucket for now, so that they can be saved one after the other; or go on with it."""
+        self._may_split = not hold
+
+    def save_buckets(self, start: int, count: int) -> tuple[list[int], bytes]:
+        """Return `count` buckets from `start` on: their sizes in bytes, and all that is in them."""
+        buckets = self._buckets[start : start + count]
+        return [len(bucket) for bucket in buckets], b"".join(buckets)
+
+    @classmethod
+    def load(cls, secret: int, parts: Iterable[tuple[Sequence[int], bytes]]) -> Index:
+        """Return the index of which `save_buckets` gave `parts`."""
+        index = cls(secret)
+        index._buckets.clear()
+        for sizes, content in parts:
+            position = 0
+            for size in sizes:
+                index._buckets.append(bytearray(content[position : position + size]))
+                position += size
+            index._count += position // _RECORD
+        bits = max(len(index._buckets), _FIRST_BUCKETS).bit_length() - 1
+        index._mask = (1 << bits) - 1
+        index._split = len(index._buckets) - (1 << bits)
+        return index
+
+    def live_bytes(self) -> dict[int, int]:
+        """Return for each volume how many bytes the needles of its chunks take."""
+        live: dict[int, int] = defaultdict(int)
+        for bucket in self._buckets:
+            for _, volume, _, length in _ENTRY.iter_unpack(bucket):
+                live[volume] += footprint(length)
+        return live
+
+    def entries_in(self, volumes: Container[int]) -> list[Entry]:
+        """Return the chunks that lie in any of `volumes`."""
+        return [
+            Entry(key, Place(volume, units * ALIGNMENT, length))
+            for bucket in self._buckets
+            for key, volume, units, length in _ENTRY.iter_unpack(bucket)
+            if volume in volumes
+        ]
+
+    def _hash(self, key: bytes | bytearray) -> int:
+        return int.from_bytes(key[:8], "little") * self._secret >> 32
+
     def _bucket(self, key: bytes) -> bytearray:
-        # Python's hash of bytes is keyed at random in each process: nobody can fill one bucket on purpose.
-        number = hash(key)
+        number = self._hash(key)
         bucket = number & self._mask
         if bucket < self._split:
             bucket = number & (self._mask << 1 | 1)
@@ -126,7 +178,7 @@ class Index:
         halves = bytearray(), bytearray()
         bucket = self._buckets[self._split]
         for at in range(0, len(bucket), _RECORD):
-            upper = hash(bytes(bucket[at : at + KEY_SIZE])) & bit
+            upper = self._hash(bucket[at : at + KEY_SIZE]) & bit
             halves[upper != 0].extend(bucket[at : at + _RECORD])
         # Copies, to shed what a growing bytearray holds in reserve.
         self._buckets[self._split] = bytearray(halves[0])

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -58,8 +58,7 @@ class Kind(enum.IntEnum):
     """Says only how far the volume was durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """A needle's header; `length` and `synced` in bytes."""
 
     kind: Kind
@@ -97,7 +96,7 @@ def decode(key: bytes, volume: int, offset: int, raw: bytes) -> Header | None:
     _, version, kind, _, length, synced, digest = _FIELDS.unpack(fields)
     if version != VERSION or kind not in _KINDS or length > MAX_PAYLOAD or synced > offset:
         return None
-    return Header(Kind(kind), digest, length, synced)
+    return Header(_KINDS[kind], digest, length, synced)
 
 
 def tombstone(digest: bytes, volume: int, offset: int) -> bytes:
@@ -134,4 +133,4 @@ def _check(key: bytes, volume: int, offset: int, fields: bytes) -> bytes:
     return blake3(fields + _PLACE.pack(volume, offset), key=key).digest(_CHECK_SIZE)
 
 
-_KINDS = frozenset(Kind)
+_KINDS = {int(kind): kind for kind in Kind}

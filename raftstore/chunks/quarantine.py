@@ -58,6 +58,10 @@ class Quarantine:
         """Whether a place in `volume` at or behind `offset` is quarantined."""
         return any(number == volume and place >= offset for number, place in self._places)
 
+    def volumes(self) -> set[int]:
+        """Return the volumes in which places are quarantined."""
+        return {volume for volume, _ in self._places}
+
     def only_in(self, volume: int) -> bool:
         """Whether damaged bytes of which there is no copy here lie in `volume`: it must not be deleted."""
         return volume in self._in_place

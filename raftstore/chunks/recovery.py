@@ -12,6 +12,7 @@ import structlog
 from blake3 import blake3
 
 from raftstore.chunks import needle
+from raftstore.chunks.checkpoint import Unusable
 from raftstore.chunks.files import Files
 from raftstore.chunks.needle import HEADER_SIZE, MAX_PAYLOAD, Kind
 from raftstore.chunks.quarantine import Quarantine
@@ -104,18 +105,34 @@ class Recovery:
         self._key = key
         self._quarantine = quarantine
 
-    def open_volume(self, number: int, *, last: bool) -> Recovered:
-        """Open volume `number`; in the last one cut the torn tail. Damaged when it is another store's."""
+    def reopen_volume(self, number: int, end: int) -> Recovered:
+        """Open volume `number`, not the last one, of which all up to `end` is known; Unusable if it is shorter."""
+        fd = self._files.open(volume_path(self._directory, number), os.O_RDONLY)
+        try:
+            volume = Volume(self._files, self._directory, number, fd, self._key, end)
+            self._check_length(volume, end)
+            self._check_start(volume, volume_path(self._directory, number), rewrite=False)
+            return Recovered(volume, [], False, self._failed_at(number) is not None)
+        except BaseException:
+            self._files.close(fd)
+            raise
+
+    def open_volume(self, number: int, *, last: bool, start: int = 0) -> Recovered:
+        """Open volume `number`; in the last one cut the torn tail. Damaged when it is another store's.
+
+        What lies before `start` is known and durable. Unusable when it is shorter than that.
+        """
         path = volume_path(self._directory, number)
         failed = self._failed_at(number)
         fd = self._files.open(path, os.O_RDWR if last else os.O_RDONLY)
         try:
             volume = Volume(self._files, self._directory, number, fd, self._key, 0)
+            self._check_length(volume, start)
             whole = self._check_start(volume, path, rewrite=last and failed is None)
             if last and failed is None:
-                return self._open_last(volume, may_write=whole)
+                return self._open_last(volume, start, may_write=whole)
             size = self._files.size(fd)
-            found = self._scan(volume, size if failed is None else min(size, failed))
+            found = self._scan(volume, size if failed is None else max(start, min(size, failed)), start)
             if found.tail is not None:
                 found.damage.append(found.tail)
             return self._result(volume, found, failed=failed is not None)
@@ -160,16 +177,28 @@ class Recovery:
             raise Damaged(f"{path} was volume {start[1]} when it was written; it must have been renamed")
         return True
 
-    def _open_last(self, volume: Volume, *, may_write: bool) -> Recovered:
+    def _check_length(self, volume: Volume, known: int) -> None:
+        if self._files.size(volume.fd) < known:
+            raise Unusable(f"volume {volume.number} is shorter than it was")
+
+    def _open_last(self, volume: Volume, start: int, *, may_write: bool) -> Recovered:
         size = self._files.size(volume.fd)
-        found = self._scan(volume, size)
+        found = self._scan(volume, size, start)
+        if start == size:
+            mark = size - needle.footprint(0)
+            header = volume.decode(volume.read(mark, HEADER_SIZE), mark)
+            volume.marked = header is not None and header.kind is Kind.MARK and header.synced == mark
+            return self._result(volume, found, writable=may_write)
         if found.needles and found.needles[-1].kind is Kind.MARK and found.synced == size - needle.footprint(0):
             volume.marked = True
             return self._result(volume, found, writable=may_write)
         # Look at the disk, not at the cache: after a failed sync the cache shows what the disk does not hold.
         self._files.sync(volume.fd)
         self._files.forget(volume.fd, found.synced)
-        found = self._scan(volume, size)
+        tail = self._scan(volume, size, found.synced)
+        tail.needles[:0] = [item for item in found.needles if item.end <= found.synced]
+        tail.damage[:0] = [item for item in found.damage if item.offset < found.synced]
+        found = tail
         if found.needles or found.tail is not None or found.damage:
             may_write = self._settle_tail(volume, found, size, may_cut=may_write) and may_write
         return self._result(volume, found, writable=may_write)
@@ -225,11 +254,11 @@ class Recovery:
         except NotWritten:
             log.warning("no room to note that a volume is checked", volume=volume.number)
 
-    def _scan(self, volume: Volume, size: int) -> Scan:
+    def _scan(self, volume: Volume, size: int, start: int) -> Scan:
         def read(offset: int, length: int) -> bytes:
             return volume.read(offset, min(length, size - offset))
 
-        return scan(read, size, self._key, volume.number)
+        return scan(read, size, self._key, volume.number, start)
 
     def _result(
         self, volume: Volume, found: Scan, *, writable: bool = False, failed: bool = False

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from raftstore.chunks import needle
+from raftstore.chunks.checkpoint import Position
 from raftstore.chunks.files import Buffer
 from raftstore.chunks.groupcommit import Abandoned, Write, Writer
 from raftstore.chunks.holdings import Holdings
@@ -18,7 +19,9 @@ from raftstore.errors import DiskFailed, StoreError, Unavailable
 class Storer:
     """Hands needles to the writer and takes over what became of them. On the loop."""
 
-    def __init__(self, holdings: Holdings, writer: Writer) -> None:
+    def __init__(self, holdings: Holdings, writer: Writer, position: Position) -> None:
+        self.position = position
+        """The place in the log up to which all is taken over."""
         self._holdings = holdings
         self._writer = writer
         self._writes: dict[bytes, Write] = {}
@@ -181,6 +184,8 @@ class Storer:
                 del self._writes[write.key]
             if write.error is None and write.place is not None:
                 self._holdings.apply(write.kind, write.digest, write.place)
+                behind = write.place.offset + needle.footprint(write.place.length)
+                self.position = (write.place.volume, behind)
             write.payload = b""
             write.wake(write.error)
 

@@ -13,15 +13,17 @@ import structlog
 from blake3 import blake3
 
 from raftstore.chunks import needle
+from raftstore.chunks.checkpoint import Checkpointer
 from raftstore.chunks.compaction import LEAST_BYTES, CompactionReport, Compactor
 from raftstore.chunks.files import Buffer, Files
 from raftstore.chunks.groupcommit import FreeSpace, Write, Writer
 from raftstore.chunks.holdings import Holdings
-from raftstore.chunks.index import MAX_OFFSET, Entry, Place
+from raftstore.chunks.index import MAX_OFFSET, Entry
 from raftstore.chunks.needle import HEADER_SIZE, MAX_PAYLOAD, Kind
+from raftstore.chunks.opening import Opened, Opening
 from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.reading import Lease, Reader
-from raftstore.chunks.recovery import Recovered, Recovery, load_identity, lock_directory, volume_numbers
+from raftstore.chunks.recovery import load_identity, lock_directory
 from raftstore.chunks.room import Room
 from raftstore.chunks.shelf import SMALL, Verified
 from raftstore.chunks.storing import Storer
@@ -69,11 +71,14 @@ class VolumeSet:
         reserve_bytes: int = 64 << 20,
         queue_bytes: int = 32 << 20,
         readers: int = 4,
+        checkpoint_after: int = 50_000,
         files: Files | None = None,
     ) -> None:
         """Sizes in bytes. `queue_bytes` bounds what waits to be written: further puts wait until there is room.
 
-        `reserve_bytes` of the disk stay free; `readers` is the number of reads from the disk at a time.
+        `reserve_bytes` of the disk stay free; `readers` is the number of reads from the disk at a time. The index
+        is saved at the end, and when `checkpoint_after` needles were written (a large one: a sixteenth of what it
+        holds): what the next start after a crash has to scan.
         """
         if not 0 < volume_bytes <= MAX_OFFSET:
             raise ValueError(f"volume_bytes is between 1 and {MAX_OFFSET}")
@@ -86,11 +91,10 @@ class VolumeSet:
         self._room = Room(queue_bytes)
         self._readers = readers
         self._holdings = Holdings()
-        self._index = self._holdings.index
-        self._volumes = self._holdings.volumes
         self._failed = 0
         self._identity = b""
         self._key = b""
+        self._checkpoint_after = checkpoint_after
         self._lock = -1
         self._last = 0
         self._open = False
@@ -99,6 +103,7 @@ class VolumeSet:
         self._writer: Writer
         self._storer: Storer
         self._reader: Reader
+        self._checkpointer: Checkpointer
         self._compactor: Compactor
         self._maintenance = asyncio.Lock()
         self.verified = Verified()
@@ -122,7 +127,7 @@ class VolumeSet:
         self._loop = loop = asyncio.get_running_loop()
         recovering = asyncio.ensure_future(asyncio.to_thread(self._recover))
         try:
-            active = await asyncio.shield(recovering)
+            opened = await asyncio.shield(recovering)
         except asyncio.CancelledError:
             await asyncio.gather(recovering, return_exceptions=True)  # the thread has the files until it ends
             self._release()
@@ -133,9 +138,11 @@ class VolumeSet:
         except BaseException:
             self._release()
             raise
+        self._failed = opened.failed
+        self._last = opened.position[0]
         self._reader = Reader(self._holdings, self._quarantine, self._readers)
         self._writer = Writer(
-            active=active,
+            active=opened.active,
             create=self._create_volume,
             volume_bytes=self._volume_bytes,
             reserve_bytes=self._reserve_bytes,
@@ -143,7 +150,16 @@ class VolumeSet:
             finished=self._finished,
             loop=loop,
         )
-        self._storer = Storer(self._holdings, self._writer)
+        self._storer = Storer(self._holdings, self._writer, opened.position)
+        self._checkpointer = Checkpointer(
+            self._directory,
+            self._files,
+            self._key,
+            self._holdings,
+            applied=lambda: self._storer.position,
+            saved=opened.saved,
+            after=self._checkpoint_after,
+        )
         self._compactor = Compactor(
             self._holdings,
             self._storer,
@@ -173,6 +189,9 @@ class VolumeSet:
             pass
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._reader.close)
+        # With the mark that the writer left at the end.
+        if last := self._holdings.volumes.get(self._last):
+            await self._checkpointer.finish((last.number, last.end))
         self._release()
 
     async def put(self, digest: bytes, data: Buffer, *, verified: bool) -> None:
@@ -238,7 +257,7 @@ class VolumeSet:
         return await self._reader.get(digest)
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._index
+        return digest in self._holdings.index
 
     def confirm(self, digest: bytes) -> bool:
         """Whether the chunk is here and not being removed; if so, it is touched like by a put."""
@@ -287,10 +306,10 @@ class VolumeSet:
         twice; what comes or goes meanwhile may be missing. Lower volumes are older.
         """
         bucket = 0
-        while bucket < self._index.buckets:
+        while bucket < self._holdings.index.buckets:
             portion: list[Entry] = []
-            while len(portion) < _PORTION and bucket < self._index.buckets:
-                portion += self._index.entries(bucket)
+            while len(portion) < _PORTION and bucket < self._holdings.index.buckets:
+                portion += self._holdings.index.entries(bucket)
                 bucket += 1
             if portion:
                 yield portion
@@ -298,7 +317,7 @@ class VolumeSet:
 
     def volume_numbers(self) -> list[int]:
         """Return the numbers of the volumes, the oldest first. Numbers are never used again."""
-        return sorted(self._volumes)
+        return sorted(self._holdings.volumes)
 
     async def walk(self, number: int, start: int = 0) -> AsyncIterator[list[Checked]]:
         """Verify the chunks of a volume in the order of their offsets, a portion when the caller asks for it.
@@ -308,8 +327,8 @@ class VolumeSet:
         an earlier walk gave last. Unavailable when the disk does not answer.
         """
         self._check_open()
-        if number in self._volumes:
-            async for portion in scrub(self._holdings, self._reader, self._volumes[number], start):
+        if number in self._holdings.volumes:
+            async for portion in scrub(self._holdings, self._reader, self._holdings.volumes[number], start):
                 yield portion
 
     def reclaimable(self) -> int:
@@ -337,9 +356,9 @@ class VolumeSet:
 
     def stats(self) -> VolumeStats:
         """Return what is here now; the free disk is at most a second old."""
-        volumes = list(self._volumes.values())
+        volumes = self._holdings.volumes.values()
         return VolumeStats(
-            chunks=len(self._index),
+            chunks=len(self._holdings.index),
             bytes=sum(volume.live for volume in volumes),
             disk_free=self._free.get(),
             quarantined=len(self._quarantine),
@@ -357,6 +376,7 @@ class VolumeSet:
                 # Its bytes were hashed just before they were written.
                 self.verified.add(write.digest, place.volume, place.offset + HEADER_SIZE, write.epoch)
         self._storer.finished(batch)
+        self._checkpointer.count(len(batch))
 
     def _touch(self, digest: bytes) -> None:
         if self.on_touch is not None:
@@ -370,8 +390,8 @@ class VolumeSet:
             return False
         return True
 
-    def _recover(self) -> Volume | None:
-        """Open everything; return the volume to write on. In a thread."""
+    def _recover(self) -> Opened:
+        """Open everything. In a thread."""
         if not self._directory.is_dir():
             self._directory.mkdir(mode=0o700, parents=True)
             self._files.sync_directory(self._directory.parent)
@@ -379,35 +399,23 @@ class VolumeSet:
         self._identity = load_identity(self._directory, self._files)
         self._key = needle.header_key(self._identity)
         self._quarantine.open()
-        recovery = Recovery(self._directory, self._files, self._identity, self._key, self._quarantine)
-        numbers = volume_numbers(self._directory)
-        active = None
-        for number in numbers:
-            recovered = recovery.open_volume(number, last=number == numbers[-1])
-            self._adopt(recovered)
-            self._last = number
-            active = recovered.volume if recovered.writable else None
-        return active
-
-    def _adopt(self, recovered: Recovered) -> None:
-        self._volumes[recovered.volume.number] = recovered.volume
-        self._failed += recovered.failed
-        for found in recovered.needles:
-            place = Place(recovered.volume.number, found.offset, found.length)
-            self._holdings.apply(found.kind, found.digest, place)
+        opening = Opening(self._directory, self._files, self._identity, self._key, self._quarantine)
+        opened = opening.run()
+        self._holdings = opened.holdings
+        return opened
 
     def _create_volume(self) -> Volume:
         """Make the next volume. In the writer's thread."""
         volume = Volume.create(self._files, self._directory, self._last + 1, self._identity, self._key)
         self._last += 1
         # The loop has it before it hears of the first needle in it.
-        self._loop.call_soon_threadsafe(self._volumes.__setitem__, volume.number, volume)
+        self._loop.call_soon_threadsafe(self._holdings.volumes.__setitem__, volume.number, volume)
         return volume
 
     def _release(self) -> None:
-        for volume in self._volumes.values():
+        for volume in self._holdings.volumes.values():
             volume.close()
-        self._volumes.clear()
+        self._holdings.volumes.clear()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

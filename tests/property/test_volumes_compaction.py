@@ -15,6 +15,22 @@ from raftstore.chunks.volumes import VolumeSet
 VOLUME_BYTES = 40_000
 
 
+def volume_set(directory: Path, files: FailingFiles) -> VolumeSet:
+    return VolumeSet(directory, volume_bytes=VOLUME_BYTES, checkpoint_after=40, files=files)
+
+
+def content(volumes: VolumeSet) -> dict:
+    """All that a start must find out, whether from the saved index or from the volumes."""
+    holdings = volumes._holdings
+    return {
+        "chunks": {entry.key: entry.place for entry in holdings.index.entries_in(holdings.volumes)},
+        "count": len(holdings.index),
+        "volumes": {
+            number: (volume.live, dict(volume.tombstones)) for number, volume in holdings.volumes.items()
+        },
+    }
+
+
 class Machine:
     """A volume set, what it must hold, and a power cut at some operation."""
 
@@ -34,7 +50,7 @@ class Machine:
 
     async def open(self) -> None:
         self.files = FailingFiles()
-        self.volumes = VolumeSet(self.directory, volume_bytes=VOLUME_BYTES, files=self.files)
+        self.volumes = volume_set(self.directory, self.files)
         await self.volumes.open()
 
     def arm(self) -> None:
@@ -81,9 +97,24 @@ class Machine:
         self.generation += 1
         self.directory = self.root / str(self.generation)
         (self.root / "image").rename(self.directory)
+        scanned = await self.scan()
         await self.open()
         self.expected = self.certain
         await self.check()
+        if self.volumes.stats().quarantined == 0:
+            assert content(self.volumes) == scanned
+
+    async def scan(self) -> dict:
+        """What a start without the saved index finds."""
+        shutil.copytree(self.directory, self.root / "scan")
+        (self.root / "scan" / "index").unlink(missing_ok=True)
+        volumes = volume_set(self.root / "scan", FailingFiles())
+        await volumes.open()
+        try:
+            return content(volumes)
+        finally:
+            await volumes.close()
+            shutil.rmtree(self.root / "scan")
 
     async def check(self) -> None:
         for number, (digest, data) in enumerate(self.chunks):

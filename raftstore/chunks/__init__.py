@@ -14,6 +14,7 @@ back. Which stores there are, it learns through `topology`; who keeps the refere
     index, holdings        where each chunk lies, and what of a volume is live, dead or needed (no I/O)
     reading, storing       verified reads; changes on their way to the disk
     walking, compaction    going through a volume: scrub; copying the living out of one that is mostly dead
+    checkpoint, opening    the index on disk; a start from it, or by a scan of all volumes
     volumes                the set that ties it together
     topology, placement    the cluster as seen from here; which stores get a chunk
     upload, spread         bytes -> chunks -> W of R stores      download    references -> verified bytes

@@ -24,7 +24,7 @@ from blake3 import blake3
 from raftstore.chunks.volumes import VolumeSet
 
 PAYLOAD = 128
-PORTION = 2000
+PORTION = 500
 GOAL = 5.0
 
 

@@ -24,10 +24,12 @@ __all__ = [
     "REPLICAS",
     "Address",
     "AdminConfig",
+    "ChunksConfig",
     "ClusterConfig",
     "ConfigError",
     "ConsensusConfig",
     "FtpConfig",
+    "JobsConfig",
     "LogConfig",
     "Member",
     "NodeConfig",
@@ -132,6 +134,47 @@ class ConsensusConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobsConfig:
+    """Work in the background: copies, verification, collection. The same on every node, but for the bandwidth."""
+
+    concurrency: int = _key(
+        kinds.integer(1, 16), "Jobs that this node does at a time (`pixraft jobs` shows them).", 2
+    )
+    bandwidth: int = _key(
+        kinds.integer(256 * 1024, 64 * 1024**3),
+        "Bytes a second that all jobs of this node together read or write; a quarter of it while clients upload.",
+        32 * 1024**2,
+    )
+    repair_after: int = _key(
+        kinds.integer(1, 30 * 86400),
+        "Seconds after which the pictures of a node that cannot be reached are copied to others.",
+        300,
+    )
+    scrub_period: int = _key(
+        kinds.integer(10, 365 * 86400),
+        "Seconds within which every chunk on disk is read and verified again.",
+        14 * 86400,
+    )
+    collect_grace: int = _key(
+        kinds.integer(1, 365 * 86400),
+        "Seconds for which the bytes of a deleted picture stay on disk at least; it takes up to twice as long "
+        "until their space is free.",
+        86400,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunksConfig:
+    """How picture bytes lie on this node's disk."""
+
+    volume_bytes: int = _key(
+        kinds.integer(1024**2, 32 * 1024**3),
+        "Bytes up to which a file of pictures grows before the next one is begun. Space is given back by the file.",
+        1024**3,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FtpConfig:
     """What FTP clients see."""
 
@@ -194,6 +237,8 @@ class NodeConfig:
     peers: PeersConfig
     cluster: ClusterConfig
     consensus: ConsensusConfig
+    chunks: ChunksConfig
+    jobs: JobsConfig
     ftp: FtpConfig
     log: LogConfig
     source: Path
@@ -215,6 +260,8 @@ _NODE_SECTIONS: dict[str, type] = {
     "peers": PeersConfig,
     "cluster": ClusterConfig,
     "consensus": ConsensusConfig,
+    "chunks": ChunksConfig,
+    "jobs": JobsConfig,
     "ftp": FtpConfig,
     "log": LogConfig,
 }
@@ -254,6 +301,8 @@ def load_node_config(file: Path, environment: Mapping[str, str] = os.environ) ->
         peers=reader.section("peers", PeersConfig),
         cluster=reader.section("cluster", ClusterConfig),
         consensus=reader.section("consensus", ConsensusConfig),
+        chunks=reader.section("chunks", ChunksConfig),
+        jobs=reader.section("jobs", JobsConfig),
         ftp=reader.section("ftp", FtpConfig),
         log=reader.section("log", LogConfig),
         source=reader.file,

@@ -17,7 +17,7 @@ from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from raftstore.consensus import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError
 from raftstore.peers.pki import Identity
-from raftstore.settings import StoreSettings
+from raftstore.settings import JobsSettings, StoreSettings
 from raftstore.store import Store
 
 log = structlog.get_logger()
@@ -129,6 +129,14 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             log_entries=config.consensus.log_entries,
             log_bytes=config.consensus.log_bytes,
             snapshot_piece=config.consensus.snapshot_piece,
+        ),
+        volume_bytes=config.chunks.volume_bytes,
+        jobs=JobsSettings(
+            concurrency=config.jobs.concurrency,
+            bandwidth=config.jobs.bandwidth,
+            repair_after=config.jobs.repair_after,
+            scrub_period=config.jobs.scrub_period,
+            collect_grace=config.jobs.collect_grace,
         ),
     )
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from raftstore.chunks.confirm import Confirmer
 from raftstore.chunks.path import ChunkPath
-from raftstore.chunks.replicator import COPY
 from raftstore.chunks.service import ChunkService
 from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.volumes import VolumeSet
@@ -20,22 +20,24 @@ from raftstore.cluster.boot import next_boot
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.health import Health
 from raftstore.cluster.inventory import take_inventory
+from raftstore.cluster.jobcalls import JobCalls
 from raftstore.cluster.joining import Doorkeeper
 from raftstore.cluster.membership import Membership
 from raftstore.cluster.membershipcalls import MembershipCalls
 from raftstore.cluster.recorder import ReplicaRecorder
-from raftstore.cluster.repair import Copy, Repairer
 from raftstore.cluster.results import accepted
 from raftstore.cluster.view import LiveTopology
+from raftstore.cluster.workroom import Workroom
 from raftstore.consensus import Consensus
 from raftstore.consensus.journal import Journal
 from raftstore.errors import Invalid, NoQuorum, StoreError, Superseded, Unavailable
+from raftstore.evidence import Keeper
 from raftstore.metadata import Catalog
+from raftstore.metadata.jobs import draining
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo
 from raftstore.wire import admin_pb2 as admin
-from raftstore.wire import chunks_pb2
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -47,7 +49,8 @@ SETTLE = 0.1
 """Seconds for which what the catalog applies is gathered into one transaction."""
 
 REGISTER_RETRY = 0.5
-COPY_TIMEOUT = 30.0
+MAX_FINDING = 100
+"""Copies found by chance that are noted at a time; repair finds the others."""
 
 
 class Rooms:
@@ -72,6 +75,7 @@ class Rooms:
         self.recorder = ReplicaRecorder(self.propose)
         self._opened = self._takes_part = self._rejoining = False
         self._current = Currency(settings.name)
+        self._finding: set[asyncio.Task[None]] = set()
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -82,6 +86,13 @@ class Rooms:
             await self._open()
             Administration(administered, self.network)
             MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
+            JobCalls(
+                self.network,
+                catalog=self.catalog,
+                workroom=lambda: self.workroom,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
             doorkeeper = Doorkeeper(self.settings, self.membership.roster, self.catalog.intents, self.propose)
             self.network.serve_joins(doorkeeper.open, doorkeeper.key, doorkeeper.answer)
             await self._join()
@@ -111,7 +122,7 @@ class Rooms:
             node=settings.name,
             identity=self.volumes.identity,
             members=self.membership.voters,
-            leaving=self.membership.leaving,
+            leaving=lambda: self.membership.leaving() | draining(self.catalog.jobs()),
             replicas=settings.replicas,
             stores=self.catalog.stores,
             reachable=self.network.reachable,
@@ -125,6 +136,8 @@ class Rooms:
         self.chunk_path = ChunkPath(self.topology, self.volumes, self.network, shelf=shelf)
         self._stack.push_async_callback(self.chunk_path.close)
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
+        self.confirm = Confirmer(self.topology, self.volumes, self.network)
+        self.keeper = Keeper(settings.jobs.collect_grace / 4, self.confirm)
 
     def _settle_later(self, settle: Callable[[], None]) -> None:
         """See Catalog: a failure there stops the node."""
@@ -162,13 +175,14 @@ class Rooms:
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
                 self.journal.setCurrentTerm(term, settings.name)
+        boot = next_boot(settings.data / "boot")
         self.consensus = Consensus(
             node=settings.name,
             members=self.membership.roster.committed[1],
             machine=self.catalog,
             journal=self.journal,
             links=self.network,
-            boot=next_boot(settings.data / "boot"),
+            boot=boot,
             snapshot_dir=settings.data / "snapshots",
             on_fatal=self._on_fatal,
             settings=settings.consensus,
@@ -180,7 +194,7 @@ class Rooms:
         self.membership.take_part(self.consensus)
         await self.consensus.start()
         self._takes_part = True
-        self._start_work()
+        self._start_work(boot)
 
     def _heard(self, name: str, report: admin.NodeReport) -> None:
         try:
@@ -195,7 +209,7 @@ class Rooms:
         marker.unlink(missing_ok=True)
         self._rejoining = False
 
-    def _start_work(self) -> None:
+    def _start_work(self, boot: int) -> None:
         """Start what goes on beside the front-ends' requests."""
         self.membership.start()
         self._stack.push_async_callback(self.membership.stop)
@@ -203,15 +217,23 @@ class Rooms:
         self._stack.push_async_callback(self.health.stop)
         self.recorder.start()
         self._stack.push_async_callback(self.recorder.stop)
-        repairer = Repairer(
+        self.keeper.start()
+        self._stack.push_async_callback(self.keeper.stop)
+        self.workroom = Workroom(
+            self.settings,
+            boot,
+            catalog=self.catalog,
+            volumes=self.volumes,
+            path=self.chunk_path,
+            service=self.chunk_service,
+            recorder=self.recorder,
+            propose=self.propose,
+            barrier=self.barrier,
             leads=lambda: self.consensus.is_leader,
-            view=self.topology.view,
-            short=self.catalog.short_chunks,
-            copy=self._copy,
-            done=self.recorder.added,
+            reclaimable=self._reclaimable,
         )
-        repairer.start()
-        self._stack.push_async_callback(repairer.stop)
+        self.workroom.start()
+        self._stack.push_async_callback(self.workroom.stop)
         registering = asyncio.get_running_loop().create_task(self._register(), name="announce volumes")
         self._stack.push_async_callback(_ended, registering)
 
@@ -240,6 +262,21 @@ class Rooms:
     def bad_replica(self, digest: bytes, store: int, reason: str) -> None:
         """A store does not have a copy whole that the catalog lists there: repair makes it again."""
         self.recorder.removed(digest, store)
+
+    def found_replica(self, digest: bytes, store: int) -> None:
+        """A store was found to have a copy that the catalog does not list there: ask it to keep that, and note it."""
+        if len(self._finding) < MAX_FINDING:
+            task = asyncio.get_running_loop().create_task(self._note_found(digest, store))
+            self._finding.add(task)
+            task.add_done_callback(self._finding.discard)
+
+    async def _note_found(self, digest: bytes, store: int) -> None:
+        since = self.catalog.applied_index
+        try:
+            if await self.confirm(store, [digest]):
+                self.recorder.added(digest, store, since)
+        except StoreError as error:
+            log.info("copy found and not confirmed", store=store, error=str(error))
 
     async def _register(self) -> None:
         """Announce this node's volumes until the cluster has taken note; then look whether they are whole."""
@@ -273,17 +310,6 @@ class Rooms:
                 log.info("inventory begins again", error=str(error))
                 await asyncio.sleep(REGISTER_RETRY)
 
-    async def _copy(self, copy: Copy) -> None:
-        sources = [store.number for store in copy.sources]
-        target = copy.target.node
-        if target == self.settings.name:  # there is no link to oneself
-            await self.chunk_service.copy(copy.chunk.digest, copy.chunk.length, sources)
-            return
-        message = chunks_pb2.Copy(
-            digest=copy.chunk.digest, length=copy.chunk.length, store=copy.target.number, sources=sources
-        )
-        await self.network.call(target, COPY, message.SerializeToString(), timeout=COPY_TIMEOUT)
-
     # Status.
 
     def own_status(self) -> tuple[NodeStatus, str]:
@@ -304,6 +330,8 @@ class Rooms:
         node.pictures = self.catalog.store_totals(store)[0] if store else 0
         node.bytes = stats.bytes
         node.free_disk = stats.disk_free
+        node.reclaimable = self.volumes.reclaimable()
+        node.quarantined = stats.quarantined
         if stats.failed:
             node.error = "its disk failed: it takes no more pictures"
         elif self.room() < CHUNK_SIZE:
@@ -345,6 +373,12 @@ class Rooms:
     def room(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
         return max(0, self.volumes.stats().disk_free - self.settings.reserve)
+
+    def _reclaimable(self, name: str) -> int:
+        if name == self.settings.name:
+            return self.volumes.reclaimable()
+        report = self.health.last(name)
+        return (report.node.reclaimable or 0) if report is not None else 0
 
     def _free_bytes(self, name: str) -> int | None:
         if name == self.settings.name:

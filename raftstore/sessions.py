@@ -11,7 +11,8 @@ import structlog
 
 from raftstore.chunks.download import Download, Part
 from raftstore.chunks.upload import Upload
-from raftstore.errors import QuotaExceeded, StoreError, TooLarge
+from raftstore.errors import Changed, QuotaExceeded, StoreError, TooLarge
+from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
 from raftstore.paths import parent
 from raftstore.types import CHUNK_SIZE, ChunkRef, Entry, FileVersion, Kind
@@ -24,6 +25,10 @@ Buffer = bytes | bytearray | memoryview
 
 MAX_CHUNKS = 8192
 """Chunks of a file: with any number of stores each, the command that publishes it stays below consensus' bound."""
+
+
+ATTEMPTS = 4
+"""To publish, when a store begins to remove chunks meanwhile: what it has confirmed is asked again then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,8 @@ class Allowance:
 class Replicas(Protocol):
     """Hears of copies that became durable late."""
 
-    def added(self, digest: bytes, store: int) -> None:
-        """Store number `store` holds chunk `digest`."""
+    def added(self, digest: bytes, store: int, since: int) -> None:
+        """Store number `store` holds chunk `digest`: it was asked after log index `since` was applied here."""
         ...
 
 
@@ -59,14 +64,15 @@ def chunks_to_wire(chunks: Sequence[ChunkRef]) -> list[commands.Chunk]:
 class LateReplicas:
     """Holds back copies confirmed before their picture is published: the catalog does not know the chunk yet."""
 
-    def __init__(self, replicas: Replicas) -> None:
+    def __init__(self, replicas: Replicas, since: int) -> None:
         self._replicas = replicas
+        self._since = since
         self._early: list[tuple[bytes, int]] | None = []
 
     def __call__(self, digest: bytes, store: int) -> None:
         """Note a confirmed copy."""
         if self._early is None:
-            self._replicas.added(digest, store)
+            self._replicas.added(digest, store, self._since)
         else:
             self._early.append((digest, store))
 
@@ -76,7 +82,7 @@ class LateReplicas:
         early, self._early = self._early or [], None
         for digest, store in early:
             if (digest, store) not in known:
-                self._replicas.added(digest, store)
+                self._replicas.added(digest, store, self._since)
 
 
 class UploadSession:
@@ -90,6 +96,8 @@ class UploadSession:
         late: LateReplicas,
         propose: Propose,
         overtaken: Callable[[], Awaitable[bool]],
+        evidence: Evidence,
+        keeper: Keeper,
         gathering: Gathering,
         *,
         allowance: Allowance = Allowance(),
@@ -103,11 +111,18 @@ class UploadSession:
         self._late = late
         self._propose = propose
         self._overtaken = overtaken
+        self._evidence = evidence
+        self._keeper = keeper
         self._gathering = gathering
         self._allowance = allowance
         self._quorum = quorum
         self._exclusive = exclusive
         self._base = base
+        keeper.watch(self)
+
+    def needs(self) -> Sequence[ChunkRef]:
+        """Return the chunks that must stay until this upload is published."""
+        return self._upload.durable()[0]
 
     @property
     def position(self) -> int:
@@ -132,7 +147,7 @@ class UploadSession:
         Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
         """
         with self._gathering.coming():
-            chunks, size = await self._upload.finish()
+            received, size = await self._upload.finish()
         await self._gathering.together()
         mtime_ns = mtime_ns or time.time_ns()
         put = commands.PutFile(
@@ -140,18 +155,40 @@ class UploadSession:
             owner=self.owner,
             size=size,
             mtime_ns=mtime_ns,
-            chunks=chunks_to_wire(chunks),
             exclusive=self._exclusive,
             quorum=self._quorum,
         )
         if self._base is not None:
             put.base_inode = self._base.inode
             put.base_version = self._base.version
-        done = await self._propose(commands.Command(put_file=put))
+        chunks, done = await self._publish(received, put, lambda: commands.Command(put_file=put))
         self._late.publish(chunks)
         # Not what is at the path now: others may have moved it, or put something else there.
         name = parent(self.path)[1]
         return Entry(name, Kind.FILE, done.inode, size, mtime_ns, self.owner, done.index)
+
+    async def _publish(
+        self,
+        chunks: Sequence[ChunkRef],
+        put: commands.PutFile | commands.PutPartial,
+        command: Callable[[], commands.Command],
+    ) -> tuple[Sequence[ChunkRef], commands.Result]:
+        """Propose `put` with the copies that still count; return those and the result."""
+        for attempt in range(1, ATTEMPTS + 1):
+            if not self._evidence.stands(chunks):
+                chunks = await self._evidence.renewed(chunks)
+            del put.chunks[:]
+            put.chunks.extend(chunks_to_wire(chunks))
+            put.since = self._evidence.since
+            try:
+                done = await self._propose(command())
+                break
+            except Changed:
+                # A refusal for any other reason stands.
+                if attempt == ATTEMPTS or self._evidence.stands(chunks):
+                    raise
+        self._keeper.left(self)
+        return chunks, done
 
     async def suspend(self) -> None:
         """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost.
@@ -162,15 +199,14 @@ class UploadSession:
         try:
             chunks, size = await self._received()
             if size and not await self._overtaken():
-                partial = commands.PutPartial(
-                    path=self.path, owner=self.owner, size=size, chunks=chunks_to_wire(chunks)
-                )
-                await self._propose(commands.Command(put_partial=partial))
+                put = commands.PutPartial(path=self.path, owner=self.owner, size=size)
+                chunks, _ = await self._publish(chunks, put, lambda: commands.Command(put_partial=put))
                 self._late.publish(chunks)
         except StoreError as error:
             log.warning("partial upload not kept", path=self.path, owner=self.owner, error=str(error))
+        self._keeper.left(self)
 
-    async def _received(self) -> tuple[list[ChunkRef], int]:
+    async def _received(self) -> tuple[Sequence[ChunkRef], int]:
         """Return what is durable: everything that came, or after a failure the chunks up to it."""
         try:
             return await self._upload.finish()
@@ -179,15 +215,23 @@ class UploadSession:
 
     async def abort(self) -> None:
         """Throw the upload away."""
+        self._keeper.left(self)
         await self._upload.abort()
 
 
 class DownloadSession:
     """One whole version of a file, old or new, to its end, whatever happens to the name meanwhile."""
 
-    def __init__(self, version: FileVersion, download: Download) -> None:
+    def __init__(self, version: FileVersion, download: Download, keeper: Keeper) -> None:
         self.entry = version.entry
+        self._chunks = version.chunks
         self._download = download
+        self._keeper = keeper
+        keeper.watch(self)
+
+    def needs(self) -> Sequence[ChunkRef]:
+        """Return the chunks that must stay until this download is closed."""
+        return self._chunks
 
     @property
     def size(self) -> int:
@@ -208,3 +252,4 @@ class DownloadSession:
 
     async def close(self) -> None:
         """Release what the download holds."""
+        self._keeper.left(self)

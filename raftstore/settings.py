@@ -18,6 +18,17 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class JobsSettings:
+    """Bounds of the work in the background. Times in seconds, `bandwidth` in bytes a second and node."""
+
+    concurrency: int = 2
+    bandwidth: int = 32 * 1024**2
+    repair_after: float = 300.0
+    scrub_period: float = 14 * 24 * 3600.0
+    collect_grace: float = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSettings:
     """Settings of one node's store.
 
@@ -39,6 +50,7 @@ class StoreSettings:
     command_timeout: float = 10.0
     barrier_timeout: float = 5.0
     consensus: ConsensusSettings = field(default_factory=ConsensusSettings)
+    jobs: JobsSettings = field(default_factory=JobsSettings)
 
     @property
     def others(self) -> list[str]:

@@ -9,6 +9,7 @@ import structlog
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.errors import Invalid, IsADirectory, NotFound, StoreError
+from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
 from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
@@ -90,7 +91,7 @@ class Store:
     async def download(self, path: str) -> DownloadSession:
         """Open the published version of a file for reading. Raises NotFound, IsADirectory."""
         version = await self.file(path)
-        return DownloadSession(version, self._download(version))
+        return DownloadSession(version, self._download(version), self._rooms.keeper)
 
     async def upload(
         self,
@@ -121,12 +122,14 @@ class Store:
         allowance = self._allowance(owner, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
+        # Before a store is asked for anything.
+        evidence = Evidence(self._rooms.catalog, self._rooms.confirm, prefix)
 
         async def overtaken() -> bool:
             await self._barrier()
             return _newer_of(owner, published, self._published(path))
 
-        late = LateReplicas(self._rooms.recorder)
+        late = LateReplicas(self._rooms.recorder, evidence.begun)
         upload = Upload(self._rooms.chunk_path, prefix=prefix, head=head, on_replica=late, expected=expected)
         return UploadSession(
             path,
@@ -135,6 +138,8 @@ class Store:
             late,
             self._propose,
             overtaken,
+            evidence,
+            self._rooms.keeper,
             self._gathering,
             allowance=allowance,
             quorum=self._rooms.topology.view().quorum,
@@ -235,7 +240,7 @@ class Store:
             self._rooms.chunk_path,
             version.chunks,
             on_bad_replica=self._rooms.bad_replica,
-            on_found=self._rooms.recorder.added,
+            on_found=self._rooms.found_replica,
         )
 
     def _allowance(self, owner: str, replaced: Entry | None) -> Allowance:
@@ -290,7 +295,7 @@ class Store:
                 self._rooms.chunk_path,
                 base.chunks,
                 on_bad_replica=self._rooms.bad_replica,
-                on_found=self._rooms.recorder.added,
+                on_found=self._rooms.found_replica,
             )
             async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
                 head += block

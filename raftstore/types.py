@@ -110,6 +110,7 @@ class StoreInfo:
     """A chunk store (the volumes on one node's disk) as the catalog knows it.
 
     `zone` names what fails together with it, a rack or a room; "" is a zone of its own.
+    `swept` is the log index at which it last began to remove unreferenced chunks (0: never).
     """
 
     number: int
@@ -117,6 +118,7 @@ class StoreInfo:
     identity: bytes
     current: bool
     zone: str = ""
+    swept: int = 0
 
 
 @dataclass(slots=True)
@@ -135,6 +137,8 @@ class NodeStatus:
     pictures: int | None = None
     bytes: int | None = None
     free_disk: int | None = None
+    reclaimable: int | None = None
+    quarantined: int | None = None
     zone: str = ""
     error: str = ""
 

@@ -30,6 +30,7 @@ class DemoFailed(StoreError):
 OK = 0
 USAGE = 2
 NODE_FAILED = 4
+NOT_CLEAN = 7
 DEGRADED = 8
 INTERRUPTED = 130
 
@@ -51,6 +52,7 @@ def exit_codes() -> Iterator[tuple[int, str, str]]:
             "",
             "`serve`: the node stopped: it could no longer keep its promises",
         ),
+        NOT_CLEAN: ("", "`fsck`: something is missing, damaged or too much; --apply mends it"),
         DEGRADED: ("", "`status`: degraded: it works, but a node is down or pictures lack copies"),
         INTERRUPTED: ("", "Interrupted with Ctrl-C"),
     }

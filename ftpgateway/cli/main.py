@@ -17,11 +17,17 @@ COMMANDS = {
     "node": "ftpgateway.cli.node",
     "leader": "ftpgateway.cli.leader",
     "join": "ftpgateway.cli.join",
+    "jobs": "ftpgateway.cli.jobs",
+    "repair": "ftpgateway.cli.upkeep:repair",
+    "scrub": "ftpgateway.cli.upkeep:scrub",
+    "drain": "ftpgateway.cli.upkeep:drain",
+    "fsck": "ftpgateway.cli.upkeep:fsck",
 }
+"""Module of each command, and the attribute there unless it is `command`."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in modules of their own, in the attribute `command`."""
+    """A group whose commands live in other modules."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of first use."""
@@ -31,7 +37,8 @@ class LazyGroup(click.Group):
         """Import the command's module; None when there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute or "command")
         return command
 
     def resolve_command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from ftpgateway.cli import bundle, output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.durations import Duration
 from ftpgateway.config import Address, Member
 from ftpgateway.configtypes import ConfigError, check_name
 from raftstore.cluster import tokens
@@ -22,24 +22,8 @@ from raftstore.wire import admin_pb2
 from raftstore.wire import commands_pb2 as commands
 
 POLL = 0.3
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
-_MAX_VALID = 30 * 86_400
 
 Intent = commands.Intent
-
-
-class _Duration(click.ParamType[float]):
-    name = "TIME"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        match = _DURATION.fullmatch(str(value))
-        seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-        if not 0 < seconds <= _MAX_VALID:
-            self.fail(f"{value!r} is not a time such as 30m, 2h or 1d (at most 30d)", param, ctx)
-        return float(seconds)
 
 
 def _name(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -58,7 +42,7 @@ def _address(_ctx: click.Context, _parameter: click.Parameter, value: str) -> st
 
 wait_option = click.option(
     "--wait",
-    type=_Duration(),
+    type=Duration(),
     default="10m",
     show_default=True,
     help="How long to wait until it is done; it goes on afterwards all the same.",
@@ -84,7 +68,7 @@ _authority_option = click.option(
     help="Directory with the authority's key, on this machine only; by default beside the admin's bundle.",
 )
 _valid_option = click.option(
-    "--valid", type=_Duration(), default="1h", show_default=True, help="For how long the token is good."
+    "--valid", type=Duration(), default="1h", show_default=True, help="For how long the token is good."
 )
 
 ADD_EXAMPLES = """

@@ -115,6 +115,8 @@ _NODE_KEYS = [
     "pictures",
     "bytes",
     "free_disk",
+    "reclaimable",
+    "quarantined",
     "error",
     "zone",
 ]
@@ -134,6 +136,19 @@ _SHAPES = [
     ("members", "`verdict`, `asked`, `leader`, `nodes`"),
     ("user list", "`users`: each `name`, `home`, `rights`, `quota_bytes`, `used_bytes`, `disabled`"),
     ("user add, passwd, remove", "`user`, `done`"),
+    (
+        "jobs list, repair, scrub",
+        "`jobs`: each `id`, `kind`, `node`, `state`, `holder`, `reason`, `done`, `total`, `unit`, `counts`, "
+        "`attempts`, `error`, `not_before`, `created`, `started`, `finished`; `short` (chunks with fewer copies "
+        "than wanted); with `--no-wait` `begun` (numbers of jobs)",
+    ),
+    ("jobs show", "a job"),
+    ("jobs cancel", "`id`, `done`"),
+    ("drain", "`jobs`; with `--cancel` `node`, `done`"),
+    (
+        "fsck",
+        "`jobs`, `clean`, `applied`, and in chunks `verified`, `damaged`, `missing`, `extra`, `unlisted`, `young`",
+    ),
 ]
 
 

@@ -90,6 +90,11 @@ def advice(status: ClusterStatus) -> list[str]:
         )
     if down and status.verdict != "unreachable":
         lines.append(f"{', '.join(down)}: see the log there; start with `pixraft serve`.")
+    lines += [
+        f"{node.name}: {node.quarantined} damaged places put aside; what was there is copied from other nodes."
+        for node in status.nodes
+        if node.quarantined
+    ]
     if status.short_count:
         lines.append(f"{status.short_count} with fewer copies than wanted:")
         lines += [f"  {name}" for name in status.short[:_SHOWN_SHORT]]

@@ -19,6 +19,7 @@ from raftstore.wire import chunks_pb2
 PUT = "chunks.put"
 GET = "chunks.get"
 HAS = "chunks.has"
+CONFIRM = "chunks.confirm"
 COPY = "chunks.copy"
 
 JOINED = 64 * 1024
@@ -48,6 +49,10 @@ class Volumes(Protocol):
         ...
 
     def __contains__(self, digest: bytes) -> bool: ...
+
+    def confirm(self, digest: bytes) -> bool:
+        """Whether the chunk is here, durably, and not being removed; if so it is not collected for now."""
+        ...
 
 
 class Answer(Protocol):

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 
 from raftstore.chunks.path import ChunkPath
 from raftstore.chunks.placement import read_order
-from raftstore.chunks.replicator import COPY, GET, HAS, PUT, Volumes, patience
+from raftstore.chunks.replicator import CONFIRM, COPY, GET, HAS, PUT, Volumes, patience
 from raftstore.chunks.topology import Buffer
 from raftstore.errors import Invalid, NotFound, StoreError, Unavailable
 from raftstore.peers import Handler, Peer, Reply
@@ -37,7 +37,7 @@ class Server(Protocol):
 
 
 class ChunkService:
-    """Serves `chunks.put`, `chunks.get`, `chunks.has` and `chunks.copy` from the local volumes.
+    """Serves `chunks.put`, `get`, `has`, `confirm` and `copy` from the local volumes.
 
     Everything that arrives is hashed before it is stored, and everything that is read is verified by the
     volumes before it leaves. At most `bound` bytes of puts wait for the disk; more are refused as Unavailable,
@@ -61,6 +61,7 @@ class ChunkService:
         network.serve(PUT, self._put, by_digest=True)
         network.serve(GET, self._get)
         network.serve(HAS, self._has)
+        network.serve(CONFIRM, self._confirm)
         network.serve(COPY, self._copy)
 
     async def _put(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
@@ -87,6 +88,14 @@ class ChunkService:
         reply = chunks_pb2.HasReply(held=[digest in self._volumes for digest in request.digests])
         return Reply(reply.SerializeToString())
 
+    async def _confirm(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        request = _parse(chunks_pb2.Confirm.FromString, body)
+        if len(request.digests) > MAX_DIGESTS:
+            raise Invalid(f"at most {MAX_DIGESTS} chunks can be asked for at once")
+        self._check_store(request.store)
+        reply = chunks_pb2.HasReply(held=[self._volumes.confirm(digest) for digest in request.digests])
+        return Reply(reply.SerializeToString())
+
     async def _copy(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
         request = _parse(chunks_pb2.Copy.FromString, body)
         _check_digest(request.digest)
@@ -110,11 +119,13 @@ class ChunkService:
 
     async def _intact(self, digest: bytes) -> bool:
         """Whether a whole copy is here already; a damaged one is quarantined by looking at it."""
+        if not self._volumes.confirm(digest):
+            return False
         try:
             await self._volumes.get(digest)
         except StoreError:
             return False
-        return True
+        return self._volumes.confirm(digest)
 
     async def _fetch(self, digest: bytes, length: int, wanted: Iterable[int]) -> Buffer:
         """The verified bytes from one of the sources. Raises Unavailable, or NotFound when all say so."""

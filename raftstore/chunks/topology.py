@@ -41,12 +41,14 @@ class ClusterView:
     """The cluster at one moment. At most one store a member: copies on one disk are one copy.
 
     `stores` holds the current store of each member that has registered one, `nodes` counts all members that stay
-    (also those without a store), `replicas` is the number of copies the operator wants.
+    (also those without a store), `replicas` is the number of copies the operator wants. `members` counts those that
+    are to leave too (0: none are).
     """
 
     stores: tuple[StoreState, ...]
     nodes: int
     replicas: int = 3
+    members: int = 0
 
     @cached_property
     def copies(self) -> int:
@@ -60,9 +62,9 @@ class ClusterView:
         More than any minority of nodes, so that its permanent loss keeps a copy; but never more than R. With
         few replicas on many nodes R is the limit: three copies survive the loss of any two nodes, not three.
         Counted over all members, not over registered stores: a cluster that is still forming must not
-        acknowledge one copy as a quorum.
+        acknowledge one copy as a quorum. And more than any minority of all that are members as yet.
         """
-        return min(self.copies, self.nodes // 2 + 1)
+        return min(self.copies, max(self.nodes // 2 + 1, (self.members - 1) // 2 + 1))
 
     @cached_property
     def takers(self) -> tuple[StoreState, ...] | None:

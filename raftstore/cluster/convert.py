@@ -5,7 +5,10 @@ from __future__ import annotations
 from raftstore.types import ClusterStatus, NodeStatus, User
 from raftstore.wire import admin_pb2 as admin
 
-_OPTIONAL = ("term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk")
+_OPTIONAL = (
+    *("term", "commit_index", "applied_index", "lag"),
+    *("pictures", "bytes", "free_disk", "reclaimable", "quarantined"),
+)
 
 
 def node_to_wire(node: NodeStatus) -> admin.NodeStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -27,7 +28,9 @@ class ReplicaRecorder:
 
     def __init__(self, propose: Callable[[commands.Command], Awaitable[commands.Result]]) -> None:
         self._propose = propose
-        self._waiting: dict[tuple[bytes, int], bool] = {}
+        self._waiting: dict[tuple[bytes, int], int | None] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -42,19 +45,29 @@ class ReplicaRecorder:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    def added(self, digest: bytes, store: int) -> None:
-        """Note that `store` holds chunk `digest` durably."""
-        self._note(digest, store, True)
+    def added(self, digest: bytes, store: int, since: int) -> None:
+        """Note that `store` holds chunk `digest` durably.
+
+        It was asked after this node had applied log index `since`: see `collector`.
+        """
+        self._note(digest, store, since)
 
     def removed(self, digest: bytes, store: int) -> bool:
         """Note that `store` does not hold a readable copy of chunk `digest`; False when too much waits already."""
-        return self._note(digest, store, False)
+        return self._note(digest, store, None)
 
-    def _note(self, digest: bytes, store: int, present: bool) -> bool:
+    async def flushed(self, timeout: float) -> None:
+        """Wait until all that was noted is in the catalog, at most `timeout` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+
+    def _note(self, digest: bytes, store: int, since: int | None) -> bool:
         if len(self._waiting) >= MAX_WAITING:
             return False
-        self._waiting[digest, store] = present
+        self._waiting[digest, store] = since
         self._wake.set()
+        self._idle.clear()
         return True
 
     async def _run(self) -> None:
@@ -71,16 +84,19 @@ class ReplicaRecorder:
                 if not isinstance(error, Invalid):
                     continue
                 # The state machine will never take it, and what comes after it must not wait for ever.
-            for key, present in batch.items():
-                if self._waiting.get(key) is present:
+            for key, since in batch.items():
+                if key in self._waiting and self._waiting[key] == since:
                     del self._waiting[key]
             if not self._waiting:
                 self._wake.clear()
+                self._idle.set()
 
 
-def _command(batch: dict[tuple[bytes, int], bool]) -> commands.Command:
+def _command(batch: dict[tuple[bytes, int], int | None]) -> commands.Command:
     change = commands.ChangeReplicas()
-    for (digest, store), present in batch.items():
-        target = change.added if present else change.removed
-        target.append(commands.ReplicaChange(digest=digest, store=store))
+    for (digest, store), since in batch.items():
+        if since is None:
+            change.removed.append(commands.ReplicaChange(digest=digest, store=store))
+        else:
+            change.added.append(commands.ReplicaChange(digest=digest, store=store, since=since))
     return commands.Command(change_replicas=change)

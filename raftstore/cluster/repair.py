@@ -1,9 +1,13 @@
-"""Repair: the leader sees that every chunk gets its copies back, the nodes that lack them do the copying."""
+"""Repair: every chunk gets its copies back. Each node makes the copies that it should have itself.
+
+Who should have which is decided by `plan` from the catalog and the view of the moment, the same on every node; the
+leader only sees who has something to do (`dispatch`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,16 +15,19 @@ import structlog
 
 from raftstore.chunks.placement import by_zones
 from raftstore.chunks.topology import ClusterView, StoreState
+from raftstore.cluster.throttle import Throttle
+from raftstore.cluster.worker import Task
 from raftstore.errors import StoreError
 from raftstore.types import CHUNK_SIZE, ChunkRef
+from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
-PERIOD = 2.0
-BATCH = 64
 PARALLEL = 4
-REST = 30.0
-"""Seconds before a copy that failed is tried again."""
+CHARGE = 64 * 1024
+"""Bytes that a chunk counts at least: a small one costs more time than its bytes."""
+
+FLUSH_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,11 @@ class Copy:
     sources: tuple[StoreState, ...]
 
 
-def plan(view: ClusterView, chunks: list[ChunkRef]) -> list[Copy]:
-    """Return the copies that bring `chunks` closer to the wanted number, as far as stores can be reached. Pure."""
+def plan(view: ClusterView, chunks: Sequence[ChunkRef], lost: Collection[int] = ()) -> list[Copy]:
+    """Return the copies that bring `chunks` closer to the wanted number, as far as stores can be reached. Pure.
+
+    Copies on the stores `lost`, and on those of nodes that leave, do not count.
+    """
     copies = []
     for chunk in chunks:
         current = [view.by_number[number] for number in chunk.stores if number in view.by_number]
@@ -43,7 +53,7 @@ def plan(view: ClusterView, chunks: list[ChunkRef]) -> list[Copy]:
             for store in view.stores
             if store.reachable and store.writable and store not in current and store.free_bytes >= chunk.length
         ]
-        staying = [store for store in current if not store.leaving]
+        staying = [store for store in current if not store.leaving and store.number not in lost]
         missing = view.copies - len(staying)
         if sources and missing > 0:
             targets = by_zones(candidates, chunk.digest, staying)[:missing]
@@ -59,93 +69,89 @@ def promising(view: ClusterView, stores: tuple[int, ...]) -> bool:
     )
 
 
-class Short(Protocol):
-    """Tells which chunks have fewer than `wanted` copies on the stores `live`: see Catalog.short_chunks."""
+class Catalog(Protocol):
+    """What repair asks of the catalog as applied here."""
 
-    def __call__(
-        self, wanted: int, live: Collection[int], limit: int, among: Callable[[tuple[int, ...]], bool]
-    ) -> list[ChunkRef]:
-        """Return up to `limit` of them, the most urgent first."""
+    @property
+    def applied_index(self) -> int:
+        """Log index of the last entry applied."""
+        ...
+
+    def short_pages(
+        self, wanted: int, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
+    ) -> Iterator[list[ChunkRef]]:
+        """Yield the chunks with too few copies, the most urgent first."""
+        ...
+
+    def short_count(self, wanted: int, live: Collection[int]) -> int:
+        """Return how many they are."""
         ...
 
 
-class Repairer:
-    """While this node leads, looks for chunks with too few copies and has them copied, a few at a time."""
+class Recorder(Protocol):
+    """Takes note of copies."""
+
+    def added(self, digest: bytes, store: int, since: int) -> None:
+        """A store holds a chunk; asked after log index `since` was applied here."""
+        ...
+
+    async def flushed(self, timeout: float) -> None:
+        """Wait until what was noted is in the catalog."""
+        ...
+
+
+class Repair:
+    """Does jobs of the kind REPAIR: one walk over what is short, copying here what should be here."""
 
     def __init__(
         self,
         *,
-        leads: Callable[[], bool],
         view: Callable[[], ClusterView],
-        short: Short,
-        copy: Callable[[Copy], Awaitable[None]],
-        done: Callable[[bytes, int], None],
+        catalog: Catalog,
+        copy: Callable[[bytes, int, Sequence[int]], Awaitable[None]],
+        recorder: Recorder,
+        throttle: Throttle,
     ) -> None:
-        self._leads = leads
+        """`copy` has a chunk of a length fetched to here from one of some stores."""
         self._view = view
-        self._short = short
+        self._catalog = catalog
         self._copy = copy
-        self._done = done
-        self._resting: dict[tuple[bytes, int], float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._recorder = recorder
+        self._throttle = throttle
 
-    def start(self) -> None:
-        """Start looking on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="repair")
-
-    async def stop(self) -> None:
-        """Stop; a copy under way is abandoned."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                busy = self._leads() and await self._round()
-            except StoreError as error:
-                log.warning("repair waits", error=str(error))
-                busy = False
-            except Exception:  # without repair, one loss after the other would add up
-                log.exception("repair failed, trying again")
-                busy = False
-            await asyncio.sleep(0 if busy else PERIOD)
-
-    async def _round(self) -> bool:
-        """Do one batch; return whether there may be more to do at once."""
-        now = asyncio.get_running_loop().time()
-        self._resting = {key: until for key, until in self._resting.items() if until > now}
+    async def run(self, job: commands.Job, task: Task) -> None:
+        """Copy what can be copied. What cannot is counted as failed, and left to a later job."""
+        lost = frozenset(job.without)
         view = self._view()
-        # Only stores of this moment count as copies; a node that is merely away keeps its own. What cannot be
-        # helped now must not stand before what can.
-        chunks = self._short(
-            view.copies,
-            sorted(view.staying),
-            BATCH + len(self._resting),
-            lambda stores: promising(view, stores),
+        live = view.staying - lost
+        task.unit = "chunks"
+        task.total = self._catalog.short_count(view.copies, live)
+        task.counts |= {"copied": 0, "failed": 0, "bytes": 0}
+        pages = self._catalog.short_pages(
+            view.copies, sorted(live), lambda stores: promising(view, stores), job.upto
         )
-        copies = [copy for copy in plan(view, chunks) if _key(copy) not in self._resting][:BATCH]
-        if not copies:
-            return False
         gate = asyncio.Semaphore(PARALLEL)
-        await asyncio.gather(*(self._one(copy, gate) for copy in copies))
-        log.info("chunks copied", tried=len(copies), resting=len(self._resting))
-        return True
+        for page in pages:
+            async with asyncio.TaskGroup() as group:
+                for copy in plan(self._view(), page, lost):
+                    if copy.target.local:
+                        await gate.acquire()
+                        await self._throttle.take(max(CHARGE, copy.chunk.length))
+                        group.create_task(self._one(copy, task, gate))
+            task.done = min(task.total, task.done + len(page))
+        await self._recorder.flushed(FLUSH_SECONDS)
+        task.done = task.total
 
-    async def _one(self, copy: Copy, gate: asyncio.Semaphore) -> None:
-        # It rests either way: after a success until the catalog has recorded the new copy.
-        async with gate:
-            self._resting[_key(copy)] = asyncio.get_running_loop().time() + REST
-            try:
-                await self._copy(copy)
-            except StoreError as error:
-                log.warning(
-                    "chunk not copied", chunk=copy.chunk.digest.hex(), to=copy.target.node, error=str(error)
-                )
-            else:
-                self._done(copy.chunk.digest, copy.target.number)
-
-
-def _key(copy: Copy) -> tuple[bytes, int]:
-    return copy.chunk.digest, copy.target.number
+    async def _one(self, copy: Copy, task: Task, gate: asyncio.Semaphore) -> None:
+        since = self._catalog.applied_index
+        try:
+            await self._copy(copy.chunk.digest, copy.chunk.length, [store.number for store in copy.sources])
+        except StoreError as error:
+            log.warning("chunk not copied", chunk=copy.chunk.digest.hex(), error=str(error))
+            task.counts["failed"] += 1
+        else:
+            self._recorder.added(copy.chunk.digest, copy.target.number, since)
+            task.counts["copied"] += 1
+            task.counts["bytes"] += copy.chunk.length
+        finally:
+            gate.release()

@@ -66,7 +66,7 @@ class LiveTopology:
         ]
         # Whoever is to go counts no more: what is acknowledged from now on must be safe without it.
         staying = sum(name not in leaving for name in members)
-        return ClusterView(tuple(states), max(1, staying), self._replicas)
+        return ClusterView(tuple(states), max(1, staying), self._replicas, len(members))
 
     def _replaced(self, store: StoreInfo) -> bool:
         """Whether it was this node's, on another disk: what is here must not be taken for it until it is announced."""

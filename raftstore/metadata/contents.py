@@ -1,7 +1,7 @@
 """Chunks, and which file version or partial upload refers to them.
 
-A chunk that nothing refers to any more keeps its row with the log index and time of its release: its bytes may
-be collected later, and until then a new reference revives it together with its known replicas.
+A chunk that nothing refers to any more has no row: whoever wants to refer to it again must name stores that have
+confirmed it since. What its row said of copies proves nothing from then on, because they may be collected.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from raftstore.types import DIGEST_SIZE, ChunkRef
 from raftstore.wire import commands_pb2 as commands
 
 _FIND = "SELECT id, refs, heads, replicas, length FROM chunks WHERE digest = ?"
+_NAMED = "SELECT digest, replicas FROM chunks WHERE digest BETWEEN ? AND ?"
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Piece:
     heads: int
     replicas: int
     stores: tuple[int, ...] = ()
+    named: bool = False
     added: int = 0
 
 
@@ -44,9 +46,13 @@ class Contents:
         self._sets = sets
         self._stores = stores
         self.next_chunk = next_chunk
+        self._unreferenced: set[int] = set()
 
-    def plan(self, chunks: Iterable[commands.Chunk], size: int) -> list[Piece]:
-        """Return the pieces of a version of `size` bytes, in order; refuse with INVALID. Writes nothing."""
+    def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
+        """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
+
+        Stores that were swept after log index `since` do not count as named.
+        """
         pieces: dict[bytes, Piece] = {}
         plan: list[Piece] = []
         total = 0
@@ -62,28 +68,30 @@ class Contents:
             if stores != piece.stores:
                 for store in stores:
                     self._stores.check(store)
-                piece.stores += tuple(store for store in stores if store not in piece.stores)
+                    if store not in piece.stores and self._stores.proven(store, since):
+                        piece.stores += (store,)
+                piece.named = True
             plan.append(piece)
         if total != size or size > MAX_BYTES:
             raise Refusal(commands.INVALID, f"the chunks have {total} bytes together, not {size}")
         for piece in pieces.values():
             if not piece.stores and piece.replicas == NOWHERE:
+                if piece.named:
+                    raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
                 raise Refusal(commands.INVALID, f"chunk {piece.digest.hex()} is on no store")
         return plan
 
     def check_quorum(self, plan: Iterable[Piece], quorum: int) -> None:
         """Refuse with CHANGED a version with a chunk on fewer than `quorum` stores that are current.
 
-        A disk that was replaced during an upload has taken its copies with it.
+        A disk that was replaced during an upload has taken its copies with it, and one that was swept may have.
         """
         for piece in plan:
             stores = {*piece.stores, *self._sets.stores(piece.replicas)}
             current = sum(self._stores.is_current(store) for store in stores)
             if current < quorum:
-                raise Refusal(
-                    commands.CHANGED,
-                    f"a disk was replaced meanwhile: chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}",
-                )
+                short = f"chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}"
+                raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
 
     def _piece(self, digest: bytes, length: int) -> Piece:
         if len(digest) != DIGEST_SIZE or not length:
@@ -97,7 +105,10 @@ class Contents:
         return Piece(digest, length, number, refs, heads, replicas)
 
     def acquire(self, inode: int, plan: list[Piece], *, published: bool) -> None:
-        """Make `plan` the content of `inode`, which has none; nothing was released since `plan` was made."""
+        """Make `plan` the content of `inode`, which has none; nothing was released since `plan` was made.
+
+        What was released within the same command keeps its known copies: it was referred to until now.
+        """
         if not plan:
             return
         for piece in plan:
@@ -119,13 +130,12 @@ class Contents:
             piece.number = self.next_chunk
             self.next_chunk += 1
             self._execute(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
                 (piece.number, piece.digest, piece.length, refs, heads, replicas),
             )
         else:
             self._execute(
-                "UPDATE chunks SET refs = ?, heads = ?, replicas = ?, released_index = NULL, released_ns = NULL"
-                " WHERE id = ?",
+                "UPDATE chunks SET refs = ?, heads = ?, replicas = ? WHERE id = ?",
                 (refs, piece.heads + heads, replicas, piece.number),
             )
         if not piece.refs:
@@ -137,8 +147,8 @@ class Contents:
             self._sets.count(replicas, 1, piece.heads + heads, piece.length)
         piece.added = 0
 
-    def release(self, inode: int, index: int, time_ns: int, *, published: bool) -> None:
-        """Remove the content of `inode`; chunks without another reference count as released at log `index`."""
+    def release(self, inode: int, *, published: bool) -> None:
+        """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`."""
         rows = self._execute(
             "SELECT c.id, c.refs, c.heads, c.replicas, c.length, count(*), min(sequence) FROM contents"
             " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? GROUP BY c.id",
@@ -156,23 +166,45 @@ class Contents:
                 )
                 self._sets.count(replicas, 0, -headed, 0)
             else:
-                self._execute(
-                    "UPDATE chunks SET refs = 0, heads = 0, released_index = ?, released_ns = ? WHERE id = ?",
-                    (index, time_ns, number),
-                )
+                self._execute("UPDATE chunks SET refs = 0, heads = 0 WHERE id = ?", (number,))
                 self._sets.count(replicas, -1, -headed, -length)
+                self._unreferenced.add(number)
+
+    def forget_unreferenced(self) -> None:
+        """At the end of a command: remove the rows of chunks that it has left without a reference."""
+        if self._unreferenced:
+            rows = [(number,) for number in sorted(self._unreferenced)]
+            self._executemany("DELETE FROM chunks WHERE id = ? AND refs = 0", rows)
+            self._unreferenced.clear()
+
+    def unreferenced(self, names: Iterable[bytes]) -> list[bytes]:
+        """Return those of `names` that no chunk has; a name is a digest or the first bytes of one."""
+        return [name for name in names if not self._named(name)]
+
+    def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
+        """Return digest and stores of the chunks that have one of `names`."""
+        stores = self._sets.stores
+        return [(digest, stores(replicas)) for name in names for digest, replicas in self._named(name)]
+
+    def _named(self, name: bytes) -> list[tuple[bytes, int]]:
+        last = name.ljust(DIGEST_SIZE, b"\xff")
+        return self._execute(_NAMED, (name, last)).fetchall()
 
     def change_replicas(
         self, added: Iterable[commands.ReplicaChange], removed: Iterable[commands.ReplicaChange]
     ) -> None:
-        """Add and then remove stores of chunks; unknown chunks are passed over. Refuses with INVALID."""
+        """Add and then remove stores of chunks. Refuses with INVALID.
+
+        Passed over: unknown chunks, and additions whose store was swept since they were confirmed.
+        """
         additions, removals = list(added), list(removed)
         for change in (*additions, *removals):
             if len(change.digest) != DIGEST_SIZE:
                 raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
             self._stores.check(change.store)
         for change in additions:
-            self._change(change.digest, change.store, True)
+            if self._stores.proven(change.store, change.since):
+                self._change(change.digest, change.store, True)
         for change in removals:
             self._change(change.digest, change.store, False)
 
@@ -180,14 +212,13 @@ class Contents:
         row = self._execute(_FIND, (digest,)).fetchone()
         if row is None:
             return
-        number, refs, heads, before, length = row
+        number, _, heads, before, length = row
         after = self._sets.with_stores(before, (store,)) if present else self._sets.without_store(before, store)
         if after == before:
             return
         self._execute("UPDATE chunks SET replicas = ? WHERE id = ?", (after, number))
-        if refs:
-            self._sets.count(before, -1, -heads, -length)
-            self._sets.count(after, 1, heads, length)
+        self._sets.count(before, -1, -heads, -length)
+        self._sets.count(after, 1, heads, length)
 
     def chunks(self, inode: int) -> tuple[ChunkRef, ...]:
         """Return the content of `inode`, in order."""

@@ -13,7 +13,7 @@ from typing import Any
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 
 APPLICATION_ID = 0x50785266
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ROOT = 1
 """Inode number of the root directory."""
 
@@ -28,6 +28,7 @@ CREATE TABLE state (
   applied INTEGER NOT NULL,
   next_inode INTEGER NOT NULL,
   next_chunk INTEGER NOT NULL,
+  next_job INTEGER NOT NULL,
   files INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
   partials INTEGER NOT NULL
@@ -70,12 +71,9 @@ CREATE TABLE chunks (
   length INTEGER NOT NULL,
   refs INTEGER NOT NULL,
   heads INTEGER NOT NULL,
-  replicas INTEGER NOT NULL,
-  released_index INTEGER,
-  released_ns INTEGER
+  replicas INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX chunks_by_replicas ON chunks (replicas) WHERE refs > 0;
-CREATE INDEX chunks_released ON chunks (released_index) WHERE refs = 0;
+CREATE INDEX chunks_by_replicas ON chunks (replicas);
 
 CREATE TABLE replicas (
   id INTEGER PRIMARY KEY,
@@ -90,7 +88,13 @@ CREATE TABLE stores (
   node TEXT NOT NULL,
   identity BLOB NOT NULL UNIQUE,
   current INTEGER NOT NULL,
-  zone TEXT NOT NULL
+  zone TEXT NOT NULL,
+  swept INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY,
+  job BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE membership (
@@ -143,6 +147,7 @@ TABLES = {
     "chunks": "id",
     "replicas": "id",
     "stores": "number",
+    "jobs": "id",
     "membership": "only",
     "intents": "id",
     "users": "name",
@@ -280,7 +285,7 @@ def _create(database: sqlite3.Connection) -> None:
                 database.execute(statement)
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        database.execute("INSERT INTO state VALUES (1, 0, ?, 1, 0, 0, 0)", (ROOT + 1,))
+        database.execute("INSERT INTO state VALUES (1, 0, ?, 1, 1, 0, 0, 0)", (ROOT + 1,))
         # The root is its own parent's empty name: found like any other entry, and never listed as one.
         database.execute("INSERT INTO entries VALUES (?, '', 2, ?, 0, 0, '', 0)", (ROOT, ROOT))
         database.execute("INSERT INTO replicas VALUES (1, '', 0, 0, 0)")

@@ -14,6 +14,7 @@ from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
 from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.contents import Contents
 from raftstore.metadata.intents import Intents
+from raftstore.metadata.jobs import Jobs
 from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
@@ -32,6 +33,7 @@ class Counters:
     applied: int
     next_inode: int
     next_chunk: int
+    next_job: int
     files: int
     bytes: int
     partials: int
@@ -55,6 +57,7 @@ class Machine:
         self.accounts = Accounts(database)
         self.remembered = Remembered(database)
         self.intents = Intents(database)
+        self.jobs = Jobs(database, self.counters.next_job)
         self._index = 0
         self._time_ns = 0
         self._handlers: dict[str, Callable[[Any], commands.Result]] = {
@@ -66,13 +69,19 @@ class Machine:
             "set_times": self._set_times,
             "put_partial": self._put_partial,
             "drop_partial": self._drop_partial,
-            "put_user": self._put_user,
-            "remove_user": self._remove_user,
+            "put_user": _plain(lambda c: self.accounts.put(c, self._index)),
+            "remove_user": _plain(lambda c: self.accounts.remove(c.name)),
             "register_store": self._register_store,
-            "change_replicas": self._change_replicas,
-            "put_intent": self._put_intent,
-            "redeem_token": self._redeem_token,
-            "finish_intent": self._finish_intent,
+            "change_replicas": _plain(lambda c: self.contents.change_replicas(c.added, c.removed)),
+            "put_intent": _plain(lambda c: self.intents.put(c.intent, self._index, self._time_ns)),
+            "redeem_token": _plain(lambda c: self.intents.redeem(c, self._time_ns)),
+            "finish_intent": _plain(lambda c: self.intents.finish(c)),
+            "begin_sweep": _plain(lambda c: self.stores.sweep(c.store, self._index)),
+            "put_job": self._put_job,
+            "take_job": self._job(self.jobs.take),
+            "report_job": self._job(self.jobs.report),
+            "finish_job": self._job(self.jobs.finish),
+            "cancel_job": self._job(self.jobs.cancel),
         }
 
     # Log entries.
@@ -95,6 +104,7 @@ class Machine:
         """Take who the members are, as of log `index`, within the current transaction."""
         self.intents.configure(index, configuration)
         self.stores.keep_of(self.intents.members)
+        self.jobs.keep_of(self.intents.members)
         self.counters.applied = index
 
     def finish(self) -> None:
@@ -103,12 +113,15 @@ class Machine:
         self.remembered.flush()
         counters = self.counters
         counters.next_chunk = self.contents.next_chunk
+        counters.next_job = self.jobs.next_job
         self._execute(
-            "UPDATE state SET applied = ?, next_inode = ?, next_chunk = ?, files = ?, bytes = ?, partials = ?",
+            "UPDATE state SET applied = ?, next_inode = ?, next_chunk = ?, next_job = ?, files = ?, bytes = ?,"
+            " partials = ?",
             (
                 counters.applied,
                 counters.next_inode,
                 counters.next_chunk,
+                counters.next_job,
                 counters.files,
                 counters.bytes,
                 counters.partials,
@@ -134,6 +147,7 @@ class Machine:
             if handler is None:
                 raise Refusal(commands.INVALID, "an unknown command")
             done = handler(getattr(command, command.WhichOneof("kind")))
+            self.contents.forget_unreferenced()
             done.index = self._index
             result = done.SerializeToString()
         except DecodeError:
@@ -256,7 +270,7 @@ class Machine:
         check_label(owner, "an owner")
         place, row = self._new_place(path, commands.IS_A_DIRECTORY)
         self._check_target(command, row)
-        plan = self.contents.plan(command.chunks, size)
+        plan = self.contents.plan(command.chunks, size, command.since)
         self.contents.check_quorum(plan, command.quorum)
         credit = row[3] if row is not None and row[5] == owner else 0
         self.accounts.check_published(owner, size - credit)
@@ -269,7 +283,8 @@ class Machine:
             inode = row[2]
             self._release(row)
             # What was just released may be in the new version too: its references are counted afresh.
-            self.contents.acquire(inode, self.contents.plan(command.chunks, size), published=True)
+            fresh = self.contents.plan(command.chunks, size, command.since)
+            self.contents.acquire(inode, fresh, published=True)
             self.names.replace(place, size, mtime_ns, owner, self._index)
         self._count(owner, 1, size)
         self.names.touch(place.parent, self._time_ns)
@@ -301,7 +316,7 @@ class Machine:
 
     def _release(self, row: Row) -> None:
         """Take the content of a file away, and from its owner's usage."""
-        self.contents.release(row[2], self._index, self._time_ns, published=True)
+        self.contents.release(row[2], published=True)
         self._count(row[5], -1, -row[3])
 
     def _count(self, owner: str, files: int, size: int) -> None:
@@ -317,12 +332,12 @@ class Machine:
         place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
-        plan = self.contents.plan(command.chunks, size)
+        plan = self.contents.plan(command.chunks, size, command.since)
         known = self._execute(_PARTIAL, (place.parent, place.name, owner)).fetchone()
         self.accounts.check_partial(owner, size - (known[1] if known else 0))
         self._forget_partial(place, owner)
         if known:
-            plan = self.contents.plan(command.chunks, size)
+            plan = self.contents.plan(command.chunks, size, command.since)
         inode = self._new_inode()
         self.contents.acquire(inode, plan, published=False)
         self._execute(
@@ -345,7 +360,7 @@ class Machine:
         if known is None:
             return False
         inode, size, _ = known
-        self.contents.release(inode, self._index, self._time_ns, published=False)
+        self.contents.release(inode, published=False)
         self._execute(
             "DELETE FROM partials WHERE parent = ? AND name = ? AND owner = ?",
             (place.parent, place.name, owner),
@@ -354,39 +369,37 @@ class Machine:
         self.counters.partials -= 1
         return True
 
-    # Users, stores, replicas.
-
-    def _put_user(self, command: commands.PutUser) -> commands.Result:
-        self.accounts.put(command, self._index)
-        return commands.Result()
-
-    def _remove_user(self, command: commands.RemoveUser) -> commands.Result:
-        self.accounts.remove(command.name)
-        return commands.Result()
+    # Stores.
 
     def _register_store(self, command: commands.RegisterStore) -> commands.Result:
         return commands.Result(store=self.stores.register(command.node, command.identity, command.zone))
 
-    def _change_replicas(self, command: commands.ChangeReplicas) -> commands.Result:
-        self.contents.change_replicas(command.added, command.removed)
-        return commands.Result()
+    # Jobs.
 
-    # Membership.
+    def _put_job(self, command: commands.PutJob) -> commands.Result:
+        return commands.Result(job=self.jobs.put(command.job, self.intents.members, self._time_ns))
 
-    def _put_intent(self, command: commands.PutIntent) -> commands.Result:
-        self.intents.put(command.intent, self._index, self._time_ns)
-        return commands.Result()
+    def _job(self, change: Callable[[Any, int], None]) -> Callable[[Any], commands.Result]:
+        """Return the handler of a command that changes the job `id`."""
 
-    def _redeem_token(self, command: commands.RedeemToken) -> commands.Result:
-        self.intents.redeem(command, self._time_ns)
-        return commands.Result()
+        def handler(command: Any) -> commands.Result:
+            change(command, self._time_ns)
+            return commands.Result(job=command.id)
 
-    def _finish_intent(self, command: commands.FinishIntent) -> commands.Result:
-        self.intents.finish(command)
-        return commands.Result()
+        return handler
 
 
 _PARTIAL = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
+
+
+def _plain(change: Callable[[Any], None]) -> Callable[[Any], commands.Result]:
+    """Return the handler of a command whose result says nothing but that it is done."""
+
+    def handler(command: Any) -> commands.Result:
+        change(command)
+        return commands.Result()
+
+    return handler
 
 
 def operations_of(batch: bytes) -> list[commands.Operation]:

@@ -14,7 +14,8 @@ import blake3
 
 from raftstore.metadata.database import TABLES
 from raftstore.metadata.namespace import Namespace
-from raftstore.metadata.replicas import ReplicaSets
+from raftstore.metadata.refusal import MAX_INTEGER
+from raftstore.metadata.replicas import ReplicaSet, ReplicaSets
 from raftstore.types import ChunkRef
 
 PAGE = 500
@@ -27,10 +28,13 @@ _FILES = """
 SELECT DISTINCT entries.inode FROM chunks
   JOIN contents ON contents.chunk = chunks.id
   JOIN entries ON entries.inode = contents.inode
-  WHERE chunks.replicas = ? AND chunks.refs > 0 LIMIT ?
+  WHERE chunks.replicas = ? LIMIT ?
 """
-_PAGE = "SELECT id, digest FROM chunks WHERE replicas = ? AND refs > 0 AND id > ? ORDER BY id LIMIT ?"
-_CHUNKS = "SELECT digest, length FROM chunks WHERE replicas = ? AND refs > 0 ORDER BY id LIMIT ?"
+_PAGE = "SELECT id, digest FROM chunks WHERE replicas = ? AND id > ? ORDER BY id LIMIT ?"
+_CHUNKS = "SELECT digest, length FROM chunks WHERE replicas = ? AND id <= ? ORDER BY id LIMIT ?"
+_SHORT_PAGE = (
+    "SELECT id, digest, length FROM chunks WHERE replicas = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?"
+)
 
 
 class Reports:
@@ -65,22 +69,50 @@ class Reports:
         return max(len(inodes), sum(group.heads for _, group in short)), paths
 
     def short_chunks(
-        self, wanted: int, live: Collection[int], limit: int, among: Callable[[tuple[int, ...]], bool]
+        self,
+        wanted: int,
+        live: Collection[int],
+        limit: int,
+        among: Callable[[tuple[int, ...]], bool],
+        upto: int = MAX_INTEGER,
     ) -> list[ChunkRef]:
         """Return up to `limit` chunks on fewer than `wanted` stores of `live`, on a set of stores that is `among`.
 
         Those with the fewest copies left come first, but those with none, which nobody can repair now, last.
+        Chunks with a number above `upto` are passed over.
         """
-        short = sorted(self._sets.short(wanted, live), key=lambda item: (item[0] == 0, item[0], item[1].number))
         found: list[ChunkRef] = []
-        for _, group in short:
+        for group in self._urgent(wanted, live, among):
             if len(found) >= limit:
                 break
-            if not among(group.stores):
-                continue
-            rows = self._execute(_CHUNKS, (group.number, limit - len(found))).fetchall()
+            rows = self._execute(_CHUNKS, (group.number, upto, limit - len(found))).fetchall()
             found.extend(ChunkRef(digest, length, group.stores) for digest, length in rows)
         return found
+
+    def short_pages(
+        self,
+        wanted: int,
+        live: Collection[int],
+        among: Callable[[tuple[int, ...]], bool],
+        upto: int,
+    ) -> Iterator[list[ChunkRef]]:
+        """Yield all that `short_chunks` means, PAGE at a time; they may change meanwhile."""
+        for group in self._urgent(wanted, live, among):
+            after = 0
+            while rows := self._execute(_SHORT_PAGE, (group.number, after, upto, PAGE)).fetchall():
+                yield [ChunkRef(digest, length, group.stores) for _, digest, length in rows]
+                after = rows[-1][0]
+
+    def short_count(self, wanted: int, live: Collection[int], on: int | None) -> int:
+        """Return how many chunks (that are on store `on`) have fewer than `wanted` stores in `live`."""
+        short = self._sets.short(wanted, live)
+        return sum(group.chunks for _, group in short if on is None or on in group.stores)
+
+    def _urgent(
+        self, wanted: int, live: Collection[int], among: Callable[[tuple[int, ...]], bool]
+    ) -> list[ReplicaSet]:
+        short = sorted(self._sets.short(wanted, live), key=lambda item: (item[0] == 0, item[0], item[1].number))
+        return [group for _, group in short if among(group.stores)]
 
     def chunks_on(self, store: int) -> Iterator[list[bytes]]:
         """Yield the chunks in use that are said to be on a store, PAGE at a time; others may move on meanwhile."""

@@ -18,9 +18,13 @@ class Stores:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._execute = database.cursor().execute
-        rows = self._execute("SELECT number, node, identity, current, zone FROM stores ORDER BY number")
-        self._stores = {row[0]: StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows}
+        rows = self._execute("SELECT number, node, identity, current, zone, swept FROM stores ORDER BY number")
+        self._stores = {row[0]: StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows}
+        self._note()
+
+    def _note(self) -> None:
         self._listed = list(self._stores.values())
+        self.swept = {store.number: store.swept for store in self._listed}
 
     def list(self) -> list[StoreInfo]:
         """Return every store by number."""
@@ -48,7 +52,19 @@ class Stores:
             if store.current and store.node not in nodes:
                 self._execute("UPDATE stores SET current = 0 WHERE number = ?", (store.number,))
                 self._stores[store.number] = replace(store, current=False)
-        self._listed = list(self._stores.values())
+        self._note()
+
+    def proven(self, number: int, since: int) -> bool:
+        """Whether what was confirmed of a copy there after log index `since` still stands: see BeginSweep."""
+        return self.swept.get(number, since + 1) <= since
+
+    def sweep(self, number: int, index: int) -> None:
+        """Note that the store begins to remove at log `index`. Refuses one that is not its node's current one."""
+        if not self.is_current(number):
+            raise Refusal(commands.INVALID, f"store {number} is nobody's now")
+        self._execute("UPDATE stores SET swept = ? WHERE number = ?", (index, number))
+        self._stores[number] = replace(self._stores[number], swept=index)
+        self._note()
 
     def register(self, node: str, identity: bytes, zone: str) -> int:
         """Make the store with `identity` the current one of `node`; return its number, given at first sight."""
@@ -68,13 +84,14 @@ class Stores:
         number = known.number if known is not None else len(self._stores) + 1
         self._execute("UPDATE stores SET current = 0 WHERE node = ? AND number <> ?", (node, number))
         self._execute(
-            "INSERT INTO stores VALUES (?, ?, ?, 1, ?)"
+            "INSERT INTO stores VALUES (?, ?, ?, 1, ?, 0)"
             " ON CONFLICT (number) DO UPDATE SET current = 1, zone = excluded.zone",
             (number, node, identity, zone),
         )
         for store in self._listed:
             if store.node == node and store.current:
                 self._stores[store.number] = replace(store, current=False)
-        self._stores[number] = StoreInfo(number, node, identity, True, zone)
-        self._listed = list(self._stores.values())
+        known = known or StoreInfo(number, node, identity, True)
+        self._stores[number] = replace(known, current=True, zone=zone)
+        self._note()
         return number

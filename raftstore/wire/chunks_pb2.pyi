@@ -56,6 +56,14 @@ class HasReply(_message.Message):
     held: _containers.RepeatedScalarFieldContainer[bool]
     def __init__(self, held: _Optional[_Iterable[bool]] = ...) -> None: ...
 
+class Confirm(_message.Message):
+    __slots__ = ("store", "digests")
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    store: int
+    digests: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, store: _Optional[int] = ..., digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class Copy(_message.Message):
     __slots__ = ("digest", "length", "store", "sources")
     DIGEST_FIELD_NUMBER: _ClassVar[int]

@@ -65,18 +65,20 @@ class Batch(_message.Message):
     def __init__(self, operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("status", "detail", "inode", "store", "index")
+    __slots__ = ("status", "detail", "inode", "store", "index", "job")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     INODE_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
     status: Status
     detail: str
     inode: int
     store: int
     index: int
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ...) -> None: ...
+    job: int
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ..., job: _Optional[int] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("digest", "length", "stores")
@@ -103,7 +105,7 @@ class RemoveDirectory(_message.Message):
     def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class PutFile(_message.Message):
-    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum")
+    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +115,7 @@ class PutFile(_message.Message):
     BASE_INODE_FIELD_NUMBER: _ClassVar[int]
     BASE_VERSION_FIELD_NUMBER: _ClassVar[int]
     QUORUM_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
@@ -122,7 +125,8 @@ class PutFile(_message.Message):
     base_inode: int
     base_version: int
     quorum: int
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ...) -> None: ...
+    since: int
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ...) -> None: ...
 
 class RemoveFile(_message.Message):
     __slots__ = ("path",)
@@ -147,16 +151,18 @@ class SetTimes(_message.Message):
     def __init__(self, path: _Optional[str] = ..., mtime_ns: _Optional[int] = ...) -> None: ...
 
 class PutPartial(_message.Message):
-    __slots__ = ("path", "owner", "size", "chunks")
+    __slots__ = ("path", "owner", "size", "chunks", "since")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
     chunks: _containers.RepeatedCompositeFieldContainer[Chunk]
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ...) -> None: ...
+    since: int
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., since: _Optional[int] = ...) -> None: ...
 
 class DropPartial(_message.Message):
     __slots__ = ("path", "owner")
@@ -211,12 +217,14 @@ class RegisterStore(_message.Message):
     def __init__(self, node: _Optional[str] = ..., identity: _Optional[bytes] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class ReplicaChange(_message.Message):
-    __slots__ = ("digest", "store")
+    __slots__ = ("digest", "store", "since")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
     store: int
-    def __init__(self, digest: _Optional[bytes] = ..., store: _Optional[int] = ...) -> None: ...
+    since: int
+    def __init__(self, digest: _Optional[bytes] = ..., store: _Optional[int] = ..., since: _Optional[int] = ...) -> None: ...
 
 class ChangeReplicas(_message.Message):
     __slots__ = ("added", "removed")
@@ -225,6 +233,152 @@ class ChangeReplicas(_message.Message):
     added: _containers.RepeatedCompositeFieldContainer[ReplicaChange]
     removed: _containers.RepeatedCompositeFieldContainer[ReplicaChange]
     def __init__(self, added: _Optional[_Iterable[_Union[ReplicaChange, _Mapping]]] = ..., removed: _Optional[_Iterable[_Union[ReplicaChange, _Mapping]]] = ...) -> None: ...
+
+class BeginSweep(_message.Message):
+    __slots__ = ("store",)
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    store: int
+    def __init__(self, store: _Optional[int] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("id", "kind", "node", "without", "apply", "upto", "reason", "not_before_ns", "state", "holder", "boot", "lease_until_ns", "progress", "attempts", "error", "created_ns", "started_ns", "finished_ns")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REPAIR: _ClassVar[Job.Kind]
+        SCRUB: _ClassVar[Job.Kind]
+        COLLECT: _ClassVar[Job.Kind]
+        COMPACT: _ClassVar[Job.Kind]
+        DRAIN: _ClassVar[Job.Kind]
+        FSCK: _ClassVar[Job.Kind]
+    REPAIR: Job.Kind
+    SCRUB: Job.Kind
+    COLLECT: Job.Kind
+    COMPACT: Job.Kind
+    DRAIN: Job.Kind
+    FSCK: Job.Kind
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        WAITING: _ClassVar[Job.State]
+        RUNNING: _ClassVar[Job.State]
+        DONE: _ClassVar[Job.State]
+        FAILED: _ClassVar[Job.State]
+        CANCELLED: _ClassVar[Job.State]
+    WAITING: Job.State
+    RUNNING: Job.State
+    DONE: Job.State
+    FAILED: Job.State
+    CANCELLED: Job.State
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    APPLY_FIELD_NUMBER: _ClassVar[int]
+    UPTO_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_NS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    CREATED_NS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_NS_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_NS_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    kind: Job.Kind
+    node: str
+    without: _containers.RepeatedScalarFieldContainer[int]
+    apply: bool
+    upto: int
+    reason: str
+    not_before_ns: int
+    state: Job.State
+    holder: str
+    boot: int
+    lease_until_ns: int
+    progress: Progress
+    attempts: int
+    error: str
+    created_ns: int
+    started_ns: int
+    finished_ns: int
+    def __init__(self, id: _Optional[int] = ..., kind: _Optional[_Union[Job.Kind, str]] = ..., node: _Optional[str] = ..., without: _Optional[_Iterable[int]] = ..., apply: _Optional[bool] = ..., upto: _Optional[int] = ..., reason: _Optional[str] = ..., not_before_ns: _Optional[int] = ..., state: _Optional[_Union[Job.State, str]] = ..., holder: _Optional[str] = ..., boot: _Optional[int] = ..., lease_until_ns: _Optional[int] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., created_ns: _Optional[int] = ..., started_ns: _Optional[int] = ..., finished_ns: _Optional[int] = ...) -> None: ...
+
+class Progress(_message.Message):
+    __slots__ = ("done", "total", "unit", "counts")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    total: int
+    unit: str
+    counts: _containers.RepeatedCompositeFieldContainer[Count]
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., unit: _Optional[str] = ..., counts: _Optional[_Iterable[_Union[Count, _Mapping]]] = ...) -> None: ...
+
+class Count(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: int
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+
+class PutJob(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class TakeJob(_message.Message):
+    __slots__ = ("id", "node", "boot", "lease_ns")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_NS_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    node: str
+    boot: int
+    lease_ns: int
+    def __init__(self, id: _Optional[int] = ..., node: _Optional[str] = ..., boot: _Optional[int] = ..., lease_ns: _Optional[int] = ...) -> None: ...
+
+class ReportJob(_message.Message):
+    __slots__ = ("id", "node", "boot", "lease_ns", "progress")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    LEASE_NS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    node: str
+    boot: int
+    lease_ns: int
+    progress: Progress
+    def __init__(self, id: _Optional[int] = ..., node: _Optional[str] = ..., boot: _Optional[int] = ..., lease_ns: _Optional[int] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
+
+class FinishJob(_message.Message):
+    __slots__ = ("id", "node", "boot", "error", "retry_ns", "progress")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    RETRY_NS_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    node: str
+    boot: int
+    error: str
+    retry_ns: int
+    progress: Progress
+    def __init__(self, id: _Optional[int] = ..., node: _Optional[str] = ..., boot: _Optional[int] = ..., error: _Optional[str] = ..., retry_ns: _Optional[int] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ...) -> None: ...
+
+class CancelJob(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
 
 class Intent(_message.Message):
     __slots__ = ("id", "kind", "node", "address", "force", "replaces", "token_key", "sealed", "certificate", "expires_ns", "nonce", "done", "index")
@@ -289,7 +443,7 @@ class FinishIntent(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., cancel: _Optional[bool] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -305,6 +459,12 @@ class Command(_message.Message):
     PUT_INTENT_FIELD_NUMBER: _ClassVar[int]
     REDEEM_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FINISH_INTENT_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_SWEEP_FIELD_NUMBER: _ClassVar[int]
+    PUT_JOB_FIELD_NUMBER: _ClassVar[int]
+    TAKE_JOB_FIELD_NUMBER: _ClassVar[int]
+    REPORT_JOB_FIELD_NUMBER: _ClassVar[int]
+    FINISH_JOB_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_JOB_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
     put_file: PutFile
@@ -320,4 +480,10 @@ class Command(_message.Message):
     put_intent: PutIntent
     redeem_token: RedeemToken
     finish_intent: FinishIntent
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ...) -> None: ...
+    begin_sweep: BeginSweep
+    put_job: PutJob
+    take_job: TakeJob
+    report_job: ReportJob
+    finish_job: FinishJob
+    cancel_job: CancelJob
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ...) -> None: ...

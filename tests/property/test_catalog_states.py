@@ -34,9 +34,13 @@ seeds = st.integers(1, 6)
 stores = st.sets(st.integers(1, 3)).map(lambda chosen: tuple(sorted(chosen)))
 chunks = st.lists(st.builds(chunk, seeds, st.just(10), stores), max_size=3)
 times = st.sampled_from([0, 1, NOW])
+since = st.sampled_from([0, 3, 8, 100])
 changes = st.lists(
     st.builds(
-        lambda seed, store: commands.ReplicaChange(digest=digest(seed), store=store), seeds, st.integers(1, 3)
+        lambda seed, store, index: commands.ReplicaChange(digest=digest(seed), store=store, since=index),
+        seeds,
+        st.integers(1, 3),
+        since,
     ),
     max_size=3,
 )
@@ -47,7 +51,7 @@ def sized(draw: st.DrawFn, kind: str) -> commands.Command:
     """Draw a command with chunks, whose size is wrong now and then."""
     drawn = draw(chunks)
     size = 10 * len(drawn) + (draw(st.integers(0, 9)) == 9)
-    fields = {"path": draw(paths), "owner": draw(owners), "size": size, "chunks": drawn}
+    fields = {"path": draw(paths), "owner": draw(owners), "size": size, "chunks": drawn, "since": draw(since)}
     if kind == "put_file":
         fields |= {"mtime_ns": draw(times), "exclusive": draw(st.integers(0, 4)) == 4}
         if draw(st.integers(0, 9)) == 9:
@@ -81,6 +85,7 @@ operations = st.one_of(
     st.builds(
         lambda added, removed: command("change_replicas", added=added, removed=removed), changes, changes
     ),
+    st.builds(lambda store: command("begin_sweep", store=store), st.integers(1, 4)),
 )
 
 
@@ -164,7 +169,7 @@ class Histories(RuleBasedStateMachine):
         target = self.directory / f"copy{self.copies}"
         target.mkdir()
         for path in self.feeder.path.parent.iterdir():
-            if not path.name.endswith("-shm"):
+            if not path.name.endswith(("-shm", ".replaced")):  # both may go at any moment
                 shutil.copyfile(path, target / path.name)
         self.feeder.catalog.close()
         self.feeder.path = target / "catalog.db"
@@ -242,17 +247,16 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def references_agree(self) -> None:
-        """Every chunk knows how often it is referred to, and unreferenced ones when they were released."""
+        """Every chunk knows how often it is referred to; unreferenced ones have no row."""
         database = sqlite3.connect(self.feeder.path)
         try:
-            rows = database.execute("SELECT digest, refs, released_index, released_ns FROM chunks").fetchall()
+            rows = database.execute("SELECT digest, refs FROM chunks").fetchall()
         finally:
             database.close()
         references = self.model.references()
-        for name, refs, index, time_ns in rows:
-            assert refs == references[int.from_bytes(name, "big")]
-            assert (refs == 0) == (index is not None) == (time_ns is not None)
-        assert {row[0] for row in rows} == {digest(seed) for seed in self.model.replicas}
+        assert {int.from_bytes(name, "big"): refs for name, refs in rows} == references
+        unknown = [digest(seed) for seed in range(8) if seed not in references]
+        assert self.feeder.catalog.unreferenced(map(digest, range(8))) == unknown
 
 
 TestHistories = Histories.TestCase

@@ -46,6 +46,7 @@ class Model:
     root: Directory = field(default_factory=Directory)
     quotas: dict[str, int] = field(default_factory=dict)
     replicas: dict[int, set[int]] = field(default_factory=dict)
+    swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
     time_ns: int = 0
     length: int = 10
@@ -58,6 +59,8 @@ class Model:
             getattr(self, kind)(getattr(command, kind))
         except No as refusal:
             return str(refusal)
+        # What nothing refers to any more is forgotten, with all that was known of its copies.
+        self.replicas = {seed: self.replicas[seed] for seed in self.references()}
         return "OK"
 
     # Places.
@@ -135,20 +138,27 @@ class Model:
         del parent.entries[name]
         parent.mtime_ns = self.time_ns
 
-    def seeds(self, chunks: list[commands.Chunk], size: int) -> tuple[int, ...]:
+    def proven(self, stores: list[int], since: int) -> set[int]:
+        """Return those of `stores` that were not swept after log index `since`."""
+        return {store for store in stores if self.swept.get(store, 0) <= since}
+
+    def seeds(self, command: commands.PutFile | commands.PutPartial) -> tuple[int, ...]:
         """Check chunks; return their seeds."""
-        if sum(chunk.length for chunk in chunks) != size:
+        chunks = list(command.chunks)
+        if sum(chunk.length for chunk in chunks) != command.size:
             raise No("INVALID")
-        for digest in {chunk.digest for chunk in chunks}:
-            named = any(chunk.stores for chunk in chunks if chunk.digest == digest)
-            if not named and not self.replicas.get(int.from_bytes(digest, "big")):
-                raise No("INVALID")
+        for digest in dict.fromkeys(chunk.digest for chunk in chunks):
+            named = [store for chunk in chunks if chunk.digest == digest for store in chunk.stores]
+            known = self.replicas.get(int.from_bytes(digest, "big"))
+            if not known and not self.proven(named, command.since):
+                raise No("CHANGED" if named else "INVALID")
         return tuple(int.from_bytes(chunk.digest, "big") for chunk in chunks)
 
-    def learn(self, chunks: list[commands.Chunk]) -> None:
+    def learn(self, command: commands.PutFile | commands.PutPartial) -> None:
         """Note on which stores chunks are."""
-        for chunk in chunks:
-            self.replicas.setdefault(int.from_bytes(chunk.digest, "big"), set()).update(chunk.stores)
+        for chunk in command.chunks:
+            proven = self.proven(list(chunk.stores), command.since)
+            self.replicas.setdefault(int.from_bytes(chunk.digest, "big"), set()).update(proven)
 
     def put_file(self, command: commands.PutFile) -> None:
         """Publish."""
@@ -161,7 +171,7 @@ class Model:
         base = (command.base_inode, command.base_version)
         if base != (0, 0) and (old is None or base != (old.inode, old.version)):
             raise No("CHANGED")
-        seeds = self.seeds(list(command.chunks), command.size)
+        seeds = self.seeds(command)
         growth = command.size - (old.size if old is not None and old.owner == command.owner else 0)
         quota = self.quotas.get(command.owner, 0)
         if growth > 0 and quota and self.usage(command.owner) + growth > quota:
@@ -174,7 +184,7 @@ class Model:
             version=self.index,
             mtime_ns=command.mtime_ns or self.time_ns,
         )
-        self.learn(list(command.chunks))
+        self.learn(command)
         parent.partials.pop((name, command.owner), None)
         parent.mtime_ns = self.time_ns
 
@@ -214,7 +224,7 @@ class Model:
         parent, name = self.place(command.path, "IS_A_DIRECTORY")
         if isinstance(parent.entries.get(name), Directory):
             raise No("IS_A_DIRECTORY")
-        seeds = self.seeds(list(command.chunks), command.size)
+        seeds = self.seeds(command)
         old = parent.partials.get((name, command.owner))
         begun = [
             c for c in self.contents() if not isinstance(c, File) and c.owner == command.owner and c is not old
@@ -223,7 +233,7 @@ class Model:
         quota = self.quotas.get(command.owner, 0)
         if growth > 0 and quota and sum(content.size for content in begun) + command.size > quota:
             raise No("QUOTA")
-        self.learn(list(command.chunks))
+        self.learn(command)
         parent.partials[name, command.owner] = Content(command.owner, seeds, command.size)
 
     def drop_partial(self, command: commands.DropPartial) -> None:
@@ -248,6 +258,14 @@ class Model:
     def change_replicas(self, command: commands.ChangeReplicas) -> None:
         """Add and remove stores of known chunks."""
         for change in command.added:
+            if not self.proven([change.store], change.since):
+                continue
             self.replicas.get(int.from_bytes(change.digest, "big"), set()).add(change.store)
         for change in command.removed:
             self.replicas.get(int.from_bytes(change.digest, "big"), set()).discard(change.store)
+
+    def begin_sweep(self, command: commands.BeginSweep) -> None:
+        """Note that a store removes what is not referred to."""
+        if command.store not in (1, 2, 3):
+            raise No("INVALID")
+        self.swept[command.store] = self.index

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from raftstore import sessions
-from raftstore.errors import NoQuorum, QuotaExceeded, TooLarge
+from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
+from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
 from raftstore.sessions import MAX_CHUNKS, Allowance, LateReplicas, UploadSession
 from raftstore.store import _newer_of
@@ -40,12 +42,32 @@ class Log:
 
     def __init__(self) -> None:
         self.taken: list[commands.Command] = []
+        self.applied_index = 10
+        self.sweeps = {1: 0, 2: 0}
+        self.held = {1: True, 2: True}
+        self.asked: list[int] = []
+        self.refuse = 0
+        """So many proposals are refused, each because store 1 begins to remove chunks."""
 
     async def propose(self, command: commands.Command) -> commands.Result:
         self.taken.append(command)
+        self.applied_index += 1
+        if self.refuse:
+            self.refuse -= 1
+            self.sweeps[1] = self.applied_index
+            raise Changed("swept")
         return commands.Result(inode=7, index=42)
 
-    def added(self, digest: bytes, store: int) -> None:
+    def swept(self) -> dict[int, int]:
+        return self.sweeps
+
+    async def confirm(self, store: int, digests: Sequence[bytes]) -> set[bytes]:
+        self.asked.append(store)
+        if store not in self.held:
+            raise Unavailable("away")
+        return set(digests) if self.held[store] else set()
+
+    def added(self, digest: bytes, store: int, since: int) -> None:
         raise AssertionError("no copy came late")
 
 
@@ -53,8 +75,19 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
     async def answer() -> bool:
         return overtaken
 
+    evidence = Evidence(log, log.confirm)
     return UploadSession(
-        "/a/photo.jpg", "ada", upload, LateReplicas(log), log.propose, answer, Gathering(), quorum=2, **options
+        "/a/photo.jpg",
+        "ada",
+        upload,
+        LateReplicas(log, evidence.begun),
+        log.propose,
+        answer,
+        evidence,
+        Keeper(60, log.confirm),
+        Gathering(),
+        quorum=2,
+        **options,
     )
 
 
@@ -108,6 +141,84 @@ def test_what_cannot_be_published_is_not_received_either():
     bytes_.position = MAX_CHUNKS * CHUNK_SIZE
     with pytest.raises(TooLarge):
         session(Log(), bytes_).feed(b"x")
+
+
+def stores(command: commands.Command) -> list[int]:
+    return list(command.put_file.chunks[0].stores)
+
+
+def test_what_a_store_said_before_its_sweep_is_asked_again():
+    log = Log()
+    upload = session(log, Bytes())
+    upload.feed(b"picture")
+    log.applied_index, log.sweeps[1] = 20, 15
+    asyncio.run(upload.commit())
+    assert (log.asked, stores(log.taken[0]), log.taken[0].put_file.since) == ([1], [1, 2], 20)
+
+
+@pytest.mark.parametrize("held", [{1: False, 2: True}, {2: True}])
+def test_a_store_that_no_longer_has_it_is_not_named(held):
+    log = Log()
+    upload = session(log, Bytes())
+    upload.feed(b"picture")
+    log.sweeps[1], log.held = 15, held
+    asyncio.run(upload.commit())
+    assert stores(log.taken[0]) == [2]
+
+
+def test_a_sweep_between_the_question_and_the_log_is_asked_about():
+    log = Log()
+    upload = session(log, Bytes())
+    upload.feed(b"picture")
+    log.refuse = 2
+    asyncio.run(upload.commit())
+    assert [command.put_file.since for command in log.taken] == [10, 11, 12]
+    assert log.asked == [1, 1]
+    log.refuse = 100
+    with pytest.raises(Changed):
+        asyncio.run(session(log, Bytes()).commit())
+
+
+def test_another_refusal_stands():
+    log = Log()
+
+    async def refuse(command: commands.Command) -> commands.Result:
+        log.taken.append(command)
+        raise Changed("another session was faster")
+
+    log.propose = refuse  # type: ignore[method-assign]
+    upload = session(log, Bytes())
+    upload.feed(b"picture")
+    with pytest.raises(Changed):
+        asyncio.run(upload.commit())
+    assert len(log.taken) == 1
+
+
+def test_what_is_taken_over_from_the_catalog_is_asked_for_once():
+    log = Log()
+    refs = [ChunkRef(b"a" * 32, 5, (1, 2)), ChunkRef(b"b" * 32, 5, (2,))]
+    evidence = Evidence(log, log.confirm, refs[:1])
+    assert not evidence.stands(refs)
+    assert asyncio.run(evidence.renewed(refs)) == refs
+    assert (log.asked, evidence.stands(refs)) == ([1, 2], True)
+
+
+def test_the_keeper_asks_for_what_long_transfers_need(monkeypatch):
+    async def scenario() -> None:
+        log = Log()
+        keeper = Keeper(0.01, log.confirm)
+        short, long = session(log, Bytes()), session(log, Bytes())
+        long.feed(b"x")
+        keeper.watch(short)
+        keeper.watch(long)
+        keeper.left(short)
+        keeper.start()
+        while sorted(log.asked[:2]) != [1, 2]:  # noqa: ASYNC110 - a state, not an event
+            await asyncio.sleep(0.005)
+        keeper.left(long)
+        await keeper.stop()
+
+    asyncio.run(scenario())
 
 
 def test_the_largest_file_fits_into_a_command():

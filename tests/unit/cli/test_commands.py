@@ -20,7 +20,8 @@ from ftpgateway.cli.main import COMMANDS, group
 from raftstore.types import ClusterStatus, NodeStatus
 
 ALL = [
-    *(name for name in COMMANDS if name not in ("user", "node", "leader")),
+    *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs")),
+    *(f"jobs {name}" for name in ("cancel", "list", "show")),
     *(f"node {name}" for name in ("add", "cancel", "list", "move", "remove", "replace")),
     "leader transfer",
     *(f"user {name}" for name in ("add", "list", "passwd", "remove")),

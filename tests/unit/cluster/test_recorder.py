@@ -25,8 +25,8 @@ def test_what_fails_is_proposed_again_and_the_last_word_counts(monkeypatch):
 
         recorder = ReplicaRecorder(propose)
         recorder.start()
-        recorder.added(b"a" * 32, 1)
-        recorder.added(b"b" * 32, 2)
+        recorder.added(b"a" * 32, 1, 7)
+        recorder.added(b"b" * 32, 2, 7)
         recorder.removed(b"a" * 32, 1)
         await asyncio.wait_for(done.wait(), 60)
         await recorder.stop()
@@ -55,10 +55,10 @@ def test_what_is_refused_for_good_does_not_hold_up_the_rest(monkeypatch):
 
         recorder = ReplicaRecorder(propose)
         recorder.start()
-        recorder.added(b"a" * 32, 9)
+        recorder.added(b"a" * 32, 9, 7)
         while recorder._waiting:  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(0.001)
-        recorder.added(b"b" * 32, 2)
+        recorder.added(b"b" * 32, 2, 7)
         await asyncio.wait_for(done.wait(), 60)
         await recorder.stop()
 

@@ -29,11 +29,11 @@ def user(name: str, quota: int) -> commands.Command:
     return command("put_user", user=commands.User(name=name, home="/", rights="elr", quota_bytes=quota))
 
 
-def chunk_rows(feeder: Feeder) -> dict[int, tuple[int, int, Any, Any]]:
-    """Return refs, heads, release index and release time of every chunk by its seed."""
+def chunk_rows(feeder: Feeder) -> dict[int, tuple[int, int]]:
+    """Return refs and heads of every chunk by its seed."""
     database = sqlite3.connect(feeder.path)
     try:
-        rows = database.execute("SELECT digest, refs, heads, released_index, released_ns FROM chunks")
+        rows = database.execute("SELECT digest, refs, heads FROM chunks")
         return {int.from_bytes(row[0], "big"): row[1:] for row in rows}
     finally:
         database.close()
@@ -155,12 +155,11 @@ def test_remove_file(feeder: Feeder) -> None:
 
 def test_equal_chunks_are_counted_and_released_with_the_last_reference(feeder: Feeder) -> None:
     feeder.all(put("/f", 1, 2, 1), put("/g", 2, 1), partial("/h", 1))
-    assert chunk_rows(feeder) == {1: (4, 1, None, None), 2: (2, 1, None, None)}
+    assert chunk_rows(feeder) == {1: (4, 1), 2: (2, 1)}
     feeder.one(remove("/f"))
-    assert chunk_rows(feeder) == {1: (2, 0, None, None), 2: (1, 1, None, None)}
+    assert chunk_rows(feeder) == {1: (2, 0), 2: (1, 1)}
     feeder.all(remove("/g"), command("drop_partial", path="/h", owner="ada"))
-    released = (feeder.index, NOW + feeder.index - 1)
-    assert chunk_rows(feeder) == {1: (0, 0, *released), 2: (0, 0, *released)}
+    assert chunk_rows(feeder) == {}
 
 
 def test_a_chunk_that_comes_twice_is_on_the_stores_of_both(feeder: Feeder) -> None:
@@ -168,13 +167,20 @@ def test_a_chunk_that_comes_twice_is_on_the_stores_of_both(feeder: Feeder) -> No
     assert [ref.stores for ref in feeder.catalog.file("/f").chunks] == [(1, 3)] * 3
 
 
-def test_a_released_chunk_comes_back_with_its_replicas(feeder: Feeder) -> None:
+def test_what_was_known_of_a_released_chunk_proves_nothing(feeder: Feeder) -> None:
     feeder.one(put("/f", 1))
     feeder.one(remove("/f"))
-    assert feeder.catalog.chunk_stores(digest(1)) == (1, 2, 3)
-    assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, ())])) == "OK"
-    assert chunk_rows(feeder) == {1: (1, 1, None, None)}
-    assert feeder.catalog.file("/g").chunks[0].stores == (1, 2, 3)
+    assert feeder.catalog.chunk_stores(digest(1)) == ()
+    assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, ())])) == "INVALID"
+    assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, (2,))])) == "OK"
+    assert feeder.catalog.file("/g").chunks[0].stores == (2,)
+
+
+def test_a_chunk_that_stays_in_a_replaced_version_keeps_its_copies(feeder: Feeder) -> None:
+    feeder.one(put("/f", 1, 2))
+    assert feeder.status(put("/f", 1, chunks=[chunk(1, 10, (2,))])) == "OK"
+    assert feeder.catalog.file("/f").chunks[0].stores == (1, 2, 3)
+    assert chunk_rows(feeder) == {1: (1, 1)}
 
 
 def test_partial_uploads_are_their_owners(feeder: Feeder) -> None:
@@ -201,7 +207,7 @@ def test_a_partial_upload_replaces_the_earlier_one(feeder: Feeder) -> None:
     kept = feeder.catalog.partial("ada", "/f")
     assert kept is not None
     assert [ref.digest for ref in kept.chunks] == [digest(2), digest(3)]
-    assert {seed: row[0] for seed, row in chunk_rows(feeder).items()} == {1: 0, 2: 1, 3: 1}
+    assert {seed: row[0] for seed, row in chunk_rows(feeder).items()} == {2: 1, 3: 1}
 
 
 def test_publishing_ends_the_owners_partial_upload_only(feeder: Feeder) -> None:
@@ -243,7 +249,7 @@ def test_partial_uploads_follow_their_directory_and_go_with_it(feeder: Feeder) -
     assert feeder.status(command("remove_directory", path="/b")) == "OK"
     feeder.make("/b")
     assert feeder.catalog.partial("ada", "/b/f") is None
-    assert chunk_rows(feeder)[1][0] == 0
+    assert 1 not in chunk_rows(feeder)
 
 
 def test_renaming_to_a_name_ends_what_the_files_owner_had_begun_there(feeder: Feeder) -> None:

@@ -1,0 +1,164 @@
+"""Collection: a node removes from its disk the chunks that nothing refers to. It never takes what somebody is about
+to publish.
+
+Chunks are named by their content, and a put of a chunk that is there stores nothing. So a chunk that no file refers
+to may be one that an upload under way counts on. What keeps it safe is an order of the log, not a clock.
+
+**The rule.** `BeginSweep` in the log (at index I) begins each removal; the catalog remembers I as the store's `swept`.
+A command that says "store s has chunk d" (PutFile, PutPartial, ChangeReplicas) also says `since`: how far its proposer
+had applied the log *before* it asked s. Where it is applied, s does not count if s.swept > since. s itself removes a
+candidate only when (a) it has applied the log up to I at least, (b) the catalog, as applied here and now, has no row
+for d, i.e. nothing refers to it, (c) d is still on the list of candidates, and asks all that in the very step in
+which it queues the removal. A put, `confirm` or copy of d at s takes d off the list before it looks whether d is
+there; the list does not grow during a sweep. Once the removal is queued, a put stores the bytes anew and a `confirm`
+says no.
+
+**Claim.** While the catalog's row of d lists s, s does not remove d.
+
+**Proof.** Let the listing be applied at index j, with what was heard from s after `since`, and the row be there ever
+since; let a sweep that began at I remove d, having looked when it had applied x >= I. At x there was no row, so x < j,
+and I < j: the listing was applied when s.swept was I or later. It counted, so s.swept <= since, so I <= since. So s was
+asked after I was committed. If s answered before the removal was queued, d was off the list then: not removed (c). If
+it answered after, a put has stored d anew, and a `confirm` has said no, so that there was no listing. Contradiction.
+
+A node that pauses, a message that is late, a clock that jumps can only make a listing come with an older `since`:
+it does not count, the uploader asks again (`raftstore.evidence`) and, should too few copies be left, its client gets
+451. That a row is forgotten with its last reference is part of the proof: copies known from an earlier life of the row
+prove nothing. What an upload takes over from a partial upload or another version was heard from the catalog, not from
+the store, so it asks for that before it publishes in any case.
+
+**The grace period** is for liveness, and for downloads of versions that were deleted: a chunk becomes a candidate in
+a first pass and is removed in a second one a grace period later at the earliest. Uploads and downloads that take long
+tell the stores now and then what they need (`raftstore.evidence.Keeper`), which takes it off the list. A restart
+forgets the candidates: begin again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from raftstore.cluster.candidates import Candidates
+from raftstore.errors import Unavailable
+
+log = structlog.get_logger()
+
+MAX_CANDIDATES = 1_000_000
+
+
+class Entry(Protocol):
+    """A chunk that is here."""
+
+    @property
+    def key(self) -> bytes:
+        """The first bytes of its digest."""
+        ...
+
+
+class Chunks(Protocol):
+    """What the collector needs of the local `VolumeSet`."""
+
+    on_touch: Callable[[bytes], None] | None
+
+    def digests(self) -> AsyncIterator[Sequence[Entry]]:
+        """Yield what is here, in portions."""
+        ...
+
+    async def remove_many(
+        self, digests: Iterable[bytes], *, unless: Callable[[bytes], bool] | None = None
+    ) -> int:
+        """Remove chunks; `unless` is asked in the step in which the removal of a chunk is queued."""
+        ...
+
+
+class Collector:
+    """The collector of one node. `look` does what is due: the second pass, and a first one."""
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        *,
+        grace: float,
+        unreferenced: Callable[[Iterable[bytes]], list[bytes]],
+        barrier: Callable[[], Awaitable[None]],
+        begin: Callable[[], Awaitable[int]],
+        swept: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+        limit: int = MAX_CANDIDATES,
+    ) -> None:
+        """`grace` in seconds. `unreferenced` asks the catalog as applied here. `begin` has BeginSweep for this
+        node's store applied here, and returns its log index; `swept` returns the store's, as applied here.
+        """
+        self._chunks = chunks
+        self._grace = grace
+        self._unreferenced = unreferenced
+        self._barrier = barrier
+        self._begin = begin
+        self._swept = swept
+        self._clock = clock
+        self._limit = limit
+        self._candidates: Candidates | None = None
+        self._ripe_at = 0.0
+        chunks.on_touch = self._touched
+
+    @property
+    def waiting(self) -> int:
+        """How many candidates there are now."""
+        return 0 if self._candidates is None else len(self._candidates)
+
+    def is_ripe(self, digest: bytes) -> bool:
+        """Whether nothing has referred to the chunk, or touched it, for the grace period or longer."""
+        return self._candidates is not None and self._clock() >= self._ripe_at and digest in self._candidates
+
+    def _touched(self, digest: bytes) -> None:
+        if self._candidates is not None:
+            self._candidates.discard(digest)
+
+    async def look(self, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+        """Remove what is due; choose new candidates when there are none. Return how many chunks were removed.
+
+        `progress` hears (done, total) of the removal. Raises StoreError; the candidates stay then.
+        """
+        removed = 0
+        if self._candidates is not None and self._clock() >= self._ripe_at:
+            if self._candidates:
+                removed = await self._sweep(self._candidates, progress)
+            self._candidates = None
+        if self._candidates is None:
+            await self._mark()
+        return removed
+
+    async def _mark(self) -> None:
+        await self._barrier()
+        # In its place before the first is added: a touch during this pass counts too.
+        found = self._candidates = Candidates(self._limit)
+        self._ripe_at = float("inf")
+        try:
+            async for portion in self._chunks.digests():
+                for key in self._unreferenced([entry.key for entry in portion]):
+                    found.add(key)
+                if found.full:
+                    break
+        except BaseException:
+            self._candidates = None
+            raise
+        self._ripe_at = self._clock() + self._grace
+
+    async def _sweep(self, candidates: Candidates, progress: Callable[[int, int], None]) -> int:
+        index = await self._begin()
+
+        def needed(key: bytes) -> bool:
+            return key not in candidates or not self._unreferenced((key,))
+
+        total, done, removed = len(candidates), 0, 0
+        for portion in candidates.portions():
+            if self._swept() != index:
+                raise Unavailable("another sweep of this store has begun")
+            removed += await self._chunks.remove_many(portion, unless=needed)
+            done += len(portion)
+            progress(min(done, total), total)
+        log.info("unreferenced chunks removed", chunks=removed, candidates=total)
+        return removed

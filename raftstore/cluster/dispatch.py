@@ -1,0 +1,203 @@
+"""The dispatcher: while this node leads, it makes the jobs that are due. Who does them is said in each.
+
+Nothing is kept of what was handed out: every look begins from the jobs in the catalog and what can be seen of the
+nodes, so a new leader goes on where the last one stopped. `plan` is pure. All that a leader keeps for itself is for
+how long it has not been able to reach a node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from raftstore.chunks.topology import ClusterView
+from raftstore.errors import AlreadyExists, Changed, StoreError
+from raftstore.settings import JobsSettings
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+PERIOD = 1.0
+SETTLE = 3.0
+"""Seconds for which a chunk's last copies may still be on their way: repair leaves younger chunks alone."""
+
+MOST = 32
+"""Jobs that are made in one look."""
+
+REPAIR_PAUSE = 1.0
+REPAIR_REST = 30.0
+"""Seconds between two repairs on a node: when all went well, and when something could not be copied."""
+
+COMPACT_PAUSE = 5.0
+COMPACT_REST = 600.0
+"""The same for compaction, when the last one has won space, and when it has not."""
+
+LONGEST_COLLECT = 6 * 3600.0
+SECOND_NS = 10**9
+
+Job = commands.Job
+OPEN = (Job.WAITING, Job.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What `plan` decides on. Times in ns since the epoch, as in the jobs.
+
+    `lost`: stores whose nodes were not reached for so long that their copies do not count any more. `short`: nodes
+    that should make copies, as far as chunks up to number `upto` are concerned. `reclaimable`: bytes that a
+    compaction would win, by node.
+    """
+
+    now_ns: int
+    jobs: Sequence[Job]
+    view: ClusterView
+    lost: frozenset[int]
+    short: Collection[str]
+    upto: int
+    reclaimable: Mapping[str, int]
+    settings: JobsSettings
+
+
+def plan(situation: Situation) -> list[Job]:
+    """Return the jobs to be made now."""
+    open_jobs = {(job.kind, job.node) for job in situation.jobs if job.state in OPEN}
+    last: dict[tuple[int, str], Job] = {
+        (job.kind, job.node): job for job in situation.jobs if job.state not in OPEN
+    }
+    made: list[Job] = []
+    for store in situation.view.stores:
+        if not store.reachable:
+            continue
+        for job in _due(situation, store.node, last):
+            if (job.kind, job.node) not in open_jobs and len(made) < MOST:
+                made.append(job)
+    return made
+
+
+def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -> list[Job]:
+    settings, now = situation.settings, situation.now_ns
+    due = []
+
+    def since(kind: int) -> float:
+        """Seconds since the last one of that kind ended; very long if there was none."""
+        job = last.get((kind, node))
+        return float("inf") if job is None else (now - job.finished_ns) / SECOND_NS
+
+    if node in situation.short:
+        pause = REPAIR_REST if _count(last.get((Job.REPAIR, node)), "failed") else REPAIR_PAUSE
+        if since(Job.REPAIR) >= pause:
+            reason = "copies are missing"
+            due.append(
+                Job(
+                    kind=Job.REPAIR,
+                    node=node,
+                    without=sorted(situation.lost),
+                    upto=situation.upto,
+                    reason=reason,
+                )
+            )
+    if since(Job.COLLECT) >= max(1.0, min(LONGEST_COLLECT, settings.collect_grace / 4)):
+        due.append(Job(kind=Job.COLLECT, node=node, reason="it is time"))
+    if situation.reclaimable.get(node, 0):
+        previous = last.get((Job.COMPACT, node))
+        won = previous is None or _count(previous, "bytes freed") > 0
+        if since(Job.COMPACT) >= (COMPACT_PAUSE if won else COMPACT_REST):
+            due.append(Job(kind=Job.COMPACT, node=node, reason="removed chunks fill volumes"))
+    if (Job.SCRUB, node) not in last:
+        begin = now + int(settings.scrub_period * SECOND_NS)
+    else:
+        begin = last[Job.SCRUB, node].finished_ns + int(settings.scrub_period * SECOND_NS)
+    due.append(Job(kind=Job.SCRUB, node=node, reason="it is time", not_before_ns=begin))
+    return due
+
+
+def _count(job: Job | None, name: str) -> int:
+    counts = () if job is None else job.progress.counts
+    return next((count.value for count in counts if count.name == name), 0)
+
+
+class Absence:
+    """For how long nodes cannot be reached, as seen from here."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since: dict[int, float] = {}
+
+    def lost(self, view: ClusterView, after: float) -> frozenset[int]:
+        """Return the stores that have not been reached for `after` seconds or longer; look at each view."""
+        now = self._clock()
+        away = [store.number for store in view.stores if not store.reachable]
+        self._since = {number: self._since.get(number, now) for number in away}
+        return frozenset(number for number in away if now - self._since[number] >= after)
+
+    def forget(self) -> None:
+        """Begin to count anew: nobody has looked for a while."""
+        self._since.clear()
+
+
+class Watermark:
+    """Which chunks are old enough to be judged: the newest one of some seconds ago."""
+
+    def __init__(self, settle: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settle = settle
+        self._clock = clock
+        self._seen: deque[tuple[float, int]] = deque()
+        self._upto = 0
+
+    def upto(self, newest: int) -> int:
+        """Note the newest chunk's number; return that of the newest one that has settled."""
+        now = self._clock()
+        self._seen.append((now, newest))
+        while self._seen and self._seen[0][0] <= now - self._settle:
+            self._upto = self._seen.popleft()[1]
+        return self._upto
+
+
+class Dispatcher:
+    """Looks once a second."""
+
+    def __init__(
+        self,
+        *,
+        leads: Callable[[], bool],
+        situation: Callable[[], Situation],
+        propose: Callable[[commands.Command], Awaitable[object]],
+    ) -> None:
+        self._leads = leads
+        self._situation = situation
+        self._propose = propose
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="dispatcher")
+
+    async def stop(self) -> None:
+        """Stop; the jobs stay."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if self._leads():
+                    await self._look()
+            except StoreError as error:
+                log.info("jobs wait", error=str(error))
+            except Exception:  # without it nothing would be repaired any more
+                log.exception("dispatcher failed, trying again")
+            await asyncio.sleep(PERIOD)
+
+    async def _look(self) -> None:
+        for job in plan(self._situation()):
+            try:
+                await self._propose(commands.Command(put_job=commands.PutJob(job=job)))
+            except (AlreadyExists, Changed):
+                continue  # another leader was faster

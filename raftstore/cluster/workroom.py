@@ -1,0 +1,200 @@
+"""The work in the background of one node, put together: what the leader hands out, and what is done about it here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+
+import structlog
+
+from raftstore.chunks.path import ChunkPath
+from raftstore.chunks.service import ChunkService
+from raftstore.chunks.topology import ClusterView
+from raftstore.chunks.volumes import VolumeSet
+from raftstore.cluster.collector import Collector
+from raftstore.cluster.dispatch import SETTLE, Absence, Dispatcher, Situation, Watermark
+from raftstore.cluster.drain import Drain
+from raftstore.cluster.recorder import ReplicaRecorder
+from raftstore.cluster.repair import Repair, plan, promising
+from raftstore.cluster.scrub import Scrubber
+from raftstore.cluster.throttle import Throttle
+from raftstore.cluster.worker import Handler, Task, Worker
+from raftstore.errors import Invalid
+from raftstore.metadata import Catalog
+from raftstore.settings import StoreSettings
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+SAMPLE = 256
+"""Chunks with too few copies that the leader looks at to see who has something to do."""
+
+YIELDING = 0.25
+"""Share of the bandwidth while clients upload here."""
+
+Job = commands.Job
+
+
+class Workroom:
+    """Dispatcher, worker and the kinds of jobs of one node."""
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        boot: int,
+        *,
+        catalog: Catalog,
+        volumes: VolumeSet,
+        path: ChunkPath,
+        service: ChunkService,
+        recorder: ReplicaRecorder,
+        propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        barrier: Callable[[], Awaitable[None]],
+        leads: Callable[[], bool],
+        reclaimable: Callable[[str], int],
+    ) -> None:
+        """`reclaimable` tells how many bytes a node says that a compaction would win there."""
+        self._settings = settings
+        self._catalog = catalog
+        self._volumes = volumes
+        self._view = path.view
+        self._propose = propose
+        self._reclaimable = reclaimable
+        self._absence = Absence()
+        self._watermark = Watermark(SETTLE)
+        self._throttle = Throttle(
+            settings.jobs.bandwidth, busy=lambda: path.spreader.active > 0, yielding=YIELDING
+        )
+        self.collector = Collector(
+            volumes,
+            grace=settings.jobs.collect_grace,
+            unreferenced=catalog.unreferenced,
+            barrier=barrier,
+            begin=self._begin_sweep,
+            swept=lambda: catalog.swept().get(self._store() or 0, 0),
+        )
+        self._collecting = asyncio.Lock()
+        self._repair = Repair(
+            view=path.view, catalog=catalog, copy=service.copy, recorder=recorder, throttle=self._throttle
+        )
+        self._scrubber = Scrubber(
+            chunks=volumes,
+            catalog=catalog,
+            recorder=recorder,
+            throttle=self._throttle,
+            store=self._store,
+            size=lambda: volumes.stats().bytes,
+            confirm=volumes.confirm,
+            ripe=self.collector.is_ripe,
+            collect=self._look,
+        )
+        self._dispatcher = Dispatcher(leads=leads, situation=self._situation, propose=propose)
+        handlers: dict[int, Handler] = {
+            Job.REPAIR: self._repair.run,
+            Job.SCRUB: self._scrubber.scrub,
+            Job.FSCK: self._scrubber.fsck,
+            Job.COLLECT: self._collect,
+            Job.COMPACT: self._compact,
+            Job.DRAIN: Drain(path.view, catalog, leads).run,
+        }
+        self._worker = Worker(
+            settings.name,
+            boot,
+            jobs=catalog.jobs,
+            propose=propose,
+            leads=leads,
+            handlers=handlers,
+            concurrency=settings.jobs.concurrency,
+        )
+
+    def start(self) -> None:
+        """Start on the running loop."""
+        self._dispatcher.start()
+        self._worker.start()
+
+    async def stop(self) -> None:
+        """Stop; what was under way goes on with the next start, or elsewhere."""
+        await self._dispatcher.stop()
+        await self._worker.stop()
+
+    def _store(self) -> int | None:
+        local = self._view().local
+        return None if local is None else local.number
+
+    # What the leader sees.
+
+    def _situation(self) -> Situation:
+        view = self._view()
+        lost = self._absence.lost(view, self._settings.jobs.repair_after)
+        upto = self._watermark.upto(self._catalog.newest_chunk)
+        nodes = [store.node for store in view.stores]
+        return Situation(
+            now_ns=time.time_ns(),
+            jobs=self._catalog.jobs(),
+            view=view,
+            lost=lost,
+            short=self._short(view, lost, upto),
+            upto=upto,
+            reclaimable={node: self._reclaimable(node) for node in nodes},
+            settings=self._settings.jobs,
+        )
+
+    def _short(self, view: ClusterView, lost: frozenset[int], upto: int) -> Collection[str]:
+        """Return the nodes that should make copies, as far as a sample of the most urgent chunks tells."""
+        live = sorted(view.staying - lost)
+        chunks = self._catalog.short_chunks(
+            view.copies, live, SAMPLE, lambda stores: promising(view, stores), upto
+        )
+        return {copy.target.node for copy in plan(view, chunks, lost)}
+
+    @property
+    def short(self) -> int:
+        """How many chunks have fewer copies than wanted."""
+        view = self._view()
+        return self._catalog.short_count(view.copies, view.staying)
+
+    def reachable(self) -> list[str]:
+        """Return the nodes with a store that can be reached from here."""
+        return sorted(store.node for store in self._view().stores if store.reachable)
+
+    def wanted(self, kind: int, node: str, *, apply: bool) -> Job:
+        """Return the job that an operator asks for: what cannot be reached now counts as lost in a repair."""
+        view = self._view()
+        without = [store.number for store in view.stores if not store.reachable] if kind == Job.REPAIR else []
+        newest = self._catalog.newest_chunk
+        return Job(
+            kind=Job.Kind.Name(kind), node=node, apply=apply, without=without, upto=newest, reason="asked for"
+        )
+
+    # What is done here.
+
+    async def _begin_sweep(self) -> int:
+        store = self._store()
+        if store is None:
+            raise Invalid("this node's volumes are not announced yet")
+        result = await self._propose(commands.Command(begin_sweep=commands.BeginSweep(store=store)))
+        return result.index
+
+    async def _look(self, task: Task | None = None) -> int:
+        def progress(done: int, total: int) -> None:
+            if task is not None:
+                task.done, task.total = done, total
+
+        async with self._collecting:
+            return await self.collector.look(progress)
+
+    async def _collect(self, _job: Job, task: Task) -> None:
+        task.unit = "chunks"
+        task.counts["removed"] = await self._look(task)
+
+    async def _compact(self, _job: Job, task: Task) -> None:
+        task.unit = "bytes"
+
+        def progress(done: int, total: int) -> None:
+            task.done, task.total = done, total
+
+        report = await self._volumes.compact(limit_bytes_per_s=self._settings.jobs.bandwidth, progress=progress)
+        task.counts |= {"volumes": report.volumes, "bytes copied": report.copied_bytes}
+        task.counts |= {"bytes freed": report.freed_bytes, "damaged": len(report.damaged)}
+        await self._scrubber.lose(report.damaged)

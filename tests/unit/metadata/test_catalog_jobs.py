@@ -197,6 +197,9 @@ class Model:
             standing = ("waiting", "running", "done") if extra == Job.DRAIN else ("waiting", "running")
             if any(job.state in standing for job in same):
                 return "EXISTS"
+            drained = {j.node for j in self.jobs.values() if j.kind == Job.DRAIN and j.state in standing}
+            if extra == Job.DRAIN and drained:
+                return "INVALID"  # two of three nodes must stay
             self.jobs[len(self.jobs) + 1] = Known(who[0], extra)
             return "OK"
         job = self.jobs.get(number)

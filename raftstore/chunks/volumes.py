@@ -229,6 +229,7 @@ class VolumeSet:
         failures: dict[int, StoreError] = {}
         known, fresh = [], {}
         for number, (digest, data) in enumerate(chunks):
+            self._touch(digest)
             if self._storer.has(digest):
                 known.append(number)
             elif blake3(data).digest() != digest:
@@ -246,9 +247,6 @@ class VolumeSet:
                 await self.put(*chunks[number], verified=False)
             except StoreError as error:
                 failures[number] = error
-        for number, (digest, _) in fresh.items():
-            if number not in failures:
-                self._touch(digest)
         return failures
 
     async def get(self, digest: bytes) -> bytes:

@@ -109,7 +109,10 @@ class VolumeSet:
         self.verified = Verified()
         """Which chunks were verified lately, for `Shelf`."""
         self.on_touch: Callable[[bytes], None] | None = None
-        """Called with the digest of each chunk that a put or `confirm` vouches for, before they return."""
+        """Called with the digest of each chunk that is put, before it is looked for here, and that `confirm` finds.
+
+        Whoever has chunks removed must spare it from then on, or the put may count on what is being removed.
+        """
 
     @property
     def identity(self) -> bytes:
@@ -208,6 +211,7 @@ class VolumeSet:
             raise Invalid(f"a digest has {DIGEST_SIZE} bytes")
         if len(payload) > MAX_PAYLOAD:
             raise TooLarge(f"a chunk has at most {MAX_PAYLOAD} bytes")
+        self._touch(digest)
         if self._storer.has(digest) and await self._is_sound(digest) and self.confirm(digest):
             return
         size = needle.footprint(len(payload))
@@ -218,7 +222,6 @@ class VolumeSet:
             await self._storer.store(digest, payload)
         finally:
             self._room.give(size)
-        self._touch(digest)
 
     async def put_many(self, chunks: Sequence[tuple[bytes, Buffer]]) -> dict[int, StoreError]:
         """Store small chunks as `put` does, unverified, with one sync where that can be; return by number what failed.

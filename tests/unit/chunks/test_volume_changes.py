@@ -115,15 +115,48 @@ def test_puts_and_confirmations_touch(tmp_path):
         digest, data = chunk(1)
         assert not volumes.confirm(digest)
         await volumes.put(digest, data, verified=True)
+        assert touched == [digest]
         await volumes.put(digest, data, verified=True)
         assert volumes.confirm(digest)
-        assert touched == [digest] * 3
+        await volumes.put_many([(digest, data)])
+        assert set(touched) == {digest}
+        del touched[3:]
         removing = asyncio.create_task(volumes.remove_many([digest]))
         await asyncio.sleep(0)
         assert digest in volumes
         assert not volumes.confirm(digest)  # about to be removed
         assert await removing == 1
         assert len(touched) == 3
+        await volumes.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_a_put_has_vouched_for_is_not_removed_by_a_sweep_that_goes_on(tmp_path, many):
+    async def scenario():
+        volumes = await opened(tmp_path / "v")
+        digest, data = chunk(1)
+        await volumes.put(digest, data, verified=True)
+        candidates = {digest}
+        volumes.on_touch = candidates.discard
+
+        async def sweep():
+            await volumes.remove_many([digest], unless=lambda key: key not in candidates)
+
+        sweeps = [asyncio.create_task(sweep())]
+        await asyncio.sleep(0)
+        assert not volumes.confirm(digest)  # its removal is queued
+        candidates.add(digest)
+        put = volumes.put_many([(digest, data)]) if many else volumes.put(digest, data, verified=True)
+        putting = asyncio.create_task(put)
+        while not putting.done():
+            # One that finds the chunk busy asks again as soon as it is not: also just before the put goes on.
+            sweeps.append(asyncio.create_task(sweep()))
+            await asyncio.sleep(0)
+        await asyncio.gather(putting, *sweeps)
+        assert volumes.confirm(digest)
+        assert await volumes.get(digest) == data
         await volumes.close()
 
     run(scenario())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -58,6 +59,7 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
         return
     logs.configure(config.log)
     memory.reuse_large_buffers()
+    _allow_descriptors()
     if supervised:
         threading.Thread(target=_stop_at_end_of_input, name="supervised", daemon=True).start()
     from ftpgateway.node import run_node
@@ -70,6 +72,13 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
             raise DiskFailed(f"{error.filename or config.data}: {error.strerror}") from error
         raise AddressInUse(str(error)) from None
     click.get_current_context().exit(code)
+
+
+def _allow_descriptors() -> None:
+    """Use as many descriptors as the system allows: each session takes one or two, and the usual bound is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def check_can_start(config: NodeConfig) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from argon2 import PasswordHasher
@@ -23,8 +23,17 @@ READY_TIMEOUT = 120.0
 class BenchCluster:
     """Three nodes on this machine, and what they use of it."""
 
-    def __init__(self, directory: Path, *, encryption: str) -> None:
-        self._cluster = LocalCluster(directory, encryption=encryption)
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        encryption: str,
+        replicas: int = 3,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._cluster = LocalCluster(directory, encryption=encryption, replicas=replicas)
+        for node in self._cluster.nodes.values():
+            node.environment.update(environment)
         self.servers: list[Server] = []
 
     def __enter__(self) -> Self:

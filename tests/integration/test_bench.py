@@ -22,10 +22,11 @@ def test_the_short_benchmark_measures_every_load(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     (report,) = json.loads(figures.read_text())
+    assert "250 idle sessions" in done.stdout
     assert report["encryption"] == "bulk-auth"
     assert len(report["peak_memory"]) == 3
     names = [row["scenario"] for row in report["rows"]]
-    assert len(names) == 7
+    assert len(names) == 8
     for row in report["rows"]:
         assert row["rate"] > 0, row
         assert row["reference_rate"] > 0, row

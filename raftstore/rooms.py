@@ -347,7 +347,7 @@ class Rooms:
         status = await self.health.gather()
         status.files, status.bytes = self.catalog.totals()
         live = [store.number for store in self.catalog.stores() if store.current and self._is_there(store)]
-        wanted = self.topology.view().copies
+        wanted = self.topology.view().wanted
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)
         status.verdict, status.error = verdict.judge(status, confirmed=confirmed)
         return status

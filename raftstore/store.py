@@ -130,7 +130,16 @@ class Store:
             return _newer_of(owner, published, self._published(path))
 
         late = LateReplicas(self._rooms.recorder, evidence.begun)
-        upload = Upload(self._rooms.chunk_path, prefix=prefix, head=head, on_replica=late, expected=expected)
+        user = self.cached_user(owner)
+        replicas = user.replicas if user is not None else 0
+        upload = Upload(
+            self._rooms.chunk_path,
+            prefix=prefix,
+            head=head,
+            on_replica=late,
+            expected=expected,
+            replicas=replicas,
+        )
         return UploadSession(
             path,
             owner,
@@ -142,7 +151,7 @@ class Store:
             self._rooms.keeper,
             self._gathering,
             allowance=allowance,
-            quorum=self._rooms.topology.view().quorum,
+            quorum=self._rooms.topology.view().with_replicas(replicas).quorum,
             exclusive=exclusive,
             base=base.entry if isinstance(base, FileVersion) else None,
         )
@@ -185,6 +194,7 @@ class Store:
             quota_bytes=user.quota_bytes,
             disabled=user.disabled,
             revision=user.revision,
+            replicas=user.replicas,
         )
         put = commands.PutUser(user=message, create=create, update=update)
         await self._propose(commands.Command(put_user=put))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 DIGEST_SIZE = 32
 """Length of a chunk's name, a BLAKE3 hash, in bytes."""
@@ -40,11 +41,22 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRef:
-    """One chunk of a file: BLAKE3 digest (32 bytes), length in bytes, stores on which it is durable."""
+    """One chunk of a file: BLAKE3 digest (32 bytes), length in bytes, stores on which it is durable.
+
+    `copies`: how many it should have; only told of chunks that have too few.
+    """
 
     digest: bytes
     length: int
     stores: tuple[int, ...]
+    copies: int = 0
+
+
+class Wanted(NamedTuple):
+    """How many copies a chunk should have: `default`, or what its owner wants, but never more than `most`."""
+
+    default: int
+    most: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,10 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. `rights` are pyftpdlib permission letters; `quota_bytes` 0 means no limit."""
+    """An account. `rights` are pyftpdlib permission letters; `quota_bytes` 0 means no limit.
+
+    `replicas`: copies of each of its pictures, 0 for as many as the cluster makes.
+    """
 
     name: str
     password_hash: str
@@ -103,6 +118,7 @@ class User:
     quota_bytes: int = 0
     disabled: bool = False
     revision: int = 0
+    replicas: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,11 @@ _SHAPES = [
         "copies than wanted, at most 100), `short_count`, `error`",
     ),
     ("members", "`verdict`, `asked`, `leader`, `nodes`"),
-    ("user list", "`users`: each `name`, `home`, `rights`, `quota_bytes`, `used_bytes`, `disabled`"),
+    (
+        "user list",
+        "`users`: each `name`, `home`, `rights`, `quota_bytes`, `used_bytes`, `replicas` (0: as the "
+        "cluster has it), `disabled`",
+    ),
     ("user add, passwd, remove", "`user`, `done`"),
     (
         "jobs list, repair, scrub",

@@ -131,6 +131,13 @@ echo "$PASSWORD" | pixraft user add web --read-only --password-stdin --cluster p
 )
 @click.option("--read-only", is_flag=True, help="Short for --rights read-only.")
 @click.option("--quota", type=_Quota(), default="none", show_default=True, help="Such as 500M or 20G.")
+@click.option(
+    "--replicas",
+    type=click.IntRange(0, 5),
+    default=0,
+    help="Copies of each picture that the user puts, on different nodes; by default as many as the cluster makes. "
+    "One copy is lost with its disk.",
+)
 @output.output_option
 def add(
     access: Access,
@@ -140,6 +147,7 @@ def add(
     rights: str | None,
     read_only: bool,
     quota: int,
+    replicas: int,
     form: str,
 ) -> None:
     """Make an account. The password is asked for; only its argon2id hash leaves this process."""
@@ -150,6 +158,7 @@ def add(
         home=home,
         rights=RIGHTS["read-only"] if read_only else rights or RIGHTS["full"],
         quota_bytes=quota,
+        replicas=replicas,
         password_hash=hash_password(read_password(from_stdin=password_stdin)),
         create=True,
     )
@@ -190,11 +199,11 @@ def list_(access: Access, form: str) -> None:
     answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
     users = sorted(answer.users, key=lambda user: user.name)
     if form == "json":
-        keys = ("name", "home", "rights", "quota_bytes", "used_bytes", "disabled")
+        keys = ("name", "home", "rights", "quota_bytes", "used_bytes", "replicas", "disabled")
         output.print_json({"users": [{key: getattr(user, key) for key in keys} for user in users]})
         return
     words = {letters: word for word, letters in RIGHTS.items()}
-    titles = ["user", "home", "rights", "used", "quota", "enabled"]
+    titles = ["user", "home", "rights", "used", "quota", "copies", "enabled"]
     rows = [
         [
             user.name,
@@ -202,6 +211,7 @@ def list_(access: Access, form: str) -> None:
             words.get(user.rights, user.rights),
             output.human_bytes(user.used_bytes),
             output.human_bytes(user.quota_bytes) if user.quota_bytes else "none",
+            str(user.replicas) if user.replicas else "default",
             "no" if user.disabled else "yes",
         ]
         for user in users

@@ -79,9 +79,13 @@ class ChunkPath:
         """The cluster as it is now."""
         return self.topology.view()
 
-    def check_room(self, expected: int | None = None) -> None:
+    def check_room(self, expected: int | None = None, replicas: int = 0) -> None:
         """Raise NoQuorum or DiskFull when an upload of `expected` bytes could not be stored now."""
-        place(self.view(), bytes(DIGEST_SIZE), CHUNK_SIZE if expected is None else expected)
+        place(
+            self.view().with_replicas(replicas),
+            bytes(DIGEST_SIZE),
+            CHUNK_SIZE if expected is None else expected,
+        )
 
     async def close(self) -> None:
         """Give up what is still on its way; transfers should have ended before."""

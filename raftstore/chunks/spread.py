@@ -80,9 +80,13 @@ class Spreader:
         self._active: dict[Spread, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def start(self, digest: bytes, data: Buffer, observer: Observer) -> Spread:
-        """Send a chunk to its stores. Raises NoQuorum or DiskFull when there are too few to try."""
-        placement = place(self.topology.view(), digest, len(data), self.suspects.current())
+    def start(self, digest: bytes, data: Buffer, observer: Observer, replicas: int = 0) -> Spread:
+        """Send a chunk to `replicas` stores (0: as the cluster has it).
+
+        Raises NoQuorum or DiskFull when there are too few to try.
+        """
+        view = self.topology.view().with_replicas(replicas)
+        placement = place(view, digest, len(data), self.suspects.current())
         spread = Spread(self, digest, data, observer, placement)
         self._active[spread] = None
         if self._sweeper is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
+
+from raftstore.types import Wanted
 
 Buffer = bytes | bytearray | memoryview
 """Bytes of a chunk as they are handed from room to room; whoever receives one never changes it."""
@@ -56,15 +58,29 @@ class ClusterView:
         return max(1, min(self.replicas, self.nodes))
 
     @cached_property
+    def wanted(self) -> Wanted:
+        """Copies that chunks should have."""
+        return Wanted(self.copies, self.nodes)
+
+    def with_replicas(self, replicas: int) -> ClusterView:
+        """Return the view of somebody who wants so many copies; 0: as many as the operator."""
+        return replace(self, replicas=replicas) if replicas else self
+
+    @cached_property
+    def majority(self) -> int:
+        """More than any minority of the nodes that stay, and of all that are members as yet."""
+        return max(self.nodes // 2 + 1, (self.members - 1) // 2 + 1)
+
+    @cached_property
     def quorum(self) -> int:
         """W: copies that must be durable before an upload is acknowledged.
 
         More than any minority of nodes, so that its permanent loss keeps a copy; but never more than R. With
         few replicas on many nodes R is the limit: three copies survive the loss of any two nodes, not three.
         Counted over all members, not over registered stores: a cluster that is still forming must not
-        acknowledge one copy as a quorum. And more than any minority of all that are members as yet.
+        acknowledge one copy as a quorum.
         """
-        return min(self.copies, max(self.nodes // 2 + 1, (self.members - 1) // 2 + 1))
+        return min(self.copies, self.majority)
 
     @cached_property
     def takers(self) -> tuple[StoreState, ...] | None:

@@ -93,7 +93,7 @@ class _Chunk:
             self.released()
             return
         try:
-            self.spread = self.upload.path.spreader.start(digest, self.data, self)
+            self.spread = self.upload.path.spreader.start(digest, self.data, self, self.upload.replicas)
         except StoreError as error:
             self.upload.fail(error)
             self.released()
@@ -145,16 +145,19 @@ class Upload:
         head: Buffer = b"",
         on_replica: OnReplica | None = None,
         expected: int | None = None,
+        replicas: int = 0,
     ) -> None:
         """Start after the whole chunks in `prefix` and the bytes `head` of an incomplete one (resume, append).
 
         Boundaries stay at multiples of CHUNK_SIZE that way. `expected`, where the size to come is known, is
-        checked against the free room at once. Raises NoQuorum, DiskFull, Invalid (`prefix` has a short chunk).
+        checked against the free room at once. `replicas`: copies of each chunk (0: as the cluster has it). Raises
+        NoQuorum, DiskFull, Invalid (`prefix` has a short chunk).
         """
         if any(ref.length != CHUNK_SIZE for ref in prefix):
             raise Invalid("an upload continues after whole chunks only")
-        path.check_room(expected)
+        path.check_room(expected, replicas)
         self.path = path
+        self.replicas = replicas
         self.position = len(prefix) * CHUNK_SIZE
         """Bytes from the start of the file that the upload has taken."""
         self._prefix = list(prefix)

@@ -127,7 +127,7 @@ def merged(earlier: User | None, put: admin.UserPut) -> User:
     if earlier is None and not put.HasField("password_hash"):
         raise Invalid("a new account needs a password")
     base = earlier if put.update and earlier is not None else User(put.name, "")
-    fields = ("password_hash", "home", "rights", "quota_bytes", "disabled")
+    fields = ("password_hash", "home", "rights", "quota_bytes", "disabled", "replicas")
     changes = {field: getattr(put, field) for field in fields if put.HasField(field)}
     if earlier is not None and "password_hash" not in changes:
         changes["password_hash"] = earlier.password_hash

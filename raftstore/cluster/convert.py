@@ -71,4 +71,5 @@ def user_to_wire(user: User, used_bytes: int) -> admin.User:
         quota_bytes=user.quota_bytes,
         disabled=user.disabled,
         used_bytes=used_bytes,
+        replicas=user.replicas,
     )

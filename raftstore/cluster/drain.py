@@ -13,6 +13,7 @@ from typing import Protocol
 from raftstore.chunks.topology import ClusterView
 from raftstore.cluster.worker import Task
 from raftstore.errors import Unavailable
+from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 
 PERIOD = 1.0
@@ -21,8 +22,8 @@ PERIOD = 1.0
 class Catalog(Protocol):
     """What is asked of the catalog as applied here."""
 
-    def short_count(self, wanted: int, live: Collection[int], on: int | None = None) -> int:
-        """Return how many chunks on a store are on fewer than `wanted` stores of `live`."""
+    def short_count(self, wanted: Wanted, live: Collection[int], on: int | None = None) -> int:
+        """Return how many chunks on a store are on fewer stores of `live` than are `wanted`."""
         ...
 
 
@@ -44,7 +45,7 @@ class Drain:
             stores = [store for store in view.stores if store.node == job.node]
             if all(store.leaving for store in stores):  # else the view is older than the job
                 left = sum(
-                    self._catalog.short_count(view.copies, view.staying, store.number) for store in stores
+                    self._catalog.short_count(view.wanted, view.staying, store.number) for store in stores
                 )
                 task.total = max(task.total, left)
                 task.done = task.total - left

@@ -19,6 +19,7 @@ from raftstore.errors import Invalid, NoQuorum, Removed, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.peers import PeerNetwork
 from raftstore.settings import StoreSettings
+from raftstore.types import Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
@@ -239,8 +240,8 @@ class Membership:
         assert self._catalog is not None
         stay = self._configuration()[1].voters - going
         live = [store.number for store in self._catalog.stores() if store.current and store.node in stay]
-        quorum = ClusterView((), max(1, len(stay)), self._settings.replicas).quorum
-        return not self._catalog.short_chunks(quorum, live, 1)
+        view = ClusterView((), max(1, len(stay)), self._settings.replicas)
+        return not self._catalog.short_chunks(Wanted(view.quorum, view.majority), live, 1)
 
     async def _write(self, step: Step) -> None:
         membership = self._running().membership

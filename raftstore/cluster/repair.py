@@ -18,7 +18,7 @@ from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.cluster.throttle import Throttle
 from raftstore.cluster.worker import Task
 from raftstore.errors import StoreError
-from raftstore.types import CHUNK_SIZE, ChunkRef
+from raftstore.types import CHUNK_SIZE, ChunkRef, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ def plan(view: ClusterView, chunks: Sequence[ChunkRef], lost: Collection[int] = 
             if store.reachable and store.writable and store not in current and store.free_bytes >= chunk.length
         ]
         staying = [store for store in current if not store.leaving and store.number not in lost]
-        missing = view.copies - len(staying)
+        missing = chunk.copies - len(staying)
         if sources and missing > 0:
             targets = by_zones(candidates, chunk.digest, staying)[:missing]
             copies += [Copy(chunk, target, sources) for target in targets]
@@ -78,12 +78,12 @@ class Catalog(Protocol):
         ...
 
     def short_pages(
-        self, wanted: int, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
+        self, wanted: Wanted, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
     ) -> Iterator[list[ChunkRef]]:
         """Yield the chunks with too few copies, the most urgent first."""
         ...
 
-    def short_count(self, wanted: int, live: Collection[int]) -> int:
+    def short_count(self, wanted: Wanted, live: Collection[int]) -> int:
         """Return how many they are."""
         ...
 
@@ -125,10 +125,10 @@ class Repair:
         view = self._view()
         live = view.staying - lost
         task.unit = "chunks"
-        task.total = self._catalog.short_count(view.copies, live)
+        task.total = self._catalog.short_count(view.wanted, live)
         task.counts |= {"copied": 0, "failed": 0, "bytes": 0}
         pages = self._catalog.short_pages(
-            view.copies, sorted(live), lambda stores: promising(view, stores), job.upto
+            view.wanted, sorted(live), lambda stores: promising(view, stores), job.upto
         )
         gate = asyncio.Semaphore(PARALLEL)
         for page in pages:

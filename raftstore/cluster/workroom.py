@@ -144,7 +144,7 @@ class Workroom:
         """Return the nodes that should make copies, as far as a sample of the most urgent chunks tells."""
         live = sorted(view.staying - lost)
         chunks = self._catalog.short_chunks(
-            view.copies, live, SAMPLE, lambda stores: promising(view, stores), upto
+            view.wanted, live, SAMPLE, lambda stores: promising(view, stores), upto
         )
         return {copy.target.node for copy in plan(view, chunks, lost)}
 
@@ -152,7 +152,7 @@ class Workroom:
     def short(self) -> int:
         """How many chunks have fewer copies than wanted."""
         view = self._view()
-        return self._catalog.short_count(view.copies, view.staying)
+        return self._catalog.short_count(view.wanted, view.staying)
 
     def reachable(self) -> list[str]:
         """Return the nodes with a store that can be reached from here."""

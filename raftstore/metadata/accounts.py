@@ -13,10 +13,12 @@ from raftstore.wire import commands_pb2 as commands
 
 RIGHTS = frozenset("elradfmwMT")
 MAX_HASH = 1024
+MAX_REPLICAS = 5
+"""Copies that an account may ask for."""
 MAX_KNOWN = 4096
 """Accounts kept in memory."""
 
-_SELECT = "SELECT name, password_hash, home, rights, quota_bytes, disabled, revision FROM users"
+_SELECT = "SELECT name, password_hash, home, rights, quota_bytes, disabled, revision, replicas FROM users"
 
 
 @dataclass(slots=True)
@@ -53,6 +55,11 @@ class Accounts:
             user = self._users[name] = _user(row)
         return user
 
+    def replicas(self, name: str) -> int:
+        """Return the copies that an account wants of its pictures; 0: what the cluster makes, or no such account."""
+        user = self.user(name)
+        return user.replicas if user is not None else 0
+
     def users(self) -> list[User]:
         """Return all accounts by name."""
         return [_user(row) for row in self._execute(f"{_SELECT} ORDER BY name").fetchall()]
@@ -77,7 +84,7 @@ class Accounts:
             raise Refusal(commands.CHANGED, user.name)
         self._users.pop(user.name, None)
         self._execute(
-            "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 user.name,
                 user.password_hash,
@@ -86,6 +93,7 @@ class Accounts:
                 user.quota_bytes,
                 int(user.disabled),
                 index,
+                user.replicas,
             ),
         )
         self._set_quota(user.name, user.quota_bytes)
@@ -157,9 +165,9 @@ class Accounts:
         self._usage.clear()
 
 
-def _user(row: tuple[str, str, str, str, int, int, int]) -> User:
-    name, password_hash, home, rights, quota_bytes, disabled, revision = row
-    return User(name, password_hash, home, rights, quota_bytes, bool(disabled), revision)
+def _user(row: tuple[str, str, str, str, int, int, int, int]) -> User:
+    name, password_hash, home, rights, quota_bytes, disabled, revision, replicas = row
+    return User(name, password_hash, home, rights, quota_bytes, bool(disabled), revision, replicas)
 
 
 def _check(user: commands.User) -> None:
@@ -175,5 +183,7 @@ def _check(user: commands.User) -> None:
         raise Refusal(commands.INVALID, "home must be a normalised absolute path")
     if not RIGHTS.issuperset(user.rights) or len(set(user.rights)) != len(user.rights):
         raise Refusal(commands.INVALID, f"rights are letters of {''.join(sorted(RIGHTS))}, each once")
+    if user.replicas > MAX_REPLICAS:
+        raise Refusal(commands.INVALID, f"at most {MAX_REPLICAS} copies")
     if len(user.password_hash) > MAX_HASH or user.quota_bytes > MAX_INTEGER:
         raise Refusal(commands.INVALID, "the password hash or the quota is too large")

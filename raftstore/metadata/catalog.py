@@ -25,7 +25,7 @@ from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.transaction import Later, Transaction
-from raftstore.types import ChunkRef, Entry, FileVersion, Kind, Partial, StoreInfo, User
+from raftstore.types import ChunkRef, Entry, FileVersion, Kind, Partial, StoreInfo, User, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -447,8 +447,8 @@ class Catalog:
         """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""
         return self._reports.store_totals(store)
 
-    def short_files(self, wanted: int, live: Collection[int], limit: int) -> tuple[int, list[str]]:
-        """Return how many files have a chunk on fewer than `wanted` stores of `live`, and up to `limit` paths,
+    def short_files(self, wanted: Wanted, live: Collection[int], limit: int) -> tuple[int, list[str]]:
+        """Return how many files have a chunk on fewer stores of `live` than are `wanted`, and up to `limit` paths,
         sorted.
 
         Costs microseconds when there are none. The count is exact up to some thousand chunks, see reports.
@@ -460,13 +460,13 @@ class Catalog:
 
     def short_chunks(
         self,
-        wanted: int,
+        wanted: Wanted,
         live: Collection[int],
         limit: int,
         among: Callable[[tuple[int, ...]], bool] = lambda stores: True,
         upto: int = MAX_INTEGER,
     ) -> list[ChunkRef]:
-        """Return up to `limit` chunks on fewer than `wanted` stores of `live`, the most urgent first.
+        """Return up to `limit` chunks on fewer stores of `live` than are `wanted`, the most urgent first.
 
         `among` is asked once for each set of stores: those of which it says False are passed over, and so are
         chunks with a number above `upto` (see `newest_chunk`).
@@ -477,13 +477,13 @@ class Catalog:
             raise self._unreadable(error) from error
 
     def short_pages(
-        self, wanted: int, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
+        self, wanted: Wanted, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
     ) -> Iterator[list[ChunkRef]]:
         """Yield all that `short_chunks` means, some hundred at a time; as `chunks_on`."""
         return self._paged(lambda reports: reports.short_pages(wanted, live, among, upto))
 
-    def short_count(self, wanted: int, live: Collection[int], on: int | None = None) -> int:
-        """Return how many chunks (that are on store `on`) are on fewer than `wanted` of `live`. Microseconds."""
+    def short_count(self, wanted: Wanted, live: Collection[int], on: int | None = None) -> int:
+        """Return how many chunks (that are on store `on`) are on fewer stores of `live` than wanted. Microseconds."""
         return self._reports.short_count(wanted, live, on)
 
     @property

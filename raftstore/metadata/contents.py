@@ -104,8 +104,10 @@ class Contents:
             raise Refusal(commands.INVALID, f"chunk {digest.hex()} has {known_length} bytes, not {length}")
         return Piece(digest, length, number, refs, heads, replicas)
 
-    def acquire(self, inode: int, plan: list[Piece], *, published: bool) -> None:
+    def acquire(self, inode: int, plan: list[Piece], demand: int, *, published: bool) -> None:
         """Make `plan` the content of `inode`, which has none; nothing was released since `plan` was made.
+
+        `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
 
         What was released within the same command keeps its known copies: it was referred to until now.
         """
@@ -113,18 +115,18 @@ class Contents:
             return
         for piece in plan:
             piece.added += 1
-        self._add(plan[0], 1 if published else 0)
+        self._add(plan[0], 1 if published else 0, demand)
         if len(plan) == 1:
             self._execute("INSERT INTO contents VALUES (?, 0, ?)", (inode, plan[0].number))
             return
         for piece in plan[1:]:
             if piece.added:
-                self._add(piece, 0)
+                self._add(piece, 0, demand)
         rows = ((inode, sequence, piece.number) for sequence, piece in enumerate(plan))
         self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
 
-    def _add(self, piece: Piece, heads: int) -> None:
-        replicas = self._sets.with_stores(piece.replicas, piece.stores)
+    def _add(self, piece: Piece, heads: int, demand: int) -> None:
+        replicas = self._sets.with_stores(piece.replicas, piece.stores, demand)
         refs = piece.refs + piece.added
         if not piece.number:
             piece.number = self.next_chunk

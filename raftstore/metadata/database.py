@@ -77,10 +77,12 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
 
 CREATE TABLE replicas (
   id INTEGER PRIMARY KEY,
-  stores TEXT NOT NULL UNIQUE,
+  stores TEXT NOT NULL,
+  demand INTEGER NOT NULL,
   chunks INTEGER NOT NULL,
   heads INTEGER NOT NULL,
-  bytes INTEGER NOT NULL
+  bytes INTEGER NOT NULL,
+  UNIQUE (stores, demand)
 ) STRICT;
 
 CREATE TABLE stores (
@@ -115,7 +117,8 @@ CREATE TABLE users (
   rights TEXT NOT NULL,
   quota_bytes INTEGER NOT NULL,
   disabled INTEGER NOT NULL,
-  revision INTEGER NOT NULL
+  revision INTEGER NOT NULL,
+  replicas INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage (
@@ -288,7 +291,7 @@ def _create(database: sqlite3.Connection) -> None:
         database.execute("INSERT INTO state VALUES (1, 0, ?, 1, 1, 0, 0, 0)", (ROOT + 1,))
         # The root is its own parent's empty name: found like any other entry, and never listed as one.
         database.execute("INSERT INTO entries VALUES (?, '', 2, ?, 0, 0, '', 0)", (ROOT, ROOT))
-        database.execute("INSERT INTO replicas VALUES (1, '', 0, 0, 0)")
+        database.execute("INSERT INTO replicas VALUES (1, '', 0, 0, 0, 0)")
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:

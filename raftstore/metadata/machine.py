@@ -18,7 +18,7 @@ from raftstore.metadata.jobs import Jobs
 from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
-from raftstore.metadata.replicas import ReplicaSets
+from raftstore.metadata.replicas import DEFAULT, ReplicaSets
 from raftstore.metadata.stores import Stores
 from raftstore.types import Entry, Kind
 from raftstore.wire import commands_pb2 as commands
@@ -275,16 +275,17 @@ class Machine:
         credit = row[3] if row is not None and row[5] == owner else 0
         self.accounts.check_published(owner, size - credit)
         mtime_ns = command.mtime_ns or self._time_ns
+        demand = self.accounts.replicas(owner) or DEFAULT
         if row is None:
             inode = self._new_inode()
-            self.contents.acquire(inode, plan, published=True)
+            self.contents.acquire(inode, plan, demand, published=True)
             self.names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, self._index))
         else:
             inode = row[2]
             self._release(row)
             # What was just released may be in the new version too: its references are counted afresh.
             fresh = self.contents.plan(command.chunks, size, command.since)
-            self.contents.acquire(inode, fresh, published=True)
+            self.contents.acquire(inode, fresh, demand, published=True)
             self.names.replace(place, size, mtime_ns, owner, self._index)
         self._count(owner, 1, size)
         self.names.touch(place.parent, self._time_ns)
@@ -339,7 +340,7 @@ class Machine:
         if known:
             plan = self.contents.plan(command.chunks, size, command.since)
         inode = self._new_inode()
-        self.contents.acquire(inode, plan, published=False)
+        self.contents.acquire(inode, plan, self.accounts.replicas(owner) or DEFAULT, published=False)
         self._execute(
             "INSERT INTO partials VALUES (?, ?, ?, ?, ?, ?)",
             (place.parent, place.name, owner, inode, size, self._time_ns),

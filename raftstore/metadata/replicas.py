@@ -9,23 +9,35 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from raftstore.types import Wanted
+
 
 @dataclass(slots=True)
 class ReplicaSet:
-    """A set of stores; counters are of chunks in use that lie on exactly these.
+    """A set of stores; counters are of chunks in use that lie on exactly these, and of which as many copies are wanted.
 
-    `heads` counts files whose first chunk is among them: a file of one chunk is counted exactly once.
+    `demand` is the most that the owners of files with these chunks want, plus DEFAULT when one of them wants what the
+    cluster makes. `heads` counts files whose first chunk is among them: a file of one chunk is counted exactly once.
     """
 
     number: int
     stores: tuple[int, ...]
+    demand: int = 0
     chunks: int = 0
     heads: int = 0
     bytes: int = 0
 
+    def copies(self, wanted: Wanted) -> int:
+        """Return how many copies these chunks should have."""
+        own = min(self.demand & ~DEFAULT, wanted.most)
+        return max(own, wanted.default) if self.demand & DEFAULT else own
+
 
 NOWHERE = 1
-"""Number of the empty set."""
+"""Number of the empty set that nobody wants anything of."""
+
+DEFAULT = 1 << 8
+"""In a demand: as many copies as the cluster makes."""
 
 MAX_UNIONS = 4096
 
@@ -36,15 +48,15 @@ class ReplicaSets:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._sets: dict[int, ReplicaSet] = {}
-        self._numbers: dict[tuple[int, ...], int] = {}
-        self._unions: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._numbers: dict[tuple[tuple[int, ...], int], int] = {}
+        self._unions: dict[tuple[int, tuple[int, ...], int], int] = {}
         self._changed: set[int] = set()
-        for number, stores, *counters in database.execute(
-            "SELECT id, stores, chunks, heads, bytes FROM replicas"
+        for number, stores, demand, *counters in database.execute(
+            "SELECT id, stores, demand, chunks, heads, bytes FROM replicas"
         ):
             members = tuple(map(int, stores.split(","))) if stores else ()
-            self._sets[number] = ReplicaSet(number, members, *counters)
-            self._numbers[members] = number
+            self._sets[number] = ReplicaSet(number, members, demand, *counters)
+            self._numbers[members, demand] = number
 
     def stores(self, number: int) -> tuple[int, ...]:
         """Return the stores of a set, ascending."""
@@ -54,37 +66,40 @@ class ReplicaSets:
         """Return every set."""
         return self._sets.values()
 
-    def short(self, wanted: int, live: Collection[int]) -> list[tuple[int, ReplicaSet]]:
-        """Return sets in use with fewer than `wanted` stores in `live`, each with how many are."""
+    def short(self, wanted: Wanted, live: Collection[int]) -> list[tuple[int, ReplicaSet]]:
+        """Return sets in use with fewer stores in `live` than are wanted, each with how many are."""
         alive = frozenset(live)
         counted = (
             (len(alive.intersection(group.stores)), group) for group in self._sets.values() if group.chunks
         )
-        return [(count, group) for count, group in counted if count < wanted]
+        return [(count, group) for count, group in counted if count < group.copies(wanted)]
 
-    def with_stores(self, number: int, stores: tuple[int, ...]) -> int:
-        """Return the number of set `number` and `stores` together, making that set when it is new."""
-        union = self._unions.get((number, stores))
+    def with_stores(self, number: int, stores: tuple[int, ...], demand: int = 0) -> int:
+        """Return the number of set `number` and `stores` together, with both demands; it is made when it is new."""
+        union = self._unions.get((number, stores, demand))
         if union is None:
-            union = self._number(tuple(sorted({*self._sets[number].stores, *stores})))
+            group = self._sets[number]
+            union = self._number(tuple(sorted({*group.stores, *stores})), joined(group.demand, demand))
             if len(self._unions) >= MAX_UNIONS:
                 self._unions.clear()
-            self._unions[number, stores] = union
+            self._unions[number, stores, demand] = union
         return union
 
     def without_store(self, number: int, store: int) -> int:
         """Return the number of set `number` without `store`, making that set when it is new."""
-        members = self._sets[number].stores
-        return self._number(tuple(s for s in members if s != store)) if store in members else number
+        group = self._sets[number]
+        if store not in group.stores:
+            return number
+        return self._number(tuple(s for s in group.stores if s != store), group.demand)
 
-    def _number(self, members: tuple[int, ...]) -> int:
-        number = self._numbers.get(members)
+    def _number(self, members: tuple[int, ...], demand: int) -> int:
+        number = self._numbers.get((members, demand))
         if number is None:
             number = len(self._sets) + 1
-            self._sets[number] = ReplicaSet(number, members)
-            self._numbers[members] = number
+            self._sets[number] = ReplicaSet(number, members, demand)
+            self._numbers[members, demand] = number
             self._database.execute(
-                "INSERT INTO replicas VALUES (?, ?, 0, 0, 0)", (number, ",".join(map(str, members)))
+                "INSERT INTO replicas VALUES (?, ?, ?, 0, 0, 0)", (number, ",".join(map(str, members)), demand)
             )
         return number
 
@@ -103,3 +118,8 @@ class ReplicaSets:
         ]
         self._database.executemany("UPDATE replicas SET chunks = ?, heads = ?, bytes = ? WHERE id = ?", rows)
         self._changed.clear()
+
+
+def joined(one: int, other: int) -> int:
+    """Return the demand that meets both."""
+    return (one | other) & DEFAULT | max(one & ~DEFAULT, other & ~DEFAULT)

@@ -16,7 +16,7 @@ from raftstore.metadata.database import TABLES
 from raftstore.metadata.namespace import Namespace
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.replicas import ReplicaSet, ReplicaSets
-from raftstore.types import ChunkRef
+from raftstore.types import ChunkRef, Wanted
 
 PAGE = 500
 """Chunks that `chunks_on` tells at a time: some milliseconds."""
@@ -45,8 +45,8 @@ class Reports:
         self._sets = sets
         self._names = names
 
-    def short_files(self, wanted: int, live: Collection[int], limit: int) -> tuple[int, list[str]]:
-        """Return how many files have a chunk on fewer than `wanted` stores of `live`, and up to `limit` paths,
+    def short_files(self, wanted: Wanted, live: Collection[int], limit: int) -> tuple[int, list[str]]:
+        """Return how many files have a chunk on fewer stores of `live` than are `wanted`, and up to `limit` paths,
         sorted.
 
         The count is exact up to EXACT short chunks. Beyond, it is of files whose first chunk is short: the same
@@ -70,13 +70,13 @@ class Reports:
 
     def short_chunks(
         self,
-        wanted: int,
+        wanted: Wanted,
         live: Collection[int],
         limit: int,
         among: Callable[[tuple[int, ...]], bool],
         upto: int = MAX_INTEGER,
     ) -> list[ChunkRef]:
-        """Return up to `limit` chunks on fewer than `wanted` stores of `live`, on a set of stores that is `among`.
+        """Return up to `limit` chunks on fewer stores of `live` than are `wanted`, on a set of stores that is `among`.
 
         Those with the fewest copies left come first, but those with none, which nobody can repair now, last.
         Chunks with a number above `upto` are passed over.
@@ -86,30 +86,31 @@ class Reports:
             if len(found) >= limit:
                 break
             rows = self._execute(_CHUNKS, (group.number, upto, limit - len(found))).fetchall()
-            found.extend(ChunkRef(digest, length, group.stores) for digest, length in rows)
+            copies = group.copies(wanted)
+            found.extend(ChunkRef(digest, length, group.stores, copies) for digest, length in rows)
         return found
 
     def short_pages(
         self,
-        wanted: int,
+        wanted: Wanted,
         live: Collection[int],
         among: Callable[[tuple[int, ...]], bool],
         upto: int,
     ) -> Iterator[list[ChunkRef]]:
         """Yield all that `short_chunks` means, PAGE at a time; they may change meanwhile."""
         for group in self._urgent(wanted, live, among):
-            after = 0
+            after, copies = 0, group.copies(wanted)
             while rows := self._execute(_SHORT_PAGE, (group.number, after, upto, PAGE)).fetchall():
-                yield [ChunkRef(digest, length, group.stores) for _, digest, length in rows]
+                yield [ChunkRef(digest, length, group.stores, copies) for _, digest, length in rows]
                 after = rows[-1][0]
 
-    def short_count(self, wanted: int, live: Collection[int], on: int | None) -> int:
-        """Return how many chunks (that are on store `on`) have fewer than `wanted` stores in `live`."""
+    def short_count(self, wanted: Wanted, live: Collection[int], on: int | None) -> int:
+        """Return how many chunks (that are on store `on`) have fewer stores in `live` than are wanted."""
         short = self._sets.short(wanted, live)
         return sum(group.chunks for _, group in short if on is None or on in group.stores)
 
     def _urgent(
-        self, wanted: int, live: Collection[int], among: Callable[[tuple[int, ...]], bool]
+        self, wanted: Wanted, live: Collection[int], among: Callable[[tuple[int, ...]], bool]
     ) -> list[ReplicaSet]:
         short = sorted(self._sets.short(wanted, live), key=lambda item: (item[0] == 0, item[0], item[1].number))
         return [group for _, group in short if among(group.stores)]

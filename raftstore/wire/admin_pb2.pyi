@@ -219,7 +219,7 @@ class UsersRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes", "replicas")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -227,6 +227,7 @@ class User(_message.Message):
     QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -234,7 +235,8 @@ class User(_message.Message):
     quota_bytes: int
     disabled: bool
     used_bytes: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ...) -> None: ...
+    replicas: int
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ..., replicas: _Optional[int] = ...) -> None: ...
 
 class Users(_message.Message):
     __slots__ = ("users",)
@@ -243,7 +245,7 @@ class Users(_message.Message):
     def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
 
 class UserPut(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -252,6 +254,7 @@ class UserPut(_message.Message):
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     CREATE_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -260,7 +263,8 @@ class UserPut(_message.Message):
     disabled: bool
     create: bool
     update: bool
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ...) -> None: ...
+    replicas: int
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ..., replicas: _Optional[int] = ...) -> None: ...
 
 class UserRemove(_message.Message):
     __slots__ = ("name",)

@@ -173,13 +173,14 @@ class DropPartial(_message.Message):
     def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "revision")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "replicas", "revision")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
     RIGHTS_FIELD_NUMBER: _ClassVar[int]
     QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
@@ -187,8 +188,9 @@ class User(_message.Message):
     rights: str
     quota_bytes: int
     disabled: bool
+    replicas: int
     revision: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., replicas: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class PutUser(_message.Message):
     __slots__ = ("user", "create", "update")

@@ -6,9 +6,11 @@ import io
 import shutil
 
 import pytest
+from click.testing import CliRunner
 from harness import Cluster, eventually
 from pictures import picture, retrieve
 
+from ftpgateway.cli.main import group
 from ftpgateway.demo.cluster import LocalCluster
 
 pytestmark = pytest.mark.integration
@@ -55,3 +57,23 @@ def test_a_node_that_waits_for_the_others_at_its_first_start_can_be_stopped(tmp_
         local.start("n1")
         eventually(lambda: "waiting to hear from all members" in local.nodes["n1"].log.read_text())
         assert local.stop("n1") == {"n1": 0}
+
+
+def test_an_account_that_wants_one_copy_gets_one(tmp_path):
+    with Cluster(tmp_path / "cluster") as cluster:
+        words = ["user", "add", "thrifty", "--replicas", "1", "--password-stdin"]
+        added = CliRunner().invoke(
+            group, [*words, "--cluster", str(cluster.local.directory)], input="x\n", env={}
+        )
+        assert added.exit_code == 0, added.output
+        content = {f"{number}.jpg": picture(number, 60_000) for number in range(6)}
+        for place, (name, data) in enumerate(content.items()):
+            with cluster.login(cluster.names[place % 3], "thrifty", "x") as ftp:
+                ftp.storbinary(f"STOR {name}", io.BytesIO(data))
+        status = cluster.wait_verdict("healthy")
+        assert [node.pictures for node in status["nodes"]] == [2, 2, 2]
+        with cluster.login("n1") as ftp:
+            assert {name: retrieve(ftp, name) for name in content} == content
+            # What another owner puts, too, gets the cluster's copies.
+            ftp.storbinary("STOR again.jpg", io.BytesIO(content["0.jpg"]))
+        eventually(lambda: [node.pictures for node in cluster.wait_verdict("healthy")["nodes"]] == [3, 4, 4])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raftstore.types import Entry, Kind
+from raftstore.types import Entry, Kind, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 NAMES = ["a", "b", "c"]
@@ -238,11 +238,11 @@ class Histories(RuleBasedStateMachine):
             assert catalog.store_totals(store) == (heads, held)
         for live in ([1, 2, 3], [2, 3]):
             short = {seed for seed in references if len(model.replicas[seed] & set(live)) < 2}
-            assert {ref.digest for ref in catalog.short_chunks(2, live, 100)} == {
+            assert {ref.digest for ref in catalog.short_chunks(Wanted(2), live, 100)} == {
                 digest(seed) for seed in short
             }
             count = sum(1 for file in files if short & set(file.seeds))
-            found, listed = catalog.short_files(2, live, 100)
+            found, listed = catalog.short_files(Wanted(2), live, 100)
             assert (found, len(listed)) == (count, count)
 
     @invariant()

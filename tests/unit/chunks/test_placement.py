@@ -170,3 +170,9 @@ def test_the_local_store_is_not_filled_up_before_the_others() -> None:
     view = ClusterView((small, *others), nodes=6)
     firsts = [1 in numbers(place(view, os.urandom(32), 1).order[:3]) for _ in range(1000)]
     assert sum(firsts) < 100
+
+
+@pytest.mark.parametrize(("replicas", "copies", "quorum"), [(0, 3, 3), (1, 1, 1), (2, 2, 2), (5, 5, 3)])
+def test_as_many_copies_as_an_owner_wants(replicas: int, copies: int, quorum: int) -> None:
+    placement = place(ClusterView(stores(5), nodes=5).with_replicas(replicas), os.urandom(32), 1)
+    assert (placement.first, placement.quorum) == (copies, quorum)

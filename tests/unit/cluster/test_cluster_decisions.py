@@ -87,7 +87,7 @@ def view(*reachable: bool, replicas: int = 3, nodes: int | None = None) -> Clust
 
 
 def chunk(*stores: int) -> ChunkRef:
-    return ChunkRef(b"d" * 32, 1000, stores)
+    return ChunkRef(b"d" * 32, 1000, stores, 3)
 
 
 def test_repair_copies_to_a_store_that_lacks_the_chunk():

@@ -44,7 +44,9 @@ def test_what_can_be_helped(third: StoreState, stores: tuple[int, ...], expected
 
 
 def targets(cluster: ClusterView, stores: tuple[int, ...], lost: tuple[int, ...] = ()) -> set[int]:
-    return {copy.target.number for copy in plan(cluster, [ChunkRef(digest(1), 10, stores)], lost)}
+    return {
+        copy.target.number for copy in plan(cluster, [ChunkRef(digest(1), 10, stores, cluster.copies)], lost)
+    }
 
 
 def test_who_gets_a_copy() -> None:

@@ -9,7 +9,7 @@ import pytest
 from catalogs import STORES, Feeder, chunk, command, digest, partial, put
 
 from raftstore.metadata import reports
-from raftstore.types import ChunkRef, StoreInfo, User
+from raftstore.types import ChunkRef, StoreInfo, User, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -186,8 +186,8 @@ def test_what_lies_on_a_store(feeder: Feeder) -> None:
 
 def test_nothing_is_short_when_all_is_well(feeder: Feeder) -> None:
     feeder.all(put("/f", 1, 2), put("/empty"), partial("/g", 3))
-    assert feeder.catalog.short_files(3, [1, 2, 3], 10) == (0, [])
-    assert feeder.catalog.short_chunks(3, [1, 2, 3], 10) == []
+    assert feeder.catalog.short_files(Wanted(3), [1, 2, 3], 10) == (0, [])
+    assert feeder.catalog.short_chunks(Wanted(3), [1, 2, 3], 10) == []
 
 
 def test_short_files_and_chunks(feeder: Feeder) -> None:
@@ -203,18 +203,18 @@ def test_short_files_and_chunks(feeder: Feeder) -> None:
         command("remove_file", path="/gone"),
     )
     catalog = feeder.catalog
-    assert catalog.short_files(3, [1, 2, 3], 10) == (3, ["/a/tail", "/y", "/z"])
-    count, paths = catalog.short_files(3, [1, 2, 3], 2)
+    assert catalog.short_files(Wanted(3), [1, 2, 3], 10) == (3, ["/a/tail", "/y", "/z"])
+    count, paths = catalog.short_files(Wanted(3), [1, 2, 3], 2)
     assert (count, len(paths)) == (3, 2)
-    assert catalog.short_files(3, [1, 2, 3], 0) == (3, [])
-    assert catalog.short_files(1, [1, 2], 10) == (2, ["/y", "/z"])
-    assert catalog.short_files(4, [1, 2, 3], 10)[0] == 4
-    short = catalog.short_chunks(3, [1, 2, 3], 10)
+    assert catalog.short_files(Wanted(3), [1, 2, 3], 0) == (3, [])
+    assert catalog.short_files(Wanted(1), [1, 2], 10) == (2, ["/y", "/z"])
+    assert catalog.short_files(Wanted(4), [1, 2, 3], 10)[0] == 4
+    short = catalog.short_chunks(Wanted(3), [1, 2, 3], 10)
     assert [ref.digest for ref in short] == [digest(3), digest(2), digest(5)]
     assert short[0].stores == (3,)
-    assert [ref.digest for ref in catalog.short_chunks(3, [1, 2, 3], 1)] == [digest(3)]
+    assert [ref.digest for ref in catalog.short_chunks(Wanted(3), [1, 2, 3], 1)] == [digest(3)]
     # With store 3 lost nobody can repair chunk 3: it must not stand in the way of the others.
-    assert catalog.short_chunks(3, [1, 2], 10)[-1].digest == digest(3)
+    assert catalog.short_chunks(Wanted(3), [1, 2], 10)[-1].digest == digest(3)
 
 
 def test_many_short_files_are_counted_by_their_first_chunk(
@@ -222,9 +222,9 @@ def test_many_short_files_are_counted_by_their_first_chunk(
 ) -> None:
     monkeypatch.setattr(reports, "EXACT", 5)
     feeder.all(*(put(f"/{n:02}", 2 * n, 2 * n + 1) for n in range(20)))
-    assert feeder.catalog.short_files(3, [1, 2], 3) == (20, ["/00", "/01", "/02"])
+    assert feeder.catalog.short_files(Wanted(3), [1, 2], 3) == (20, ["/00", "/01", "/02"])
     feeder.all(*(put(f"/same{n:02}", 100, chunks=[chunk(100, 10, (1,))]) for n in range(20)))
-    assert feeder.catalog.short_files(2, [1, 2], 3)[0] == 20
+    assert feeder.catalog.short_files(Wanted(2), [1, 2], 3)[0] == 20
 
 
 def test_what_a_store_should_have(feeder: Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +241,53 @@ def test_what_a_store_should_have(feeder: Feeder, monkeypatch: pytest.MonkeyPatc
     assert sorted(one for page in told for one in page) == sorted(map(digest, (0, 1, 2, 3, 4, 7)))
     assert list(feeder.catalog.chunks_on(3)) == [[digest(7)]]
     assert list(feeder.catalog.chunks_on(9)) == []
+
+
+def account(feeder: Feeder, name: str, replicas: int) -> None:
+    user = commands.User(name=name, home="/", replicas=replicas)
+    assert feeder.status(command("put_user", user=user)) == "OK"
+
+
+def shortage(feeder: Feeder, wanted: Wanted, live: list[int]) -> dict[bytes, int]:
+    return {ref.digest: ref.copies for ref in feeder.catalog.short_chunks(wanted, live, 100)}
+
+
+def test_an_owner_has_as_many_copies_as_the_account_asks_for(feeder: Feeder) -> None:
+    account(feeder, "one", 1)
+    account(feeder, "five", 5)
+    feeder.all(
+        put("/plain", 1, chunks=[chunk(1, 10, (1, 2))]),
+        put("/one", 2, chunks=[chunk(2, 10, (1,))], owner="one"),
+        put("/five", 3, chunks=[chunk(3, 10, (1, 2, 3))], owner="five"),
+    )
+    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
+    assert shortage(feeder, Wanted(3, 5), [1, 2, 3]) == {digest(1): 3, digest(3): 5}
+    assert shortage(feeder, Wanted(2, 5), [2, 3]) == {digest(1): 2, digest(2): 1, digest(3): 5}
+    feeder.reopen()
+    assert shortage(feeder, Wanted(3, 5), [1, 2, 3]) == {digest(1): 3, digest(3): 5}
+    assert feeder.catalog.short_count(Wanted(3, 5), [1, 2, 3]) == 2
+
+
+def test_the_same_picture_of_two_owners_has_what_the_more_demanding_one_wants(feeder: Feeder) -> None:
+    account(feeder, "one", 1)
+    account(feeder, "two", 2)
+    both = [chunk(1, 10, (1,))]
+    feeder.all(put("/a", 1, chunks=both, owner="one"))
+    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {}
+    feeder.all(put("/b", 1, chunks=both, owner="two"))
+    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 2}
+    feeder.all(put("/c", 1, chunks=both))
+    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
+    # A copy that comes or goes changes nothing of that.
+    added = commands.ReplicaChange(digest=digest(1), store=2)
+    assert feeder.status(command("change_replicas", added=[added])) == "OK"
+    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
+    # Nobody refers to it any more: whoever does next begins anew.
+    feeder.all(*(command("remove_file", path=path) for path in ("/a", "/b", "/c")))
+    feeder.all(put("/a", 1, chunks=both, owner="one"))
+    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {}
+
+
+def test_more_copies_than_an_account_may_ask_for(feeder: Feeder) -> None:
+    user = commands.User(name="many", home="/", replicas=6)
+    assert feeder.status(command("put_user", user=user)) == "INVALID"

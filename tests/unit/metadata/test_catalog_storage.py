@@ -366,7 +366,7 @@ def test_what_errors_of_sqlite_mean(tmp_path: Path) -> None:
         small.execute("PRAGMA max_page_count = 1")
         with pytest.raises(sqlite3.OperationalError) as full:
             while True:
-                small.execute("INSERT INTO users VALUES (hex(randomblob(100)), '', '', '', 0, 0, 0)")
+                small.execute("INSERT INTO users VALUES (hex(randomblob(100)), '', '', '', 0, 0, 0, 0)")
         assert isinstance(database.translated(full.value, tmp_path), DiskFull)
         small.execute("BEGIN IMMEDIATE")
         other = database.connect(tmp_path / "catalog.db", writer=True, patience=0)

@@ -6,7 +6,9 @@ The order is what makes it safe, whenever the process is killed:
    the old place serves; a removal or put of the same chunk waits for its turn. If both places survive, the later
    one counts.
 2. Tombstones that are needed still (see `holdings`) are copied too, before the volume is deleted.
-3. The file is deleted when nothing live is in it, nobody reads from it, and a later volume exists: numbers are
+3. Where the disk has no room for copies of all that lives in the volume, the space of what is copied or dead is given
+   back at once, chunk by chunk (holes are punched; the headers stay). So it works on a disk that is full.
+4. The file is deleted when nothing live is in it, nobody reads from it, and a later volume exists: numbers are
    never used again. Its deletion is durable before tombstones that it needed are dropped.
 """
 
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import errno
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -21,13 +25,14 @@ import structlog
 
 from raftstore.chunks import needle
 from raftstore.chunks.holdings import Holdings
-from raftstore.chunks.needle import Kind
+from raftstore.chunks.index import Place
+from raftstore.chunks.needle import HEADER_SIZE, Kind
 from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.reading import Reader
 from raftstore.chunks.scan import Found
 from raftstore.chunks.storing import Storer
 from raftstore.chunks.volume import Volume
-from raftstore.chunks.walking import Walk, batches
+from raftstore.chunks.walking import PORTION_BYTES, Walk, batches
 from raftstore.errors import DiskFailed, DiskFull, Unavailable
 
 log = structlog.get_logger()
@@ -37,6 +42,9 @@ DEAD_SHARE = 0.3
 
 LEAST_BYTES = 64 * 1024
 """What a volume must give to be worth the trouble."""
+
+LEAST_ROOM = 4 * PORTION_BYTES
+"""Bytes of disk without which a compaction does not begin, unless it needs less."""
 
 _PATIENCE = 30.0
 _STEP = 0.25
@@ -90,11 +98,16 @@ class Candidate:
         return self.reclaimable >= max(least, DEAD_SHARE * self.size)
 
 
-def choose(candidates: Iterable[Candidate], *, room: int, least: int = LEAST_BYTES) -> int | None:
+def choose(
+    candidates: Iterable[Candidate], *, room: int, least: int = LEAST_BYTES, piecemeal: bool = False
+) -> int | None:
     """Return the number of the volume to compact next, None if none pays whose living fit into `room` bytes.
 
-    First what an earlier compaction began, since it keeps tombstones alive; then what gives most for its copies.
+    `piecemeal`: its space can be given back while it is copied, so that a little room is enough. First what an
+    earlier compaction began, since it keeps tombstones alive; then what gives most for its copies.
     """
+    if piecemeal and room >= LEAST_ROOM:
+        room = sys.maxsize
     paying = [item for item in candidates if item.pays(least) and item.copied <= room]
     best = min(paying, key=lambda item: (not item.stale, item.copied / item.size, item.number), default=None)
     return None if best is None else best.number
@@ -122,6 +135,7 @@ class Compactor:
         self._room = room
         self._least = least
         self._closing = closing
+        self._can_punch = True
 
     def candidates(self) -> list[Candidate]:
         """Return the volumes that may be compacted."""
@@ -154,7 +168,7 @@ class Compactor:
         run.total = sum(item.size for item in self.candidates() if item.pays(self._least))
         while not run.should_stop():
             candidates = self.candidates()
-            number = choose(candidates, room=self._room(), least=self._least)
+            number = choose(candidates, room=self._room(), least=self._least, piecemeal=self._can_punch)
             if number is None:
                 full = any(item.pays(self._least) for item in candidates)
                 run.report.ending = Ending.NO_SPACE if full else Ending.DONE
@@ -195,6 +209,8 @@ class Compactor:
                 run.report.copied_bytes += (size := sum(len(data) for _, data in sound.values()))
                 await run.pace(size)
             await self._storer.keep(self._needed(volume, found))
+            if self._can_punch and self._room() < volume.live + LEAST_ROOM:
+                await self._give_back(volume, found)
             run.advance(before + walk.position)
         for entry in await walk.unseen():
             if lost := await self._reader.condemn(volume, entry.key, entry.place):
@@ -209,6 +225,24 @@ class Compactor:
             if item.kind is Kind.TOMBSTONE
             and self._holdings.needs_tombstone(needle.decode_tombstone(item.digest)[1], without=volume)
         ]
+
+    async def _give_back(self, volume: Volume, found: list[Found]) -> None:
+        """Give back the disk space of what is not alive of a portion, unless somebody might be reading it."""
+        if volume.held:
+            return
+        payloads = [
+            (item.offset + HEADER_SIZE, item.length)
+            for item in found
+            if item.kind is Kind.DATA
+            and (volume.number, item.offset) not in self._quarantine
+            and self._holdings.index.get(item.digest) != Place(volume.number, item.offset, item.length)
+        ]
+        try:
+            await self._reader.in_thread(volume, lambda: volume.punch(payloads))
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise DiskFailed(f"volume {volume.number}: {error}") from error
+            self._can_punch = False
 
     async def _delete(self, volume: Volume, run: _Run) -> Ending:
         """Delete a volume of which nothing is alive, when nobody reads from it any more."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PUNCH_HOLE = 0x01 | 0x02
+"""FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE of <linux/falloc.h>."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -47,6 +52,12 @@ class Files:
     def read_cached(self, fd: int, target: bytearray, offset: int) -> int:
         """Fill `target` only from memory; return the bytes read. BlockingIOError where the disk is needed."""
         return os.preadv(fd, [target], offset, os.RWF_NOWAIT)
+
+    def punch(self, fd: int, offset: int, length: int) -> None:
+        """Give the disk space of a range back, as far as it is whole blocks; it reads as zeros then."""
+        if _LIBC.fallocate(fd, _PUNCH_HOLE, ctypes.c_int64(offset), ctypes.c_int64(length)) < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
     def forget(self, fd: int, offset: int, length: int = 0) -> None:
         """Drop `length` cached bytes (0: all) from `offset` on, so that the next read shows what the disk holds."""

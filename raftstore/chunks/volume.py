@@ -20,6 +20,7 @@ Pending = tuple[Kind, bytes, Buffer]
 NO_DIGEST = bytes(32)
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAX_BUFFERS = 1024
+_BLOCK = 4096
 
 
 class NotWritten(OSError):
@@ -174,6 +175,18 @@ class Volume:
     def walk(self, start: int) -> Iterator[Found | Damage]:
         """Yield what lies between the needle at `start` and `end` (see `scan.walk`); reads from the disk."""
         return walk(self.read, start or HEADER_SIZE, self.end, self._key, self.number)
+
+    def punch(self, payloads: Sequence[tuple[int, int]]) -> None:
+        """Give back the disk space of payloads, given by offset and length; headers stay. OSError."""
+        fd = self._files.open(volume_path(self._directory, self.number), os.O_WRONLY)
+        try:
+            for offset, length in payloads:
+                start = -(-offset // _BLOCK) * _BLOCK
+                end = (offset + length) // _BLOCK * _BLOCK
+                if end > start:
+                    self._files.punch(fd, start, end - start)
+        finally:
+            self._files.close(fd)
 
     def remove(self) -> None:
         """Remove the file, durably. It stays open. OSError."""

@@ -119,6 +119,10 @@ class FailingFiles(Files):
     def free_bytes(self, directory: Path) -> int:
         return super().free_bytes(directory) if self.free is None else self.free
 
+    def punch(self, fd: int, offset: int, length: int) -> None:
+        with self.step("punch"):
+            super().punch(fd, offset, length)
+
     def replace(self, source: Path, target: Path) -> None:
         with self.step("replace"):
             super().replace(source, target)

@@ -1,6 +1,7 @@
 """Compaction: what it chooses, what it leaves, and what it never blocks."""
 
 import asyncio
+import errno
 import os
 import random
 import shutil
@@ -63,6 +64,11 @@ def test_what_is_chosen():
     assert choose([full, half, mostly], room=100, least=100) == 3
     assert choose([full, half, mostly], room=99, least=100) is None
     assert choose([half, mostly], room=10_000, least=901) is None
+    assert choose([full, half], room=compaction.LEAST_ROOM - 1, least=100, piecemeal=True) == 2
+    big = Candidate(1, 10 * compaction.LEAST_ROOM, 5 * compaction.LEAST_ROOM)
+    assert choose([big], room=compaction.LEAST_ROOM, least=100) is None
+    assert choose([big], room=compaction.LEAST_ROOM, least=100, piecemeal=True) == 1
+    assert choose([big], room=compaction.LEAST_ROOM - 1, least=100, piecemeal=True) is None
     # What is begun comes first, if it pays and fits.
     assert choose([Candidate(2, 1000, 500, stale=True), mostly], room=10_000, least=100) == 2
     assert choose([Candidate(2, 1000, 500, stale=True), mostly], room=400, least=100) == 3
@@ -281,6 +287,42 @@ def test_a_full_disk_is_freed_with_the_reserve(tmp_path):
         for again in range(1000, 1000 + number // 2):
             await volumes.put(*chunk(again), verified=True)
         await assert_holds(volumes, {*range(0, number, 3), *range(1000, 1000 + number // 2)}, 2000)
+        await volumes.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("can_punch", [True, False])
+def test_a_full_disk_with_large_volumes_is_freed_piece_by_piece(tmp_path, monkeypatch, can_punch):
+    """The reserve is far smaller than what lives in any volume."""
+    monkeypatch.setattr(walking, "PORTION_BYTES", 100_000)
+    monkeypatch.setattr(compaction, "LEAST_ROOM", 200_000)
+    directory = tmp_path / "v"
+    files = FailingFiles()
+    reserve, disk, size = 500_000, 5_000_000, 20_000
+    files.free_bytes = lambda _: disk - sum(path.stat().st_blocks * 512 for path in directory.glob("*.vol"))
+    if not can_punch:
+        files.punch = raises(errno.EOPNOTSUPP)
+
+    async def scenario():
+        volumes = VolumeSet(directory, volume_bytes=2_000_000, reserve_bytes=reserve, files=files)
+        await volumes.open()
+        number = 0
+        with pytest.raises(DiskFull):
+            for number in range(1000):
+                await volumes.put(*chunk(number, size), verified=True)
+        await volumes.remove_many(chunk(i, size)[0] for i in range(number) if i % 2)
+        report = await volumes.compact()
+        assert files.free_bytes(directory) >= reserve // 4 - 10_000
+        if can_punch:
+            assert report.ending is Ending.DONE
+            assert volumes.reclaimable() == 0
+            await volumes.put(*chunk(5000, size), verified=True)
+        else:
+            assert report.ending is Ending.NO_SPACE
+        for i in range(0, number, 2):
+            assert await volumes.get(chunk(i, size)[0]) == chunk(i, size)[1]
+        assert volumes.stats().quarantined == 0
         await volumes.close()
 
     run(scenario())

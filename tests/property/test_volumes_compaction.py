@@ -10,6 +10,7 @@ import pytest
 from blake3 import blake3
 from failing_files import FailingFiles
 
+from raftstore.chunks import walking
 from raftstore.chunks.compaction import LEAST_ROOM
 from raftstore.chunks.volumes import VolumeSet
 
@@ -142,7 +143,9 @@ class Machine:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_power_cuts_while_volumes_are_compacted(seed):
+def test_power_cuts_while_volumes_are_compacted(seed, monkeypatch):
+    monkeypatch.setattr(walking, "PORTION_BYTES", 10_000)
+
     async def scenario(root: Path) -> None:
         machine = Machine(root, seed)
         await machine.open()

@@ -257,11 +257,12 @@ class Compactor:
         if self._quarantine.only_in(volume.number):
             return Ending.DONE  # what was found damaged could not be copied; it is no candidate any more
         try:
-            await self._reader.in_thread(volume, volume.remove)
+            give_back = await self._reader.in_thread(volume, volume.remove)
         except OSError as error:
             raise DiskFailed(f"volume {volume.number} could not be deleted: {error}") from error
         self._holdings.drop(volume)
         volume.close()
+        await asyncio.to_thread(give_back)
         run.report.volumes += 1
         run.report.freed_bytes += volume.end
         log.info("volume compacted", volume=volume.number, bytes=volume.end)
@@ -285,7 +286,7 @@ class _Run:
 
     async def pace(self, size: int) -> None:
         """Wait as long as copying `size` bytes may take, less what it took."""
-        if self._limit is None:
+        if not self._limit:
             return
         now = self._clock()
         self._free_at = max(self._free_at, now - 1.0) + size / self._limit

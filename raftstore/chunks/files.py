@@ -25,6 +25,10 @@ class Files:
         """Close `fd`."""
         os.close(fd)
 
+    def duplicate(self, fd: int) -> int:
+        """Return another descriptor of the same open file."""
+        return os.dup(fd)
+
     def size(self, fd: int) -> int:
         """Return the file's size in bytes."""
         return os.fstat(fd).st_size

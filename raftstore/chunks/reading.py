@@ -68,7 +68,7 @@ class Lease:
 
 
 class Reader:
-    """Reads of a volume set, in a few threads or, for what is in memory, at once. `close` it at the end."""
+    """Reads of a volume set, in a few threads or, for what is in memory, at once. `close` and `join` it at the end."""
 
     def __init__(self, holdings: Holdings, quarantine: Quarantine, threads: int) -> None:
         self._holdings = holdings
@@ -79,8 +79,11 @@ class Reader:
         self._closed = False
 
     def close(self) -> None:
-        """End the threads when they have done what they are at; no more reads. Blocks."""
+        """Read nothing more. On the loop."""
         self._closed = True
+
+    def join(self) -> None:
+        """End the threads when they have done what they are at. Blocks."""
         self._pool.shutdown()
 
     def lease(self, digest: bytes) -> Lease:

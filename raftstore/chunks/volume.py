@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -188,11 +188,16 @@ class Volume:
         finally:
             self._files.close(fd)
 
-    def remove(self) -> None:
-        """Remove the file, durably. It stays open. OSError."""
+    def remove(self) -> Callable[[], None]:
+        """Remove the file, durably. It stays open. OSError.
+
+        After `close`, call in a thread what is returned: to give its space back may take long.
+        """
         self._files.unlink(volume_path(self._directory, self.number))
         self._files.sync_directory(self._directory)
         self._files.unlink(failure_path(self._directory, self.number))
+        last = self._files.duplicate(self.fd)
+        return lambda: self._files.close(last)
 
     def close(self) -> None:
         """Close the file, when nobody holds it any more. Once is enough."""

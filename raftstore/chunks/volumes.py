@@ -182,6 +182,7 @@ class VolumeSet:
         if self._open:
             self._open = False
             self._storer.close()
+            self._reader.close()
             self._writer.stop()
             self._closing = asyncio.create_task(self._finish())
         if self._closing is not None:
@@ -191,7 +192,7 @@ class VolumeSet:
         async with self._maintenance:  # what compacts stops soon
             pass
         await asyncio.to_thread(self._writer.join)
-        await asyncio.to_thread(self._reader.close)
+        await asyncio.to_thread(self._reader.join)
         # With the mark that the writer left at the end.
         if last := self._holdings.volumes.get(self._last):
             await self._checkpointer.finish((last.number, last.end))
@@ -347,8 +348,9 @@ class VolumeSet:
         """Copy the living out of volumes that are mostly dead, and delete those, until none pays any more.
 
         Takes one volume at a time, so needs at most its living bytes of space, for which it may use most of the
-        reserve. Copies at most `limit_bytes_per_s`. Calls `progress` with bytes done and bytes in all. After it at
-        most 1.43 times the living are on disk. Raises DiskFailed, Unavailable as `put`; only one runs at a time.
+        reserve; where that is not enough it gives space back while it copies. Copies at most `limit_bytes_per_s`
+        (None or 0: no limit). Calls `progress` with bytes done and bytes in all. After it at most 1.43 times the
+        living are on disk. Raises DiskFailed, Unavailable as `put`; only one runs at a time.
         """
         self._check_open()
         async with self._maintenance:

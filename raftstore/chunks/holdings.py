@@ -10,12 +10,32 @@ still lie somewhere, or that chunk would come back when the volumes are scanned:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from raftstore.chunks import needle
 from raftstore.chunks.index import Index, Place
 from raftstore.chunks.needle import Kind
 from raftstore.chunks.volume import Volume
 
 _TOMBSTONE = needle.footprint(0)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeStats:
+    """What a volume set holds. `bytes`: of live needles, headers and padding included.
+
+    `failed`: a write or sync failed since `open`, and nothing more is written until the next one.
+    `failed_volumes`: volumes to which that ever happened; they are only read.
+    """
+
+    chunks: int
+    bytes: int
+    disk_free: int
+    quarantined: int
+    failed: bool
+    dead_bytes: int
+    volumes: int
+    failed_volumes: int
 
 
 class Holdings:

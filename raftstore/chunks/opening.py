@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 import structlog
 
 from raftstore.chunks import checkpoint as checkpoints
+from raftstore.chunks import needle
 from raftstore.chunks.checkpoint import Checkpoint, Position, Unusable, index_secret
 from raftstore.chunks.files import Files
 from raftstore.chunks.holdings import Holdings
 from raftstore.chunks.index import Index, Place
 from raftstore.chunks.quarantine import Quarantine
-from raftstore.chunks.recovery import Recovered, Recovery, volume_numbers
+from raftstore.chunks.recovery import Recovered, Recovery, load_identity, lock_directory, volume_numbers
 from raftstore.chunks.volume import Volume
 
 log = structlog.get_logger()
@@ -22,13 +24,50 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Opened:
-    """What was found: `position` is the end of the log, `saved` up to where the saved index is right."""
+    """What was found: `position` is the end of the log, `saved` up to where the saved index is right.
+
+    `identity`, `key`: of the store. `failed`: how many volumes failed once.
+    """
 
     holdings: Holdings
     active: Volume | None = None
     failed: int = 0
     position: Position = (0, 0)
     saved: Position = (0, 0)
+    identity: bytes = b""
+    key: bytes = b""
+    lock: int = -1
+
+    def release(self) -> None:
+        """Close the volumes and give the directory to whoever wants it next."""
+        for volume in self.holdings.volumes.values():
+            volume.close()
+        self.holdings.volumes.clear()
+        if self.lock >= 0:
+            os.close(self.lock)
+            self.lock = -1
+
+
+def open_directory(directory: Path, files: Files, quarantine: Quarantine) -> Opened:
+    """Take a directory for this process and open what is in it. Blocks. Nothing is left open when it fails.
+
+    Raises Refused when another process has it, Damaged when it cannot be trusted as a whole, OSError when the disk
+    fails.
+    """
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, parents=True)
+        files.sync_directory(directory.parent)
+    lock = lock_directory(directory)
+    try:
+        identity = load_identity(directory, files)
+        key = needle.header_key(identity)
+        quarantine.open()
+        opened = Opening(directory, files, identity, key, quarantine).run()
+    except BaseException:
+        os.close(lock)
+        raise
+    opened.identity, opened.key, opened.lock = identity, key, lock
+    return opened
 
 
 class Opening:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -17,13 +15,12 @@ from raftstore.chunks.checkpoint import Checkpointer
 from raftstore.chunks.compaction import LEAST_BYTES, CompactionReport, Compactor
 from raftstore.chunks.files import Buffer, Files
 from raftstore.chunks.groupcommit import FreeSpace, Write, Writer
-from raftstore.chunks.holdings import Holdings
+from raftstore.chunks.holdings import Holdings, VolumeStats
 from raftstore.chunks.index import MAX_OFFSET, Entry
 from raftstore.chunks.needle import HEADER_SIZE, MAX_PAYLOAD, Kind
-from raftstore.chunks.opening import Opened, Opening
+from raftstore.chunks.opening import Opened, open_directory
 from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.reading import Lease, Reader
-from raftstore.chunks.recovery import load_identity, lock_directory
 from raftstore.chunks.room import Room
 from raftstore.chunks.shelf import SMALL, Verified
 from raftstore.chunks.storing import Storer
@@ -36,24 +33,6 @@ log = structlog.get_logger()
 
 _PORTION = 500
 """Chunks that are removed, or buckets' worth of chunks that are listed, before others on the loop have a turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeStats:
-    """What a volume set holds. `bytes`: of live needles, headers and padding included.
-
-    `failed`: a write or sync failed since `open`, and nothing more is written until the next one.
-    `failed_volumes`: volumes to which that ever happened; they are only read.
-    """
-
-    chunks: int
-    bytes: int
-    disk_free: int
-    quarantined: int
-    failed: bool
-    dead_bytes: int
-    volumes: int
-    failed_volumes: int
 
 
 class VolumeSet:
@@ -91,15 +70,13 @@ class VolumeSet:
         self._room = Room(queue_bytes)
         self._readers = readers
         self._holdings = Holdings()
-        self._failed = 0
         self._identity = b""
-        self._key = b""
         self._checkpoint_after = checkpoint_after
-        self._lock = -1
         self._last = 0
         self._open = False
         self._closing: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop
+        self._opened = Opened(self._holdings)
         self._writer: Writer
         self._storer: Storer
         self._reader: Reader
@@ -128,20 +105,21 @@ class VolumeSet:
         DiskFailed when the disk does not answer.
         """
         self._loop = loop = asyncio.get_running_loop()
-        recovering = asyncio.ensure_future(asyncio.to_thread(self._recover))
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(open_directory, self._directory, self._files, self._quarantine)
+        )
         try:
-            opened = await asyncio.shield(recovering)
+            self._opened = opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            await asyncio.gather(recovering, return_exceptions=True)  # the thread has the files until it ends
-            self._release()
+            # The thread has the files until it ends.
+            for result in await asyncio.gather(opening, return_exceptions=True):
+                if isinstance(result, Opened):
+                    result.release()
             raise
         except OSError as error:
-            self._release()
             raise DiskFailed(f"{self._directory}: {error}") from error
-        except BaseException:
-            self._release()
-            raise
-        self._failed = opened.failed
+        self._holdings = opened.holdings
+        self._identity = opened.identity
         self._last = opened.position[0]
         self._reader = Reader(self._holdings, self._quarantine, self._readers)
         self._writer = Writer(
@@ -157,7 +135,7 @@ class VolumeSet:
         self._checkpointer = Checkpointer(
             self._directory,
             self._files,
-            self._key,
+            opened.key,
             self._holdings,
             applied=lambda: self._storer.position,
             saved=opened.saved,
@@ -196,7 +174,7 @@ class VolumeSet:
         # With the mark that the writer left at the end.
         if last := self._holdings.volumes.get(self._last):
             await self._checkpointer.finish((last.number, last.end))
-        self._release()
+        self._opened.release()
 
     async def put(self, digest: bytes, data: Buffer, *, verified: bool) -> None:
         """Store a chunk; it is durable on return.
@@ -368,7 +346,7 @@ class VolumeSet:
             failed=self._open and self._writer.failure is not None,
             dead_bytes=sum(volume.dead for volume in volumes),
             volumes=len(volumes),
-            failed_volumes=self._failed + (self._writer.failed_volumes if self._open else 0),
+            failed_volumes=self._opened.failed + (self._writer.failed_volumes if self._open else 0),
         )
 
     def _finished(self, batch: Sequence[Write]) -> None:
@@ -393,35 +371,13 @@ class VolumeSet:
             return False
         return True
 
-    def _recover(self) -> Opened:
-        """Open everything. In a thread."""
-        if not self._directory.is_dir():
-            self._directory.mkdir(mode=0o700, parents=True)
-            self._files.sync_directory(self._directory.parent)
-        self._lock = lock_directory(self._directory)
-        self._identity = load_identity(self._directory, self._files)
-        self._key = needle.header_key(self._identity)
-        self._quarantine.open()
-        opening = Opening(self._directory, self._files, self._identity, self._key, self._quarantine)
-        opened = opening.run()
-        self._holdings = opened.holdings
-        return opened
-
     def _create_volume(self) -> Volume:
         """Make the next volume. In the writer's thread."""
-        volume = Volume.create(self._files, self._directory, self._last + 1, self._identity, self._key)
+        volume = Volume.create(self._files, self._directory, self._last + 1, self._identity, self._opened.key)
         self._last += 1
         # The loop has it before it hears of the first needle in it.
         self._loop.call_soon_threadsafe(self._holdings.volumes.__setitem__, volume.number, volume)
         return volume
-
-    def _release(self) -> None:
-        for volume in self._holdings.volumes.values():
-            volume.close()
-        self._holdings.volumes.clear()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
 
     def _check_open(self) -> None:
         if not self._open:

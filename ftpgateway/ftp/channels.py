@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched, plain_address
+from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
 
@@ -99,8 +100,12 @@ class _Listener(Watched):
         self._link.connected(sock)
 
     def close(self) -> None:
+        self.let_go().close()
+
+    def let_go(self) -> socket.socket:
+        """Wait no more; return the listening socket."""
         self._link.loop.unwatch(self._fileno)
-        self._socket.close()
+        return self._socket
 
 
 class _Connector(Watched):
@@ -152,8 +157,11 @@ class DataLink:
     failed.
     """
 
-    def __init__(self, loop: NestedIOLoop, timeout: float, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, loop: NestedIOLoop, timeout: float, context: ssl.SSLContext | None, spares: Spares
+    ) -> None:
         self.loop = loop
+        self._spares = spares
         self._timeout = timeout
         self._context = context
         self._maker: _Listener | _Connector | _Handshake | None = None
@@ -174,9 +182,23 @@ class DataLink:
         """Whether an active connection is being made, so that the reply to PORT is still due."""
         return self._on_connect is not None
 
+    def listener(self, address: str, ports: tuple[int, int] | None) -> socket.socket:
+        """Return a listening socket for this session. Raises OSError when no port of the range is free."""
+        self.close()
+        sock = self._spares.take(self)
+        if sock is not None:
+            return sock
+        try:
+            return open_listener(address, ports)
+        except OSError:
+            # It may be others' listeners, which wait for nobody, that have the ports.
+            if not self._spares:
+                raise
+            self._spares.clear()
+            return open_listener(address, ports)
+
     def listen(self, sock: socket.socket, peer: str, *, secure: bool) -> None:
         """Wait on `sock` for the client's connection."""
-        self.close()
         self.secure = secure
         self._make(_Listener(self, sock, peer), sock.fileno(), READ)
 
@@ -203,7 +225,7 @@ class DataLink:
     def connected(self, sock: socket.socket) -> None:
         """The TCP connection stands."""
         if isinstance(self._maker, _Listener):
-            self._maker.close()
+            self._spares.keep(self, self._maker.let_go())
         self._maker = None
         sock.setblocking(False)
         on_connect, self._on_connect = self._on_connect, None

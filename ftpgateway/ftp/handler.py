@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import structlog
 
-from ftpgateway.ftp.channels import open_listener
 from ftpgateway.ftp.filesystem import Workspace
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.listings import FACTS
@@ -179,7 +178,7 @@ class Session(TransferCommands):
             self.respond("425 PASV cannot tell an IPv6 address; use EPSV.")
             return
         try:
-            sock = open_listener(local, self.host.settings.passive_ports)
+            sock = self.link.listener(local, self.host.settings.passive_ports)
         except OSError as error:
             log.warning("no passive port", session=self.number, error=errno.errorcode.get(error.errno or 0))
             self.respond("425 No free port for a data connection; try again in a moment.")

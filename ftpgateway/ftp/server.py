@@ -20,6 +20,7 @@ from ftpgateway.ftp.handler import Session, commands
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched, plain_address
 from ftpgateway.ftp.settings import Address, FtpSettings
+from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.tls import server_context
 from ftpgateway.ftp.watch import Watch
 
@@ -49,6 +50,7 @@ class FtpFrontend:
         self.masquerade: str | None = None
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.watch = Watch(settings.stall_timeout)
+        self.spares = Spares()
         self.wait_limit = settings.wait_limit
         self.host_loop: asyncio.AbstractEventLoop
         self._nest = Nest()
@@ -104,6 +106,7 @@ class FtpFrontend:
             session.close()
         await self._finish_tasks()
         self.watch.close()
+        self.spares.clear()
         self._nest.stop()
         self.credentials.close()
 

@@ -57,7 +57,7 @@ class BaseSession(ControlConnection):
         self.rename_from: str | None = None
         self.buffer_size_set = False
         self.protect_data = False
-        self.link = DataLink(host.loop, host.settings.data_timeout, host.context)
+        self.link = DataLink(host.loop, host.settings.data_timeout, host.context, host.spares)
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
@@ -243,6 +243,7 @@ class BaseSession(ControlConnection):
         if self.transfer is not None:
             self.transfer.lost_control()
         self.link.close()
+        self.host.spares.drop(self.link)
         self.host.session_over(self)
         log.info(
             "session closed",

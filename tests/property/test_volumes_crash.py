@@ -24,7 +24,9 @@ for _number in range(16):
     _data = random.Random(_number).randbytes(SIZES[_number % len(SIZES)] or _number)
     CHUNKS.append((blake3(_data).digest(), _data))
 
-operation = st.tuples(st.sampled_from(["put", "put", "put", "remove"]), st.integers(0, len(CHUNKS) - 1))
+operation = st.tuples(
+    st.sampled_from(["put", "put", "put", "remove", "compact"]), st.integers(0, len(CHUNKS) - 1)
+)
 ending = st.sampled_from(["go on", "go on", "reopen", "crash", "crash", "full", "fail"])
 step = st.tuples(st.lists(operation, min_size=1, max_size=12), ending)
 
@@ -48,7 +50,7 @@ class Model:
     async def step(self, operations: list[tuple[str, int]], how: str) -> None:
         settled: dict[int, bool] = {}
         image: dict[int, bool] | None = None
-        touched = {number for _, number in operations}
+        touched = {number for name, number in operations if name != "compact"}
         both = {number for name, number in operations if name == "put"} & {
             number for name, number in operations if name == "remove"
         }
@@ -67,12 +69,14 @@ class Model:
             try:
                 if name == "put":
                     await self.volumes.put(digest, data, verified=self.chance.random() < 0.5)
-                else:
+                elif name == "remove":
                     await self.volumes.remove(digest)
+                else:
+                    await self.volumes.compact()
             except (DiskFull, DiskFailed):
                 assert how in ("full", "fail")
             else:
-                if number not in both:
+                if number not in both and name != "compact":
                     settled[number] = name == "put"
 
         if how == "crash":
@@ -168,6 +172,7 @@ def test_damage_costs_only_what_it_hits(data, clean):
         # Whatever is missing can be put back, and stays.
         for number in places:
             await volumes.put(*CHUNKS[number], verified=True)
+        await volumes.compact()
         await volumes.close()
         volumes = VolumeSet(root / "w", volume_bytes=40_000, files=FailingFiles())
         await volumes.open()

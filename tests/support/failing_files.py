@@ -141,15 +141,16 @@ class FailingFiles(Files):
 
     def crash_image(self, source: Path, target: Path, chance: random.Random) -> None:
         """Copy `source` as a power cut now would leave it: what is not synced is cut and garbled by chance."""
-        shutil.copytree(source, target)
-        for name, content in self._unlinked.items():
-            if chance.random() < 0.5:
-                (target / name).write_bytes(content)
-        for path in target.glob("*.vol"):
-            size = path.stat().st_size
-            synced = self.synced[path.name]
-            if size > synced:
-                tear(path, synced, chance)
+        with self._step:
+            shutil.copytree(source, target)
+            for name, content in self._unlinked.items():
+                if chance.random() < 0.5:
+                    (target / name).write_bytes(content)
+            for path in target.glob("*.vol"):
+                size = path.stat().st_size
+                synced = self.synced[path.name]
+                if size > synced:
+                    tear(path, synced, chance)
 
 
 def tear(path: Path, synced: int, chance: random.Random) -> None:

@@ -384,3 +384,26 @@ def test_real_full_disk(small_disk, reserve):
         await volumes.close()
 
     run(scenario())
+
+
+def test_real_full_disk_that_compaction_frees(small_disk):
+    async def scenario():
+        volumes = VolumeSet(small_disk / "v", volume_bytes=1 << 20, reserve_bytes=1 << 20)
+        await volumes.open()
+        count = 0
+        with pytest.raises(DiskFull):
+            for count in range(100):
+                await volumes.put(*chunk(count, 50_000), verified=True)
+        assert await volumes.remove_many(chunk(i, 50_000)[0] for i in range(count) if i % 4) > 30
+        with pytest.raises(DiskFull):
+            await volumes.put(*chunk(1000, 50_000), verified=True)
+        report = await volumes.compact()
+        assert report.volumes >= 2
+        assert volumes.stats().disk_free > 2 << 20
+        for number in range(1000, 1010):
+            await volumes.put(*chunk(number, 50_000), verified=True)
+        for number in (*range(0, count, 4), *range(1000, 1010)):
+            assert await volumes.get(chunk(number, 50_000)[0]) == chunk(number, 50_000)[1]
+        await volumes.close()
+
+    run(scenario())

@@ -23,6 +23,10 @@ log = structlog.get_logger()
 Propose = Callable[[commands.Command], Awaitable[commands.Result]]
 Buffer = bytes | bytearray | memoryview
 
+GATHERED = 256 * 1024
+"""Bytes up to which a file waits to be published with others. For larger ones a Raft round counts for little, and in
+step they would leave the disk idle while they are received, and the processors while they are written."""
+
 MAX_CHUNKS = 8192
 """Chunks of a file: with any number of stores each, the command that publishes it stays below consensus' bound."""
 
@@ -146,9 +150,12 @@ class UploadSession:
 
         Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
         """
-        with self._gathering.coming():
+        if self._upload.position <= GATHERED:
+            with self._gathering.coming():
+                received, size = await self._upload.finish()
+            await self._gathering.together()
+        else:
             received, size = await self._upload.finish()
-        await self._gathering.together()
         mtime_ns = mtime_ns or time.time_ns()
         put = commands.PutFile(
             path=self.path,

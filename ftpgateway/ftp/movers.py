@@ -197,8 +197,9 @@ class TransferCommands(NameCommands):
             if opened.release is not None:
                 self.host.spawn(opened.release())
             return
-        self._announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
-        self.attach(Sending(self, "RETR", path, opened.first, opened.rest, opened.release))
+        with self.corked():
+            self._announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
+            self.attach(Sending(self, "RETR", path, opened.first, opened.rest, opened.release))
 
     # Listings.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -129,6 +129,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def __init__(self, sock: socket.socket, loop: NestedIOLoop) -> None:
         self._ending = False
         self._begun = b""
+        self._corked: bytes | None = None
         self._overlong = False
         self._reading_paused = False
         self._shaking = False
@@ -143,6 +144,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def close(self) -> None:
         """Close the session, once; TLS in order where possible."""
         if self._closed:
+            return
+        self._uncork()
+        if self._closed:  # by a failure just now
             return
         self.remote_ip = ""  # on_disconnect is not used, addresses are counted by our server
         self.ending()
@@ -281,6 +285,26 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         if self._closed or self._ending:
             return
         encoded = data.encode("utf-8", "replace")
+        if self._corked is not None:
+            self._corked += encoded
+            return
+        self._send_or_queue(encoded)
+
+    @contextlib.contextmanager
+    def corked(self) -> Iterator[None]:
+        """What is said within goes out at its end, at once: the replies before and after a short download."""
+        self._corked = b""
+        try:
+            yield
+        finally:
+            self._uncork()
+
+    def _uncork(self) -> None:
+        said, self._corked = self._corked, None
+        if said and not self._closed:
+            self._send_or_queue(said)
+
+    def _send_or_queue(self, encoded: bytes) -> None:
         if not self.producer_fifo:
             try:
                 sent = self.send(encoded)
@@ -386,6 +410,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """Send a last reply and close."""
         self.respond(reply)
         if self.alive:
+            self._uncork()
             self.close_when_done()
 
 

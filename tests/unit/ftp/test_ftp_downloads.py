@@ -48,6 +48,19 @@ def test_whole_and_from_an_offset(server: Server, client: Client) -> None:
     server.wait_for(lambda: server.store.ended["download"] == 6)
 
 
+def test_every_reply_comes_when_the_client_says_goodbye_behind_its_download(
+    server: Server, client: Client
+) -> None:
+    server.run(server.store.put, "/a", b"12345")
+    for goodbye in ("NOOP", "QUIT"):
+        with client.data() as connection:
+            client.send(f"RETR a\r\n{goodbye}")
+            assert read_all(connection) == b"12345"
+        assert [client.reply(), client.reply()] == [150, 226]
+        assert client.reply() == {"NOOP": 200, "QUIT": 221}[goodbye]
+    assert client.at_end()
+
+
 def test_the_size_is_announced(server: Server, client: Client) -> None:
     server.run(server.store.put, "/a", b"12345")
     with client.data():

@@ -32,8 +32,11 @@ class Storer:
         self._closed = True
 
     def has(self, digest: bytes) -> bool:
-        """Whether the chunk is here and not about to change."""
-        return digest in self._holdings.index and digest[:KEY_SIZE] not in self._writes
+        """Whether the chunk is here and not about to be removed."""
+        if digest not in self._holdings.index:
+            return False
+        other = self._writes.get(digest[:KEY_SIZE])
+        return other is None or other.kind is Kind.DATA
 
     async def store(self, digest: bytes, payload: Buffer) -> None:
         """Write a chunk, or share the write of the same. When cancelled, `payload` is no longer in use on return."""

@@ -220,6 +220,39 @@ def test_readers_and_writers_go_on(tmp_path):
     run(scenario())
 
 
+def test_a_chunk_that_is_being_copied_is_here(tmp_path):
+    """Whoever asks for it, or puts it, need not wait for the copy."""
+    files = FailingFiles()
+
+    async def scenario():
+        volumes = await opened(tmp_path / "v", files)
+        await fill(volumes, range(40))
+        await volumes.remove_many(chunk(i)[0] for i in range(40) if i % 8)
+        loop = asyncio.get_running_loop()
+        in_sync, go_on = asyncio.Event(), asyncio.Event()
+
+        def hold():
+            loop.call_soon_threadsafe(in_sync.set)
+            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(30)
+
+        files.before_sync = hold
+        compacting = asyncio.create_task(volumes.compact())
+        await in_sync.wait()
+        for number in range(0, 40, 8):
+            digest, data = chunk(number)
+            assert volumes.confirm(digest)
+            await volumes.put(digest, data, verified=True)
+            assert await volumes.get(digest) == data
+        assert not compacting.done()
+        files.before_sync = None
+        go_on.set()
+        assert (await compacting).ending is Ending.DONE
+        await assert_holds(volumes, range(0, 40, 8))
+        await volumes.close()
+
+    run(scenario())
+
+
 def test_a_volume_is_not_deleted_under_a_reader(tmp_path, monkeypatch):
     monkeypatch.setattr(compaction, "_PATIENCE", 0.1)
     directory = tmp_path / "v"

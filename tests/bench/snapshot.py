@@ -126,8 +126,8 @@ class Phase:
     def __init__(self, reports: list[dict[str, Any]], names: list[str]) -> None:
         self.seconds = sorted(second for report in reports for second in report["commits"])
         self.refused = sum(report["refused"] for report in reports)
-        self.longest = {name: report["stall"] for name, report in zip(names, reports, strict=True)}
-        self.stalls = {name: stall["seconds"] for name, stall in self.longest.items()}
+        self.longest = {name: report["stalls"] for name, report in zip(names, reports, strict=True)}
+        self.stalls = {name: found[0]["seconds"] for name, found in self.longest.items()}
         self.leader = next((n for n, report in zip(names, reports, strict=True) if report["leads"]), "?")
 
     def quantile(self, share: float) -> float:
@@ -135,14 +135,20 @@ class Phase:
         return self.seconds[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
 
     def worst(self) -> str:
-        """What the longest stall was made of."""
-        name = max(self.stalls, key=lambda name: self.stalls[name])
-        stall = self.longest[name]
-        rest = stall["seconds"] - stall["ran"] - stall["queued"]
-        parts = f"ran {stall['ran'] * 1000:.0f}, no CPU {stall['queued'] * 1000:.0f}, else {rest * 1000:.0f}"
-        return "\n    ".join(
-            [f"  longest at {name}, {stall['seconds'] * 1000:.0f} ms: {parts}", *stall["where"]]
-        )
+        """What the longest stalls were made of: of all, and of those parts in which no CPU was waited for."""
+        lines = []
+        for place, title in enumerate(("longest", "longest but for the wait for a CPU")):
+            found = {name: stalls[place] for name, stalls in self.longest.items()}
+            key = (lambda one: one["seconds"], lambda one: one["seconds"] - one["queued"])[place]
+            name = max(found, key=lambda name: key(found[name]))
+            stall = found[name]
+            ran, queued = stall["ran"] * 1000, stall["queued"] * 1000
+            lines.append(
+                f"  {title}: {name}, {stall['seconds'] * 1000:.0f} ms (ran {ran:.0f}, no CPU {queued:.0f}, "
+                f"else {stall['seconds'] * 1000 - ran - queued:.0f})"
+            )
+            lines += [f"    {where}" for where in stall["where"]]
+        return "\n".join(lines)
 
     def line(self, title: str, duration: float) -> str:
         """One line of the report."""

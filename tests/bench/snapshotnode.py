@@ -71,12 +71,17 @@ class Stall:
     where: list[str] = field(default_factory=list)
     """What the loop was seen in, in order, innermost first."""
 
+    @property
+    def own(self) -> float:
+        """What other processes have no part in: all but the wait for a CPU."""
+        return self.seconds - self.queued
+
 
 class Stalls:
     """How long the loop was held up at most since the last look, and in what: a thread looks at it meanwhile."""
 
     def __init__(self) -> None:
-        self._worst = Stall()
+        self._worst = self._worst_own = Stall()
         self._began = time.monotonic()
         self._before = self._used()
         self._seen: list[str] = []
@@ -94,9 +99,11 @@ class Stalls:
             self._began, self._before, self._seen = time.monotonic(), self._used(), []
             await asyncio.sleep(TICK)
             seconds = time.monotonic() - self._began - TICK
-            if seconds > self._worst.seconds:
+            if seconds > min(self._worst.seconds, self._worst_own.own):
                 ran, queued = self._used()
-                self._worst = Stall(seconds, ran - self._before[0], queued - self._before[1], self._seen)
+                stall = Stall(seconds, ran - self._before[0], queued - self._before[1], self._seen)
+                self._worst = max(self._worst, stall, key=lambda one: one.seconds)
+                self._worst_own = max(self._worst_own, stall, key=lambda one: one.own)
 
     def _look(self) -> None:
         while True:
@@ -112,9 +119,11 @@ class Stalls:
                 if not self._seen or self._seen[-1] != place:
                     self._seen.append(place)
 
-    def take(self) -> Stall:
-        worst, self._worst = self._worst, Stall()
-        return worst
+    def take(self) -> list[dict[str, object]]:
+        """Return the longest, and the longest but for the wait for a CPU."""
+        found = [asdict(self._worst), asdict(self._worst_own)]
+        self._worst = self._worst_own = Stall()
+        return found
 
 
 async def serve(config: Path) -> None:
@@ -142,7 +151,7 @@ async def serve(config: Path) -> None:
                     await load.stop()
                 case ["report"]:
                     status = await store.status()
-                    answer = {"commits": load.seconds, "refused": load.refused, "stall": asdict(stalls.take())}
+                    answer = {"commits": load.seconds, "refused": load.refused, "stalls": stalls.take()}
                     answer["files"] = status.files
                     answer["leads"] = any(
                         node.role == "leader" and node.name == config.parent.name for node in status.nodes

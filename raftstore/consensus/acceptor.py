@@ -109,5 +109,5 @@ class Acceptor:
     def _reply(
         self, leader: str, sequence: int, outcome: raft_pb2.AppendReply.Outcome, next_index: int
     ) -> None:
-        reply = raft_pb2.AppendReply(sequence=sequence, outcome=outcome, next_index=next_index)
+        reply = {"sequence": sequence, "outcome": outcome, "next_index": next_index}
         self._post.send(leader, raft_pb2.Envelope(append_reply=reply), urgent=True)

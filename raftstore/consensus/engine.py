@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -230,13 +230,13 @@ class Consensus:
 
     # What callers want.
 
-    async def propose(self, command: bytes, *, timeout: float) -> bytes:
-        """Return the serialised Result of `command`, applied exactly once, and here before this returns.
+    def propose(self, command: bytes, *, timeout: float) -> Coroutine[Any, Any, bytes]:
+        """Return, when awaited, the serialised Result of `command`, applied exactly once, and here before this returns.
 
         TooLarge; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or may not be done, as it may
         when the call is cancelled.
         """
-        return await self._proposer.propose(command, timeout)
+        return self._proposer.propose(command, timeout)
 
     async def read_barrier(self, *, timeout: float) -> None:
         """Return when the state machine here has all that was acknowledged before the call, anywhere.
@@ -354,9 +354,12 @@ class Consensus:
         if not self._driver.running or not self.membership.knows(peer):
             return
         try:
-            work = self._mailbox.incoming(peer, raft_pb2.Envelope.FromString(body))
+            envelope = raft_pb2.Envelope.FromString(body)
+            work = self._mailbox.incoming(peer, envelope)
             self._driver.sync()
-            if work:
+            if work and envelope.HasField("append_reply"):
+                self._tick()  # something is to be committed: callers wait for it
+            elif work:
                 self._driver.tick_soon()
         except (DecodeError, Invalid) as error:
             log.warning("message dropped", peer=peer, error=str(error))

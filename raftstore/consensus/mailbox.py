@@ -70,13 +70,13 @@ class Mailbox:
             self._forward(peer, message["request_id"], message["command"])
         elif kind == "apply_command_response":
             boot, request = message["request_id"]
-            reply = raft_pb2.Proposed(
-                boot=boot,
-                request=request,
-                index=message.get("log_idx", 0),
-                entry_term=message.get("log_term", 0),
-                error=message.get("error", 0),
-            )
+            reply = {
+                "boot": boot,
+                "request": request,
+                "index": message.get("log_idx", 0),
+                "entry_term": message.get("log_term", 0),
+                "error": message.get("error", 0),
+            }
             self._post.send(peer, raft_pb2.Envelope(proposed=reply))
         elif kind == "request_vote":
             request_vote = raft_pb2.VoteRequest(
@@ -94,7 +94,7 @@ class Mailbox:
             raise ValueError(f"pysyncobj sends an unknown message: {kind}")
 
     def _forward(self, leader: str, request: int, command: bytes) -> None:
-        propose = raft_pb2.Propose(boot=self._boot, request=request, command=command)
+        propose = {"boot": self._boot, "request": request, "command": command}
         if not self._post.send(leader, raft_pb2.Envelope(propose=propose)):
             self._soon(lambda: self._raft.refused(request, NOT_LEADER))
 
@@ -141,7 +141,7 @@ class Mailbox:
                 if peer == raft.leader:
                     self._elections.stand(transfer=True)
             case "probe":
-                ack = raft_pb2.ProbeAck(sequence=envelope.probe.sequence)
+                ack = {"sequence": envelope.probe.sequence}
                 self._post.send(peer, raft_pb2.Envelope(probe_ack=ack))
             case "probe_ack":
                 self._confirmation.acknowledge(peer, envelope.probe_ack.sequence)
@@ -177,7 +177,7 @@ class Mailbox:
         boot, number = request.boot, request.request
 
         def answer(index: int | None) -> None:
-            reply = raft_pb2.ReadReply(boot=boot, request=number, refused=index is None, index=index or 0)
+            reply = {"boot": boot, "request": number, "refused": index is None, "index": index or 0}
             self._post.send(peer, raft_pb2.Envelope(read_reply=reply))
 
         self._confirmation.ask(peer, answer)

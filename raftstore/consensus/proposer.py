@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -35,6 +35,8 @@ class _Operation:
     command: bytes
     time_ns: int
     future: asyncio.Future[bytes]
+    deadline: float
+    timeout: float
     sequence: int = 0
     logged: bool = False
 
@@ -47,6 +49,46 @@ class _Batch:
     attempt: int = 0
     unknown: bool = False
     timer: Timer | None = field(default=None)
+
+
+class _Deadlines:
+    """Fails operations when their time is up. One timer serves all: most operations end long before."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._operations: dict[_Operation, None] = {}
+        self._timer: Timer | None = None
+        self._due = float("inf")
+
+    def add(self, operation: _Operation) -> None:
+        """Watch over one more."""
+        self._operations[operation] = None
+        if operation.deadline < self._due:
+            self._arm(operation.deadline)
+
+    def discard(self, operation: _Operation) -> None:
+        """It has come to its end."""
+        del self._operations[operation]
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._runtime.call_later(max(0.0, due - self._runtime.now()), self._ring)
+
+    def _ring(self) -> None:
+        now, self._due, self._timer = self._runtime.now(), float("inf"), None
+        for operation in self._operations:
+            if operation.deadline <= now:
+                _fail(operation, f"not done within {operation.timeout:g} s")
+        earliest = min((o.deadline for o in self._operations if o.deadline > now), default=None)
+        if earliest is not None:
+            self._arm(earliest)
 
 
 class Proposer:
@@ -78,6 +120,7 @@ class Proposer:
         self._tick = tick
         self._guard = guard
         self._pump_guarded = guard(self._pump)
+        self._deadlines = _Deadlines(runtime)
         self._pending: deque[_Operation] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._open: dict[int, _Operation] = {}
@@ -95,26 +138,30 @@ class Proposer:
         """
         if len(command) > self._settings.max_command:
             raise TooLarge(f"a command has at most {self._settings.max_command} bytes, not {len(command)}")
-        loop = asyncio.get_running_loop()
-        deadline = self._runtime.now() + timeout
-        await self._room(loop, timeout, len(command))
+        size, deadline = len(command), self._runtime.now() + timeout
+        if self._stopped or self._waiting or self._full(size):
+            await self._room(timeout, size)
+        self._operations += 1
+        self._bytes += size
+        if self._waiting:
+            self._admit()
         try:
-            operation = _Operation(command, self._runtime.wall_ns(), loop.create_future())
-            timer = self._runtime.call_later(
-                max(0.0, deadline - self._runtime.now()), lambda: _give_up(operation, timeout)
-            )
+            future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            operation = _Operation(command, self._runtime.wall_ns(), future, deadline, timeout)
             self._pending.append(operation)
+            self._deadlines.add(operation)
             self._schedule()
             try:
-                return await operation.future
+                return await future
             finally:
-                timer.cancel()
+                self._deadlines.discard(operation)
                 self._open.pop(operation.sequence, None)
-                operation.future.cancel()
+                future.cancel()
         finally:
             self._operations -= 1
-            self._bytes -= len(command)
-            self._admit()
+            self._bytes -= size
+            if self._waiting:
+                self._admit()
 
     def leader_changed(self) -> None:
         """There is another leader, or none. What was proposed to the one before is proposed again.
@@ -130,6 +177,7 @@ class Proposer:
     def stop(self, reason: str) -> None:
         """Refuse what is under way and what comes."""
         self._stopped = True
+        self._deadlines.stop()
         for batch in self._batches:
             if batch.timer is not None:
                 batch.timer.cancel()
@@ -151,12 +199,12 @@ class Proposer:
             self._operations >= settings.max_operations or self._bytes + size > settings.max_bytes
         )
 
-    async def _room(self, loop: asyncio.AbstractEventLoop, timeout: float, size: int) -> None:
-        """Wait until there is room for one more operation, in order of arrival, and take it."""
+    async def _room(self, timeout: float, size: int) -> None:
+        """Wait until there is room for one more operation, in order of arrival; it must be taken at once."""
         until = self._runtime.now() + timeout
         first = True
         while not self._stopped and (self._full(size) or (first and self._waiting)):
-            waiter: asyncio.Future[None] = loop.create_future()
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             (self._waiting.append if first else self._waiting.appendleft)(waiter)
             first = False
             timer = self._runtime.call_later(
@@ -173,9 +221,6 @@ class Proposer:
                     self._waiting.remove(waiter)
         if self._stopped:
             raise NoQuorum("the node is stopping")
-        self._operations += 1
-        self._bytes += size
-        self._admit()
 
     def _admit(self) -> None:
         """Wake the first who waits, if it may fit: whoever takes or leaves room calls this again."""
@@ -199,7 +244,7 @@ class Proposer:
             return
         proposed = False
         while self._pending and len(self._batches) < self._settings.batches and not self._straggling():
-            operations = list(self._next_batch())
+            operations = self._next_batch()
             if operations:
                 batch = _Batch(operations)
                 self._batches[batch] = None
@@ -208,20 +253,21 @@ class Proposer:
         if proposed:
             self._tick()
 
-    def _next_batch(self) -> Iterator[_Operation]:
-        count = size = 0
-        while self._pending and count < self._settings.batch_operations and not self._straggling():
-            operation = self._pending[0]
+    def _next_batch(self) -> list[_Operation]:
+        settings, pending, size = self._settings, self._pending, 0
+        batch: list[_Operation] = []
+        while pending and len(batch) < settings.batch_operations and not self._straggling():
+            operation = pending[0]
             if not operation.future.done():
                 size += len(operation.command) + OVERHEAD
-                if count and size > self._settings.batch_bytes:
-                    return
-                count += 1
+                if batch and size > settings.batch_bytes:
+                    break
                 self._sequence += 1
                 operation.sequence = self._sequence
                 self._open[operation.sequence] = operation
-                yield operation
-            self._pending.popleft()
+                batch.append(operation)
+            pending.popleft()
+        return batch
 
     def _straggling(self) -> bool:
         # The state machine keeps the results of all after the oldest open one, and not without end.
@@ -255,18 +301,16 @@ class Proposer:
     def _encode(self, operations: Sequence[_Operation]) -> bytes:
         acknowledged = next(iter(self._open)) - 1 if self._open else self._sequence
         node, boot = self._raft.node, self._boot
-        return commands_pb2.Batch(
-            operations=[
-                commands_pb2.Operation(
-                    id=commands_pb2.OperationId(
-                        node=node, boot=boot, sequence=operation.sequence, acknowledged=acknowledged
-                    ),
-                    time_ns=operation.time_ns,
-                    command=operation.command,
-                )
-                for operation in operations
-            ]
-        ).SerializeToString()
+        batch = commands_pb2.Batch()
+        add = batch.operations.add
+        for operation in operations:
+            # From mappings, in place: a message given to another one is serialised and parsed to get there.
+            add(
+                id={"node": node, "boot": boot, "sequence": operation.sequence, "acknowledged": acknowledged},
+                time_ns=operation.time_ns,
+                command=operation.command,
+            )
+        return batch.SerializeToString()
 
     def _applied(
         self, batch: _Batch, operations: list[_Operation], data: bytes, applied: bytes, results: list[bytes]
@@ -313,10 +357,6 @@ class Proposer:
             batch.timer.cancel()
         self._batches.pop(batch, None)
         self._schedule()
-
-
-def _give_up(operation: _Operation, timeout: float) -> None:
-    _fail(operation, f"not done within {timeout:g} s")
 
 
 def _fail(operation: _Operation, reason: str) -> None:

@@ -67,9 +67,7 @@ class Confirmation:
         self._sequence += 1
         self._acknowledged = {self._raft.node}
         self._probed_at = self._runtime.now()
-        self._post.broadcast(
-            self._raft.voters, raft_pb2.Envelope(probe=raft_pb2.Probe(sequence=self._sequence))
-        )
+        self._post.broadcast(self._raft.voters, raft_pb2.Envelope(probe={"sequence": self._sequence}))
         self._conclude()
 
     def _conclude(self) -> None:
@@ -195,7 +193,7 @@ class Reads:
         if leader == self._raft.node:
             self._confirmation.ask(leader, lambda index: self.answered(boot, request, index))
         elif leader is not None:
-            question = raft_pb2.ReadRequest(boot=boot, request=request)
+            question = {"boot": boot, "request": request}
             self._post.send(leader, raft_pb2.Envelope(read_request=question))
 
     def _retry(self) -> None:

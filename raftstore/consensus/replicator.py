@@ -132,19 +132,20 @@ class Replicator:
         entries, commit_index = message["entries"][: self._most], self._raft.commit_index
         if not entries and not self._due(follower):
             return  # `tell` says what is committed
-        append = raft_pb2.Append(
-            previous_index=message["prevLogIdx"],
-            previous_term=message["prevLogTerm"],
-            commit_index=commit_index,
-            entries=[raft_pb2.Entry(term=term, command=command) for command, _, term in entries],
-        )
+        envelope = raft_pb2.Envelope()
+        append = envelope.append
+        append.previous_index = message["prevLogIdx"]
+        append.previous_term = message["prevLogTerm"]
+        append.commit_index = commit_index
+        for command, _, term in entries:
+            append.entries.add(term=term, command=command)
         if entries:
             # Closed before it is sent: the engine then makes no second append for this follower.
             _, last_index, last_term = entries[-1]
             follower.flight = (follower.sequence + 1, last_index, last_term)
             follower.next_index = last_index + 1
             self._close(peer, follower)
-        self._send(peer, follower, append)
+        self._send(peer, follower, envelope)
 
     def heartbeats(self) -> None:
         """Remind the followers to which the engine may make no append."""
@@ -162,7 +163,7 @@ class Replicator:
                 commit_index=self._raft.commit_index,
                 oldest=follower.flight is None,
             )
-            self._send(peer, follower, append)
+            self._send(peer, follower, raft_pb2.Envelope(append=append))
 
     def flush(self) -> None:
         """Have the engine send the entries that an open follower has not been sent."""
@@ -277,12 +278,13 @@ class Replicator:
             return True
         return self._runtime.now() - follower.sent_at >= self._heartbeat / 2
 
-    def _send(self, peer: str, follower: Follower, append: raft_pb2.Append) -> None:
+    def _send(self, peer: str, follower: Follower, envelope: raft_pb2.Envelope) -> None:
+        append = envelope.append
         follower.sequence += 1
         append.sequence = follower.sequence
         follower.sent_at = self._runtime.now()
         follower.sent_commit = append.commit_index
-        self._post.send(peer, raft_pb2.Envelope(append=append), urgent=bool(append.entries))
+        self._post.send(peer, envelope, urgent=bool(append.entries))
 
 
 def _answers_flight(follower: Follower, reply: raft_pb2.AppendReply) -> bool:

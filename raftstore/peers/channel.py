@@ -96,11 +96,12 @@ class Channel(asyncio.BufferedProtocol):
 
     # Writing.
 
-    def write(self, header: peer_pb2.Header, payload: Buffer = b"") -> None:
+    def write(self, header: peer_pb2.Header, payload: Buffer = b"", *, urgent: bool = False) -> None:
         """Write a frame. Raises TooLarge, or Unavailable on a dropped channel; a stuck one is dropped.
 
         It leaves at the end of this turn of the loop, together with all others of this turn: with TLS, every
-        write to the transport is a record, a system call and a wake-up of the peer of its own.
+        write to the transport is a record, a system call and a wake-up of the peer of its own. An `urgent` one
+        leaves at once, with those that are there.
         """
         if not self._open or self._transport is None:
             raise Unavailable(f"the connection to {self.name} is down: {self.reason}")
@@ -115,15 +116,15 @@ class Channel(asyncio.BufferedProtocol):
             payload_limit=limits.payload_bytes,
             seal=self._seal,
         )
-        if not self._frames:
-            self._loop.call_soon(self.flush)
+        if not self._frames and not urgent:
+            self._loop.call_soon(self._flush)
         self._frames += buffers
         self._gathered += sum(map(len, buffers))
-        if self._gathered >= GATHER_BYTES:
-            self.flush()
+        if urgent or self._gathered >= GATHER_BYTES:
+            self._flush()
 
-    def flush(self) -> None:
-        """Hand what was gathered to the transport now."""
+    def _flush(self) -> None:
+        """Hand what was gathered to the transport."""
         frames, self._frames, self._gathered = self._frames, [], 0
         if not frames or not self._open or self._transport is None:
             return
@@ -168,7 +169,7 @@ class Channel(asyncio.BufferedProtocol):
             self.write(error_header(0, error))
         except StoreError:
             pass
-        self.flush()
+        self._flush()
         if self._end(str(error), "peer refused") and self._transport is not None:
             self._transport.close()
 

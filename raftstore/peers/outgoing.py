@@ -104,9 +104,7 @@ class Outgoing(Channel):
         if not self.usable or self.buffered() > self.limits.message_buffer:
             return False
         try:
-            self.write(peer_pb2.Header(kind=peer_pb2.MESSAGE, method=method, body=body))
-            if urgent:
-                self.flush()
+            self.write(peer_pb2.Header(kind=peer_pb2.MESSAGE, method=method, body=body), urgent=urgent)
         except Unavailable:
             return False
         return True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
+import threading
 from dataclasses import replace
 
 import pytest
@@ -266,12 +268,43 @@ def test_messages_arrive_in_order_on_the_loop(loop: str) -> None:
                 await until(lambda: nets["a"].reachable("b"))
                 assert nets["a"].send("b", "unknown", b"")
                 for number in range(1000):
-                    assert nets["a"].send("b", "m", str(number).encode())
+                    assert nets["a"].send("b", "m", str(number).encode(), urgent=number % 3 == 0)
                 await until(lambda: len(got) == 1000)
         assert got == [(Peer("a", Role.NODE), str(number).encode()) for number in range(1000)]
         events = [entry["event"] for entry in logs]
         assert events.count("message handler failed") == 1
         assert events.count("message without taker") == 1
+
+    run_on(loop, main())
+
+
+def test_an_urgent_message_leaves_before_the_loop_goes_on(loop: str) -> None:
+    """The other node has a loop of its own, and hears of it while the sender's does nothing more."""
+    got = threading.Event()
+    stop = asyncio.Event()
+    started: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, tuple[str, int]]] = queue.SimpleQueue()
+
+    async def other(sender: tuple[str, int]) -> None:
+        net = network("b", {"a": sender})
+        net.on_message("m", lambda peer, body: got.set())
+        await net.start()
+        started.put((asyncio.get_running_loop(), net.address))
+        await stop.wait()
+        await net.stop()
+
+    async def main() -> None:
+        async with running(["a"]) as nets:
+            thread = threading.Thread(target=asyncio.run, args=(other(nets["a"].address),))
+            thread.start()
+            their_loop, address = await asyncio.to_thread(started.get, timeout=DEADLINE)
+            try:
+                nets["a"].set_members({"b": address})
+                await until(lambda: nets["a"].reachable("b"))
+                assert nets["a"].send("b", "m", b"now", urgent=True)
+                assert got.wait(DEADLINE)
+            finally:
+                their_loop.call_soon_threadsafe(stop.set)
+                await asyncio.to_thread(thread.join, DEADLINE)
 
     run_on(loop, main())
 

@@ -152,7 +152,7 @@ pixraft fsck --apply --cluster pictures
 pixraft fsck n2 --cluster pictures -o json
 """
 
-_BAD = ("damaged", "missing", "extra", "unlisted")
+_BAD = ("damaged", "missing", "extra")
 
 
 @output.command("fsck", FSCK_EXAMPLES)
@@ -164,14 +164,14 @@ _BAD = ("damaged", "missing", "extra", "unlisted")
 def fsck(access: Access, nodes: tuple[str, ...], apply: bool, wait: float, form: str) -> None:
     """Compare the catalog with the disks: read everything, count what is missing, damaged or too much.
 
-    `extra` is what nothing has referred to for the grace period, `young` what is too new to tell (an upload may need
-    it) and does not count, `unlisted` are sound copies that the catalog does not know. Exits 7 when something is
-    not as it should be. Damaged bytes are put aside in any case.
+    `extra` is what nothing refers to and collection should have removed. Two counts are no fault: `young` is what
+    nothing refers to as yet or any more, `unlisted` are sound copies that the catalog does not know. Exits 7 when
+    something is not as it should be. Damaged bytes are put aside in any case.
     """
     jobs = _carry_out(access, "fsck", list(nodes), wait, form, no_wait=False, apply=apply) or []
     found = {
         name: sum(count.value for job in jobs for count in job.progress.counts if count.name == name)
-        for name in ("verified", *_BAD, "young")
+        for name in ("verified", *_BAD, "young", "unlisted")
     }
     bad = any(found[name] for name in _BAD)
     jobview.report(jobs, form, clean=not bad, applied=apply, **found)

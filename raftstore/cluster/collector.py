@@ -47,6 +47,8 @@ from raftstore.errors import Unavailable
 log = structlog.get_logger()
 
 MAX_CANDIDATES = 1_000_000
+OVERDUE = 10.0
+"""Seconds beyond twice the grace period after which something is wrong when an unreferenced chunk is still here."""
 
 
 class Entry(Protocol):
@@ -109,9 +111,13 @@ class Collector:
         """How many candidates there are now."""
         return 0 if self._candidates is None else len(self._candidates)
 
-    def is_ripe(self, digest: bytes) -> bool:
-        """Whether nothing has referred to the chunk, or touched it, for the grace period or longer."""
-        return self._candidates is not None and self._clock() >= self._ripe_at and digest in self._candidates
+    def is_overdue(self, digest: bytes) -> bool:
+        """Whether nothing has referred to the chunk, or touched it, for so long that it should be gone."""
+        return (
+            self._candidates is not None
+            and self._clock() >= self._ripe_at + self._grace + OVERDUE
+            and digest in self._candidates
+        )
 
     def _touched(self, digest: bytes) -> None:
         if self._candidates is not None:

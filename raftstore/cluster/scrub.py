@@ -115,11 +115,11 @@ class Scrubber:
         store: Callable[[], int | None],
         size: Callable[[], int],
         confirm: Callable[[bytes], bool],
-        ripe: Callable[[bytes], bool],
+        overdue: Callable[[bytes], bool],
         collect: Callable[[], Awaitable[object]],
     ) -> None:
-        """`store` is the number of this node's store, `size` the bytes in it. `ripe` tells whether nothing has
-        referred to a chunk for the grace period; `collect` is asked to remove those that it is true of.
+        """`store` is the number of this node's store, `size` the bytes in it. `overdue` tells whether a
+        chunk should have been collected; `collect` is asked to do that.
         """
         self._chunks = chunks
         self._catalog = catalog
@@ -128,7 +128,7 @@ class Scrubber:
         self._store = store
         self._size = size
         self._confirm = confirm
-        self._ripe = ripe
+        self._overdue = overdue
         self._collect = collect
 
     async def scrub(self, _job: commands.Job, task: Task) -> None:
@@ -207,7 +207,7 @@ class Scrubber:
             known = {digest[: len(keys[0])] for digest, _ in held} if keys else set()
             for key in keys:
                 if key not in known:
-                    task.counts["extra" if self._ripe(key) else "young"] += 1
+                    task.counts["extra" if self._overdue(key) else "young"] += 1
             unlisted += [digest for digest, stores in held if store not in stores]
             await asyncio.sleep(PAUSE)
         task.counts["unlisted"] = len(unlisted)

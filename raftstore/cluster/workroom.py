@@ -86,7 +86,7 @@ class Workroom:
             store=self._store,
             size=lambda: volumes.stats().bytes,
             confirm=volumes.confirm,
-            ripe=self.collector.is_ripe,
+            overdue=self.collector.is_overdue,
             collect=self._look,
         )
         self._dispatcher = Dispatcher(leads=leads, situation=self._situation, propose=propose)

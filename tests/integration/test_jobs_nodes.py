@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
+import shutil
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Cluster, eventually
@@ -51,6 +55,159 @@ def test_deleted_pictures_give_their_disk_space_back(tmp_path: Path) -> None:
         eventually(lambda: all(volumes(cluster, name) < 1.5 * live + (1 << 20) for name in cluster.names))
         assert min(full.values()) > 10 * live / 2
         read(cluster, kept)
+        assert Members(cluster).run("fsck")["clean"]
+
+
+def jobs(cluster: Cluster, kind: str, state: str = "done") -> list[dict[str, Any]]:
+    """The jobs of a kind, in a state."""
+    listed = Members(cluster).run("jobs", "list", "--all")["jobs"]
+    return [job for job in listed if (job["kind"], job["state"]) == (kind, state)]
+
+
+def test_an_upload_that_takes_longer_than_the_grace_period(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "cluster", environment=QUICK) as cluster:
+        content = picture("slow", 3_500_000)
+        ftp = cluster.login("n1")
+        connection = ftp.transfercmd("STOR slow.jpg")
+        connection.sendall(content[:2_500_000])
+
+        def collections() -> int:
+            return sum(job["counts"].get("removed", 0) for job in jobs(cluster, "collect"))
+
+        # Others upload and delete meanwhile, so that every node removes chunks, several times.
+        for number in range(2):
+            before = collections()
+            put(cluster, {"other.jpg": picture(number, 100_000)}, "n3")
+            with cluster.login("n3") as other:
+                other.delete("other.jpg")
+            eventually(lambda before=before: collections() >= before + 3)  # type: ignore[misc]
+        connection.sendall(content[2_500_000:])
+        connection.close()
+        assert ftp.voidresp().startswith("226")
+        ftp.close()
+        read(cluster, {"slow.jpg": content})
+        assert Members(cluster).run("fsck")["clean"]
+
+
+def flip_bits(cluster: Cluster, node: str, count: int, generator: random.Random) -> None:
+    """Turn single bits over in what a node's volumes hold, as rot does."""
+    files = sorted((cluster.data(node) / "volumes").glob("*.vol"))
+    for _ in range(count):
+        path = generator.choice(files)
+        with path.open("r+b") as file:
+            position = generator.randrange(4096, path.stat().st_size)
+            file.seek(position)
+            byte = file.read(1)[0]
+            file.seek(position)
+            file.write(bytes([byte ^ 1 << generator.randrange(8)]))
+
+
+class Reader(threading.Thread):
+    """Reads pictures at one node until it is stopped; every byte must be right."""
+
+    def __init__(self, cluster: Cluster, node: str, pictures: dict[str, bytes]) -> None:
+        super().__init__(daemon=True)
+        self.cluster, self.node, self.pictures = cluster, node, pictures
+        self.stopping = threading.Event()
+        self.count = 0
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Read."""
+        generator = random.Random(self.node)
+        try:
+            with self.cluster.login(self.node) as ftp:
+                while not self.stopping.is_set():
+                    name = generator.choice(list(self.pictures))
+                    assert retrieve(ftp, name) == self.pictures[name], f"wrong bytes of {name} at {self.node}"
+                    self.count += 1
+        except BaseException as error:
+            self.failure = error
+
+
+def test_flipped_bits_are_never_served_and_mended_by_a_scrub(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "cluster") as cluster:
+        pictures = {f"{n}.jpg": picture(n, 20_000 + 4_000 * n) for n in range(80)}
+        put(cluster, pictures)
+        cluster.wait_verdict("healthy")
+        readers = [Reader(cluster, node, pictures) for node in cluster.names * 2]
+        for reader in readers:
+            reader.start()
+        generator = random.Random(1)
+        damaged = 0
+        # Rot may hit every copy on a node, but not all of a picture: nothing could mend that.
+        for victim in ("n2", "n3"):
+            flip_bits(cluster, victim, 250, generator)
+            scrubbed = Members(cluster).run("scrub", "--now")["jobs"]
+            assert {job["state"] for job in scrubbed} == {"done"}
+            damaged += sum(job["counts"]["damaged"] for job in scrubbed)
+            eventually(lambda: cluster.status("n1")["short_count"] == 0)
+        for reader in readers:
+            reader.stopping.set()
+        for reader in readers:
+            reader.join(60)
+            assert reader.failure is None
+            assert reader.count
+        assert Members(cluster).run("fsck")["clean"]
+        status = cluster.status("n1")
+        assert sum(node.quarantined for node in status["nodes"]) >= damaged > 0
+        for node in cluster.names:
+            read(cluster, pictures, node)
+        cluster.kill_all()
+        for node in cluster.names:
+            cluster.start_node(node)
+        cluster.wait_verdict("healthy")
+        read(cluster, pictures, "n2")
+
+
+def test_jobs_survive_the_leader_and_the_worker(tmp_path: Path) -> None:
+    slow = {"PIXRAFT_JOBS_BANDWIDTH": str(1024 * 1024)}
+    with Cluster(tmp_path / "cluster", environment=slow) as cluster:
+        put(cluster, {f"{n}.jpg": picture(n, 1_000_000) for n in range(12)})
+        begun = Members(cluster).run("scrub", "--now", "--no-wait")["begun"]
+        assert len(begun) == 3
+        eventually(lambda: len(jobs(cluster, "scrub", "running")) == 3)
+        leader = cluster.leader()
+        cluster.kill(leader)
+        cluster.start_node(leader)
+
+        def over() -> list[dict[str, Any]] | None:
+            found = [job for job in jobs(cluster, "scrub") if job["id"] in begun]
+            return found if len(found) == 3 else None
+
+        done = {job["node"]: job for job in eventually(over)}
+        assert done[leader]["attempts"] == 2
+        assert all(job["counts"]["verified"] >= 12 for job in done.values())
+
+
+def pictures_on(cluster: Cluster, *names: str) -> dict[str, int | None]:
+    """How many pictures nodes have."""
+    return {node.name: node.pictures for node in cluster.status("n1")["nodes"] if node.name in names}
+
+
+def test_a_drained_node_gets_nothing_and_a_lost_one_is_made_up_for_without_a_command(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "cluster", nodes=4, environment=QUICK) as cluster:
         members = Members(cluster)
-        found = members.run("fsck")
-        assert found["clean"], found
+        pictures = {f"{n}.jpg": picture(n, 30_000) for n in range(40)}
+        put(cluster, pictures)
+        assert [job["state"] for job in members.run("drain", "n4")["jobs"]] == ["done"]
+        assert pictures_on(cluster, "n1", "n2", "n3") == dict.fromkeys(["n1", "n2", "n3"], 40)
+        held = pictures_on(cluster, "n4")
+        if cluster.leader() != "n1":
+            cluster.kill(leader := cluster.leader())
+            cluster.start_node(leader)
+            cluster.wait_ready(leader)
+        later = {f"later-{n}.jpg": picture(f"later{n}", 30_000) for n in range(10)}
+        put(cluster, later)
+        cluster.wait_verdict("healthy")
+        assert pictures_on(cluster, "n4") == held
+        members.run("drain", "n4", "--cancel")
+        # For good: nobody says a word to the cluster.
+        lost = next(name for name in ("n2", "n3") if name != cluster.leader())
+        cluster.kill(lost)
+        shutil.rmtree(cluster.data(lost))
+        others = [name for name in cluster.names if name != lost]
+        eventually(lambda: sum(filter(None, pictures_on(cluster, *others).values())) == 3 * 50)
+        assert cluster.status("n1")["short_count"] == 0
+        for node in others:
+            read(cluster, pictures | later, node)

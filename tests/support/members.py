@@ -32,7 +32,7 @@ def pixraft(*arguments: str, timeout: float = PATIENCE) -> Any:
     command = [sys.executable, "-m", "ftpgateway.cli", *arguments, "-o", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode:
-        raise Failed(done.returncode, done.stderr)
+        raise Failed(done.returncode, done.stderr or done.stdout)
     return json.loads(done.stdout)
 
 

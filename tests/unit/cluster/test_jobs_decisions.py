@@ -1,0 +1,199 @@
+"""What the leader hands out, what a node takes, and the small parts beside: pure, or with a clock of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from raftstore.chunks.topology import ClusterView, StoreState
+from raftstore.cluster.candidates import Candidates
+from raftstore.cluster.dispatch import (
+    COMPACT_REST,
+    REPAIR_REST,
+    SECOND_NS,
+    Absence,
+    Situation,
+    Watermark,
+    plan,
+)
+from raftstore.cluster.throttle import Throttle
+from raftstore.cluster.worker import takeable
+from raftstore.settings import JobsSettings
+from raftstore.wire import commands_pb2 as commands
+
+Job = commands.Job
+NOW = 10**18
+SETTINGS = JobsSettings(collect_grace=4 * 3600.0)
+
+
+def view(*away: int) -> ClusterView:
+    stores = tuple(StoreState(n, f"n{n}", reachable=n not in away) for n in (1, 2, 3))
+    return ClusterView(stores, nodes=3)
+
+
+def situation(*jobs: Job, **changes: object) -> Situation:
+    values: dict[str, object] = {
+        "now_ns": NOW,
+        "jobs": jobs,
+        "view": view(),
+        "lost": frozenset(),
+        "short": (),
+        "upto": 0,
+        "reclaimable": {},
+        "settings": SETTINGS,
+        **changes,
+    }
+    return Situation(**values)  # type: ignore[arg-type]
+
+
+def ended(kind: int, node: str, seconds_ago: float, **counts: int) -> Job:
+    job = Job(id=1, kind=Job.Kind.Name(kind), node=node, state=Job.DONE)  # type: ignore[arg-type]
+    job.finished_ns = NOW - int(seconds_ago * SECOND_NS)
+    job.progress.counts.extend(
+        commands.Count(name=name.replace("_", " "), value=n) for name, n in counts.items()
+    )
+    return job
+
+
+def made(situation: Situation, kind: int) -> list[str]:
+    return [job.node for job in plan(situation) if job.kind == kind]
+
+
+def test_every_node_gets_its_periodic_jobs_once() -> None:
+    jobs = plan(situation())
+    assert {(job.kind, job.node) for job in jobs} == {
+        (kind, node) for kind in (Job.COLLECT, Job.SCRUB) for node in ("n1", "n2", "n3")
+    }
+    # With those open there is nothing more to do, and a scrub waits for its time.
+    assert plan(situation(*jobs)) == []
+    assert {job.not_before_ns for job in jobs if job.kind == Job.SCRUB} == {
+        NOW + int(SETTINGS.scrub_period * SECOND_NS)
+    }
+    assert plan(situation(view=view(1, 2, 3))) == []
+
+
+def test_collection_and_scrub_come_again_in_their_time() -> None:
+    hour = 3600
+    assert made(situation(ended(Job.COLLECT, "n1", hour - 1)), Job.COLLECT) == ["n2", "n3"]
+    assert made(situation(ended(Job.COLLECT, "n1", hour + 1)), Job.COLLECT) == ["n1", "n2", "n3"]
+    scrub = next(job for job in plan(situation(ended(Job.SCRUB, "n1", 100))) if job.kind == Job.SCRUB)
+    assert scrub.not_before_ns == NOW + int((SETTINGS.scrub_period - 100) * SECOND_NS)
+
+
+def test_repair_goes_to_those_who_lack_copies_and_rests_after_failures() -> None:
+    assert made(situation(short={"n2"}), Job.REPAIR) == ["n2"]
+    assert made(situation(short={"n2"}, view=view(2)), Job.REPAIR) == []
+    whole = situation(short={"n2"}, lost=frozenset({3, 1}), upto=77)
+    repair = next(job for job in plan(whole) if job.kind == Job.REPAIR)
+    assert (list(repair.without), repair.upto) == ([1, 3], 77)
+    assert made(situation(ended(Job.REPAIR, "n2", 2), short={"n2"}), Job.REPAIR) == ["n2"]
+    for seconds, again in ((2, []), (REPAIR_REST + 1, ["n2"])):
+        assert made(situation(ended(Job.REPAIR, "n2", seconds, failed=1), short={"n2"}), Job.REPAIR) == again
+
+
+def test_compaction_comes_when_it_pays_and_rests_when_it_has_won_nothing() -> None:
+    assert made(situation(reclaimable={"n3": 5}), Job.COMPACT) == ["n3"]
+    assert made(situation(reclaimable={"n3": 0}), Job.COMPACT) == []
+    for seconds, freed, again in ((60, 9, ["n3"]), (60, 0, []), (COMPACT_REST + 1, 0, ["n3"])):
+        last = ended(Job.COMPACT, "n3", seconds, bytes_freed=freed)
+        assert made(situation(last, reclaimable={"n3": 5}), Job.COMPACT) == again
+
+
+def test_a_node_is_lost_after_a_while_without_a_break() -> None:
+    now = [0.0]
+    absence = Absence(lambda: now[0])
+    assert absence.lost(view(2), 10) == frozenset()
+    now[0] = 9
+    assert absence.lost(view(), 10) == frozenset()
+    assert absence.lost(view(2), 10) == frozenset()
+    now[0] = 18.5
+    assert absence.lost(view(2), 10) == frozenset()
+    now[0] = 19
+    assert absence.lost(view(2), 10) == {2}
+    assert absence.lost(view(), 10) == frozenset()
+
+
+def test_chunks_settle_before_they_are_judged() -> None:
+    now = [0.0]
+    watermark = Watermark(3, lambda: now[0])
+    seen = []
+    for second in range(8):
+        now[0] = second
+        seen.append(watermark.upto(10 * second))
+    assert seen == [0, 0, 0, 0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, True),
+        ({"node": "n2"}, False),
+        ({"not_before_ns": NOW + 1}, False),
+        ({"state": Job.RUNNING, "holder": "n1", "boot": 5, "lease_until_ns": NOW + 1}, False),
+        ({"state": Job.RUNNING, "holder": "n1", "boot": 4, "lease_until_ns": NOW + 1}, True),
+        ({"state": Job.RUNNING, "holder": "n1", "boot": 5, "lease_until_ns": NOW}, True),
+        ({"state": Job.DONE}, False),
+        ({"state": Job.CANCELLED}, False),
+        ({"kind": Job.DRAIN, "node": "n2"}, False),
+    ],
+)
+def test_what_a_node_takes(fields: dict[str, object], expected: bool) -> None:
+    job = Job(**{"id": 1, "kind": Job.SCRUB, "node": "n1", **fields})  # type: ignore[arg-type]
+    assert takeable(job, "n1", 5, NOW, leads=False) is expected
+
+
+def test_the_leader_watches_over_drains() -> None:
+    job = Job(id=1, kind=Job.DRAIN, node="n2")
+    assert takeable(job, "n1", 5, NOW, leads=True)
+    assert not takeable(job, "n2", 5, NOW, leads=False)
+
+
+def test_candidates_are_a_set() -> None:
+    generator = random.Random(4)
+    candidates, expected = Candidates(5000), set[bytes]()
+    names = [generator.randbytes(32) for _ in range(800)]
+    for _ in range(6000):
+        name = generator.choice(names)
+        if generator.random() < 0.6:
+            candidates.add(name)
+            expected.add(name[:16])
+        else:
+            candidates.discard(name)
+            expected.discard(name[:16])
+        assert len(candidates) == len(expected)
+    assert {name for name in names if name in candidates} == {name for name in names if name[:16] in expected}
+    assert sorted(key for portion in candidates.portions() for key in portion) == sorted(expected)
+
+
+def test_candidates_are_bounded() -> None:
+    candidates = Candidates(3)
+    for number in range(5):
+        candidates.add(bytes([number]) * 32)
+    assert candidates.full
+    assert len(candidates) == 3
+
+
+def test_a_throttle_keeps_its_rate_and_yields() -> None:
+    async def scenario(busy: bool) -> float:
+        loop = asyncio.get_running_loop()
+        slept = 0.0
+
+        async def sleep(seconds: float) -> None:
+            nonlocal slept
+            slept += seconds
+
+        began = loop.time()
+        loop.time = lambda: began + slept  # type: ignore[method-assign]
+        throttle = Throttle(1000, busy=lambda: busy, yielding=0.25)
+        original, asyncio.sleep = asyncio.sleep, sleep  # type: ignore[assignment]
+        try:
+            for _ in range(40):
+                await throttle.take(100)
+        finally:
+            asyncio.sleep = original
+        return slept
+
+    assert 3.4 <= asyncio.run(scenario(busy=False)) <= 4.0
+    assert 14.5 <= asyncio.run(scenario(busy=True)) <= 16.0

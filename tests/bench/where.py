@@ -1,6 +1,6 @@
 """Where the CPU time of a picture goes: py-spy on every node during one load, summed up by part of the program.
 
-    python tests/bench/profile.py --only "STOR 20 KB" [--flame DIR]
+    python tests/bench/where.py --only "STOR 20 KB" [--flame DIR]
 
 py-spy must be on the PATH (`pip install py-spy`); a sampled node is a little slower than one that is left alone,
 so rates are taken from `run.py`, never from here.
@@ -28,14 +28,24 @@ PARTS = (
     ("structlog", "logging"),
     ("logging/", "logging"),
     ("ftpgateway/cli/logs", "logging"),
-    ("ftpgateway/", "ftp"),
-    ("pyftpdlib/", "ftp"),
+    ("ftpgateway/cli/", "event loop"),
+    ("ftpgateway/ftp/receiving", "data connection"),
+    ("ftpgateway/ftp/sending", "data connection"),
+    ("ftpgateway/ftp/streams", "data connection"),
+    ("ftpgateway/ftp/channels", "data connection"),
+    ("ftpgateway/ftp/spares", "data connection"),
+    ("ftpgateway/", "ftp control"),
+    ("pyftpdlib/", "ftp control"),
     ("raftstore/consensus/journal", "journal"),
     ("raftstore/consensus/records", "journal"),
     ("raftstore/consensus/segments", "journal"),
     ("raftstore/consensus/", "consensus"),
     ("pysyncobj/", "consensus"),
     ("raftstore/metadata/", "catalog"),
+    ("raftstore/kernelsync", "disk"),
+    ("raftstore/disk", "disk"),
+    ("raftstore/chunks/hashing", "hashing"),
+    ("raftstore/peers/seal", "hashing"),
     ("raftstore/chunks/volume", "disk"),
     ("raftstore/chunks/groupcommit", "disk"),
     ("raftstore/chunks/needle", "disk"),

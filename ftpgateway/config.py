@@ -152,7 +152,8 @@ class JobsConfig:
     )
     scrub_period: int = _key(
         kinds.integer(10, 365 * 86400),
-        "Seconds within which every chunk on disk is read and verified again.",
+        "Seconds within which every chunk on disk is read and verified again; a download of a large chunk relies on "
+        "what was verified on this node within that time.",
         14 * 86400,
     )
     collect_grace: int = _key(

@@ -110,7 +110,10 @@ class Rooms:
         settings.data.mkdir(parents=True, exist_ok=True)
         self.membership.check_not_removed()
         self.volumes = VolumeSet(
-            settings.data / "volumes", volume_bytes=settings.volume_bytes, reserve_bytes=settings.reserve
+            settings.data / "volumes",
+            volume_bytes=settings.volume_bytes,
+            reserve_bytes=settings.reserve,
+            verified_for=settings.jobs.scrub_period,
         )
         await self.volumes.open()
         self._stack.push_async_callback(self.volumes.close)

@@ -22,7 +22,7 @@ from raftstore.chunks.opening import Opened, open_directory
 from raftstore.chunks.quarantine import Quarantine
 from raftstore.chunks.reading import Lease, Reader
 from raftstore.chunks.room import Room
-from raftstore.chunks.shelf import SMALL, Verified
+from raftstore.chunks.shelf import PERIOD, SMALL, Verified
 from raftstore.chunks.storing import Storer
 from raftstore.chunks.volume import Volume
 from raftstore.chunks.walking import Checked, scrub
@@ -51,13 +51,14 @@ class VolumeSet:
         queue_bytes: int = 32 << 20,
         readers: int = 4,
         checkpoint_after: int = 50_000,
+        verified_for: float = PERIOD,
         files: Files | None = None,
     ) -> None:
         """Sizes in bytes. `queue_bytes` bounds what waits to be written: further puts wait until there is room.
 
         `reserve_bytes` of the disk stay free; `readers` is the number of reads from the disk at a time. The index
         is saved at the end, and when `checkpoint_after` needles were written (a large one: a sixteenth of what it
-        holds): what the next start after a crash has to scan.
+        holds): what the next start after a crash has to scan. `verified_for`: see `shelf`, seconds.
         """
         if not 0 < volume_bytes <= MAX_OFFSET:
             raise ValueError(f"volume_bytes is between 1 and {MAX_OFFSET}")
@@ -83,7 +84,7 @@ class VolumeSet:
         self._checkpointer: Checkpointer
         self._compactor: Compactor
         self._maintenance = asyncio.Lock()
-        self.verified = Verified()
+        self.verified = Verified(verified_for)
         """Which chunks were verified lately, for `Shelf`."""
         self.on_touch: Callable[[bytes], None] | None = None
         """Called with the digest of each chunk that is put, before it is looked for here, and that `confirm` finds.

@@ -7,7 +7,8 @@ The order is what makes it safe, whenever the process is killed:
    one counts.
 2. Tombstones that are needed still (see `holdings`) are copied too, before the volume is deleted.
 3. Where the disk has no room for copies of all that lives in the volume, the space of what is copied or dead is given
-   back at once, chunk by chunk (holes are punched; the headers stay). So it works on a disk that is full.
+   back at once, chunk by chunk (holes are punched; the headers stay, and what a socket may still be sending from the
+   file). So it works on a disk that is full.
 4. The file is deleted when nothing live is in it, nobody reads from it, and a later volume exists: numbers are
    never used again. Its deletion is durable before tombstones that it needed are dropped.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PUNCH_HOLE = 0x01 | 0x02
 """FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE of <linux/falloc.h>."""
+
+PAGE = mmap.PAGESIZE
 
 Buffer = bytes | bytearray | memoryview
 
@@ -62,6 +65,15 @@ class Files:
         if _LIBC.fallocate(fd, _PUNCH_HOLE, ctypes.c_int64(offset), ctypes.c_int64(length)) < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+
+    def in_memory(self, fd: int, offset: int, length: int) -> bool:
+        """Whether the page cache has any of these whole pages, or might have."""
+        with mmap.mmap(fd, length, access=mmap.ACCESS_COPY, offset=offset) as mapped:
+            pages = ctypes.create_string_buffer(length // PAGE)
+            start = ctypes.c_char.from_buffer(mapped)
+            failed = _LIBC.mincore(ctypes.byref(start), ctypes.c_size_t(length), pages)
+            del start  # it holds the mapping
+        return bool(failed) or any(page & 1 for page in pages.raw)
 
     def forget(self, fd: int, offset: int, length: int = 0) -> None:
         """Drop `length` cached bytes (0: all) from `offset` on, so that the next read shows what the disk holds."""

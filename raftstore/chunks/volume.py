@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raftstore.chunks import needle
-from raftstore.chunks.files import Buffer, Files
+from raftstore.chunks.files import PAGE, Buffer, Files
 from raftstore.chunks.needle import HEADER_SIZE, Header, Kind
 from raftstore.chunks.scan import Damage, Found, walk
 
@@ -20,7 +20,6 @@ Pending = tuple[Kind, bytes, Buffer]
 NO_DIGEST = bytes(32)
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAX_BUFFERS = 1024
-_BLOCK = 4096
 
 
 class NotWritten(OSError):
@@ -177,14 +176,20 @@ class Volume:
         return walk(self.read, start or HEADER_SIZE, self.end, self._key, self.number)
 
     def punch(self, payloads: Sequence[tuple[int, int]]) -> None:
-        """Give back the disk space of payloads, given by offset and length; headers stay. OSError."""
+        """Give back the disk space of payloads, given by offset and length; headers stay. OSError.
+
+        What somebody still has in memory stays, too: a socket keeps the pages that were sent from the file until
+        its peer has them, however long that takes, and sends zeros where a hole is made meanwhile.
+        """
+        # What nobody has drops out of memory now.
+        self._files.forget(self.fd, 0)
         fd = self._files.open(volume_path(self._directory, self.number), os.O_WRONLY)
         try:
             for offset, length in payloads:
-                start = -(-offset // _BLOCK) * _BLOCK
-                end = (offset + length) // _BLOCK * _BLOCK
-                if end > start:
-                    self._files.punch(fd, start, end - start)
+                start = -(-offset // PAGE) * PAGE
+                size = (offset + length) // PAGE * PAGE - start
+                if size > 0 and not self._files.in_memory(self.fd, start, size):
+                    self._files.punch(fd, start, size)
         finally:
             self._files.close(fd)
 

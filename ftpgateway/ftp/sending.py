@@ -56,6 +56,7 @@ class Sending(Transfer):
     ) -> None:
         super().__init__(owner, command, path)
         self._left: memoryview | Span | None = _sendable(first)
+        self._next: Part | None = None
         self._rest = rest
         self._release = release
         self._drained: asyncio.Future[None] | None = None
@@ -101,12 +102,13 @@ class Sending(Transfer):
             self._push()
             async for block in rest:
                 sent_in_turn += len(block)
+                self._next = block
                 if sent_in_turn > TURN_BUDGET:
                     sent_in_turn = 0
                     await asyncio.sleep(0)
                 if self._left is not None:
                     await self._flushed()
-                self._left = _sendable(block)
+                self._left, self._next = _sendable(block), None
                 self._push()
             if self._left is not None:
                 await self._flushed()
@@ -141,8 +143,10 @@ class Sending(Transfer):
 
     def _drop_left(self) -> None:
         left, self._left = self._left, None
-        if left is not None:
-            let_go(left)
+        following, self._next = self._next, None
+        for part in (left, following):
+            if part is not None:
+                let_go(part)
 
     def _push(self) -> None:
         """Send what goes out at once; the rest follows when the socket takes more."""

@@ -306,6 +306,38 @@ def test_a_part_of_a_file_that_is_not_sent_is_given_back(tmp_path: Path) -> None
     run(test)
 
 
+@pytest.mark.parametrize("how", ["break", "abort", "lost_control", "stalled"])
+def test_the_part_that_waits_for_its_turn_is_given_back_too(tmp_path: Path, how: str) -> None:
+    opened: list[int] = []
+    closed: list[int] = []
+
+    def span(fd: int, number: int) -> Span:
+        opened.append(number)
+        return Span(fd, 0, 10, lambda: closed.append(number))
+
+    async def test(room: Room) -> None:
+        with file_of(tmp_path, b"0123456789") as fd:
+
+            async def more() -> AsyncIterator[Span]:
+                for number in (2, 3):
+                    yield span(fd, number)
+
+            wire = Wire(4)
+            transfer = Sending(room, "RETR", "/a", span(fd, 1), more(), room.release)  # type: ignore[arg-type]
+            transfer.start(wire)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if how == "break":
+                wire.broken = True
+                ready(transfer, wire)
+            else:
+                getattr(transfer, how)()
+            await room.over.wait()
+        assert (room.replies, opened, closed) == (["426"], [1, 2], [1, 2])
+
+    run(test)
+
+
 def test_sendfile_over_a_real_connection(tmp_path: Path) -> None:
     data = os.urandom(3_000_000)
     ours, theirs = socket.socketpair()

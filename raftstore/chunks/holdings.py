@@ -62,6 +62,9 @@ class Holdings:
             current = self.index.get(key)
             if current is not None and (current.volume, current.offset) <= (volume, offset):
                 self.forget(key)
+                # Removed was a copy of it that is gone with its volume: nothing else says that there was one.
+                if current.volume < volume:
+                    self.stale.add(current.volume)
 
     def forget(self, digest: bytes) -> None:
         """Take a chunk out of the index."""

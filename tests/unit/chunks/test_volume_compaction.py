@@ -98,6 +98,18 @@ def test_a_tombstone_is_needed_while_what_it_removes_may_lie_somewhere(tmp_path)
     assert holdings.needed(fourth) == 0
 
 
+def test_a_tombstone_is_needed_also_when_all_volumes_are_read_anew(tmp_path):
+    """The copy that it names is gone with its volume, what the copy was made of is still there."""
+    holdings = Holdings()
+    digest = bytes(range(32))
+    for number in (2, 4):
+        holdings.volumes[number] = Volume(FailingFiles(), tmp_path, number, -1, bytes(32), HEADER_SIZE)
+    holdings.apply(Kind.DATA, digest, Place(2, 64, 10))
+    holdings.apply(Kind.TOMBSTONE, tombstone(digest, 3, 64), Place(4, 64, 0))
+    assert digest not in holdings.index
+    assert holdings.needs_tombstone(3, without=holdings.volumes[4])
+
+
 def test_a_tombstone_spares_what_was_stored_later(tmp_path):
     holdings = Holdings()
     digest = bytes(range(32))

@@ -86,7 +86,10 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
     def since(kind: int) -> float:
         """Seconds since the last one of that kind ended; very long if there was none."""
         job = last.get((kind, node))
-        return float("inf") if job is None else (now - job.finished_ns) / SECOND_NS
+        if job is None:
+            return float("inf")
+        # The end is told by that node's clock, the beginning by a leader's: it is later only if the former is fast.
+        return (now - (job.finished_ns if job.finished_ns <= now else job.created_ns)) / SECOND_NS
 
     if node in situation.short:
         pause = REPAIR_REST if _count(last.get((Job.REPAIR, node)), "failed") else REPAIR_PAUSE

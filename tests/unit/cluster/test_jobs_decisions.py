@@ -93,6 +93,16 @@ def test_repair_goes_to_those_who_lack_copies_and_rests_after_failures() -> None
         assert made(situation(ended(Job.REPAIR, "n2", seconds, failed=1), short={"n2"}), Job.REPAIR) == again
 
 
+def test_a_node_whose_clock_is_fast_is_repaired_and_collected_as_often_as_others() -> None:
+    repair, collect = ended(Job.REPAIR, "n2", -7200), ended(Job.COLLECT, "n2", -7200)
+    for seconds, again in ((0.5, []), (2, ["n2"])):
+        repair.created_ns = NOW - int(seconds * SECOND_NS)
+        assert made(situation(repair, short={"n2"}), Job.REPAIR) == again
+    for hours, collected in ((0.9, ["n1", "n3"]), (1.1, ["n1", "n2", "n3"])):
+        collect.created_ns = NOW - int(hours * 3600 * SECOND_NS)
+        assert made(situation(collect), Job.COLLECT) == collected
+
+
 def test_compaction_comes_when_it_pays_and_rests_when_it_has_won_nothing() -> None:
     assert made(situation(reclaimable={"n3": 5}), Job.COMPACT) == ["n3"]
     assert made(situation(reclaimable={"n3": 0}), Job.COMPACT) == []

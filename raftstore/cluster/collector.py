@@ -28,13 +28,15 @@ prove nothing. What an upload takes over from a partial upload or another versio
 the store, so it asks for that before it publishes in any case.
 
 **The grace period** is for liveness, and for downloads of versions that were deleted: a chunk becomes a candidate in
-a first pass and is removed in a second one a grace period later at the earliest. Uploads and downloads that take long
-tell the stores now and then what they need (`raftstore.evidence.Keeper`), which takes it off the list. A restart
-forgets the candidates: begin again.
+a first pass and is removed in a second one a grace period later at the earliest. Looks in between take off the list
+what was on its way to be published during the first. Uploads and downloads that take long tell the stores now and then
+what they need (`raftstore.evidence.Keeper`), which takes it off the list. A restart forgets the candidates: begin
+again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
@@ -135,7 +137,16 @@ class Collector:
             self._candidates = None
         if self._candidates is None:
             await self._mark()
+        else:
+            await self._spare(self._candidates)
         return removed
+
+    async def _spare(self, candidates: Candidates) -> None:
+        """Take off the list what is referred to now: should that end again, its grace period begins then."""
+        for portion in candidates.portions():
+            for key in {*portion}.difference(self._unreferenced(portion)):
+                candidates.discard(key)
+            await asyncio.sleep(0)
 
     async def _mark(self) -> None:
         await self._barrier()

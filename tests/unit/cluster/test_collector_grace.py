@@ -1,0 +1,69 @@
+"""From when on the grace period of a chunk counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from raftstore.cluster.collector import Collector
+
+GRACE = 100.0
+ON_ITS_WAY, GARBAGE = b"a" * 16, b"b" * 16
+
+
+@dataclass(frozen=True)
+class Entry:
+    key: bytes
+
+
+class Chunks:
+    def __init__(self) -> None:
+        self.here = [ON_ITS_WAY, GARBAGE]
+        self.on_touch: Callable[[bytes], None] | None = None
+
+    async def digests(self) -> AsyncIterator[Sequence[Entry]]:
+        yield [Entry(key) for key in self.here]
+
+    async def remove_many(
+        self, digests: Iterable[bytes], *, unless: Callable[[bytes], bool] | None = None
+    ) -> int:
+        gone = [key for key in digests if unless is None or not unless(key)]
+        self.here = [key for key in self.here if key not in gone]
+        return len(gone)
+
+
+def test_what_was_published_during_the_first_pass_gets_a_grace_period_of_its_own() -> None:
+    """Somebody may still be reading a version that was deleted a moment before the second pass."""
+    chunks, referred, now = Chunks(), set[bytes](), [0.0]
+
+    async def barrier() -> None:
+        pass
+
+    async def begin() -> int:
+        return 7
+
+    async def scenario() -> None:
+        collector = Collector(
+            chunks,
+            grace=GRACE,
+            unreferenced=lambda keys: [key for key in keys if key not in referred],
+            barrier=barrier,
+            begin=begin,
+            swept=lambda: 7,
+            clock=lambda: now[0],
+        )
+        await collector.look()
+        referred.add(ON_ITS_WAY)
+        now[0] = GRACE / 4
+        await collector.look()
+        assert collector.waiting == 1
+        referred.clear()
+        now[0] = GRACE + 1
+        assert await collector.look() == 1
+        assert chunks.here == [ON_ITS_WAY]
+        now[0] = 2 * GRACE + 2
+        assert await collector.look() == 1
+        assert chunks.here == []
+
+    asyncio.run(scenario())

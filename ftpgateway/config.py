@@ -142,7 +142,7 @@ class JobsConfig:
     )
     bandwidth: int = _key(
         kinds.integer(256 * 1024, 64 * 1024**3),
-        "Bytes a second that all jobs of this node together read or write; a quarter of it while clients upload.",
+        "Bytes a second that all jobs of this node together read or write; an eighth of it while clients upload.",
         32 * 1024**2,
     )
     repair_after: int = _key(

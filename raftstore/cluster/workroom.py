@@ -30,8 +30,11 @@ log = structlog.get_logger()
 SAMPLE = 256
 """Chunks with too few copies that the leader looks at to see who has something to do."""
 
-YIELDING = 0.25
+YIELDING = 0.125
 """Share of the bandwidth while clients upload here."""
+
+BUSY_SECONDS = 1.0
+"""For which an upload counts as one that goes on: between two small ones there are moments without any."""
 
 Job = commands.Job
 
@@ -63,9 +66,9 @@ class Workroom:
         self._reclaimable = reclaimable
         self._absence = Absence()
         self._watermark = Watermark(SETTLE)
-        self._throttle = Throttle(
-            settings.jobs.bandwidth, busy=lambda: path.spreader.active > 0, yielding=YIELDING
-        )
+        self._busy_until = 0.0
+        self._spreader = path.spreader
+        self._throttle = Throttle(settings.jobs.bandwidth, busy=self._busy, yielding=YIELDING)
         self.collector = Collector(
             volumes,
             grace=settings.jobs.collect_grace,
@@ -117,6 +120,12 @@ class Workroom:
         """Stop; what was under way goes on with the next start, or elsewhere."""
         await self._dispatcher.stop()
         await self._worker.stop()
+
+    def _busy(self) -> bool:
+        now = time.monotonic()
+        if self._spreader.active:
+            self._busy_until = now + BUSY_SECONDS
+        return now < self._busy_until
 
     def _store(self) -> int | None:
         local = self._view().local

@@ -24,7 +24,7 @@ from raftstore.cluster.jobcalls import JobCalls
 from raftstore.cluster.joining import Doorkeeper
 from raftstore.cluster.membership import Membership
 from raftstore.cluster.membershipcalls import MembershipCalls
-from raftstore.cluster.recorder import ReplicaRecorder
+from raftstore.cluster.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.results import accepted
 from raftstore.cluster.view import LiveTopology
 from raftstore.cluster.workroom import Workroom
@@ -49,8 +49,6 @@ SETTLE = 0.1
 """Seconds for which what the catalog applies is gathered into one transaction."""
 
 REGISTER_RETRY = 0.5
-MAX_FINDING = 100
-"""Copies found by chance that are noted at a time; repair finds the others."""
 
 
 class Rooms:
@@ -75,7 +73,6 @@ class Rooms:
         self.recorder = ReplicaRecorder(self.propose)
         self._opened = self._takes_part = self._rejoining = False
         self._current = Currency(settings.name)
-        self._finding: set[asyncio.Task[None]] = set()
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -140,6 +137,7 @@ class Rooms:
         self._stack.push_async_callback(self.chunk_path.close)
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
         self.confirm = Confirmer(self.topology, self.volumes, self.network)
+        self.found_replica = FoundReplicas(self.catalog, self.confirm, self.recorder)
         self.keeper = Keeper(settings.jobs.collect_grace / 4, self.confirm)
 
     def _settle_later(self, settle: Callable[[], None]) -> None:
@@ -265,21 +263,6 @@ class Rooms:
     def bad_replica(self, digest: bytes, store: int, reason: str) -> None:
         """A store does not have a copy whole that the catalog lists there: repair makes it again."""
         self.recorder.removed(digest, store)
-
-    def found_replica(self, digest: bytes, store: int) -> None:
-        """A store was found to have a copy that the catalog does not list there: ask it to keep that, and note it."""
-        if len(self._finding) < MAX_FINDING:
-            task = asyncio.get_running_loop().create_task(self._note_found(digest, store))
-            self._finding.add(task)
-            task.add_done_callback(self._finding.discard)
-
-    async def _note_found(self, digest: bytes, store: int) -> None:
-        since = self.catalog.applied_index
-        try:
-            if await self.confirm(store, [digest]):
-                self.recorder.added(digest, store, since)
-        except StoreError as error:
-            log.info("copy found and not confirmed", store=store, error=str(error))
 
     async def _register(self) -> None:
         """Announce this node's volumes until the cluster has taken note; then look whether they are whole."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -17,6 +18,7 @@ MAX_WAITING = 100_000
 MAX_BATCH = 256
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
+MAX_FINDING = 100
 
 
 class ReplicaRecorder:
@@ -90,6 +92,48 @@ class ReplicaRecorder:
             if not self._waiting:
                 self._wake.clear()
                 self._idle.set()
+
+
+class Log(Protocol):
+    """How far this node has applied the log."""
+
+    @property
+    def applied_index(self) -> int:
+        """Log index of the last entry applied."""
+        ...
+
+
+class FoundReplicas:
+    """Copies found by chance that the catalog does not list: their stores are asked to keep them, then they are noted.
+
+    At most MAX_FINDING at a time; repair finds the others.
+    """
+
+    def __init__(
+        self,
+        catalog: Log,
+        confirm: Callable[[int, Sequence[bytes]], Awaitable[set[bytes]]],
+        recorder: ReplicaRecorder,
+    ) -> None:
+        self._catalog = catalog
+        self._confirm = confirm
+        self._recorder = recorder
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, digest: bytes, store: int) -> None:
+        """Store number `store` was found to have chunk `digest`."""
+        if len(self._tasks) < MAX_FINDING:
+            task = asyncio.get_running_loop().create_task(self._note(digest, store))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _note(self, digest: bytes, store: int) -> None:
+        since = self._catalog.applied_index
+        try:
+            if await self._confirm(store, [digest]):
+                self._recorder.added(digest, store, since)
+        except StoreError as error:
+            log.info("copy found and not confirmed", store=store, error=str(error))
 
 
 def _command(batch: dict[tuple[bytes, int], int | None]) -> commands.Command:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,11 +22,10 @@ from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.listing import PAGE, Listing
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
-from raftstore.metadata.refusal import MAX_INTEGER
+from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.transaction import Later, Transaction
-from raftstore.types import ChunkRef, Entry, FileVersion, Kind, Partial, StoreInfo, User, Wanted
-from raftstore.wire import commands_pb2 as commands
+from raftstore.types import Entry, FileVersion, Kind, Partial
 
 log = structlog.get_logger()
 
@@ -41,7 +40,7 @@ SMALL_DIRECTORY = 500
 READ_THREADS = 2
 
 
-class Catalog:
+class Catalog(Questions):
     """The replicated state machine (consensus.statemachine.StateMachine) in the SQLite database at `path`.
 
     Runs on one thread, the loop's, but for `make_durable`, `write_snapshot`, `prepare_snapshot` and `digest`,
@@ -358,145 +357,5 @@ class Catalog:
                 return None
             inode, size, mtime_ns = found
             return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    # Accounts, stores, totals.
-
-    def user(self, name: str) -> User | None:
-        """Return an account, None when there is none."""
-        try:
-            return self._machine.accounts.user(name)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def users(self) -> list[User]:
-        """Return all accounts by name."""
-        try:
-            return self._machine.accounts.users()
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def usage(self, owner: str) -> int:
-        """Return the bytes of the files that `owner` has published."""
-        try:
-            return self._machine.accounts.usage(owner)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def stores(self) -> list[StoreInfo]:
-        """Return every store ever registered, by number."""
-        return self._machine.stores.list()
-
-    def superseded(self, node: str, identity: bytes) -> bool:
-        """Whether `node` has registered another store since the one with `identity`."""
-        return self._machine.stores.superseded(node, identity)
-
-    def swept(self) -> Mapping[int, int]:
-        """Return by store number the log index at which each store last began to remove chunks (0: never)."""
-        return self._machine.stores.swept
-
-    def totals(self) -> tuple[int, int]:
-        """Return the number of published files and the sum of their sizes in bytes."""
-        counters = self._machine.counters
-        return counters.files, counters.bytes
-
-    def intents(self) -> list[commands.Intent]:
-        """Return what operators want of the membership, in the order in which they wanted it."""
-        return self._machine.intents.list()
-
-    def jobs(self) -> list[commands.Job]:
-        """Return the jobs that are open, and those that are kept after their end, by number; not to be changed."""
-        return self._machine.jobs.list()
-
-    def job(self, number: int) -> commands.Job | None:
-        """Return a job, not to be changed; None when there is none."""
-        return self._machine.jobs.find(number)
-
-    # Replicas.
-
-    def unreferenced(self, names: Iterable[bytes]) -> list[bytes]:
-        """Return those of `names`, digests or the first bytes of them, that no file or partial upload refers to."""
-        try:
-            return self._machine.contents.unreferenced(names)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
-        """Return digest and stores of the chunks that have one of `names`, as in `unreferenced`."""
-        try:
-            return self._machine.contents.held_by(names)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def chunk_stores(self, digest: bytes) -> tuple[int, ...]:
-        """Return the numbers of the stores that hold a chunk; none for an unknown one."""
-        try:
-            return self._machine.contents.stores_of(digest)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def chunks_on(self, store: int) -> Iterator[list[bytes]]:
-        """Yield the digests of the chunks in use that are said to be on a store, some hundred at a time.
-
-        The catalog may change between two of them, but not be replaced: Unavailable then.
-        """
-        return self._paged(lambda reports: reports.chunks_on(store))
-
-    def store_totals(self, store: int) -> tuple[int, int]:
-        """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""
-        return self._reports.store_totals(store)
-
-    def short_files(self, wanted: Wanted, live: Collection[int], limit: int) -> tuple[int, list[str]]:
-        """Return how many files have a chunk on fewer stores of `live` than are `wanted`, and up to `limit` paths,
-        sorted.
-
-        Costs microseconds when there are none. The count is exact up to some thousand chunks, see reports.
-        """
-        try:
-            return self._reports.short_files(wanted, live, limit)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def short_chunks(
-        self,
-        wanted: Wanted,
-        live: Collection[int],
-        limit: int,
-        among: Callable[[tuple[int, ...]], bool] = lambda stores: True,
-        upto: int = MAX_INTEGER,
-    ) -> list[ChunkRef]:
-        """Return up to `limit` chunks on fewer stores of `live` than are `wanted`, the most urgent first.
-
-        `among` is asked once for each set of stores: those of which it says False are passed over, and so are
-        chunks with a number above `upto` (see `newest_chunk`).
-        """
-        try:
-            return self._reports.short_chunks(wanted, live, limit, among, upto)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-
-    def short_pages(
-        self, wanted: Wanted, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
-    ) -> Iterator[list[ChunkRef]]:
-        """Yield all that `short_chunks` means, some hundred at a time; as `chunks_on`."""
-        return self._paged(lambda reports: reports.short_pages(wanted, live, among, upto))
-
-    def short_count(self, wanted: Wanted, live: Collection[int], on: int | None = None) -> int:
-        """Return how many chunks (that are on store `on`) are on fewer stores of `live` than wanted. Microseconds."""
-        return self._reports.short_count(wanted, live, on)
-
-    @property
-    def newest_chunk(self) -> int:
-        """Number of the chunk that came last; later ones have higher numbers."""
-        return self._machine.contents.next_chunk - 1
-
-    def _paged(self, pages: Callable[[Reports], Iterator[list[_T]]]) -> Iterator[list[_T]]:
-        reports = self._reports
-        try:
-            for page in pages(reports):
-                yield page
-                if reports is not self._reports:
-                    raise Unavailable("the catalog was replaced")
         except sqlite3.Error as error:
             raise self._unreadable(error) from error

@@ -16,6 +16,7 @@ from raftstore.metadata.contents import Contents
 from raftstore.metadata.intents import Intents
 from raftstore.metadata.jobs import Jobs
 from raftstore.metadata.namespace import Namespace, Place, Row
+from raftstore.metadata.operations import operations_of, plain
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
 from raftstore.metadata.replicas import DEFAULT, ReplicaSets
@@ -69,14 +70,14 @@ class Machine:
             "set_times": self._set_times,
             "put_partial": self._put_partial,
             "drop_partial": self._drop_partial,
-            "put_user": _plain(lambda c: self.accounts.put(c, self._index)),
-            "remove_user": _plain(lambda c: self.accounts.remove(c.name)),
+            "put_user": plain(lambda c: self.accounts.put(c, self._index)),
+            "remove_user": plain(lambda c: self.accounts.remove(c.name)),
             "register_store": self._register_store,
-            "change_replicas": _plain(lambda c: self.contents.change_replicas(c.added, c.removed)),
-            "put_intent": _plain(lambda c: self.intents.put(c.intent, self._index, self._time_ns)),
-            "redeem_token": _plain(lambda c: self.intents.redeem(c, self._time_ns)),
-            "finish_intent": _plain(lambda c: self.intents.finish(c)),
-            "begin_sweep": _plain(lambda c: self.stores.sweep(c.store, self._index)),
+            "change_replicas": plain(lambda c: self.contents.change_replicas(c.added, c.removed)),
+            "put_intent": plain(lambda c: self.intents.put(c.intent, self._index, self._time_ns)),
+            "redeem_token": plain(lambda c: self.intents.redeem(c, self._time_ns)),
+            "finish_intent": plain(lambda c: self.intents.finish(c)),
+            "begin_sweep": plain(lambda c: self.stores.sweep(c.store, self._index)),
             "put_job": self._put_job,
             "take_job": self._job(self.jobs.take),
             "report_job": self._job(self.jobs.report),
@@ -391,22 +392,3 @@ class Machine:
 
 
 _PARTIAL = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
-
-
-def _plain(change: Callable[[Any], None]) -> Callable[[Any], commands.Result]:
-    """Return the handler of a command whose result says nothing but that it is done."""
-
-    def handler(command: Any) -> commands.Result:
-        change(command)
-        return commands.Result()
-
-    return handler
-
-
-def operations_of(batch: bytes) -> list[commands.Operation]:
-    """Return the operations of a log entry. What is not a Batch has none: every node passes over it."""
-    try:
-        return list(commands.Batch.FromString(batch).operations)
-    except DecodeError:
-        log.error("log entry is not a batch of commands", length=len(batch))
-        return []

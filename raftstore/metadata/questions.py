@@ -1,0 +1,166 @@
+"""What can be asked of the catalog beside names: accounts, stores, jobs, and which copies there are."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from raftstore.errors import StoreError, Unavailable
+from raftstore.metadata.machine import Machine
+from raftstore.metadata.refusal import MAX_INTEGER
+from raftstore.metadata.reports import Reports
+from raftstore.types import ChunkRef, StoreInfo, User, Wanted
+from raftstore.wire import commands_pb2 as commands
+
+_T = TypeVar("_T")
+
+
+class Questions:
+    """Reads of the state as it is applied, over the writer's connection. The base of `Catalog`, which has the state."""
+
+    _machine: Machine
+    _reports: Reports
+
+    def _unreadable(self, error: sqlite3.Error) -> StoreError:
+        raise NotImplementedError
+
+    # Accounts, stores, totals.
+
+    def user(self, name: str) -> User | None:
+        """Return an account, None when there is none."""
+        try:
+            return self._machine.accounts.user(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def users(self) -> list[User]:
+        """Return all accounts by name."""
+        try:
+            return self._machine.accounts.users()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def usage(self, owner: str) -> int:
+        """Return the bytes of the files that `owner` has published."""
+        try:
+            return self._machine.accounts.usage(owner)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def stores(self) -> list[StoreInfo]:
+        """Return every store ever registered, by number."""
+        return self._machine.stores.list()
+
+    def superseded(self, node: str, identity: bytes) -> bool:
+        """Whether `node` has registered another store since the one with `identity`."""
+        return self._machine.stores.superseded(node, identity)
+
+    def swept(self) -> Mapping[int, int]:
+        """Return by store number the log index at which each store last began to remove chunks (0: never)."""
+        return self._machine.stores.swept
+
+    def totals(self) -> tuple[int, int]:
+        """Return the number of published files and the sum of their sizes in bytes."""
+        counters = self._machine.counters
+        return counters.files, counters.bytes
+
+    def intents(self) -> list[commands.Intent]:
+        """Return what operators want of the membership, in the order in which they wanted it."""
+        return self._machine.intents.list()
+
+    def jobs(self) -> list[commands.Job]:
+        """Return the jobs that are open, and those that are kept after their end, by number; not to be changed."""
+        return self._machine.jobs.list()
+
+    def job(self, number: int) -> commands.Job | None:
+        """Return a job, not to be changed; None when there is none."""
+        return self._machine.jobs.find(number)
+
+    # Replicas.
+
+    def unreferenced(self, names: Iterable[bytes]) -> list[bytes]:
+        """Return those of `names`, digests or the first bytes of them, that no file or partial upload refers to."""
+        try:
+            return self._machine.contents.unreferenced(names)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
+        """Return digest and stores of the chunks that have one of `names`, as in `unreferenced`."""
+        try:
+            return self._machine.contents.held_by(names)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def chunk_stores(self, digest: bytes) -> tuple[int, ...]:
+        """Return the numbers of the stores that hold a chunk; none for an unknown one."""
+        try:
+            return self._machine.contents.stores_of(digest)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def chunks_on(self, store: int) -> Iterator[list[bytes]]:
+        """Yield the digests of the chunks in use that are said to be on a store, some hundred at a time.
+
+        The catalog may change between two of them, but not be replaced: Unavailable then.
+        """
+        return self._paged(lambda reports: reports.chunks_on(store))
+
+    def store_totals(self, store: int) -> tuple[int, int]:
+        """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""
+        return self._reports.store_totals(store)
+
+    def short_files(self, wanted: Wanted, live: Collection[int], limit: int) -> tuple[int, list[str]]:
+        """Return how many files have a chunk on fewer stores of `live` than are `wanted`, and up to `limit` paths,
+        sorted.
+
+        Costs microseconds when there are none. The count is exact up to some thousand chunks, see reports.
+        """
+        try:
+            return self._reports.short_files(wanted, live, limit)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def short_chunks(
+        self,
+        wanted: Wanted,
+        live: Collection[int],
+        limit: int,
+        among: Callable[[tuple[int, ...]], bool] = lambda stores: True,
+        upto: int = MAX_INTEGER,
+    ) -> list[ChunkRef]:
+        """Return up to `limit` chunks on fewer stores of `live` than are `wanted`, the most urgent first.
+
+        `among` is asked once for each set of stores: those of which it says False are passed over, and so are
+        chunks with a number above `upto` (see `newest_chunk`).
+        """
+        try:
+            return self._reports.short_chunks(wanted, live, limit, among, upto)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def short_pages(
+        self, wanted: Wanted, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
+    ) -> Iterator[list[ChunkRef]]:
+        """Yield all that `short_chunks` means, some hundred at a time; as `chunks_on`."""
+        return self._paged(lambda reports: reports.short_pages(wanted, live, among, upto))
+
+    def short_count(self, wanted: Wanted, live: Collection[int], on: int | None = None) -> int:
+        """Return how many chunks (that are on store `on`) are on fewer stores of `live` than wanted. Microseconds."""
+        return self._reports.short_count(wanted, live, on)
+
+    @property
+    def newest_chunk(self) -> int:
+        """Number of the chunk that came last; later ones have higher numbers."""
+        return self._machine.contents.next_chunk - 1
+
+    def _paged(self, pages: Callable[[Reports], Iterator[list[_T]]]) -> Iterator[list[_T]]:
+        reports = self._reports
+        try:
+            for page in pages(reports):
+                yield page
+                if reports is not self._reports:
+                    raise Unavailable("the catalog was replaced")
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error

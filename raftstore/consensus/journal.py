@@ -287,7 +287,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
                 return self._durable
 
     def _finish(self) -> None:
-        """Sync what `write` has written, if nobody did."""
+        """Sync what `write` has written, and write its mark, if nobody did."""
         file = self._writer.pending
         if file is not None:
             try:
@@ -295,7 +295,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
             except BaseException as error:
                 self._fail(error)
             self.synced()
-            self.remember()
+        self._write_mark()
 
     def write(self) -> DiskFile | None:
         """Write what was added, if that is quickly done: returns the file to sync, after which `synced` is due.
@@ -329,6 +329,13 @@ class Journal(RaftJournal):  # type: ignore[misc]
 
     def remember(self) -> None:
         """Write the mark of what `synced` was last told of. May be a little later: nobody waits for it."""
+        if self._io.acquire(blocking=False):  # else a `sync` has begun, which does it
+            try:
+                self._write_mark()
+            finally:
+                self._io.release()
+
+    def _write_mark(self) -> None:
         try:
             self._writer.write_mark()
         except BaseException as error:

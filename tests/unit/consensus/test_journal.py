@@ -10,6 +10,7 @@ import pytest
 from faultdisk import FaultDisk
 from pysyncobj.journal import Journal as RaftJournal
 
+from raftstore.consensus.hardstate import Mark, MarkFile
 from raftstore.consensus.journal import QUICK_BYTES, Diverged, Journal
 from raftstore.disk import RealDisk
 from raftstore.errors import Damaged, DiskFailed
@@ -442,4 +443,33 @@ def test_adding_and_syncing_overlap_in_threads(tmp_path: Path) -> None:
     assert seen[-1] == last
     journal = reopened(journal, tmp_path)
     assert indexes(journal) == list(range(1, last + 1))
+    journal.close()
+
+
+def test_the_mark_of_an_earlier_sync_never_takes_the_place_of_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread syncs what came next, while the loop writes the mark of what the kernel has synced."""
+    journal = Journal(tmp_path)
+    fill(journal, 1, 1)
+    journal.sync()
+    fill(journal, 2, 2)
+    file = journal.write()
+    assert file is not None
+    file.datasync()
+    journal.synced()
+    fill(journal, 3, 3)
+    later = threading.Thread(target=journal.sync)
+    write_mark = MarkFile.write
+
+    def overtaken(self: MarkFile, mark: Mark) -> None:
+        if threading.current_thread() is not later and later.ident is None:
+            later.start()
+            later.join(0.5)
+        write_mark(self, mark)
+
+    monkeypatch.setattr(MarkFile, "write", overtaken)
+    journal.remember()
+    later.join()
+    assert MarkFile.peek(RealDisk(), tmp_path).sequence == 3
     journal.close()

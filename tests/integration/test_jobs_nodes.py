@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import shutil
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -64,28 +65,47 @@ def jobs(cluster: Cluster, kind: str, state: str = "done") -> list[dict[str, Any
     return [job for job in listed if (job["kind"], job["state"]) == (kind, state)]
 
 
-def test_an_upload_that_takes_longer_than_the_grace_period(tmp_path: Path) -> None:
+def collect_a_few_times(cluster: Cluster, node: str) -> None:
+    """Upload and delete until every node has removed chunks twice."""
+
+    def removed() -> int:
+        return sum(job["counts"].get("removed", 0) for job in jobs(cluster, "collect"))
+
+    for number in range(2):
+        before = removed()
+        put(cluster, {"other.jpg": picture(f"{node}{number}", 100_000)}, node)
+        with cluster.login(node) as other:
+            other.delete("other.jpg")
+        eventually(lambda before=before: removed() >= before + 3)  # type: ignore[misc]
+
+
+def test_transfers_that_take_longer_than_the_grace_period(tmp_path: Path) -> None:
     with Cluster(tmp_path / "cluster", environment=QUICK) as cluster:
         content = picture("slow", 3_500_000)
         ftp = cluster.login("n1")
         connection = ftp.transfercmd("STOR slow.jpg")
         connection.sendall(content[:2_500_000])
-
-        def collections() -> int:
-            return sum(job["counts"].get("removed", 0) for job in jobs(cluster, "collect"))
-
-        # Others upload and delete meanwhile, so that every node removes chunks, several times.
-        for number in range(2):
-            before = collections()
-            put(cluster, {"other.jpg": picture(number, 100_000)}, "n3")
-            with cluster.login("n3") as other:
-                other.delete("other.jpg")
-            eventually(lambda before=before: collections() >= before + 3)  # type: ignore[misc]
+        collect_a_few_times(cluster, "n3")
         connection.sendall(content[2_500_000:])
         connection.close()
         assert ftp.voidresp().startswith("226")
-        ftp.close()
         read(cluster, {"slow.jpg": content})
+        # A download keeps its version to its end, though nothing else refers to it any more.
+        old = picture("old", 20_000_000)
+        put(cluster, {"old.jpg": old}, "n2")
+        connection = ftp.transfercmd("RETR old.jpg")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        received = bytearray(connection.recv(1000))
+        with cluster.login("n2") as other:
+            other.delete("old.jpg")
+        collect_a_few_times(cluster, "n2")
+        while block := connection.recv(1 << 18):
+            received += block
+        connection.close()
+        assert ftp.voidresp().startswith("226")
+        assert bytes(received) == old
+        ftp.close()
+        eventually(lambda: all(volumes(cluster, name) < 8_000_000 for name in cluster.names))
         assert Members(cluster).run("fsck")["clean"]
 
 

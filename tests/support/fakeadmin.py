@@ -15,6 +15,7 @@ from raftstore.errors import AlreadyExists, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.peers.pki import Identity
 from raftstore.wire import admin_pb2
+from raftstore.wire import commands_pb2 as commands
 
 Status = Callable[[str], admin_pb2.ClusterStatus]
 
@@ -37,6 +38,10 @@ class FakeCluster:
         self.verdict = dict.fromkeys(names, "healthy")
         self.raises: dict[str, Exception] = {}
         self.silent: set[str] = set()
+        self.jobs: dict[int, commands.Job] = {}
+        self.short = 0
+        self.outcome = commands.Job(state=commands.Job.DONE)
+        """What becomes of every job at once."""
         self.calls: list[tuple[str, str, str]] = []
 
     def status(self, asked: str) -> admin_pb2.ClusterStatus:
@@ -82,6 +87,36 @@ class FakeCluster:
         answer("users", lambda _body: self._users())
         answer("user_put", self._put)
         answer("user_remove", self._remove)
+        answer("jobs", lambda _body: self._jobs())
+        answer("job_put", self._put_job)
+        answer("job_cancel", self._cancel_job)
+
+    def _jobs(self) -> bytes:
+        known = [job.SerializeToString() for job in self.jobs.values()]
+        return admin_pb2.Jobs(jobs=known, short=self.short).SerializeToString()
+
+    def _put_job(self, body: bytes) -> bytes:
+        put = admin_pb2.JobPut.FromString(body)
+        ids = []
+        for node in put.nodes or self.addresses:
+            job = commands.Job(
+                id=len(self.jobs) + 1,
+                kind=commands.Job.Kind.Value(put.kind.upper()),
+                node=node,
+                apply=put.apply,
+                created_ns=10**18,
+            )
+            job.MergeFrom(self.outcome)
+            self.jobs[job.id] = job
+            ids.append(job.id)
+        return admin_pb2.JobPutReply(ids=ids).SerializeToString()
+
+    def _cancel_job(self, body: bytes) -> bytes:
+        number = admin_pb2.JobCancel.FromString(body).id
+        if number not in self.jobs:
+            raise NotFound(f"job {number}")
+        self.jobs[number].state = commands.Job.CANCELLED
+        return b""
 
     def _users(self) -> bytes:
         made = admin_pb2.Users()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ftplib
 import io
 import random
 import shutil
@@ -106,6 +107,41 @@ def test_transfers_that_take_longer_than_the_grace_period(tmp_path: Path) -> Non
         assert bytes(received) == old
         ftp.close()
         eventually(lambda: all(volumes(cluster, name) < 8_000_000 for name in cluster.names))
+        assert Members(cluster).run("fsck")["clean"]
+
+
+def test_a_node_that_was_paused_does_not_publish_what_was_collected_meanwhile(tmp_path: Path) -> None:
+    """No clock of the paused node says how long it was away: the order of the log does."""
+    with Cluster(tmp_path / "cluster", environment=QUICK) as cluster:
+        if cluster.leader() == "n1":
+            cluster.kill("n1")
+            cluster.start_node("n1")
+            cluster.wait_ready("n1")
+        others = ("n2", "n3")
+        content = picture("paused", 3_500_000)
+        ftp = cluster.login("n1")
+        connection = ftp.transfercmd("STOR paused.jpg")
+        connection.sendall(content[:3_200_000])
+        eventually(lambda: all(volumes(cluster, name) > 3_000_000 for name in cluster.names))
+        cluster.pause("n1")
+        try:
+            eventually(lambda: all(volumes(cluster, name) < 1_500_000 for name in others))
+        finally:
+            cluster.wake("n1")
+        # Nothing but what was collected may keep it from publishing.
+        cluster.wait_verdict("healthy")
+        put(cluster, {"other.jpg": picture("other", 50_000)})
+        connection.sendall(content[3_200_000:])
+        connection.close()
+        with pytest.raises(ftplib.error_temp, match="450 It was changed meanwhile"):
+            ftp.voidresp()
+        ftp.close()
+        with cluster.login_when_served("n2") as again:
+            assert again.nlst() == ["other.jpg"]
+            again.storbinary("STOR paused.jpg", io.BytesIO(content))
+        for node in cluster.names:
+            read(cluster, {"paused.jpg": content}, node)
+        cluster.wait_verdict("healthy")
         assert Members(cluster).run("fsck")["clean"]
 
 

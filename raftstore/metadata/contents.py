@@ -31,7 +31,6 @@ class Piece:
     heads: int
     replicas: int
     stores: tuple[int, ...] = ()
-    named: bool = False
     added: int = 0
 
 
@@ -51,7 +50,7 @@ class Contents:
     def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
         """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
 
-        Stores that were swept after log index `since` do not count as named.
+        Stores that were swept after log index `since` do not count.
         """
         pieces: dict[bytes, Piece] = {}
         plan: list[Piece] = []
@@ -70,15 +69,13 @@ class Contents:
                     self._stores.check(store)
                     if store not in piece.stores and self._stores.proven(store, since):
                         piece.stores += (store,)
-                piece.named = True
             plan.append(piece)
         if total != size or size > MAX_BYTES:
             raise Refusal(commands.INVALID, f"the chunks have {total} bytes together, not {size}")
         for piece in pieces.values():
-            if not piece.stores and piece.replicas == NOWHERE:
-                if piece.named:
-                    raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
-                raise Refusal(commands.INVALID, f"chunk {piece.digest.hex()} is on no store")
+            if not piece.stores and not self._sets.stores(piece.replicas):
+                # No fault of the proposer's: none of those that had it could be asked, or has it still.
+                raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
         return plan
 
     def check_quorum(self, plan: Iterable[Piece], quorum: int) -> None:

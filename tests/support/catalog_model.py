@@ -151,7 +151,7 @@ class Model:
             named = [store for chunk in chunks if chunk.digest == digest for store in chunk.stores]
             known = self.replicas.get(int.from_bytes(digest, "big"))
             if not known and not self.proven(named, command.since):
-                raise No("CHANGED" if named else "INVALID")
+                raise No("CHANGED")
         return tuple(int.from_bytes(chunk.digest, "big") for chunk in chunks)
 
     def learn(self, command: commands.PutFile | commands.PutPartial) -> None:

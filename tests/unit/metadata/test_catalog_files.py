@@ -89,7 +89,7 @@ def test_a_version_looked_up_before_stays_as_it_was(feeder: Feeder) -> None:
         ("/g", {"chunks": []}, "INVALID"),
         ("/g", {"chunks": [chunk(9, 0)], "size": 0}, "INVALID"),
         ("/g", {"chunks": [commands.Chunk(digest=b"short", length=10, stores=[1])]}, "INVALID"),
-        ("/g", {"chunks": [chunk(9, 10, ())]}, "INVALID"),
+        ("/g", {"chunks": [chunk(9, 10, ())]}, "CHANGED"),
         ("/g", {"chunks": [chunk(9, 10, (1, 4))]}, "INVALID"),
         ("/g", {"chunks": [chunk(9, 10), chunk(9, 10, (4,))], "size": 20}, "INVALID"),
         ("/g", {"chunks": [chunk(1, 11)], "size": 11}, "INVALID"),
@@ -167,11 +167,20 @@ def test_a_chunk_that_comes_twice_is_on_the_stores_of_both(feeder: Feeder) -> No
     assert [ref.stores for ref in feeder.catalog.file("/f").chunks] == [(1, 3)] * 3
 
 
+def test_a_chunk_of_which_all_copies_are_lost_must_be_named_anew(feeder: Feeder) -> None:
+    """By a refusal that is no fault of the client's: it may send the picture again."""
+    feeder.one(put("/f", 1))
+    removed = [commands.ReplicaChange(digest=digest(1), store=store) for store in (1, 2, 3)]
+    feeder.one(command("change_replicas", removed=removed))
+    assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, ())])) == "CHANGED"
+    assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, (2,))])) == "OK"
+
+
 def test_what_was_known_of_a_released_chunk_proves_nothing(feeder: Feeder) -> None:
     feeder.one(put("/f", 1))
     feeder.one(remove("/f"))
     assert feeder.catalog.chunk_stores(digest(1)) == ()
-    assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, ())])) == "INVALID"
+    assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, ())])) == "CHANGED"
     assert feeder.status(put("/g", 1, chunks=[chunk(1, 10, (2,))])) == "OK"
     assert feeder.catalog.file("/g").chunks[0].stores == (2,)
 

@@ -58,11 +58,15 @@ class BenchCluster:
 
     def cpu_seconds(self) -> list[float]:
         """User and system seconds that each node has used so far."""
+        return [user + system for user, system in self.cpu_times()]
+
+    def cpu_times(self) -> list[tuple[float, float]]:
+        """Seconds that each node has used so far as (user, system)."""
         tick = os.sysconf("SC_CLK_TCK")
         used = []
         for pid in self.pids():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            used.append((int(fields[11]) + int(fields[12])) / tick)
+            used.append((int(fields[11]) / tick, int(fields[12]) / tick))
         return used
 
     def peak_memory(self) -> list[int]:

@@ -1,5 +1,8 @@
 """Where the CPU time of a picture goes: py-spy on every node during one load, summed up by part of the program.
 
+What the kernel used (disk, network, switches of threads) is known from its own counters; the rest is divided as the
+samples of whoever holds Python's lock are.
+
     python tests/bench/where.py --only "STOR 20 KB" [--flame DIR]
 
 py-spy must be on the PATH (`pip install py-spy`); a sampled node is a little slower than one that is left alone,
@@ -84,28 +87,35 @@ def profiled(scenario: Scenario, encryption: str, flame: Path | None, place: Pat
             command = [program, "record", "--pid", str(pid), "--rate", str(RATE), "--format", "raw"]
             recorders.append(
                 subprocess.Popen(
-                    [*command, "--output", str(target), "--threads", "--nonblocking"],
+                    [*command, "--output", str(target), "--gil"],
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                 )
             )
-        before = cluster.cpu_seconds()
+        before = cluster.cpu_times()
         outcome = run(scenario.tasks(cluster.servers, "p"))
-        used = [end - begin for begin, end in zip(before, cluster.cpu_seconds(), strict=True)]
+        used = [
+            (end[0] - begin[0], end[1] - begin[1])
+            for begin, end in zip(before, cluster.cpu_times(), strict=True)
+        ]
         for recorder in recorders:
             recorder.send_signal(signal.SIGINT)
         for recorder in recorders:
             recorder.wait(60)
     print(f"{scenario.name}, {encryption}: {outcome.operations} operations, {outcome.rate:.0f}/s while sampled")
     print("CPU ms an operation, by node and part:")
-    for number, seconds in enumerate(used, 1):
-        account(place / f"n{number}.raw", f"n{number}", seconds * 1e3 / outcome.operations)
+    for number, (user, system) in enumerate(used, 1):
+        each = 1e3 / outcome.operations
+        account(place / f"n{number}.raw", f"n{number}", user * each, system * each)
         if flame is not None:
             shutil.copy(place / f"n{number}.raw", flame / f"n{number}.raw")
 
 
-def account(raw: Path, name: str, milliseconds: float) -> None:
-    """Print how `milliseconds` an operation divide over the parts, and the costliest functions."""
+def account(raw: Path, name: str, milliseconds: float, kernel: float) -> None:
+    """Print how `milliseconds` an operation divide over the parts, and the costliest functions.
+
+    `kernel`: milliseconds beside them.
+    """
     parts: Counter[str] = Counter()
     functions: Counter[str] = Counter()
     for line in raw.read_text().splitlines():
@@ -116,7 +126,7 @@ def account(raw: Path, name: str, milliseconds: float) -> None:
         functions[own.rpartition(":")[0]] += int(count)
     total = sum(parts.values()) or 1
     shares = ", ".join(f"{part} {milliseconds * n / total:.2f}" for part, n in parts.most_common())
-    print(f"  {name}: {milliseconds:.2f} = {shares}")
+    print(f"  {name}: {milliseconds + kernel:.2f} = kernel {kernel:.2f}, {shares}")
     for function, count in functions.most_common(14):
         print(f"      {milliseconds * count / total:6.3f}  {function})")
 

@@ -49,6 +49,8 @@ SETTLE = 0.1
 """Seconds for which what the catalog applies is gathered into one transaction."""
 
 REGISTER_RETRY = 0.5
+STARTING = "starting"
+"""Role of a node that does not take part in consensus yet."""
 
 
 class Rooms:
@@ -198,8 +200,10 @@ class Rooms:
         self._start_work(boot)
 
     def _heard(self, name: str, report: admin.NodeReport) -> None:
+        node = report.node
+        caught_up = node.role != STARTING and node.applied_index >= node.commit_index
         try:
-            self._current.hear(name, superseded=report.superseded)
+            self._current.hear(name, superseded=report.superseded, caught_up=caught_up)
         except Superseded as error:
             self._on_fatal(error)
             return
@@ -304,7 +308,7 @@ class Rooms:
         node = NodeStatus(name, self.membership.own_address, reachable=True, zone=self.settings.zone)
         node.voter = name in self.membership.roster.configuration.voters
         if not self._takes_part:
-            node.role, node.error = "starting", "waiting to hear from all members for its first start"
+            node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""
         consensus = self.consensus
         stats = self.volumes.stats()

@@ -4,8 +4,9 @@ A node that starts on an empty disk learns the log anew and votes again. If its 
 one's log lacks what the node has acknowledged since, and a vote given by it could elect a leader that lacks it too
 (Raft, section 5.4.3, rests on logs that are never forgotten). The catalog knows which disk, by the identity of its
 volumes, is the latest of every node; so a node that starts asks the others, and holds its vote until a majority,
-itself among it, knows of no later one: one of them is of the majority that took note of a later disk. One that has
-just started itself may not have applied that yet; so the question goes on being asked, about once a second.
+itself among it, knows of no later one: one of them is of the majority that took note of a later disk. The answer of
+one that has just started itself counts only when it has applied what it knows to be committed; as it may not know of
+all that yet, the question goes on being asked, about once a second.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ class Currency:
         self._node = node
         self._confirmed: set[str] = set()
 
-    def hear(self, name: str, *, superseded: bool) -> None:
-        """Take the answer of `name`. Raises Superseded."""
+    def hear(self, name: str, *, superseded: bool, caught_up: bool) -> None:
+        """Take the answer of `name`, which has applied what it knows to be committed, or not yet. Raises Superseded."""
         if superseded:
             raise Superseded(
                 f"{name} says that {self._node} has had another disk since; if that one is lost too, remove the data "
                 "directory and start: the others have everything"
             )
-        self._confirmed.add(name)
+        if caught_up:
+            self._confirmed.add(name)
 
     def certain(self, voters: Collection[str]) -> bool:
         """Whether so many voters know of no later disk that the vote of this node is safe."""

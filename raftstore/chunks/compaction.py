@@ -6,10 +6,11 @@ The order is what makes it safe, whenever the process is killed:
    the old place serves; a removal or put of the same chunk waits for its turn. If both places survive, the later
    one counts.
 2. Tombstones that are needed still (see `holdings`) are copied too, before the volume is deleted.
-3. Where the disk has no room for copies of all that lives in the volume, the space of what is copied or dead is given
+3. A volume is begun when the index knows all that is in it: its last needles may be durable and on their way.
+4. Where the disk has no room for copies of all that lives in the volume, the space of what is copied or dead is given
    back at once, chunk by chunk (holes are punched; the headers stay, and what a socket may still be sending from the
    file). So it works on a disk that is full.
-4. The file is deleted when nothing live is in it, nobody reads from it, and a later volume exists: numbers are
+5. The file is deleted when nothing live is in it, nobody reads from it, and a later volume exists: numbers are
    never used again. Its deletion is durable before tombstones that it needed are dropped.
 """
 
@@ -78,7 +79,8 @@ class CompactionReport:
 class Candidate:
     """A volume as compaction sees it; sizes in bytes: all of it, and what would be won.
 
-    `last`: it is the newest, so that another must be begun first. `stale`: an earlier compaction did not finish it.
+    `last`: it may still be written on, so that another must be begun first. `stale`: an earlier compaction did not
+    finish it.
     """
 
     number: int
@@ -139,20 +141,20 @@ class Compactor:
         self._can_punch = True
 
     def candidates(self) -> list[Candidate]:
-        """Return the volumes that may be compacted."""
+        """Return the volumes that may be compacted.
+
+        Not what lies behind the place in the log up to which all is taken over: there the index does not know yet
+        what is alive.
+        """
         holdings = self._holdings
-        last = max(holdings.volumes, default=0)
-        return [
-            Candidate(
-                number,
-                volume.end,
-                volume.end - holdings.needed(volume),
-                number == last,
-                number in holdings.stale,
-            )
-            for number, volume in holdings.volumes.items()
-            if not self._quarantine.only_in(number)
-        ]
+        last, end = self._storer.position
+        found = []
+        for number, volume in holdings.volumes.items():
+            if number <= last and not self._quarantine.only_in(number):
+                size = end if number == last else volume.end
+                reclaimable = size - holdings.needed(volume)
+                found.append(Candidate(number, size, reclaimable, number == last, number in holdings.stale))
+        return found
 
     def reclaimable(self) -> int:
         """Return how many bytes a compaction would win now."""
@@ -190,7 +192,8 @@ class Compactor:
         return run.report
 
     async def _compact(self, volume: Volume, run: _Run) -> Ending:
-        if volume.number == max(self._holdings.volumes):
+        if volume.number >= self._storer.position[0]:
+            # What is on its way into it is taken over when this is.
             await self._storer.seal(volume.number)
         self._holdings.stale.add(volume.number)
         walk = Walk(self._holdings, self._reader, volume)

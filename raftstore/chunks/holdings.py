@@ -5,7 +5,8 @@ still lie somewhere, or that chunk would come back when the volumes are scanned:
 
 - It names the needle that it removes (`p`, the volume in which that lies). While volume `p` is there, it is needed.
 - Older needles of the chunk have tombstones of their own, but for those whose chunk was copied by a compaction that
-  then did not come to its end. Their volumes are `stale`: while there is one older than `p`, it is needed too.
+  then did not come to its end. Their volumes are `stale`: while there is one older than `p`, it is needed too. At a
+  start they are found by their orphans: needles that were removed or replaced without a tombstone that names them.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Holdings:
         self.index = Index() if index is None else index
         self.volumes: dict[int, Volume] = {}
         self.stale: set[int] = set()
+        self._orphans: set[tuple[int, int]] | None = set()
 
     def apply(self, kind: Kind, digest: bytes, place: Place) -> None:
         """Take over a durable needle; `digest` as its header has it. In the order of the log."""
@@ -53,24 +55,33 @@ class Holdings:
             self.volumes[place.volume].live += needle.footprint(place.length)
             if old is not None:
                 self._bury(old)
-                # What is still there and has no tombstone: a copy was made of it.
-                if old.volume < place.volume and old.volume in self.volumes:
-                    self.stale.add(old.volume)
+                self._note_orphan(old, place.volume)
         elif kind is Kind.TOMBSTONE:
             key, volume, offset = needle.decode_tombstone(digest)
             self.volumes[place.volume].tombstones[volume] += 1
             current = self.index.get(key)
             if current is not None and (current.volume, current.offset) <= (volume, offset):
                 self.forget(key)
-                # Removed was a copy of it that is gone with its volume: nothing else says that there was one.
-                if current.volume < volume:
-                    self.stale.add(current.volume)
+                self._note_orphan(current, volume)
+            if self._orphans is not None:
+                self._orphans.discard((volume, offset))
 
     def forget(self, digest: bytes) -> None:
         """Take a chunk out of the index."""
         old = self.index.pop(digest)
         if old is not None:
             self._bury(old)
+
+    def _note_orphan(self, place: Place, volume: int) -> None:
+        """A needle at `place` counts no more because of what is in, or names, a later `volume`."""
+        if self._orphans is not None and place.volume < volume:
+            self._orphans.add((place.volume, place.offset))
+
+    def serve(self) -> None:
+        """All that was in the volumes is applied; from now on compaction itself tells what is stale."""
+        self.stale |= {volume for volume, _ in self._orphans or ()}
+        self.stale &= self.volumes.keys()
+        self._orphans = None
 
     def _bury(self, place: Place) -> None:
         if place.volume in self.volumes:
@@ -83,7 +94,6 @@ class Holdings:
             volume.live = live.pop(number, 0)
         for entry in self.index.entries_in(live) if live else ():
             self.forget(entry.key)
-        self.stale &= self.volumes.keys()
 
     def drop(self, volume: Volume) -> None:
         """Forget a volume that was deleted."""

@@ -116,6 +116,7 @@ class Opening:
             for number in numbers:
                 recovered = self._open_volume(number, number == numbers[-1], checkpoint)
                 self._adopt(opened, recovered)
+            opened.holdings.serve()
         except BaseException:
             for volume in opened.holdings.volumes.values():
                 volume.close()

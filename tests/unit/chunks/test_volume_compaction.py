@@ -85,8 +85,9 @@ def test_a_tombstone_is_needed_while_what_it_removes_may_lie_somewhere(tmp_path)
     third, fourth = holdings.volumes[3], holdings.volumes[4]
     holdings.apply(Kind.DATA, digest, Place(2, 64, 10))
     holdings.apply(Kind.DATA, digest, Place(3, 64, 10))  # a copy of it, and the old one was not deleted
-    assert holdings.stale == {2}
     holdings.apply(Kind.TOMBSTONE, tombstone(digest, 3, 64), Place(4, 64, 0))
+    holdings.serve()
+    assert holdings.stale == {2}
     assert digest not in holdings.index
     assert holdings.needs_tombstone(3, without=fourth)
     assert holdings.needed(fourth) == footprint(0)
@@ -98,16 +99,24 @@ def test_a_tombstone_is_needed_while_what_it_removes_may_lie_somewhere(tmp_path)
     assert holdings.needed(fourth) == 0
 
 
-def test_a_tombstone_is_needed_also_when_all_volumes_are_read_anew(tmp_path):
-    """The copy that it names is gone with its volume, what the copy was made of is still there."""
+@pytest.mark.parametrize("own", [False, True])
+def test_a_start_finds_needles_that_no_tombstone_names(tmp_path, own):
+    """Else the tombstone that keeps one from coming back would be dropped."""
     holdings = Holdings()
     digest = bytes(range(32))
-    for number in (2, 4):
+    for number in (1, 3):
         holdings.volumes[number] = Volume(FailingFiles(), tmp_path, number, -1, bytes(32), HEADER_SIZE)
-    holdings.apply(Kind.DATA, digest, Place(2, 64, 10))
-    holdings.apply(Kind.TOMBSTONE, tombstone(digest, 3, 64), Place(4, 64, 0))
+    third = holdings.volumes[3]
+    holdings.apply(Kind.DATA, digest, Place(1, 64, 10))
+    # It was copied to volume 2, which is gone, and removed there.
+    holdings.apply(Kind.TOMBSTONE, tombstone(digest, 2, 64), Place(3, 64, 0))
+    if own:
+        holdings.apply(Kind.TOMBSTONE, tombstone(digest, 1, 64), Place(3, 128, 0))
+    holdings.serve()
     assert digest not in holdings.index
-    assert holdings.needs_tombstone(3, without=holdings.volumes[4])
+    assert holdings.stale == (set() if own else {1})
+    assert holdings.needs_tombstone(2, without=third) == (not own)
+    assert holdings.needs_tombstone(1, without=third)
 
 
 def test_a_tombstone_spares_what_was_stored_later(tmp_path):
@@ -227,6 +236,43 @@ def test_readers_and_writers_go_on(tmp_path):
         stop = True
         assert (await compacting).ending is Ending.STOPPED
         await assert_holds(volumes, {*range(1, 60, 2), *range(100, 140, 2)}, 200)
+        await volumes.close()
+
+    run(scenario())
+
+
+def test_a_batch_over_two_volumes_is_taken_over_before_the_first_is_compacted(tmp_path):
+    """What is durable in it, but not yet known to the index, must not pass for dead."""
+    files = FailingFiles()
+
+    async def scenario():
+        volumes = await opened(tmp_path / "v", files)
+        await fill(volumes, range(8))
+        await volumes.remove_many(chunk(i)[0] for i in range(8))
+        loop = asyncio.get_running_loop()
+        in_sync, go_on = asyncio.Event(), asyncio.Event()
+        syncs = 0
+
+        def hold(path):
+            nonlocal syncs
+            syncs += path.name == "00000002.vol"
+            if syncs == 2:  # the first was for its start
+                loop.call_soon_threadsafe(in_sync.set)
+                asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(30)
+
+        files.sync_fault = hold
+        putting = asyncio.gather(*(volumes.put(*chunk(i), verified=True) for i in range(20, 40)))
+        await in_sync.wait()
+        compacting = asyncio.create_task(volumes.compact())
+        await asyncio.wait([compacting], timeout=0.3)
+        assert 1 in names(tmp_path / "v")
+        go_on.set()
+        await putting
+        await compacting
+        for _ in range(2):
+            await assert_holds(volumes, range(20, 40))
+            await volumes.close()
+            volumes = await opened(tmp_path / "v")
         await volumes.close()
 
     run(scenario())

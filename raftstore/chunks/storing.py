@@ -72,7 +72,8 @@ class Storer:
                 except StoreError as error:
                     failures[number] = error
         except BaseException:
-            for write, _ in begun.values():
+            for write, waiter in begun.values():
+                waiter.cancel()  # nobody looks at how it ends
                 await self._give_up(write)
             raise
         return failures

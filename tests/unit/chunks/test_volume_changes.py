@@ -1,6 +1,7 @@
 """Removing in numbers, listing, leases, and what a put vouches for."""
 
 import asyncio
+import gc
 import os
 
 import pytest
@@ -203,3 +204,25 @@ def test_a_tombstone_removes_one_needle_and_older_ones_wherever_it_lies(tmp_path
     name = needle.tombstone(bytes(range(32)), 7, 4096)
     assert len(name) == 32
     assert needle.decode_tombstone(name) == (bytes(range(16)), 7, 4096)
+
+
+def test_puts_of_many_that_are_given_up_leave_no_error_behind(tmp_path):
+    told = []
+
+    async def scenario():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        volumes = await opened(tmp_path / "v")
+        putting = asyncio.create_task(volumes.put_many([chunk(i) for i in range(5)]))
+        sharing = asyncio.create_task(volumes.put(*chunk(4), verified=True))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        putting.cancel()
+        await asyncio.gather(putting, return_exceptions=True)
+        await sharing
+        assert chunk(4)[0] in volumes
+        await volumes.close()
+        del putting, sharing
+        gc.collect()
+
+    run(scenario())
+    assert told == []

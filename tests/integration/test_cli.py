@@ -33,6 +33,9 @@ NODE_KEYS = [
     "pictures",
     "bytes",
     "free_disk",
+    "reclaimable",
+    "quarantined",
+    "zone",
     "error",
 ]
 
@@ -189,10 +192,19 @@ def test_users(cluster: FakeCluster) -> None:
         "B",
         "20.0",
         "GiB",
+        "default",
         "yes",
     ]
     shape = json.loads(pixraft("user", "list", *where(cluster, "-o", "json")).stdout)
-    assert list(shape["users"][0]) == ["name", "home", "rights", "quota_bytes", "used_bytes", "disabled"]
+    assert list(shape["users"][0]) == [
+        "name",
+        "home",
+        "rights",
+        "quota_bytes",
+        "used_bytes",
+        "replicas",
+        "disabled",
+    ]
 
     assert pixraft("user", "remove", "anna", *where(cluster)).exit_code == 0
     gone = pixraft("user", "remove", "anna", *where(cluster, "-o", "json"))

@@ -361,8 +361,9 @@ class Rooms:
         return next((store.number for store in stores if store.identity == self.volumes.identity), None)
 
     def room(self) -> int:
-        """Bytes of this node's disk that pictures may still take."""
-        return max(0, self.volumes.stats().disk_free - self.settings.reserve)
+        """Bytes of this node's disk that pictures may still take; none when it failed, so that others are asked."""
+        stats = self.volumes.stats()
+        return 0 if stats.failed else max(0, stats.disk_free - self.settings.reserve)
 
     def _reclaimable(self, name: str) -> int:
         if name == self.settings.name:

@@ -190,13 +190,11 @@ def test_flipped_bits_are_never_served_and_mended_by_a_scrub(tmp_path: Path) -> 
         for reader in readers:
             reader.start()
         generator = random.Random(1)
-        damaged = 0
         # Rot may hit every copy on a node, but not all of a picture: nothing could mend that.
         for victim in ("n2", "n3"):
             flip_bits(cluster, victim, 250, generator)
             scrubbed = Members(cluster).run("scrub", "--now")["jobs"]
             assert {job["state"] for job in scrubbed} == {"done"}
-            damaged += sum(job["counts"]["damaged"] for job in scrubbed)
             eventually(lambda: cluster.status("n1")["short_count"] == 0)
         for reader in readers:
             reader.stopping.set()
@@ -206,7 +204,8 @@ def test_flipped_bits_are_never_served_and_mended_by_a_scrub(tmp_path: Path) -> 
             assert reader.count
         assert Members(cluster).run("fsck")["clean"]
         status = cluster.status("n1")
-        assert sum(node.quarantined for node in status["nodes"]) >= damaged > 0
+        # Found by the scrub or, before it came there, by a reader.
+        assert sum(node.quarantined for node in status["nodes"]) >= 50
         for node in cluster.names:
             read(cluster, pictures, node)
         cluster.kill_all()

@@ -162,17 +162,19 @@ class Watermark:
 
 
 class Dispatcher:
-    """Looks once a second."""
+    """Looks once a second; while another node leads, `resting` is called instead."""
 
     def __init__(
         self,
         *,
         leads: Callable[[], bool],
         situation: Callable[[], Situation],
+        resting: Callable[[], None],
         propose: Callable[[commands.Command], Awaitable[object]],
     ) -> None:
         self._leads = leads
         self._situation = situation
+        self._resting = resting
         self._propose = propose
         self._task: asyncio.Task[None] | None = None
 
@@ -192,6 +194,8 @@ class Dispatcher:
             try:
                 if self._leads():
                     await self._look()
+                else:
+                    self._resting()
             except StoreError as error:
                 log.info("jobs wait", error=str(error))
             except Exception:  # without it nothing would be repaired any more

@@ -69,6 +69,12 @@ def promising(view: ClusterView, stores: tuple[int, ...]) -> bool:
     )
 
 
+def still_lost(job: commands.Job, view: ClusterView) -> frozenset[int]:
+    """Return the stores whose copies count as lost for a job, less those that have come back since it was made."""
+    back = {store.number for store in view.stores if store.reachable}
+    return frozenset(job.without) - back
+
+
 class Catalog(Protocol):
     """What repair asks of the catalog as applied here."""
 
@@ -121,8 +127,8 @@ class Repair:
 
     async def run(self, job: commands.Job, task: Task) -> None:
         """Copy what can be copied. What cannot is counted as failed, and left to a later job."""
-        lost = frozenset(job.without)
         view = self._view()
+        lost = still_lost(job, view)
         live = view.staying - lost
         task.unit = "chunks"
         task.total = self._catalog.short_count(view.wanted, live)
@@ -133,7 +139,7 @@ class Repair:
         gate = asyncio.Semaphore(PARALLEL)
         for page in pages:
             async with asyncio.TaskGroup() as group:
-                for copy in plan(self._view(), page, lost):
+                for copy in plan(view := self._view(), page, still_lost(job, view)):
                     if copy.target.local:
                         await gate.acquire()
                         await self._throttle.take(max(CHARGE, copy.chunk.length))

@@ -92,7 +92,9 @@ class Workroom:
             overdue=self.collector.is_overdue,
             collect=self._look,
         )
-        self._dispatcher = Dispatcher(leads=leads, situation=self._situation, propose=propose)
+        self._dispatcher = Dispatcher(
+            leads=leads, situation=self._situation, resting=self._absence.forget, propose=propose
+        )
         handlers: dict[int, Handler] = {
             Job.REPAIR: self._repair.run,
             Job.SCRUB: self._scrubber.scrub,

@@ -123,6 +123,11 @@ def test_a_node_is_lost_after_a_while_without_a_break() -> None:
     now[0] = 19
     assert absence.lost(view(2), 10) == {2}
     assert absence.lost(view(), 10) == frozenset()
+    # What was seen before another node led says nothing about the time between.
+    assert absence.lost(view(2), 10) == frozenset()
+    absence.forget()
+    now[0] = 100
+    assert absence.lost(view(2), 10) == frozenset()
 
 
 def test_chunks_settle_before_they_are_judged() -> None:

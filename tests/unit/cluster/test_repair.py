@@ -10,7 +10,7 @@ import pytest
 from catalogs import Feeder, chunk, command, digest
 
 from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.cluster.repair import Repair, plan, promising
+from raftstore.cluster.repair import Repair, plan, promising, still_lost
 from raftstore.cluster.throttle import Throttle
 from raftstore.cluster.worker import Task
 from raftstore.errors import Unavailable
@@ -114,3 +114,8 @@ def test_a_copy_that_fails_is_counted_and_holds_nobody_up(tmp_path: Path) -> Non
         assert (task.counts["copied"], task.counts["failed"]) == (18, 2)
         # Younger chunks may have copies on their way.
         assert len(repaired(feeder, cluster, upto=5)[0].taken) == 5
+
+
+def test_what_was_lost_and_has_come_back_counts_again() -> None:
+    job = commands.Job(without=[2, 3, 9])
+    assert still_lost(job, view(store(1), store(2), store(3, reachable=False))) == {3, 9}

@@ -23,12 +23,14 @@ from raftstore.consensus import (
     journal,
     library,
     mailbox,
+    membership,
     proposer,
     raft,
     reads,
     records,
     recovery,
     replicator,
+    watchedlog,
 )
 from raftstore.consensus.normalise import Accept, Reject
 from raftstore.metadata import catalog, remembered, snapshots
@@ -415,3 +417,39 @@ def skip_after_snapshot(stack: ExitStack) -> None:
 @bug("a vote that arrives twice counts twice")
 def count_votes_twice(stack: ExitStack) -> None:
     replace(stack, elections.Elections, "first_vote", lambda self, peer: True)
+
+
+# Membership.
+
+
+@bug("learners count for majorities")
+def learners_count(stack: ExitStack) -> None:
+    def take_names(self: Any) -> None:
+        real(self)
+        self.voters = self._log.latest[1].names
+
+    real = replace(stack, raft.Raft, "_take_names", take_names)
+
+
+@bug("a change of the members is followed by the next one before it is committed")
+def changes_overlap(stack: ExitStack) -> None:
+    replace(stack, membership.Membership, "_own_entry_committed", lambda self: True)
+    replace(stack, raft.Raft, "committed_configuration", raft.Raft.configuration)
+
+
+@bug("a change of the members outlives its entry, when that is dropped from the log")
+def change_outlives_entry(stack: ExitStack) -> None:
+    def delete(self: Any, position: int) -> None:
+        self._journal.deleteEntriesFrom(position)
+
+    replace(stack, watchedlog.WatchedLog, "deleteEntriesFrom", delete)
+
+
+@bug("majorities are counted from the members that there were at the start")
+def majority_of_the_start(stack: ExitStack) -> None:
+    def changed(self: Any) -> None:
+        before = self.voters
+        real(self)
+        self.voters = before
+
+    real = replace(stack, raft.Raft, "_members_changed", changed)

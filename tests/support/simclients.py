@@ -32,6 +32,9 @@ class Clients:
         self._cluster = cluster
         self.history: list[Operation] = []
         self.stopped = False
+        self.pace = 1.0
+        """How much slower than usual they are: a node with the slowest disk, and appends of two entries, must be able
+        to catch up."""
         self._tokens = 0
         self._seen: dict[tuple[int, int], tuple[int, int, int] | None] = {}
         """What a client has last read of a key: token, inode, version."""
@@ -57,7 +60,7 @@ class Clients:
     async def _client(self, number: int, rng: random.Random) -> None:
         scenario = self._cluster.scenario
         while not self.stopped:
-            await asyncio.sleep(scenario.think * 2 * rng.random())
+            await asyncio.sleep(scenario.think * self.pace * 2 * rng.random())
             nodes = self._cluster.running
             if nodes and not self.stopped and not self._cluster.quiet:
                 node = rng.choice(nodes)

@@ -14,6 +14,7 @@ from simchecks import Checks
 from simdisk import Crash, SimDisk
 from simloop import SimLoop
 from simmachine import Storage, WatchedCatalog
+from simmembers import Members
 from simnet import SimLinks, SimNetwork
 from simprocess import Process, SimRuntime
 from simscenario import Scenario
@@ -21,6 +22,8 @@ from simtrace import Trace
 
 from raftstore.cluster.bootstrap import safe_term
 from raftstore.consensus import Consensus, Journal
+from raftstore.consensus.configuration import Configuration
+from raftstore.consensus.watchedlog import PREFIX
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 from raftstore.peers.model import Peer, Reply
 from raftstore.wire import raft_pb2
@@ -33,20 +36,22 @@ MAX_STEPS = 3_000_000
 class Node:
     """One member over all its lives."""
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    def __init__(self, cluster: Cluster, name: str, known: Configuration, *, joining: bool = False) -> None:
         self.cluster = cluster
         self.name = name
         self.boot = 0
         self.rng = random.Random(f"{cluster.scenario.seed} node {name}")
         self.offset = self.rng.uniform(0.0, 1000.0)
-        self.rate = cluster.scenario.rates[int(name[1:]) - 1]
+        kind = int(name[1:]) % len(cluster.scenario.rates)
+        self.rate = cluster.scenario.rates[kind]
         self.process: Process | None = None
         self.consensus: Consensus | None = None
         self.journal: Any = None
+        self.links: SimLinks | None = None
         self.catalog: WatchedCatalog | None = None
         self.directory = cluster.directory / name
         self.disk = SimDisk(self.rng, self._pause, self._disk_fault)
-        self.disk.usual = self.disk.latency = cluster.scenario.latencies[int(name[1:]) - 1]
+        self.disk.usual = self.disk.latency = cluster.scenario.latencies[kind]
         self.storage = Storage(self.directory / "catalog", self.rng)
         self.rotten = False
         """A bit of its disk was flipped: it may refuse to start, or stop."""
@@ -54,8 +59,11 @@ class Node:
         """Operations of its disk that have failed in this life."""
         self.failed = False
         """It has stopped for good: what its engine says of itself means nothing any more."""
-        self.rejoining = False
-        """It has lost its log and has not caught up since."""
+        self.rejoining = joining
+        """It has lost its log, or never had one, and has not caught up since."""
+        self.initial = known
+        self.roster = (0, known)
+        """The newest committed configuration that it has heard of, with its entry."""
         self.seen_term = self.led_term = self.seen_commit = 0
 
     # Faults of the disk.
@@ -100,7 +108,8 @@ class Node:
             self.catalog = WatchedCatalog(
                 self.name, self.storage, self.cluster.checks, scenario.compare_every, self._later(process)
             )
-            links = SimLinks(self.cluster.network, process)
+            self.links = links = SimLinks(self.cluster.network, process)
+            self.know()
             links.serve(TERM, self._tell_term)
             self.cluster.network.join(links)
             if self.rejoining:
@@ -118,13 +127,14 @@ class Node:
         return lambda action: self.cluster.loop.call_later(settle, process.run, action)
 
     async def _rejoin(self, process: Process, links: SimLinks) -> None:
-        others = [name for name in self.cluster.names if name != self.name]
+        def others() -> list[str]:
+            return sorted(self.roster[1].names - {self.name})
 
         async def ask(name: str) -> int:
             reply = await links.call(name, TERM, b"", timeout=1.0)
             return int(reply.body)
 
-        term = await safe_term(lambda: others, ask)
+        term = await safe_term(others, ask)
         process.run(lambda: self._go_on(process, links, term))
 
     def _go_on(self, process: Process, links: SimLinks, term: int) -> None:
@@ -141,7 +151,7 @@ class Node:
         return Reply(str(self.consensus.term).encode())
 
     def _take_part(self, process: Process, links: SimLinks) -> None:
-        cluster, scenario = self.cluster, self.cluster.scenario
+        scenario = self.cluster.scenario
         runtime = SimRuntime(
             process,
             f"{scenario.seed} {self.name} {self.boot}",
@@ -152,7 +162,7 @@ class Node:
         self.seen_term = self.led_term = self.seen_commit = 0
         self.consensus = consensus = Consensus(
             node=self.name,
-            members=cluster.names,
+            members=self.initial,
             machine=self.catalog,  # type: ignore[arg-type]
             journal=self.journal,
             links=links,
@@ -164,7 +174,19 @@ class Node:
             rejoining=self.rejoining,
             on_rejoined=self._rejoined,
         )
+        self.know()
+        consensus.membership.watch(self.know)
         process.task(consensus.start())
+
+    def know(self) -> None:
+        """Hear, and have connections to, the members in the roster and in the log."""
+        if self.cluster.members is None or self.links is None:
+            return
+        names = self.roster[1].names
+        if self.consensus is not None:
+            names |= self.consensus.membership.configuration[1].names
+            self.consensus.membership.introduce(names - {self.name})
+        self.links.set_members(names - {self.name})
 
     def _rejoined(self) -> None:
         self.rejoining = False
@@ -198,7 +220,7 @@ class Node:
         boot = self.boot
 
         def start() -> None:
-            if self.boot == boot and not self.up:
+            if self.boot == boot and not self.up and self.name in self.cluster.nodes:
                 self.start()
 
         self.cluster.loop.call_later(self.rng.uniform(shortest, longest), start)
@@ -221,7 +243,7 @@ class Node:
         cluster.trace.event(self.name, "power off" if power else "killed", "")
         process.die()
         cluster.network.leave(self.name, noticed_within=2.0 if power else 0.05)
-        self.consensus = self.journal = None
+        self.consensus = self.journal = self.links = None
         self.storage.die()
         if self.catalog is not None:
             self.catalog.close()
@@ -281,16 +303,25 @@ class Node:
         if consensus.is_leader and self.led_term != term:
             self.led_term = term
             self.cluster.trace.event(self.name, "leads", f"term {term}, log up to {self.journal[-1][1]}")
-            voters = consensus.membership.configuration[1].voters
-            checks.leads(self.name, self.boot, term, self.journal, voters)
+            checks.leads(self.name, self.boot, term, self.journal, self.seen_voters())
         if commit > self.seen_commit and len(self.journal):
             checks.commits(self.name, term, self.journal, self.seen_commit, commit)
             self.seen_commit = commit
             if consensus.is_leader:
-                voters = consensus.membership.configuration[1].voters
-                checks.counts(self.name, self.journal, commit, voters)
+                checks.counts(self.name, self.journal, commit, self.seen_voters())
                 for watcher in self.cluster.at_commit:
                     watcher(self)
+
+    def seen_voters(self) -> frozenset[str]:
+        """Who votes by its log, whatever it says itself."""
+        if self.cluster.members is None:
+            return self.initial.voters
+        for command, _, _ in reversed(self.journal[:]):
+            if command.startswith(PREFIX):
+                return Configuration.decode(command[len(PREFIX) :]).voters
+        assert self.catalog is not None
+        index, applied = self.catalog.configuration
+        return (Configuration.decode(applied) if index else self.initial).voters
 
 
 def void(_value: object) -> None:
@@ -330,7 +361,10 @@ class Cluster:
             self._delivered,
         )
         self.names = [f"n{number}" for number in range(1, scenario.nodes + 1)]
-        self.nodes = {name: Node(self, name) for name in self.names}
+        """The members, and those that are to become members."""
+        founders = Configuration.of(self.names)
+        self.nodes = {name: Node(self, name, founders) for name in self.names}
+        self.members = Members(self, random.Random(f"{scenario.seed} members")) if scenario.members else None
 
     def close(self) -> None:
         for node in self.nodes.values():
@@ -367,6 +401,21 @@ class Cluster:
     def start(self) -> None:
         for node in self.nodes.values():
             node.start()
+        if self.members is not None:
+            self.members.start()
+
+    def add(self, name: str, sponsor: Node) -> Node:
+        """A new machine, with what `sponsor` knows of the members."""
+        node = self.nodes[name] = Node(self, name, sponsor.roster[1], joining=True)
+        self.names.append(name)
+        return node
+
+    def remove(self, node: Node) -> None:
+        """A node knows that it was removed, and ends for good."""
+        self.trace.event(node.name, "removed", "")
+        node.die(power=False)
+        self.names.remove(node.name)
+        del self.nodes[node.name]
 
     @property
     def running(self) -> list[Node]:
@@ -380,5 +429,7 @@ class Cluster:
 
     def spare(self) -> int:
         """How many more nodes may lose their data."""
+        if self.members is not None:
+            return -1  # a change may be about to need everyone
         impaired = sum(node.impaired for node in self.nodes.values())
         return (self.scenario.nodes - 1) // 2 - impaired

@@ -201,6 +201,10 @@ class Faults:
 
         leader.process.run(ask)
 
+    def _membership(self) -> None:
+        if self._cluster.members is not None:
+            self._cluster.members.want()
+
     # Disks.
 
     def _slow_disk(self) -> None:

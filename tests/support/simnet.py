@@ -255,6 +255,7 @@ class SimLinks:
         self._receivers: dict[str, OneWay] = {}
         self.handlers: dict[str, Handler] = {}
         self._told: dict[str, int] = {}
+        self._members: frozenset[str] | None = None
 
     def on_message(self, method: str, handler: OneWay) -> None:
         self._receivers[method] = handler
@@ -266,10 +267,20 @@ class SimLinks:
         self.handlers[method] = handler
 
     def reachable(self, peer: str) -> bool:
-        return peer in self._told
+        return peer in self._told and self._knows(peer)
+
+    def _knows(self, peer: str) -> bool:
+        return self._members is None or peer in self._members
+
+    def set_members(self, names: frozenset[str]) -> None:
+        """Have connections to these only (before: to all)."""
+        before, self._members = self._members, names
+        for peer in sorted(self._told):
+            if before is not None and (peer in before) != (peer in names):
+                self._report(peer, up=peer in names)
 
     def send(self, peer: str, method: str, body: bytes, *, urgent: bool = False) -> bool:
-        return self.process.alive and self._network.transmit(self.name, peer, body)
+        return self.process.alive and self._knows(peer) and self._network.transmit(self.name, peer, body)
 
     async def call(
         self,
@@ -330,6 +341,10 @@ class SimLinks:
             del self._told[peer]
         else:
             return
+        if self._knows(peer):
+            self._report(peer, up=up)
+
+    def _report(self, peer: str, *, up: bool) -> None:
         for watcher in self._watchers:
             watcher[0 if up else 1](peer)
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from simcluster import Cluster, Node
 
+from raftstore.errors import StoreError
 from raftstore.wire import raft_pb2
 
 Pairs = list[tuple[str, str]]
@@ -299,6 +300,62 @@ class Plots:
             await self._sleep(0.1, 0.5)
         finally:
             weather.duplicate = usual
+
+    async def race_of_changes(self) -> None:
+        """A leader removes a member, heard by nobody; another one, elected, removes the first before it has committed
+        anything; then the first and one who has heard neither are alone.
+
+        Finds changes of the members that do not wait for each other, and what is left of one that is given up. It
+        takes four: each of the two configurations then has a majority without the other's.
+        """
+        first, others = self._roles()
+        if len(others) != 3 or first.seen_voters() != {node.name for node in (first, *others)}:
+            return
+        self._trace(first.name, "races", "")
+        self._cluster.quiet = True
+        await self._sleep(0.3, 0.6)
+        self._hold(_between([first], others))
+        leads = self._cluster.loop.create_task(
+            self._sends(lambda node, envelope: node is not first and envelope.HasField("append"))
+        )
+        await self._sleep(0.0, 0.1)
+        # Which of the others will lead is not known yet, so any may be the one that is removed.
+        gone = others[0]
+        self._change(first, gone)
+        second = await leads
+        if second is gone:
+            return
+        third = next(node for node in others if node not in (gone, second))
+        self._hold(_between([second], [first, third]))
+        self._hold(_between([gone], [first, third]))
+        self._change(second, first)
+        await self._sleep(0.05, 0.3)
+        self._heal_among([first, third])
+        await self._sleep(1.0, 2.5)
+        self._cluster.network.heal_all()
+        await self._sleep(0.3, 0.6)
+        leader = self._cluster.leader()
+        if leader is not None and leader is not first:
+            self._transfer(leader, first)
+        self._cluster.quiet = False
+        await self._sleep(0.3, 0.6)
+
+    def _change(self, leader: Node, gone: Node) -> None:
+        consensus, process = leader.consensus, leader.process
+        if consensus is None or process is None:
+            return
+
+        async def change() -> None:
+            after = consensus.membership.configuration[0]
+            try:
+                await consensus.membership.change(
+                    lambda c, index: c.without(gone.name, index), after=after, timeout=2.0
+                )
+            except StoreError as error:
+                self._trace(leader.name, "refused", f"to remove {gone.name}: {error}")
+
+        self._trace(leader.name, "removes", gone.name)
+        process.task(change())
 
 
 def _between(sources: list[Node], targets: list[Node]) -> Pairs:

@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=200, help="run so many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="processes")
-    parser.add_argument("--nodes", type=int, choices=(3, 5), help="instead of what the seed chooses")
+    parser.add_argument("--nodes", type=int, choices=(2, 3, 4, 5), help="instead of what the seed chooses")
     parser.add_argument("--mix", choices=sorted(MIXES), help="instead of what the seed chooses")
     parser.add_argument("--duration", type=float, help="instead of what the seed chooses")
     parser.add_argument("--bug", choices=sorted(bugs.BUGS), help="with this bug in the code")

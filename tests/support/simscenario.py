@@ -18,6 +18,7 @@ PLOTS = (
     "forgotten_vote",
     "stale_answers",
     "doubled_votes",
+    "race_of_changes",
 )
 OF_FIVE = frozenset({"two_candidates", "stale_answers", "doubled_votes"})
 """Plots that need five nodes."""
@@ -68,10 +69,26 @@ MIXES: dict[str, dict[str, float]] = {
         "split_vote": 2,
         "stale_answers": 2,
     },
-    "plots": {**dict.fromkeys(PLOTS, 4), "kill": 2, "power": 2, "isolate": 1, "pause": 1},
-    "all": dict.fromkeys(FAULTS, 1.0),
+    "plots": {**dict.fromkeys(PLOTS[:-1], 4), "kill": 2, "power": 2, "isolate": 1, "pause": 1},
+    "members": {
+        "membership": 8,
+        "race_of_changes": 4,
+        "kill": 2,
+        "isolate": 2,
+        "split": 1,
+        "one_way": 1,
+        "flap": 1,
+        "pause": 1,
+        "power": 1,
+        "blackout": 1,
+        "transfer": 1,
+        "restart": 1,
+    },
+    "all": dict.fromkeys(FAULTS[:-1], 1.0),
 }
 
+SIZES = {"plots": (3, 5, 5), "members": (2, 3, 4, 4)}
+"""How many nodes there are at the beginning, by mix; else three or five."""
 
 DISKS = (
     Latency(),
@@ -103,6 +120,8 @@ class Scenario:
     settle: float | None
     """Seconds after which what the catalog has applied is committed; None: with every entry."""
     latencies: list[Latency]
+    members: bool = False
+    """Whether members come and go."""
     weights: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -118,9 +137,9 @@ def scenario(
     """Make the scenario of a seed; what is given replaces what the seed would choose, the rest stays."""
     rng = random.Random(f"scenario {seed}")
     chosen = rng.choice(
-        ("calm", "network", "crashes", "power", "disk", "leaders", "plots", "plots", "all", "all")
+        ("calm", "network", "crashes", "power", "disk", "leaders", "plots", "plots", "all", "all", "members")
     )
-    size = nodes or rng.choice((3, 5, 5) if chosen == "plots" else (3, 3, 5))
+    size = nodes or rng.choice(SIZES.get(mix or chosen, (3, 3, 5)))
     length = rng.uniform(5.0, 12.0)
     election_min = rng.choice((0.35, 0.4, 0.6))
     settings = ConsensusSettings(
@@ -172,5 +191,6 @@ def scenario(
         compare_every=rng.choice((16, 50)),
         settle=rng.choice((None, 0.0, 0.02, 0.2)),
         latencies=[rng.choice(DISKS) for _ in range(5)],
+        members=mix == "members",
         weights={name: weight for name, weight in MIXES[mix].items() if size == 5 or name not in OF_FIVE},
     )

@@ -88,11 +88,18 @@ class _Simulation:
         cluster = self._cluster
         self._faults.stop()
         self._faults.heal()
+        self.clients.pace = 5.0
         begin = cluster.loop.time()
         served: set[str] = set()
+        deadline = begin + RECOVERY
+        if cluster.members is not None and not cluster.run(cluster.members.settled, deadline):
+            wanted = "; ".join(str(intent).replace("\n", " ") for intent in cluster.members.open)
+            cluster.violate(
+                "no progress", f"members do not settle within {RECOVERY:g} s without faults: {wanted}"
+            )
+            return
         for node in cluster.nodes.values():
             cluster.loop.create_task(self._serve(node, served))
-        deadline = begin + RECOVERY
         if not cluster.run(lambda: len(served) == len(cluster.names), deadline):
             missing = ", ".join(name for name in cluster.names if name not in served)
             cluster.violate("no progress", f"no progress within {RECOVERY:g} s without faults at {missing}")

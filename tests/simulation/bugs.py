@@ -210,6 +210,16 @@ def vote_for_any_log(stack: ExitStack) -> None:
     poll = replace(stack, elections.Elections, "polled", polled)
 
 
+@bug("a node stands for election without asking first whether it has a chance")
+def stand_without_poll(stack: ExitStack) -> None:
+    def check(self: Any) -> None:
+        if self._raft.role == "leader" or self.observer or self._runtime.now() < self._deadline:
+            return
+        self.stand(transfer=False)
+
+    replace(stack, elections.Elections, "check", check)
+
+
 # The log.
 
 

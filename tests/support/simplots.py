@@ -301,6 +301,28 @@ class Plots:
         finally:
             weather.duplicate = usual
 
+    async def cut_off(self) -> None:
+        """A follower hears nobody for a while, and returns.
+
+        Finds nodes that stand for election without a chance, and so return with a term that unseats the leader.
+        """
+        leader, others = self._roles()
+        node, rest = others[0], [leader, *others[1:]]
+        self._hold(_between([node], rest) + _between(rest, [node]))
+        self._trace(node.name, "cut off", f"from {leader.name} in term {node.seen_term}")
+        # What has reached it before may still have it stand.
+        await self._until(lambda: node.process is not None and not node.process.stopped, within=4.0)
+        await self._sleep(0.6, 0.8)
+        if node.process is None or node.process.stopped:
+            return
+        boot, term = node.boot, node.seen_term
+        await self._sleep(1.0, 2.5)
+        if node.boot == boot and node.seen_term > term:
+            self._cluster.violate(
+                "unseats the leader",
+                f"{node.name} goes on from term {term} to {node.seen_term} while it is alone",
+            )
+
     async def race_of_changes(self) -> None:
         """A leader removes a member, heard by nobody; another one, elected, removes the first before it has committed
         anything; then the first and one who has heard neither are alone.

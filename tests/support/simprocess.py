@@ -81,6 +81,11 @@ class Process:
             self._stopped_until = until
             self.loop.call_at(until, self._resume)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it does nothing now, or has not yet done all that waited."""
+        return bool(self._waiting) or self.loop.time() < self._stopped_until
+
     def resume_now(self) -> None:
         """End a stop early."""
         self._stopped_until = 0.0

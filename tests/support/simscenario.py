@@ -18,6 +18,7 @@ PLOTS = (
     "forgotten_vote",
     "stale_answers",
     "doubled_votes",
+    "cut_off",
     "race_of_changes",
 )
 OF_FIVE = frozenset({"two_candidates", "stale_answers", "doubled_votes"})
@@ -62,6 +63,7 @@ MIXES: dict[str, dict[str, float]] = {
     },
     "leaders": {
         "isolate": 3,
+        "cut_off": 1,
         "pause": 3,
         "transfer": 3,
         "kill": 2,

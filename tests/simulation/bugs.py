@@ -183,8 +183,8 @@ def forget_term_stamp(stack: ExitStack) -> None:
 
 @bug("a node that has lost its log votes at once", few_seeds=False)
 def rejoining_node_votes(stack: ExitStack) -> None:
-    def init(self: Any, *arguments: Any, observer: bool = False) -> None:
-        real(self, *arguments, observer=False)
+    def init(self: Any, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **{**options, "observer": False})
 
     real = replace(stack, elections.Elections, "__init__", init)
 

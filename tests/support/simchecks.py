@@ -18,6 +18,7 @@ class Checks:
         self._violate = violate
         self.leaders: dict[int, tuple[str, int]] = {}
         self.votes: dict[tuple[str, int], str] = {}
+        self._votes_heard: dict[tuple[str, int], set[str]] = {}
         self.entries: dict[tuple[int, int], bytes] = {}
         self.committed: dict[int, Entry] = {}
         self.last_committed = 1
@@ -49,7 +50,7 @@ class Checks:
         known = self.leaders.setdefault(term, (node, boot))
         if known != (node, boot):
             self._violate("two leaders", f"two leaders in term {term}: {known} and {(node, boot)}")
-        votes = {other for other in voters if self.votes.get((other, term)) == node} | (voters & {node})
+        votes = voters & (self._votes_heard.get((node, term), set()) | {node})
         if len(votes) <= len(voters) // 2:
             self._violate(
                 "votes too few",
@@ -81,6 +82,11 @@ class Checks:
                 )
         elif envelope.HasField("append_reply") and envelope.append_reply.outcome == MATCHED:
             self._promise(source, target, envelope, journal)
+
+    def received(self, source: str, target: str, envelope: raft_pb2.Envelope) -> None:
+        """A message is handed over: only now does a vote count."""
+        if envelope.HasField("vote"):
+            self._votes_heard.setdefault((target, envelope.term), set()).add(source)
 
     def _promise(self, source: str, target: str, envelope: raft_pb2.Envelope, journal: Any) -> None:
         later = max((term for node, term in self.votes if node == source), default=0)

@@ -41,7 +41,7 @@ class Clients:
 
     def start(self) -> None:
         scenario = self._cluster.scenario
-        self._cluster.flood = self._flood
+        self._cluster.flood, self._cluster.query = self._flood, self._query
         for number in range(scenario.clients):
             rng = random.Random(f"{scenario.seed} client {number}")
             self._cluster.loop.create_task(self._client(number, rng))
@@ -51,6 +51,12 @@ class Clients:
             write = Operation(100 + number, number % self._cluster.scenario.keys, Kind.WRITE, self.token(), 0.0)
             if node.consensus is not None:
                 self._cluster.loop.create_task(self.perform(node, write, timeout=1.0))
+
+    def _query(self, node: Node, count: int) -> None:
+        for number in range(count):
+            read = Operation(200 + number, number % self._cluster.scenario.keys, Kind.READ, None, 0.0)
+            if node.consensus is not None:
+                self._cluster.loop.create_task(self.perform(node, read, timeout=1.0))
 
     def token(self) -> int:
         """A value that no other write has."""

@@ -347,6 +347,8 @@ class Cluster:
         """Called with every message that is sent, by its sender."""
         self.flood: Callable[[Node, int], None] = lambda node, count: None
         """Have so many writes begun at a node."""
+        self.query: Callable[[Node, int], None] = lambda node, count: None
+        """Have so many reads begun at a node."""
         self.quiet = False
         """Whether the clients keep still."""
         self.at_commit: list[Callable[[Node], None]] = []
@@ -391,6 +393,7 @@ class Cluster:
         return envelope
 
     def _delivered(self, source: str, target: str, body: bytes, envelope: raft_pb2.Envelope) -> None:
+        self.checks.received(source, target, envelope)
         self.trace.message(source, target, body, envelope)
 
     def run(self, done: Callable[[], bool], deadline: float) -> bool:

@@ -19,6 +19,8 @@ from simulation import simulate
 WITHIN = 200
 """Seeds within which every known bug must be seen."""
 NONE = "(no bug)"
+BROKEN = ("error escapes", "AttributeError: ", "NameError: ", "TypeError: ")
+"""Words of a violation that says only that the bug does not fit the production code any more."""
 COLLECT = 8
 """Seeds after which the memory of those before is collected."""
 
@@ -31,6 +33,7 @@ class Hunt:
     seeds: int
     violation: str | None
     seconds: float
+    error: str = ""
 
 
 def main() -> int:
@@ -48,7 +51,7 @@ def main() -> int:
     print(f"{'bug':26} {'seeds':>5} {'CPU s':>6}  seen by")
     for hunt in each(partial(_hunt, given=given), names, given.jobs, _lost, chunk=1):
         hunts.append(hunt)
-        seen_by = hunt.violation or f"NOT SEEN: {bugs.BUGS[hunt.bug].text}"
+        seen_by = hunt.violation or f"NOT SEEN: {bugs.BUGS[hunt.bug].text} {hunt.error}"
         print(f"{hunt.bug:26} {hunt.seeds:5} {hunt.seconds:6.1f}  {seen_by}", flush=True)
     survivors = [hunt.bug for hunt in hunts if hunt.violation is None]
     clean = _clean(given, max(hunt.seeds for hunt in hunts))
@@ -63,7 +66,10 @@ def _hunt(name: str | None, given: argparse.Namespace) -> Hunt:
     for number in range(given.within):
         violation = _seen(given.first + number, name)
         if violation is not None:
-            return Hunt(name or NONE, number + 1, violation.splitlines()[0], time.process_time() - begin)
+            first = violation.splitlines()[0]
+            if first.startswith(BROKEN[0]) and any(word in first for word in BROKEN[1:]):
+                raise RuntimeError(f"the bug {name} does not fit the code any more: {violation}")
+            return Hunt(name or NONE, number + 1, first, time.process_time() - begin)
         if not (number + 1) % COLLECT:
             gc.collect()
     return Hunt(name or NONE, given.within, None, time.process_time() - begin)
@@ -77,7 +83,7 @@ def _seen(seed: int, name: str | None) -> str | None:
 
 
 def _lost(name: str, why: str) -> Hunt:
-    return Hunt(name, 0, why, 0.0)
+    return Hunt(name, 0, None, 0.0, why)
 
 
 def _clean(given: argparse.Namespace, seeds: int) -> bool:

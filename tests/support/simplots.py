@@ -27,6 +27,7 @@ class Plots:
         self._rng = rng
         self._trace = trace
         self._task: asyncio.Task[None] | None = None
+        self._seen: set[str] = set()
 
     @property
     def under_way(self) -> bool:
@@ -34,7 +35,10 @@ class Plots:
         return self._task is not None and not self._task.done()
 
     def start(self, name: str) -> None:
-        """Begin a plot."""
+        """Begin a plot. One that was seen before gives way to those that were not, half of the time."""
+        if name in self._seen and self._rng.random() < 0.5:
+            return
+        self._seen.add(name)
         self._cluster.network.heal_all()
         plot: Callable[[], Awaitable[None]] = getattr(self, name)
         self._task = self._cluster.loop.create_task(self._run(plot))
@@ -300,6 +304,25 @@ class Plots:
             await self._sleep(0.1, 0.5)
         finally:
             weather.duplicate = usual
+
+    async def stale_read(self) -> None:
+        """A leader is cut off and does not know it yet; another one leads and writes; then the first is asked.
+
+        Finds reads that are answered by who has led.
+        """
+        first, others = self._roles()
+        everybody = [first, *others]
+        term = first.seen_term
+        self._hold(_between([first], others) + _between(others, [first]))
+        await self._until(
+            lambda: any(n.seen_term > term and n.led_term == n.seen_term and n.up for n in others), within=2.0
+        )
+        second = next(node for node in everybody if node.seen_term > term and node.led_term == node.seen_term)
+        self._cluster.flood(second, 4)
+        await self._sleep(0.05, 0.3)
+        self._trace(first.name, "asked", f"although {second.name} leads")
+        self._cluster.query(first, 4)
+        await self._sleep(0.2, 1.0)
 
     async def cut_off(self) -> None:
         """A follower hears nobody for a while, and returns.

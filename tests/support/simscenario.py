@@ -19,6 +19,7 @@ PLOTS = (
     "stale_answers",
     "doubled_votes",
     "cut_off",
+    "stale_read",
     "race_of_changes",
 )
 OF_FIVE = frozenset({"two_candidates", "stale_answers", "doubled_votes"})
@@ -70,6 +71,9 @@ MIXES: dict[str, dict[str, float]] = {
         "one_way": 2,
         "split_vote": 2,
         "stale_answers": 2,
+        "two_candidates": 2,
+        "doubled_votes": 2,
+        "stale_read": 2,
     },
     "plots": {**dict.fromkeys(PLOTS[:-1], 4), "kill": 2, "power": 2, "isolate": 1, "pause": 1},
     "members": {
@@ -89,7 +93,7 @@ MIXES: dict[str, dict[str, float]] = {
     "all": dict.fromkeys(FAULTS[:-1], 1.0),
 }
 
-SIZES = {"plots": (3, 5, 5), "members": (2, 3, 4, 4)}
+SIZES = {"plots": (3, 5, 5, 5), "leaders": (3, 5), "members": (2, 3, 4, 4)}
 """How many nodes there are at the beginning, by mix; else three or five."""
 
 DISKS = (
@@ -139,10 +143,25 @@ def scenario(
     """Make the scenario of a seed; what is given replaces what the seed would choose, the rest stays."""
     rng = random.Random(f"scenario {seed}")
     chosen = rng.choice(
-        ("calm", "network", "crashes", "power", "disk", "leaders", "plots", "plots", "all", "all", "members")
+        (
+            "calm",
+            "network",
+            "crashes",
+            "power",
+            "disk",
+            "leaders",
+            "plots",
+            "plots",
+            "plots",
+            "all",
+            "all",
+            "members",
+        )
     )
     size = nodes or rng.choice(SIZES.get(mix or chosen, (3, 3, 5)))
-    length = rng.uniform(5.0, 12.0)
+    plotted = (mix or chosen) == "plots"
+    # Much of a plot is waiting: it takes long, but little work.
+    length = rng.uniform(9.0, 15.0) if plotted else rng.uniform(4.0, 9.0)
     election_min = rng.choice((0.35, 0.4, 0.6))
     settings = ConsensusSettings(
         heartbeat=0.1,
@@ -185,7 +204,7 @@ def scenario(
         clients=rng.randint(2, 5),
         keys=rng.randint(1, 4),
         think=rng.choice((0.02, 0.1, 0.3)),
-        mean_fault=rng.choice((0.4, 0.8, 1.5)),
+        mean_fault=0.3 if plotted else rng.choice((0.4, 0.8, 1.5)),
         settings=settings,
         weather=weather,
         segment_bytes=rng.choice((1500, 6000, 1 << 20)),

@@ -257,9 +257,8 @@ class Plots:
         self._hold(_between(rest, [first, close]) + _between([first, close], rest))
         self._cluster.flood(first, 4)
         self._cluster.flood(close, 4)
-        await self._sleep(0.0, 0.02)
+        await self._sleep(0.05, 0.2)
         self._hold([(close.name, first.name)])
-        self._cluster.flood(first, 4)
         await self._until(lambda: (now := self._cluster.leader()) is not None and now is not first)
         # What was begun is given up, so that nobody tries it again with the new leader.
         await self._sleep(1.2, 1.5)
@@ -280,7 +279,10 @@ class Plots:
         # Its first entry gets to a few, not to a majority.
         self._hold(_between([first], rest[: len(rest) // 2 + 1]))
         self._cluster.flood(first, 8)
-        await self._sleep(0.1, 0.5)
+        await self._sleep(0.05, 0.2)
+        # Enough that what the late answers tell of is there again.
+        self._cluster.flood(rest[-1], 8)
+        await self._sleep(0.05, 0.3)
         self._trace(first.name, "hears", f"{close.name} again")
         self._heal([(close.name, first.name)])
         await self._sleep(0.05, 0.5)

@@ -41,21 +41,20 @@ Patch = Callable[[ExitStack], None]
 
 @dataclass(frozen=True)
 class Bug:
-    """A bug: what it is, in words; how to put it in; whether a few seeds show it."""
+    """A bug: what it is, in words, and how to put it in."""
 
     text: str
     patch: Patch
-    few_seeds: bool
 
 
 BUGS: dict[str, Bug] = {}
 
 
-def bug(text: str, *, few_seeds: bool = True) -> Callable[[Patch], Patch]:
+def bug(text: str) -> Callable[[Patch], Patch]:
     """Register a bug under its function's name."""
 
     def register(patch: Patch) -> Patch:
-        BUGS[patch.__name__.replace("_", "-")] = Bug(text, patch, few_seeds)
+        BUGS[patch.__name__.replace("_", "-")] = Bug(text, patch)
         return patch
 
     return register
@@ -152,7 +151,7 @@ def forget_vote(stack: ExitStack) -> None:
     real = replace(stack, hardstate, "read_hard_state", read)
 
 
-@bug("digests of the journal's frames are not compared", few_seeds=False)
+@bug("digests of the journal's frames are not compared")
 def no_checksum(stack: ExitStack) -> None:
     replace(stack, records, "_digest", lambda key, *parts: b"0123456789abcdef")
 
@@ -176,12 +175,12 @@ def any_fault_is_torn(stack: ExitStack) -> None:
 # Terms and elections.
 
 
-@bug("what belongs to a term is delivered in another", few_seeds=False)
+@bug("what belongs to a term is delivered in another")
 def forget_term_stamp(stack: ExitStack) -> None:
     replace(stack, mailbox, "OF_THIS_TERM", frozenset())
 
 
-@bug("a node that has lost its log votes at once", few_seeds=False)
+@bug("a node that has lost its log votes at once")
 def rejoining_node_votes(stack: ExitStack) -> None:
     def init(self: Any, *arguments: Any, **options: Any) -> None:
         real(self, *arguments, **{**options, "observer": False})
@@ -189,7 +188,7 @@ def rejoining_node_votes(stack: ExitStack) -> None:
     real = replace(stack, elections.Elections, "__init__", init)
 
 
-@bug("a node that has lost its log does not ask for the term before it helps a leader", few_seeds=False)
+@bug("a node that has lost its log does not ask for the term before it helps a leader")
 def rejoining_without_term(stack: ExitStack) -> None:
     async def safe_term(others: Any, ask: Any) -> int:
         return 0
@@ -310,7 +309,7 @@ def snapshot_without_results(stack: ExitStack) -> None:
 # Reads and operations.
 
 
-@bug("a leader answers reads without asking whether it still leads", few_seeds=False)
+@bug("a leader answers reads without asking whether it still leads")
 def reads_unconfirmed(stack: ExitStack) -> None:
     def conclude(self: Any) -> None:
         self._acknowledged |= self._raft.voters

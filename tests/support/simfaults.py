@@ -88,6 +88,8 @@ class Faults:
         breaks = hold and self._rng.random() < 0.4
 
         def end() -> None:
+            if self._plots.under_way:
+                return  # it has ended this, and has use for the same wires
             for source, target in pairs:
                 if breaks:
                     network.flap(source, target)

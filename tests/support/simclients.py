@@ -6,9 +6,10 @@ import asyncio
 import random
 from typing import Any
 
-from simcluster import Cluster, Node
+from simcluster import Cluster
 from simhistory import Answer, Kind, Operation
 from simmachine import put, remove
+from simnode import Node
 
 from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
 from raftstore.wire import commands_pb2

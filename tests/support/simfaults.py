@@ -6,8 +6,9 @@ import errno
 import random
 from collections.abc import Callable
 
-from simcluster import Cluster, Node
+from simcluster import Cluster
 from simdisk import Latency
+from simnode import Node
 from simplots import Plots
 from simscenario import PLOTS
 

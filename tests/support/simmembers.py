@@ -15,7 +15,8 @@ from raftstore.errors import StoreError
 from raftstore.wire import commands_pb2
 
 if TYPE_CHECKING:
-    from simcluster import Cluster, Node
+    from simcluster import Cluster
+    from simnode import Node
 
 PERIOD = 0.25
 ALIVE = 1.0

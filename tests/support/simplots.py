@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
+from collections.abc import Awaitable, Callable
 
-from simcluster import Cluster, Node
-
-from raftstore.errors import StoreError
-from raftstore.wire import raft_pb2
+from simcluster import Cluster
+from simnode import Node
+from simsteps import Steps, between
 
 Pairs = list[tuple[str, str]]
 
 
-class Plots:
+class Plots(Steps):
     """Runs plots by name."""
 
     def __init__(self, cluster: Cluster, rng: random.Random, trace: Callable[[str, str, str], None]) -> None:
-        self._cluster = cluster
-        self._rng = rng
-        self._trace = trace
+        super().__init__(cluster, rng, trace)
         self._task: asyncio.Task[None] | None = None
         self._seen: set[str] = set()
 
@@ -59,62 +55,6 @@ class Plots:
             self._cluster.watchers.clear()
             self._cluster.quiet = False
             self._cluster.network.heal_all()
-
-    # Steps.
-
-    async def _sleep(self, shortest: float, longest: float) -> None:
-        await asyncio.sleep(self._rng.uniform(shortest, longest))
-
-    async def _until(self, condition: Callable[[], bool], within: float = 3.0) -> None:
-        deadline = self._cluster.loop.time() + within
-        while not condition():
-            if self._cluster.loop.time() > deadline:
-                raise TimeoutError
-            await asyncio.sleep(0.005)
-
-    async def _sends(self, wanted: Callable[[Node, raft_pb2.Envelope], bool], within: float = 3.0) -> Node:
-        """Wait until a node sends a message; it is still on its way then."""
-        future = self._cluster.loop.create_future()
-
-        def watch(node: Node, envelope: raft_pb2.Envelope) -> None:
-            if not future.done() and wanted(node, envelope):
-                future.set_result(node)
-
-        self._cluster.watchers.append(watch)
-        try:
-            async with asyncio.timeout(within):
-                return await future
-        finally:
-            if watch in self._cluster.watchers:
-                self._cluster.watchers.remove(watch)
-
-    def _roles(self) -> tuple[Node, list[Node]]:
-        """The leader, and the others in any order; the plot ends if there is no leader."""
-        leader = self._cluster.leader()
-        if leader is None:
-            raise TimeoutError
-        others = [node for node in self._cluster.nodes.values() if node is not leader]
-        self._rng.shuffle(others)
-        return leader, others
-
-    def _hold(self, pairs: Iterable[tuple[str, str]]) -> None:
-        for source, target in pairs:
-            self._cluster.network.hold(source, target)
-
-    def _heal(self, pairs: Iterable[tuple[str, str]]) -> None:
-        for source, target in pairs:
-            self._cluster.network.heal(source, target)
-
-    def _heal_among(self, nodes: list[Node]) -> None:
-        self._heal(_between(nodes, nodes))
-
-    def _may_wipe(self, node: Node) -> bool:
-        return self._cluster.spare() >= (0 if node.impaired else 1)
-
-    def _wipe(self, node: Node) -> None:
-        node.die(power=True)
-        node.wipe()
-        node.start_later(0.01, 0.1)
 
     # Plots.
 
@@ -155,7 +95,7 @@ class Plots:
         others = [node for node in self._cluster.nodes.values() if node.up and node is not candidate]
         voter = self._rng.choice(others)
         # Only this one hears what the candidate has asked, just now, of all.
-        self._hold(_between([candidate], [node for node in others if node is not voter]))
+        self._hold(between([candidate], [node for node in others if node is not voter]))
         await self._sends(lambda node, envelope: node is voter and envelope.HasField("vote"), within=0.5)
         self._hold([(voter.name, candidate.name)])
         self._trace(voter.name, "has voted", f"for {candidate.name}")
@@ -178,23 +118,19 @@ class Plots:
         everybody = [leader, *others]
         self._cluster.quiet = True
         await self._sleep(0.3, 0.6)
-        self._hold(_between([first], [node for node in everybody if node is not voter]))
-        self._hold(_between([voter], [node for node in everybody if node is not second]))
+        self._hold(between([first], [node for node in everybody if node is not voter]))
+        self._hold(between([voter], [node for node in everybody if node is not second]))
         self._transfer(leader, first)
         await self._sends(lambda node, envelope: node is voter and envelope.HasField("vote"), within=0.5)
         self._trace(voter.name, "has voted", f"for {first.name}")
         voter.die(power=self._rng.random() < 0.5)
         voter.start_later(0.001, 0.01)
         # Nobody else is to tell the second of the new term.
-        self._hold(_between([leader], [voter]))
-        there, back = (self._cluster.network.wire(*pair) for pair in _between([second, voter], [second, voter]))
+        self._hold(between([leader], [voter]))
+        there, back = (self._cluster.network.wire(*pair) for pair in between([second, voter], [second, voter]))
         await self._until(lambda: voter.consensus is not None and there.up and back.up, within=1.0)
         self._transfer(leader, second)
         await self._sleep(0.05, 0.5)
-
-    def _transfer(self, leader: Node, target: Node) -> None:
-        if leader.consensus is not None and leader.process is not None:
-            leader.process.run(partial(leader.consensus.transfer_leadership, target.name))
 
     async def left_behind(self) -> None:
         """Some are left behind, another one gets a new disk, and then the leader goes.
@@ -206,14 +142,14 @@ class Plots:
         if not self._may_wipe(forgetful):
             return
         self._trace(forgetful.name, "to forget", f"behind: {' '.join(node.name for node in lagging)}")
-        self._hold(_between([leader, *others[1 + len(lagging) :]], lagging))
+        self._hold(between([leader, *others[1 + len(lagging) :]], lagging))
         await self._sleep(0.05, 0.8)
         if not self._may_wipe(forgetful) or not leader.up:
             return
         leader.die(power=self._rng.random() < 0.5)
         leader.start_later(1.0, 4.0)
         self._wipe(forgetful)
-        for source, target in _between([leader, *others[1 + len(lagging) :]], lagging):
+        for source, target in between([leader, *others[1 + len(lagging) :]], lagging):
             self._cluster.network.flap(source, target)
             self._cluster.network.heal(source, target)
         await self._sleep(0.5, 2.0)
@@ -225,7 +161,7 @@ class Plots:
         """
         old, others = self._roles()
         everybody = [old, *others]
-        self._hold(_between([old], others))
+        self._hold(between([old], others))
         await self._until(lambda: (now := self._cluster.leader()) is not None and now is not old)
         new = self._cluster.leader()
         assert new is not None
@@ -236,7 +172,7 @@ class Plots:
         voter = voters[0]
         self._trace(voter.name, "forgets", f"its vote for {new.name} in term {term}")
         rest = [node for node in everybody if node not in (old, voter)]
-        self._hold(_between(rest, [old, voter]) + _between([old, voter], rest))
+        self._hold(between(rest, [old, voter]) + between([old, voter], rest))
         self._heal_among([old, voter])
         self._wipe(voter)
         await self._sleep(0.3, 1.5)
@@ -254,7 +190,7 @@ class Plots:
         self._trace(first.name, "alone", f"with {close.name}")
         self._cluster.quiet = True
         await self._sleep(0.3, 0.6)
-        self._hold(_between(rest, [first, close]) + _between([first, close], rest))
+        self._hold(between(rest, [first, close]) + between([first, close], rest))
         self._cluster.flood(first, 4)
         self._cluster.flood(close, 4)
         await self._sleep(0.05, 0.2)
@@ -262,7 +198,7 @@ class Plots:
         await self._until(lambda: (now := self._cluster.leader()) is not None and now is not first)
         # What was begun is given up, so that nobody tries it again with the new leader.
         await self._sleep(1.2, 1.5)
-        self._heal(_between(rest, [first, close]) + _between([first, close], rest))
+        self._heal(between(rest, [first, close]) + between([first, close], rest))
         await self._sleep(0.3, 0.6)
         self._hold([(first.name, close.name)])
         now = self._cluster.leader()
@@ -277,7 +213,7 @@ class Plots:
             await self._sleep(0.005, 0.03)
         await leads
         # Its first entry gets to a few, not to a majority.
-        self._hold(_between([first], rest[: len(rest) // 2 + 1]))
+        self._hold(between([first], rest[: len(rest) // 2 + 1]))
         self._cluster.flood(first, 8)
         await self._sleep(0.05, 0.2)
         # Enough that what the late answers tell of is there again.
@@ -300,7 +236,7 @@ class Plots:
         candidate = await self._sends(lambda node, envelope: envelope.HasField("vote_request"))
         voters = [node for node in self._cluster.nodes.values() if node.up and node is not candidate]
         self._trace(candidate.name, "doubled votes", f"of {voters[0].name}")
-        self._hold(_between(voters[1:], [candidate]))
+        self._hold(between(voters[1:], [candidate]))
         weather.duplicate = 1.0
         try:
             await self._sleep(0.1, 0.5)
@@ -315,7 +251,7 @@ class Plots:
         first, others = self._roles()
         everybody = [first, *others]
         term = first.seen_term
-        self._hold(_between([first], others) + _between(others, [first]))
+        self._hold(between([first], others) + between(others, [first]))
         await self._until(
             lambda: any(n.seen_term > term and n.led_term == n.seen_term and n.up for n in others), within=2.0
         )
@@ -333,7 +269,7 @@ class Plots:
         """
         leader, others = self._roles()
         node, rest = others[0], [leader, *others[1:]]
-        self._hold(_between([node], rest) + _between(rest, [node]))
+        self._hold(between([node], rest) + between(rest, [node]))
         self._trace(node.name, "cut off", f"from {leader.name} in term {node.seen_term}")
         # What has reached it before may still have it stand.
         await self._until(lambda: node.process is not None and not node.process.stopped, within=4.0)
@@ -361,7 +297,7 @@ class Plots:
         self._trace(first.name, "races", "")
         self._cluster.quiet = True
         await self._sleep(0.3, 0.6)
-        self._hold(_between([first], others))
+        self._hold(between([first], others))
         leads = self._cluster.loop.create_task(
             self._sends(lambda node, envelope: node is not first and envelope.HasField("append"))
         )
@@ -373,8 +309,8 @@ class Plots:
         if second is gone:
             return
         third = next(node for node in others if node not in (gone, second))
-        self._hold(_between([second], [first, third]))
-        self._hold(_between([gone], [first, third]))
+        self._hold(between([second], [first, third]))
+        self._hold(between([gone], [first, third]))
         self._change(second, first)
         await self._sleep(0.05, 0.3)
         self._heal_among([first, third])
@@ -386,24 +322,3 @@ class Plots:
             self._transfer(leader, first)
         self._cluster.quiet = False
         await self._sleep(0.3, 0.6)
-
-    def _change(self, leader: Node, gone: Node) -> None:
-        consensus, process = leader.consensus, leader.process
-        if consensus is None or process is None:
-            return
-
-        async def change() -> None:
-            after = consensus.membership.configuration[0]
-            try:
-                await consensus.membership.change(
-                    lambda c, index: c.without(gone.name, index), after=after, timeout=2.0
-                )
-            except StoreError as error:
-                self._trace(leader.name, "refused", f"to remove {gone.name}: {error}")
-
-        self._trace(leader.name, "removes", gone.name)
-        process.task(change())
-
-
-def _between(sources: list[Node], targets: list[Node]) -> Pairs:
-    return [(a.name, b.name) for a in sources for b in targets if a is not b]

@@ -8,11 +8,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from simclients import Clients
-from simcluster import Cluster, Node
+from simcluster import Cluster
 from simfaults import Faults
 from simhistory import INFINITY, Answer, Kind, Operation, check
 from simloop import OutOfEvents, TooManyEvents
 from simmachine import path
+from simnode import Node
 from simscenario import Scenario
 from simtrace import Trace
 

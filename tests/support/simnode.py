@@ -1,0 +1,328 @@
+"""One member of a simulated cluster over all its lives: disk, process, engine, catalog."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simdisk import Crash, SimDisk
+from simmachine import Storage, WatchedCatalog
+from simnet import SimLinks
+from simprocess import Process, SimRuntime
+
+from raftstore.cluster.bootstrap import safe_term
+from raftstore.consensus import Consensus, Journal
+from raftstore.consensus.configuration import Configuration
+from raftstore.consensus.watchedlog import PREFIX
+from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
+from raftstore.peers.model import Peer, Reply
+
+if TYPE_CHECKING:
+    from simcluster import Cluster
+
+TERM = "simulated.term"
+JOURNAL = Path("/journal")
+
+
+class Node:
+    """One member over all its lives."""
+
+    def __init__(self, cluster: Cluster, name: str, known: Configuration, *, joining: bool = False) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.boot = 0
+        self.rng = random.Random(f"{cluster.scenario.seed} node {name}")
+        self.offset = self.rng.uniform(0.0, 1000.0)
+        kind = int(name[1:]) % len(cluster.scenario.rates)
+        self.rate = cluster.scenario.rates[kind]
+        self.process: Process | None = None
+        self.consensus: Consensus | None = None
+        self.journal: Any = None
+        self.links: SimLinks | None = None
+        self.catalog: WatchedCatalog | None = None
+        self.directory = cluster.directory / name
+        self.disk = SimDisk(self.rng, self._pause, self._disk_fault)
+        self.disk.usual = self.disk.latency = cluster.scenario.latencies[kind]
+        self.storage = Storage(self.directory / "catalog", self.rng)
+        self.rotten = False
+        """A bit of its disk was flipped: it may refuse to start, or stop."""
+        self.disk_faults = 0
+        """Operations of its disk that have failed in this life."""
+        self.failed = False
+        """It has stopped for good: what its engine says of itself means nothing any more."""
+        self.rejoining = joining
+        """It has lost its log, or never had one, and has not caught up since."""
+        self.initial = known
+        self.roster = (0, known)
+        """The newest committed configuration that it has heard of, with its entry."""
+        self.seen_term = self.led_term = self.seen_commit = 0
+
+    # Faults of the disk.
+
+    def _pause(self, seconds: float) -> None:
+        if self.process is not None:
+            self.process.pause(seconds)
+
+    def _disk_fault(self, what: str) -> None:
+        self.disk_faults += 1
+        self.cluster.trace.event(self.name, "disk", what)
+
+    @property
+    def up(self) -> bool:
+        return self.process is not None
+
+    @property
+    def impaired(self) -> bool:
+        """Whether what it has acknowledged may be lost: so may the data of fewer than half of the nodes be."""
+        return self.rotten or self.rejoining
+
+    # Life.
+
+    def start(self) -> None:
+        """Begin a life."""
+        assert self.process is None
+        self.boot += 1
+        self.disk_faults = 0
+        self.failed = False
+        cluster = self.cluster
+        self.process = process = Process(
+            cluster.loop, self.name, crashed=self._crashed, failed=self._escaped, after=self._observe
+        )
+        cluster.trace.event(self.name, "start", f"boot {self.boot}{' rejoining' if self.rejoining else ''}")
+        process.run(lambda: self._open(process))
+
+    def _open(self, process: Process) -> None:
+        scenario = self.cluster.scenario
+        try:
+            self.journal = Journal(JOURNAL, disk=self.disk, segment_bytes=scenario.segment_bytes)
+            self.cluster.checks.opened(self.name, self.journal)
+            self.catalog = WatchedCatalog(
+                self.name, self.storage, self.cluster.checks, scenario.compare_every, self._later(process)
+            )
+            self.links = links = SimLinks(self.cluster.network, process)
+            self.know()
+            links.serve(TERM, self._tell_term)
+            self.cluster.network.join(links)
+            if self.rejoining:
+                process.task(self._rejoin(process, links))
+            else:
+                self._take_part(process, links)
+        except StoreError as error:
+            self.stopped_by(error)
+
+    def _later(self, process: Process) -> Callable[[Callable[[], None]], object] | None:
+        """How the catalog has its transactions committed: as in production, or at once after every entry."""
+        settle = self.cluster.scenario.settle
+        if settle is None:
+            return None
+        return lambda action: self.cluster.loop.call_later(settle, process.run, action)
+
+    async def _rejoin(self, process: Process, links: SimLinks) -> None:
+        def others() -> list[str]:
+            return sorted(self.roster[1].names - {self.name})
+
+        async def ask(name: str) -> int:
+            reply = await links.call(name, TERM, b"", timeout=1.0)
+            return int(reply.body)
+
+        term = await safe_term(others, ask)
+        process.run(lambda: self._go_on(process, links, term))
+
+    def _go_on(self, process: Process, links: SimLinks, term: int) -> None:
+        try:
+            if term > self.journal.getCurrentTerm():
+                self.journal.setCurrentTerm(term, self.name)
+            self._take_part(process, links)
+        except StoreError as error:
+            self.stopped_by(error)
+
+    async def _tell_term(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+        if self.consensus is None:
+            raise Unavailable("not started yet")
+        return Reply(str(self.consensus.term).encode())
+
+    def _take_part(self, process: Process, links: SimLinks) -> None:
+        scenario = self.cluster.scenario
+        runtime = SimRuntime(
+            process,
+            f"{scenario.seed} {self.name} {self.boot}",
+            offset=self.offset,
+            rate=self.rate,
+            slowness=lambda rng: 0.0004 * rng.random(),
+        )
+        self.seen_term = self.led_term = self.seen_commit = 0
+        self.consensus = consensus = Consensus(
+            node=self.name,
+            members=self.initial,
+            machine=self.catalog,  # type: ignore[arg-type]
+            journal=self.journal,
+            links=links,
+            boot=self.boot,
+            snapshot_dir=self.directory / "snapshots",
+            on_fatal=lambda error: self._fatal(process, error),
+            settings=scenario.settings,
+            runtime=runtime,
+            rejoining=self.rejoining,
+            on_rejoined=self._rejoined,
+        )
+        self.know()
+        consensus.membership.watch(self.know)
+        process.task(consensus.start())
+
+    def know(self) -> None:
+        """Hear, and have connections to, the members in the roster and in the log."""
+        if self.cluster.members is None or self.links is None:
+            return
+        names = self.roster[1].names
+        if self.consensus is not None:
+            names |= self.consensus.membership.configuration[1].names
+            self.consensus.membership.introduce(names - {self.name})
+        self.links.set_members(names - {self.name})
+
+    def _rejoined(self) -> None:
+        self.rejoining = False
+        self.cluster.trace.event(self.name, "rejoined", "")
+
+    def _fatal(self, process: Process, error: BaseException) -> None:
+        if process.alive:
+            self.stopped_by(error)
+
+    def stopped_by(self, error: BaseException) -> None:
+        """The node refuses to start, or has stopped: it must have a reason. It will be started again."""
+        self.failed = True
+        self.cluster.trace.event(self.name, "stopped", f"{type(error).__name__}: {error}")
+        disk = isinstance(error, DiskFailed | DiskFull) and self.disk_faults > 0
+        if not disk and not self.rotten:
+            self.cluster.violate("stops without a cause", f"{self.name} stops without a cause: {_text(error)}")
+        must_wipe = isinstance(error, Damaged)
+        process = self.process
+
+        def end() -> None:
+            if self.process is process and process is not None:
+                self.die(power=False)
+                if must_wipe and self.rotten:
+                    self.wipe()
+                self.start_later()
+
+        self.cluster.loop.call_soon(end)
+
+    def start_later(self, shortest: float = 0.05, longest: float = 1.5) -> None:
+        """Start after a while, unless someone else does."""
+        boot = self.boot
+
+        def start() -> None:
+            if self.boot == boot and not self.up and self.name in self.cluster.nodes:
+                self.start()
+
+        self.cluster.loop.call_later(self.rng.uniform(shortest, longest), start)
+
+    def _escaped(self, process: Process, error: BaseException) -> None:
+        self.cluster.violate("error escapes", f"an error escapes at {self.name}: {_text(error)}")
+
+    def _crashed(self, process: Process, crash: Crash) -> None:
+        if self.process is process:
+            self.cluster.trace.event(self.name, "crash", str(crash))
+            self.die(power=crash.power)
+            self.start_later()
+
+    def die(self, *, power: bool) -> None:
+        """End a life without a word. `power`: what is not synced is gone."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        cluster = self.cluster
+        cluster.trace.event(self.name, "power off" if power else "killed", "")
+        process.die()
+        cluster.network.leave(self.name, noticed_within=2.0 if power else 0.05)
+        self.consensus = self.journal = self.links = None
+        self.storage.die()
+        if self.catalog is not None:
+            self.catalog.close()
+            self.catalog = None
+        self.storage.bury()
+        if power:
+            self.disk.lose_power()
+            self.storage.lose_power()
+            # A snapshot under way is of no use, whatever is left of it.
+            shutil.rmtree(self.directory / "snapshots", ignore_errors=True)
+        else:
+            self.disk.kill()
+
+    def stop_gracefully(self) -> None:
+        """Stop as on SIGTERM, and start again."""
+        process, consensus, journal, catalog = self.process, self.consensus, self.journal, self.catalog
+        if process is None or consensus is None or catalog is None:
+            return
+
+        async def stop() -> None:
+            await consensus.stop()
+            process.run(end)
+
+        def end() -> None:
+            try:
+                journal.close()
+            except DiskFailed as error:
+                self.stopped_by(error)
+                return
+            self.die(power=False)
+            self.start_later()
+
+        process.run(lambda: void(process.task(stop())))
+
+    def wipe(self) -> None:
+        """A new, empty disk: the node is to be rebuilt by the others."""
+        self.cluster.trace.event(self.name, "wiped", "")
+        self.cluster.checks.wiped(self.name)
+        self.disk.wipe()
+        self.storage.wipe()
+        shutil.rmtree(self.directory / "snapshots", ignore_errors=True)
+        self.rotten, self.rejoining = False, True
+
+    # Watching.
+
+    def _observe(self, process: Process) -> None:
+        """Look at the node after everything that it does."""
+        consensus = self.consensus
+        if consensus is None or self.process is not process or self.failed:
+            return
+        checks, term, commit = self.cluster.checks, consensus.term, consensus.commit_index
+        if term < self.seen_term:
+            self.cluster.violate(
+                "term goes back", f"{self.name} goes back from term {self.seen_term} to {term}"
+            )
+        self.seen_term = term
+        if consensus.is_leader and self.led_term != term:
+            self.led_term = term
+            self.cluster.trace.event(self.name, "leads", f"term {term}, log up to {self.journal[-1][1]}")
+            checks.leads(self.name, self.boot, term, self.journal, self.seen_voters())
+        if commit > self.seen_commit and len(self.journal):
+            checks.commits(self.name, term, self.journal, self.seen_commit, commit)
+            self.seen_commit = commit
+            if consensus.is_leader:
+                checks.counts(self.name, self.journal, commit, self.seen_voters())
+                for watcher in self.cluster.at_commit:
+                    watcher(self)
+
+    def seen_voters(self) -> frozenset[str]:
+        """Who votes by its log, whatever it says itself."""
+        if self.cluster.members is None:
+            return self.initial.voters
+        for command, _, _ in reversed(self.journal[:]):
+            if command.startswith(PREFIX):
+                return Configuration.decode(command[len(PREFIX) :]).voters
+        assert self.catalog is not None
+        index, applied = self.catalog.configuration
+        return (Configuration.decode(applied) if index else self.initial).voters
+
+
+def void(_value: object) -> None:
+    """Forget a value."""
+
+
+def _text(error: BaseException) -> str:
+    lines = "".join(traceback.format_exception(error)).strip()
+    return f"{type(error).__name__}: {error}\n{lines}"

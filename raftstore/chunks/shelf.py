@@ -2,9 +2,12 @@
 
 The policy. Chunks up to `SMALL` bytes are read and hashed each time, which costs less than to avoid it. A larger
 one is hashed before its first byte leaves, unless that was done on this node within the last `period` seconds: when
-it was stored (its bytes were hashed just before they were written), read, or sent. What was verified is forgotten at
+it was stored (its bytes were hashed just before they were written), or sent before. What was verified is forgotten at
 a restart, when the chunk has moved (compaction, repair), and as soon as anybody but this process has written to its
 volume's file. `period` is at most the time within which scrubbing looks at every chunk anyway.
+
+What is sent from a file is what the file holds at that moment: a program that writes into a volume while it is sent
+from can spoil that one transfer, and is noticed at the next. Rot of a disk does not change what is in memory.
 
 What is not in memory is read by a thread before it is sent: `sendfile` would wait for the disk on the loop.
 """

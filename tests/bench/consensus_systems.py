@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import resource
 import shutil
 import statistics
 import struct
@@ -38,6 +39,8 @@ class Rate:
     latencies: list[float]
     cpu: float = 0.0
     """CPU seconds of the three processes for one command."""
+    client_cpu: float = 0.0
+    """... and of clients that are processes of their own."""
 
     def quantile(self, share: float) -> float:
         """Seconds within which `share` were committed."""
@@ -238,6 +241,7 @@ class Etcd:
         """Run h2load against each member; return the rate, and how many requests there were with the warm-up."""
         running = []
         before = cpu_seconds(process.pid for process in self._processes)
+        clients_before = _ended_children()
         for node, count in enumerate(clients):
             if not count:
                 continue
@@ -268,7 +272,8 @@ class Etcd:
                 raise RuntimeError("etcd refused")
             latencies += [taken / 1e6 for end, taken, _ in answered if first <= end <= first + seconds * 1e6]
         cpu = cpu_seconds(process.pid for process in self._processes) - before
-        return Rate(len(latencies) / seconds, latencies, cpu / total), total
+        client_cpu = _ended_children() - clients_before
+        return Rate(len(latencies) / seconds, latencies, cpu / total, client_cpu / total), total
 
     def close(self) -> None:
         """Stop all."""
@@ -276,6 +281,12 @@ class Etcd:
             process.terminate()
         for process in self._processes:
             process.wait(20)
+
+
+def _ended_children() -> float:
+    """User and system seconds of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _length(data: bytes) -> bytes:

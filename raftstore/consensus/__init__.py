@@ -17,6 +17,7 @@ and threads (`runtime`). That lets a simulator run the code as it is.
     elections   timeouts, polls before votes, stickiness        applier     committed entries -> state machine
     proposer    operations, batches, attempts, deadlines        reads       read index
     snapshots   for who is too far behind                       compaction  when and how far the log is cut
+    shortlog    these two put together
     membership  who belongs to the cluster (MEMBERSHIP.md); `configuration`, `watchedlog`: as of which entry
     journal     the log, term and vote on disk (`records`, `segments`, `recovery`, `hardstate`);
                 `raftstore.kernelsync` syncs it

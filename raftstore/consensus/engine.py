@@ -11,7 +11,6 @@ from google.protobuf.message import DecodeError
 
 from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.applier import Applier
-from raftstore.consensus.compaction import Compaction
 from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.driver import Driver
 from raftstore.consensus.elections import Elections
@@ -26,7 +25,7 @@ from raftstore.consensus.reads import Confirmation, Reads
 from raftstore.consensus.replicator import Replicator
 from raftstore.consensus.runtime import AsyncioRuntime, Runtime
 from raftstore.consensus.settings import ConsensusSettings
-from raftstore.consensus.snapshots import SnapshotClient, SnapshotServer
+from raftstore.consensus.shortlog import ShortLog
 from raftstore.consensus.startup import base_configuration, check_start
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, Invalid
@@ -99,7 +98,6 @@ class Consensus:
         self._furnish_log(observer=rejoining, held=held)
         self._furnish_snapshots(snapshot_dir)
         self._furnish_callers()
-        self._mailbox = self._make_mailbox()
         self._driver.tick, self._driver.timer = self._tick, self._on_timer
         self._driver.synced, self._driver.halted = self._synced, self._halted
         links.on_message(METHOD, self._receive)
@@ -127,41 +125,23 @@ class Consensus:
             raft,
             post,
             lambda: int(self._journal.durable_index),
-            lambda leader: self._client.need(leader),
+            lambda leader: self._shortlog.need(leader),
             self._up_to_date,
         )
 
     def _furnish_snapshots(self, directory: Path) -> None:
-        raft, runtime, settings = self._raft, self._runtime, self._settings
-        self._server = SnapshotServer(
+        self._shortlog = ShortLog(
             links=self._links,
-            runtime=runtime,
-            settings=settings,
+            runtime=self._runtime,
+            settings=self._settings,
             machine=self._machine,
             journal=self._journal,
             directory=directory,
             is_member=self.membership.knows,
-            failed=self._driver.fail,
-        )
-        self._client = SnapshotClient(
-            links=self._links,
-            runtime=runtime,
-            settings=settings,
-            directory=directory,
-            committed=lambda: raft.commit_index,
-            prepare=self._machine.prepare_snapshot,
-            discard_prepared=self._machine.discard_prepared,
-            install=self._install,
-            failed=self._driver.fail,
-        )
-        self._compaction = Compaction(
-            runtime=runtime,
-            settings=settings,
-            machine=self._machine,
-            journal=self._journal,
+            committed=lambda: self._raft.commit_index,
             applied_index=lambda: self._applier.applied_index,
-            floor=lambda: self._server.floor,
             compacted=self._replicator.compacted,
+            install=self._install,
             failed=self._driver.fail,
         )
 
@@ -189,10 +169,8 @@ class Consensus:
             tick=self._tick,
             guard=self._driver.guard,
         )
-
-    def _make_mailbox(self) -> Mailbox:
-        return Mailbox(
-            raft=self._raft,
+        self._mailbox = Mailbox(
+            raft=raft,
             post=self._post,
             replicator=self._replicator,
             acceptor=self._acceptor,
@@ -211,19 +189,17 @@ class Consensus:
         for peer in self._raft.peers | self.membership.introduced:
             if self._links.reachable(peer):
                 self._link_up(peer)
-        self._server.started = True
+        self._shortlog.start()
         self._driver.start()
 
     async def stop(self) -> None:
         """Take part no more; callers that wait get NoQuorum or OutcomeUnknown. Idempotent."""
         await self._driver.stop()
-        await self._client.stop()
-        await self._compaction.stop()
-        await self._server.stop()
+        await self._shortlog.stop()
         await self._runtime.close()
 
     def _halted(self, reason: str) -> None:
-        self._server.started = False
+        self._shortlog.halt()
         self._proposer.stop(reason)
         self._reads.stop()
         self.membership.stop(reason)
@@ -307,9 +283,7 @@ class Consensus:
             self._replicator.heartbeats()
         # Otherwise the disk hangs. Nothing can be committed here, and no call fails: only silence makes the others
         # look for another leader.
-        self._compaction.check()
-        self._server.check()
-        self._client.check()
+        self._shortlog.check()
         self._tick()
 
     def _tick(self) -> None:
@@ -380,11 +354,10 @@ class Consensus:
             self._driver.tick_soon()
 
     def _role_changed(self, role: Role) -> None:
-        if role == "leader":
-            self._leading = True
+        led, self._leading = self._leading, role == "leader"
+        if self._leading:
             self._replicator.lead()
-        elif self._leading:
-            self._leading = False
+        elif led:
             self._replicator.retire()
             self._elections.stepped_down()
 

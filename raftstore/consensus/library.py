@@ -6,22 +6,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pysyncobj.serializer
 import pysyncobj.syncobj as library
-from pysyncobj import SyncObj, replicated
+from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 from pysyncobj.version import VERSION
 
 from raftstore.consensus import codec
 from raftstore.consensus.runtime import Runtime
+from raftstore.consensus.settings import ConsensusSettings
 
 Message = dict[str, Any]
 """A message as pysyncobj makes it."""
 
 LIBRARY_VERSION = "0.3.17"
+
+
+NEVER = 1 << 62
+QUEUE = 4096
+"""Batches that may wait for a tick; each proposer has but a few under way."""
+REFUSALS = frozenset(
+    {
+        FAIL_REASON.QUEUE_FULL,
+        FAIL_REASON.MISSING_LEADER,
+        FAIL_REASON.DISCARDED,
+        FAIL_REASON.NOT_LEADER,
+        FAIL_REASON.REQUEST_DENIED,
+    }
+)
+"""Failures after which the proposal is surely not in the log and never will be; others leave it open."""
+NOT_LEADER: int = FAIL_REASON.NOT_LEADER
+UNKNOWN: int = FAIL_REASON.UNKNOWN_OUTCOME
+SUCCESS: int = FAIL_REASON.SUCCESS
 
 
 class _Surroundings:
@@ -65,6 +85,35 @@ library.random = _Surroundings
 library.createPoller = lambda kind: _NoPoller()
 library.createJournal = lambda journal: journal
 library.PIPE_NOTIFIER_ENABLED = False
+
+
+def conf(
+    settings: ConsensusSettings,
+    log: Any,
+    marker: Path,
+    deserialise: Callable[[str], Any],
+    state_changed: Callable[[int, int], None],
+) -> SyncObjConf:
+    """Make the library's configuration: nothing of its own accord but heartbeats and stepping down."""
+    return SyncObjConf(
+        autoTick=False,
+        journalFile=log,
+        fullDumpFile=str(marker),
+        serializer=codec.refuse,
+        deserializer=deserialise,
+        useFork=False,
+        logCompactionMinEntries=NEVER,
+        logCompactionMinTime=NEVER,
+        appendEntriesPeriod=settings.heartbeat,
+        raftMinTimeout=settings.election_min,
+        raftMaxTimeout=settings.election_max,
+        leaderFallbackTimeout=settings.leader_fallback,
+        appendEntriesUseBatch=True,  # it sends when it is told to, see `send_appends`
+        appendEntriesBatchSizeBytes=settings.append_bytes,
+        commandsWaitLeader=False,
+        commandsQueueSize=QUEUE,
+        onStateChanged=state_changed,
+    )
 
 
 class Member(int, Node):  # type: ignore[misc]

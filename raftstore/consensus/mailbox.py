@@ -8,9 +8,9 @@ import structlog
 
 from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.elections import Elections
-from raftstore.consensus.library import Message
+from raftstore.consensus.library import NOT_LEADER, UNKNOWN, Message
 from raftstore.consensus.post import Post
-from raftstore.consensus.raft import CALL_PREFIX, NOT_LEADER, UNKNOWN, Raft
+from raftstore.consensus.raft import CALL_PREFIX, Raft
 from raftstore.consensus.reads import Confirmation, Reads
 from raftstore.consensus.replicator import Replicator
 from raftstore.errors import Invalid

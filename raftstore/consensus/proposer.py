@@ -16,7 +16,8 @@ from functools import partial
 import structlog
 
 from raftstore.consensus.applier import Applier
-from raftstore.consensus.raft import REFUSALS, SUCCESS, Raft
+from raftstore.consensus.library import REFUSALS, SUCCESS
+from raftstore.consensus.raft import Raft
 from raftstore.consensus.runtime import Runtime, Timer
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Damaged, NoQuorum, OutcomeUnknown, TooLarge

@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pysyncobj import FAIL_REASON, SyncObjConf
 from pysyncobj.node import Node
 
 from raftstore.consensus import codec
 from raftstore.consensus.configuration import Configuration
-from raftstore.consensus.library import Library, Member, Message, Wire, enter
+from raftstore.consensus.library import SUCCESS, Library, Member, Message, Wire, conf, enter
 from raftstore.consensus.normalise import Accept, Entry, LogView
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
@@ -36,24 +35,8 @@ Done = Callable[[int | None, int], None]
 """Called with (index, SUCCESS) when the proposal is committed as that entry, or (None, FAIL_REASON)."""
 
 ROLES: tuple[Role, Role, Role] = ("follower", "candidate", "leader")
-NEVER = 1 << 62
-QUEUE = 4096
-"""Batches that may wait for a tick; each proposer has but a few under way."""
 CALL_PREFIX = b"\x00" + codec.CALL
 """How every proposed command starts: pysyncobj's command type REGULAR, then our codec's tag."""
-REFUSALS = frozenset(
-    {
-        FAIL_REASON.QUEUE_FULL,
-        FAIL_REASON.MISSING_LEADER,
-        FAIL_REASON.DISCARDED,
-        FAIL_REASON.NOT_LEADER,
-        FAIL_REASON.REQUEST_DENIED,
-    }
-)
-"""Failures after which the proposal is surely not in the log and never will be; others leave it open."""
-NOT_LEADER: int = FAIL_REASON.NOT_LEADER
-UNKNOWN: int = FAIL_REASON.UNKNOWN_OUTCOME
-SUCCESS: int = FAIL_REASON.SUCCESS
 
 
 class Raft:
@@ -110,32 +93,11 @@ class Raft:
             self._on_configured,
             self._node(node),
             [self._node(name) for name in sorted(self.voters - {node})],
-            conf=self._conf(settings, marker),
+            conf=conf(settings, self._log, marker, self._deserialise, self._state_changed),
             nodeClass=Node,
             transport=self._wire,
         )
         self._set_others()
-
-    def _conf(self, settings: ConsensusSettings, marker: Path) -> SyncObjConf:
-        return SyncObjConf(
-            autoTick=False,
-            journalFile=self._log,
-            fullDumpFile=str(marker),
-            serializer=codec.refuse,
-            deserializer=self._deserialise,
-            useFork=False,
-            logCompactionMinEntries=NEVER,
-            logCompactionMinTime=NEVER,
-            appendEntriesPeriod=settings.heartbeat,
-            raftMinTimeout=settings.election_min,
-            raftMaxTimeout=settings.election_max,
-            leaderFallbackTimeout=settings.leader_fallback,
-            appendEntriesUseBatch=True,  # it sends when it is told to, see `send_appends`
-            appendEntriesBatchSizeBytes=settings.append_bytes,
-            commandsWaitLeader=False,
-            commandsQueueSize=QUEUE,
-            onStateChanged=self._state_changed,
-        )
 
     def _prepare_marker(self, marker: Path) -> None:
         # The library starts to apply at entry 2, or at what the dump file says if there is one. Our journal

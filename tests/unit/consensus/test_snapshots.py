@@ -356,7 +356,7 @@ def test_a_log_does_not_grow_without_end_while_a_snapshot_is_fetched(tmp_path):
 
             cluster.network.nodes[leader.name]._handlers["raft.snapshot.read"] = never
             await away.start()
-            await cluster.until(lambda: leader.consensus._server.floor)
+            await cluster.until(lambda: leader.consensus._shortlog.server.floor)
             for turn in range(20):
                 await fill(leader, 50, f"{turn} ")
                 await asyncio.sleep(0.1)

@@ -104,7 +104,11 @@ class Driver:
         if self._syncing or not journal.dirty:
             return
         self._sync_began = self._runtime.now()
-        file = journal.write() if self._quick else None
+        try:
+            file = journal.write() if self._quick else None
+        except Exception as error:
+            self.fail(error)
+            return
         self._syncing = True
         if file is not None:
             self._runtime.datasync(WORKER, file, self._written)

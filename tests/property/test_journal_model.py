@@ -27,6 +27,7 @@ operations = st.one_of(
     st.tuples(st.just("sync")),
     st.tuples(st.just("write")),
     st.tuples(st.just("written"), st.booleans()),
+    st.tuples(st.just("remember")),
     st.tuples(st.just("second")),
     st.tuples(st.just("truncate"), st.integers(1, 6)),
     st.tuples(st.just("compact"), st.integers(1, 6)),
@@ -156,6 +157,9 @@ class Harness:
             self.synced, self.allowed = log, [log]
             if remember:
                 journal.remember()
+
+    def remember(self, journal: Journal) -> None:
+        journal.remember()
 
     def sync(self, journal: Journal) -> None:
         self.flying = None  # it does that too

@@ -9,7 +9,9 @@ from raftcluster import Cluster
 from virtualtime import run
 
 from raftstore.consensus import ConsensusSettings
+from raftstore.consensus.driver import Driver
 from raftstore.consensus.normalise import Accept
+from raftstore.consensus.runtime import AsyncioRuntime
 from raftstore.errors import Damaged, DiskFailed, NoQuorum
 from raftstore.wire import raft_pb2
 
@@ -204,3 +206,24 @@ def test_a_disk_that_fails_under_a_snapshot_stops_the_node(tmp_path):
             await stopped(cluster, node, DiskFailed)
 
     run(main())
+
+
+def test_a_write_on_the_loop_that_fails_stops_the_node_whoever_asked_for_the_sync():
+    class Failing:
+        dirty = True
+
+        def write(self):
+            raise DiskFailed("no luck")
+
+    async def main():
+        fatal, reasons = [], []
+        driver = Driver(AsyncioRuntime(), Failing(), 60.0, fatal.append)
+        driver.timer, driver.halted = (lambda: None), reasons.append
+        driver.start()
+        driver.sync()
+        assert [type(error) for error in fatal] == [DiskFailed]
+        assert not driver.running
+        assert "no luck" in reasons[0]
+        await driver.stop()
+
+    asyncio.run(main())

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes chaos churn lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair chaos churn lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-snapshot  commits while a snapshot of 1,000,000 files is taken, sent and installed"
 	@echo "make bench-volumes  start of a node with 1,000,000 chunks, from its saved index and without"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
+	@echo "make bench-repair  uploads while the pictures of a lost node are copied to the others"
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
@@ -63,6 +64,9 @@ bench-volumes: install
 
 chaos: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/run.py $(if $(SEED),--seed $(SEED))
+
+bench-repair: install
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/repair.py $(ARGS)
 
 churn: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/churn.py $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -36,7 +36,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import draining
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
-from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo
+from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
@@ -339,6 +339,7 @@ class Rooms:
         live = [store.number for store in self.catalog.stores() if store.current and self._is_there(store)]
         wanted = self.topology.view().wanted
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)
+        status.lost_count, _ = self.catalog.short_files(Wanted(1, 1), live, 0)
         status.verdict, status.error = verdict.judge(status, confirmed=confirmed)
         return status
 

@@ -163,7 +163,8 @@ class NodeStatus:
 class ClusterStatus:
     """The cluster as seen by one node: a one-word verdict, the leader and a line a node.
 
-    `short` names up to a hundred pictures with fewer live replicas than wanted; `short_count` counts all.
+    `short` names up to a hundred pictures with fewer live replicas than wanted; `short_count` counts all, and
+    `lost_count` those that cannot be read now.
     """
 
     verdict: str
@@ -175,4 +176,5 @@ class ClusterStatus:
     bytes: int = 0
     short: list[str] = field(default_factory=list)
     short_count: int = 0
+    lost_count: int = 0
     error: str = ""

@@ -133,5 +133,6 @@ def status_from_wire(message: admin_pb2.ClusterStatus) -> ClusterStatus:
         bytes=message.bytes,
         short=list(message.short),
         short_count=message.short_count,
+        lost_count=message.lost_count,
         error=message.error,
     )

@@ -205,6 +205,8 @@ def cancel(access: Access, name: str, form: str) -> None:
         )
     )
     _report(form, name, "cancelled")
+    if form == "text" and any(m.name == name and not m.voter for m in _membership(access).members):
+        click.echo(f"It has joined already, and learns: `pixraft node remove {name}` takes it out again.")
 
 
 @command.command("list", cls=output.PixraftCommand, examples="pixraft node list --cluster pictures -o json")
@@ -238,7 +240,10 @@ def _membership(access: Access) -> admin_pb2.Membership:
     found = [
         Member(member.name, Address.parse(member.address)) for member in membership.members if member.address
     ]
-    if access.bundle is not None and found and sorted(found) != sorted(access.members):
+    unique = len({member.address for member in found}) == len(
+        found
+    )  # a file with the same one twice is refused
+    if access.bundle is not None and found and unique and sorted(found) != sorted(access.members):
         try:
             bundle.update_admin(access.bundle, found)
         except (OSError, ConfigError) as error:

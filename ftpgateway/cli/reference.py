@@ -131,7 +131,8 @@ _SHAPES = [
     (
         "status",
         "`verdict`, `asked`, `leader`, `term`, `nodes`, `files`, `bytes`, `short` (names of pictures with fewer "
-        "copies than wanted, at most 100), `short_count`, `error`",
+        "copies than wanted, at most 100), `short_count`, `lost_count` (those that no node that answers has "
+        "whole), `error`",
     ),
     ("members", "`verdict`, `asked`, `leader`, `nodes`"),
     (
@@ -151,7 +152,8 @@ _SHAPES = [
     ("drain", "`jobs`; with `--cancel` `node`, `done`"),
     (
         "fsck",
-        "`jobs`, `clean`, `applied`, and in chunks `verified`, `damaged`, `missing`, `extra`, `unlisted`, `young`",
+        "`jobs`, `clean`, `applied`, and in chunks `verified`, `damaged`, `missing`, `extra`, `unlisted`, `young`; "
+        "`lost` (pictures that no node that answers has whole)",
     ),
 ]
 

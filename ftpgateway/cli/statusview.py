@@ -91,7 +91,7 @@ def advice(status: ClusterStatus) -> list[str]:
     if down and status.verdict != "unreachable":
         lines.append(f"{', '.join(down)}: see the log there; start with `pixraft serve`.")
     lines += [
-        f"{node.name}: {node.quarantined} damaged places put aside; what was there is copied from other nodes."
+        f"{node.name}: {node.quarantined} damaged places put aside; what was there is copied from nodes that have it."
         for node in status.nodes
         if node.quarantined
     ]

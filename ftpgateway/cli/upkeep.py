@@ -153,6 +153,7 @@ pixraft fsck n2 --cluster pictures -o json
 """
 
 _BAD = ("damaged", "missing", "extra")
+"""Counts of fsck that are faults. What has no copy left at all is missing nowhere: the status counts it."""
 
 
 @output.command("fsck", FSCK_EXAMPLES)
@@ -165,18 +166,20 @@ def fsck(access: Access, nodes: tuple[str, ...], apply: bool, wait: float, form:
     """Compare the catalog with the disks: read everything, count what is missing, damaged or too much.
 
     `extra` is what nothing refers to and collection should have removed. Two counts are no fault: `young` is what
-    nothing refers to as yet or any more, `unlisted` are sound copies that the catalog does not know. Exits 7 when
-    something is not as it should be. Damaged bytes are put aside in any case.
+    nothing refers to as yet or any more, `unlisted` are sound copies that the catalog does not know. `lost` counts
+    pictures of which no node that answers has everything: only another node's return, or another upload, mends them.
+    Exits 7 when something is not as it should be. Damaged bytes are put aside in any case.
     """
     jobs = _carry_out(access, "fsck", list(nodes), wait, form, no_wait=False, apply=apply) or []
     found = {
         name: sum(count.value for job in jobs for count in job.progress.counts if count.name == name)
         for name in ("verified", *_BAD, "young", "unlisted")
     }
-    bad = any(found[name] for name in _BAD)
+    found["lost"] = run(ClusterClient(access).status()).lost_count
+    bad = found["lost"] or any(found[name] for name in _BAD)
     jobview.report(jobs, form, clean=not bad, applied=apply, **found)
     if form == "text":
         click.echo(", ".join(f"{name} {value}" for name, value in found.items()))
     _end(jobs)
-    if bad and not apply:
+    if found["lost"] or (bad and not apply):
         click.get_current_context().exit(NOT_CLEAN)

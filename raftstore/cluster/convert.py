@@ -58,6 +58,7 @@ def cluster_to_wire(status: ClusterStatus) -> admin.ClusterStatus:
         bytes=status.bytes,
         short=status.short,
         short_count=status.short_count,
+        lost_count=status.lost_count,
         error=status.error,
     )
 

@@ -76,7 +76,7 @@ class Doorkeeper:
         intent = self._find(token)
         if intent is None or request.node != intent.node:
             raise Refused(f"the token is not for a node named {request.node}")
-        parse_address(request.address)
+        self._roster.check_free(request.address, request.node, intent.replaces)
         redeem = commands.RedeemToken(id=token, nonce=nonce, address=request.address)
         await self._propose(commands.Command(redeem_token=redeem))
         log.info("token used", node=request.node, address=request.address)

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.topology import ClusterView
-from raftstore.cluster.roster import Roster, format_address, parse_address
+from raftstore.cluster.roster import Roster, format_address
 from raftstore.cluster.steward import CHANGE_TIMEOUT, Situation, Step, Steward, leaving
 from raftstore.consensus import Consensus
 from raftstore.consensus.configuration import Configuration
@@ -255,7 +255,7 @@ class Membership:
     async def intend(self, intent: Intent) -> None:
         """Take what an admin wants. Raises Invalid, AlreadyExists, NoQuorum."""
         if intent.kind == Intent.MOVE:
-            parse_address(intent.address)
+            self.roster.check_free(intent.address, intent.node)
         try:
             await asyncio.wait_for(self._agreed.wait(), self._settings.command_timeout)
         except TimeoutError:

@@ -85,6 +85,13 @@ class Roster:
                 found[member.name] = address
         return found
 
+    def check_free(self, address: str, *names: str) -> None:
+        """Raise Invalid unless `address` is one, and of no other member than `names`."""
+        wanted = parse_address(address)
+        for name, taken in self.addresses.items():
+            if taken == wanted and name not in names:
+                raise Invalid(f"{name} is at {address}; two nodes need two addresses")
+
     @property
     def certificates(self) -> dict[str, bytes]:
         """The hash of the only certificate that may be shown under a name, where there is just one."""

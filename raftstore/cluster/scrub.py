@@ -142,21 +142,23 @@ class Scrubber:
     async def fsck(self, job: commands.Job, task: Task) -> None:
         """Compare catalog and disk, and read everything; with `apply`, mend what is found.
 
-        Damaged bytes are put aside in any case: whoever reads them does that.
+        Damaged bytes are put aside, and made again elsewhere, in any case: whoever reads them does that.
         """
         store = self._own()
         wrong: list[bytes] = []
 
         async def note(digest: bytes) -> None:
             wrong.append(digest)
+            await self._lose(digest, store)
 
         await self._verify(task, note)
         missing = await self._missing(store, task)
         unlisted = await self._extra(store, task)
         task.counts["missing"] -= len(set(wrong) & set(missing))
         if not job.apply:
+            await self._recorder.flushed(FLUSH_SECONDS)
             return
-        for digest in {*wrong, *missing}:
+        for digest in missing:
             await self._lose(digest, store)
         since = self._catalog.applied_index
         for digest in unlisted:

@@ -38,4 +38,6 @@ def judge(status: ClusterStatus, *, confirmed: bool) -> tuple[str, str]:
     ]
     if status.short_count:
         problems.append(f"{status.short_count} pictures have fewer copies than wanted")
+    if status.lost_count:
+        problems.append(f"{status.lost_count} cannot be read: no node that answers has a whole copy")
     return (DEGRADED, "; ".join(problems)) if problems else (HEALTHY, "")

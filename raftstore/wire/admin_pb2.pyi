@@ -191,7 +191,7 @@ class JobReply(_message.Message):
     def __init__(self) -> None: ...
 
 class ClusterStatus(_message.Message):
-    __slots__ = ("verdict", "asked", "leader", "term", "nodes", "files", "bytes", "short", "short_count", "error")
+    __slots__ = ("verdict", "asked", "leader", "term", "nodes", "files", "bytes", "short", "short_count", "lost_count", "error")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     ASKED_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +201,7 @@ class ClusterStatus(_message.Message):
     BYTES_FIELD_NUMBER: _ClassVar[int]
     SHORT_FIELD_NUMBER: _ClassVar[int]
     SHORT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LOST_COUNT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     verdict: str
     asked: str
@@ -211,8 +212,9 @@ class ClusterStatus(_message.Message):
     bytes: int
     short: _containers.RepeatedScalarFieldContainer[str]
     short_count: int
+    lost_count: int
     error: str
-    def __init__(self, verdict: _Optional[str] = ..., asked: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., short: _Optional[_Iterable[str]] = ..., short_count: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    def __init__(self, verdict: _Optional[str] = ..., asked: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., short: _Optional[_Iterable[str]] = ..., short_count: _Optional[int] = ..., lost_count: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class UsersRequest(_message.Message):
     __slots__ = ()

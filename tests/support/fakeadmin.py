@@ -40,6 +40,7 @@ class FakeCluster:
         self.silent: set[str] = set()
         self.jobs: dict[int, commands.Job] = {}
         self.short = 0
+        self.lost = 0
         self.outcome = commands.Job(state=commands.Job.DONE)
         """What becomes of every job at once."""
         self.calls: list[tuple[str, str, str]] = []
@@ -53,6 +54,7 @@ class FakeCluster:
             term=4,
             files=2,
             bytes=3000,
+            lost_count=self.lost,
         )
         for name, address in self.addresses.items():
             up = verdict == "healthy" or name == asked or (verdict == "degraded" and name != "n3")

@@ -126,6 +126,13 @@ def test_fsck_counts_and_tells_by_its_exit_code(
     assert cluster.jobs[len(cluster.jobs)].apply
 
 
+def test_fsck_tells_of_pictures_without_any_copy(cluster: FakeCluster) -> None:
+    cluster.outcome, cluster.lost = counts(verified=5), 2
+    for more in ((), ("--apply",)):
+        told = answer(cluster, "fsck", *more, code=7)
+        assert (told["clean"], told["lost"]) == (False, 2)
+
+
 def test_progress_bars_on_a_terminal(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(output, "console", lambda: Console(file=screen, force_terminal=True, width=100))

@@ -137,7 +137,8 @@ class Compaction:
             start = cut_at(
                 first=first,
                 durable=durable,
-                applied=self._applied_index(),
+                # The state may be ahead of the log, after a loss of power: two entries must stay, or it starts no more.
+                applied=min(self._applied_index(), self._journal[-1][1] - 1),
                 retain=self._retain(),
                 floor=None if self._excessive() else self._floor(),
             )

@@ -84,3 +84,8 @@ def test_a_seed_that_kills_its_process_fails_alone():
     results = ast.literal_eval(done.stdout)
     assert results[:3] + results[4:] == [*range(3), *range(4, 40)]
     assert results[3][0] == 3 and "ends with 7" in results[3][1]
+
+
+def test_a_log_behind_its_state_keeps_two_entries():
+    done = run("--seed", "3705")
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -89,7 +89,7 @@ class _Simulation:
         cluster = self._cluster
         self._faults.stop()
         self._faults.heal()
-        self.clients.pace = 5.0
+        self.clients.pace = 50.0
         begin = cluster.loop.time()
         served: set[str] = set()
         deadline = begin + RECOVERY

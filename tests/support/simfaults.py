@@ -39,7 +39,7 @@ class Faults:
         cluster.at_commit.clear()
         cluster.watchers.clear()
         cluster.network.heal_all()
-        for node in cluster.nodes.values():
+        for node in list(cluster.nodes.values()):  # one may learn here that it was removed
             node.disk.crash_in = node.disk.fail_in = None
             node.disk.latency = node.disk.usual
             if node.process is not None:

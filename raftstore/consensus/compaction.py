@@ -18,14 +18,14 @@ PATIENCE = 10
 """A log that is so many times as long as it should be is cut even if a snapshot is being fetched."""
 
 
-def cut_at(*, first: int, durable: int, applied: int, retain: int, floor: int | None) -> int:
-    """Return the entry that the log should start with; `first` when nothing is to be cut.
+def cut_at(*, first: int, last: int, durable: int, applied: int, retain: int, floor: int | None) -> int:
+    """Return the entry that the log, now from `first` to `last`, should start with; `first` when nothing is to be cut.
 
-    A restart begins to apply after the log's second entry, so `durable`, the last entry whose effect is safe in
-    the state machine, must not come before that one. `floor` is the last entry of a snapshot that is being
-    fetched: what follows it must stay.
+    Two entries stay in any case: after a loss of power the state may be ahead of the log. A restart begins to apply
+    after the log's second entry, so `durable`, the last entry whose effect is safe in the state machine, must not come
+    before that one. `floor` is the last entry of a snapshot that is being fetched: what follows it must stay.
     """
-    start = min(durable - 1, applied - retain)
+    start = min(durable - 1, applied - retain, last - 1)
     if floor is not None:
         start = min(start, floor - 1)
     return max(first, start)
@@ -136,9 +136,9 @@ class Compaction:
             first = self._journal[0][1]
             start = cut_at(
                 first=first,
+                last=self._journal[-1][1],
                 durable=durable,
-                # The state may be ahead of the log, after a loss of power: two entries must stay, or it starts no more.
-                applied=min(self._applied_index(), self._journal[-1][1] - 1),
+                applied=self._applied_index(),
                 retain=self._retain(),
                 floor=None if self._excessive() else self._floor(),
             )

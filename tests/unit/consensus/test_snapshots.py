@@ -36,19 +36,24 @@ async def behind(cluster, entries=200):
 
 
 @pytest.mark.parametrize(
-    ("first", "durable", "applied", "retain", "floor", "start"),
+    ("first", "last", "durable", "applied", "retain", "floor", "start"),
     [
-        (1, 100, 100, 10, None, 90),
-        (1, 50, 100, 10, None, 49),
-        (1, 100, 100, 10, 40, 39),
-        (60, 50, 100, 10, None, 60),
-        (1, 0, 100, 10, None, 1),
-        (1, 100, 100, 0, None, 99),
-        (1, 5, 5, 10, None, 1),
+        (1, 100, 100, 100, 10, None, 90),
+        (1, 100, 50, 100, 10, None, 49),
+        (1, 100, 100, 100, 10, 40, 39),
+        (60, 100, 50, 100, 10, None, 60),
+        (1, 100, 0, 100, 10, None, 1),
+        (1, 100, 100, 100, 0, None, 99),
+        (1, 5, 5, 5, 10, None, 1),
+        # After a loss of power the state may be ahead of the log.
+        (1, 100, 150, 150, 0, None, 99),
+        (99, 100, 150, 150, 0, None, 99),
+        (1, 100, 150, 150, 60, None, 90),
     ],
 )
-def test_how_far_the_log_is_cut(first, durable, applied, retain, floor, start):
-    assert cut_at(first=first, durable=durable, applied=applied, retain=retain, floor=floor) == start
+def test_how_far_the_log_is_cut(first, last, durable, applied, retain, floor, start):
+    found = cut_at(first=first, last=last, durable=durable, applied=applied, retain=retain, floor=floor)
+    assert found == start
 
 
 def test_how_much_of_the_log_is_within_its_bytes():

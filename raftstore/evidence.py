@@ -17,6 +17,7 @@ from weakref import WeakSet
 import structlog
 
 from raftstore.errors import StoreError
+from raftstore.tasks import ended
 from raftstore.types import ChunkRef
 
 log = structlog.get_logger()
@@ -134,10 +135,8 @@ class Keeper:
 
     async def stop(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await ended(self._task)
+        self._task = None
 
     async def _run(self) -> None:
         while True:

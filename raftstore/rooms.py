@@ -36,6 +36,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import draining
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
+from raftstore.tasks import ended
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -240,7 +241,7 @@ class Rooms:
         self.workroom.start()
         self._stack.push_async_callback(self.workroom.stop)
         registering = asyncio.get_running_loop().create_task(self._register(), name="announce volumes")
-        self._stack.push_async_callback(_ended, registering)
+        self._stack.push_async_callback(ended, registering)
 
     # Commands.
 
@@ -398,8 +399,3 @@ class Rooms:
         if not report.node.HasField("term"):
             raise Unavailable(f"{member} has not started yet")
         return report.node.term
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

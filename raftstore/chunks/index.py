@@ -66,13 +66,13 @@ class Index:
 
     def __contains__(self, digest: bytes) -> bool:
         key = digest[:KEY_SIZE]
-        return _find(self._bucket(key), key) >= 0
+        return find_record(self._bucket(key), key, _RECORD) >= 0
 
     def get(self, digest: bytes) -> Place | None:
         """Return where the chunk lies, None if it is not here."""
         key = digest[:KEY_SIZE]
         bucket = self._bucket(key)
-        at = _find(bucket, key)
+        at = find_record(bucket, key, _RECORD)
         return None if at < 0 else _place(bucket, at)
 
     def put(self, digest: bytes, place: Place) -> Place | None:
@@ -80,7 +80,7 @@ class Index:
         key = digest[:KEY_SIZE]
         bucket = self._bucket(key)
         packed = _PLACE.pack(place.volume, place.offset // ALIGNMENT, place.length)
-        at = _find(bucket, key)
+        at = find_record(bucket, key, _RECORD)
         if at >= 0:
             old = _place(bucket, at)
             bucket[at + KEY_SIZE : at + _RECORD] = packed
@@ -95,12 +95,11 @@ class Index:
         """Forget the chunk; return where it lay."""
         key = digest[:KEY_SIZE]
         bucket = self._bucket(key)
-        at = _find(bucket, key)
+        at = find_record(bucket, key, _RECORD)
         if at < 0:
             return None
         old = _place(bucket, at)
-        bucket[at : at + _RECORD] = bucket[-_RECORD:]
-        del bucket[-_RECORD:]
+        drop_record(bucket, at, _RECORD)
         self._count -= 1
         return old
 
@@ -189,12 +188,18 @@ class Index:
             self._split = 0
 
 
-def _find(bucket: bytearray, key: bytes) -> int:
-    """Return the offset of the record of `key`, negative if there is none."""
+def find_record(bucket: bytearray, key: bytes, size: int) -> int:
+    """Return the offset of the record, of `size` bytes, that begins with `key`; negative if there is none."""
     at = bucket.find(key)
-    while at > 0 and at % _RECORD:
+    while at > 0 and at % size:
         at = bucket.find(key, at + 1)
     return at
+
+
+def drop_record(bucket: bytearray, at: int, size: int) -> None:
+    """Remove the record at offset `at`; the last one takes its place."""
+    bucket[at : at + size] = bucket[-size:]
+    del bucket[-size:]
 
 
 def _place(bucket: bytearray, at: int) -> Place:

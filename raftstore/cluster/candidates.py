@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-KEY_SIZE = 16
-"""Bytes of a digest that are kept: if two chunks should agree in them, both stay as long as one is referred to."""
+from raftstore.chunks.index import drop_record, find_record
+from raftstore.chunks.needle import KEY_SIZE
 
 _BUCKETS = 1 << 14
 
 
 class Candidates:
-    """A set of digests by their first bytes, in one byte string a bucket instead of an object each."""
+    """A set of digests by their first KEY_SIZE bytes, in one byte string a bucket instead of an object each.
+
+    If two chunks should agree in those, both stay as long as one is referred to.
+    """
 
     def __init__(self, limit: int) -> None:
         """`limit` is the number of names that are taken at most."""
@@ -45,8 +48,7 @@ class Candidates:
         """Let a name go, if it is there."""
         bucket, at = self._find(digest)
         if bucket is not None and at >= 0:
-            bucket[at : at + KEY_SIZE] = bucket[-KEY_SIZE:]
-            del bucket[-KEY_SIZE:]
+            drop_record(bucket, at, KEY_SIZE)
             self._count -= 1
 
     def portions(self) -> Iterator[list[bytes]]:
@@ -61,7 +63,4 @@ class Candidates:
         bucket = self._buckets[hash(key) % _BUCKETS]
         if bucket is None:
             return None, -1
-        at = bucket.find(key)
-        while at > 0 and at % KEY_SIZE:
-            at = bucket.find(key, at + 1)
-        return bucket, at
+        return bucket, find_record(bucket, key, KEY_SIZE)

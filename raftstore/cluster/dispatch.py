@@ -18,6 +18,7 @@ import structlog
 from raftstore.chunks.topology import ClusterView
 from raftstore.errors import AlreadyExists, Changed, StoreError
 from raftstore.settings import JobsSettings
+from raftstore.tasks import ended
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -184,10 +185,8 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Stop; the jobs stay."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await ended(self._task)
+        self._task = None
 
     async def _run(self) -> None:
         while True:

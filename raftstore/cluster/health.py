@@ -16,6 +16,7 @@ from raftstore.cluster.convert import node_from_wire
 from raftstore.cluster.roster import Roster, format_address
 from raftstore.consensus.configuration import Configuration
 from raftstore.errors import StoreError
+from raftstore.tasks import ended
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2 as admin
 
@@ -79,9 +80,7 @@ class Health:
         """Stop watching."""
         self._started = False
         tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)
 
     def members_changed(self) -> None:
         """Watch those who are members now."""

@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.errors import Invalid, StoreError
+from raftstore.tasks import ended
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -42,10 +43,8 @@ class ReplicaRecorder:
 
     async def stop(self) -> None:
         """Stop; what waits is dropped."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await ended(self._task)
+        self._task = None
 
     def added(self, digest: bytes, store: int, since: int) -> None:
         """Note that `store` holds chunk `digest` durably.

@@ -14,6 +14,7 @@ import structlog
 
 from raftstore.consensus.configuration import Configuration
 from raftstore.errors import StoreError
+from raftstore.tasks import ended
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -187,10 +188,8 @@ class Steward:
 
     async def stop(self) -> None:
         """Stop; what was begun goes on by itself or is begun again."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await ended(self._task)
+        self._task = None
 
     async def _run(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from raftstore.errors import Changed, NotFound, StoreError
+from raftstore.tasks import ended
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -95,12 +96,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop. What was under way stays taken; the next boot goes on with it at once."""
-        tasks = [task for _, task in self._running.values()]
-        if self._task is not None:
-            tasks.append(self._task)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(self._task, *(task for _, task in self._running.values()))
         self._task = None
 
     async def _run(self) -> None:

@@ -1,36 +1,26 @@
 """The saved index: a short cut to what a scan of the volumes finds, and never more than that."""
 
 import asyncio
+import functools
 import os
 import shutil
 
 import pytest
+import somevolumes
 from blake3 import blake3
 from failing_files import FailingFiles, flip, raises
+from somevolumes import chunk, run
 from structlog.testing import capture_logs
 
 from raftstore.chunks.index import Index, Place
 from raftstore.chunks.needle import HEADER_SIZE, footprint
-from raftstore.chunks.volumes import VolumeSet
 from raftstore.errors import Damaged, DiskFailed
 
 VOLUME = 20_000
 STEP = footprint(1000)
 
 
-def chunk(number: int, size: int = 1000) -> tuple[bytes, bytes]:
-    data = (b"%08d" % number * (size // 8 + 1))[:size]
-    return blake3(data).digest(), data
-
-
-def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario, 60))
-
-
-async def opened(directory, files=None, **settings):
-    volumes = VolumeSet(directory, files=files or FailingFiles(), volume_bytes=VOLUME, **settings)
-    await volumes.open()
-    return volumes
+opened = functools.partial(somevolumes.opened, volume_bytes=VOLUME)
 
 
 async def fill(directory, files=None):

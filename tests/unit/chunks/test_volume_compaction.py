@@ -2,13 +2,15 @@
 
 import asyncio
 import errno
+import functools
 import os
 import random
 import shutil
 
 import pytest
-from blake3 import blake3
+import somevolumes
 from failing_files import FailingFiles, flip, raises
+from somevolumes import NoRoomForBytes, chunk, run
 
 from raftstore.chunks import compaction, walking
 from raftstore.chunks.compaction import Candidate, Ending, choose
@@ -23,19 +25,7 @@ VOLUME = 20_000
 STEP = footprint(1000)
 
 
-def chunk(number: int, size: int = 1000) -> tuple[bytes, bytes]:
-    data = (b"%08d" % number * (size // 8 + 1))[:size]
-    return blake3(data).digest(), data
-
-
-def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario, 60))
-
-
-async def opened(directory, files=None, **settings):
-    volumes = VolumeSet(directory, files=files or FailingFiles(), volume_bytes=VOLUME, **settings)
-    await volumes.open()
-    return volumes
+opened = functools.partial(somevolumes.opened, volume_bytes=VOLUME)
 
 
 async def fill(volumes, numbers):
@@ -500,12 +490,6 @@ def test_damage_on_the_way_is_quarantined_and_told(tmp_path):
 
 def test_damaged_bytes_that_could_not_be_copied_are_not_deleted(tmp_path):
     directory = tmp_path / "v"
-
-    class NoRoomForBytes(FailingFiles):
-        def save(self, path, content):
-            if path.suffix == ".bytes":
-                raise OSError(28, "no space")
-            super().save(path, content)
 
     async def scenario():
         volumes = await opened(directory, NoRoomForBytes())

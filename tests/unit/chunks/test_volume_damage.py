@@ -8,8 +8,8 @@ import shutil
 import threading
 
 import pytest
-from blake3 import blake3
 from failing_files import FailingFiles, flip, raises
+from somevolumes import NoRoomForBytes, chunk, opened, run
 
 from raftstore.chunks.needle import HEADER_SIZE, footprint
 from raftstore.chunks.quarantine import Quarantine
@@ -18,21 +18,6 @@ from raftstore.errors import Damaged, NotFound, Refused
 
 SIZE = 1000
 STEP = footprint(SIZE)
-
-
-def chunk(number: int, size: int = SIZE) -> tuple[bytes, bytes]:
-    data = (b"%08d" % number * (size // 8 + 1))[:size]
-    return blake3(data).digest(), data
-
-
-def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario, 60))
-
-
-async def opened(directory, **settings):
-    volumes = VolumeSet(directory, files=FailingFiles(), **settings)
-    await volumes.open()
-    return volumes
 
 
 async def fill(directory, count, *, size=SIZE, **settings):
@@ -346,12 +331,6 @@ def test_clean_close_leaves_nothing_to_check(tmp_path):
 
 def test_quarantine_that_cannot_copy_still_remembers(tmp_path):
     directory = tmp_path / "v"
-
-    class NoRoomForBytes(FailingFiles):
-        def save(self, path, content):
-            if path.suffix == ".bytes":
-                raise OSError(28, "no space")
-            super().save(path, content)
 
     async def scenario():
         await fill(directory, 2)

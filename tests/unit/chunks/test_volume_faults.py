@@ -7,26 +7,11 @@ import random
 import subprocess
 
 import pytest
-from blake3 import blake3
 from failing_files import FailingFiles, raises
+from somevolumes import chunk, opened, run
 
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Unavailable
-
-
-def chunk(number: int, size: int = 1000) -> tuple[bytes, bytes]:
-    data = (b"%08d" % number * (size // 8 + 1))[:size]
-    return blake3(data).digest(), data
-
-
-def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario, 60))
-
-
-async def opened(directory, files=None, **settings):
-    volumes = VolumeSet(directory, files=files or FailingFiles(), **settings)
-    await volumes.open()
-    return volumes
 
 
 async def put_all(volumes, numbers):

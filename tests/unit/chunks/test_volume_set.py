@@ -6,18 +6,10 @@ import os
 import pytest
 from blake3 import blake3
 from failing_files import FailingFiles
+from somevolumes import chunk, run
 
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.errors import Damaged, Invalid, NotFound, Refused, TooLarge, Unavailable
-
-
-def chunk(number: int, size: int = 1000) -> tuple[bytes, bytes]:
-    data = (b"%08d" % number * (size // 8 + 1))[:size]
-    return blake3(data).digest(), data
-
-
-def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario, 60))
 
 
 def test_put_get_and_reopen(tmp_path):

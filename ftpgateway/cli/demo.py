@@ -7,10 +7,8 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.live import Live
@@ -18,7 +16,7 @@ from rich.live import Live
 from ftpgateway.cli import output, statusview
 from ftpgateway.cli.errors import DemoFailed
 from ftpgateway.cli.user import hash_password
-from ftpgateway.demo import samples
+from ftpgateway.demo import interrupts, samples
 from ftpgateway.demo.cluster import LocalCluster, ended
 from ftpgateway.demo.report import reporter
 from ftpgateway.demo.scenario import Account, Scenario, how_to_connect
@@ -31,12 +29,7 @@ pixraft demo --pictures ~/Photos
 pixraft demo --no-scenario --dir /tmp/pixraft --ftp-port 2121 --user anna:secret
 """
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK = 1.0
-
-
-class _Stopped(SystemExit):
-    """A signal asked for the end; the code is the shell's for it."""
 
 
 @output.command("demo", EXAMPLES)
@@ -86,13 +79,17 @@ def command(
     if not no_scenario and nodes < 3:
         raise click.UsageError("the scenario kills a node, which needs three or more; use --no-scenario")
     chosen = samples.folder(pictures.expanduser()) if pictures else samples.shipped()
-    with _signals(), _directory(directory) as place, _stopping(place, nodes, ftp_port, encryption) as cluster:
+    with (
+        interrupts.caught(),
+        _directory(directory) as place,
+        _stopping(place, nodes, ftp_port, encryption) as cluster,
+    ):
         try:
             if no_scenario:
                 _serve(cluster, account, form)
             else:
                 _show(cluster, account, chosen, form)
-        except _Stopped:
+        except interrupts.Stopped:
             if not no_scenario:
                 raise
 
@@ -106,24 +103,6 @@ def _account(text: str) -> Account:
     if not colon or not password:
         raise click.UsageError("--user takes NAME:PASSWORD")
     return Account(name, password, hash_password(password))
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """Turn the signals that ask for the end into _Stopped; at the end put the old handlers back."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        # Once is enough: what follows is the cleaning up.
-        for other in _SIGNALS:
-            signal.signal(other, signal.SIG_IGN)
-        raise _Stopped(128 + number)
-
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -150,7 +129,7 @@ def _stopping(directory: Path, nodes: int, ftp_port: int | None, encryption: str
     try:
         yield cluster
     finally:
-        for number in _SIGNALS:
+        for number in interrupts.SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         cluster.stop_all()
 
@@ -191,7 +170,7 @@ def _show(cluster: LocalCluster, account: Account, pictures: list[samples.Pictur
         return
     program = "pixraft" if shutil.which("pixraft") else sys.argv[0]
     report.say(f"Look at it: {program} status --cluster {cluster.directory}\nCtrl-C stops the cluster.\n")
-    with contextlib.suppress(_Stopped), Live(console=console, auto_refresh=False) as live:
+    with contextlib.suppress(interrupts.Stopped), Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(statusview.rich(cluster.status()), refresh=True)
-            time.sleep(_LOOK)
+            interrupts.sleep(_LOOK)

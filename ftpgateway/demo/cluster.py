@@ -21,7 +21,7 @@ from ftpgateway.cli.access import find_admin_file, open_access
 from ftpgateway.cli.client import ClusterClient
 from ftpgateway.cli.errors import DemoFailed
 from ftpgateway.config import Address, Member
-from ftpgateway.demo import ports
+from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus
@@ -206,7 +206,8 @@ class LocalCluster:
                 stack.callback(os.close, handle)
                 waiting.register(handle, select.POLLIN)
             if all(process.poll() is None for process in running.values()):
-                waiting.poll()
+                with interrupts.allowed():
+                    waiting.poll()
         return {name: self._reap(self.nodes[name], None) for name, p in running.items() if p.poll() is not None}
 
     def client(self, name: str | None = None, timeout: float = 5.0) -> ClusterClient:
@@ -278,7 +279,7 @@ class LocalCluster:
             self.check_running()
             if time.monotonic() > deadline:
                 raise DemoFailed(f"waited {timeout:g} s for {what}; logs are in {self.directory}")
-            time.sleep(_POLL)
+            interrupts.sleep(_POLL)
 
     def check_running(self) -> None:
         """Raise DemoFailed, with the end of its log, when a node that was started has stopped by itself."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ftpgateway.config import Address
+from ftpgateway.demo import interrupts
 
 TIMEOUT = 30.0
 """Seconds that an FTP command may take."""
@@ -25,14 +26,15 @@ def greets(address: Address) -> bool:
 
 @contextlib.contextmanager
 def session(address: Address, user: str, password: str) -> Iterator[ftplib.FTP]:
-    """Log in; log out at the end."""
+    """Log in; log out at the end. A signal that asks for the end breaks off what is done in between."""
     client = ftplib.FTP(timeout=TIMEOUT, encoding="utf-8")
     try:
-        client.connect(address.host, address.port)
-        client.login(user, password)
-        yield client
-        with contextlib.suppress(ftplib.Error, OSError, EOFError):
-            client.quit()
+        with interrupts.allowed():
+            client.connect(address.host, address.port)
+            client.login(user, password)
+            yield client
+            with contextlib.suppress(ftplib.Error, OSError, EOFError):
+                client.quit()
     finally:
         client.close()
 

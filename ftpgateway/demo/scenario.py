@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from ftpgateway.cli.errors import DemoFailed
 from ftpgateway.cli.output import human_bytes
 from ftpgateway.config import Address
-from ftpgateway.demo import ftp
+from ftpgateway.demo import ftp, interrupts
 from ftpgateway.demo.cluster import LocalCluster, Node
 from ftpgateway.demo.report import Reporter
 from ftpgateway.demo.samples import Picture
@@ -135,7 +135,7 @@ class Scenario:
                 refused += 1
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(_RETRY)
+                interrupts.sleep(_RETRY)
             else:
                 return refused
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from ftpgateway.config import Member, load_admin_config, load_node_config
-from ftpgateway.configtypes import ConfigError
+from ftpgateway.config.errors import ConfigError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftpgateway.config import REPLICAS, Address, Member, load_admin_config, render
-from ftpgateway.configtypes import check_name
+from ftpgateway.config.kinds import check_name
 from raftstore.errors import AlreadyExists, DiskFailed, Invalid
 from raftstore.peers.model import Role
 from raftstore.peers.pki import create_authority, self_signed_server_pem, write_private

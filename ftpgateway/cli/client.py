@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from ftpgateway.cli.access import Access
 from ftpgateway.cli.errors import NotReachable
 from ftpgateway.config import Member
-from ftpgateway.configtypes import ConfigError
+from ftpgateway.config.errors import ConfigError
 from raftstore.cluster.convert import node_from_wire
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
 from raftstore.peers import PeerClient

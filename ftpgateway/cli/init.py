@@ -10,7 +10,7 @@ import click
 
 from ftpgateway.cli import bundle, output
 from ftpgateway.config import REPLICAS
-from ftpgateway.configtypes import check_name
+from ftpgateway.config.kinds import check_name
 from raftstore.errors import Invalid
 
 EXAMPLES = """

@@ -14,7 +14,8 @@ from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
 from ftpgateway.config import Address, Member
-from ftpgateway.configtypes import ConfigError, check_name
+from ftpgateway.config.errors import ConfigError
+from ftpgateway.config.kinds import check_name
 from raftstore.cluster import tokens
 from raftstore.errors import OutcomeUnknown, StoreError
 from raftstore.peers.pki import Authority

@@ -10,7 +10,7 @@ from ftpgateway import config
 from ftpgateway.cli.errors import exit_codes
 from ftpgateway.cli.main import group
 from ftpgateway.cli.output import PixraftCommand
-from ftpgateway.configtypes import MEMBERS
+from ftpgateway.config.kinds import MEMBERS
 
 _MADE = "<!-- Made by `make docs` from the program; a test fails when it is stale. -->"
 

@@ -10,16 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raftstore.errors import StoreError
-
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,253}")
-
-
-class ConfigError(StoreError):
-    """The configuration cannot be used"""
-
-    exit_code = 3
 
 
 class Address(NamedTuple):

@@ -1,0 +1,56 @@
+"""A node's configuration: one TOML file, read once, checked whole, frozen.
+
+Every key is declared once, with its description, in the module of its section: loading, the file that `pixraft init`
+writes and docs/configuration.md all come from these declarations (see `settings`). A new section is a module with a
+dataclass and a field of `node.NodeConfig`. An environment variable PIXRAFT_<SECTION>_<KEY> overrides the file.
+Relative paths are relative to the file.
+
+It is a package of its own because everything else is told by it and it knows nothing of the rest.
+"""
+
+from __future__ import annotations
+
+from ftpgateway.config.chunks import ChunksConfig
+from ftpgateway.config.cluster import REPLICAS, ClusterConfig
+from ftpgateway.config.consensus import ConsensusConfig
+from ftpgateway.config.declare import Mistake, Setting
+from ftpgateway.config.errors import ConfigError, Problem
+from ftpgateway.config.ftp import FtpConfig
+from ftpgateway.config.jobs import JobsConfig
+from ftpgateway.config.kinds import Address, Member
+from ftpgateway.config.log import LogConfig
+from ftpgateway.config.node import AdminConfig, NodeConfig, section_doc, settings
+from ftpgateway.config.peers import PeersConfig
+from ftpgateway.config.reading import (
+    Effective,
+    effective,
+    load_admin_config,
+    load_node_config,
+)
+from ftpgateway.config.writing import render
+
+__all__ = [
+    "REPLICAS",
+    "Address",
+    "AdminConfig",
+    "ChunksConfig",
+    "ClusterConfig",
+    "ConfigError",
+    "ConsensusConfig",
+    "Effective",
+    "FtpConfig",
+    "JobsConfig",
+    "LogConfig",
+    "Member",
+    "Mistake",
+    "NodeConfig",
+    "PeersConfig",
+    "Problem",
+    "Setting",
+    "effective",
+    "load_admin_config",
+    "load_node_config",
+    "render",
+    "section_doc",
+    "settings",
+]

@@ -1,0 +1,48 @@
+"""Keys of [ftp]: what FTP clients see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftpgateway.config import kinds
+from ftpgateway.config.declare import Mistake, declared
+from ftpgateway.config.kinds import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FtpConfig:
+    """What FTP clients see."""
+
+    listen: Address = declared(kinds.ADDRESS, "Address of the FTP server.", "0.0.0.0:2121")
+    passive_ports: tuple[int, int] | None = declared(
+        kinds.PORT_RANGE,
+        'Ports for passive data connections, first-last, for your firewall. "" takes any free port.',
+        "50000-50999",
+    )
+    masquerade_address: str = declared(
+        kinds.HOST_OR_EMPTY,
+        "Address that clients are told for passive data connections, when the node is behind NAT. "
+        '"" tells them the address that they connected to.',
+        "",
+    )
+    tls_certificate: Path | None = declared(
+        kinds.FILE_OR_EMPTY,
+        'PEM file with the private key and certificate chain for explicit FTPS (AUTH TLS). "" offers no FTPS.',
+        "",
+    )
+    require_tls: bool = declared(
+        kinds.BOOLEAN, "Refuse logins and transfers that are not encrypted; needs `tls_certificate`.", False
+    )
+    idle_timeout: int = declared(
+        kinds.integer(10, 86400), "Seconds after which a session that does nothing is closed.", 300
+    )
+    max_sessions: int = declared(
+        kinds.integer(1, 100_000), "Sessions at once on this node; one more is refused with 421.", 2000
+    )
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Yield what does not fit together."""
+        if self.require_tls and self.tls_certificate is None:
+            yield Mistake("require_tls", "needs a certificate", "set ftp.tls_certificate")

@@ -16,7 +16,7 @@ import structlog
 
 from ftpgateway.ftp.authorizer import Credentials
 from ftpgateway.ftp.backend import Backend
-from ftpgateway.ftp.handler import Session, commands
+from ftpgateway.ftp.commands import Session, known
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched, plain_address
 from ftpgateway.ftp.settings import Address, FtpSettings
@@ -73,7 +73,7 @@ class FtpFrontend:
             "ConfiguredSession",
             (Session,),
             {
-                "proto_cmds": commands(tls=self.context is not None),
+                "known_commands": known(tls=self.context is not None),
                 "timeout": self.settings.login_timeout,
                 "banner": self.settings.banner,
             },

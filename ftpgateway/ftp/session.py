@@ -1,5 +1,5 @@
 """A session: its lines, the queue in front of its commands, its transfer, its end. The commands are in
-`handler`.
+`commands`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import functools
 import socket
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
@@ -16,8 +16,10 @@ import structlog
 from ftpgateway.ftp.channels import DataLink
 from ftpgateway.ftp.filesystem import Workspace
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
-from ftpgateway.ftp.pyftp import ControlConnection, stock_commands
+from ftpgateway.ftp.listings import DEFAULT_FACTS
+from ftpgateway.ftp.pyftp import ControlConnection
 from ftpgateway.ftp.replies import one_line, refusal
+from ftpgateway.ftp.table import TABLE, Command
 from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.waiting import Runner
 from raftstore.errors import StoreError
@@ -36,14 +38,13 @@ TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
 
 _TELNET = bytes(range(0xF0, 0x100))
-_RENAMED = {"XCUP": "CDUP", "XCWD": "CWD", "XMKD": "MKD", "XPWD": "PWD", "XRMD": "RMD"}
 _ANY_BYTES = frozenset({"USER", "PASS"})
 
 
 class BaseSession(ControlConnection):
     """What a session does beneath its commands."""
 
-    proto_cmds: ClassVar[dict[str, dict[str, Any]]] = stock_commands()
+    known_commands: ClassVar[Mapping[str, Command]] = TABLE
 
     def __init__(self, sock: socket.socket, host: FtpFrontend) -> None:
         self.host = host
@@ -52,6 +53,7 @@ class BaseSession(ControlConnection):
         self.user: User | None = None
         self.place: Workspace | None = None
         self.transfer: Transfer | None = None
+        self.facts: list[str] = list(DEFAULT_FACTS)
         self.marker = 0
         self.announced: int | None = None
         self.rename_from: str | None = None
@@ -123,24 +125,23 @@ class BaseSession(ControlConnection):
 
     def _check_and_run(self, command: str, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
-        known = self.proto_cmds.get(command)
+        known = self.known_commands.get(command)
         if known is None:
             what = "line too long" if command == TOO_LONG else f'"{one_line(command[:32])}" not understood'
             self.respond(f"500 Command {what}.")
             return
-        if not raw and known["arg"] is True:
+        if not raw and known.argument is True:
             self.respond("501 Syntax error: command needs an argument.")
-        elif raw and known["arg"] is False:
+        elif raw and known.argument is False:
             self.respond("501 Syntax error: command does not accept arguments.")
-        elif self.user is None and (known["auth"] or (command == "STAT" and raw)):
+        elif self.user is None and (known.login or (command == "STAT" and raw)):
             self.respond("530 Log in with USER and PASS first.")
-        elif (argument := self._decoded(command, raw, named=bool(known["perm"]))) is None or (
-            known["perm"] and self.user is not None and not self._allowed(command, argument, known["perm"])
+        elif (argument := self._decoded(command, raw, named=bool(known.right))) is None or (
+            known.right and self.user is not None and not self._allowed(command, argument, known.right)
         ):
             pass
         else:
-            command = _RENAMED.get(command, command)
-            run = functools.partial(self._execute, command, argument)
+            run = functools.partial(self._execute, known.method, argument)
             if command in INLINE or (command == "STAT" and not argument):
                 run()
             else:
@@ -176,20 +177,47 @@ class BaseSession(ControlConnection):
         self.respond(f"550 You do not have the right to {command}.")
         return False
 
-    def _execute(self, command: str, argument: str) -> None:
+    def _execute(self, method: str, argument: str) -> None:
         try:
-            getattr(self, "ftp_" + command.replace(" ", "_"))(argument)
+            getattr(self, method)(argument)
         except StoreError as error:
             self.respond(refusal(error))
         except Exception:
-            log.exception("command failed", session=self.number, command=command)
+            log.exception("command failed", session=self.number, command=method)
             self.respond("451 Internal error; try again.")
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Within a command that is not in `gate.INLINE`: wait for the store."""
         return self.runner.wait(work)
 
+    @property
+    def files(self) -> Workspace:
+        """What the user sees of the store."""
+        assert self.place is not None
+        return self.place
+
+    @property
+    def rights(self) -> str:
+        """The user's rights letters."""
+        return self.user.rights if self.user is not None else ""
+
     # The transfer.
+
+    def take_marker(self) -> int:
+        """Return what REST has set, for this once."""
+        marker, self.marker = self.marker, 0
+        return marker
+
+    def no_data_connection(self) -> bool:
+        """Whether there is none; the client is told so."""
+        if self.link.exists:
+            return False
+        self.respond("425 No data connection; send PASV, EPSV, PORT or EPRT first.")
+        return True
+
+    def announce(self, text: str) -> None:
+        """Say that a transfer begins."""
+        self.respond(f"150 {text}")
 
     def attach(self, transfer: Transfer) -> None:
         """Start a transfer on the data connection, as soon as that stands."""

@@ -11,7 +11,7 @@ import yaml
 from ftpgateway.cli import reference
 from ftpgateway.cli.user import RIGHTS
 from ftpgateway.config import settings
-from ftpgateway.ftp.handler import commands
+from ftpgateway.ftp.commands import known as commands
 from ftpgateway.ftp.replies import Doing, refusal
 from raftstore import errors
 

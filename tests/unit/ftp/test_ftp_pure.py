@@ -8,8 +8,8 @@ import pytest
 
 import raftstore.errors
 from ftpgateway.ftp import listings
+from ftpgateway.ftp.commands import known as commands
 from ftpgateway.ftp.gate import DATA_COMMANDS, INLINE, Phase, may_run, passes_queue
-from ftpgateway.ftp.handler import commands
 from ftpgateway.ftp.replies import Doing, quoted, refusal
 from ftpgateway.ftp.settings import FtpSettings
 from raftstore.errors import StoreError
@@ -51,7 +51,7 @@ def test_while_a_commit_is_pending() -> None:
 def test_commands_that_ask_the_store_run_in_greenlets() -> None:
     table = commands(tls=True)
     assert set(table) >= INLINE
-    assert {name for name in INLINE if table[name]["perm"]} == set()
+    assert {name for name in INLINE if table[name].right} == set()
 
 
 def all_errors(kind: type[StoreError] = StoreError) -> list[type[StoreError]]:

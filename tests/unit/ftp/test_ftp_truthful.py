@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ftpserver import DEADLINE, PASSWORD, certificate, serving
 
-from ftpgateway.ftp import movers, names
+from ftpgateway.ftp.commands import listing
 from ftpgateway.ftp.listings import FactWriter, parse_timestamp
 from raftstore.errors import NoQuorum, Unavailable
 from raftstore.types import Entry
@@ -107,8 +107,7 @@ def test_others_have_their_turn_while_a_large_directory_is_listed(
             seen.append(turns)
             return entry.name
 
-        for module in (names, movers):
-            monkeypatch.setattr(module, "list_line", noting)
+        monkeypatch.setattr(listing, "list_line", noting)
         monkeypatch.setattr(FactWriter, "line", lambda _, entry: noting(entry))
         server.loop.call_soon_threadsafe(turn)
         if command.startswith("STAT"):

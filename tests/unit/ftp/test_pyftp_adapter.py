@@ -14,7 +14,7 @@ import pyftpdlib.ioloop
 import pytest
 from pyftpdlib.handlers.ftp.control import FTPHandler, proto_cmds
 
-from ftpgateway.ftp import handler, pyftp
+from ftpgateway.ftp import commands, pyftp
 from ftpgateway.ftp.pyftp import NestedIOLoop, Watched, plain_address
 
 
@@ -31,8 +31,6 @@ def test_signatures() -> None:
     assert list(inspect.signature(loop.modify).parameters) == ["self", "fd", "events"]
     assert list(inspect.signature(FTPHandler.__init__).parameters) == ["self", "conn", "server", "ioloop"]
     assert list(inspect.signature(FTPHandler.respond).parameters) == ["self", "resp", "logfun"]
-    assert list(inspect.signature(FTPHandler._make_epasv).parameters) == ["self", "extmode"]
-    assert list(inspect.signature(FTPHandler._make_eport).parameters) == ["self", "ip", "port"]
     assert loop.READ == select.EPOLLIN
     assert loop.WRITE == select.EPOLLOUT
     assert select.EPOLLERR | select.EPOLLHUP == loop._ERROR
@@ -43,44 +41,34 @@ def test_methods_that_we_override_exist() -> None:
     for name in (
         *("close", "recv", "send", "handle_read_event", "handle_write_event", "writable", "handle_timeout"),
         *("handle_read", "handle_error", "initiate_send", "respond", "push"),
-        *("log", "logline", "log_cmd", "log_exception", "_make_epasv", "_make_eport"),
+        *("log", "logline", "log_cmd", "log_exception"),
     ):
         assert name in ours
         assert callable(getattr(FTPHandler, name)), name
 
 
-def test_commands_that_are_left_to_the_library() -> None:
-    """All others are ours; these must not reach for the host's files."""
-    table = handler.commands(tls=True)
-    names = {f"ftp_{name.replace(' ', '_')}" for name in table}
-    theirs = {
-        name for name in names if getattr(handler.Session, name, None) is getattr(FTPHandler, name, object())
-    }
-    assert theirs == {
-        *("ftp_EPRT", "ftp_HELP", "ftp_MODE", "ftp_PASV", "ftp_PORT", "ftp_SITE_HELP", "ftp_STRU", "ftp_SYST"),
-        *("ftp_XCUP", "ftp_XCWD", "ftp_XMKD", "ftp_XPWD", "ftp_XRMD"),
-    }
-    assert set(proto_cmds) <= set(table)
-    for entry in table.values():
-        assert set(entry) >= {"perm", "auth", "arg", "help"}
+def test_no_command_is_left_to_the_library() -> None:
+    """Its own reach for the host's files."""
+    table = commands.known(tls=True)
+    for declared in table.values():
+        assert getattr(commands.Session, declared.method) is not getattr(FTPHandler, declared.method, None)
+    assert set(proto_cmds) - {"SITE"} <= set(table)
 
 
 def test_only_the_adapter_touches_private_attributes() -> None:
-    directory = Path(pyftp.__file__).parent
-    private = set()
+    directory = Path(pyftp.__file__).parents[1]
     tree = inspect.getsource(pyftpdlib.ioloop) + inspect.getsource(inspect.getmodule(FTPHandler))  # type: ignore[arg-type]
-    private.update(re.findall(r"\bself\.(_[a-z]\w*)", tree))
-    for path in directory.glob("*.py"):
-        if path.name == "pyftp.py":
-            continue
-        text = path.read_text()
-        own = set(re.findall(r"\bself\.(_[a-z]\w*)\s*(?::[^=]*)?=[^=]", text)) | set(
-            re.findall(r"def (_\w+)", text)
-        )
-        used = set(re.findall(r"\bself\.(_[a-z]\w*)", text))
-        if path.name in ("session.py", "handler.py", "names.py", "movers.py"):
-            assert not used & private - own, (path.name, used & private - own)
-            assert not own & private, (path.name, "shadows", own & private)
+    private = set(re.findall(r"\bself\.(_[a-z]\w*)", tree))
+    text = "".join(
+        path.read_text() for path in [directory / "session.py", *(directory / "commands").glob("*.py")]
+    )
+    own = set(re.findall(r"\bself\.(_[a-z]\w*)\s*(?::[^=]*)?=[^=]", text)) | set(
+        re.findall(r"def (_\w+)", text)
+    )
+    own |= set(re.findall(r"^    (_\w+) = ", text, re.MULTILINE))
+    used = set(re.findall(r"\bself\.(_[a-z]\w*)", text))
+    assert not used & private - own
+    assert not own & private, "shadows"
 
 
 class Echo(Watched):

@@ -2,67 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import time
-from typing import TYPE_CHECKING
-
-from ftpgateway.ftp.filesystem import Workspace
-from ftpgateway.ftp.listings import (
-    DEFAULT_FACTS,
-    FactWriter,
-    arrange,
-    grouped,
-    list_line,
-    parse_request,
-    parse_timestamp,
-    timestamp,
-)
+from ftpgateway.ftp.listings import parse_timestamp, timestamp
 from ftpgateway.ftp.replies import one_line, quoted
 from ftpgateway.ftp.session import BaseSession
-
-if TYPE_CHECKING:
-    from ftpgateway.ftp.server import FtpFrontend
+from ftpgateway.ftp.table import command
 
 
 class NameCommands(BaseSession):
     """The commands that look at names or change them."""
 
-    def __init__(self, sock: socket.socket, host: FtpFrontend) -> None:
-        self.facts: list[str] = list(DEFAULT_FACTS)
-        super().__init__(sock, host)
-
-    @property
-    def files(self) -> Workspace:
-        """What the user sees of the store."""
-        assert self.place is not None
-        return self.place
-
-    @property
-    def rights(self) -> str:
-        """The user's rights letters."""
-        return self.user.rights if self.user is not None else ""
-
+    @command("PWD", "the current directory", also=("XPWD",))
     def ftp_PWD(self, line: str) -> None:
         """PWD."""
         self.respond(f"257 {quoted(self.files.cwd)} is the current directory.")
 
+    @command(
+        "CWD",
+        "change the current directory; without argument to the home",
+        syntax="[<path>]",
+        right="e",
+        also=("XCWD",),
+    )
     def ftp_CWD(self, line: str) -> None:
         """CWD; without argument to the home directory."""
         files = self.files
         self.wait(files.enter(files.resolve(line or "/")))
         self.respond(f"250 {quoted(files.cwd)} is the current directory.")
 
+    @command("CDUP", "change to the parent directory", right="e", also=("XCUP",))
     def ftp_CDUP(self, line: str) -> None:
         """CDUP."""
         self.ftp_CWD("..")
 
+    @command("MKD", "make a directory", syntax="<path>", right="m", also=("XMKD",))
     def ftp_MKD(self, line: str) -> None:
         """MKD."""
         path = self.files.resolve(line)
         self.wait(self.files.make_directory(path))
         self.respond(f"257 {quoted(path)} directory created.")
 
+    @command("RMD", "remove an empty directory", syntax="<path>", right="d", also=("XRMD",))
     def ftp_RMD(self, line: str) -> None:
         """RMD."""
         path = self.files.resolve(line)
@@ -72,6 +51,7 @@ class NameCommands(BaseSession):
         self.wait(self.files.remove_directory(path))
         self.respond("250 Directory removed.")
 
+    @command("DELE", "remove a file, and what its owner could have resumed", syntax="<path>", right="d")
     def ftp_DELE(self, line: str) -> None:
         """DELE."""
         path = self.files.resolve(line)
@@ -81,6 +61,7 @@ class NameCommands(BaseSession):
         self.wait(self.files.remove(path))
         self.respond("250 File removed.")
 
+    @command("RNFR", "what is to be renamed", syntax="<path>", right="f")
     def ftp_RNFR(self, line: str) -> None:
         """RNFR: what is to be renamed."""
         self.rename_from = None
@@ -92,6 +73,7 @@ class NameCommands(BaseSession):
         self.rename_from = path
         self.respond("350 Ready for the new name.")
 
+    @command("RNTO", "rename, over an existing file too", syntax="<path>", right="f")
     def ftp_RNTO(self, line: str) -> None:
         """RNTO: rename, over an existing file too."""
         source, self.rename_from = self.rename_from, None
@@ -105,6 +87,13 @@ class NameCommands(BaseSession):
         self.wait(self.files.rename(source, target))
         self.respond("250 Renamed.")
 
+    @command(
+        "SIZE",
+        "size in bytes, in every TYPE; to the owner of an interrupted upload what is kept of it",
+        source="RFC 3659",
+        syntax="<path>",
+        right="l",
+    )
     def ftp_SIZE(self, line: str) -> None:
         """SIZE: where a transfer can be resumed, in every TYPE, as nothing is converted."""
         path = self.files.resolve(line)
@@ -114,6 +103,7 @@ class NameCommands(BaseSession):
         else:
             self.respond(f"213 {size}")
 
+    @command("MDTM", "time of last modification, UTC", source="RFC 3659", syntax="<path>", right="l")
     def ftp_MDTM(self, line: str) -> None:
         """MDTM of a file, UTC."""
         path = self.files.resolve(line)
@@ -123,6 +113,13 @@ class NameCommands(BaseSession):
         else:
             self.respond(f"213 {timestamp(entry.mtime_ns)}")
 
+    @command(
+        "MFMT",
+        "set the time of last modification",
+        source="draft-somers-ftp-mfxx",
+        syntax="YYYYMMDDHHMMSS <path>",
+        right="T",
+    )
     def ftp_MFMT(self, line: str) -> None:
         """MFMT time path: set the time of last modification."""
         when, _, name = line.partition(" ")
@@ -134,6 +131,7 @@ class NameCommands(BaseSession):
         self.wait(self.files.set_modified(path, mtime_ns))
         self.respond(f"213 Modify={when}; {one_line(path)}")
 
+    @command("SITE CHMOD", "accepted; modes are not kept", source="usage", syntax="<mode> <path>", right="M")
     def ftp_SITE_CHMOD(self, line: str) -> None:
         """SITE CHMOD mode path: accepted, so that clients that always send it go on; modes are not kept."""
         mode, _, name = line.partition(" ")
@@ -142,33 +140,3 @@ class NameCommands(BaseSession):
             return
         self.wait(self.files.entry(self.files.resolve(name)))
         self.respond("200 Accepted; this server keeps no modes.")
-
-    def ftp_MLST(self, line: str) -> None:
-        """MLST: the facts of one name, on the control connection."""
-        path = self.files.resolve(line)
-        entry = self.wait(self.files.entry(path))
-        facts = FactWriter(self.facts, self.rights).facts(entry)
-        self.push(f"250-Listing {one_line(path)}\r\n {facts} {path}\r\n")
-        self.respond("250 End MLST.")
-
-    def ftp_STAT(self, line: str) -> None:
-        """STAT: of the session, or a listing on the control connection."""
-        if not line:
-            self.push("211-Status:\r\n" + "".join(f" {text}\r\n" for text in self.status_lines()))
-            self.respond("211 End of status.")
-            return
-        request = parse_request(line)
-        path = self.files.resolve(request.path)
-        entries = arrange(self.wait(self.files.entries(path, glob=True)), request)
-        self.push(f"213-Status of {quoted(path)}:\r\n")
-        now = time.time()
-        for block in grouped(list_line(entry, now) for entry in entries):
-            self.push(block.decode())
-            self.wait(asyncio.sleep(0))
-            if not self.alive:
-                return
-        self.respond("213 End of status.")
-
-    def status_lines(self) -> list[str]:
-        """Return what STAT without argument tells."""
-        raise NotImplementedError

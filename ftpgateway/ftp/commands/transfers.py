@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,11 +11,11 @@ import structlog
 
 from ftpgateway.ftp.backend import Part
 from ftpgateway.ftp.filesystem import Workspace
-from ftpgateway.ftp.listings import GROUP, FactWriter, arrange, grouped, list_line, parse_request
-from ftpgateway.ftp.names import NameCommands
 from ftpgateway.ftp.receiving import Receiving
 from ftpgateway.ftp.replies import Doing, one_line, refusal
 from ftpgateway.ftp.sending import Sending, let_go
+from ftpgateway.ftp.session import BaseSession
+from ftpgateway.ftp.table import command
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Invalid, StoreError
 
@@ -25,13 +23,6 @@ log = structlog.get_logger()
 
 STOU_ATTEMPTS = 8
 MAX_OFFSET = 2**63 - 1
-
-
-async def _blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for block in lines:
-        yield block
-        # To write the next one takes some 10 ms: others, and this node's heartbeats, come first.
-        await asyncio.sleep(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +65,10 @@ async def _open(files: Workspace, path: str, offset: int, *, direct: bool) -> Op
             await download.close()
 
 
-class TransferCommands(NameCommands):
+class TransferCommands(BaseSession):
     """The commands that use the data connection."""
 
+    @command("REST", "the byte at which the next RETR or STOR begins", source="RFC 3659", syntax="<bytes>")
     def ftp_REST(self, line: str) -> None:
         """REST: byte to start at; holds for the next transfer command only."""
         if not line.isascii() or not line.isdigit() or int(line) > MAX_OFFSET:
@@ -85,6 +77,7 @@ class TransferCommands(NameCommands):
         self.marker = int(line)
         self.respond(f"350 Restarting at position {self.marker}.")
 
+    @command("ALLO", "tell the size of the next upload", syntax="<bytes>")
     def ftp_ALLO(self, line: str) -> None:
         """ALLO: how large the next upload will be; checked against the free room when it begins."""
         size = line.split(" ")[0]
@@ -94,36 +87,26 @@ class TransferCommands(NameCommands):
         self.announced = int(size)
         self.respond("200 Noted.")
 
-    def _take_marker(self) -> int:
-        marker, self.marker = self.marker, 0
-        return marker
-
-    def _no_data_connection(self) -> bool:
-        if self.link.exists:
-            return False
-        self.respond("425 No data connection; send PASV, EPSV, PORT or EPRT first.")
-        return True
-
-    def _announce(self, text: str) -> None:
-        self.respond(f"150 {text}")
-
     # Uploads.
 
+    @command("STOR", "upload a new version of a file", syntax="<path>", right="w")
     def ftp_STOR(self, line: str) -> None:
         """STOR: a new version of the file; after REST n the first n bytes are kept and the rest is replaced."""
-        offset = self._take_marker()
+        offset = self.take_marker()
         self._receive("STOR", self.files.resolve(line), offset=offset or None)
 
+    @command("APPE", "continue an interrupted upload, or append to a file", syntax="<path>", right="a")
     def ftp_APPE(self, line: str) -> None:
         """APPE: go on with the user's interrupted upload, or append to the file."""
-        if self._take_marker():
+        if self.take_marker():
             self.respond("450 REST does not go with APPE; send APPE again without it, or REST and STOR.")
             return
         self._receive("APPE", self.files.resolve(line), append=True)
 
+    @command("STOU", "upload under a name that is not there yet", syntax="[<path>]", right="w")
     def ftp_STOU(self, line: str) -> None:
         """STOU: store under a name that does not exist yet, made from the given one."""
-        if self._take_marker():
+        if self.take_marker():
             self.respond("450 REST does not go with STOU; send STOU again without it.")
             return
         wanted = self.files.resolve(line or "picture")
@@ -153,7 +136,7 @@ class TransferCommands(NameCommands):
         exclusive: bool = False,
         announce: str = "",
     ) -> None:
-        if self._no_data_connection():
+        if self.no_data_connection():
             return
         if path == "/":
             self.respond("550 It is a directory, not a file.")
@@ -176,15 +159,16 @@ class TransferCommands(NameCommands):
             self.host.spawn(upload.suspend())
             return
         done = "226 Stored safely."
-        self._announce(announce or f"Ready for {one_line(path)}.")
+        self.announce(announce or f"Ready for {one_line(path)}.")
         self.attach(Receiving(self, command, path, upload, done))
 
     # Downloads.
 
+    @command("RETR", "download one whole version of a file", syntax="<path>", right="r")
     def ftp_RETR(self, line: str) -> None:
         """RETR: one whole version of the file, from the byte that REST set."""
-        offset = self._take_marker()
-        if self._no_data_connection():
+        offset = self.take_marker()
+        if self.no_data_connection():
             return
         path = self.files.resolve(line)
         try:
@@ -198,44 +182,5 @@ class TransferCommands(NameCommands):
                 self.host.spawn(opened.release())
             return
         with self.corked():
-            self._announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
+            self.announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
             self.attach(Sending(self, "RETR", path, opened.first, opened.rest, opened.release))
-
-    # Listings.
-
-    def ftp_LIST(self, line: str) -> None:
-        """LIST [options] [path]."""
-        now = time.time()
-        self._list("LIST", line, lambda entry: list_line(entry, now))
-
-    def ftp_NLST(self, line: str) -> None:
-        """NLST [options] [path]."""
-        self._list("NLST", line, lambda entry: entry.name)
-
-    def _list(self, command: str, line: str, render: object) -> None:
-        self._take_marker()
-        if self._no_data_connection():
-            return
-        request = parse_request(line)
-        path = self.files.resolve(request.path)
-        entries = self.wait(self.files.entries(path, glob=True))
-        lines = map(render, arrange(entries, request))  # type: ignore[call-overload]
-        self._send_lines(command, path, lines, len(entries))
-
-    def ftp_MLSD(self, line: str) -> None:
-        """MLSD [directory]."""
-        self._take_marker()
-        if self._no_data_connection():
-            return
-        path = self.files.resolve(line)
-        entries = self.wait(self.files.directory(path))
-        self._send_lines("MLSD", path, map(FactWriter(self.facts, self.rights).line, entries), len(entries))
-
-    def _send_lines(self, command: str, path: str, lines: Iterable[str], count: int) -> None:
-        if not self.alive:
-            return
-        self._announce(f"Opening data connection for {command}.")
-        blocks = grouped(lines)
-        first = next(blocks, b"")
-        rest = _blocks(blocks) if count > GROUP else None
-        self.attach(Sending(self, command, path, first, rest))

@@ -1,8 +1,4 @@
-"""The one place that touches pyftpdlib's inside (2.2.0): its event loop and its control connection.
-
-Everything else builds on the names defined here. `tests/unit/ftp/test_pyftp_adapter.py` fails when the library
-no longer has what this module relies on.
-"""
+"""pyftpdlib's control connection: lines in, replies out, TLS."""
 
 from __future__ import annotations
 
@@ -13,101 +9,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
-from pyftpdlib import ioloop as _ioloop  # first: it imports asyncore with its deprecation warning silenced
 from pyftpdlib.exceptions import _RetryError
+
+from ftpgateway.ftp.pyftp.loop import READ, WRITE, NestedIOLoop  # before the handler: see there
+
+# isort: split
 from pyftpdlib.handlers.ftp.control import FTPHandler
-from pyftpdlib.handlers.ftp.control import proto_cmds as _stock_commands
 
 log = structlog.get_logger()
-
-READ: int = _ioloop.IOLoop.READ
-WRITE: int = _ioloop.IOLoop.WRITE
 
 MAX_LINE = 8192
 """Longest command line in bytes; a path may have 4096."""
 
 CONTROL_READ = 16384
 """Bytes read from a control connection at once: a whole TLS record, so that none stays behind unseen."""
-
-
-class Watched:
-    """A socket of our own in pyftpdlib's event loop."""
-
-    _fileno: int = -1
-
-    def on_events(self, events: int) -> None:
-        """Handle ready events (an epoll mask)."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Let go of the socket; the loop is being closed."""
-        raise NotImplementedError
-
-
-class NestedIOLoop(_ioloop.IOLoop):  # type: ignore[misc]
-    """pyftpdlib's event loop as a guest: polled without waiting, and telling its host of new deadlines."""
-
-    def __init__(self, on_deadline: Callable[[float], None]) -> None:
-        super().__init__()
-        self._on_deadline = on_deadline
-        self._watching: dict[int, int] = {}
-
-    def watch(self, fd: int, instance: Watched, events: int) -> None:
-        """Watch `fd` for `events` (0 pauses: only errors and hang-ups are seen)."""
-        if fd not in self.socket_map:
-            instance._fileno = fd
-            self.register(fd, instance, events)
-        elif self._watching.get(fd) != events:
-            self.modify(fd, events)
-        self._watching[fd] = events
-
-    def unwatch(self, fd: int) -> None:
-        """Forget `fd`; call it before the socket is closed."""
-        if fd in self.socket_map:
-            self.unregister(fd)
-        self._watching.pop(fd, None)
-
-    def call_later(self, seconds: float, target: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-        """Call `target` later; see the base class."""
-        call = super().call_later(seconds, target, *args, **kwargs)
-        self._on_deadline(call.timeout)
-        return call
-
-    def call_every(self, seconds: float, target: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-        """Call `target` periodically; see the base class."""
-        call = super().call_every(seconds, target, *args, **kwargs)
-        self._on_deadline(call.timeout)
-        return call
-
-    def run_due(self) -> float | None:
-        """Run what is due; return the seconds until the next deadline."""
-        due: float | None = self.sched.poll()
-        return due
-
-    def dispatch(self) -> int:
-        """Handle all events that are ready now; return how many."""
-        events = self._poller.poll(0)
-        found = self.socket_map.get
-        # Instances are looked up before any is called: a handler may close a socket and open another one with
-        # the same number, which must not get the event of the old one.
-        ready = [(found(fd), fd, event) for fd, event in events]
-        for instance, fd, event in ready:
-            if instance is None or found(fd) is not instance:
-                continue
-            if isinstance(instance, Watched):
-                try:
-                    instance.on_events(event)
-                except Exception:
-                    log.exception("data connection failed")
-                    instance.close()
-            elif event & self._ERROR and not event & READ:
-                instance.handle_close()
-            else:
-                if event & READ and instance.readable():
-                    _ioloop._read(instance)
-                if event & WRITE and instance.writable():
-                    _ioloop._write(instance)
-        return len(ready)
 
 
 class _Server:
@@ -335,20 +250,6 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """The idle timer ran out: return True to let the session live on."""
         return False
 
-    def open_passive(self, extended: bool) -> None:
-        """Answer PASV (or EPSV when `extended`)."""
-        raise NotImplementedError
-
-    def open_active(self, address: str, port: int) -> None:
-        """Answer PORT or EPRT with a well-formed address."""
-        raise NotImplementedError
-
-    def _make_epasv(self, extmode: bool = False) -> None:
-        self.open_passive(extmode)
-
-    def _make_eport(self, ip: str, port: int) -> None:
-        self.open_active(ip, port)
-
     # What subclasses use.
 
     @property
@@ -359,10 +260,6 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def mark_ending(self) -> None:
         """Send no more replies."""
         self._ending = True
-
-    def forbid_other_than_epsv(self) -> None:
-        """Refuse PASV, PORT and EPRT from now on (EPSV ALL)."""
-        self._epsvall = True
 
     def discard_input(self) -> None:
         """Forget what was read but not handled: it came before TLS and must not pass for part of it."""
@@ -417,8 +314,3 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 def plain_address(address: str) -> str:
     """Return an IPv4 address that came through an IPv6 socket in its usual form."""
     return address.removeprefix("::ffff:") if "." in address else address
-
-
-def stock_commands() -> dict[str, dict[str, Any]]:
-    """Return pyftpdlib's table of commands: right needed, login needed, argument needed, help."""
-    return dict(_stock_commands)

@@ -1,0 +1,109 @@
+"""Logging in and out: USER, PASS, REIN, QUIT."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+
+from ftpgateway.ftp.filesystem import Workspace
+from ftpgateway.ftp.session import BaseSession
+from ftpgateway.ftp.table import command
+from raftstore.errors import StoreError, Unavailable
+from raftstore.types import User
+
+log = structlog.get_logger()
+
+
+class LoginCommands(BaseSession):
+    """The commands with which a session begins and ends."""
+
+    @command("USER", "begin to log in, forgetting an earlier login", syntax="<name>", login=False)
+    def ftp_USER(self, line: str) -> None:
+        """USER: begin to log in, forgetting an earlier login."""
+        if self.host.settings.require_tls and not self.secured:
+            self.respond("530 This server requires encryption: use AUTH TLS first.")
+            return
+        if self.user is not None:
+            self._forget_login()
+        self.username = line
+        self.respond("331 Username ok, send password.")
+
+    @command("PASS", "log in", syntax="[<password>]", login=False)
+    def ftp_PASS(self, line: str) -> None:
+        """PASS: log in."""
+        if self.user is not None:
+            self.respond("503 You are logged in already.")
+            return
+        if not self.username:
+            self.respond("503 Log in with USER first.")
+            return
+        name, self.username = self.username, ""
+        try:
+            user = self.wait(self._login(name, line))
+        except Unavailable:
+            self.end_with("421 Too many logins at once; try again in a moment.")
+            return
+        except StoreError:
+            self.end_with(
+                "421 Too few nodes of the cluster can be reached; try again later or at another node."
+            )
+            return
+        if not self.alive:
+            return
+        if user is None:
+            self._refuse_login(name)
+            return
+        self.user = user
+        self.place = Workspace(self.host.store, user)
+        self.attempted_logins = 0
+        self.set_idle_timer(self.host.settings.idle_timeout)
+        self.respond("230 Login successful.")
+        log.info("login", session=self.number, user=name, peer=self.peer, tls=self.secured)
+
+    async def _login(self, name: str, password: str) -> User | None:
+        user = await self.host.credentials.login(name, password)
+        if user is None:
+            await asyncio.sleep(self.host.settings.failed_login_delay)
+        else:
+            await Workspace(self.host.store, user).make_home()
+        return user
+
+    def _refuse_login(self, name: str) -> None:
+        self.attempted_logins += 1
+        log.warning(
+            "login refused", session=self.number, user=name, peer=self.peer, attempt=self.attempted_logins
+        )
+        if self.attempted_logins >= self.host.settings.max_login_attempts:
+            self.end_with("421 Wrong user name or password, too often; goodbye.")
+        else:
+            self.respond("530 Wrong user name or password.")
+
+    def _forget_login(self) -> None:
+        self.link.close()
+        self.user = None
+        self.place = None
+        self.username = ""
+        self.marker = 0
+        self.announced = None
+        self.rename_from = None
+        self.set_idle_timer(self.host.settings.login_timeout)
+
+    @command("REIN", "log out; the connection stays")
+    def ftp_REIN(self, line: str) -> None:
+        """REIN: back to the state before USER."""
+        self._forget_login()
+        self.respond("220 Ready for a new user.")
+
+    @command("QUIT", "end the session, after the transfer under way", login=False)
+    def ftp_QUIT(self, line: str) -> None:
+        """QUIT."""
+        self.forget_queue()
+        self.end_with("221 Goodbye.")
+
+    def ending(self) -> None:
+        """See the base class."""
+        with contextlib.suppress(AttributeError):
+            self.password = ""
+        super().ending()

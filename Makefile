@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair chaos churn lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair chaos churn clients lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -22,6 +22,7 @@ help:
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make bench-repair  uploads while the pictures of a lost node are copied to the others"
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
+	@echo "make clients   docs/clients.md anew, from the real clients at a running cluster"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
@@ -70,6 +71,9 @@ bench-repair: install
 
 churn: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/churn.py $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+clients: install
+	PIXRAFT_WRITE_CLIENTS=1 $(BIN)/python -m pytest tests/integration/test_clients.py
 
 lint: types proto-check docs-check
 	$(BIN)/ruff check .

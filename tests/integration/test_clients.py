@@ -1,111 +1,116 @@
-"""Real FTP clients against real nodes: curl and lftp, each command at another node."""
+"""docs/clients.md is what happens: each client of the table does each operation at a running cluster.
+
+`make clients` writes the page anew from such a run.
+"""
 
 from __future__ import annotations
 
+import ftplib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import clientpage
 import pytest
+from clientops import OPERATIONS, Bench, target
 from harness import Cluster, eventually
 from pictures import picture, retrieve
+from realclients import Client, NotSupported
+from realclients_python import Aioftp, Fsspec, Ftplib
+from realclients_shell import Curl, Lftp, Rclone, Wget
+from realclients_typed import InetutilsFtp, Ncftp, Tnftp
 
 pytestmark = pytest.mark.integration
 
-
-def need(program: str) -> str:
-    path = shutil.which(program)
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return path
+CLIENTS: list[type[Client]] = [Curl, Lftp, Ncftp, Tnftp, InetutilsFtp, Wget, Rclone, Ftplib, Aioftp, Fsspec]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster(tmp_path_factory.mktemp("clients")) as running:
         yield running
 
 
-def url(cluster: Cluster, node: str, path: str = "") -> str:
-    host, port = cluster.address(node)
-    return f"ftp://demo:demo@{host}:{port}/{path}"
+@pytest.fixture(scope="module")
+def reference(cluster: Cluster) -> Iterator[ftplib.FTP]:
+    """A session at a node where no client is, in binary mode."""
+    with cluster.login("n3") as session:
+        session.voidcmd("TYPE I")
+        yield session
 
 
-def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
+@pytest.fixture(scope="module")
+def page() -> Iterator[clientpage.Page]:
+    """What the page says; what was seen is written to it when that is asked for."""
+    page = clientpage.Page([client.name for client in CLIENTS], list(OPERATIONS))
+    yield page
+    if os.environ.get("PIXRAFT_WRITE_CLIENTS"):
+        page.write()
 
 
-def lftp(cluster: Cluster, node: str, script: str, cwd: Path, *, secure: bool = False) -> str:
-    settings = ["set net:max-retries 2", "set net:timeout 60", "set ssl:verify-certificate no"]
-    settings.append(f"set ftp:ssl-force {'yes' if secure else 'no'}")
-    settings.append(f"set ftp:ssl-protect-data {'yes' if secure else 'no'}")
-    settings.append("set cmd:fail-exit yes")
-    host, port = cluster.address(node)
-    lines = [*settings, f"open -u demo,demo ftp://{host}:{port}", script, "bye"]
-    return run(need("lftp"), "-c", "; ".join(lines), cwd=cwd)
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: kind.name)
+def test_cell(
+    kind: type[Client],
+    operation: str,
+    cluster: Cluster,
+    reference: ftplib.FTP,
+    page: clientpage.Page,
+    tmp_path: Path,
+) -> None:
+    if not kind.installed():
+        if os.environ.get("CI"):
+            pytest.fail(f"{kind.program} is not installed")
+        pytest.skip(f"{kind.program} is not installed")
+    where = target(*cluster.address("n1" if len(operation) % 2 else "n2"))
+    (tmp_path / "secure").mkdir()
+    client, secure = kind(where, tmp_path), kind(where, tmp_path / "secure", secure=True)
+    try:
+        OPERATIONS[operation](Bench(client, secure, reference))
+        seen = clientpage.Cell("ok", kind.notes.get(operation, ""))
+    except NotSupported as reason:
+        seen = clientpage.Cell("no", str(reason))
+    except Exception as error:
+        if operation not in kind.exceptions:
+            raise
+        print(error)
+        seen = clientpage.Cell("fails", kind.exceptions[operation])
+    page.saw(kind.name, operation, seen, client.version)
+    shutil.rmtree(tmp_path / "secure")
+    if not os.environ.get("PIXRAFT_WRITE_CLIENTS"):
+        assert page.says(kind.name, operation) == seen
 
 
-def curl(*arguments: str, cwd: Path) -> str:
-    return run(need("curl"), "--silent", "--show-error", "--max-time", "120", *arguments, cwd=cwd)
-
-
-def test_curl_puts_at_one_node_and_gets_from_the_others(cluster, tmp_path):
-    content = picture("curl", 2_500_000)
+def test_curl_gets_a_part(cluster: Cluster, tmp_path: Path) -> None:
+    content = picture("part", 2_500_000)
+    curl = Curl(target(*cluster.address("n1")), tmp_path)
     (tmp_path / "in.jpg").write_bytes(content)
-    curl("--ftp-create-dirs", "-T", "in.jpg", url(cluster, "n1", "curl/a%20picture.jpg"), cwd=tmp_path)
-    for node in ("n2", "n3"):
-        curl("-o", f"{node}.jpg", url(cluster, node, "curl/a%20picture.jpg"), cwd=tmp_path)
-        assert (tmp_path / f"{node}.jpg").read_bytes() == content
-    curl("-r", "1000000-1000099", "-o", "range", url(cluster, "n2", "curl/a%20picture.jpg"), cwd=tmp_path)
-    assert (tmp_path / "range").read_bytes() == content[1_000_000:1_000_100]
-    assert "a picture.jpg" in curl(url(cluster, "n3", "curl/"), cwd=tmp_path)
+    curl.put(tmp_path / "in.jpg", "/part.jpg")
+    host, port = cluster.address("n2")
+    part = curl.run(
+        "curl", "-sS", "-r", "1000000-1000099", "-o", "part", f"ftp://demo:demo@{host}:{port}/part.jpg"
+    )
+    assert (tmp_path / "part").read_bytes() == content[1_000_000:1_000_100], part
 
 
-def test_curl_resumes_what_a_cut_left_at_another_node(cluster, tmp_path):
-    content = picture("resume", 6_000_000)
+def test_curl_resumes_at_another_node_what_it_was_killed_at(cluster: Cluster, tmp_path: Path) -> None:
+    content = picture("resume", 16_000_000)
     (tmp_path / "in.jpg").write_bytes(content)
-    slow = ["--silent", "--limit-rate", "2M", "--max-time", "1.2"]
-    # The server hears an abrupt end: curl gives up in mid-transfer.
-    command = [need("curl"), *slow, "-T", "in.jpg", url(cluster, "n1", "cut.jpg")]
-    half = subprocess.run(command, cwd=tmp_path, check=False)
-    assert half.returncode != 0
+    host, port = cluster.address("n1")
+    command = ["curl", "--silent", "-T", "-", f"ftp://demo:demo@{host}:{port}/cut.jpg"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as half:
+        assert half.stdin is not None
+        # More than pipe and sockets hold: so a part has arrived.
+        half.stdin.write(content[:12_000_000])
+        half.kill()
+        half.wait()
     with cluster.login("n2") as ftp:
         ftp.voidcmd("TYPE I")
         kept = eventually(lambda: ftp.size("cut.jpg"))
         assert kept is not None
-        assert 0 < kept < len(content)
-        curl("-C", "-", "-T", "in.jpg", url(cluster, "n2", "cut.jpg"), cwd=tmp_path)
+        assert 0 < kept <= 12_000_000
+        assert "cut.jpg" not in ftp.nlst()
+        Curl(target(*cluster.address("n2")), tmp_path).resume_up(tmp_path / "in.jpg", "/cut.jpg")
         assert retrieve(ftp, "cut.jpg") == content
-
-
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-def test_lftp_mirrors_a_tree_both_ways(cluster, tmp_path, secure):
-    tree = tmp_path / "album"
-    for number, name in enumerate(["a.jpg", "sub/b c.jpg", "sub/deep/ü–😀.jpg", "sub/empty.jpg"]):
-        path = tree / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"" if "empty" in name else picture(number, 150_000 + number))
-    target = f"album-{'tls' if secure else 'plain'}"
-    lftp(cluster, "n1", f"mirror -R --parallel=3 album {target}", tmp_path, secure=secure)
-    lftp(cluster, "n3", f"mirror --parallel=3 {target} back", tmp_path, secure=secure)
-    sent = {path.relative_to(tree): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
-    back = tmp_path / "back"
-    assert {path.relative_to(back): path.read_bytes() for path in back.rglob("*") if path.is_file()} == sent
-    # What is there already is not sent again: size and time are right in listings.
-    again = lftp(cluster, "n2", f"mirror -R --verbose album {target}", tmp_path, secure=secure)
-    assert "Transferring" not in again
-
-
-def test_lftp_renames_removes_and_lists(cluster, tmp_path):
-    (tmp_path / "x.jpg").write_bytes(picture("x", 5_000))
-    script = "mkdir -p things/old; put -O things x.jpg; mv things/x.jpg things/old/y.jpg; cls -1 things/old/"
-    assert "y.jpg" in lftp(cluster, "n1", script, tmp_path)
-    assert "y.jpg" in lftp(cluster, "n2", "mv things/old things/new; cls -1 things/new/", tmp_path)
-    lftp(cluster, "n3", "rm -r things; cls -1", tmp_path)
-    with cluster.login("n1") as ftp:
-        assert "things" not in ftp.nlst()

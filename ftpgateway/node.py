@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -14,6 +13,9 @@ import structlog
 
 from ftpgateway.config import ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
+from ftpgateway.logfile import AppendedFile
+from ftpgateway.systemd import keep_alive, notify
+from ftpgateway.transferlog import TransferLog
 from raftstore.consensus import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError
 from raftstore.peers.pki import Identity
@@ -29,10 +31,11 @@ EXIT_FATAL = 4
 """Exit code of a node that stopped because it could no longer keep its promises."""
 
 
-async def run_node(config: NodeConfig) -> int:
+async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> int:
     """Run a node until SIGTERM or SIGINT (exit code 0) or a fatal error (EXIT_FATAL).
 
-    Raises StoreError when it cannot start from what is on disk, OSError when an address is taken.
+    At SIGHUP, `log_file` (where the log goes) and the log of transfers are opened anew. Raises StoreError
+    when it cannot start from what is on disk, OSError when an address is taken.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
@@ -41,13 +44,30 @@ async def run_node(config: NodeConfig) -> int:
         if not ended.done():
             ended.set_result(reason)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end, None)
+    files = [] if log_file is None else [log_file]
+    transfers = None
+    if config.log.transfers is not None:
+        files.append(AppendedFile(config.log.transfers))
+        transfers = TransferLog(files[-1])
+
+    def reopen() -> None:
+        for file in files:
+            file.reopen()
+
+    handlers = {signal.SIGTERM: lambda: end(None), signal.SIGINT: lambda: end(None)}
+    if sys.stdin is None or not sys.stdin.isatty():  # there, it says that the terminal is gone
+        handlers[signal.SIGHUP] = reopen
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    beating = asyncio.create_task(keep_alive(), name="watchdog")
     try:
-        reason = await _until_ended(config, ended, end)
+        reason = await _until_ended(config, transfers, ended, end)
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        beating.cancel()
+        for number in handlers:
             loop.remove_signal_handler(number)
+        if transfers is not None:
+            transfers.close()
     if reason is None:
         log.info("node stopped", node=config.name)
         return 0
@@ -59,18 +79,22 @@ async def run_node(config: NodeConfig) -> int:
 
 
 async def _until_ended(
-    config: NodeConfig, ended: asyncio.Future[BaseException | None], end: Callable[[BaseException | None], None]
+    config: NodeConfig,
+    transfers: TransferLog | None,
+    ended: asyncio.Future[BaseException | None],
+    end: Callable[[BaseException | None], None],
 ) -> BaseException | None:
     """Serve until `ended` tells why to stop. A start that waits for the other members is broken off then."""
     ready = False
 
     async def serve() -> None:
         nonlocal ready
-        async with _serving(config, end):
+        notify("STATUS=starting: reads its data, then waits for a majority of the cluster")
+        async with _serving(config, transfers, end):
             ready = True
-            notify("READY=1")
+            notify("READY=1", f"STATUS=serves FTP on {config.ftp.listen}")
             await asyncio.wait([ended])
-            notify("STOPPING=1")
+            notify("STOPPING=1", "STATUS=stopping: transfers under way end")
 
     serving = asyncio.create_task(serve(), name="node")
     try:
@@ -89,11 +113,13 @@ async def _until_ended(
 
 
 @contextlib.asynccontextmanager
-async def _serving(config: NodeConfig, on_fatal: Callable[[BaseException], None]) -> AsyncIterator[None]:
+async def _serving(
+    config: NodeConfig, transfers: TransferLog | None, on_fatal: Callable[[BaseException], None]
+) -> AsyncIterator[None]:
     store = Store(store_settings(config), on_fatal)
     await store.start()
     try:
-        frontend = FtpFrontend(store, ftp_settings(config))
+        frontend = FtpFrontend(store, ftp_settings(config), transfers=transfers)
         await frontend.start()
         try:
             log.info("node ready", node=config.name, ftp=str(config.ftp.listen), peers=str(config.peers.listen))
@@ -150,16 +176,9 @@ def ftp_settings(config: NodeConfig) -> FtpSettings:
         certificate=config.ftp.tls_certificate,
         require_tls=config.ftp.require_tls,
         idle_timeout=config.ftp.idle_timeout,
+        login_timeout=config.ftp.login_timeout,
+        handshake_timeout=config.ftp.handshake_timeout,
+        data_timeout=config.ftp.data_timeout,
+        stall_timeout=config.ftp.stall_timeout,
         max_sessions=config.ftp.max_sessions,
     )
-
-
-def notify(state: str) -> None:
-    """Tell systemd how the node is, where it listens for that (sd_notify(3)); otherwise do nothing."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link, contextlib.suppress(OSError):
-        link.sendto(state.encode(), address)

@@ -100,6 +100,14 @@ class Rooms:
             await self.stop()
             raise
 
+    async def check(self) -> None:
+        """Open what is on disk and close it again; see Store.check."""
+        try:
+            if self.settings.data.is_dir() and any(self.settings.data.iterdir()):
+                await self._open()
+        finally:
+            await self.stop()
+
     async def stop(self) -> None:
         """Close everything."""
         await self._stack.aclose()

@@ -39,6 +39,13 @@ class Store:
         """
         await self._rooms.start(self)
 
+    async def check(self) -> None:
+        """Open what is on disk as `start` does, without a word to the others, and close it; make nothing new.
+
+        Raises as `start`, Refused when another process has it.
+        """
+        await self._rooms.check()
+
     async def stop(self) -> None:
         """Leave; what was acknowledged is on disk already."""
         await self._rooms.stop()

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
@@ -66,13 +66,20 @@ class _Forward(logging.Handler):
         logger.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info or None)
 
 
-def configure(config: LogConfig) -> None:
-    """Set up logging for this process."""
+class _Stream(Protocol):
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> None: ...
+    def isatty(self) -> bool: ...
+
+
+def configure(config: LogConfig, stream: _Stream | None = None) -> None:
+    """Set up logging for this process, to `stream` or else to standard error."""
+    stream = stream or sys.stderr
     level = logging.getLevelNamesMapping()[config.level.upper()]
     last: list[Any]
     if config.format == "json":
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    elif sys.stderr.isatty():
+    elif stream.isatty():
         last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         last = [structlog.processors.format_exc_info, text_line]
@@ -84,7 +91,7 @@ def configure(config: LogConfig) -> None:
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()

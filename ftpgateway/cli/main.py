@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
 
 import click
 
@@ -22,12 +27,60 @@ COMMANDS = {
     "scrub": "ftpgateway.cli.upkeep:scrub",
     "drain": "ftpgateway.cli.upkeep:drain",
     "fsck": "ftpgateway.cli.upkeep:fsck",
+    "config": "ftpgateway.cli.configuration",
+    "unit": "ftpgateway.cli.unit",
 }
 """Module of each command, and the attribute there unless it is `command`."""
 
 
+_AS_JSON = "pixraft.json"
+
+
+class JsonUsageError(click.UsageError):
+    """A wrong command line, told as an object because the output was to be JSON."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write it to standard error."""
+        shape = {"error": "UsageError", "message": self.format_message(), "exit_code": self.exit_code}
+        click.echo(json.dumps(shape, ensure_ascii=False), err=True)
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    """Whether a command line that may be wrong asks for JSON."""
+    pairs = itertools.pairwise(["", *args])
+    return any(
+        word in ("-ojson", "--output=json") or (before in ("-o", "--output") and word == "json")
+        for before, word in pairs
+    )
+
+
+@contextlib.contextmanager
+def _mistakes(as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        if not as_json or isinstance(error, JsonUsageError):
+            raise
+        raise JsonUsageError(error.format_message(), error.ctx) from None
+
+
 class LazyGroup(click.Group):
     """A group whose commands live in other modules."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """See click; remember whether mistakes are to be told as JSON."""
+        as_json = _wants_json(args)
+        with _mistakes(as_json):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta[_AS_JSON] = as_json
+        return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click."""
+        with _mistakes(ctx.meta.get(_AS_JSON, False)):
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of first use."""

@@ -33,7 +33,8 @@ def configuration_page() -> str:
         "",
         "Each node reads one TOML file, `pixraft serve --config FILE`; `pixraft init` writes it. It is checked",
         "as a whole before anything starts: an unknown key, a wrong value, a file that is cut off or a missing",
-        "certificate is one message that names file, key and remedy, and exit code 3.",
+        "certificate is one message that names file, line, key and remedy, all of them at once, and exit code 3.",
+        "`pixraft config check` looks for mistakes without a start, `pixraft config show` prints what is in force.",
         "",
         "- Relative paths are relative to the file.",
         "- An environment variable `PIXRAFT_<SECTION>_<KEY>` goes before the file, for example",
@@ -63,7 +64,8 @@ def exit_codes_page() -> str:
         _MADE,
         "",
         "They are stable: a number keeps its meaning. A failure is one message on standard error; with",
-        '`-o json` it is an object, `{"error": NAME, "message": TEXT, "exit_code": NUMBER}`.',
+        '`-o json` it is an object, `{"error": NAME, "message": TEXT, "exit_code": NUMBER}`; a wrong command line is',
+        "a `UsageError`.",
         "",
         "| code | name | meaning |",
         "|---|---|---|",
@@ -155,6 +157,9 @@ _SHAPES = [
         "`jobs`, `clean`, `applied`, and in chunks `verified`, `damaged`, `missing`, `extra`, `unlisted`, `young`; "
         "`lost` (pictures that no node that answers has whole)",
     ),
+    ("unit", "`unit` (its text)"),
+    ("config check", "`config`, `ok`, `problems`: each `key`, `line`, `variable`, `problem`, `remedy`"),
+    ("config show", "`config`, `settings`: each `key`, `value` (as in a file), `origin`, `environment`"),
 ]
 
 

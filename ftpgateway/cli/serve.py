@@ -8,7 +8,6 @@ import errno
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -19,8 +18,10 @@ import click
 
 from ftpgateway import memory
 from ftpgateway.cli import logs, output
+from ftpgateway.cli.configuration import config_option
 from ftpgateway.cli.errors import AddressInUse
-from ftpgateway.config import Address, NodeConfig, load_node_config
+from ftpgateway.config import ConfigError, NodeConfig, load_node_config
+from ftpgateway.logfile import AppendedFile
 from raftstore.errors import DiskFailed
 
 EXAMPLES = """
@@ -32,16 +33,10 @@ _ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EP
 
 
 @output.command("serve", EXAMPLES)
+@config_option
 @click.option(
-    "--config",
-    "-c",
-    "config_file",
-    type=click.Path(path_type=Path),
-    envvar="PIXRAFT_CONFIG",
-    required=True,
-    help="The node's configuration file.  [env: PIXRAFT_CONFIG]",
+    "--check", is_flag=True, help="Only see whether the node could start: open its data, too; serve nothing."
 )
-@click.option("--check", is_flag=True, help="Only see whether the node could start; serve nothing.")
 @click.option("--supervised", is_flag=True, hidden=True, help="Stop when standard input is closed.")
 @output.output_option
 def command(config_file: Path, check: bool, supervised: bool, form: str) -> None:
@@ -55,9 +50,12 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
         config = replace(config, log=replace(config.log, format="json"))
     check_can_start(config)
     if check:
+        logs.configure(replace(config.log, level="warning"))
+        asyncio.run(_open_and_close(config))
         _report_check(config, form)
         return
-    logs.configure(config.log)
+    log_file = _open_log(config)
+    logs.configure(config.log, log_file)
     memory.reuse_large_buffers()
     _allow_descriptors()
     if supervised:
@@ -66,12 +64,19 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            code = runner.run(run_node(config))
+            code = runner.run(run_node(config, log_file))
     except OSError as error:
         if error.errno not in _ADDRESS_ERRORS:
             raise DiskFailed(f"{error.filename or config.data}: {error.strerror}") from error
         raise AddressInUse(str(error)) from None
     click.get_current_context().exit(code)
+
+
+def _open_log(config: NodeConfig) -> AppendedFile | None:
+    try:
+        return None if config.log.file is None else AppendedFile(config.log.file)
+    except OSError as error:
+        raise ConfigError(f"{config.source}: log.file: {config.log.file}: {error.strerror}") from None
 
 
 def _allow_descriptors() -> None:
@@ -82,38 +87,27 @@ def _allow_descriptors() -> None:
 
 
 def check_can_start(config: NodeConfig) -> None:
-    """Raise what would keep the node from starting: AddressInUse or DiskFailed, with the key to change."""
-    for key, address in (("peers.listen", config.peers.listen), ("ftp.listen", config.ftp.listen)):
-        _check_address(config, key, address)
-    try:
-        config.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DiskFailed(f"{config.source}: node.data: cannot make {config.data}: {error.strerror}") from None
-    if not os.access(config.data, os.R_OK | os.W_OK | os.X_OK):
-        raise DiskFailed(f"{config.source}: node.data: this user cannot write to {config.data}")
+    """Raise what would keep the node from starting: ConfigError, AddressInUse or DiskFailed, with the key to change."""
+    from ftpgateway import startup
+
+    if problems := list(startup.certificate_problems(config)):
+        raise ConfigError.of(problems)
+    for problem in startup.address_problems(config):
+        raise AddressInUse(str(problem))
+    for problem in startup.directory_problems(config):
+        raise DiskFailed(str(problem))
 
 
-def _check_address(config: NodeConfig, key: str, address: Address) -> None:
-    """Bind the address as a server would, and let it go."""
-    where = f"{config.source}: {key}: {address}"
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, place in found:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(place)
-                probe.listen(1)
-    except socket.gaierror as error:
-        raise AddressInUse(f"{where}: unknown host ({error.strerror})") from None
-    except OSError as error:
-        hint = {
-            errno.EADDRINUSE: "another process listens there; stop it or change the port",
-            errno.EADDRNOTAVAIL: "this machine does not have the address",
-            errno.EACCES: "ports below 1024 need the capability CAP_NET_BIND_SERVICE",
-        }.get(error.errno or 0, error.strerror)
-        raise AddressInUse(f"{where}: {hint}") from None
+async def _open_and_close(config: NodeConfig) -> None:
+    """Open journal, catalog and volumes as a start would, and close them again. Raises what a start would."""
+    from ftpgateway.node import store_settings
+    from raftstore.store import Store
+
+    await Store(store_settings(config), _raise).check()
+
+
+def _raise(reason: BaseException) -> None:
+    raise reason
 
 
 def _report_check(config: NodeConfig, form: str) -> None:

@@ -36,7 +36,27 @@ class FtpConfig:
         kinds.BOOLEAN, "Refuse logins and transfers that are not encrypted; needs `tls_certificate`.", False
     )
     idle_timeout: int = declared(
-        kinds.integer(10, 86400), "Seconds after which a session that does nothing is closed.", 300
+        kinds.integer(1, 86400),
+        "Seconds after which a session that does nothing, or does not read its replies, is closed.",
+        300,
+    )
+    login_timeout: int = declared(
+        kinds.integer(1, 3600), "Seconds from connecting to having logged in; then the session is closed.", 60
+    )
+    handshake_timeout: int = declared(
+        kinds.integer(1, 3600),
+        "Seconds for the TLS handshake of a control connection; then the session is closed.",
+        30,
+    )
+    data_timeout: int = declared(
+        kinds.integer(1, 3600),
+        "Seconds for a data connection to come about, with its TLS handshake; then the transfer gets 425.",
+        30,
+    )
+    stall_timeout: int = declared(
+        kinds.integer(1, 86400),
+        "Seconds within which a transfer must move 4 KiB, as far as that is up to the client; then it gets 426.",
+        120,
     )
     max_sessions: int = declared(
         kinds.integer(1, 100_000), "Sessions at once on this node; one more is refused with 421.", 2000

@@ -194,6 +194,9 @@ FILE_OR_EMPTY = _text(
     'the path of a file, absolute or relative to this file, or ""',
     must_exist=True,
 )
+PATH_OR_EMPTY = _text(
+    lambda text: _path(text) if text else None, 'a path, absolute or relative to this file, or ""'
+)
 HOST_OR_EMPTY = _text(_host_or_empty, 'a host name or IP address, or ""')
 PORT_RANGE = _text(_port_range, 'ports as "first-last", or ""')
 BOOLEAN = Kind("true or false", _boolean, _boolean_text)

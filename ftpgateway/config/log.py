@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ftpgateway.config import kinds
 from ftpgateway.config.declare import declared
@@ -10,11 +11,23 @@ from ftpgateway.config.declare import declared
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
-    """The node's log, on standard error."""
+    """What the node tells: its log, on standard error unless there is a `file`, and the log of transfers."""
 
     level: str = declared(
         kinds.choice("debug", "info", "warning", "error"), "The least important lines that are logged.", "info"
     )
     format: str = declared(
         kinds.choice("text", "json"), "`text` for people, `json` (a line an event) for machines.", "text"
+    )
+    file: Path | None = declared(
+        kinds.PATH_OR_EMPTY,
+        'File that the log is appended to instead of standard error; "": none. It may be rotated in any way: when '
+        "its name leads elsewhere, or at SIGHUP, it is opened anew.",
+        "",
+    )
+    transfers: Path | None = declared(
+        kinds.PATH_OR_EMPTY,
+        "File that gets a line for each upload and download, as wu-ftpd, ProFTPD and vsftpd write it (xferlog), for "
+        'the tools that read that; "": none. Rotated as `file`.',
+        "",
     )

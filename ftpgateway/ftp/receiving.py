@@ -25,6 +25,8 @@ INTERNAL = "451 Internal error; nothing was stored, try again."
 class Receiving(Transfer):
     """An upload. Only a clean end of data leads to `commit`; everything else keeps what came for the owner."""
 
+    upload = True
+
     def __init__(self, owner: Owner, command: str, path: str, upload: Upload, done: str) -> None:
         super().__init__(owner, command, path)
         self._upload = upload

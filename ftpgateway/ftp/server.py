@@ -23,6 +23,7 @@ from ftpgateway.ftp.settings import Address, FtpSettings
 from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.tls import server_context
 from ftpgateway.ftp.watch import Watch
+from ftpgateway.transferlog import TransferLog
 
 __all__ = ["FtpFrontend", "FtpSettings"]
 
@@ -42,8 +43,9 @@ class FtpFrontend:
     use.
     """
 
-    def __init__(self, store: Backend, settings: FtpSettings) -> None:
+    def __init__(self, store: Backend, settings: FtpSettings, *, transfers: TransferLog | None = None) -> None:
         self.store = store
+        self.transfers = transfers
         self.settings = settings
         self.credentials = Credentials(store, settings)
         self.context: ssl.SSLContext | None = None
@@ -75,6 +77,7 @@ class FtpFrontend:
             {
                 "known_commands": known(tls=self.context is not None),
                 "timeout": self.settings.login_timeout,
+                "handshake_timeout": self.settings.handshake_timeout,
                 "banner": self.settings.banner,
             },
         )

@@ -22,6 +22,7 @@ from ftpgateway.ftp.replies import one_line, refusal
 from ftpgateway.ftp.table import TABLE, Command
 from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.waiting import Runner
+from ftpgateway.transferlog import Transferred
 from raftstore.errors import StoreError
 from raftstore.types import User
 
@@ -82,7 +83,9 @@ class BaseSession(ControlConnection):
             if command == "SITE":
                 sub, _, argument = argument.partition(b" ")
                 command = f"SITE {sub.decode('ascii', 'replace').upper()}"
-            if passes_queue(command, bool(argument), waiting=self._waiting, phase=self.phase):
+            if not self.backed_up and passes_queue(
+                command, bool(argument), waiting=self._waiting, phase=self.phase
+            ):
                 self._begin(command, argument)
                 return
             self._lines.append((command, argument))
@@ -103,7 +106,7 @@ class BaseSession(ControlConnection):
             return
         self._advancing = True
         try:
-            while self._lines and self.alive:
+            while self._lines and self.alive and not self.backed_up:
                 command, argument = self._lines[0]
                 if not may_run(command, bool(argument), waiting=self._waiting, phase=self.phase):
                     break
@@ -114,7 +117,7 @@ class BaseSession(ControlConnection):
         if self._leaving:
             self.leave()
         if self.alive:
-            self.pause_reading(len(self._lines) >= QUEUE_LIMIT)
+            self.pause_reading(len(self._lines) >= QUEUE_LIMIT or self.backed_up)
 
     def _begin(self, command: str, raw: bytes) -> None:
         try:
@@ -240,6 +243,8 @@ class BaseSession(ControlConnection):
             seconds=round(time.monotonic() - transfer.started, 3),
             result=reply[:3],
         )
+        if self.host.transfers is not None and (transfer.upload or transfer.command == "RETR"):
+            self.host.transfers.record(self._transferred(transfer, complete=reply.startswith("226")))
         if self.transfer is transfer:
             self.transfer = None
         if not self.alive:
@@ -250,11 +255,35 @@ class BaseSession(ControlConnection):
         self.touch()
         self._advance()
 
+    def _transferred(self, transfer: Transfer, *, complete: bool) -> Transferred:
+        return Transferred(
+            ended=time.time(),
+            seconds=time.monotonic() - transfer.started,
+            host=self.peer,
+            size=transfer.moved,
+            path=transfer.path,
+            upload=transfer.upload,
+            complete=complete,
+            user=self.user.name if self.user is not None else "",
+        )
+
     # The end.
 
     def hung_up(self) -> bool:
         """Whether the client is gone without a word; who sent QUIT behind its upload has ended it in order."""
         return not any(command == "QUIT" for command, _ in self._lines) and super().hung_up()
+
+    def replies_taken(self) -> None:
+        """Go on, but not within the command whose reply that was."""
+        self.host.host_loop.call_soon(self._advance)
+
+    def handshake_over(self) -> None:
+        """The time for logging in goes on."""
+        if self.user is not None:
+            self.set_idle_timer(self.host.settings.idle_timeout)
+        else:
+            left = self.opened + self.host.settings.login_timeout - time.monotonic()
+            self.set_idle_timer(max(0.0, left))
 
     def idle(self) -> bool:
         """A session that waits for us, or transfers, is not idle."""

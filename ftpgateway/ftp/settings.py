@@ -15,8 +15,9 @@ class FtpSettings:
     `listen` with host "" or "::" serves IPv6 and IPv4 on one socket. `passive_ports` is (first, last), both
     used; None takes any free port. `masquerade_address` (IPv4 address or host name) is told to clients in the
     reply to PASV when the node is behind NAT. `certificate` is a PEM file with private key and certificate
-    chain; None offers no TLS. `login_timeout` bounds the time from connection to login, `data_timeout` that
-    for a data connection to come about, `stall_timeout` that of a transfer without progress, `wait_limit` any
+    chain; None offers no TLS. `login_timeout` bounds the time from connection to login, `handshake_timeout` that
+    for TLS on a control connection, `data_timeout` that for a data connection to come about, `stall_timeout` that of
+    a transfer without progress to speak of, `wait_limit` any
     wait for the store (the store has its own, shorter deadlines).
     """
 
@@ -28,6 +29,7 @@ class FtpSettings:
     require_tls: bool = False
     idle_timeout: float = 300.0
     login_timeout: float = 60.0
+    handshake_timeout: float = 30.0
     data_timeout: float = 30.0
     stall_timeout: float = 120.0
     wait_limit: float = 60.0

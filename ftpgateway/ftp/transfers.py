@@ -70,6 +70,9 @@ class Host(Protocol):
 class Transfer(Watched):
     """One transfer, from its 150 to its last reply. Reports to the session exactly once, through `_over`."""
 
+    upload = False
+    """Whether the client sends."""
+
     def __init__(self, owner: Owner, command: str, path: str) -> None:
         self.owner = owner
         self.host = owner.host

@@ -12,8 +12,12 @@ _CHECKS = 8
 """How often within the limit progress is looked at: a stall is found up to an eighth of the limit late."""
 
 
+LEAST = 4096
+"""Bytes within the limit that count as progress: who sends a byte a second holds a place for nothing."""
+
+
 class Watch:
-    """Tells transfers that made no progress for `limit` seconds."""
+    """Tells transfers that moved less than `LEAST` bytes for `limit` seconds."""
 
     def __init__(self, limit: float) -> None:
         self._period = limit / _CHECKS
@@ -40,7 +44,7 @@ class Watch:
     def _check(self) -> None:
         self._timer = None
         for transfer, (moved, checks) in list(self._seen.items()):
-            if transfer.moved != moved or not transfer.stallable:
+            if transfer.moved - moved >= LEAST or not transfer.stallable:
                 self._seen[transfer] = (transfer.moved, 0)
             elif checks + 1 < _CHECKS:
                 self._seen[transfer] = (moved, checks + 1)

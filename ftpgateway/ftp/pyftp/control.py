@@ -24,6 +24,9 @@ MAX_LINE = 8192
 CONTROL_READ = 16384
 """Bytes read from a control connection at once: a whole TLS record, so that none stays behind unseen."""
 
+PARTING_TIME = 10.0
+"""Seconds that a client has to read the last reply."""
+
 
 class _Server:
     """Stands in for pyftpdlib's FTPServer, of which a control connection uses only the list of addresses."""
@@ -39,6 +42,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     """
 
     ac_in_buffer_size = CONTROL_READ
+    handshake_timeout = 30.0
+    """Seconds for a TLS handshake."""
+
     _idler: Any
 
     def __init__(self, sock: socket.socket, loop: NestedIOLoop) -> None:
@@ -48,6 +54,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         self._overlong = False
         self._reading_paused = False
         self._shaking = False
+        self._parting = False
         self.secured = False
         self.peer = ""
         super().__init__(sock, _Server(), ioloop=loop)
@@ -137,6 +144,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             self.close()
             return
         self._shaking = True
+        self.set_idle_timer(self.handshake_timeout)
 
     def _shake_hands(self) -> None:
         try:
@@ -151,6 +159,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         else:
             self._shaking = False
             self.secured = True
+            self.handshake_over()
             self._choose_events()
 
     def handle_read(self) -> None:
@@ -173,10 +182,10 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def handle_timeout(self) -> None:
         """The idle timer ran out."""
-        if self._shaking:
-            self.close()
+        if self._shaking or self._parting or self.backed_up:
+            self.close()  # nobody listens
         elif not self.idle():
-            super().handle_timeout()
+            self.end_with("421 Control connection timed out.")
 
     def handle_error(self) -> None:
         """An exception escaped: the session cannot go on."""
@@ -185,9 +194,12 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def initiate_send(self) -> None:
         """Send what is queued, without turning paused reading on again."""
+        held_up = self.backed_up
         super().initiate_send()
         if self._reading_paused and not self._closed:
             self._choose_events()
+        if held_up and not self.backed_up and self.alive:
+            self.replies_taken()
 
     def respond(self, resp: str, logfun: object = None) -> None:
         """Send the last line of a reply."""
@@ -246,6 +258,14 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """Handle a line without its CR LF; None stands for one that was too long."""
         raise NotImplementedError
 
+    def handshake_over(self) -> None:
+        """TLS stands: set the idle timer again."""
+        raise NotImplementedError
+
+    def replies_taken(self) -> None:
+        """The client has read the replies that held up the session."""
+        raise NotImplementedError
+
     def idle(self) -> bool:
         """The idle timer ran out: return True to let the session live on."""
         return False
@@ -256,6 +276,11 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def alive(self) -> bool:
         """Whether the session is open."""
         return not self._closed and not self._ending
+
+    @property
+    def backed_up(self) -> bool:
+        """Whether replies wait for the client to read: no further command should run."""
+        return bool(self.producer_fifo)
 
     def mark_ending(self) -> None:
         """Send no more replies."""
@@ -274,7 +299,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def touch(self) -> None:
         """The session is not idle: the timer starts over."""
-        if self._idler is not None and not self._idler.cancelled:
+        if self._idler is not None and not self._idler.cancelled and not self._parting:
             self._idler.reset()
 
     def pause_reading(self, paused: bool) -> None:
@@ -309,6 +334,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         if self.alive:
             self._uncork()
             self.close_when_done()
+        if self.alive:  # not all is sent yet
+            self._parting = True
+            self.set_idle_timer(PARTING_TIME)
 
 
 def plain_address(address: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import io
 import json
 import os
@@ -20,9 +22,10 @@ from ftpgateway.cli.main import COMMANDS, group
 from raftstore.types import ClusterStatus, NodeStatus
 
 ALL = [
-    *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs")),
+    *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs", "config")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),
     *(f"node {name}" for name in ("add", "cancel", "list", "move", "remove", "replace")),
+    *(f"config {name}" for name in ("check", "show")),
     "leader transfer",
     *(f"user {name}" for name in ("add", "list", "passwd", "remove")),
 ]
@@ -57,6 +60,17 @@ def test_help_version_and_typing_errors() -> None:
     assert "status" in wrong.stderr
     assert pixraft("status").exit_code == 2
     assert "--cluster DIR" in pixraft("status").stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["stauts -o json", "status --output json --no-such", "jobs -ojson nothing", "config show --output=json"],
+)
+def test_a_wrong_command_line_is_json_when_that_is_asked_for(line: str) -> None:
+    result = pixraft(*line.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = json.loads(result.stderr)
+    assert (told["error"], told["exit_code"], bool(told["message"])) == ("UsageError", 2, True)
 
 
 def test_commands_are_imported_only_when_called() -> None:
@@ -98,6 +112,35 @@ def test_serve_check(node: Path) -> None:
     result = pixraft("serve", "--check", "--config", str(node), "-o", "json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout) == {"node": "n1", "config": str(node), "ok": True}
+    assert not (node.parent / "data").exists()
+
+
+def test_serve_check_opens_what_is_on_disk(node: Path) -> None:
+    from ftpgateway.config import load_node_config
+    from ftpgateway.node import store_settings
+    from raftstore.rooms import Rooms
+
+    data = node.parent / "data"
+
+    async def begin() -> None:
+        rooms = Rooms(store_settings(load_node_config(node)), pytest.fail)
+        data.mkdir()
+        (data / "begun").touch()
+        await rooms.check()
+
+    asyncio.run(begin())
+    assert pixraft("serve", "--check", "--config", str(node)).exit_code == 0
+    for file in [*(data / "journal").iterdir(), data / "volumes" / "identity"]:
+        content = file.read_bytes()
+        file.write_bytes(b"x" * len(content))
+        damaged = pixraft("serve", "--check", "--config", str(node))
+        assert (damaged.exit_code, str(file) in damaged.stderr) == (40, True), damaged.stderr
+        file.write_bytes(content)
+    with (data / "volumes" / "lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"{os.getpid()}\n".encode())
+        lock.flush()
+        assert pixraft("serve", "--check", "--config", str(node)).exit_code == 50
 
 
 @pytest.mark.parametrize("key", ["peers.listen", "ftp.listen"])

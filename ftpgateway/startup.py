@@ -1,0 +1,124 @@
+"""What on this machine would keep a node from starting: certificates, addresses, directories. Changes nothing."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+
+from ftpgateway.config import Address, NodeConfig, Problem, settings
+from ftpgateway.ftp.tls import server_context
+from raftstore.errors import Damaged, Invalid
+from raftstore.peers.pki import Identity
+
+
+def machine_problems(config: NodeConfig) -> Iterator[Problem]:
+    """Yield everything; addresses only while the node does not run, which has them itself then."""
+    yield from certificate_problems(config)
+    if not is_running(config):
+        yield from address_problems(config)
+    yield from directory_problems(config)
+
+
+def certificate_problems(config: NodeConfig) -> Iterator[Problem]:
+    """Yield what is wrong with the node's certificates."""
+    peers = config.peers
+    try:
+        identity = Identity.load(peers.ca, peers.certificate, peers.key)
+    except (Invalid, Damaged) as error:
+        remedy = "copy it again from what `pixraft init` made"
+        yield Problem(config.source, "peers.certificate", error.detail, remedy)
+    else:
+        if identity.name != config.name:
+            problem = f"{peers.certificate} was issued for {identity.name!r}, not for {config.name!r}"
+            remedy = "correct the name, or copy that node's own directory again"
+            yield Problem(config.source, "node.name", problem, remedy)
+    if (certificate := config.ftp.tls_certificate) is None:
+        return
+    try:
+        server_context(certificate)
+    except (OSError, ValueError) as error:
+        remedy = "put key, certificate and intermediate certificates into it, as PEM"
+        yield Problem(config.source, "ftp.tls_certificate", str(error), remedy)
+        return
+    end = x509.load_pem_x509_certificates(certificate.read_bytes())[0].not_valid_after_utc
+    if end < datetime.datetime.now(datetime.UTC):
+        problem = f"the validity of {certificate} ended on {end:%Y-%m-%d}; clients refuse it"
+        yield Problem(config.source, "ftp.tls_certificate", problem, "renew it")
+
+
+def address_problems(config: NodeConfig) -> Iterator[Problem]:
+    """Yield what keeps this process from listening where the node should."""
+    for key, address in listening(config):
+        if refusal := _refusal(address):
+            problem, remedy = refusal
+            yield Problem(config.source, key, f"{address}: {problem}", remedy)
+
+
+def listening(config: NodeConfig) -> Iterator[tuple[str, Address]]:
+    """Yield every address on which the node listens, with its key."""
+    for setting in settings():
+        value = getattr(config if setting.section == "node" else getattr(config, setting.section), setting.key)
+        if isinstance(value, Address):
+            yield setting.name, value
+
+
+def _refusal(address: Address) -> tuple[str, str] | None:
+    """Bind the address as a server would, and let it go; return what is in the way and what to do."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, place in found:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(place)
+                probe.listen(1)
+    except socket.gaierror as error:
+        return f"unknown host ({error.strerror})", "correct it"
+    except OSError as error:
+        return {
+            errno.EADDRINUSE: ("another process listens there", "stop it or change the port"),
+            errno.EADDRNOTAVAIL: ("this machine does not have the address", "correct it"),
+            errno.EACCES: (
+                "ports below 1024 need the capability CAP_NET_BIND_SERVICE",
+                "give it, or change the port",
+            ),
+        }.get(error.errno or 0, (str(error.strerror), "correct that"))
+    return None
+
+
+def directory_problems(config: NodeConfig) -> Iterator[Problem]:
+    """Yield what keeps this user from writing where the node must. What is not there yet must be possible to make."""
+    for key, directory in (
+        ("node.data", config.data),
+        ("log.file", config.log.file and config.log.file.parent),
+        ("log.transfers", config.log.transfers and config.log.transfers.parent),
+    ):
+        if directory is None:
+            continue
+        there = next(place for place in (directory, *directory.parents) if place.exists())
+        if not there.is_dir():
+            yield Problem(config.source, key, f"{there} is not a directory", "choose another place")
+        elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+            yield Problem(config.source, key, f"this user cannot write to {there}", "give it the right to")
+
+
+def is_running(config: NodeConfig) -> bool:
+    """Whether a process has the node's data."""
+    try:
+        with (config.data / "volumes" / "lock").open("rb") as lock:
+            # Only who seems to be there is asked: for a moment this holds the lock that a starting node wants.
+            if Path("/proc", lock.read(32).decode().strip() or "-").exists():
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False
+    return False

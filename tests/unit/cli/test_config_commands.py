@@ -1,0 +1,176 @@
+"""`pixraft config check` and `config show`, and the unit for systemd."""
+
+from __future__ import annotations
+
+import configparser
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ftpgateway.cli.main import group
+from ftpgateway.config import load_node_config, settings
+from ftpgateway.startup import is_running
+from raftstore.peers.pki import Authority
+
+
+def pixraft(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(group, arguments, env=env or {}, prog_name="pixraft")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        peers, ftp = one.getsockname()[1], two.getsockname()[1]
+    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp}")
+    assert made.exit_code == 0, made.output
+    return tmp_path / "c" / "n1" / "pixraft.toml"
+
+
+def checked(node: Path, **environment: str) -> list[dict[str, Any]]:
+    result = pixraft("config", "check", "--config", str(node), "-o", "json", env=environment)
+    shape = json.loads(result.stdout)
+    assert (result.exit_code, shape["ok"]) == ((3, False) if shape["problems"] else (0, True))
+    assert shape["config"] == str(node)
+    return shape["problems"]
+
+
+def test_a_fresh_node_has_no_mistakes(node: Path) -> None:
+    assert checked(node) == []
+    assert pixraft("config", "check", "-c", str(node)).stdout == f"{node}: no mistakes.\n"
+    assert not (node.parent / "data").exists()
+
+
+def test_mistakes_in_values_are_told_with_line_and_remedy(node: Path) -> None:
+    node.write_text(
+        node.read_text().replace("replicas = 3", "replicas = 99").replace("idle_timeout", "idle_time")
+    )
+    lines = node.read_text().splitlines()
+    found = checked(node)
+    assert [(one["key"], lines[one["line"] - 1].split()[0]) for one in found] == [
+        ("cluster.replicas", "replicas"),
+        ("ftp.idle_time", "idle_time"),
+    ]
+    assert "did you mean idle_timeout?" in found[1]["remedy"]
+    text = pixraft("config", "check", "-c", str(node))
+    assert (text.exit_code, len(text.stdout.splitlines())) == (3, 2)
+
+
+def test_what_is_wrong_with_the_machine(node: Path, tmp_path: Path) -> None:
+    (node.parent / "ftps.pem").write_text("nothing")
+    (node.parent / "node.key").write_bytes((tmp_path / "c" / "admin" / "node.key").read_bytes())
+    (tmp_path / "file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        found = checked(node, PIXRAFT_FTP_LISTEN=address, PIXRAFT_NODE_DATA=str(tmp_path / "file" / "data"))
+    keys = {one["key"]: one["problem"] for one in found}
+    assert sorted(keys) == ["ftp.listen", "ftp.tls_certificate", "node.data", "peers.certificate"]
+    assert keys["ftp.listen"] == f"{address}: another process listens there"
+    assert "is not the key of" in keys["peers.certificate"]
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_certificate_that_has_ended_or_is_anothers(node: Path, tmp_path: Path, days: int) -> None:
+    authority = Authority.load(tmp_path / "c" / "authority")
+    for file in ("node.key", "node.pem", "ca.pem"):
+        (node.parent / file).unlink()
+    other = authority.issue("n2", days=days)
+    other.save(node.parent)
+    (node.parent / "ftps.pem").write_bytes(other.key + other.certificate)
+    found = {one["key"]: one["problem"] for one in checked(node)}
+    if days > 0:
+        assert list(found) == ["node.name"]
+        assert "was issued for 'n2', not for 'n1'" in found["node.name"]
+    else:
+        assert sorted(found) == ["ftp.tls_certificate", "peers.certificate"]
+        assert "clients refuse it" in found["ftp.tls_certificate"]
+
+
+def test_addresses_of_a_node_that_runs_are_its_own(node: Path) -> None:
+    lock = node.parent / "data" / "volumes" / "lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(f"{os.getpid()}\n")
+    config = load_node_config(node)
+    assert not is_running(config)
+    with lock.open() as held, socket.create_server(config.ftp.listen):
+        assert [one["key"] for one in checked(node)] == ["ftp.listen"]
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert is_running(config)
+        assert checked(node) == []
+
+
+def test_show_tells_every_key_with_its_origin(node: Path) -> None:
+    result = pixraft("config", "show", "-c", str(node), "-o", "json", env={"PIXRAFT_LOG_LEVEL": "debug"})
+    found = {one["key"]: one for one in json.loads(result.stdout)["settings"]}
+    assert list(found) == [setting.name for setting in settings()]
+    assert (found["log.level"]["value"], found["log.level"]["origin"]) == ("debug", "environment")
+    assert found["ftp.require_tls"]["value"] is False
+    assert found["node.data"] == {
+        "key": "node.data",
+        "value": str(node.parent / "data"),
+        "origin": "file",
+        "environment": "PIXRAFT_NODE_DATA",
+    }
+    text = pixraft("config", "show", "-c", str(node)).stdout
+    assert re.search(r"^ftp.require_tls +false +file$", text, re.M)
+    assert re.search(r"^cluster.members +n1=127.0.0.1:\d+ +file$", text, re.M)
+
+
+def test_what_show_prints_are_values_that_the_environment_takes(node: Path) -> None:
+    def shown(env: dict[str, str]) -> dict[str, tuple[str, str]]:
+        shape = json.loads(pixraft("config", "show", "-c", str(node), "-o", "json", env=env).stdout)
+        return {one["environment"]: (one["key"], one["value"]) for one in shape["settings"]}
+
+    before = shown({})
+    env = {}
+    for name, (_, value) in before.items():
+        if isinstance(value, list):
+            value = ",".join(f"{member['name']}={member['address']}" for member in value)
+        env[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    assert shown(env) == before
+
+
+def test_no_key_is_a_secret() -> None:
+    """`config show` hides nothing because there is nothing to hide; what is secret belongs into a file of its own."""
+    assert not [s.name for s in settings() if re.search("password|secret|token|passphrase", s.key)]
+
+
+def test_the_unit(node: Path, tmp_path: Path) -> None:
+    result = pixraft(
+        "unit", "-c", str(node), "--user", "camera", env={"PIXRAFT_LOG_FILE": "/var/log/pixraft/log"}
+    )
+    assert result.exit_code == 0, result.output
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(result.stdout)
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    assert service["ExecStart"].endswith(f" serve --config {node}")
+    assert service["RestartPreventExitStatus"] == "2 3 40 52 53"
+    assert service["ReadWritePaths"] == str(node.parent / "data")
+    assert (service["User"], service["Restart"], service["NoNewPrivileges"]) == ("camera", "on-failure", "yes")
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        return
+    service["ExecStart"] = "/bin/true"  # what it calls now may not be installed where systemd looks
+    service["User"] = "root"
+    file = tmp_path / "pixraft.service"
+    with file.open("w") as out:
+        unit.write(out, space_around_delimiters=False)
+    done = subprocess.run(
+        [analyze, "verify", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    complaints = [line for line in done.stderr.splitlines() if "pixraft.service" in line]
+    assert not complaints, done.stderr

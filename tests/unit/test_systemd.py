@@ -1,0 +1,142 @@
+"""What systemd hears of a real node: state by state on a socket, signs of life, and what it does at SIGHUP."""
+
+from __future__ import annotations
+
+import ftplib
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ftpgateway import systemd
+from ftpgateway.cli.bundle import ClusterSpec, NodeSpec, make_cluster
+from ftpgateway.demo import ports
+
+PATIENCE = 120.0
+
+
+def test_watchdog_only_where_it_is_asked_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    assert systemd.watchdog_period() is None
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    assert systemd.watchdog_period() == 1.0
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    assert systemd.watchdog_period() == 1.0
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    assert systemd.watchdog_period() is None
+
+
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    systemd.notify("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    systemd.notify("READY=1")
+
+
+@pytest.mark.integration
+def test_a_node_under_systemd(tmp_path: Path) -> None:
+    peers, ftp = ports.free("127.0.0.1", 2)
+    make_cluster(
+        tmp_path / "c", ClusterSpec(nodes=[NodeSpec.parse(f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp}")])
+    )
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(f"\0pixraft-test-{os.getpid()}-{peers}")
+    listener.settimeout(PATIENCE)
+    heard: list[str] = []
+
+    def hear(state: str) -> None:
+        while not heard or state not in heard[-1].split("\n"):
+            heard.append(listener.recv(4096).decode())
+
+    log, transfers = tmp_path / "logs" / "node.log", tmp_path / "logs" / "xferlog"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "ftpgateway.cli",
+            "serve",
+            "--config",
+            str(tmp_path / "c" / "n1" / "pixraft.toml"),
+        ],
+        stdin=subprocess.DEVNULL,
+        env={
+            **os.environ,
+            "NOTIFY_SOCKET": f"@pixraft-test-{os.getpid()}-{peers}",
+            "WATCHDOG_USEC": "600000",
+            "PIXRAFT_LOG_FILE": str(log),
+            "PIXRAFT_LOG_TRANSFERS": str(transfers),
+        },
+    )
+    try:
+        hear("READY=1")
+        assert heard[0].startswith("STATUS=starting") or heard[0] == "WATCHDOG=1"
+        assert f"READY=1\nSTATUS=serves FTP on 127.0.0.1:{ftp}" in heard
+        heard.clear()
+        for _ in range(3):
+            heard.append("")
+            hear("WATCHDOG=1")
+        _add_user(tmp_path / "c")
+        with ftplib.FTP(timeout=PATIENCE) as session:
+            session.connect("127.0.0.1", ftp)
+            session.login("anna", "secret")
+            session.storbinary("STOR a b.jpg", io.BytesIO(b"picture"))
+            _until(lambda: transfers.stat().st_size)
+            log.rename(tmp_path / "logs" / "node.log.1")
+            transfers.rename(tmp_path / "logs" / "xferlog.1")
+            process.send_signal(signal.SIGHUP)
+            _until(lambda: _download(session) and log.exists() and transfers.exists())
+        process.send_signal(signal.SIGTERM)
+        hear("STOPPING=1")
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        listener.close()
+    first = (tmp_path / "logs" / "xferlog.1").read_text()
+    assert re.search(
+        r"^\S{3} \S{3} \d\d [\d:]{8} \d{4} \d+ 127.0.0.1 7 /a_b.jpg b _ i r anna ftp 0 \* c$", first, re.M
+    )
+    assert " /a_b.jpg b _ o r anna ftp 0 * c\n" in transfers.read_text()
+    assert "node ready" in (tmp_path / "logs" / "node.log.1").read_text()
+    assert "node stopped" in log.read_text()
+
+
+def _add_user(cluster: Path) -> None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ftpgateway.cli",
+            "user",
+            "add",
+            "anna",
+            "--cluster",
+            str(cluster),
+            "--password-stdin",
+        ],
+        input="secret\n",
+        text=True,
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+
+
+def _download(session: ftplib.FTP) -> bool:
+    parts: list[bytes] = []
+    session.retrbinary("RETR a b.jpg", parts.append)
+    return b"".join(parts) == b"picture"
+
+
+def _until(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from ftpgateway.access import Access, AccessSettings
 from ftpgateway.config import ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.logfile import AppendedFile
@@ -119,13 +120,20 @@ async def _serving(
     store = Store(store_settings(config), on_fatal)
     await store.start()
     try:
-        frontend = FtpFrontend(store, ftp_settings(config), transfers=transfers)
-        await frontend.start()
+        access = Access(store, AccessSettings())
+        access.start()
         try:
-            log.info("node ready", node=config.name, ftp=str(config.ftp.listen), peers=str(config.peers.listen))
-            yield
+            frontend = FtpFrontend(access, ftp_settings(config), transfers=transfers)
+            await frontend.start()
+            try:
+                log.info(
+                    "node ready", node=config.name, ftp=str(config.ftp.listen), peers=str(config.peers.listen)
+                )
+                yield
+            finally:
+                await frontend.stop(STOP_GRACE)
         finally:
-            await frontend.stop(STOP_GRACE)
+            access.stop()
     finally:
         await store.stop()
 

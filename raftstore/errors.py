@@ -83,6 +83,12 @@ class Changed(StoreError):
     exit_code = 20
 
 
+class Denied(StoreError):
+    """The account does not have the right to it"""
+
+    exit_code = 21
+
+
 class NoQuorum(StoreError):
     """A majority of the cluster cannot be reached"""
 

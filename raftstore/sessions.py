@@ -107,6 +107,7 @@ class UploadSession:
         allowance: Allowance = Allowance(),
         quorum: int,
         exclusive: bool = False,
+        own_only: bool = False,
         base: Entry | None = None,
     ) -> None:
         self.path = path
@@ -121,6 +122,7 @@ class UploadSession:
         self._allowance = allowance
         self._quorum = quorum
         self._exclusive = exclusive
+        self._own_only = own_only
         self._base = base
         keeper.watch(self)
 
@@ -163,6 +165,7 @@ class UploadSession:
             size=size,
             mtime_ns=mtime_ns,
             exclusive=self._exclusive,
+            own_only=self._own_only,
             quorum=self._quorum,
         )
         if self._base is not None:

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import enum
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
-from raftstore.errors import Invalid, IsADirectory, NotFound, StoreError
+from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
+from raftstore.metadata.accounts import user_to_message
 from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
-from raftstore.types import CHUNK_SIZE, ChunkRef, ClusterStatus, Entry, FileVersion, NodeStatus, Partial, User
+from raftstore.types import (
+    CHUNK_SIZE,
+    ChunkRef,
+    ClusterStatus,
+    Entry,
+    FileVersion,
+    NodeStatus,
+    Partial,
+    Usage,
+    User,
+)
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
+
+
+class Keep(enum.Enum):
+    """What an upload must not replace."""
+
+    NONE = enum.auto()
+    OTHERS = enum.auto()
+    """What another owner has put."""
+    ALL = enum.auto()
 
 
 class Store:
@@ -77,21 +99,34 @@ class Store:
         split(path)
         await self._propose(commands.Command(remove_directory=commands.RemoveDirectory(path=path)))
 
-    async def remove(self, path: str) -> None:
-        """Remove a file. Raises NotFound, IsADirectory."""
+    async def remove(self, path: str, *, only_of: str = "") -> None:
+        """Remove a file. Raises NotFound, IsADirectory, Denied (it is not a file of `only_of`)."""
         split(path)
-        await self._propose(commands.Command(remove_file=commands.RemoveFile(path=path)))
+        await self._propose(commands.Command(remove_file=commands.RemoveFile(path=path, only_of=only_of)))
 
-    async def rename(self, source: str, target: str) -> None:
-        """Rename a file (over an existing file too) or a whole directory. Raises AlreadyExists, Cycle, NotFound."""
+    async def rename(
+        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
+    ) -> None:
+        """Rename a file (over an existing file too, unless `exclusive`) or a whole directory.
+
+        Raises AlreadyExists, Cycle, NotFound, Denied (`source` is not a file of `source_of`; what it would replace is
+        not of `target_of`).
+        """
         split(source)
         split(target)
-        await self._propose(commands.Command(rename=commands.Rename(source=source, target=target)))
+        rename = commands.Rename(
+            source=source, target=target, source_of=source_of, target_of=target_of, exclusive=exclusive
+        )
+        await self._propose(commands.Command(rename=rename))
 
-    async def set_modified(self, path: str, mtime_ns: int) -> None:
-        """Set the time of last modification, in ns since the epoch. Raises NotFound."""
+    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
+        """Set the time of last modification, in ns since the epoch.
+
+        Raises NotFound, Denied (it is not a file of `only_of`).
+        """
         split(path)
-        await self._propose(commands.Command(set_times=commands.SetTimes(path=path, mtime_ns=mtime_ns)))
+        times = commands.SetTimes(path=path, mtime_ns=mtime_ns, only_of=only_of)
+        await self._propose(commands.Command(set_times=times))
 
     # Bytes.
 
@@ -108,18 +143,20 @@ class Store:
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
+        own_only: bool = False,
         expected: int | None = None,
     ) -> UploadSession:
         """Open an upload of `path`.
 
         `offset` (bytes) keeps that much of the owner's partial upload or else of the published version; `append`
         continues the owner's partial upload or else the published version; otherwise it starts at byte 0.
-        `expected` bytes, where known, are checked against the free room at once. Raises NotFound (the parent),
-        NotADirectory, IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge,
-        NoQuorum.
+        `expected` bytes, where known, are checked against quota and free room at once. With `own_only` only a file of
+        `owner` is replaced. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
+        IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
-        published = await self._confirmed_target(path, owner, fresh=not (append or offset))
+        keep = Keep.ALL if exclusive else Keep.OTHERS if own_only else Keep.NONE
+        published = await self._confirmed_target(path, owner, keep, fresh=not (append or offset))
         base: FileVersion | Partial | None = None
         if append or offset:
             base = self._rooms.catalog.partial(owner, path)
@@ -160,6 +197,7 @@ class Store:
             allowance=allowance,
             quorum=self._rooms.topology.view().with_replicas(replicas).quorum,
             exclusive=exclusive,
+            own_only=own_only,
             base=base.entry if isinstance(base, FileVersion) else None,
         )
 
@@ -193,26 +231,21 @@ class Store:
 
         Changed (`update`): it is no longer at the revision that `user` has; with revision 0 that does not matter.
         """
-        message = commands.User(
-            name=user.name,
-            password_hash=user.password_hash,
-            home=user.home,
-            rights=user.rights,
-            quota_bytes=user.quota_bytes,
-            disabled=user.disabled,
-            revision=user.revision,
-            replicas=user.replicas,
-        )
-        put = commands.PutUser(user=message, create=create, update=update)
+        put = commands.PutUser(user=user_to_message(user), create=create, update=update)
         await self._propose(commands.Command(put_user=put))
 
     async def remove_user(self, name: str) -> None:
         """Remove an account; its files stay. Raises NotFound."""
         await self._propose(commands.Command(remove_user=commands.RemoveUser(name=name)))
 
-    def usage(self, owner: str) -> int:
-        """Return the bytes that an account owns, as this node has applied it."""
+    def usage(self, owner: str) -> Usage:
+        """Return what an account owns, as this node has applied it."""
         return self._rooms.catalog.usage(owner)
+
+    def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
+        """Call `changed` on the loop soon after an account was changed or removed here (None: any may have been)."""
+        loop = asyncio.get_running_loop()
+        self._rooms.catalog.watch_accounts(lambda name: loop.call_soon_threadsafe(changed, name))
 
     # The cluster.
 
@@ -263,12 +296,18 @@ class Store:
     def _allowance(self, owner: str, replaced: Entry | None) -> Allowance:
         """Return how large a file of `owner` in place of `replaced` may be by the quota of now."""
         user = self._rooms.catalog.user(owner)
-        if user is None or not user.quota_bytes:
+        if user is None or not (user.quota_bytes or user.quota_files):
             return Allowance()
-        freed = replaced.size if replaced is not None and replaced.owner == owner else 0
-        return Allowance(max(freed, user.quota_bytes - self._rooms.catalog.usage(owner) + freed))
+        usage = self._rooms.catalog.usage(owner)
+        own = replaced is not None and replaced.owner == owner
+        if user.quota_files and not own and usage.files >= user.quota_files:
+            raise QuotaExceeded(f"{user.quota_files} files are there already")
+        if not user.quota_bytes:
+            return Allowance()
+        freed = replaced.size if replaced is not None and own else 0
+        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
 
-    async def _confirmed_target(self, path: str, owner: str, *, fresh: bool) -> Entry | None:
+    async def _confirmed_target(self, path: str, owner: str, keep: Keep, *, fresh: bool) -> Entry | None:
         """Return the file that an upload to `path` would replace; raise unless it can be put there.
 
         An upload that starts at byte 0 (`fresh`) by somebody without a quota needs nothing of the present state
@@ -279,20 +318,24 @@ class Store:
         if fresh and self._rooms.follows():
             try:
                 user = self._rooms.catalog.user(owner)
-                if user is not None and not user.quota_bytes:
-                    return self._target(path)
+                if user is not None and not user.quota_bytes and not user.quota_files:
+                    return self._target(path, owner, keep)
             except StoreError:
                 pass
         await self._barrier()
-        return self._target(path)
+        return self._target(path, owner, keep)
 
-    def _target(self, path: str) -> Entry | None:
+    def _target(self, path: str, owner: str, keep: Keep) -> Entry | None:
         """Return the file that an upload to `path` would replace; raise unless it can be put there."""
         directory, _ = parent(path)
         self._rooms.catalog.check_directory(directory)
         entry = self._published(path)
         if entry is not None and entry.is_directory:
             raise IsADirectory(path)
+        if entry is not None and keep is Keep.ALL:
+            raise AlreadyExists(path)
+        if entry is not None and keep is Keep.OTHERS and entry.owner != owner:
+            raise Denied(path)
         return entry
 
     def _published(self, path: str) -> Entry | None:

@@ -104,11 +104,26 @@ class Partial:
     chunks: tuple[ChunkRef, ...]
 
 
+class Rule(NamedTuple):
+    """What an account may do in and below the directory `path`, in place of its other rights ("": nothing)."""
+
+    path: str
+    rights: str
+
+
+class Usage(NamedTuple):
+    """What an owner has published; the owner of a file is who has put its present version."""
+
+    files: int
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. `rights` are pyftpdlib permission letters; `quota_bytes` 0 means no limit.
+    """An account. `rights` are letters (see `raftstore.metadata.accounts.RIGHTS`).
 
-    `replicas`: copies of each of its pictures, 0 for as many as the cluster makes.
+    `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
+    are in bytes a second, and as the sessions counted at one node.
     """
 
     name: str
@@ -119,6 +134,12 @@ class User:
     disabled: bool = False
     revision: int = 0
     replicas: int = 0
+    quota_files: int = 0
+    rules: tuple[Rule, ...] = ()
+    authorized_keys: tuple[str, ...] = ()
+    upload_rate: int = 0
+    download_rate: int = 0
+    max_sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from ftpgateway.ftp.backend import Upload
+from ftpgateway.access.backend import Upload
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ
 from ftpgateway.ftp.replies import Doing, refusal
@@ -173,6 +173,10 @@ class Receiving(Transfer):
         self.after_abort = True
         self._read_out()
         self._broken(f"426 Upload aborted; {self._kept()}")
+
+    def cut(self, reply: str) -> None:
+        """Keep what came; whether a commit under way may still happen is decided where it is applied."""
+        self._broken(reply)
 
     def lost_control(self) -> None:
         """Keep what came; a commit under way goes on."""

@@ -39,6 +39,7 @@ _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
     (errors.NotADirectory, 550, "Not a directory."),
     (errors.IsADirectory, 550, "It is a directory, not a file."),
     (errors.Cycle, 550, "A directory cannot be moved into itself."),
+    (errors.Denied, 550, "You do not have the right to do that here."),
     (errors.Changed, 450, "It was changed meanwhile by another session; try again."),
     (errors.Refused, 550, "This server does not allow it; ask its operator."),
 )

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import structlog
 
-from ftpgateway.ftp.backend import Part
+from ftpgateway.access.backend import Part
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
 from ftpgateway.ftp.replies import Doing, refusal
@@ -228,6 +228,10 @@ class Sending(Transfer):
         """ABOR."""
         self.after_abort = True
         self._stop("426 Transfer aborted.")
+
+    def cut(self, reply: str) -> None:
+        """End it."""
+        self._stop(reply)
 
     def lost_control(self) -> None:
         """The client is gone."""

@@ -14,8 +14,7 @@ from typing import Any
 
 import structlog
 
-from ftpgateway.ftp.authorizer import Credentials
-from ftpgateway.ftp.backend import Backend
+from ftpgateway.access import Access
 from ftpgateway.ftp.commands import Session, known
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched, plain_address
@@ -37,17 +36,16 @@ _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 class FtpFrontend:
-    """Serves FTP (and FTPS) clients from a store.
+    """Serves FTP (and FTPS) clients from a store; `access` knows who may log in, and has been started.
 
     `start` raises OSError when an address is taken or the certificate cannot be read, ValueError when it is no
     use.
     """
 
-    def __init__(self, store: Backend, settings: FtpSettings, *, transfers: TransferLog | None = None) -> None:
-        self.store = store
+    def __init__(self, access: Access, settings: FtpSettings, *, transfers: TransferLog | None = None) -> None:
+        self.access = access
         self.transfers = transfers
         self.settings = settings
-        self.credentials = Credentials(store, settings)
         self.context: ssl.SSLContext | None = None
         self.masquerade: str | None = None
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
@@ -81,7 +79,6 @@ class FtpFrontend:
                 "banner": self.settings.banner,
             },
         )
-        self.credentials.prepare()
         self._nest.start()
         try:
             for address in (self.settings.listen, *self.settings.also_listen):
@@ -111,7 +108,6 @@ class FtpFrontend:
         self.watch.close()
         self.spares.clear()
         self._nest.stop()
-        self.credentials.close()
 
     async def _some_change(self, timeout: float) -> None:
         self._all_closed = asyncio.Event()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
 
+from ftpgateway import access
 from ftpgateway.ftp.channels import DataLink
-from ftpgateway.ftp.filesystem import Workspace
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
 from ftpgateway.ftp.listings import DEFAULT_FACTS
 from ftpgateway.ftp.pyftp import ControlConnection
@@ -24,7 +24,6 @@ from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.waiting import Runner
 from ftpgateway.transferlog import Transferred
 from raftstore.errors import StoreError
-from raftstore.types import User
 
 if TYPE_CHECKING:
     from ftpgateway.ftp.server import FtpFrontend
@@ -51,8 +50,7 @@ class BaseSession(ControlConnection):
         self.host = host
         self.number = host.next_number()
         self.opened = time.monotonic()
-        self.user: User | None = None
-        self.place: Workspace | None = None
+        self.login: access.Session | None = None
         self.transfer: Transfer | None = None
         self.facts: list[str] = list(DEFAULT_FACTS)
         self.marker = 0
@@ -64,7 +62,8 @@ class BaseSession(ControlConnection):
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
-        self._leaving = False
+        self._farewell = ""
+        self._expelled = False
         super().__init__(sock, host.loop)
 
     # Lines come in.
@@ -73,7 +72,7 @@ class BaseSession(ControlConnection):
         """Queue a line and run what may run."""
         if not self.alive:
             return
-        if self.user is not None:
+        if self.login is not None:
             self.touch()
         if line is None:
             self._lines.append((TOO_LONG, b""))
@@ -114,8 +113,8 @@ class BaseSession(ControlConnection):
                 self._begin(command, argument)
         finally:
             self._advancing = False
-        if self._leaving:
-            self.leave()
+        if self._farewell:
+            self._part()
         if self.alive:
             self.pause_reading(len(self._lines) >= QUEUE_LIMIT or self.backed_up)
 
@@ -137,10 +136,10 @@ class BaseSession(ControlConnection):
             self.respond("501 Syntax error: command needs an argument.")
         elif raw and known.argument is False:
             self.respond("501 Syntax error: command does not accept arguments.")
-        elif self.user is None and (known.login or (command == "STAT" and raw)):
+        elif self.login is None and (known.login or (command == "STAT" and raw)):
             self.respond("530 Log in with USER and PASS first.")
         elif (argument := self._decoded(command, raw, named=bool(known.right))) is None or (
-            known.right and self.user is not None and not self._allowed(command, argument, known.right)
+            known.login and not self._still_allowed()
         ):
             pass
         else:
@@ -162,23 +161,11 @@ class BaseSession(ControlConnection):
             self.respond(f"{code} That is not UTF-8; set your client's character encoding to UTF-8.")
             return None
 
-    def _allowed(self, command: str, argument: str, right: str) -> bool:
-        """Check the account's rights as they are now, or refuse."""
-        if command == "STAT" and not argument:
-            return True
-        assert self.user is not None
-        current = self.host.store.cached_user(self.user.name)
-        if current is None or current.disabled:
-            self.end_with("421 Your account was disabled or removed.")
-            return False
-        if current.home != self.user.home:
-            self.end_with("421 Your home directory was changed; log in again.")
-            return False
-        self.user = current
-        if right in current.rights:
-            return True
-        self.respond(f"550 You do not have the right to {command}.")
-        return False
+    def _still_allowed(self) -> bool:
+        """Look whether the account still is what was logged in; otherwise the session is ended by now."""
+        if self.login is not None:
+            self.login.refresh()
+        return self.alive and not self._farewell
 
     def _execute(self, method: str, argument: str) -> None:
         try:
@@ -194,15 +181,10 @@ class BaseSession(ControlConnection):
         return self.runner.wait(work)
 
     @property
-    def files(self) -> Workspace:
+    def files(self) -> access.Workspace:
         """What the user sees of the store."""
-        assert self.place is not None
-        return self.place
-
-    @property
-    def rights(self) -> str:
-        """The user's rights letters."""
-        return self.user.rights if self.user is not None else ""
+        assert self.login is not None
+        return self.login.files
 
     # The transfer.
 
@@ -229,13 +211,15 @@ class BaseSession(ControlConnection):
             return
         self.transfer = transfer
         self.link.begin(transfer)
+        if self._expelled:  # while the command waited
+            transfer.cut(f"426{self._farewell[3:]}")
 
     def transfer_over(self, transfer: Transfer, reply: str) -> None:
         """Tell the client how its transfer ended, log it, go on with what queued."""
         log.info(
             "transfer",
             session=self.number,
-            user=self.user.name if self.user is not None else "",
+            user=self.login.name if self.login is not None else "",
             peer=self.peer,
             command=transfer.command,
             path=transfer.path,
@@ -264,7 +248,7 @@ class BaseSession(ControlConnection):
             path=transfer.path,
             upload=transfer.upload,
             complete=complete,
-            user=self.user.name if self.user is not None else "",
+            user=self.login.name if self.login is not None else "",
         )
 
     # The end.
@@ -279,7 +263,7 @@ class BaseSession(ControlConnection):
 
     def handshake_over(self) -> None:
         """The time for logging in goes on."""
-        if self.user is not None:
+        if self.login is not None:
             self.set_idle_timer(self.host.settings.idle_timeout)
         else:
             left = self.opened + self.host.settings.login_timeout - time.monotonic()
@@ -287,7 +271,7 @@ class BaseSession(ControlConnection):
 
     def idle(self) -> bool:
         """A session that waits for us, or transfers, is not idle."""
-        if self.user is not None and (self.runner.busy or self.transfer is not None):
+        if self.login is not None and (self.runner.busy or self.transfer is not None):
             self.set_idle_timer(self.host.settings.idle_timeout)
             return True
         return False
@@ -301,20 +285,34 @@ class BaseSession(ControlConnection):
             self.transfer.lost_control()
         self.link.close()
         self.host.spares.drop(self.link)
+        if self.login is not None:
+            self.login.close()
         self.host.session_over(self)
         log.info(
             "session closed",
             session=self.number,
-            user=self.user.name if self.user is not None else "",
+            user=self.login.name if self.login is not None else "",
             peer=self.peer,
             seconds=round(time.monotonic() - self.opened, 3),
         )
 
     def leave(self) -> None:
         """The server is being stopped: say goodbye, now or when the transfer is over."""
-        self._leaving = True
+        self._farewell = "421 The server is being stopped; connect to another node."
+        self._part()
+
+    def expel(self, reason: str) -> None:
+        """The account does not allow the session any more: end its transfer, and then it."""
+        self._farewell = f"421 {reason}"
+        self._expelled = True
+        self._lines.clear()
+        if self.transfer is not None:
+            self.transfer.cut(f"426 {reason}")
+        self._part()
+
+    def _part(self) -> None:
         if self.transfer is None and not self.runner.busy:
-            self.end_with("421 The server is being stopped; connect to another node.")
+            self.end_with(self._farewell)
 
     def forget_queue(self) -> None:
         """Drop what is queued and what was read but not yet split into lines."""

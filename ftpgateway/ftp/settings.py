@@ -37,10 +37,6 @@ class FtpSettings:
     max_sessions_per_address: int = 0
     max_login_attempts: int = 3
     failed_login_delay: float = 1.0
-    credential_ttl: float = 300.0
-    credential_entries: int = 4096
-    password_threads: int = 2
-    password_queue: int = 256
     banner: str = "pixraft FTP server ready."
 
     def __post_init__(self) -> None:

@@ -108,6 +108,10 @@ class Transfer(Watched):
         """The client sent ABOR: end with 426."""
         raise NotImplementedError
 
+    def cut(self, reply: str) -> None:
+        """End it with `reply`, unless it is as good as over."""
+        raise NotImplementedError
+
     def lost_control(self) -> None:
         """The control connection is gone: end; nobody hears of it."""
         raise NotImplementedError

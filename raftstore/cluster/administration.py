@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
-from raftstore.types import ClusterStatus, NodeStatus, User
+from raftstore.types import ClusterStatus, NodeStatus, Rule, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
 BOTH = frozenset({Role.NODE, Role.ADMIN})
+
+_FIELDS = (
+    *("password_hash", "home", "rights", "disabled", "replicas", "quota_bytes", "quota_files"),
+    *("upload_rate", "download_rate", "max_sessions"),
+)
 
 ATTEMPTS = 5
 """For a change of an account that others change at the same time."""
@@ -56,8 +61,8 @@ class Administered(Protocol):
         """Return an account, after a read barrier."""
         ...
 
-    def usage(self, owner: str) -> int:
-        """Return the bytes that an account owns."""
+    def usage(self, owner: str) -> Usage:
+        """Return what an account owns."""
         ...
 
     async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
@@ -119,7 +124,10 @@ class Administration:
 
 
 def merged(earlier: User | None, put: admin.UserPut) -> User:
-    """Return the account that `put` asks for. Raises AlreadyExists, NotFound, Invalid (no password hash)."""
+    """Return the account that `put` asks for.
+
+    Raises AlreadyExists, NotFound (the account; a rule or key to be dropped), Invalid (no password hash).
+    """
     if put.create and earlier is not None:
         raise AlreadyExists(f"user {put.name}")
     if put.update and earlier is None:
@@ -127,8 +135,25 @@ def merged(earlier: User | None, put: admin.UserPut) -> User:
     if earlier is None and not put.HasField("password_hash"):
         raise Invalid("a new account needs a password")
     base = earlier if put.update and earlier is not None else User(put.name, "")
-    fields = ("password_hash", "home", "rights", "quota_bytes", "disabled", "replicas")
-    changes = {field: getattr(put, field) for field in fields if put.HasField(field)}
+    changes: dict[str, Any] = {field: getattr(put, field) for field in _FIELDS if put.HasField(field)}
     if earlier is not None and "password_hash" not in changes:
         changes["password_hash"] = earlier.password_hash
-    return replace(base, **changes)
+    return replace(base, rules=_rules(base, put), authorized_keys=_keys(base, put), **changes)
+
+
+def _rules(base: User, put: admin.UserPut) -> tuple[Rule, ...]:
+    rules = {rule.path: rule.rights for rule in base.rules}
+    rules.update((rule.path, rule.rights) for rule in put.set_rules)
+    for path in put.drop_rules:
+        if rules.pop(path, None) is None:
+            raise NotFound(f"rule of user {put.name} for {path}")
+    return tuple(Rule(path, rights) for path, rights in sorted(rules.items()))
+
+
+def _keys(base: User, put: admin.UserPut) -> tuple[str, ...]:
+    keys = dict.fromkeys((*base.authorized_keys, *put.add_keys))
+    for key in put.drop_keys:
+        if key not in keys:
+            raise NotFound(f"key of user {put.name}")
+        del keys[key]
+    return tuple(keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftstore.types import ClusterStatus, NodeStatus, User
+from raftstore.types import ClusterStatus, NodeStatus, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
 _OPTIONAL = (
@@ -63,14 +63,21 @@ def cluster_to_wire(status: ClusterStatus) -> admin.ClusterStatus:
     )
 
 
-def user_to_wire(user: User, used_bytes: int) -> admin.User:
+def user_to_wire(user: User, used: Usage) -> admin.User:
     """Encode an account without its password hash: hashes do not leave the cluster."""
     return admin.User(
         name=user.name,
         home=user.home,
         rights=user.rights,
         quota_bytes=user.quota_bytes,
+        quota_files=user.quota_files,
         disabled=user.disabled,
-        used_bytes=used_bytes,
+        used_bytes=used.bytes,
+        used_files=used.files,
         replicas=user.replicas,
+        rules=[admin.Rule(path=rule.path, rights=rule.rights) for rule in user.rules],
+        authorized_keys=user.authorized_keys,
+        upload_rate=user.upload_rate,
+        download_rate=user.download_rate,
+        max_sessions=user.max_sessions,
     )

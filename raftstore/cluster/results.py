@@ -18,6 +18,7 @@ _ERRORS: dict[int, type[errors.StoreError]] = {
     commands.STALE: errors.OutcomeUnknown,
     commands.INVALID: errors.Invalid,
     commands.CHANGED: errors.Changed,
+    commands.DENIED: errors.Denied,
 }
 
 

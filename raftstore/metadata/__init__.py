@@ -11,10 +11,10 @@ plain reads, refuses it as a value, and writes only once nothing can be refused 
 leaves no trace beside the others of its entry, and an exception out of `apply` means a bug or a broken disk.
 
 Modules: `catalog` is the outside. `machine` decides commands, over `namespace` (directories and files),
-`contents` (chunks and references), `replicas` (sets of stores), `accounts` (users and usage), `stores` and
-`remembered` (results of operations, for exactly-once). `database` opens and checks the file, `durability` makes
-it survive power cuts, `connections` lends readers to threads, `snapshots` copies and swaps it, `reports`
-answers what repair and status ask.
+`contents` (chunks and references), `replicas` (sets of stores), `accounts` (users), `quotas` (what each owner
+has), `partials` (interrupted uploads), `stores` and `remembered` (results of operations, for exactly-once).
+`database` opens and checks the file, `durability` makes it survive power cuts, `connections` lends readers to
+threads, `snapshots` copies and swaps it, `reports` answers what repair and status ask.
 """
 
 from raftstore.metadata.catalog import Catalog

@@ -1,58 +1,98 @@
-"""Users, and what each owner has: bytes and files published, bytes in partial uploads."""
+"""Users: who may log in, what they see and may do, and their limits.
+
+An account is kept as its message. `places` finds the accounts that name a directory, as their home or in a rule: when
+the directory is renamed, they follow it.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from raftstore.errors import BadName
-from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
+from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.paths import check_name, join, split
-from raftstore.types import User
+from raftstore.types import Rule, User
 from raftstore.wire import commands_pb2 as commands
 
-RIGHTS = frozenset("elradfmwMT")
+RIGHTS = frozenset("elradfmwMToA")
+"""pyftpdlib's letters (e enter, l list, r read, a append, d delete, f rename, m make directories, w store, M mode,
+T times), and two of our own: o over its own files, A whatever the rules of directories say."""
+
 MAX_HASH = 1024
 MAX_REPLICAS = 5
 """Copies that an account may ask for."""
+MAX_RULES = 64
+MAX_KEYS = 32
+MAX_KEY_LENGTH = 4096
+MAX_SESSIONS = 1_000_000
 MAX_KNOWN = 4096
 """Accounts kept in memory."""
 
-_SELECT = "SELECT name, password_hash, home, rights, quota_bytes, disabled, revision, replicas FROM users"
+
+def user_to_message(user: User) -> commands.User:
+    """Encode an account."""
+    return commands.User(
+        name=user.name,
+        password_hash=user.password_hash,
+        home=user.home,
+        rights=user.rights,
+        quota_bytes=user.quota_bytes,
+        quota_files=user.quota_files,
+        disabled=user.disabled,
+        revision=user.revision,
+        replicas=user.replicas,
+        rules=[commands.Rule(path=rule.path, rights=rule.rights) for rule in user.rules],
+        authorized_keys=user.authorized_keys,
+        upload_rate=user.upload_rate,
+        download_rate=user.download_rate,
+        max_sessions=user.max_sessions,
+    )
 
 
-@dataclass(slots=True)
-class Usage:
-    """What one owner has; `quota_bytes` 0 means no limit."""
-
-    files: int
-    bytes: int
-    partial_bytes: int
-    quota_bytes: int
+def user_of_message(message: commands.User) -> User:
+    """Decode an account."""
+    return User(
+        name=message.name,
+        password_hash=message.password_hash,
+        home=message.home,
+        rights=message.rights,
+        quota_bytes=message.quota_bytes,
+        quota_files=message.quota_files,
+        disabled=message.disabled,
+        revision=message.revision,
+        replicas=message.replicas,
+        rules=tuple(Rule(rule.path, rule.rights) for rule in message.rules),
+        authorized_keys=tuple(message.authorized_keys),
+        upload_rate=message.upload_rate,
+        download_rate=message.download_rate,
+        max_sessions=message.max_sessions,
+    )
 
 
 class Accounts:
-    """The tables `users` and `usage`; usage is gathered in memory within a log entry."""
+    """The tables `users` and `places`. `on_change` is told the name of each account that was changed or removed."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._execute = database.cursor().execute
         self._executemany = database.cursor().executemany
-        self._usage: dict[str, Usage] = {}
-        self._users: dict[str, User] = {}
+        self._users: dict[str, User | None] = {}
+        self.on_change: Callable[[str], object] = lambda name: None
 
     def user(self, name: str) -> User | None:
-        """Return an account, None when there is none. Asked for at every command: those seen are kept."""
-        user = self._users.get(name)
-        if user is None:
-            try:
-                row = self._execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
-            except UnicodeEncodeError:
-                return None
-            if row is None:
-                return None
-            if len(self._users) >= MAX_KNOWN:
-                self._users.clear()
-            user = self._users[name] = _user(row)
+        """Return an account, None when there is none. Asked for at every command: what was asked is kept."""
+        try:
+            return self._users[name]
+        except KeyError:
+            pass
+        try:
+            row = self._execute("SELECT record FROM users WHERE name = ?", (name,)).fetchone()
+        except UnicodeEncodeError:
+            return None
+        if len(self._users) >= MAX_KNOWN:
+            self._users.clear()
+        user = user_of_message(commands.User.FromString(row[0])) if row is not None else None
+        self._users[name] = user
         return user
 
     def replicas(self, name: str) -> int:
@@ -62,7 +102,8 @@ class Accounts:
 
     def users(self) -> list[User]:
         """Return all accounts by name."""
-        return [_user(row) for row in self._execute(f"{_SELECT} ORDER BY name").fetchall()]
+        rows = self._execute("SELECT record FROM users ORDER BY name").fetchall()
+        return [user_of_message(commands.User.FromString(record)) for (record,) in rows]
 
     def put(self, put: commands.PutUser, index: int) -> None:
         """Make or change an account. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID.
@@ -74,100 +115,61 @@ class Accounts:
         if put.create and put.update:
             raise Refusal(commands.INVALID, "create and update exclude each other")
         _check(user)
-        earlier = self._execute("SELECT revision FROM users WHERE name = ?", (user.name,)).fetchone()
-        known = earlier is not None
-        if known and put.create:
+        earlier = self.user(user.name)
+        if earlier is not None and put.create:
             raise Refusal(commands.EXISTS, user.name)
-        if put.update and not known:
+        if put.update and earlier is None:
             raise Refusal(commands.NOT_FOUND, user.name)
-        if put.update and user.revision and earlier[0] != user.revision:
+        if put.update and user.revision and earlier is not None and earlier.revision != user.revision:
             raise Refusal(commands.CHANGED, user.name)
+        self._write(user, index)
+
+    def _write(self, user: commands.User, index: int) -> None:
+        user.revision = index
+        record = user.SerializeToString(deterministic=True)
         self._users.pop(user.name, None)
-        self._execute(
-            "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                user.name,
-                user.password_hash,
-                user.home,
-                user.rights,
-                user.quota_bytes,
-                int(user.disabled),
-                index,
-                user.replicas,
-            ),
-        )
-        self._set_quota(user.name, user.quota_bytes)
+        self._execute("INSERT OR REPLACE INTO users VALUES (?, ?)", (user.name, record))
+        self._execute("DELETE FROM places WHERE user = ?", (user.name,))
+        places = {user.home, *(rule.path for rule in user.rules)} - {"/"}
+        self._executemany("INSERT INTO places VALUES (?, ?)", [(path, user.name) for path in sorted(places)])
+        self.on_change(user.name)
 
     def remove(self, name: str) -> None:
         """Remove an account; what it owns stays. Refuses with NOT_FOUND."""
         self._users.pop(name, None)
         if self._execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
             raise Refusal(commands.NOT_FOUND, name)
-        self._set_quota(name, 0)
+        self._execute("DELETE FROM places WHERE user = ?", (name,))
+        self.on_change(name)
 
-    def _set_quota(self, name: str, quota_bytes: int) -> None:
-        if name in self._usage:
-            self._usage[name].quota_bytes = quota_bytes
+    def directory_renamed(self, source: str, target: str, index: int) -> None:
+        """Let homes and rules follow a directory that was `source` and is now `target`.
 
-    def usage(self, owner: str) -> int:
-        """Return the bytes of the files that `owner` has published."""
-        try:
-            row = self._execute("SELECT bytes FROM usage WHERE owner = ?", (owner,)).fetchone()
-        except UnicodeEncodeError:
-            return 0
-        return int(row[0]) if row else 0
-
-    def _of(self, owner: str) -> Usage:
-        usage = self._usage.get(owner)
-        if usage is None:
-            row = self._execute(
-                "SELECT files, bytes, partial_bytes FROM usage WHERE owner = ?", (owner,)
-            ).fetchone()
-            quota = self._execute("SELECT quota_bytes FROM users WHERE name = ?", (owner,)).fetchone()
-            usage = self._usage[owner] = Usage(*(row or (0, 0, 0)), *(quota or (0,)))
-        return usage
-
-    def check_published(self, owner: str, added: int) -> None:
-        """Refuse with QUOTA when the owner's files would take more than the quota with `added` more bytes."""
-        usage = self._of(owner)
-        after = usage.bytes + added
-        if added > 0 and (after > (usage.quota_bytes or MAX_BYTES) or after > MAX_BYTES):
-            raise Refusal(
-                commands.QUOTA, f"{owner} may have {usage.quota_bytes or MAX_BYTES} bytes, not {after}"
-            )
-
-    def check_partial(self, owner: str, added: int) -> None:
-        """Refuse with QUOTA when the owner's partial uploads would take more than the quota by themselves."""
-        usage = self._of(owner)
-        after = usage.partial_bytes + added
-        if added > 0 and (after > (usage.quota_bytes or MAX_BYTES) or after > MAX_BYTES):
-            raise Refusal(
-                commands.QUOTA, f"{owner} may have {usage.quota_bytes or MAX_BYTES} bytes begun, not {after}"
-            )
-
-    def count(self, owner: str, files: int = 0, size: int = 0, partial_bytes: int = 0) -> None:
-        """Add to what an owner has."""
-        usage = self._of(owner)
-        usage.files += files
-        usage.bytes += size
-        usage.partial_bytes += partial_bytes
-
-    def flush(self) -> None:
-        """Write usage into the current transaction."""
-        rows, gone = [], []
-        for owner, usage in self._usage.items():
-            if usage.files or usage.bytes or usage.partial_bytes:
-                rows.append((owner, usage.files, usage.bytes, usage.partial_bytes))
-            else:
-                gone.append((owner,))
-        self._executemany("INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)", rows)
-        self._executemany("DELETE FROM usage WHERE owner = ?", gone)
-        self._usage.clear()
+        A rule that stood for the new path, from a directory that was there before, gives way to the one that comes.
+        """
+        rows = self._execute(
+            "SELECT DISTINCT user FROM places WHERE path = ? OR (path > ? AND path < ?) ORDER BY user",
+            (source, source + "/", source + "0"),  # what begins with `source/`: 0 is the character after /
+        ).fetchall()
+        for (name,) in rows:
+            user = self.user(name)
+            assert user is not None
+            message = user_to_message(user)
+            message.home = _followed(user.home, source, target)
+            moved = {_followed(rule.path, source, target) for rule in user.rules if _within(rule.path, source)}
+            del message.rules[:]
+            for rule in user.rules:
+                if _within(rule.path, source) or rule.path not in moved:
+                    message.rules.add(path=_followed(rule.path, source, target), rights=rule.rights)
+            self._write(message, index)
 
 
-def _user(row: tuple[str, str, str, str, int, int, int, int]) -> User:
-    name, password_hash, home, rights, quota_bytes, disabled, revision, replicas = row
-    return User(name, password_hash, home, rights, quota_bytes, bool(disabled), revision, replicas)
+def _within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
+
+
+def _followed(path: str, source: str, target: str) -> str:
+    return target + path[len(source) :] if _within(path, source) else path
 
 
 def _check(user: commands.User) -> None:
@@ -175,15 +177,34 @@ def _check(user: commands.User) -> None:
         check_name(user.name)
     except BadName as error:
         raise Refusal(commands.BAD_NAME, error.detail) from None
-    try:
-        split(user.home)
-    except BadName as error:
-        raise Refusal(commands.INVALID, f"home: {error.detail}") from None
-    if join("/", user.home) != user.home:
-        raise Refusal(commands.INVALID, "home must be a normalised absolute path")
-    if not RIGHTS.issuperset(user.rights) or len(set(user.rights)) != len(user.rights):
-        raise Refusal(commands.INVALID, f"rights are letters of {''.join(sorted(RIGHTS))}, each once")
+    _check_directory(user.home, "home")
+    _check_rights(user.rights)
     if user.replicas > MAX_REPLICAS:
         raise Refusal(commands.INVALID, f"at most {MAX_REPLICAS} copies")
-    if len(user.password_hash) > MAX_HASH or user.quota_bytes > MAX_INTEGER:
-        raise Refusal(commands.INVALID, "the password hash or the quota is too large")
+    limits = (user.quota_bytes, user.quota_files, user.upload_rate, user.download_rate)
+    if len(user.password_hash) > MAX_HASH or max(limits) > MAX_INTEGER or user.max_sessions > MAX_SESSIONS:
+        raise Refusal(commands.INVALID, "the password hash or a limit is too large")
+    if len(user.rules) > MAX_RULES or len({rule.path for rule in user.rules}) < len(user.rules):
+        raise Refusal(commands.INVALID, f"at most {MAX_RULES} directories have rules, each one")
+    for rule in user.rules:
+        _check_directory(rule.path, "a rule's directory")
+        _check_rights(rule.rights)
+    keys = user.authorized_keys
+    if len(keys) > MAX_KEYS or len(set(keys)) < len(keys):
+        raise Refusal(commands.INVALID, f"at most {MAX_KEYS} keys, each once")
+    if any(len(key) > MAX_KEY_LENGTH or not key.isprintable() for key in keys):
+        raise Refusal(commands.INVALID, f"a key is one line of at most {MAX_KEY_LENGTH} characters")
+
+
+def _check_directory(path: str, what: str) -> None:
+    try:
+        split(path)
+    except BadName as error:
+        raise Refusal(commands.INVALID, f"{what}: {error.detail}") from None
+    if join("/", path) != path:
+        raise Refusal(commands.INVALID, f"{what} must be a normalised absolute path")
+
+
+def _check_rights(rights: str) -> None:
+    if not RIGHTS.issuperset(rights) or len(set(rights)) != len(rights):
+        raise Refusal(commands.INVALID, f"rights are letters of {''.join(sorted(RIGHTS))}, each once")

@@ -74,6 +74,7 @@ class Catalog(Questions):
         self._incoming_lock = threading.Lock()
         self._prepared: object = None
         self._failed: BaseException | None = None
+        self._account_changed: Callable[[str | None], object] = lambda name: None
         self._open(check_seconds)
         self._replaced.unlink(missing_ok=True)
 
@@ -86,6 +87,7 @@ class Catalog(Questions):
         try:
             self._incoming.unlink(missing_ok=True)
             self._machine = Machine(self._database)
+            self._machine.accounts.on_change = lambda name: self._account_changed(name)
         except BaseException as error:
             self._failed = error
             self._database.close()
@@ -115,6 +117,13 @@ class Catalog(Questions):
             self._log_bound.close()
             with self._durability.lock, self._write_lock:
                 self._database.close()
+
+    def watch_accounts(self, changed: Callable[[str | None], object]) -> None:
+        """Call `changed` with the name of each account that an entry changes or removes, while that is applied.
+
+        None: any may have changed. It must not raise.
+        """
+        self._account_changed = changed
 
     # The state machine.
 
@@ -256,6 +265,7 @@ class Catalog(Questions):
             finally:
                 self._readers.resume()
         log.info("catalog replaced by a snapshot", applied=self._applied)
+        self._account_changed(None)
         return self._applied
 
     def _swap(self) -> None:

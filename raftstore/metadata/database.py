@@ -13,7 +13,7 @@ from typing import Any
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 
 APPLICATION_ID = 0x50785266
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 ROOT = 1
 """Inode number of the root directory."""
 
@@ -112,14 +112,15 @@ CREATE TABLE intents (
 
 CREATE TABLE users (
   name TEXT PRIMARY KEY,
-  password_hash TEXT NOT NULL,
-  home TEXT NOT NULL,
-  rights TEXT NOT NULL,
-  quota_bytes INTEGER NOT NULL,
-  disabled INTEGER NOT NULL,
-  revision INTEGER NOT NULL,
-  replicas INTEGER NOT NULL
+  record BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE places (
+  path TEXT NOT NULL,
+  user TEXT NOT NULL,
+  PRIMARY KEY (path, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX places_by_user ON places (user);
 
 CREATE TABLE usage (
   owner TEXT PRIMARY KEY,

@@ -17,6 +17,8 @@ from raftstore.metadata.intents import Intents
 from raftstore.metadata.jobs import Jobs
 from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.operations import operations_of, plain
+from raftstore.metadata.partials import Partials
+from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
 from raftstore.metadata.replicas import DEFAULT, ReplicaSets
@@ -56,6 +58,8 @@ class Machine:
         self.contents = Contents(database, self.sets, self.stores, self.counters.next_chunk)
         self.names = Namespace(database)
         self.accounts = Accounts(database)
+        self.quotas = Quotas(database, self.accounts.user)
+        self.partials = Partials(database, self.contents, self.quotas, self.counters.partials)
         self.remembered = Remembered(database)
         self.intents = Intents(database)
         self.jobs = Jobs(database, self.counters.next_job)
@@ -97,7 +101,6 @@ class Machine:
         self._index = index
         results = [self._operation(operation) for operation in operations_of(batch)]
         self.names.flush()
-        self.accounts.flush()
         self.counters.applied = index
         return results
 
@@ -111,8 +114,10 @@ class Machine:
     def finish(self) -> None:
         """Before the commit: write what is kept in memory meanwhile."""
         self.sets.flush()
+        self.quotas.flush()
         self.remembered.flush()
         counters = self.counters
+        counters.partials = self.partials.total
         counters.next_chunk = self.contents.next_chunk
         counters.next_job = self.jobs.next_job
         self._execute(
@@ -167,13 +172,9 @@ class Machine:
         if path == "/":
             return None
         try:
-            place = self.names.place(path)
-            found: tuple[int, int, int] | None = self._execute(
-                _PARTIAL, (place.parent, place.name, owner)
-            ).fetchone()
+            return self.partials.find(self.names.place(path), owner)
         except (NotFound, NotADirectory, UnicodeEncodeError):
             return None
-        return found
 
     # Places.
 
@@ -227,9 +228,7 @@ class Machine:
             raise Refusal(commands.NOT_A_DIRECTORY, command.path)
         if not self.names.is_empty(inode):
             raise Refusal(commands.NOT_EMPTY, command.path)
-        if self.counters.partials:
-            for row in self._execute("SELECT name, owner FROM partials WHERE parent = ?", (inode,)).fetchall():
-                self._forget_partial(Place(inode, row[0]), row[1])
+        self.partials.forget_below(inode)
         self.names.remove(place, directory=True)
         self.names.touch(place.parent, self._time_ns)
         return commands.Result(inode=inode)
@@ -243,15 +242,19 @@ class Machine:
             return commands.Result(inode=inode)
         if directory and target.startswith(f"{source}/"):
             raise Refusal(commands.CYCLE, f"{source} to {target}")
+        _check_owner(source, moved, command.source_of)
         new_place, row = self._new_place(target, commands.EXISTS)
         if row is not None:
-            if directory or row[1] == Kind.DIRECTORY:
+            if directory or row[1] == Kind.DIRECTORY or command.exclusive:
                 raise Refusal(commands.EXISTS, target)
+            _check_owner(target, row, command.target_of)
             self._remove(new_place, row)
         self.names.move(place, new_place, directory=directory)
-        if not directory and self.counters.partials:
+        if directory:
+            self.accounts.directory_renamed(source, target, self._index)
+        else:
             # As after an upload to the new name: its owner has nothing to resume there.
-            self._forget_partial(new_place, owner)
+            self.partials.forget(new_place, owner)
         self.names.touch(place.parent, self._time_ns)
         self.names.touch(new_place.parent, self._time_ns)
         return commands.Result(inode=inode)
@@ -260,7 +263,9 @@ class Machine:
         if command.path == "/":
             place, inode = Place(1, ""), 1
         else:
-            place, (_, _, inode, *_rest) = self._old_place(command.path, commands.INVALID)
+            place, row = self._old_place(command.path, commands.INVALID)
+            _check_owner(command.path, row, command.only_of)
+            inode = row[2]
         self.names.set_modified(place, inode, command.mtime_ns)
         return commands.Result(inode=inode)
 
@@ -271,10 +276,13 @@ class Machine:
         check_label(owner, "an owner")
         place, row = self._new_place(path, commands.IS_A_DIRECTORY)
         self._check_target(command, row)
+        user = self.accounts.user(owner)
+        if user is not None and user.disabled:
+            raise Refusal(commands.DENIED, f"{owner} is disabled")
         plan = self.contents.plan(command.chunks, size, command.since)
         self.contents.check_quorum(plan, command.quorum)
-        credit = row[3] if row is not None and row[5] == owner else 0
-        self.accounts.check_published(owner, size - credit)
+        own = row is not None and row[5] == owner
+        self.quotas.check_published(owner, 0 if own else 1, size - (row[3] if row is not None and own else 0))
         mtime_ns = command.mtime_ns or self._time_ns
         demand = self.accounts.replicas(owner) or DEFAULT
         if row is None:
@@ -290,8 +298,7 @@ class Machine:
             self.names.replace(place, size, mtime_ns, owner, self._index)
         self._count(owner, 1, size)
         self.names.touch(place.parent, self._time_ns)
-        if self.counters.partials:
-            self._forget_partial(place, owner)
+        self.partials.forget(place, owner)
         return commands.Result(inode=inode)
 
     def _check_target(self, command: commands.PutFile, row: Row | None) -> None:
@@ -299,6 +306,8 @@ class Machine:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
         if row is not None and command.exclusive:
             raise Refusal(commands.EXISTS, command.path)
+        if row is not None and command.own_only:
+            _check_owner(command.path, row, command.owner)
         if (command.base_inode or command.base_version) and (
             row is None or row[2] != command.base_inode or row[6] != command.base_version
         ):
@@ -308,6 +317,7 @@ class Machine:
         place, row = self._old_place(command.path, commands.IS_A_DIRECTORY)
         if row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
+        _check_owner(command.path, row, command.only_of)
         self._remove(place, row)
         self.names.touch(place.parent, self._time_ns)
         return commands.Result(inode=row[2])
@@ -322,7 +332,7 @@ class Machine:
         self._count(row[5], -1, -row[3])
 
     def _count(self, owner: str, files: int, size: int) -> None:
-        self.accounts.count(owner, files=files, size=size)
+        self.quotas.count(owner, files=files, size=size)
         self.counters.files += files
         self.counters.bytes += size
 
@@ -334,42 +344,22 @@ class Machine:
         place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
-        plan = self.contents.plan(command.chunks, size, command.since)
-        known = self._execute(_PARTIAL, (place.parent, place.name, owner)).fetchone()
-        self.accounts.check_partial(owner, size - (known[1] if known else 0))
-        self._forget_partial(place, owner)
-        if known:
+        self.contents.plan(command.chunks, size, command.since)
+
+        def acquire() -> int:
+            # What was just released may be in the new one too: its references are counted afresh.
             plan = self.contents.plan(command.chunks, size, command.since)
-        inode = self._new_inode()
-        self.contents.acquire(inode, plan, self.accounts.replicas(owner) or DEFAULT, published=False)
-        self._execute(
-            "INSERT INTO partials VALUES (?, ?, ?, ?, ?, ?)",
-            (place.parent, place.name, owner, inode, size, self._time_ns),
-        )
-        self.accounts.count(owner, partial_bytes=size)
-        self.counters.partials += 1
-        return commands.Result(inode=inode)
+            inode = self._new_inode()
+            self.contents.acquire(inode, plan, self.accounts.replicas(owner) or DEFAULT, published=False)
+            return inode
+
+        return commands.Result(inode=self.partials.put(place, owner, size, self._time_ns, acquire))
 
     def _drop_partial(self, command: commands.DropPartial) -> commands.Result:
         place, _ = self._new_place(command.path, commands.IS_A_DIRECTORY)
-        if not self._forget_partial(place, command.owner):
+        if not self.partials.forget(place, command.owner):
             raise Refusal(commands.NOT_FOUND, command.path)
         return commands.Result()
-
-    def _forget_partial(self, place: Place, owner: str) -> bool:
-        """Drop a partial upload, if there is one."""
-        known = self._execute(_PARTIAL, (place.parent, place.name, owner)).fetchone()
-        if known is None:
-            return False
-        inode, size, _ = known
-        self.contents.release(inode, published=False)
-        self._execute(
-            "DELETE FROM partials WHERE parent = ? AND name = ? AND owner = ?",
-            (place.parent, place.name, owner),
-        )
-        self.accounts.count(owner, partial_bytes=-size)
-        self.counters.partials -= 1
-        return True
 
     # Stores.
 
@@ -391,4 +381,7 @@ class Machine:
         return handler
 
 
-_PARTIAL = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
+def _check_owner(path: str, row: Row, owner: str) -> None:
+    """Refuse with DENIED unless it is a file of `owner` ("": whoever's, directories too)."""
+    if owner and (row[1] == Kind.DIRECTORY or row[5] != owner):
+        raise Refusal(commands.DENIED, path)

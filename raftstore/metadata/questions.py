@@ -10,7 +10,7 @@ from raftstore.errors import StoreError, Unavailable
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.reports import Reports
-from raftstore.types import ChunkRef, StoreInfo, User, Wanted
+from raftstore.types import ChunkRef, StoreInfo, Usage, User, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 _T = TypeVar("_T")
@@ -41,10 +41,10 @@ class Questions:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def usage(self, owner: str) -> int:
-        """Return the bytes of the files that `owner` has published."""
+    def usage(self, owner: str) -> Usage:
+        """Return what `owner` has published."""
         try:
-            return self._machine.accounts.usage(owner)
+            return self._machine.quotas.usage(owner)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 

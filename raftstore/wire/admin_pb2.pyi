@@ -221,7 +221,7 @@ class UsersRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes", "replicas")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes", "replicas", "quota_files", "used_files", "rules", "authorized_keys", "upload_rate", "download_rate", "max_sessions")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +230,13 @@ class User(_message.Message):
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FILES_FIELD_NUMBER: _ClassVar[int]
+    USED_FILES_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    AUTHORIZED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -238,7 +245,22 @@ class User(_message.Message):
     disabled: bool
     used_bytes: int
     replicas: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ..., replicas: _Optional[int] = ...) -> None: ...
+    quota_files: int
+    used_files: int
+    rules: _containers.RepeatedCompositeFieldContainer[Rule]
+    authorized_keys: _containers.RepeatedScalarFieldContainer[str]
+    upload_rate: int
+    download_rate: int
+    max_sessions: int
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., used_files: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ...) -> None: ...
+
+class Rule(_message.Message):
+    __slots__ = ("path", "rights")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RIGHTS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    rights: str
+    def __init__(self, path: _Optional[str] = ..., rights: _Optional[str] = ...) -> None: ...
 
 class Users(_message.Message):
     __slots__ = ("users",)
@@ -247,7 +269,7 @@ class Users(_message.Message):
     def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
 
 class UserPut(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas", "quota_files", "upload_rate", "download_rate", "max_sessions", "set_rules", "drop_rules", "add_keys", "drop_keys")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +279,14 @@ class UserPut(_message.Message):
     CREATE_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FILES_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    SET_RULES_FIELD_NUMBER: _ClassVar[int]
+    DROP_RULES_FIELD_NUMBER: _ClassVar[int]
+    ADD_KEYS_FIELD_NUMBER: _ClassVar[int]
+    DROP_KEYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -266,7 +296,15 @@ class UserPut(_message.Message):
     create: bool
     update: bool
     replicas: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ..., replicas: _Optional[int] = ...) -> None: ...
+    quota_files: int
+    upload_rate: int
+    download_rate: int
+    max_sessions: int
+    set_rules: _containers.RepeatedCompositeFieldContainer[Rule]
+    drop_rules: _containers.RepeatedScalarFieldContainer[str]
+    add_keys: _containers.RepeatedScalarFieldContainer[str]
+    drop_keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., set_rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., drop_rules: _Optional[_Iterable[str]] = ..., add_keys: _Optional[_Iterable[str]] = ..., drop_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class UserRemove(_message.Message):
     __slots__ = ("name",)

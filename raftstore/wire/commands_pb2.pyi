@@ -22,6 +22,7 @@ class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STALE: _ClassVar[Status]
     INVALID: _ClassVar[Status]
     CHANGED: _ClassVar[Status]
+    DENIED: _ClassVar[Status]
 OK: Status
 NOT_FOUND: Status
 EXISTS: Status
@@ -35,6 +36,7 @@ BAD_NAME: Status
 STALE: Status
 INVALID: Status
 CHANGED: Status
+DENIED: Status
 
 class OperationId(_message.Message):
     __slots__ = ("node", "boot", "sequence", "acknowledged")
@@ -105,7 +107,7 @@ class RemoveDirectory(_message.Message):
     def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class PutFile(_message.Message):
-    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since")
+    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,7 @@ class PutFile(_message.Message):
     BASE_VERSION_FIELD_NUMBER: _ClassVar[int]
     QUORUM_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
+    OWN_ONLY_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
@@ -126,29 +129,40 @@ class PutFile(_message.Message):
     base_version: int
     quorum: int
     since: int
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ...) -> None: ...
+    own_only: bool
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ...) -> None: ...
 
 class RemoveFile(_message.Message):
-    __slots__ = ("path",)
+    __slots__ = ("path", "only_of")
     PATH_FIELD_NUMBER: _ClassVar[int]
+    ONLY_OF_FIELD_NUMBER: _ClassVar[int]
     path: str
-    def __init__(self, path: _Optional[str] = ...) -> None: ...
+    only_of: str
+    def __init__(self, path: _Optional[str] = ..., only_of: _Optional[str] = ...) -> None: ...
 
 class Rename(_message.Message):
-    __slots__ = ("source", "target")
+    __slots__ = ("source", "target", "source_of", "target_of", "exclusive")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_OF_FIELD_NUMBER: _ClassVar[int]
+    TARGET_OF_FIELD_NUMBER: _ClassVar[int]
+    EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     source: str
     target: str
-    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
+    source_of: str
+    target_of: str
+    exclusive: bool
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., source_of: _Optional[str] = ..., target_of: _Optional[str] = ..., exclusive: _Optional[bool] = ...) -> None: ...
 
 class SetTimes(_message.Message):
-    __slots__ = ("path", "mtime_ns")
+    __slots__ = ("path", "mtime_ns", "only_of")
     PATH_FIELD_NUMBER: _ClassVar[int]
     MTIME_NS_FIELD_NUMBER: _ClassVar[int]
+    ONLY_OF_FIELD_NUMBER: _ClassVar[int]
     path: str
     mtime_ns: int
-    def __init__(self, path: _Optional[str] = ..., mtime_ns: _Optional[int] = ...) -> None: ...
+    only_of: str
+    def __init__(self, path: _Optional[str] = ..., mtime_ns: _Optional[int] = ..., only_of: _Optional[str] = ...) -> None: ...
 
 class PutPartial(_message.Message):
     __slots__ = ("path", "owner", "size", "chunks", "since")
@@ -172,14 +186,28 @@ class DropPartial(_message.Message):
     owner: str
     def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
 
+class Rule(_message.Message):
+    __slots__ = ("path", "rights")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RIGHTS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    rights: str
+    def __init__(self, path: _Optional[str] = ..., rights: _Optional[str] = ...) -> None: ...
+
 class User(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "replicas", "revision")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "rules", "authorized_keys", "quota_files", "upload_rate", "download_rate", "max_sessions", "replicas", "revision")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
     RIGHTS_FIELD_NUMBER: _ClassVar[int]
     QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    AUTHORIZED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FILES_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -188,9 +216,15 @@ class User(_message.Message):
     rights: str
     quota_bytes: int
     disabled: bool
+    rules: _containers.RepeatedCompositeFieldContainer[Rule]
+    authorized_keys: _containers.RepeatedScalarFieldContainer[str]
+    quota_files: int
+    upload_rate: int
+    download_rate: int
+    max_sessions: int
     replicas: int
     revision: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., replicas: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., replicas: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class PutUser(_message.Message):
     __slots__ = ("user", "create", "update")

@@ -30,6 +30,9 @@ OWNERS = ["ada", "bob"]
 
 paths = st.sampled_from(PATHS)
 owners = st.sampled_from(OWNERS)
+whose = st.sampled_from(["", "", *OWNERS])
+directories = st.sampled_from(["/", "/a", "/a/b", "/c/a"])
+ruled = st.sets(directories, max_size=2).map(sorted)
 seeds = st.integers(1, 6)
 stores = st.sets(st.integers(1, 3)).map(lambda chosen: tuple(sorted(chosen)))
 chunks = st.lists(st.builds(chunk, seeds, st.just(10), stores), max_size=3)
@@ -54,6 +57,7 @@ def sized(draw: st.DrawFn, kind: str) -> commands.Command:
     fields = {"path": draw(paths), "owner": draw(owners), "size": size, "chunks": drawn, "since": draw(since)}
     if kind == "put_file":
         fields |= {"mtime_ns": draw(times), "exclusive": draw(st.integers(0, 4)) == 4}
+        fields["own_only"] = draw(st.integers(0, 3)) == 3
         if draw(st.integers(0, 9)) == 9:
             fields |= {"base_inode": draw(st.integers(1, 9)), "base_version": draw(st.integers(1, 9))}
     return command(kind, **fields)
@@ -61,10 +65,26 @@ def sized(draw: st.DrawFn, kind: str) -> commands.Command:
 
 @st.composite
 def accounts(draw: st.DrawFn) -> commands.Command:
-    """Draw a change of a quota."""
-    user = commands.User(name=draw(owners), home="/", quota_bytes=draw(st.sampled_from([0, 10, 20, 50])))
+    """Draw a change of an account."""
+    user = commands.User(
+        name=draw(owners),
+        home=draw(directories),
+        quota_bytes=draw(st.sampled_from([0, 10, 20, 50])),
+        quota_files=draw(st.sampled_from([0, 0, 1, 2])),
+        disabled=draw(st.integers(0, 9)) == 9,
+        rules=[commands.Rule(path=path, rights=draw(st.sampled_from(["", "elr"]))) for path in draw(ruled)],
+    )
     how = draw(st.sampled_from(["create", "update", ""]))
     return command("put_user", user=user, **({how: True} if how else {}))
+
+
+@st.composite
+def renames(draw: st.DrawFn) -> commands.Command:
+    """Draw a renaming, now and then only of one's own or over nothing."""
+    fields = {"source": draw(paths), "target": draw(paths)}
+    if draw(st.integers(0, 3)) == 3:
+        fields |= {"source_of": draw(whose), "target_of": draw(whose), "exclusive": draw(st.booleans())}
+    return command("rename", **fields)
 
 
 operations = st.one_of(
@@ -75,10 +95,16 @@ operations = st.one_of(
     sized("put_file"),
     sized("put_file"),
     sized("put_partial"),
-    st.builds(lambda path: command("remove_file", path=path), paths),
-    st.builds(lambda source, target: command("rename", source=source, target=target), paths, paths),
-    st.builds(lambda source, target: command("rename", source=source, target=target), paths, paths),
-    st.builds(lambda path, mtime: command("set_times", path=path, mtime_ns=mtime), paths, times),
+    st.builds(lambda path, owner: command("remove_file", path=path, only_of=owner), paths, whose),
+    renames(),
+    renames(),
+    renames(),
+    st.builds(
+        lambda path, mtime, owner: command("set_times", path=path, mtime_ns=mtime, only_of=owner),
+        paths,
+        times,
+        whose,
+    ),
     st.builds(lambda path, owner: command("drop_partial", path=path, owner=owner), paths, owners),
     accounts(),
     st.builds(lambda name: command("remove_user", name=name), owners),
@@ -231,6 +257,10 @@ class Histories(RuleBasedStateMachine):
         assert catalog.totals() == (len(files), sum(file.size for file in files))
         for owner in OWNERS:
             assert catalog.usage(owner) == model.usage(owner)
+            user, account = catalog.user(owner), model.accounts.get(owner)
+            assert (user is None) == (account is None)
+            if user is not None and account is not None:
+                assert (user.home, dict(user.rules)) == (account.home, account.rules)
         references = model.references()
         for store in (1, 2, 3):
             heads = sum(1 for file in files if file.seeds and store in model.replicas[file.seeds[0]])

@@ -35,6 +35,17 @@ class Directory:
     mtime_ns: int = 0
 
 
+@dataclass
+class Account:
+    """An account: its quotas, and the directories that it names."""
+
+    quota_bytes: int
+    quota_files: int
+    disabled: bool
+    home: str
+    rules: dict[str, str]
+
+
 class No(Exception):
     """Refused with the status of that name."""
 
@@ -44,7 +55,7 @@ class Model:
     """The state that the commands applied so far make."""
 
     root: Directory = field(default_factory=Directory)
-    quotas: dict[str, int] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
     replicas: dict[int, set[int]] = field(default_factory=dict)
     swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
@@ -110,9 +121,22 @@ class Model:
         """Return every published file."""
         return [content for content in self.contents() if isinstance(content, File)]
 
-    def usage(self, owner: str) -> int:
-        """Return the bytes of the files of an owner."""
-        return sum(file.size for file in self.files() if file.owner == owner)
+    def usage(self, owner: str) -> tuple[int, int]:
+        """Return how many files an owner has, and their bytes."""
+        sizes = [file.size for file in self.files() if file.owner == owner]
+        return len(sizes), sum(sizes)
+
+    def quota(self, owner: str) -> tuple[int, int]:
+        """Return how many files, and bytes in them, an owner may have."""
+        account = self.accounts.get(owner)
+        bounds = (account.quota_files, account.quota_bytes) if account is not None else (0, 0)
+        return bounds[0] or 10**9, bounds[1] or 10**9
+
+    @staticmethod
+    def owned(entry: Directory | File, owner: str) -> None:
+        """Refuse unless it is a file of `owner`, if there is one."""
+        if owner and (isinstance(entry, Directory) or entry.owner != owner):
+            raise No("DENIED")
 
     def references(self) -> Counter[int]:
         """Count how often each chunk is referred to."""
@@ -168,13 +192,18 @@ class Model:
             raise No("IS_A_DIRECTORY")
         if old is not None and command.exclusive:
             raise No("EXISTS")
+        if old is not None and command.own_only:
+            self.owned(old, command.owner)
         base = (command.base_inode, command.base_version)
         if base != (0, 0) and (old is None or base != (old.inode, old.version)):
             raise No("CHANGED")
+        if command.owner in self.accounts and self.accounts[command.owner].disabled:
+            raise No("DENIED")
         seeds = self.seeds(command)
-        growth = command.size - (old.size if old is not None and old.owner == command.owner else 0)
-        quota = self.quotas.get(command.owner, 0)
-        if growth > 0 and quota and self.usage(command.owner) + growth > quota:
+        own = old is not None and old.owner == command.owner
+        growth = command.size - (old.size if old is not None and own else 0)
+        (files, size), (most, largest) = self.usage(command.owner), self.quota(command.owner)
+        if (growth > 0 and size + growth > largest) or (not own and files + 1 > most):
             raise No("QUOTA")
         parent.entries[name] = File(
             command.owner,
@@ -193,6 +222,7 @@ class Model:
         parent, name, entry = self.found(command.path, "IS_A_DIRECTORY")
         if isinstance(entry, Directory):
             raise No("IS_A_DIRECTORY")
+        self.owned(entry, command.only_of)
         del parent.entries[name]
         parent.mtime_ns = self.time_ns
 
@@ -203,20 +233,38 @@ class Model:
             return
         if isinstance(entry, Directory) and command.target.startswith(command.source + "/"):
             raise No("CYCLE")
+        self.owned(entry, command.source_of)
         target, new = self.place(command.target, "EXISTS")
-        if new in target.entries and (
-            isinstance(entry, Directory) or isinstance(target.entries[new], Directory)
-        ):
-            raise No("EXISTS")
+        if new in target.entries:
+            both = (entry, target.entries[new])
+            if command.exclusive or any(isinstance(one, Directory) for one in both):
+                raise No("EXISTS")
+            self.owned(target.entries[new], command.target_of)
         del source.entries[name]
         target.entries[new] = entry
         if isinstance(entry, File):
             target.partials.pop((new, entry.owner), None)
+        else:
+            self.follow(command.source, command.target)
         source.mtime_ns = target.mtime_ns = self.time_ns
+
+    def follow(self, source: str, target: str) -> None:
+        """Homes and rules go with a directory; a rule that comes takes the place of one that is there."""
+
+        def moved(path: str) -> str | None:
+            return target + path[len(source) :] if f"{path}/".startswith(f"{source}/") else None
+
+        for account in self.accounts.values():
+            account.home = moved(account.home) or account.home
+            stay = {path: rights for path, rights in account.rules.items() if moved(path) is None}
+            come = {moved(path): rights for path, rights in account.rules.items() if moved(path) is not None}
+            account.rules = stay | {str(path): rights for path, rights in come.items()}
 
     def set_times(self, command: commands.SetTimes) -> None:
         """Set the time of a file or directory."""
         entry = self.root if command.path == "/" else self.found(command.path, "INVALID")[2]
+        if command.path != "/":
+            self.owned(entry, command.only_of)
         entry.mtime_ns = command.mtime_ns
 
     def put_partial(self, command: commands.PutPartial) -> None:
@@ -230,8 +278,8 @@ class Model:
             c for c in self.contents() if not isinstance(c, File) and c.owner == command.owner and c is not old
         ]
         growth = command.size - (old.size if old else 0)
-        quota = self.quotas.get(command.owner, 0)
-        if growth > 0 and quota and sum(content.size for content in begun) + command.size > quota:
+        largest = self.quota(command.owner)[1]
+        if growth > 0 and sum(content.size for content in begun) + command.size > largest:
             raise No("QUOTA")
         self.learn(command)
         parent.partials[name, command.owner] = Content(command.owner, seeds, command.size)
@@ -243,16 +291,18 @@ class Model:
             raise No("NOT_FOUND")
 
     def put_user(self, command: commands.PutUser) -> None:
-        """Set a quota."""
-        if command.create and command.user.name in self.quotas:
+        """Make or change an account."""
+        user = command.user
+        if command.create and user.name in self.accounts:
             raise No("EXISTS")
-        if command.update and command.user.name not in self.quotas:
+        if command.update and user.name not in self.accounts:
             raise No("NOT_FOUND")
-        self.quotas[command.user.name] = command.user.quota_bytes
+        rules = {rule.path: rule.rights for rule in user.rules}
+        self.accounts[user.name] = Account(user.quota_bytes, user.quota_files, user.disabled, user.home, rules)
 
     def remove_user(self, command: commands.RemoveUser) -> None:
         """Remove an account."""
-        if self.quotas.pop(command.name, None) is None:
+        if self.accounts.pop(command.name, None) is None:
             raise No("NOT_FOUND")
 
     def change_replicas(self, command: commands.ChangeReplicas) -> None:

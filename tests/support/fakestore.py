@@ -20,6 +20,7 @@ from raftstore import paths
 from raftstore.errors import (
     AlreadyExists,
     Cycle,
+    Denied,
     DiskFull,
     Invalid,
     IsADirectory,
@@ -64,6 +65,7 @@ class FakeStore:
         self.room: int | None = None
         self.window: int | None = None
         self.modified: list[str] = []
+        self.watchers: list[Callable[[str | None], None]] = []
 
     async def hook(self, name: str, *arguments: Any) -> None:
         self.calls[name] += 1
@@ -134,30 +136,41 @@ class FakeStore:
         parent, name = self._parent(path)
         del parent.children[name]
 
-    async def remove(self, path: str) -> None:
+    def _check_owner(self, node: Node, owner: str) -> None:
+        if owner and (node.data is None or node.owner != owner):
+            raise Denied(owner)
+
+    async def remove(self, path: str, *, only_of: str = "") -> None:
         await self.hook("remove", path)
         if self.find(path).data is None:
             raise IsADirectory(path)
+        self._check_owner(self.find(path), only_of)
         parent, name = self._parent(path)
         del parent.children[name]
 
-    async def rename(self, source: str, target: str) -> None:
+    async def rename(
+        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
+    ) -> None:
         await self.hook("rename", source, target)
         node = self.find(source)
+        self._check_owner(node, source_of)
         if target == source:
             return
         if target.startswith(source + "/"):
             raise Cycle(target)
         parent, name = self._parent(target)
         there = parent.children.get(name)
-        if there is not None and (there.data is None or node.data is None):
+        if there is not None and (there.data is None or node.data is None or exclusive):
             raise AlreadyExists(target)
+        if there is not None:
+            self._check_owner(there, target_of)
         old_parent, old_name = self._parent(source)
         del old_parent.children[old_name]
         parent.children[name] = node
 
-    async def set_modified(self, path: str, mtime_ns: int) -> None:
+    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
         await self.hook("set_modified", path)
+        self._check_owner(self.find(path), only_of)
         self.find(path).mtime_ns = mtime_ns
 
     # Bytes.
@@ -170,6 +183,7 @@ class FakeStore:
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
+        own_only: bool = False,
         expected: int | None = None,
     ) -> FakeUpload:
         await self.hook("upload", path)
@@ -179,6 +193,10 @@ class FakeStore:
         there = parent.children.get(name)
         if there is not None and there.data is None:
             raise IsADirectory(path)
+        if there is not None and exclusive:
+            raise AlreadyExists(path)
+        if there is not None and own_only:
+            self._check_owner(there, owner)
         base = self.partials.get((owner, path))
         if base is None:
             base = there.data if there is not None and there.data is not None else b""
@@ -217,6 +235,18 @@ class FakeStore:
 
     def cached_user(self, name: str) -> User | None:
         return self.accounts.get(name)
+
+    def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
+        self.watchers.append(changed)
+
+    def change_account(self, name: str, user: User | None) -> None:
+        """Change or remove an account, as the application of a log entry does. On the loop."""
+        if user is None:
+            self.accounts.pop(name, None)
+        else:
+            self.accounts[name] = user
+        for changed in self.watchers:
+            changed(name)
 
 
 class FakeUpload:

@@ -14,6 +14,7 @@ from typing import Any
 import argon2
 from fakestore import FakeStore
 
+from ftpgateway.access import Access, AccessSettings
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from raftstore.types import User
 
@@ -56,12 +57,15 @@ class Server:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self.frontend = FtpFrontend(self.store, FtpSettings(**self._settings))
+        self.access = Access(self.store, AccessSettings())
+        self.access.start()
+        self.frontend = FtpFrontend(self.access, FtpSettings(**self._settings))
         await self.frontend.start()
         self.port = self.frontend.address[1]
         self._started.set()
         await self._stopping.wait()
         await self.frontend.stop(0.5)
+        self.access.stop()
 
     def stop(self) -> None:
         if self._problem is None:
@@ -107,6 +111,7 @@ class Server:
         self.wait_for(lambda: self.frontend.sessions == 0)
         fresh = FakeStore()
         fresh.accounts.update(ACCOUNTS)
+        fresh.watchers = self.store.watchers
         self.run(self.store.__dict__.update, fresh.__dict__)
 
     def heal(self) -> None:

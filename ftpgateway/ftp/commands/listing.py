@@ -58,7 +58,8 @@ class ListingCommands(BaseSession):
             return
         path = self.files.resolve(line)
         entries = self.wait(self.files.directory(path))
-        self._send_lines("MLSD", path, map(FactWriter(self.facts, self.rights).line, entries), len(entries))
+        writer = FactWriter(self.facts, self.files.account.letters(path))
+        self._send_lines("MLSD", path, map(writer.line, entries), len(entries))
 
     def _send_lines(self, command: str, path: str, lines: Iterable[str], count: int) -> None:
         if not self.alive:
@@ -74,7 +75,7 @@ class ListingCommands(BaseSession):
         """MLST: the facts of one name, on the control connection."""
         path = self.files.resolve(line)
         entry = self.wait(self.files.entry(path))
-        facts = FactWriter(self.facts, self.rights).facts(entry)
+        facts = FactWriter(self.facts, self.files.account.letters(path)).facts(entry)
         self.push(f"250-Listing {one_line(path)}\r\n {facts} {path}\r\n")
         self.respond("250 End MLST.")
 

@@ -7,11 +7,11 @@ import contextlib
 
 import structlog
 
-from ftpgateway.ftp.filesystem import Workspace
+from ftpgateway import access
+from ftpgateway.access import LoginRefused
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore.errors import StoreError, Unavailable
-from raftstore.types import User
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ class LoginCommands(BaseSession):
         if self.host.settings.require_tls and not self.secured:
             self.respond("530 This server requires encryption: use AUTH TLS first.")
             return
-        if self.user is not None:
+        if self.login is not None:
             self._forget_login()
         self.username = line
         self.respond("331 Username ok, send password.")
@@ -33,7 +33,7 @@ class LoginCommands(BaseSession):
     @command("PASS", "log in", syntax="[<password>]", login=False)
     def ftp_PASS(self, line: str) -> None:
         """PASS: log in."""
-        if self.user is not None:
+        if self.login is not None:
             self.respond("503 You are logged in already.")
             return
         if not self.username:
@@ -41,7 +41,11 @@ class LoginCommands(BaseSession):
             return
         name, self.username = self.username, ""
         try:
-            user = self.wait(self._login(name, line))
+            login = self.wait(self._login(name, line))
+        except LoginRefused as refused:
+            log.warning("login refused", session=self.number, user=name, peer=self.peer, why=str(refused))
+            self.end_with(f"421 {refused}")
+            return
         except Unavailable:
             self.end_with("421 Too many logins at once; try again in a moment.")
             return
@@ -50,25 +54,25 @@ class LoginCommands(BaseSession):
                 "421 Too few nodes of the cluster can be reached; try again later or at another node."
             )
             return
+        if login is None:
+            if self.alive:
+                self._refuse_login(name)
+            return
         if not self.alive:
+            login.close()
             return
-        if user is None:
-            self._refuse_login(name)
-            return
-        self.user = user
-        self.place = Workspace(self.host.store, user)
+        self.login = login
         self.attempted_logins = 0
         self.set_idle_timer(self.host.settings.idle_timeout)
         self.respond("230 Login successful.")
         log.info("login", session=self.number, user=name, peer=self.peer, tls=self.secured)
 
-    async def _login(self, name: str, password: str) -> User | None:
-        user = await self.host.credentials.login(name, password)
-        if user is None:
-            await asyncio.sleep(self.host.settings.failed_login_delay)
-        else:
-            await Workspace(self.host.store, user).make_home()
-        return user
+    async def _login(self, name: str, password: str) -> access.Session | None:
+        user = await self.host.access.password(name, password, self.peer)
+        if user is not None:
+            return await self.host.access.open(user, "ftp", self.expel)
+        await asyncio.sleep(self.host.settings.failed_login_delay)
+        return None
 
     def _refuse_login(self, name: str) -> None:
         self.attempted_logins += 1
@@ -82,8 +86,9 @@ class LoginCommands(BaseSession):
 
     def _forget_login(self) -> None:
         self.link.close()
-        self.user = None
-        self.place = None
+        if self.login is not None:
+            self.login.close()
+        self.login = None
         self.username = ""
         self.marker = 0
         self.announced = None

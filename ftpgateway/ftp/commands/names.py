@@ -69,6 +69,7 @@ class NameCommands(BaseSession):
         if path == "/":
             self.respond("550 The home directory cannot be renamed.")
             return
+        self.files.check_rename(path)
         self.wait(self.files.entry(path))
         self.rename_from = path
         self.respond("350 Ready for the new name.")

@@ -119,7 +119,7 @@ class TalkCommands(BaseSession):
 
     def status_lines(self) -> list[str]:
         """Return what STAT without argument tells."""
-        lines = [f"Logged in as: {self.user.name}" if self.user is not None else "Not logged in."]
+        lines = [f"Logged in as: {self.login.name}" if self.login is not None else "Not logged in."]
         lines.append(f"Control connection: {'encrypted' if self.secured else 'not encrypted'}.")
         transfer = self.transfer
         if transfer is None:

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import structlog
 
-from ftpgateway.ftp.backend import Part
-from ftpgateway.ftp.filesystem import Workspace
+from ftpgateway.access import Workspace
+from ftpgateway.access.backend import Part
 from ftpgateway.ftp.receiving import Receiving
 from ftpgateway.ftp.replies import Doing, one_line, refusal
 from ftpgateway.ftp.sending import Sending, let_go

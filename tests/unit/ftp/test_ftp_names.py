@@ -327,7 +327,6 @@ def test_rights_letters(server: Server) -> None:
             "RMD d",
             "MKD d",
             "RNFR f",
-            "RNTO g",
             "MFMT 20240101000000 f",
             "SITE CHMOD 644 f",
             "XMKD d",

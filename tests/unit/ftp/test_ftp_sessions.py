@@ -23,7 +23,7 @@ def test_wrong_password_three_times() -> None:
             assert client.command("USER alice") == 331
             assert client.command("PASS wrong") == expected
         assert client.at_end()
-        assert server.frontend.credentials.failures == 3
+        assert server.access.failures == 3
 
 
 def test_unknown_user_looks_like_a_wrong_password() -> None:

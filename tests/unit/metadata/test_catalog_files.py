@@ -47,7 +47,7 @@ def test_put_file(feeder: Feeder) -> None:
     assert version.chunks == (ChunkRef(digest(1), 10, (1, 2, 3)), ChunkRef(digest(2), 10, (1, 2, 3)))
     assert feeder.catalog.lookup("/a/f") == version.entry
     assert feeder.catalog.totals() == (1, 20)
-    assert feeder.catalog.usage("ada") == 20
+    assert feeder.catalog.usage("ada").bytes == 20
 
 
 def test_a_file_without_time_takes_the_operations_time(feeder: Feeder) -> None:
@@ -64,7 +64,7 @@ def test_replacing_keeps_the_inode_and_numbers_the_version(feeder: Feeder) -> No
     assert version.entry.version == feeder.index == second.index
     assert [ref.digest for ref in version.chunks] == [digest(2), digest(3), digest(3)]
     assert (version.entry.owner, version.entry.size) == ("bob", 30)
-    assert (feeder.catalog.usage("ada"), feeder.catalog.usage("bob")) == (0, 30)
+    assert (feeder.catalog.usage("ada").bytes, feeder.catalog.usage("bob").bytes) == (0, 30)
     assert feeder.catalog.totals() == (1, 30)
 
 
@@ -207,7 +207,7 @@ def test_partial_uploads_are_their_owners(feeder: Feeder) -> None:
     assert feeder.catalog.partial("eve", "/a/f") is None
     assert feeder.catalog.listing("/a") == []
     assert feeder.catalog.totals() == (0, 0)
-    assert feeder.catalog.usage("ada") == 0
+    assert feeder.catalog.usage("ada").bytes == 0
 
 
 def test_a_partial_upload_replaces_the_earlier_one(feeder: Feeder) -> None:
@@ -288,10 +288,10 @@ def test_quota_of_the_owner(feeder: Feeder) -> None:
     assert feeder.status(put("/h", 5, owner="bob")) == "OK"
     assert feeder.status(put("/h", 5)) == "QUOTA"
     assert feeder.status(put("/empty")) == "OK"
-    assert feeder.catalog.usage("ada") == 30
+    assert feeder.catalog.usage("ada").bytes == 30
     feeder.one(remove("/g"))
     assert feeder.status(put("/h", 5)) == "OK"
-    assert feeder.catalog.usage("bob") == 0
+    assert feeder.catalog.usage("bob").bytes == 0
 
 
 def test_quota_within_one_log_entry_and_changed_in_it(feeder: Feeder) -> None:
@@ -316,14 +316,14 @@ def test_partial_uploads_have_an_allowance_of_the_same_size(feeder: Feeder) -> N
     assert feeder.status(partial("/h", 3)) == "QUOTA"
     assert feeder.status(partial("/g", 3)) == "OK"
     assert feeder.status(partial("/g", 3, 4)) == "QUOTA"
-    assert feeder.catalog.usage("ada") == 20
+    assert feeder.catalog.usage("ada").bytes == 20
 
 
 def test_sizes_too_large_to_add_up_are_refused(feeder: Feeder) -> None:
     huge = 2**32 - 1
     chunks = [chunk(1, huge)] * 2**10
     assert feeder.status(put("/f", chunks=chunks, size=huge * 2**10)) == "OK"
-    assert feeder.catalog.usage("ada") == huge * 2**10
+    assert feeder.catalog.usage("ada").bytes == huge * 2**10
 
 
 def test_names_outside_ascii(feeder: Feeder) -> None:

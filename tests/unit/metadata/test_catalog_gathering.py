@@ -59,7 +59,7 @@ def test_entries_share_a_transaction_and_reads_see_them_at_once(feeder, later):
     feeder.one(put("/b.jpg", 2))
     assert feeder.catalog.lookup("/b.jpg").size == 10
     assert feeder.catalog.applied_index == before + 2
-    assert feeder.catalog.usage("ada") == 20
+    assert feeder.catalog.usage("ada").bytes == 20
     assert committed(feeder.path) == before
     assert len(later.waiting) == 1
     later.come()

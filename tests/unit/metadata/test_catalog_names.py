@@ -122,7 +122,7 @@ def test_rename_of_a_file_replaces_a_file(feeder: Feeder) -> None:
     assert (target.entry.inode, target.chunks) == (source.entry.inode, source.chunks)
     assert names(feeder, "/") == ["a"]
     assert feeder.catalog.totals() == (1, 10)
-    assert feeder.catalog.usage("bob") == 0
+    assert feeder.catalog.usage("bob").bytes == 0
 
 
 @pytest.mark.parametrize(

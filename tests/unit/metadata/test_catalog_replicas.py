@@ -54,7 +54,7 @@ def test_users(feeder: Feeder) -> None:
     assert feeder.status(command("remove_user", name="ada")) == "NOT_FOUND"
     assert [user.name for user in feeder.catalog.users()] == ["Bob"]
     assert feeder.catalog.user("\udcff") is None
-    assert feeder.catalog.usage("\udcff") == 0
+    assert feeder.catalog.usage("\udcff").bytes == 0
 
 
 def test_an_update_of_another_revision_is_refused(feeder: Feeder) -> None:

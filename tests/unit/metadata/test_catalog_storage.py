@@ -288,7 +288,7 @@ def test_a_database_of_something_else_is_damaged(tmp_path: Path) -> None:
     [
         ("PRAGMA user_version = 99", "schema version 99"),
         ("DROP TABLE usage", "unknown schema"),
-        ("CREATE INDEX extra ON users (home)", "unknown schema"),
+        ("CREATE INDEX extra ON users (record)", "unknown schema"),
         ("DELETE FROM state", "no state"),
     ],
 )
@@ -366,7 +366,7 @@ def test_what_errors_of_sqlite_mean(tmp_path: Path) -> None:
         small.execute("PRAGMA max_page_count = 1")
         with pytest.raises(sqlite3.OperationalError) as full:
             while True:
-                small.execute("INSERT INTO users VALUES (hex(randomblob(100)), '', '', '', 0, 0, 0, 0)")
+                small.execute("INSERT INTO users VALUES (hex(randomblob(100)), x'00')")
         assert isinstance(database.translated(full.value, tmp_path), DiskFull)
         small.execute("BEGIN IMMEDIATE")
         other = database.connect(tmp_path / "catalog.db", writer=True, patience=0)

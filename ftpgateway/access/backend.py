@@ -1,8 +1,8 @@
-"""What the front-end needs of the store: the contract of `raftstore.store.Store`, as Protocols."""
+"""What front-ends need of the store: the contract of `raftstore.store.Store`, as Protocols."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from raftstore.types import Entry, Partial, Span, User
@@ -66,7 +66,7 @@ class Download(Protocol):
 
 
 class Backend(Protocol):
-    """The store as the front-end sees it. Paths are absolute in the store; all calls may raise StoreError."""
+    """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError."""
 
     async def lookup(self, path: str) -> Entry:
         """Return what `path` names."""
@@ -84,15 +84,17 @@ class Backend(Protocol):
         """Remove an empty directory."""
         ...
 
-    async def remove(self, path: str) -> None:
-        """Remove a file."""
+    async def remove(self, path: str, *, only_of: str = "") -> None:
+        """Remove a file, only one of the owner `only_of` if that is given (else Denied), as below."""
         ...
 
-    async def rename(self, source: str, target: str) -> None:
-        """Rename a file (over an existing file too) or a directory."""
+    async def rename(
+        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
+    ) -> None:
+        """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
         ...
 
-    async def set_modified(self, path: str, mtime_ns: int) -> None:
+    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
         """Set the time of last modification, in ns since the epoch."""
         ...
 
@@ -104,9 +106,13 @@ class Backend(Protocol):
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
+        own_only: bool = False,
         expected: int | None = None,
     ) -> Upload:
-        """Open an upload of `path`; `expected` bytes are checked against the free room at once."""
+        """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
+
+        It replaces nothing if `exclusive`, only what `owner` has put if `own_only`.
+        """
         ...
 
     async def download(self, path: str) -> Download:
@@ -126,5 +132,9 @@ class Backend(Protocol):
         ...
 
     def cached_user(self, name: str) -> User | None:
-        """Return an account as this node has applied it; does not wait."""
+        """Return an account as this node has applied it; does not wait. The same object until it changes."""
+        ...
+
+    def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
+        """Call `changed` on the loop soon after an account was changed or removed (None: any may have been)."""
         ...

@@ -18,8 +18,8 @@ import argon2
 import structlog
 from blake3 import blake3
 
-from ftpgateway.ftp.backend import Backend
-from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.access.backend import Backend
+from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import Unavailable
 from raftstore.types import User
 
@@ -30,7 +30,7 @@ class Credentials:
     """Verifies passwords against the replicated accounts."""
 
     def __init__(
-        self, store: Backend, settings: FtpSettings, *, clock: Callable[[], float] = time.monotonic
+        self, store: Backend, settings: AccessSettings, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._store = store
         self._ttl = settings.credential_ttl
@@ -42,7 +42,7 @@ class Credentials:
         self._running: dict[bytes, asyncio.Future[bool]] = {}
         self._hasher = argon2.PasswordHasher()
         self._decoy: asyncio.Future[str] | None = None
-        self._threads = ThreadPoolExecutor(settings.password_threads, thread_name_prefix="ftp-password")
+        self._threads = ThreadPoolExecutor(settings.password_threads, thread_name_prefix="password")
         self.failures = 0
 
     def close(self) -> None:

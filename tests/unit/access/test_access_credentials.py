@@ -12,8 +12,8 @@ import pytest
 from fakestore import FakeStore
 from ftpserver import HASH, PASSWORD
 
-from ftpgateway.ftp.authorizer import Credentials
-from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.access import AccessSettings
+from ftpgateway.access.credentials import Credentials
 from raftstore.errors import NoQuorum, Unavailable
 from raftstore.types import User
 
@@ -35,7 +35,7 @@ def run(test: Test, **settings: Any) -> None:
     async def main() -> None:
         store, checks = FakeStore(), Checks()
         store.accounts["alice"] = User("alice", HASH)
-        credentials = Credentials(store, FtpSettings(**settings), clock=checks.clock)
+        credentials = Credentials(store, AccessSettings(**settings), clock=checks.clock)
         real = credentials._check
 
         def check(hashed: str, password: str) -> bool:

@@ -1,0 +1,116 @@
+"""Who is logged in at this node, over whatever protocol: counted, and ended when the account changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ftpgateway.access.account import Account, why_ended
+from ftpgateway.access.refusal import LoginRefused
+from ftpgateway.access.rights import Action
+from ftpgateway.access.workspace import Workspace
+from raftstore.types import User
+
+if TYPE_CHECKING:
+    from ftpgateway.access.backend import Backend
+
+log = structlog.get_logger()
+
+OnEnd = Callable[[str], None]
+
+
+class Session:
+    """One client that is logged in; `files` is what it sees of the store. `close` it once."""
+
+    def __init__(
+        self, registry: Sessions, store: Backend, user: User, protocol: str, on_end: OnEnd, key: str | None
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._opened = user
+        self._on_end = on_end
+        self._key = key
+        self._ended = False
+        self.protocol = protocol
+        self.files = Workspace(store, Account(user))
+
+    @property
+    def user(self) -> User:
+        """The account as this node knows it now; of a session that has to end, as it was."""
+        self.refresh()
+        return self.files.account.user
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+        return self._opened.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session has to end, because the account changed; `on_end` was told."""
+        return self._ended
+
+    def may(self, action: Action, path: str, *, own: bool = False) -> bool:
+        """Return whether the account has the right to `action` at `path`; `own`: the file there is its own."""
+        self.refresh()
+        return not self._ended and self.files.account.may(action, path, own=own)
+
+    def refresh(self) -> None:
+        """Take the account as it is now; end the session when it may not go on."""
+        if self._ended:
+            return
+        current = self._store.cached_user(self.name)
+        if current is self.files.account.user:
+            return
+        reason = why_ended(self._opened, current, self._key)
+        if reason is not None:
+            self._ended = True
+            log.info("session ended: its account changed", user=self.name, protocol=self.protocol, why=reason)
+            self._on_end(reason)
+        elif current is not None:
+            self.files.account = Account(current)
+
+    def close(self) -> None:
+        """The client is gone. Idempotent."""
+        self._ended = True
+        self._registry.closed(self)
+
+
+class Sessions:
+    """All sessions of a node, by account."""
+
+    def __init__(self, store: Backend) -> None:
+        self._store = store
+        self._by_user: dict[str, set[Session]] = {}
+
+    def open(self, user: User, protocol: str, on_end: OnEnd, key: str | None) -> Session:
+        """Begin a session. Raises LoginRefused when the account has as many as it may have, or was changed just now."""
+        reason = why_ended(user, self._store.cached_user(user.name), key)
+        if reason is not None:  # while its password was verified
+            raise LoginRefused(reason)
+        if user.max_sessions and self.of(user.name) >= user.max_sessions:
+            raise LoginRefused("You have as many sessions as you may have; end one of them first.")
+        session = Session(self, self._store, user, protocol, on_end, key)
+        self._by_user.setdefault(user.name, set()).add(session)
+        return session
+
+    def closed(self, session: Session) -> None:
+        """A session is over."""
+        there = self._by_user.get(session.name)
+        if there is not None:
+            there.discard(session)
+            if not there:
+                del self._by_user[session.name]
+
+    def of(self, name: str) -> int:
+        """Return how many sessions an account has at this node."""
+        return len(self._by_user.get(name, ()))
+
+    def account_changed(self, name: str | None) -> None:
+        """Look at the sessions of an account (None: of all) again."""
+        names = list(self._by_user) if name is None else [name]
+        for each in names:
+            for session in list(self._by_user.get(each, ())):
+                session.refresh()

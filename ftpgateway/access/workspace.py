@@ -1,0 +1,233 @@
+"""What one session sees of the store: paths under the home directory, and only what the account has the right to.
+
+Every call is checked here, against the account as it is now, and where the owner of a file decides, again when the
+change is applied: so nobody replaces what another has put just before. pyftpdlib's AbstractedFS is deliberately not
+the base class: every method that it has and we would forget to override would reach for the host's files. Here there
+is nothing to inherit, so nothing can.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from ftpgateway.access.account import Account
+from ftpgateway.access.backend import Backend, Download, Upload
+from ftpgateway.access.rights import Action
+from raftstore import paths
+from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
+from raftstore.types import Entry, Kind
+
+
+class Workspace:
+    """A user's part of the store. Client paths are absolute below the home directory, which is `/` to the user.
+
+    Calls raise Denied where the account does not have the right, beside the store's errors.
+    """
+
+    def __init__(self, store: Backend, account: Account) -> None:
+        self._store = store
+        self._owner = account.user.name
+        self.account = account
+        self.cwd = "/"
+
+    def resolve(self, argument: str) -> str:
+        """Return the client path that a client's argument means; it never leaves the home. Raises BadName."""
+        return self.account.view.resolve(self.cwd, argument)
+
+    def _at(self, path: str) -> str:
+        return self.account.view.to_store(path)
+
+    # Rights.
+
+    def require(self, action: Action, path: str, *, own: bool = False) -> None:
+        """Raise Denied unless the account may do it; `own`: there is a file of its own."""
+        if not self.account.may(action, path, own=own):
+            raise Denied(f"you may not {action.value}")
+
+    def _only_of(self, action: Action, path: str) -> str:
+        """Return "" when the account may do it to any file at `path`, its name when only to its own; else Denied."""
+        if self.account.may(action, path):
+            return ""
+        self.require(action, path, own=True)
+        return self._owner
+
+    # Looking.
+
+    async def make_home(self) -> None:
+        """Make the home directory where it is missing."""
+        home = self.account.view.home
+        if home == "/":
+            return
+        try:
+            await self._store.lookup(home)
+            return
+        except NotFound:
+            pass
+        so_far = ""
+        for name in paths.split(home):
+            so_far += "/" + name
+            try:
+                await self._store.make_directory(so_far, self._owner)
+            except AlreadyExists:
+                pass
+
+    async def entry(self, path: str) -> Entry:
+        """Return what is published at `path`; the home directory has the name `/`.
+
+        Who may not list there sees its own files only.
+        """
+        if self.account.may(Action.LIST, path) and (path == "/" or self._shown(path)):
+            return await self._store.lookup(self._at(path))
+        self.require(Action.SET_TIMES, path, own=True)
+        try:
+            found = await self._store.lookup(self._at(path))
+        except NotFound:
+            raise Denied("you may not list what is here") from None
+        if found.owner != self._owner or found.is_directory:
+            raise Denied("you may not list what is here")
+        return found
+
+    def _shown(self, path: str) -> bool:
+        return self.account.shows(*paths.parent(path))
+
+    async def entries(self, path: str, *, glob: bool = False) -> Sequence[Entry]:
+        """Return a directory's entries, or a file's own entry, all of one moment.
+
+        With `glob`, a last name with wildcards that does not exist selects from its directory.
+        """
+        try:
+            return await self.directory(path)
+        except NotADirectory:
+            return [await self.entry(path)]
+        except NotFound:
+            if not glob or path == "/":
+                raise
+        directory, pattern = paths.parent(path)
+        if not any(character in pattern for character in "*?["):
+            raise NotFound(path)
+        found = await self.directory(directory)
+        return [entry for entry in found if fnmatch.fnmatchcase(entry.name, pattern)]
+
+    async def directory(self, path: str) -> Sequence[Entry]:
+        """Return what the account sees of a directory's entries. Raises NotADirectory for a file."""
+        self.require(Action.LIST, path)
+        found = await self._store.listing(self._at(path))
+        if not self.account.user.rules:
+            return found
+        return [entry for entry in found if self.account.shows(path, entry.name)]
+
+    async def enter(self, path: str) -> None:
+        """Make `path` the working directory. Raises NotFound, NotADirectory."""
+        self.require(Action.ENTER, path)
+        if not (await self._store.lookup(self._at(path))).is_directory:
+            raise NotADirectory(path)
+        self.cwd = path
+
+    async def size(self, path: str) -> int | None:
+        """Return where an upload or download of `path` can be resumed: the owner's partial, else what is
+        published.
+
+        None for a directory.
+        """
+        partial = await self._store.partial(self._at(path), self._owner) if path != "/" else None
+        if partial is not None:
+            return partial.size
+        entry = await self.entry(path)
+        return entry.size if entry.kind is Kind.FILE else None
+
+    # Changing names.
+
+    async def make_directory(self, path: str) -> None:
+        """Make a directory."""
+        self.require(Action.MAKE_DIRECTORY, path)
+        if path == "/":
+            raise AlreadyExists(path)
+        await self._store.make_directory(self._at(path), self._owner)
+
+    async def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        self.require(Action.REMOVE_DIRECTORY, path)
+        await self._store.remove_directory(self._at(path))
+
+    async def remove(self, path: str) -> None:
+        """Remove a file, and what its owner could have resumed there."""
+        only_of = self._only_of(Action.DELETE, path)
+        missing: NotFound | None = None
+        try:
+            await self._store.remove(self._at(path), only_of=only_of)
+        except NotFound as error:
+            missing = error
+        try:
+            begun = await self._store.partial(self._at(path), self._owner) is not None
+            if begun:
+                await self._store.drop_partial(self._at(path), self._owner)
+        except StoreError as error:
+            # The file is removed; what is begun stays until it is replaced or removed again.
+            if missing is not None:
+                raise missing if isinstance(error, NotFound) else error from None
+        else:
+            if missing is not None and not begun:
+                raise missing
+
+    def check_rename(self, path: str) -> None:
+        """Raise Denied when nothing at `path` could be renamed by the account."""
+        self._only_of(Action.RENAME, path)
+
+    async def rename(self, source: str, target: str) -> None:
+        """Rename a file, over an existing one too, or a directory.
+
+        To take something to where other rights hold needs the right to read and to delete it.
+        """
+        source_of = self._only_of(Action.RENAME, source)
+        if not self.account.same_rights(source, target):
+            self.require(Action.READ, source)
+            self.require(Action.DELETE, source)
+        if not self.account.may(Action.WRITE, target):
+            # Enough for a directory, which replaces nothing.
+            self.require(Action.MAKE_DIRECTORY, target)
+            if not (await self.entry(source)).is_directory:
+                raise Denied(f"you may not {Action.WRITE.value}")
+        target_of, exclusive = self._replaces(Action.OVERWRITE, target)
+        await self._store.rename(
+            self._at(source), self._at(target), source_of=source_of, target_of=target_of, exclusive=exclusive
+        )
+
+    def _replaces(self, action: Action, path: str) -> tuple[str, bool]:
+        """Return whose file at `path` may be replaced ("": anybody's), and whether none at all."""
+        if self.account.may(action, path):
+            return "", False
+        if self.account.may(action, path, own=True):
+            return self._owner, False
+        return "", True
+
+    async def set_modified(self, path: str, mtime_ns: int) -> None:
+        """Set the time of last modification."""
+        only_of = self._only_of(Action.SET_TIMES, path)
+        await self._store.set_modified(self._at(path), mtime_ns, only_of=only_of)
+
+    # Bytes.
+
+    async def upload(
+        self, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
+    ) -> Upload:
+        """Open an upload."""
+        if not (append and self.account.may(Action.APPEND, path)):
+            self.require(Action.WRITE, path)
+        # What goes on from an interrupted upload replaces what is there; nothing is appended to that.
+        appends = append and await self._store.partial(self._at(path), self._owner) is None
+        only_of, keep_all = self._replaces(Action.APPEND if appends else Action.OVERWRITE, path)
+        return await self._store.upload(
+            self._at(path),
+            self._owner,
+            offset=offset,
+            append=append,
+            exclusive=exclusive or keep_all,
+            own_only=bool(only_of),
+            expected=expected,
+        )
+
+    async def download(self, path: str) -> Download:
+        """Open a download."""
+        self.require(Action.READ, path)
+        return await self._store.download(self._at(path))

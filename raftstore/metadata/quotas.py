@@ -1,0 +1,104 @@
+"""What each owner has, and whether it may have more: files and bytes published, bytes in partial uploads.
+
+A file counts for the owner who put its present version, wherever it is moved and by whom: so renaming a directory
+touches nobody's account. What counts is kept in memory and written with the transaction; it always equals what a
+count of the files would find. Growth is refused beyond a quota, never what makes an owner's share smaller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
+from raftstore.types import Usage, User
+from raftstore.wire import commands_pb2 as commands
+
+MAX_KNOWN = 4096
+"""Owners kept in memory beyond the end of a transaction."""
+
+
+@dataclass(slots=True)
+class _Share:
+    files: int
+    bytes: int
+    partial_bytes: int
+
+
+class Quotas:
+    """The table `usage`."""
+
+    def __init__(self, database: sqlite3.Connection, user: Callable[[str], User | None]) -> None:
+        self._execute = database.cursor().execute
+        self._executemany = database.cursor().executemany
+        self._user = user
+        self._known: dict[str, _Share] = {}
+        self._changed: set[str] = set()
+
+    def usage(self, owner: str) -> Usage:
+        """Return what `owner` has published."""
+        try:
+            share = self._of(owner)
+        except UnicodeEncodeError:
+            return Usage(0, 0)
+        return Usage(share.files, share.bytes)
+
+    def _of(self, owner: str) -> _Share:
+        share = self._known.get(owner)
+        if share is None:
+            row = self._execute(
+                "SELECT files, bytes, partial_bytes FROM usage WHERE owner = ?", (owner,)
+            ).fetchone()
+            share = _Share(*(row or (0, 0, 0)))
+            if len(self._known) >= MAX_KNOWN:
+                self._known = {name: self._known[name] for name in self._changed}
+            self._known[owner] = share
+        return share
+
+    def check_published(self, owner: str, files: int, size: int) -> None:
+        """Refuse with QUOTA when `owner` may not have so many more files, or bytes in them."""
+        if files <= 0 and size <= 0:
+            return
+        share, user = self._of(owner), self._user(owner)
+        most = (user.quota_bytes if user is not None else 0) or MAX_BYTES
+        if size > 0 and share.bytes + size > min(most, MAX_BYTES):
+            raise Refusal(commands.QUOTA, f"{owner} may have {most} bytes, not {share.bytes + size}")
+        most = (user.quota_files if user is not None else 0) or MAX_INTEGER
+        if files > 0 and share.files + files > most:
+            raise Refusal(commands.QUOTA, f"{owner} may have {most} files, not {share.files + files}")
+
+    def check_partial(self, owner: str, size: int) -> None:
+        """Refuse with QUOTA when the owner's partial uploads would take more than the quota by themselves.
+
+        They do not count with what is published: their owner does not see them, and what replaces a file of its own
+        fits into the quota although both together may not.
+        """
+        if size <= 0:
+            return
+        after = self._of(owner).partial_bytes + size
+        user = self._user(owner)
+        most = (user.quota_bytes if user is not None else 0) or MAX_BYTES
+        if after > min(most, MAX_BYTES):
+            raise Refusal(commands.QUOTA, f"{owner} may have {most} bytes begun, not {after}")
+
+    def count(self, owner: str, *, files: int = 0, size: int = 0, partial_bytes: int = 0) -> None:
+        """Add to what an owner has."""
+        share = self._of(owner)
+        share.files += files
+        share.bytes += size
+        share.partial_bytes += partial_bytes
+        self._changed.add(owner)
+
+    def flush(self) -> None:
+        """Write what has changed into the current transaction."""
+        rows, gone = [], []
+        for owner in self._changed:
+            share = self._known[owner]
+            if share.files or share.bytes or share.partial_bytes:
+                rows.append((owner, share.files, share.bytes, share.partial_bytes))
+            else:
+                gone.append((owner,))
+        self._changed.clear()
+        self._executemany("INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)", rows)
+        self._executemany("DELETE FROM usage WHERE owner = ?", gone)

@@ -139,10 +139,13 @@ _SHAPES = [
     ("members", "`verdict`, `asked`, `leader`, `nodes`"),
     (
         "user list",
-        "`users`: each `name`, `home`, `rights`, `quota_bytes`, `used_bytes`, `replicas` (0: as the "
-        "cluster has it), `disabled`",
+        "`users`: each `name`, `home`, `rights`, `quota_bytes`, `used_bytes`, `quota_files`, `used_files`, `replicas` "
+        "(0: as the cluster has it), `upload_rate`, `download_rate`, `max_sessions` (0: no limit, as the quotas), "
+        "`disabled`, `role`, `rules` (each `path`, `rights`, `role`), `keys` (how many)",
     ),
-    ("user add, passwd, remove", "`user`, `done`"),
+    ("user add, set, grant, revoke, passwd, remove", "`user`, `done`"),
+    ("user key list", "`user`, `keys`: each `type`, `fingerprint`, `comment`, `key`"),
+    ("user key add, remove", "`user`, and `added` or `removed` as `keys`"),
     (
         "jobs list, repair, scrub",
         "`jobs`: each `id`, `kind`, `node`, `state`, `holder`, `reason`, `done`, `total`, `unit`, `counts`, "

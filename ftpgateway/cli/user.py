@@ -1,77 +1,30 @@
-"""`pixraft user`: the accounts of FTP users, replicated on all nodes."""
+"""`pixraft user`: the accounts of users, replicated on all nodes."""
 
 from __future__ import annotations
 
-import re
 import sys
+from typing import Any
 
 import argon2
 import click
 
+from ftpgateway.access import ROLES
+from ftpgateway.access.rights import word_of
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from raftstore import paths
-from raftstore.errors import BadName
+from ftpgateway.cli.userkeys import key
+from ftpgateway.cli.useroptions import (
+    Role,
+    account_options,
+    directory,
+    filled,
+    name_argument,
+    password_option,
+)
 from raftstore.wire import admin_pb2
 
-RIGHTS = {"full": "elradfmwMT", "read-only": "elr", "upload-only": "elamwMT"}
-_LETTERS = frozenset("elradfmwMT")
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_MAX_QUOTA = 1 << 62
 _MAX_PASSWORD = 1024
-_PORTION = re.compile(r"(\d{1,18})\s*([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
-
-
-class _Quota(click.ParamType[int]):
-    name = "SIZE"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        if value in ("none", "unlimited"):
-            return 0
-        match = _PORTION.fullmatch(str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a size such as 500M or 20G (or none)", param, ctx)
-        size = int(match[1]) * _UNITS[match[2].upper()]
-        if size > _MAX_QUOTA:
-            self.fail(f"{value!r} is too large", param, ctx)
-        return size
-
-
-class _Rights(click.ParamType[str]):
-    name = "full|read-only|upload-only|LETTERS"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = RIGHTS.get(str(value), str(value))
-        if not text or not _LETTERS.issuperset(text):
-            self.fail(f"{value!r} is none of {', '.join(RIGHTS)}, nor letters out of elradfmwMT", param, ctx)
-        return text
-
-
-def _name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
-    try:
-        paths.check_name(value)
-    except BadName as error:
-        raise click.BadParameter(str(error)) from None
-    return value
-
-
-def _home(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        paths.split(home := paths.join("/", value))
-    except BadName as error:
-        raise click.BadParameter(str(error)) from None
-    return home
-
-
-name_argument = click.argument("name", callback=_name)
-password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking."
-)
 
 
 def read_password(*, from_stdin: bool) -> str:
@@ -98,7 +51,15 @@ def hash_password(password: str) -> str:
 
 @click.group("user")
 def command() -> None:
-    """Accounts of FTP users: add, list, change the password, remove."""
+    """Accounts of users: add, change, list, remove, their rights in directories and their keys."""
+
+
+command.add_command(key)
+
+
+def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str) -> None:
+    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
+    _done(form, request.name, done)
 
 
 def _done(form: str, name: str, done: str) -> None:
@@ -109,9 +70,9 @@ def _done(form: str, name: str, done: str) -> None:
 
 
 ADD_EXAMPLES = """
-pixraft user add anna --cluster pictures
-pixraft user add camera7 --home /incoming/7 --rights upload-only --quota 20G --cluster pictures
-echo "$PASSWORD" | pixraft user add web --read-only --password-stdin --cluster pictures
+pixraft user add anna --home /anna --cluster pictures
+pixraft user add camera7 --home /incoming/7 --role drop-box --quota 20G --cluster pictures
+echo "$PASSWORD" | pixraft user add web --role read-only --password-stdin --cluster pictures
 """
 
 
@@ -119,51 +80,75 @@ echo "$PASSWORD" | pixraft user add web --read-only --password-stdin --cluster p
 @name_argument
 @access_options
 @password_option
+@account_options
+@output.output_option
+def add(access: Access, name: str, password_stdin: bool, form: str, **options: Any) -> None:
+    """Make an account. The password is asked for; only its argon2id hash leaves this process."""
+    request = admin_pb2.UserPut(name=name, home="/", rights=ROLES["member"], create=True)
+    filled(request, options)
+    request.password_hash = hash_password(read_password(from_stdin=password_stdin))
+    _put(access, request, form, "added")
+
+
+SET_EXAMPLES = """
+pixraft user set anna --quota 50G --quota-files none --cluster pictures
+pixraft user set camera7 --upload-rate 5M --max-sessions 2 --cluster pictures
+pixraft user set anna --disable --cluster pictures
+"""
+
+
+@command.command("set", cls=output.PixraftCommand, examples=SET_EXAMPLES)
+@name_argument
+@access_options
+@account_options
 @click.option(
-    "--home", default="/", show_default=True, callback=_home, help="Directory that the user sees as /."
-)
-@click.option(
-    "--rights",
-    type=_Rights(),
-    metavar="WORD|LETTERS",
-    help="full (the default), read-only, upload-only (neither read nor delete), or letters: "
-    "e enter, l list, r read, a append, d delete, f rename, m make directories, w store, M mode, T times.",
-)
-@click.option("--read-only", is_flag=True, help="Short for --rights read-only.")
-@click.option("--quota", type=_Quota(), default="none", show_default=True, help="Such as 500M or 20G.")
-@click.option(
-    "--replicas",
-    type=click.IntRange(0, 5),
-    default=0,
-    help="Copies of each picture that the user puts, on different nodes; by default as many as the cluster makes. "
-    "One copy is lost with its disk.",
+    "--disable/--enable",
+    "disabled",
+    default=None,
+    help="Let the user log in no more, ending its sessions at every node, or again.",
 )
 @output.output_option
-def add(
-    access: Access,
-    name: str,
-    password_stdin: bool,
-    home: str,
-    rights: str | None,
-    read_only: bool,
-    quota: int,
-    replicas: int,
-    form: str,
-) -> None:
-    """Make an account. The password is asked for; only its argon2id hash leaves this process."""
-    if read_only and rights is not None:
-        raise click.UsageError("give --read-only or --rights, not both")
-    request = admin_pb2.UserPut(
-        name=name,
-        home=home,
-        rights=RIGHTS["read-only"] if read_only else rights or RIGHTS["full"],
-        quota_bytes=quota,
-        replicas=replicas,
-        password_hash=hash_password(read_password(from_stdin=password_stdin)),
-        create=True,
-    )
-    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
-    _done(form, name, "added")
+def set_(access: Access, name: str, form: str, **options: Any) -> None:
+    """Change an account: what is not given stays. Sessions go on with it, but end with another home or disabled."""
+    request = admin_pb2.UserPut(name=name, update=True)
+    if not filled(request, options):
+        raise click.UsageError("give at least one option that says what to change")
+    _put(access, request, form, "changed")
+
+
+GRANT_EXAMPLES = """
+pixraft user grant anna /team read-only --cluster pictures
+pixraft user grant anna /team/private none --cluster pictures
+"""
+
+
+@command.command("grant", cls=output.PixraftCommand, examples=GRANT_EXAMPLES)
+@name_argument
+@click.argument("path", metavar="DIRECTORY", callback=directory)
+@click.argument("role", type=Role(), metavar="ROLE|LETTERS")
+@access_options
+@output.output_option
+def grant(access: Access, name: str, path: str, role: str, form: str) -> None:
+    """Say what a user may do in a directory and beneath it, in place of its other rights.
+
+    DIRECTORY is a path of the store, not of the user's view. Of several rules the one with the longest path that fits
+    counts. A rule follows its directory when that is renamed, and stays when it is removed.
+    """
+    request = admin_pb2.UserPut(name=name, set_rules=[admin_pb2.Rule(path=path, rights=role)], update=True)
+    _put(access, request, form, f"is {word_of(role) or 'none'} in {path}")
+
+
+@command.command(
+    "revoke", cls=output.PixraftCommand, examples="pixraft user revoke anna /team/private --cluster pictures"
+)
+@name_argument
+@click.argument("path", metavar="DIRECTORY", callback=directory)
+@access_options
+@output.output_option
+def revoke(access: Access, name: str, path: str, form: str) -> None:
+    """Remove the rule that a user has for a directory."""
+    request = admin_pb2.UserPut(name=name, drop_rules=[path], update=True)
+    _put(access, request, form, f"has no rule for {path} any more")
 
 
 @command.command("passwd", cls=output.PixraftCommand, examples="pixraft user passwd anna --cluster pictures")
@@ -172,12 +157,10 @@ def add(
 @password_option
 @output.output_option
 def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
-    """Change an account's password. Sessions that are logged in go on."""
-    request = admin_pb2.UserPut(
-        name=name, password_hash=hash_password(read_password(from_stdin=password_stdin)), update=True
-    )
-    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
-    _done(form, name, "has a new password")
+    """Change an account's password. Sessions that are logged in end."""
+    hashed = hash_password(read_password(from_stdin=password_stdin))
+    request = admin_pb2.UserPut(name=name, password_hash=hashed, update=True)
+    _put(access, request, form, "has a new password")
 
 
 @command.command("remove", cls=output.PixraftCommand, examples="pixraft user remove anna --cluster pictures")
@@ -185,40 +168,75 @@ def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
 @access_options
 @output.output_option
 def remove(access: Access, name: str, form: str) -> None:
-    """Remove an account. The pictures stay."""
+    """Remove an account and end its sessions. The pictures stay."""
     request = admin_pb2.UserRemove(name=name)
     run(ClusterClient(access).ask("admin.user_remove", request, admin_pb2.UserReply, changes=True))
     _done(form, name, "removed")
+
+
+_SHOWN = (
+    *("name", "home", "rights", "quota_bytes", "used_bytes", "quota_files", "used_files", "replicas"),
+    *("upload_rate", "download_rate", "max_sessions", "disabled"),
+)
+
+
+def as_json(user: admin_pb2.User) -> dict[str, Any]:
+    """Return an account as `user list -o json` shows it."""
+    shown = {name: getattr(user, name) for name in _SHOWN}
+    shown["role"] = word_of(user.rights)
+    shown["rules"] = [
+        {"path": rule.path, "rights": rule.rights, "role": word_of(rule.rights)} for rule in user.rules
+    ]
+    shown["keys"] = len(user.authorized_keys)
+    return shown
+
+
+def _limits(user: admin_pb2.User) -> str:
+    limits = []
+    if user.upload_rate:
+        limits.append(f"up {output.human_bytes(user.upload_rate)}/s")
+    if user.download_rate:
+        limits.append(f"down {output.human_bytes(user.download_rate)}/s")
+    if user.max_sessions:
+        limits.append(f"{user.max_sessions} sessions")
+    if user.replicas:
+        limits.append(f"{user.replicas} copies")
+    return ", ".join(limits)
+
+
+def _rows(user: admin_pb2.User) -> list[list[str]]:
+    of_bytes = f"/ {output.human_bytes(user.quota_bytes)}" if user.quota_bytes else ""
+    of_files = f"/ {user.quota_files}" if user.quota_files else ""
+    first = [
+        user.name,
+        user.home,
+        word_of(user.rights) or "none",
+        f"{output.human_bytes(user.used_bytes)} {of_bytes}".strip(),
+        f"{user.used_files} {of_files}".strip(),
+        _limits(user),
+        "no" if user.disabled else "yes",
+    ]
+    return [
+        first,
+        *(["", f"  {rule.path}", word_of(rule.rights) or "none", "", "", "", ""] for rule in user.rules),
+    ]
 
 
 @command.command("list", cls=output.PixraftCommand, examples="pixraft user list --cluster pictures -o json")
 @access_options
 @output.output_option
 def list_(access: Access, form: str) -> None:
-    """List the accounts."""
+    """List the accounts: what each has of its quota, its limits, and its rules beneath it."""
     answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
     users = sorted(answer.users, key=lambda user: user.name)
     if form == "json":
-        keys = ("name", "home", "rights", "quota_bytes", "used_bytes", "replicas", "disabled")
-        output.print_json({"users": [{key: getattr(user, key) for key in keys} for user in users]})
+        output.print_json({"users": [as_json(user) for user in users]})
         return
-    words = {letters: word for word, letters in RIGHTS.items()}
-    titles = ["user", "home", "rights", "used", "quota", "copies", "enabled"]
-    rows = [
-        [
-            user.name,
-            user.home,
-            words.get(user.rights, user.rights),
-            output.human_bytes(user.used_bytes),
-            output.human_bytes(user.quota_bytes) if user.quota_bytes else "none",
-            str(user.replicas) if user.replicas else "default",
-            "no" if user.disabled else "yes",
-        ]
-        for user in users
-    ]
+    titles = ["user", "home", "role", "used", "files", "limits", "enabled"]
+    rows = [row for user in users for row in _rows(user)]
     if not users:
         click.echo("There are no users: make one with `pixraft user add NAME`.")
     elif (console := output.console()).is_terminal:
-        console.print(output.table(titles, rows, right=("used", "quota")))
+        console.print(output.table(titles, rows, right=("used", "files")))
     else:
-        click.echo("\n".join(output.plain_table(titles, rows, right=("used", "quota"))))
+        click.echo("\n".join(output.plain_table(titles, rows, right=("used", "files"))))

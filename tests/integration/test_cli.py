@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import argon2
 import pytest
@@ -161,7 +163,18 @@ def test_an_unknown_node(cluster: FakeCluster) -> None:
 
 def test_users(cluster: FakeCluster) -> None:
     added = pixraft(
-        *("user", "add", "anna", "--password-stdin", "--quota", "20G", "--home", "/anna/", "--read-only"),
+        *(
+            "user",
+            "add",
+            "anna",
+            "--password-stdin",
+            "--quota",
+            "20G",
+            "--home",
+            "/anna/",
+            "--role",
+            "read-only",
+        ),
         *where(cluster),
         stdin="secret ü\n",
     )
@@ -189,9 +202,10 @@ def test_users(cluster: FakeCluster) -> None:
         "read-only",
         "0",
         "B",
+        "/",
         "20.0",
         "GiB",
-        "default",
+        "0",
         "yes",
     ]
     shape = json.loads(pixraft("user", "list", *where(cluster, "-o", "json")).stdout)
@@ -201,8 +215,16 @@ def test_users(cluster: FakeCluster) -> None:
         "rights",
         "quota_bytes",
         "used_bytes",
+        "quota_files",
+        "used_files",
         "replicas",
+        "upload_rate",
+        "download_rate",
+        "max_sessions",
         "disabled",
+        "role",
+        "rules",
+        "keys",
     ]
 
     assert pixraft("user", "remove", "anna", *where(cluster)).exit_code == 0
@@ -214,6 +236,41 @@ def test_users(cluster: FakeCluster) -> None:
         "exit_code": 10,
     }
     assert "There are no users" in pixraft("user", "list", *where(cluster)).stdout
+
+
+def test_rules_and_keys_of_users(cluster: FakeCluster, tmp_path: Path) -> None:
+    def ask(*arguments: str) -> Any:
+        result = pixraft("user", *arguments, *where(cluster, "-o", "json"), stdin="x\n")
+        return json.loads(result.stdout) if not result.exit_code else result.exit_code
+
+    assert ask("add", "anna", "--password-stdin")["done"] == "added"
+    assert ask("set", "anna") == 2
+    assert ask("set", "anna", "--quota-files", "7", "--disable", "--upload-rate", "2M/s")["done"] == "changed"
+    stored = cluster.users["anna"]
+    assert (stored.quota_files, stored.disabled, stored.upload_rate, stored.rights) == (
+        7,
+        True,
+        2 << 20,
+        "elradfmwMT",
+    )
+    assert ask("grant", "anna", "team//in/", "drop-box")["done"] == "is drop-box in /team/in"
+    assert ask("list")["users"][0]["rules"] == [{"path": "/team/in", "rights": "emwo", "role": "drop-box"}]
+    assert ask("revoke", "anna", "/team/in")["user"] == "anna"
+    assert list(stored.drop_rules) == ["/team/in"]
+
+    blob = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
+    file = tmp_path / "id.pub"
+    file.write_text(f"# mine\nssh-ed25519 {blob}  anna@laptop\n")
+    added = ask("key", "add", "anna", str(file))["added"]
+    assert added[0]["comment"] == "anna@laptop"
+    assert ask("key", "list", "anna")["keys"] == added
+    assert ask("key", "list", "bo") == 10
+    assert ask("key", "add", "anna", "/nowhere.pub") == 2
+    file.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert ask("key", "add", "anna", str(file)) == 2
+    assert ask("key", "remove", "anna", "bo@laptop") == 10
+    assert ask("key", "remove", "anna", added[0]["fingerprint"])["removed"] == added
+    assert ask("key", "list", "anna")["keys"] == []
 
 
 def test_a_refusal_without_quorum_is_tried_elsewhere_but_an_unknown_outcome_is_not(

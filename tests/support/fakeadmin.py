@@ -123,7 +123,9 @@ class FakeCluster:
     def _users(self) -> bytes:
         made = admin_pb2.Users()
         for put in self.users.values():
-            made.users.add(name=put.name, home=put.home, rights=put.rights, quota_bytes=put.quota_bytes)
+            user = made.users.add(name=put.name, home=put.home, rights=put.rights, quota_bytes=put.quota_bytes)
+            user.rules.extend(put.set_rules)
+            user.authorized_keys.extend(key for key in put.add_keys if key not in put.drop_keys)
         return made.SerializeToString()
 
     def _put(self, body: bytes) -> bytes:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ftpgateway.access import ROLES
 from ftpgateway.cli import reference
-from ftpgateway.cli.user import RIGHTS
 from ftpgateway.config import settings
 from ftpgateway.ftp.commands import known as commands
 from ftpgateway.ftp.replies import Doing, refusal
@@ -44,9 +44,12 @@ def test_every_ftp_command_is_described_and_no_other() -> None:
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     named = {name for cell in cells[1:] for name in re.findall(r"SITE [A-Z]+|[A-Z]{3,4}", cell)}
     assert named == set(commands(tls=True))
-    for word, letters in RIGHTS.items():
-        assert f"`{word}` " in text
-        assert letters in text
+
+
+def test_every_role_is_described() -> None:
+    text = (ROOT / "docs" / "users.md").read_text(encoding="utf-8")
+    for role, letters in ROLES.items():
+        assert f"| {role} | {letters} |".replace("|  |", "| |") in text
 
 
 def test_every_reply_code_of_a_store_error_is_described() -> None:

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from ftpgateway.cli import errors, output, reference, statusview, user
+from ftpgateway.cli import errors, output, reference, statusview, useroptions
 from ftpgateway.cli.main import COMMANDS, group
 from raftstore.types import ClusterStatus, NodeStatus
 
@@ -27,7 +27,8 @@ ALL = [
     *(f"node {name}" for name in ("add", "cancel", "list", "move", "remove", "replace")),
     *(f"config {name}" for name in ("check", "show")),
     "leader transfer",
-    *(f"user {name}" for name in ("add", "list", "passwd", "remove")),
+    *(f"user key {name}" for name in ("add", "list", "remove")),
+    *(f"user {name}" for name in ("add", "grant", "list", "passwd", "remove", "revoke", "set")),
 ]
 
 
@@ -182,13 +183,13 @@ def test_a_data_directory_that_cannot_be_made(node: Path) -> None:
     ],
 )
 def test_quotas(text: str, size: int) -> None:
-    assert user._Quota().convert(text, None, None) == size
+    assert useroptions.Size().convert(text, None, None) == size
 
 
 @pytest.mark.parametrize("text", ["", "-1", "many", "1.5G", "10X", "99999999T"])
 def test_quotas_that_are_none(text: str) -> None:
     with pytest.raises(click.BadParameter):
-        user._Quota().convert(text, None, None)
+        useroptions.Size().convert(text, None, None)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +197,9 @@ def test_quotas_that_are_none(text: str) -> None:
     [
         ["add", "a/b"],
         ["add", ""],
-        ["add", "anna", "--rights", "xyz"],
-        ["add", "anna", "--rights", "full", "--read-only"],
+        ["add", "anna", "--role", "xyz"],
+        ["add", "anna", "--role", "rr"],
+        ["add", "anna", "--quota-files", "0"],
         ["add", "anna", "--home", "/" + "x" * 300],
     ],
 )

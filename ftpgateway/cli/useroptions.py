@@ -1,0 +1,150 @@
+"""Arguments and options that the commands about users share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ftpgateway.access import ROLES
+from raftstore import paths
+from raftstore.errors import BadName
+from raftstore.metadata.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
+from raftstore.wire import admin_pb2
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_MOST = 1 << 62
+_PORTION = re.compile(r"(\d{1,18})\s*([KMGT]?)(?:i?B)?(?:/s)?", re.ASCII | re.IGNORECASE)
+
+UNLIMITED = ("none", "unlimited")
+
+
+class Size(click.ParamType[int]):
+    """Bytes, such as 500M or 20G; none is 0."""
+
+    name = "SIZE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes; a usage error otherwise."""
+        if isinstance(value, int):
+            return value
+        if value in UNLIMITED:
+            return 0
+        match = _PORTION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a size such as 500M or 20G (or none)", param, ctx)
+        size = int(match[1]) * _UNITS[match[2].upper()]
+        if size > _MOST:
+            self.fail(f"{value!r} is too large", param, ctx)
+        return size
+
+
+class Count(click.ParamType[int]):
+    """A number from 1, or none for 0."""
+
+    name = "NUMBER"
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; a usage error otherwise."""
+        if isinstance(value, int):
+            return value
+        if value in UNLIMITED:
+            return 0
+        text = str(value)
+        if not (text.isascii() and text.isdigit()) or not 0 < int(text) <= self._most:
+            self.fail(f"{value!r} is neither none nor a number up to {self._most}", param, ctx)
+        return int(text)
+
+
+class Role(click.ParamType[str]):
+    """A role, or letters, as letters."""
+
+    name = "ROLE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the letters; a usage error otherwise."""
+        text = str(value)
+        letters = ROLES.get(text, text)
+        if (not text or not RIGHTS.issuperset(letters)) or len(set(letters)) < len(letters):
+            known = "".join(sorted(RIGHTS))
+            self.fail(f"{value!r} is none of {', '.join(ROLES)}, nor letters out of {known}", param, ctx)
+        return letters
+
+
+def _name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        paths.check_name(value)
+    except BadName as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+def directory(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a path of the store in its normal form; a usage error when it is none."""
+    if value is None:
+        return None
+    try:
+        paths.split(normal := paths.join("/", value))
+    except BadName as error:
+        raise click.BadParameter(str(error)) from None
+    return normal
+
+
+name_argument = click.argument("name", callback=_name)
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking."
+)
+
+_ACCOUNT: list[Callable[..., Any]] = [
+    click.option(
+        "--role",
+        "rights",
+        type=Role(),
+        metavar="ROLE|LETTERS",
+        help="admin (everything everywhere), member (everything but where rules say otherwise; the default), "
+        "read-only, drop-box (upload, and change what it has uploaded, but list and read nothing), none, or letters: "
+        "e enter, l list, r read, a append, d delete, f rename, m make directories, w store, M mode, T times, "
+        "o over its own files, A whatever the rules say.",
+    ),
+    click.option(
+        "--home",
+        callback=directory,
+        metavar="DIRECTORY",
+        help="Directory that the user sees as /; made at the first login. By default /.",
+    ),
+    click.option(
+        "--quota", "quota_bytes", type=Size(), help="Bytes that the user's files may have: 20G, none."
+    ),
+    click.option("--quota-files", type=Count(_MOST), help="How many files the user may have: 10000, none."),
+    click.option("--upload-rate", type=Size(), help="Bytes a second of all its uploads at one node: 5M, none."),
+    click.option("--download-rate", type=Size(), help="The same of its downloads."),
+    click.option(
+        "--max-sessions", type=Count(MAX_SESSIONS), help="Sessions at the same time at one node: 4, none."
+    ),
+    click.option(
+        "--replicas",
+        type=click.IntRange(0, MAX_REPLICAS),
+        help="Copies of each picture that the user puts, on different nodes; 0, the default: as many as the cluster "
+        "makes. One copy is lost with its disk.",
+    ),
+]
+
+
+def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command with the options that say how an account is."""
+    for option in reversed(_ACCOUNT):
+        command = option(command)
+    return command
+
+
+def filled(request: admin_pb2.UserPut, options: dict[str, Any]) -> bool:
+    """Put those options that were given into `request`; return whether there were any."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        setattr(request, name, value)
+    return bool(given)

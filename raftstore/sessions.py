@@ -15,7 +15,7 @@ from raftstore.errors import Changed, QuotaExceeded, StoreError, TooLarge
 from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
 from raftstore.paths import parent
-from raftstore.types import CHUNK_SIZE, ChunkRef, Entry, FileVersion, Kind
+from raftstore.types import MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -26,9 +26,6 @@ Buffer = bytes | bytearray | memoryview
 GATHERED = 256 * 1024
 """Bytes up to which a file waits to be published with others. For larger ones a Raft round counts for little, and in
 step they would leave the disk idle while they are received, and the processors while they are written."""
-
-MAX_CHUNKS = 8192
-"""Chunks of a file: with any number of stores each, the command that publishes it stays below consensus' bound."""
 
 
 ATTEMPTS = 4
@@ -46,8 +43,8 @@ class Allowance:
 
     def check(self, size: int) -> None:
         """Raise QuotaExceeded or TooLarge for an upload of `size` bytes."""
-        if size > MAX_CHUNKS * CHUNK_SIZE:
-            raise TooLarge(f"a file has at most {MAX_CHUNKS * CHUNK_SIZE} bytes")
+        if size > MAX_FILE_SIZE:
+            raise TooLarge(f"a file has at most {MAX_FILE_SIZE} bytes")
         if self.quota is not None and size > self.quota:
             raise QuotaExceeded(f"{self.quota} bytes are left for it")
 

@@ -247,6 +247,14 @@ class Store:
         loop = asyncio.get_running_loop()
         self._rooms.catalog.watch_accounts(lambda name: loop.call_soon_threadsafe(changed, name))
 
+    def takes(self, owner: str) -> int:
+        """Return how many bytes of pictures of `owner` the cluster takes now in all their copies, quotas aside.
+
+        Raises NoQuorum when too few nodes can be reached.
+        """
+        user = self.cached_user(owner)
+        return self._rooms.chunk_path.room(user.replicas if user is not None else 0)
+
     # The cluster.
 
     def own_status(self) -> tuple[NodeStatus, str]:

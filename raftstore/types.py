@@ -13,6 +13,12 @@ DIGEST_SIZE = 32
 CHUNK_SIZE = 1024 * 1024
 """Bytes of a file in one chunk; only the last chunk of a file is shorter."""
 
+MAX_CHUNKS = 8192
+"""Chunks of a file: with any number of stores each, the command that publishes it stays below consensus' bound."""
+
+MAX_FILE_SIZE = MAX_CHUNKS * CHUNK_SIZE
+"""Bytes of the largest file."""
+
 
 class Kind(enum.IntEnum):
     """What a name stands for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from raftstore.types import Entry, Partial, Span, User
+from raftstore.types import Entry, Partial, Span, Usage, User
 
 Buffer = bytes | bytearray | memoryview
 Part = Buffer | Span
@@ -137,4 +137,12 @@ class Backend(Protocol):
 
     def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
         """Call `changed` on the loop soon after an account was changed or removed (None: any may have been)."""
+        ...
+
+    def takes(self, owner: str) -> int:
+        """Return how many bytes of pictures of `owner` the cluster takes now, quotas aside. Raises NoQuorum."""
+        ...
+
+    def usage(self, owner: str) -> Usage:
+        """Return what an account owns, as this node has applied it."""
         ...

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.rights import Action
+from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.types import Entry, Kind
@@ -231,3 +232,11 @@ class Workspace:
         """Open a download."""
         self.require(Action.READ, path)
         return await self._store.download(self._at(path))
+
+    async def room(self, path: str) -> Room:
+        """Return how much the account may still store at `path`. Raises NoQuorum, Denied."""
+        self.require(Action.WRITE, path)
+        user = await self._store.user(self._owner) or self.account.user
+        return Room(
+            self._store.takes(self._owner), user.quota_bytes or None, self._store.usage(self._owner).bytes
+        )

@@ -11,6 +11,7 @@ from ftpgateway.cli.errors import exit_codes
 from ftpgateway.cli.main import group
 from ftpgateway.cli.output import PixraftCommand
 from ftpgateway.config.kinds import MEMBERS
+from ftpgateway.ftp import compatibility
 
 _MADE = "<!-- Made by `make docs` from the program; a test fails when it is stale. -->"
 
@@ -21,6 +22,7 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration_page(),
         "exit-codes.md": exit_codes_page(),
         "cli.md": commands_page(),
+        "ftp-compatibility.md": compatibility.page(),
     }
 
 

@@ -23,17 +23,35 @@ class FtpConfig:
     )
     masquerade_address: str = declared(
         kinds.HOST_OR_EMPTY,
-        "Address that clients are told for passive data connections, when the node is behind NAT. "
-        '"" tells them the address that they connected to.',
+        "Address that clients are told for passive data connections, when the node is behind NAT; a name is looked up "
+        'once a minute. "" tells them the address that they connected to.',
         "",
     )
     tls_certificate: Path | None = declared(
         kinds.FILE_OR_EMPTY,
-        'PEM file with the private key and certificate chain for explicit FTPS (AUTH TLS). "" offers no FTPS.',
+        'PEM file with the private key and certificate chain for FTPS (AUTH TLS). "" offers no FTPS. A new one is '
+        "taken within half a minute.",
+        "",
+    )
+    implicit_tls_listen: Address | None = declared(
+        kinds.ADDRESS_OR_EMPTY,
+        "Address for old clients that begin with TLS (ftps://, usually port 990); needs `tls_certificate`. "
+        '"" has none.',
         "",
     )
     require_tls: bool = declared(
         kinds.BOOLEAN, "Refuse logins and transfers that are not encrypted; needs `tls_certificate`.", False
+    )
+    require_tls_reuse: bool = declared(
+        kinds.BOOLEAN,
+        "Refuse TLS data connections that do not resume a TLS session, as that of their control connection: nobody "
+        "else can take them over. Clients that cannot do that (Python's ftplib, old ones) fail then.",
+        False,
+    )
+    active_mode: bool = declared(
+        kinds.BOOLEAN,
+        "Connect to clients that ask for it (PORT, EPRT), at their own address and ports from 1024 only.",
+        True,
     )
     idle_timeout: int = declared(
         kinds.integer(1, 86400),
@@ -64,5 +82,9 @@ class FtpConfig:
 
     def mistakes(self) -> Iterator[Mistake]:
         """Yield what does not fit together."""
+        if self.implicit_tls_listen is not None and self.tls_certificate is None:
+            yield Mistake("implicit_tls_listen", "needs a certificate", "set ftp.tls_certificate")
+        if self.require_tls_reuse and self.tls_certificate is None:
+            yield Mistake("require_tls_reuse", "needs a certificate", "set ftp.tls_certificate")
         if self.require_tls and self.tls_certificate is None:
             yield Mistake("require_tls", "needs a certificate", "set ftp.tls_certificate")

@@ -185,6 +185,7 @@ def choice(*words: str) -> Kind:
 
 
 ADDRESS = _text(Address.parse, 'an address, "host:port"')
+ADDRESS_OR_EMPTY = _text(lambda text: Address.parse(text) if text else None, 'an address, "host:port", or ""')
 NAME = _text(check_name, "a name of at most 63 letters, digits, dots, - and _")
 NAME_OR_EMPTY = _text(_name_or_empty, 'a name of at most 63 letters, digits, dots, - and _, or ""')
 PATH = _text(_path, "a path, absolute or relative to this file")

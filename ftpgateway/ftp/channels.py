@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,9 +19,7 @@ from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched, plain_addre
 from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
-
-if TYPE_CHECKING:
-    from ftpgateway.ftp.transfers import Transfer
+from ftpgateway.ftp.transfers import Transfer, Unconnected
 
 log = structlog.get_logger()
 
@@ -140,10 +137,9 @@ class _Handshake(Watched):
         except BlockingIOError:
             return
         except OSError:
-            self._link.failed(522)
+            self._link.failed(Unconnected.HANDSHAKE)
             return
-        self._link.loop.unwatch(self._fileno)
-        self._link.ready(self._stream)
+        self._link.shaken(self._stream)
 
     def close(self) -> None:
         self._link.loop.unwatch(self._fileno)
@@ -158,12 +154,21 @@ class DataLink:
     """
 
     def __init__(
-        self, loop: NestedIOLoop, timeout: float, context: ssl.SSLContext | None, spares: Spares
+        self,
+        loop: NestedIOLoop,
+        timeout: float,
+        context: ssl.SSLContext | None,
+        spares: Spares,
+        *,
+        resume_only: bool = False,
     ) -> None:
+        """`resume_only`: a TLS connection that does not resume a session is refused."""
         self.loop = loop
         self._spares = spares
         self._timeout = timeout
-        self._context = context
+        self.context = context
+        """With what data connections are encrypted."""
+        self._resume_only = resume_only
         self._maker: _Listener | _Connector | _Handshake | None = None
         self._stream: Stream | None = None
         self._waiting: Transfer | None = None
@@ -229,8 +234,8 @@ class DataLink:
         self._maker = None
         sock.setblocking(False)
         on_connect, self._on_connect = self._on_connect, None
-        if self.secure and self._context is not None:
-            self._shake_hands(sock, self._context)
+        if self.secure and self.context is not None:
+            self._shake_hands(sock, self.context)
         else:
             self.ready(PlainStream(sock))
         if on_connect is not None:
@@ -241,10 +246,19 @@ class DataLink:
             stream = TlsStream(data_side(context, sock))
         except OSError:
             sock.close()
-            self.failed(522)
+            self.failed(Unconnected.HANDSHAKE)
             return
         self._maker = _Handshake(self, stream)
         self.loop.watch(stream.fileno(), self._maker, READ)
+
+    def shaken(self, stream: TlsStream) -> None:
+        """The TLS handshake is done."""
+        if self._resume_only and not stream.resumed:
+            log.warning("data connection refused: its TLS session is a new one")
+            self.failed(Unconnected.NEW_SESSION)
+            return
+        self.loop.unwatch(stream.fileno())
+        self.ready(stream)
 
     def ready(self, stream: Stream) -> None:
         """The connection can carry data."""
@@ -256,13 +270,13 @@ class DataLink:
         else:
             self._stream = stream
 
-    def failed(self, code: int = 425) -> None:
+    def failed(self, why: Unconnected = Unconnected.MISSING) -> None:
         """The connection did not come about."""
         waiting, self._waiting = self._waiting, None
         on_connect, self._on_connect = self._on_connect, None
         self.close()
         if waiting is not None:
-            waiting.unconnected(code)
+            waiting.unconnected(why)
         if on_connect is not None:
             on_connect(False)
 
@@ -274,7 +288,7 @@ class DataLink:
         elif self._maker is not None:
             self._waiting = transfer
         else:  # it failed while the command waited for the store
-            transfer.unconnected(425)
+            transfer.unconnected(Unconnected.MISSING)
 
     def close(self) -> None:
         """Close what there is. A transfer that waited is forgotten, not told."""

@@ -22,35 +22,15 @@ DATA_COMMANDS = frozenset(
 )
 """Commands that make or use the data connection."""
 
-_AFTER_TRANSFER = DATA_COMMANDS | {"USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"}
+_AFTER_TRANSFER = DATA_COMMANDS | {"HOST", "USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"}
 
 INLINE = frozenset(
-    [
-        "ABOR",
-        "ALLO",
-        "AUTH",
-        "EPRT",
-        "EPSV",
-        "FEAT",
-        "HELP",
-        "MODE",
-        "NOOP",
-        "OPTS",
-        "PASV",
-        "PBSZ",
-        "PORT",
-        "PROT",
-        "PWD",
-        "QUIT",
-        "REIN",
-        "REST",
-        "STRU",
-        "SYST",
-        "TYPE",
-        "USER",
-        "XPWD",
-    ]
-) | {"SITE HELP"}
+    (
+        *("ABOR", "ACCT", "AUTH", "CCC", "CLNT", "CSID", "EPRT", "EPSV", "FEAT", "HELP"),
+        *("HOST", "LANG", "MODE", "NOOP", "OPTS", "PASV", "PBSZ", "PORT", "PROT", "PWD"),
+        *("QUIT", "RANG", "REIN", "REST", "STRU", "SYST", "TYPE", "USER", "XPWD", "SITE HELP"),
+    )
+)
 """Commands that never wait for the store: they run without a greenlet."""
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from raftstore.types import Entry
 
-FACTS = ("type", "size", "modify", "perm", "unique", "unix.mode")
-DEFAULT_FACTS = FACTS[:5]
+FACTS = ("type", "size", "modify", "perm", "unique", "UNIX.mode")
+DEFAULT_FACTS = FACTS
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HALF_YEAR = 180 * 86400
@@ -27,16 +27,21 @@ _MAX_NS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What LIST or NLST asked for: a path argument ("" for the working directory) and the order."""
+    """What LIST or NLST asked for: a path argument ("" for the working directory), the order, and of what.
+
+    `below`: of all that is below, too; `itself`: of a directory and not of what is in it.
+    """
 
     path: str = ""
     by_time: bool = False
     by_size: bool = False
     reverse: bool = False
+    below: bool = False
+    itself: bool = False
 
 
 def parse_request(argument: str) -> Request:
-    """Read the argument of LIST or NLST; options of `ls` are understood (-t -S -r) or ignored.
+    """Read the argument of LIST or NLST; options of `ls` are understood (-t -S -r -R -d) or ignored.
 
     A name that looks like options can be given after `--`, or as `./-l`.
     """
@@ -51,7 +56,14 @@ def parse_request(argument: str) -> Request:
             break
         flags += word
         rest = after
-    return Request(rest, by_time="t" in flags, by_size="S" in flags, reverse="r" in flags)
+    return Request(
+        rest,
+        by_time="t" in flags,
+        by_size="S" in flags,
+        reverse="r" in flags,
+        below="R" in flags,
+        itself="d" in flags,
+    )
 
 
 def arrange(entries: Sequence[Entry], request: Request) -> Iterable[Entry]:
@@ -106,6 +118,25 @@ def parse_timestamp(text: str) -> int | None:
     seconds = (moment - _EPOCH) // timedelta(seconds=1)
     mtime_ns = seconds * 1_000_000_000 + int((match[2] or "0").ljust(9, "0"))
     return mtime_ns if abs(mtime_ns) <= _MAX_NS else None
+
+
+def parse_utime(argument: str) -> Iterator[tuple[str, int]]:
+    """Yield what the argument of SITE UTIME can mean: a path and its time in ns since the epoch."""
+    when, _, name = argument.partition(" ")
+    if name and (mtime_ns := _utime(when)) is not None:
+        yield name, mtime_ns
+    words = argument.rsplit(" ", 4)
+    if (
+        len(words) == 5
+        and words[4].upper() == "UTC"
+        and words[0]
+        and (mtime_ns := _utime(words[2])) is not None
+    ):
+        yield words[0], mtime_ns
+
+
+def _utime(text: str) -> int | None:
+    return parse_timestamp(text if len(text) != 12 else f"{text}00")
 
 
 class FactWriter:

@@ -11,7 +11,7 @@ from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ
 from ftpgateway.ftp.replies import Doing, refusal
 from ftpgateway.ftp.streams import Stream
-from ftpgateway.ftp.transfers import Owner, Transfer
+from ftpgateway.ftp.transfers import Owner, Transfer, Unconnected
 from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
 
 log = structlog.get_logger()
@@ -163,10 +163,9 @@ class Receiving(Transfer):
     def _kept(self) -> str:
         return "what came is kept for you: continue with REST or APPE, or send it again."
 
-    def unconnected(self, code: int) -> None:
+    def unconnected(self, why: Unconnected) -> None:
         """No data connection: nothing was received."""
-        reason = "The TLS handshake failed" if code == 522 else "No data connection"
-        self._broken(f"{code} {reason}; nothing was stored. Try PASV or EPSV.")
+        self._broken(f"{why.value}; nothing was stored.")
 
     def abort(self) -> None:
         """ABOR: keep what came."""

@@ -16,6 +16,10 @@ class Doing(enum.Enum):
     WRITING = "writing"
 
 
+class TooMany(StoreError):
+    """More names than one command takes"""
+
+
 _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
     (
         errors.OutcomeUnknown,
@@ -41,6 +45,7 @@ _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
     (errors.Cycle, 550, "A directory cannot be moved into itself."),
     (errors.Denied, 550, "You do not have the right to do that here."),
     (errors.Changed, 450, "It was changed meanwhile by another session; try again."),
+    (TooMany, 450, "More names than one command takes; go on directory by directory."),
     (errors.Refused, 550, "This server does not allow it; ask its operator."),
 )
 
@@ -70,5 +75,8 @@ def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> str:
 
 
 def quoted(path: str) -> str:
-    """Return `path` in double quotes, those within doubled (RFC 959, appendix II)."""
-    return '"' + one_line(path).replace('"', '""') + '"'
+    """Return `path` in double quotes, those within doubled (RFC 959, appendix II); names have no control characters.
+
+    Exactly: the client may send it back.
+    """
+    return '"' + path.replace('"', '""') + '"'

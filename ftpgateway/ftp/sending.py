@@ -12,7 +12,7 @@ from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
 from ftpgateway.ftp.replies import Doing, refusal
 from ftpgateway.ftp.streams import Stream
-from ftpgateway.ftp.transfers import Owner, Transfer
+from ftpgateway.ftp.transfers import Owner, Transfer, Unconnected
 from raftstore.errors import StoreError
 from raftstore.types import Span
 
@@ -219,10 +219,9 @@ class Sending(Transfer):
         await self._close()
         self._over(self._why)
 
-    def unconnected(self, code: int) -> None:
+    def unconnected(self, why: Unconnected) -> None:
         """No data connection: nothing was sent."""
-        reason = "The TLS handshake failed" if code == 522 else "No data connection"
-        self._stop(f"{code} {reason}; try PASV or EPSV.")
+        self._stop(f"{why.value}.")
 
     def abort(self) -> None:
         """ABOR."""

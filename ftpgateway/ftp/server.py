@@ -10,17 +10,19 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
 
 from ftpgateway.access import Access
 from ftpgateway.ftp.commands import Session, known
+from ftpgateway.ftp.masquerade import Masquerade
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched, plain_address
 from ftpgateway.ftp.settings import Address, FtpSettings
 from ftpgateway.ftp.spares import Spares
-from ftpgateway.ftp.tls import server_context
+from ftpgateway.ftp.tls import Certificate
 from ftpgateway.ftp.watch import Watch
 from ftpgateway.transferlog import TransferLog
 
@@ -47,11 +49,13 @@ class FtpFrontend:
         self.transfers = transfers
         self.settings = settings
         self.context: ssl.SSLContext | None = None
-        self.masquerade: str | None = None
+        self.masquerade: Masquerade | None = None
+        self._certificate: Certificate | None = None
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.watch = Watch(settings.stall_timeout)
         self.spares = Spares()
         self.wait_limit = settings.wait_limit
+        self.hashers = ThreadPoolExecutor(settings.hash_threads, thread_name_prefix="ftp-hash")
         self.host_loop: asyncio.AbstractEventLoop
         self._nest = Nest()
         self._listeners: list[_Listener] = []
@@ -65,10 +69,13 @@ class FtpFrontend:
     async def start(self) -> None:
         """Listen and serve."""
         self.host_loop = asyncio.get_running_loop()
-        if self.settings.certificate is not None:
-            self.context = server_context(self.settings.certificate)
-        if self.settings.masquerade_address is not None:
-            self.masquerade = await _ipv4_of(self.settings.masquerade_address)
+        settings = self.settings
+        if settings.certificate is not None:
+            self._certificate = Certificate(settings.certificate, settings.certificate_interval, self._use)
+            self._certificate.start()
+        if settings.masquerade_address is not None:
+            self.masquerade = Masquerade(settings.masquerade_address, settings.masquerade_interval)
+            await self.masquerade.start()
         self._session_class = type(
             "ConfiguredSession",
             (Session,),
@@ -81,14 +88,20 @@ class FtpFrontend:
         )
         self._nest.start()
         try:
-            for address in (self.settings.listen, *self.settings.also_listen):
-                sock = await _listening_socket(address)
-                self._listeners.append(_Listener(self, sock))
+            for address in (settings.listen, *settings.also_listen):
+                self._listeners.append(_Listener(self, await _listening_socket(address)))
+            if settings.implicit_tls_listen is not None:
+                sock = await _listening_socket(settings.implicit_tls_listen)
+                self._listeners.append(_Listener(self, sock, implicit=True))
         except OSError:
             await self.stop(0)
             raise
         for listener in self._listeners:
-            log.info("ftp listening", address=listener.address, tls=self.context is not None)
+            tls = "implicit" if listener.implicit else "explicit" if self.context is not None else "none"
+            log.info("ftp listening", address=listener.address, tls=tls)
+
+    def _use(self, context: ssl.SSLContext) -> None:
+        self.context = context
 
     async def stop(self, grace: float = 5.0) -> None:
         """Accept nobody any more, give transfers `grace` seconds to end, close all sessions. Idempotent."""
@@ -105,9 +118,13 @@ class FtpFrontend:
         for session in list(self._sessions):
             session.close()
         await self._finish_tasks()
+        for watcher in (self._certificate, self.masquerade):
+            if watcher is not None:
+                await watcher.stop()
         self.watch.close()
         self.spares.clear()
         self._nest.stop()
+        self.hashers.shutdown(wait=True, cancel_futures=True)
 
     async def _some_change(self, timeout: float) -> None:
         self._all_closed = asyncio.Event()
@@ -165,15 +182,15 @@ class FtpFrontend:
         if self._all_closed is not None:
             self._all_closed.set()
 
-    def accepted(self, sock: socket.socket, peer: str) -> None:
-        """A client has connected."""
+    def accepted(self, sock: socket.socket, peer: str, *, implicit: bool = False) -> None:
+        """A client has connected; `implicit`: TLS comes before anything else."""
         if len(self._sessions) >= self.settings.max_sessions:
-            _turn_away(sock, "421 Too many sessions; try again later or at another node.")
+            _turn_away(sock, "421 Too many sessions; try again later or at another node.", implicit)
             log.warning("session refused", peer=peer, sessions=len(self._sessions))
             return
         limit = self.settings.max_sessions_per_address
         if limit and self._addresses[peer] >= limit:
-            _turn_away(sock, "421 Too many sessions from your address.")
+            _turn_away(sock, "421 Too many sessions from your address.", implicit)
             log.warning("session refused", peer=peer, from_address=self._addresses[peer])
             return
         session = self._session_class(sock, self)
@@ -181,8 +198,11 @@ class FtpFrontend:
             return
         self._sessions.add(session)
         self._addresses[session.peer] += 1
-        log.info("session opened", session=session.number, peer=peer)
-        session.handle()
+        log.info("session opened", session=session.number, peer=peer, implicit_tls=implicit)
+        if implicit:
+            session.begin_secured()
+        else:
+            session.handle()
 
     def session_over(self, session: Session) -> None:
         """A session has ended."""
@@ -197,8 +217,9 @@ class FtpFrontend:
 class _Listener(Watched):
     """Accepts control connections."""
 
-    def __init__(self, frontend: FtpFrontend, sock: socket.socket) -> None:
+    def __init__(self, frontend: FtpFrontend, sock: socket.socket, *, implicit: bool = False) -> None:
         self._frontend = frontend
+        self.implicit = implicit
         self._socket = sock
         self.address: Address = sock.getsockname()[:2]
         frontend.loop.watch(sock.fileno(), self, READ)
@@ -217,7 +238,7 @@ class _Listener(Watched):
                     self._frontend.loop.call_later(_ACCEPT_PAUSE, self._again)
                     return
                 continue
-            self._frontend.accepted(sock, plain_address(address[0]))
+            self._frontend.accepted(sock, plain_address(address[0]), implicit=self.implicit)
 
     def _again(self) -> None:
         if self._socket.fileno() >= 0:
@@ -230,18 +251,12 @@ class _Listener(Watched):
             self._socket.close()
 
 
-def _turn_away(sock: socket.socket, reply: str) -> None:
-    with contextlib.suppress(OSError):
-        sock.setblocking(False)
-        sock.send(reply.encode() + b"\r\n")
+def _turn_away(sock: socket.socket, reply: str, implicit: bool) -> None:
+    if not implicit:
+        with contextlib.suppress(OSError):
+            sock.setblocking(False)
+            sock.send(reply.encode() + b"\r\n")
     sock.close()
-
-
-async def _ipv4_of(host: str) -> str:
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host, None, family=socket.AF_INET, type=socket.SOCK_STREAM
-    )
-    return str(found[0][4][0])
 
 
 async def _listening_socket(address: Address) -> socket.socket:

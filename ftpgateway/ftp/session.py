@@ -16,6 +16,7 @@ import structlog
 from ftpgateway import access
 from ftpgateway.ftp.channels import DataLink
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
+from ftpgateway.ftp.hashing import ALGORITHMS
 from ftpgateway.ftp.listings import DEFAULT_FACTS
 from ftpgateway.ftp.pyftp import ControlConnection
 from ftpgateway.ftp.replies import one_line, refusal
@@ -53,12 +54,21 @@ class BaseSession(ControlConnection):
         self.login: access.Session | None = None
         self.transfer: Transfer | None = None
         self.facts: list[str] = list(DEFAULT_FACTS)
+        self.algorithm = next(iter(ALGORITHMS))
         self.marker = 0
+        self.until: int | None = None
+        """Byte after the last one that is wanted, by RANG."""
         self.announced: int | None = None
         self.rename_from: str | None = None
         self.buffer_size_set = False
         self.protect_data = False
-        self.link = DataLink(host.loop, host.settings.data_timeout, host.context, host.spares)
+        self.link = DataLink(
+            host.loop,
+            host.settings.data_timeout,
+            host.context,
+            host.spares,
+            resume_only=host.settings.require_tls_reuse,
+        )
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
@@ -188,10 +198,10 @@ class BaseSession(ControlConnection):
 
     # The transfer.
 
-    def take_marker(self) -> int:
-        """Return what REST has set, for this once."""
-        marker, self.marker = self.marker, 0
-        return marker
+    def take_range(self) -> tuple[int, int | None]:
+        """Return the first byte and the byte after the last (None: all) that REST or RANG have set, for this once."""
+        wanted, self.marker, self.until = (self.marker, self.until), 0, None
+        return wanted
 
     def no_data_connection(self) -> bool:
         """Whether there is none; the client is told so."""

@@ -118,6 +118,11 @@ class TlsStream:
         except OSError as error:
             raise ConnectionAbortedError("TLS handshake failed") from error
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the handshake resumed a session of an earlier connection."""
+        return bool(self._socket.session_reused)
+
     def no_delay(self) -> None:
         """Send what there is at once."""
         no_delay(self._socket)

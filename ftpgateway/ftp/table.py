@@ -71,7 +71,7 @@ def command(
         )
         TABLE[name] = declared
         for older in also:
-            TABLE[older] = replace(declared, name=older, does=f"{name}, by its older name", source="RFC 775")
+            TABLE[older] = replace(declared, name=older, does=f"{name}, by another name")
         return handler
 
     return declare

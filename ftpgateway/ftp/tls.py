@@ -9,9 +9,15 @@ connections.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
 
 _TICKETS = 2
 
@@ -30,6 +36,63 @@ def server_context(certificate: Path) -> ssl.SSLContext:
     except ssl.SSLError as error:
         raise ValueError(f"{certificate} must hold a private key and its certificate chain") from error
     return context
+
+
+class Certificate:
+    """The certificate in use, and the file that it comes from: a new one there is taken without a restart.
+
+    Connections that are there keep the context with which they began. A file that is no use, for example one that is
+    half written, changes nothing: it is told once, and looked at again when it changes.
+    """
+
+    def __init__(self, file: Path, interval: float, renewed: Callable[[ssl.SSLContext], None]) -> None:
+        """Read the file. `interval` (seconds): how often it is looked at. Raises as `server_context`."""
+        self._file = file
+        self._interval = interval
+        self._renewed = renewed
+        self._seen = _signature(file)
+        self._task: asyncio.Task[None] | None = None
+        renewed(server_context(file))
+
+    def start(self) -> None:
+        """Begin to look at the file, on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._watch(), name="certificate")
+
+    async def stop(self) -> None:
+        """Look no more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            await self.look()
+
+    async def look(self) -> bool:
+        """Take the file if it has changed; return whether there is a new context."""
+        signature = await asyncio.to_thread(_signature, self._file)
+        if signature == self._seen:
+            return False
+        self._seen = signature
+        try:
+            context = await asyncio.to_thread(server_context, self._file)
+        except (OSError, ValueError) as error:
+            log.error("new certificate is no use, the old one stays", file=str(self._file), error=str(error))
+            return False
+        self._renewed(context)
+        log.info("new certificate", file=str(self._file))
+        return True
+
+
+def _signature(file: Path) -> tuple[int, ...] | None:
+    """Return what changes when the file does; None when it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def control_side(context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:

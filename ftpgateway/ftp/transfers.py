@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,14 @@ log = structlog.get_logger()
 
 LINGER_LIMIT = 10.0
 """Seconds that a TLS client has to close a data connection after us."""
+
+
+class Unconnected(enum.Enum):
+    """Why a data connection did not come about: code and text of the reply."""
+
+    MISSING = "425 No data connection (try PASV or EPSV)"
+    HANDSHAKE = "522 The TLS handshake of the data connection failed"
+    NEW_SESSION = "522 The data connection must resume the TLS session of the control connection"
 
 
 class Owner(Protocol):
@@ -100,7 +109,7 @@ class Transfer(Watched):
         """The data connection stands: begin."""
         raise NotImplementedError
 
-    def unconnected(self, code: int) -> None:
+    def unconnected(self, why: Unconnected) -> None:
         """The data connection did not come about."""
         raise NotImplementedError
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from raftstore.chunks.budget import Budget
 from raftstore.chunks.hashing import Hasher
-from raftstore.chunks.placement import place
+from raftstore.chunks.placement import capacity, place
 from raftstore.chunks.replicator import Caller, Replicator, StoreClient, Suspects, Volumes
 from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.spread import Spreader, SpreadLimits
 from raftstore.chunks.topology import ClusterView, Topology
+from raftstore.errors import DiskFull
 from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
 
 MIB = 1024 * 1024
@@ -81,11 +82,15 @@ class ChunkPath:
 
     def check_room(self, expected: int | None = None, replicas: int = 0) -> None:
         """Raise NoQuorum or DiskFull when an upload of `expected` bytes could not be stored now."""
-        place(
-            self.view().with_replicas(replicas),
-            bytes(DIGEST_SIZE),
-            CHUNK_SIZE if expected is None else expected,
-        )
+        view = self.view().with_replicas(replicas)
+        size = CHUNK_SIZE if expected is None else expected
+        place(view, bytes(DIGEST_SIZE), min(size, CHUNK_SIZE))
+        if size > CHUNK_SIZE and size > (room := capacity(view)):
+            raise DiskFull(f"there is room for {room} bytes")
+
+    def room(self, replicas: int = 0) -> int:
+        """Return how many bytes of pictures the cluster takes now, in all their copies. Raises NoQuorum."""
+        return capacity(self.view().with_replicas(replicas))
 
     async def close(self) -> None:
         """Give up what is still on its way; transfers should have ended before."""

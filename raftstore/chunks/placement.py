@@ -68,6 +68,32 @@ def place(view: ClusterView, digest: bytes, length: int, suspects: Collection[in
     return Placement(order, max(quorum, min(copies, len(trusted))), quorum)
 
 
+def capacity(view: ClusterView) -> int:
+    """Return how many bytes of pictures fit, with the copies that `place` makes of them.
+
+    While R stores have room R copies are made, later fewer, down to W. Raises NoQuorum as `place` does.
+    """
+    candidates = [store for store in view.stores if store.writable and store.reachable]
+    if len(candidates) < view.quorum:
+        raise NoQuorum(f"{len(candidates)} of {view.nodes} nodes take pictures now, {view.quorum} are needed")
+    rooms = sorted((max(0, store.free_bytes) for store in candidates), reverse=True)
+    return max(
+        _in_copies(rooms[:count], min(view.copies, count)) for count in range(view.quorum, len(rooms) + 1)
+    )
+
+
+def _in_copies(rooms: Sequence[int], copies: int) -> int:
+    """Return how much fits into `rooms` (the largest first) with each byte in so many different ones."""
+    total = sum(rooms)
+    for room in rooms:
+        if copies == 1 or room * copies <= total:
+            break
+        # It is so large that it can have a copy of everything.
+        total -= room
+        copies -= 1
+    return total // copies
+
+
 def by_zones(
     stores: Iterable[StoreState], digest: bytes, present: Iterable[StoreState] = ()
 ) -> list[StoreState]:

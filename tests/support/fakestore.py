@@ -12,7 +12,7 @@ import inspect
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from raftstore.errors import (
     NotEmpty,
     NotFound,
 )
-from raftstore.types import Entry, Kind, Partial, User
+from raftstore.types import Entry, Kind, Partial, Usage, User
 
 BLOCK = 1024 * 1024
 
@@ -247,6 +247,19 @@ class FakeStore:
             self.accounts[name] = user
         for changed in self.watchers:
             changed(name)
+
+    def usage(self, owner: str) -> Usage:
+        def of(node: Node) -> Iterator[int]:
+            if node.data is not None and node.owner == owner:
+                yield len(node.data)
+            for child in node.children.values():
+                yield from of(child)
+
+        sizes = list(of(self.root))
+        return Usage(len(sizes), sum(sizes))
+
+    def takes(self, owner: str) -> int:
+        return 1 << 62 if self.room is None else self.room
 
 
 class FakeUpload:

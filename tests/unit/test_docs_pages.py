@@ -11,7 +11,6 @@ import yaml
 from ftpgateway.access import ROLES
 from ftpgateway.cli import reference
 from ftpgateway.config import settings
-from ftpgateway.ftp.commands import known as commands
 from ftpgateway.ftp.replies import Doing, refusal
 from raftstore import errors
 
@@ -36,14 +35,6 @@ def test_every_test_that_the_readme_names_exists() -> None:
     assert len(named) >= 10
     for file, function in named:
         assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{function}"
-
-
-def test_every_ftp_command_is_described_and_no_other() -> None:
-    text = (ROOT / "docs" / "ftp.md").read_text(encoding="utf-8")
-    table = text[text.index("## Commands") : text.index("Rights are given")]
-    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
-    named = {name for cell in cells[1:] for name in re.findall(r"SITE [A-Z]+|[A-Z]{3,4}", cell)}
-    assert named == set(commands(tls=True))
 
 
 def test_every_role_is_described() -> None:

@@ -11,9 +11,9 @@ from raftstore import sessions
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
 from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
-from raftstore.sessions import MAX_CHUNKS, Allowance, LateReplicas, UploadSession
+from raftstore.sessions import Allowance, LateReplicas, UploadSession
 from raftstore.store import _newer_of
-from raftstore.types import CHUNK_SIZE, ChunkRef, Entry, Kind
+from raftstore.types import CHUNK_SIZE, MAX_CHUNKS, ChunkRef, Entry, Kind
 from raftstore.wire import commands_pb2 as commands
 
 

@@ -38,9 +38,13 @@ class ConnectionCommands(BaseSession):
         if ":" in self.local:
             self.respond("425 PASV cannot tell an IPv6 address; use EPSV.")
             return
+        told = self.local if self.host.masquerade is None else self.host.masquerade.address
+        if told is None:
+            self.respond("425 The address to tell is not known yet; try again in a moment, or use EPSV.")
+            return
         port = self._listen()
         if port:
-            told = (self.host.masquerade or self.local).replace(".", ",")
+            told = told.replace(".", ",")
             self.respond(f"227 Entering passive mode ({told},{port >> 8},{port & 255}).")
 
     @command("EPSV", "tell the port to connect to for the next transfer", source="RFC 2428", syntax="[1|2|ALL]")
@@ -102,6 +106,9 @@ class ConnectionCommands(BaseSession):
 
     def _connect(self, address: str, port: int) -> None:
         """Connect to the client itself, never elsewhere (bounce attack, RFC 2577)."""
+        if not self.host.settings.active_mode:
+            self.respond("502 Active mode is switched off here; use PASV or EPSV.")
+            return
         try:
             foreign = ipaddress.ip_address(address) != ipaddress.ip_address(self.peer)
         except ValueError:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from ftpgateway.ftp.listings import GROUP, FactWriter, arrange, grouped, list_line, parse_request
-from ftpgateway.ftp.replies import one_line, quoted
+import structlog
+
+from ftpgateway.access import Workspace
+from ftpgateway.ftp.listings import GROUP, FactWriter, Request, arrange, grouped, list_line, parse_request
+from ftpgateway.ftp.replies import TooMany, one_line, quoted
 from ftpgateway.ftp.sending import Sending
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from raftstore import paths
+from raftstore.errors import NotADirectory, NotFound
+from raftstore.types import Entry
+
+log = structlog.get_logger()
 
 
 async def _blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -18,6 +29,41 @@ async def _blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield block
         # To write the next one takes some 10 ms: others, and this node's heartbeats, come first.
         await asyncio.sleep(0)
+
+
+TREE_LIMIT = 100_000
+"""Names that LIST -R shows at most."""
+
+REPLY_AHEAD = 256 * 1024
+"""Bytes of STAT's reply that are made before the client takes them."""
+
+_LOOK = 0.02
+
+
+async def _below(
+    files: Workspace, top: str, request: Request, entries: Sequence[Entry], render: Callable[[Entry], str]
+) -> AsyncIterator[bytes]:
+    """Yield the listing of a directory, whose `entries` are known, and of all below it, as `ls -R` writes them."""
+    way: list[tuple[str, str, Sequence[Entry] | None]] = [(top, request.path or ".", entries)]
+    left = TREE_LIMIT
+    while way:
+        path, label, found = way.pop()
+        try:
+            found = await files.directory(path) if found is None else found
+        except (NotFound, NotADirectory):
+            continue  # it has gone meanwhile
+        left -= len(found)
+        if left < 0:
+            raise TooMany
+        ordered = list(arrange(found, request))
+        head = f"{label}:" if path == top else f"\r\n{label}:"
+        async for block in _blocks(grouped(itertools.chain([head], map(render, ordered)))):
+            yield block
+        way += [
+            (paths.join(path, entry.name), f"{label.rstrip('/')}/{entry.name}", None)
+            for entry in reversed(ordered)
+            if entry.is_directory
+        ]
 
 
 class ListingCommands(BaseSession):
@@ -34,15 +80,32 @@ class ListingCommands(BaseSession):
         """NLST [options] [path]."""
         self._list("NLST", line, lambda entry: entry.name)
 
-    def _list(self, command: str, line: str, render: object) -> None:
-        self.take_marker()
+    def _list(self, command: str, line: str, render: Callable[[Entry], str]) -> None:
+        self.take_range()
         if self.no_data_connection():
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        entries = self.wait(self.files.entries(path, glob=True))
-        lines = map(render, arrange(entries, request))  # type: ignore[call-overload]
-        self._send_lines(command, path, lines, len(entries))
+        entries = self._asked(path, request)
+        if request.below and not request.itself and self._is_directory(path):
+            if self.alive:
+                self.announce(f"Opening data connection for {command}.")
+                below = _below(self.files, path, request, entries, render)
+                self.attach(Sending(self, command, path, b"", below))
+            return
+        self._send_lines(command, path, map(render, arrange(entries, request)), len(entries))
+
+    def _is_directory(self, path: str) -> bool:
+        try:
+            return self.wait(self.files.entry(path)).is_directory
+        except NotFound:  # a pattern
+            return False
+
+    def _asked(self, path: str, request: Request) -> Sequence[Entry]:
+        if request.itself:
+            with contextlib.suppress(NotFound):
+                return [replace(self.wait(self.files.entry(path)), name=request.path or ".")]
+        return self.wait(self.files.entries(path, glob=True))
 
     @command(
         "MLSD",
@@ -53,7 +116,7 @@ class ListingCommands(BaseSession):
     )
     def ftp_MLSD(self, line: str) -> None:
         """MLSD [directory]."""
-        self.take_marker()
+        self.take_range()
         if self.no_data_connection():
             return
         path = self.files.resolve(line)
@@ -94,12 +157,24 @@ class ListingCommands(BaseSession):
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        entries = arrange(self.wait(self.files.entries(path, glob=True)), request)
+        entries = arrange(self._asked(path, request), request)
         self.push(f"213-Status of {quoted(path)}:\r\n")
         now = time.time()
         for block in grouped(list_line(entry, now) for entry in entries):
             self.push(block.decode())
-            self.wait(asyncio.sleep(0))
-            if not self.alive:
+            if not self._taken():
                 return
         self.respond("213 End of status.")
+
+    def _taken(self) -> bool:
+        """Wait until the client has taken most of what was said; False when it does not, or is gone."""
+        self.wait(asyncio.sleep(0))
+        seen, until = self.unsent, time.monotonic() + self.host.settings.stall_timeout
+        while self.alive and self.unsent > REPLY_AHEAD:
+            self.wait(asyncio.sleep(_LOOK))
+            if self.unsent < seen:
+                seen, until = self.unsent, time.monotonic() + self.host.settings.stall_timeout
+            elif time.monotonic() > until:
+                log.warning("session closed: the client takes no replies", session=self.number, peer=self.peer)
+                self.close()
+        return self.alive

@@ -90,7 +90,7 @@ class LoginCommands(BaseSession):
             self.login.close()
         self.login = None
         self.username = ""
-        self.marker = 0
+        self.take_range()
         self.announced = None
         self.rename_from = None
         self.set_idle_timer(self.host.settings.login_timeout)

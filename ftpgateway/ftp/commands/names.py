@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from ftpgateway.ftp.listings import parse_timestamp, timestamp
-from ftpgateway.ftp.replies import one_line, quoted
+import structlog
+
+from ftpgateway.ftp.listings import parse_timestamp, parse_utime, timestamp
+from ftpgateway.ftp.removal import Removal
+from ftpgateway.ftp.replies import one_line, quoted, refusal
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from raftstore.errors import NotFound, StoreError
+
+log = structlog.get_logger()
 
 
 class NameCommands(BaseSession):
@@ -50,6 +56,29 @@ class NameCommands(BaseSession):
             return
         self.wait(self.files.remove_directory(path))
         self.respond("250 Directory removed.")
+
+    @command(
+        "RMDA",
+        "remove a directory with all that is in it; each name by itself, so after a failure some may be gone",
+        source="usage",
+        syntax="<path>",
+        right="d",
+    )
+    def ftp_RMDA(self, line: str) -> None:
+        """RMDA."""
+        path = self.files.resolve(line)
+        if path == "/":
+            self.respond("550 The home directory cannot be removed.")
+            return
+        removal = Removal(self.files, path)
+        try:
+            while not self.wait(removal.some()):
+                log.info("removing", session=self.number, path=path, removed=removal.removed)
+        except StoreError as error:
+            code, _, text = refusal(error).partition(" ")
+            self.respond(f"{code} {removal.removed} names were removed, then: {text}")
+        else:
+            self.respond(f"250 {removal.removed} names removed.")
 
     @command("DELE", "remove a file, and what its owner could have resumed", syntax="<path>", right="d")
     def ftp_DELE(self, line: str) -> None:
@@ -131,6 +160,45 @@ class NameCommands(BaseSession):
         path = self.files.resolve(name)
         self.wait(self.files.set_modified(path, mtime_ns))
         self.respond(f"213 Modify={when}; {one_line(path)}")
+
+    @command(
+        "MFF",
+        "set facts; Modify is the one that can be",
+        source="draft-somers-ftp-mfxx",
+        syntax="Modify=YYYYMMDDHHMMSS; <path>",
+        right="T",
+    )
+    def ftp_MFF(self, line: str) -> None:
+        """MFF: all facts or none."""
+        facts, _, name = line.partition(" ")
+        fact, _, when = facts.rstrip(";").partition("=")
+        mtime_ns = parse_timestamp(when)
+        if fact.lower() != "modify" or not name or not facts.endswith(";"):
+            self.respond("504 Syntax: MFF Modify=YYYYMMDDHHMMSS; path.")
+        elif mtime_ns is None:
+            self.respond("501 That is no time: YYYYMMDDHHMMSS, UTC.")
+        else:
+            path = self.files.resolve(name)
+            self.wait(self.files.set_modified(path, mtime_ns))
+            self.respond(f"213 Modify={when}; {one_line(path)}")
+
+    @command(
+        "SITE UTIME",
+        "set the time of last modification, UTC; also with the path first and three times: access, change, status",
+        source="usage",
+        syntax="YYYYMMDDhhmm[ss] <path>",
+        right="T",
+    )
+    def ftp_SITE_UTIME(self, line: str) -> None:
+        """SITE UTIME, as ProFTPD and as Pure-FTPd have it."""
+        for name, mtime_ns in parse_utime(line):
+            try:
+                self.wait(self.files.set_modified(self.files.resolve(name), mtime_ns))
+            except NotFound:
+                continue
+            self.respond("200 Time set.")
+            return
+        self.respond("550 No such file or directory, or no time: SITE UTIME YYYYMMDDhhmm[ss] path.")
 
     @command("SITE CHMOD", "accepted; modes are not kept", source="usage", syntax="<mode> <path>", right="M")
     def ftp_SITE_CHMOD(self, line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ssl
 
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
@@ -11,6 +12,8 @@ from ftpgateway.ftp.tls import control_side
 
 class SecurityCommands(BaseSession):
     """The commands that encrypt control and data connections."""
+
+    _greeting_due = False
 
     @command("AUTH", "encrypt the control connection", source="RFC 4217", syntax="TLS", login=False, tls=True)
     def ftp_AUTH(self, line: str) -> None:
@@ -23,7 +26,26 @@ class SecurityCommands(BaseSession):
         else:
             self.forget_queue()
             self.respond("234 Ready for the TLS handshake.")
-            self.start_tls(functools.partial(control_side, context))
+            self._secure(context)
+
+    def begin_secured(self) -> None:
+        """TLS at once, on the port for that: then the greeting. Data connections are encrypted, too."""
+        assert self.host.context is not None
+        self._greeting_due = True
+        self.buffer_size_set = self.protect_data = True
+        self._secure(self.host.context)
+
+    def _secure(self, context: ssl.SSLContext) -> None:
+        # Later connections of this session go on with the same: only that can resume its TLS sessions.
+        self.link.context = context
+        self.start_tls(functools.partial(control_side, context))
+
+    def handshake_over(self) -> None:
+        """See the base class."""
+        super().handshake_over()
+        if self._greeting_due:
+            self._greeting_due = False
+            self.handle()
 
     @command("PBSZ", "needed before PROT", source="RFC 4217", syntax="0", login=False, tls=True)
     def ftp_PBSZ(self, line: str) -> None:
@@ -54,3 +76,17 @@ class SecurityCommands(BaseSession):
             self.respond("536 Use PROT P or PROT C.")
         else:
             self.respond("504 Use PROT P or PROT C.")
+
+    @command(
+        "CCC",
+        "refused: the control connection stays encrypted",
+        source="RFC 4217",
+        login=False,
+        tls=True,
+    )
+    def ftp_CCC(self, line: str) -> None:
+        """CCC: never."""
+        if self.secured:
+            self.respond("534 The control connection stays encrypted.")
+        else:
+            self.respond("533 The control connection is not encrypted.")

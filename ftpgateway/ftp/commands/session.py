@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ftpgateway.ftp.commands.checksums import ChecksumCommands
 from ftpgateway.ftp.commands.connections import ConnectionCommands
 from ftpgateway.ftp.commands.listing import ListingCommands
 from ftpgateway.ftp.commands.login import LoginCommands
@@ -18,6 +19,7 @@ class Session(
     NameCommands,
     ListingCommands,
     TransferCommands,
+    ChecksumCommands,
     TalkCommands,
 ):
     """A session with all its commands."""

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import re
+
+import structlog
+
 from ftpgateway.ftp.gate import Phase
+from ftpgateway.ftp.hashing import ALGORITHMS
 from ftpgateway.ftp.listings import FACTS
 from ftpgateway.ftp.replies import one_line
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 
+log = structlog.get_logger()
+
 _HELP_COLUMNS = 8
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
+
+_FEATURES = (
+    "AVBL",
+    "CLNT",
+    "CSID",
+    "EPRT",
+    "EPSV",
+    "HOST",
+    "LANG EN*",
+    "MDTM",
+    "MFF Modify;",
+    "MFMT",
+    "RANG STREAM",
+    "REST STREAM",
+    "RMDA <path>",
+    "SITE UTIME",
+    "SIZE",
+    "TVFS",
+    "UTF8",
+    "XCRC",
+    "XMD5",
+    "XSHA1",
+    "XSHA256",
+    "XSHA512",
+)
+"""What FEAT tells of, beside what depends on the session or on the certificate."""
 
 
 class TalkCommands(BaseSession):
@@ -47,6 +81,64 @@ class TalkCommands(BaseSession):
         else:
             self.respond("501 Syntax: MODE S.")
 
+    # Who the client is.
+
+    @command("CLNT", "the client's name, for the log", source="usage", syntax="<name>", login=False)
+    def ftp_CLNT(self, line: str) -> None:
+        """CLNT."""
+        self._note_client(line)
+        self.respond("200 Noted.")
+
+    @command(
+        "CSID",
+        "who the client is, and who the server",
+        source="draft-peterson-streamlined-ftp-command-extensions",
+        syntax="Name=<name>; Version=<version>;",
+        login=False,
+    )
+    def ftp_CSID(self, line: str) -> None:
+        """CSID."""
+        self._note_client(line)
+        self.respond("200 Name=pixraft; CaseSensitive=1; DirSep=/;")
+
+    def _note_client(self, text: str) -> None:
+        log.info("client", session=self.number, peer=self.peer, client=one_line(text[:200]))
+
+    @command(
+        "HOST",
+        "the name by which the client knows the server; all names are the same here",
+        source="RFC 7151",
+        syntax="<name>",
+        login=False,
+    )
+    def ftp_HOST(self, line: str) -> None:
+        """HOST: before the login."""
+        if self.login is not None:
+            self.respond("503 HOST comes before USER.")
+        elif not _HOST.fullmatch(line):
+            self.respond("501 That is not the name of a host.")
+        else:
+            self.respond("220 Ready for a user.")
+
+    @command(
+        "LANG",
+        "the language of replies: English only",
+        source="RFC 2640",
+        syntax="[EN]",
+        login=False,
+    )
+    def ftp_LANG(self, line: str) -> None:
+        """LANG."""
+        if line.upper() == "EN" or not line or line.upper().startswith("EN-"):
+            self.respond("200 English.")
+        else:
+            self.respond("504 There is only EN.")
+
+    @command("ACCT", "accepted; there are no accounts beside users", syntax="<text>", login=False)
+    def ftp_ACCT(self, line: str) -> None:
+        """ACCT."""
+        self.respond("202 Not needed here.")
+
     @command("NOOP", "nothing, but the session is not idle", login=False)
     def ftp_NOOP(self, line: str) -> None:
         """NOOP."""
@@ -63,11 +155,12 @@ class TalkCommands(BaseSession):
     def ftp_FEAT(self, line: str) -> None:
         """FEAT: what is there beyond RFC 959."""
         facts = "".join(f"{fact}{'*' if fact in self.facts else ''};" for fact in FACTS)
-        features = ["EPRT", "EPSV", "MDTM", "MFMT", f"MLST {facts}", "REST STREAM", "SIZE", "TVFS", "UTF8"]
-        if self.host.context is not None:
+        hashes = ";".join(f"{name}{'*' if name == self.algorithm else ''}" for name in ALGORITHMS)
+        features = [*_FEATURES, f"MLST {facts}", f"HASH {hashes}"]
+        if "AUTH" in self.known_commands:
             features += ["AUTH TLS", "PBSZ", "PROT"]
-        self.push("211-Features supported:\r\n" + "".join(f" {feature}\r\n" for feature in sorted(features)))
-        self.respond("211 End FEAT.")
+        self.push("211-Features:\r\n" + "".join(f" {feature}\r\n" for feature in sorted(features)))
+        self.respond("211 End.")
 
     @command(
         "OPTS",
@@ -78,18 +171,25 @@ class TalkCommands(BaseSession):
     )
     def ftp_OPTS(self, line: str) -> None:
         """OPTS UTF8 [ON], OPTS MLST facts."""
-        command, _, argument = line.partition(" ")
-        if command.upper() in ("UTF8", "UTF-8"):
-            if argument.upper() in ("", "ON"):
-                self.respond("200 Always in UTF8 mode.")
-            else:
-                self.respond("504 Names are always UTF-8.")
-        elif command.upper() == "MLST":
-            wanted = {fact.lower() for fact in argument.split(";")}
-            self.facts = [fact for fact in FACTS if fact in wanted]
-            self.respond("200 MLST OPTS " + "".join(f"{fact};" for fact in self.facts))
-        else:
-            self.respond("501 Only UTF8 and MLST have options.")
+        name, _, argument = line.partition(" ")
+        match name.upper():
+            case "UTF8" | "UTF-8":
+                if argument.upper() in ("", "ON"):
+                    self.respond("200 Always in UTF8 mode.")
+                else:
+                    self.respond("504 Names are always UTF-8.")
+            case "MLST":
+                wanted = {fact.lower() for fact in argument.split(";")}
+                self.facts = [fact for fact in FACTS if fact.lower() in wanted]
+                self.respond("200 MLST OPTS " + "".join(f"{fact};" for fact in self.facts))
+            case "HASH":
+                if argument and argument.upper() not in ALGORITHMS:
+                    self.respond(f"501 Algorithms are {', '.join(ALGORITHMS)}.")
+                    return
+                self.algorithm = argument.upper() or self.algorithm
+                self.respond(f"200 {self.algorithm}")
+            case _:
+                self.respond("501 Only UTF8, MLST and HASH have options.")
 
     @command("HELP", "the commands, or the syntax of one", syntax="[<command>]", login=False)
     def ftp_HELP(self, line: str) -> None:

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 STOU_ATTEMPTS = 8
 MAX_OFFSET = 2**63 - 1
+NO_RANGE = (0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class Opened:
     release: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
-async def _open(files: Workspace, path: str, offset: int, *, direct: bool) -> Opened:
+async def _open(files: Workspace, path: str, offset: int, until: int | None, *, direct: bool) -> Opened:
     """Open a download and read its first block: a picture that cannot be read is refused before any data.
 
-    `direct`: what is sent is not encrypted, so that it can go straight from a file.
+    `until`: the byte after the last one (None: all). `direct`: what is sent is not encrypted, so that it can go
+    straight from a file.
     """
     download = await files.download(path)
     done, first = True, cast(Part, b"")
@@ -46,10 +48,12 @@ async def _open(files: Workspace, path: str, offset: int, *, direct: bool) -> Op
         size = download.size - offset
         if size < 0:
             raise Invalid(f"REST {offset} is past the end: the file has {download.size} bytes")
+        if until is not None:
+            size, direct = min(size, until - offset), False
         if direct and (whole := download.at_once(offset)) is not None:
             first = whole
             return Opened(size, first)
-        blocks = download.parts(offset) if direct else download.blocks(offset)
+        blocks = download.parts(offset) if direct else download.blocks(offset, size)
         first = await anext(blocks, b"")
         done = len(first) == size
         if not done:
@@ -71,34 +75,85 @@ class TransferCommands(BaseSession):
     @command("REST", "the byte at which the next RETR or STOR begins", source="RFC 3659", syntax="<bytes>")
     def ftp_REST(self, line: str) -> None:
         """REST: byte to start at; holds for the next transfer command only."""
-        if not line.isascii() or not line.isdigit() or int(line) > MAX_OFFSET:
+        if not _is_offset(line):
             self.respond("501 REST needs a number of bytes.")
             return
-        self.marker = int(line)
+        self.marker, self.until = int(line), None
         self.respond(f"350 Restarting at position {self.marker}.")
 
-    @command("ALLO", "tell the size of the next upload", syntax="<bytes>")
+    @command(
+        "RANG",
+        "the first and the last byte of the next RETR or HASH; 1 0 takes that back",
+        source="draft-bryan-ftp-range",
+        syntax="<first> <last>",
+    )
+    def ftp_RANG(self, line: str) -> None:
+        """RANG: both bytes belong to the range."""
+        numbers = line.split(" ")
+        if len(numbers) != 2 or not all(_is_offset(number) for number in numbers):
+            self.respond("501 Syntax: RANG first last, numbers of bytes.")
+            return
+        first, last = int(numbers[0]), int(numbers[1])
+        if (first, last) == (1, 0):
+            self.take_range()
+            self.respond("350 No range is set.")
+        elif last < first:
+            self.respond("501 The last byte is before the first one.")
+        else:
+            self.marker, self.until = first, last + 1
+            self.respond(f"350 The next RETR or HASH takes bytes {first} to {last}.")
+
+    @command(
+        "ALLO",
+        "tell the size of the next upload: 452 when the cluster has no room for its copies or the quota is smaller",
+        syntax="<bytes>",
+    )
     def ftp_ALLO(self, line: str) -> None:
-        """ALLO: how large the next upload will be; checked against the free room when it begins."""
+        """ALLO: what cannot fit is refused here; the upload itself is checked once more when it begins."""
         size = line.split(" ")[0]
-        if not size.isascii() or not size.isdigit() or int(size) > MAX_OFFSET:
+        self.announced = None
+        if not _is_offset(size):
             self.respond("501 ALLO needs a number of bytes.")
             return
+        try:
+            room = self.wait(self.files.room(self.files.cwd))
+            room.check(int(size))
+        except StoreError as error:
+            self.respond(refusal(error, Doing.WRITING))
+            return
         self.announced = int(size)
-        self.respond("200 Noted.")
+        self.respond(f"200 There is room; {room.free} bytes are free.")
+
+    @command(
+        "AVBL",
+        "how many bytes can be stored: the cluster's free room for all copies, or what is left of the quota",
+        source="draft-peterson-streamlined-ftp-command-extensions",
+        syntax="[<directory>]",
+        right="w",
+    )
+    def ftp_AVBL(self, line: str) -> None:
+        """AVBL [directory]."""
+        path = self.files.resolve(line)
+        if line and not self.wait(self.files.entry(path)).is_directory:
+            self.respond("550 Not a directory.")
+            return
+        self.respond(f"213 {self.wait(self.files.room(path)).free}")
 
     # Uploads.
 
     @command("STOR", "upload a new version of a file", syntax="<path>", right="w")
     def ftp_STOR(self, line: str) -> None:
         """STOR: a new version of the file; after REST n the first n bytes are kept and the rest is replaced."""
-        offset = self.take_marker()
+        offset, until = self.take_range()
+        if until is not None:
+            self.respond("450 RANG does not go with STOR; send STOR again without it, or REST and STOR.")
+            return
         self._receive("STOR", self.files.resolve(line), offset=offset or None)
 
     @command("APPE", "continue an interrupted upload, or append to a file", syntax="<path>", right="a")
     def ftp_APPE(self, line: str) -> None:
         """APPE: go on with the user's interrupted upload, or append to the file."""
-        if self.take_marker():
+        if self.take_range() != NO_RANGE:
             self.respond("450 REST does not go with APPE; send APPE again without it, or REST and STOR.")
             return
         self._receive("APPE", self.files.resolve(line), append=True)
@@ -106,7 +161,7 @@ class TransferCommands(BaseSession):
     @command("STOU", "upload under a name that is not there yet", syntax="[<path>]", right="w")
     def ftp_STOU(self, line: str) -> None:
         """STOU: store under a name that does not exist yet, made from the given one."""
-        if self.take_marker():
+        if self.take_range() != NO_RANGE:
             self.respond("450 REST does not go with STOU; send STOU again without it.")
             return
         wanted = self.files.resolve(line or "picture")
@@ -167,12 +222,12 @@ class TransferCommands(BaseSession):
     @command("RETR", "download one whole version of a file", syntax="<path>", right="r")
     def ftp_RETR(self, line: str) -> None:
         """RETR: one whole version of the file, from the byte that REST set."""
-        offset = self.take_marker()
+        offset, until = self.take_range()
         if self.no_data_connection():
             return
         path = self.files.resolve(line)
         try:
-            opened = self.wait(_open(self.files, path, offset, direct=not self.link.secure))
+            opened = self.wait(_open(self.files, path, offset, until, direct=not self.link.secure))
         except StoreError as error:
             self.respond(refusal(error, Doing.READING))
             return
@@ -184,3 +239,7 @@ class TransferCommands(BaseSession):
         with self.corked():
             self.announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
             self.attach(Sending(self, "RETR", path, opened.first, opened.rest, opened.release))
+
+
+def _is_offset(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text[:20]) <= MAX_OFFSET

@@ -282,6 +282,11 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """Whether replies wait for the client to read: no further command should run."""
         return bool(self.producer_fifo)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of replies that the client has yet to take."""
+        return sum(len(part) for part in self.producer_fifo if part)
+
     def mark_ending(self) -> None:
         """Send no more replies."""
         self._ending = True

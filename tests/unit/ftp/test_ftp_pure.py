@@ -34,7 +34,7 @@ def test_nothing_under_way() -> None:
 
 def test_while_data_moves() -> None:
     for command in commands(tls=True):
-        needs_end = command in DATA_COMMANDS | {"USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"}
+        needs_end = command in DATA_COMMANDS | {"HOST", "USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"}
         assert runs(command, Phase.MOVING) is not needs_end
     assert passes_queue("ABOR", False, waiting=False, phase=Phase.MOVING)
     assert passes_queue("STAT", False, waiting=False, phase=Phase.MOVING)
@@ -73,7 +73,8 @@ def test_every_error_has_a_reply(kind: type[StoreError], doing: Doing) -> None:
 
 def test_quotes_are_doubled() -> None:
     assert quoted('/a "b"') == '"/a ""b"""'
-    assert quoted("/a\u202e\x7f") == '"/a??"'
+    family = "/\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert quoted(family) == f'"{family}"', "a client sends it back as it is"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,8 @@ def test_quotes_are_doubled() -> None:
         ("", "", ""),
         ("-la", "", ""),
         ("-lart", "", "tr"),
+        ("-lR", "", "R"),
+        ("-ld sub", "sub", "d"),
         ("-a -l", "", ""),
         ("-la dir name", "dir name", ""),
         ("-t -r x", "x", "tr"),
@@ -96,7 +99,7 @@ def test_quotes_are_doubled() -> None:
 )
 def test_requests(argument: str, path: str, flags: str) -> None:
     request = listings.parse_request(argument)
-    assert request == listings.Request(path, "t" in flags, "S" in flags, "r" in flags)
+    assert request == listings.Request(path, *(letter in flags for letter in "tSrRd"))
 
 
 def entry(name: str = "a", size: int = 5, mtime: int = 0, *, directory: bool = False) -> Entry:
@@ -117,9 +120,9 @@ def test_list_lines() -> None:
 
 
 def test_facts_follow_the_rights() -> None:
-    writer = listings.FactWriter(["type", "perm", "unique", "unix.mode"], "elr")
-    assert writer.line(entry("a b")) == "type=file;perm=r;unique=ff;unix.mode=0644; a b"
-    assert writer.line(entry("d", directory=True)) == "type=dir;perm=el;unique=ff;unix.mode=0755; d"
+    writer = listings.FactWriter(["type", "perm", "unique", "UNIX.mode"], "elr")
+    assert writer.line(entry("a b")) == "type=file;perm=r;unique=ff;UNIX.mode=0644; a b"
+    assert writer.line(entry("d", directory=True)) == "type=dir;perm=el;unique=ff;UNIX.mode=0755; d"
     assert listings.FactWriter([], "").line(entry("a")) == " a"
 
 

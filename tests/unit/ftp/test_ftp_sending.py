@@ -16,7 +16,7 @@ from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
 from ftpgateway.ftp.sending import Sending
 from ftpgateway.ftp.streams import PlainStream
-from ftpgateway.ftp.transfers import Transfer
+from ftpgateway.ftp.transfers import Transfer, Unconnected
 from ftpgateway.ftp.watch import Watch
 from raftstore.errors import Unavailable
 from raftstore.types import Span
@@ -242,13 +242,13 @@ def test_several_blocks_that_do_not_get_through(how: str, steps: int) -> None:
 
 
 @pytest.mark.parametrize("rest", [False, True])
-@pytest.mark.parametrize("code", [425, 522])
-def test_no_data_connection(rest: bool, code: int) -> None:
+@pytest.mark.parametrize("why", Unconnected)
+def test_no_data_connection(rest: bool, why: Unconnected) -> None:
     async def test(room: Room) -> None:
         more = (blocks(b"x"), room.release) if rest else ()
-        Sending(room, "RETR", "/a", b"0123", *more).unconnected(code)  # type: ignore[arg-type]
+        Sending(room, "RETR", "/a", b"0123", *more).unconnected(why)  # type: ignore[arg-type]
         await room.over.wait()
-        assert room.replies == [str(code)]
+        assert room.replies == [why.value[:3]]
         assert room.closed == rest
 
     run(test)

@@ -1,0 +1,84 @@
+"""The page docs/ftp-compatibility.md: what a client can rely on, from the declarations of the commands. Pure."""
+
+from __future__ import annotations
+
+from ftpgateway.ftp.commands import known
+
+ABSENT = (
+    ("MODE Z", 504, "compression: pictures are compressed already"),
+    ("MODE B", 504, "block mode: nobody sends it"),
+    ("STRU R", 504, "records: files are streams of bytes"),
+    ("TYPE E", 504, "EBCDIC"),
+    ("OPTS UTF8 OFF", 504, "names are UTF-8, always"),
+    ("LANG FR", 504, "replies are English"),
+    ("AUTH GSSAPI", 504, "Kerberos: use AUTH TLS"),
+    ("PROT S", 536, "signed but not encrypted data: TLS has no such thing"),
+    ("CCC", 534, "back to clear commands: the password was one"),
+    ("SMNT x", 500, "mounting"),
+    ("ENC x", 500, "with AUTH GSSAPI only"),
+    ("SITE EXEC ls", 500, "running programs"),
+    ("SITE SYMLINK a b", 500, "links: the store has files and directories"),
+    ("SITE CHGRP g a", 500, "owners and groups: who uploads a file owns it"),
+    ("COMB a b", 500, "joining files: continue an upload with APPE"),
+)
+"""What is not there: how a logged-in session with TLS on answers, and why. A test sends each."""
+
+_HEAD = """# FTP: what a client can rely on
+
+<!-- Made by `make docs` from the program; a test fails when it is stale. -->
+
+How uploads, resume and TLS behave is told in [ftp.md](ftp.md). FEAT lists what the session has; a test does
+what each of its lines says. "Right" is the letter that the account needs. Path arguments may have spaces,
+and quotes as they are; only the X commands read quotes around a name, since numbers may follow it.
+"""
+
+_NOTES = """
+## In particular
+
+- **Types**: `TYPE A` is accepted, and files are transferred unchanged; so SIZE is the same in both types.
+- **REST** holds for the next RETR, STOR or HASH only. `REST n` + `STOR` keeps n bytes and cuts what was behind
+  them. REST or RANG before APPE or STOU is refused with 450 once, and forgotten.
+- **RANG** counts both bytes in: `RANG 0 99` and `RETR x` send 100 bytes. It does not go with uploads.
+- **ABOR** ends a transfer with 426, then 226, also as a telnet interrupt (IAC IP, IAC DM, urgent or not). Once
+  all data of an upload is there, it waits for the 226 of the upload and is then answered with 225: what is
+  acknowledged cannot be called back.
+- **While data moves**, commands that use neither the data connection nor the login are answered at once; STAT
+  tells how far the transfer is. All others wait their turn, 64 of them at most.
+- **ALLO** answers 452 when no room is left for the copies, or the whole quota is smaller; 552 when no file may
+  be so large. `STOR` then checks once more, and what was announced and cannot fit is refused before any data.
+- **LIST** knows `-a -l -1 -A -F` (as if they were not there), `-t -S -r` (order), `-R` (with all that is
+  below, at most 100,000 names) and `-d`; names that begin with a dash go behind `--` or as `./-name`; `*`, `?`
+  and `[...]` in the last name select. Times are UTC. Names that begin with a dot are always shown.
+- **MLSD, MLST**: `unique` stays when a file is renamed or replaced; `size` of a directory is 0; `UNIX.mode` is
+  what LIST shows (modes are not kept: SITE CHMOD is accepted without effect).
+- **MDTM, MFMT, MFF, SITE UTIME** are UTC, to the second in replies; fractions are taken.
+- **RMDA** removes name by name, each durably: when it cannot go on, it says how many are gone, and may be sent
+  again. When the client goes, it ends.
+- **HASH and the X commands** read one verified version of the file, beside other sessions and not in their way;
+  they end with the session. `OPTS HASH` chooses the algorithm. X commands take `start`, and `end`, the byte
+  after the last.
+- **PASV, EPSV**: only the client's own address may connect; others are turned away, and the wait goes on.
+  **PORT, EPRT**: only to the client's own address, ports from 1024 (RFC 2577); off with `active_mode = false`.
+- **FTPS**: TLS 1.2 and 1.3. Session resumption is offered for data connections, and can be required
+  (`require_tls_reuse`). A data connection that ends without close_notify is no end of file. On the port of
+  `implicit_tls_listen` data connections are encrypted from the start (PROT P).
+
+## What is not there
+
+| command | reply | why not |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    lines = [_HEAD, "| command | from | right | what it does |", "|---|---|---|---|"]
+    table = known(tls=True)
+    for name in sorted(table, key=lambda name: (name.startswith("SITE "), name)):
+        declared = table[name]
+        syntax = f"{declared.name} {declared.syntax}".strip().replace("|", "\\|")
+        does = declared.does.replace("|", "\\|")
+        needs = declared.right or ("login" if declared.login else "")
+        lines.append(f"| `{syntax}` | {declared.source} | {needs} | {does} |")
+    absent = [f"| `{line}` | {code} | {why} |" for line, code, why in ABSENT]
+    return "\n".join(lines) + "\n" + _NOTES + "\n".join(absent) + "\n"

@@ -85,12 +85,13 @@ class Hashing:
         """Go on for a while; return the checksum in hexadecimal digits when done. Raises StoreError."""
         loop = asyncio.get_running_loop()
         until = loop.time() + PORTION
-        while loop.time() < until:
+        while True:
             block = await anext(self._blocks, None)
             if block is None:
                 return self._checksum.hexdigest()
             await loop.run_in_executor(self._threads, self._checksum.update, block)
-        return None
+            if loop.time() >= until:
+                return None
 
     async def close(self) -> None:
         """Let go of the download, at any time."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 
 import structlog
 
 log = structlog.get_logger()
+
+FIRST_WAIT = 2.0
+"""Seconds that a start waits for the first look-up."""
 
 RETRY = 5.0
 """Seconds until a name that could not be looked up is tried again, while no address is known."""
@@ -25,10 +29,13 @@ class Masquerade:
         self.address = host if _is_ipv4(host) else None
 
     async def start(self) -> None:
-        """Look the name up, and go on doing so in the background."""
+        """Look the name up, and go on doing so in the background. A name server that is slow holds nothing up."""
         if self.address is None:
-            await self.look()
-            self._task = asyncio.get_running_loop().create_task(self._watch(), name="masquerade address")
+            looked = asyncio.Event()
+            self._task = asyncio.get_running_loop().create_task(self._watch(looked), name="masquerade address")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_WAIT):
+                    await looked.wait()
 
     async def stop(self) -> None:
         """Look no more."""
@@ -37,17 +44,18 @@ class Masquerade:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _watch(self) -> None:
+    async def _watch(self, looked: asyncio.Event) -> None:
         while True:
-            await asyncio.sleep(self._interval if self.address is not None else min(RETRY, self._interval))
             await self.look()
+            looked.set()
+            await asyncio.sleep(self._interval if self.address is not None else min(RETRY, self._interval))
 
     async def look(self) -> None:
         """Look the name up once."""
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(self._host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             log.warning("masquerade address not found", name=self._host, kept=self.address, error=str(error))
             return
         addresses = sorted(str(entry[4][0]) for entry in found)

@@ -40,8 +40,6 @@ class Removal:
         loop = asyncio.get_running_loop()
         until = loop.time() + PORTION
         while self._way:
-            if loop.time() >= until:
-                return False
             path, entries = self._way[-1]
             if entries is None:
                 entries = iter(await self._files.directory(path))
@@ -53,7 +51,9 @@ class Removal:
                 self._count(1)
             await self._remove_files(f"{path}/{entry.name}" for entry in batch if not entry.is_directory)
             self._way += [(f"{path}/{entry.name}", None) for entry in batch if entry.is_directory]
-        return True
+            if loop.time() >= until:
+                break
+        return not self._way
 
     async def _remove_files(self, paths: Iterable[str]) -> None:
         results = await asyncio.gather(*map(self._remove_file, paths), return_exceptions=True)

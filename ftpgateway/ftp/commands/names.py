@@ -76,7 +76,7 @@ class NameCommands(BaseSession):
                 log.info("removing", session=self.number, path=path, removed=removal.removed)
         except StoreError as error:
             code, _, text = refusal(error).partition(" ")
-            self.respond(f"{code} {removal.removed} names were removed, then: {text}")
+            self.respond(f"{code} {removal.removed} names were removed, the next was not: {text}")
         else:
             self.respond(f"250 {removal.removed} names removed.")
 

@@ -159,8 +159,8 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         else:
             self._shaking = False
             self.secured = True
-            self.handshake_over()
             self._choose_events()
+            self.handshake_over()
 
     def handle_read(self) -> None:
         """Read what is there and pass whole lines on, without the detours of asynchat."""

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from raftstore.chunks.placement import by_zones, place, read_order, score
+from raftstore.chunks.placement import by_zones, capacity, place, read_order, score
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.errors import DiskFull, NoQuorum
 
@@ -176,3 +176,32 @@ def test_the_local_store_is_not_filled_up_before_the_others() -> None:
 def test_as_many_copies_as_an_owner_wants(replicas: int, copies: int, quorum: int) -> None:
     placement = place(ClusterView(stores(5), nodes=5).with_replicas(replicas), os.urandom(32), 1)
     assert (placement.first, placement.quorum) == (copies, quorum)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "replicas", "fits"),
+    [
+        ((10,), 3, 10),
+        ((10, 10, 10), 3, 10),
+        ((10, 5, 3), 3, 5),  # three copies of the first 3, then two
+        ((10, 10, 0), 3, 10),
+        ((10, 0, 0), 3, 0),
+        ((10,) * 6, 3, 20),
+        ((100, 10, 10, 10), 3, 15),  # one copy of all on the large one
+        ((100, 100, 10, 10), 3, 20),
+        ((100, 100, 100, 0), 3, 100),
+        ((10, 10, 10), 1, 30),
+    ],
+)
+def test_capacity(rooms: tuple[int, ...], replicas: int, fits: int) -> None:
+    members = tuple(StoreState(n, f"n{n}", free_bytes=free) for n, free in enumerate(rooms, 1))
+    assert capacity(ClusterView(members, len(rooms), replicas)) == fits
+
+
+def test_capacity_counts_only_stores_that_take_pictures() -> None:
+    away = StoreState(1, "n1", reachable=False)
+    drained = StoreState(2, "n2", writable=False)
+    here = [StoreState(n, f"n{n}", free_bytes=10) for n in (3, 4)]
+    assert capacity(ClusterView((away, *here), 3)) == 10
+    with pytest.raises(NoQuorum):
+        capacity(ClusterView((away, drained, here[0]), 3))

@@ -1,0 +1,218 @@
+"""Commands that read or change much: RMDA, LIST -R, STAT of large directories, checksums. All bounded."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from ftpserver import Client, Server, serving
+
+from ftpgateway.ftp import removal
+from ftpgateway.ftp.commands import listing
+from raftstore.errors import NoQuorum
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Server]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def server(shared: Server) -> Server:
+    shared.reset()
+    return shared
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with server.client() as connected:
+        yield connected
+
+
+def tree(server: Server, files: int = 200) -> None:
+    def make() -> None:
+        for directory in ("/t", "/t/a", "/t/a/deep", "/t/b", "/t/empty", "/other"):
+            server.store.put(directory, None)
+        for number in range(files):
+            for directory in ("/t", "/t/a", "/t/a/deep", "/t/b"):
+                server.store.put(f"{directory}/{number:04}.jpg", b"x")
+        server.store.put("/other/stays", b"x")
+
+    server.run(make)
+
+
+def test_a_tree_is_removed_and_nothing_else(server: Server, client: Client) -> None:
+    tree(server)
+    server.store.partials["alice", "/t/a/0001.jpg"] = b"begun"
+    assert client.command("RMDA t") == 250
+    assert client.text.startswith("250 805 names"), client.text
+    assert set(server.store.root.children) == {"other"}
+    assert not server.store.partials
+    assert client.command("RMDA t") == 550
+    assert client.command("RMDA other/stays") == 550
+    assert client.command("RMDA /") == 550
+    assert server.run(server.store.read, "/other/stays") == b"x"
+
+
+def test_a_removal_that_fails_says_how_far_it_came_and_can_be_sent_again(
+    server: Server, client: Client
+) -> None:
+    tree(server)
+    calls = 0
+
+    def hook(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 300:
+            raise NoQuorum
+
+    server.store.hooks["remove"] = hook
+    assert client.command("RMDA t") == 451
+    assert re.search(r" 30[01] names were removed, the next was not: Too few nodes", client.text)
+    server.heal()
+    assert client.command("RMDA t") == 250
+    assert set(server.store.root.children) == {"other"}
+
+
+def test_a_removal_ends_with_its_session_and_respects_rights(server: Server, client: Client) -> None:
+    tree(server)
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights="elraw")
+    assert client.command("RMDA t") == 550
+    assert server.store.calls["remove"] == 0
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights="elradfmwMT")
+    with server.client() as other:
+        gate = server.gate("remove")
+        other.send("RMDA t")
+        gate.wait_until_held(removal.AT_ONCE)
+        assert gate.waiting == removal.AT_ONCE, "so many at a time"
+    server.wait_for(lambda: gate.cancelled == removal.AT_ONCE)
+    server.heal()
+    assert sum(name.endswith(".jpg") for name in server.store.find("/t").children) == 200
+
+
+def test_a_removal_is_bounded(server: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "LIMIT", 400)
+    monkeypatch.setattr(removal, "PORTION", 0.0)
+    tree(server, 100)
+    assert client.command("RMDA t") == 450
+    assert "names were removed" in client.text
+    assert client.command("RMDA t") == 250
+
+
+def test_everything_below_as_ls_shows_it(server: Server, client: Client) -> None:
+    for path, data in {
+        "/a": None,
+        "/a/x y": b"1",
+        "/a/sub": None,
+        "/a/sub/z": b"22",
+        "/b": None,
+        "/f": b"333",
+    }.items():
+        server.run(server.store.put, path, data)
+
+    def listed(line: str) -> list[str]:
+        return client.fetch(line).decode().split("\r\n")[:-1]
+
+    assert listed("NLST -R") == [
+        *(".:", "a", "b", "f", "", "./a:", "sub", "x y", "", "./a/sub:", "z", "", "./b:"),
+    ]
+    assert listed("NLST -rR /a") == ["/a:", "x y", "sub", "", "/a/sub:", "z"]
+    full = listed("LIST -lR a")
+    assert full[0] == "a:"
+    assert full[1].startswith("drwxr-xr-x") and full[1].endswith(" sub")
+    assert full[2].startswith("-rw-r--r--") and full[2].endswith(" x y")
+    assert full[3:5] == ["", "a/sub:"]
+    assert listed("LIST -R f") == listed("LIST f")
+    assert listed("NLST -d a") == ["a"]
+    assert listed("NLST -d") == ["."]
+    assert listed("NLST -d *") == ["a", "b", "f"]
+    assert listed("NLST -R *") == ["a", "b", "f"]
+    client.data().close()
+    assert client.command("LIST -R missing") == 550
+
+
+def test_a_listing_that_is_cut_short_is_no_success(
+    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "TREE_LIMIT", 500)
+    tree(server)
+    with client.data() as data:
+        assert client.command("LIST -R t") == 150
+        with pytest.raises(ConnectionResetError):
+            while data.recv(65536):
+                pass
+    assert client.reply() == 450
+    assert client.command("NOOP") == 200
+
+
+def test_a_client_that_reads_no_replies_holds_no_memory() -> None:
+    with serving(stall_timeout=0.5) as server:
+        server.run(lambda: [server.store.put(f"/{'n' * 200}{number:06}", b"") for number in range(30_000)])
+        with server.client() as client:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.send("STAT /")
+            most = 0
+
+            def over() -> bool:
+                nonlocal most
+                most = max([most, *(session.unsent for session in server.frontend._sessions)])
+                return server.frontend.sessions == 0
+
+            server.wait_for(over)
+            assert 0 < most < 2_000_000
+
+
+def test_a_checksum_holds_up_nobody_and_ends_with_its_session(server: Server, client: Client) -> None:
+    data = bytes(range(256)) * 20_000
+    server.run(server.store.put, "/pic", data)
+    assert client.command("HASH pic") == 213
+    assert hashlib.sha256(data).hexdigest() in client.text
+    gate = server.gate("block")
+    with server.client() as other:
+        other.send("HASH pic")
+        gate.wait_until_held()
+        assert client.command("NOOP") == 200
+        assert client.store("up", b"x") == 226
+        assert other.silent(0.05)
+    server.wait_for(lambda: gate.cancelled == 1)
+    server.heal()
+    server.wait_for(lambda: server.store.ended["download"] == server.store.opened["download"])
+    # A failure in the middle is an answer, and the session goes on.
+    server.fail("block", NoQuorum())
+    assert client.command("XCRC pic") == 451
+    server.heal()
+    assert client.command("XCRC pic") == 250
+    server.wait_for(lambda: server.store.ended["download"] == server.store.opened["download"])
+
+
+def test_a_long_checksum_is_computed_in_portions(
+    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftpgateway.ftp.hashing.PORTION", 0.0)
+    data = bytes(range(256)) * 20_000
+    server.run(server.store.put, "/pic", data)
+    assert client.command("HASH pic") == 213
+    assert hashlib.sha256(data).hexdigest() in client.text
+
+
+def test_what_is_left_of_the_quota(server: Server, client: Client) -> None:
+    assert client.command("AVBL") == 213
+    assert client.text == f"213 {1 << 62}"
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], quota_bytes=1000)
+    server.run(server.store.put, "/mine", b"x" * 600, "alice")
+    server.run(server.store.put, "/others", b"x" * 600, "bob")
+    assert client.command("AVBL") == 213
+    assert client.text == "213 400"
+    assert client.command("ALLO 1001") == 452
+    assert client.command("ALLO 900") == 200, "it may replace what is there"
+    server.store.room = 300
+    assert client.command("AVBL") == 213
+    assert client.text == "213 300"
+    assert client.command("ALLO 301") == 452
+    assert client.command(f"ALLO {1 << 60}") == 552
+    assert client.command("NOOP") == 200

@@ -33,7 +33,7 @@ from raftstore.consensus.journal import Journal
 from raftstore.errors import Invalid, NoQuorum, StoreError, Superseded, Unavailable
 from raftstore.evidence import Keeper
 from raftstore.metadata import Catalog
-from raftstore.metadata.jobs import draining
+from raftstore.metadata.jobs import drain_states, draining
 from raftstore.peers import Lane, PeerNetwork
 from raftstore.settings import StoreSettings
 from raftstore.tasks import ended
@@ -148,7 +148,7 @@ class Rooms:
         self._stack.push_async_callback(self.chunk_path.close)
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
         self.confirm = Confirmer(self.topology, self.volumes, self.network)
-        self.found_replica = FoundReplicas(self.catalog, self.confirm, self.recorder)
+        self.found_replica = FoundReplicas(self.catalog, self.topology, self.confirm, self.recorder)
         self.keeper = Keeper(settings.jobs.collect_grace / 4, self.confirm)
 
     def _settle_later(self, settle: Callable[[], None]) -> None:
@@ -241,6 +241,7 @@ class Rooms:
             path=self.chunk_path,
             service=self.chunk_service,
             recorder=self.recorder,
+            confirm=self.confirm,
             propose=self.propose,
             barrier=self.barrier,
             leads=lambda: self.consensus.is_leader,
@@ -344,6 +345,9 @@ class Rooms:
         # First the barrier, then the roles: together they may contradict each other while an election is under way.
         confirmed = await self._confirmed()
         status = await self.health.gather()
+        drains = drain_states(self.catalog.jobs())
+        for node in status.nodes:
+            node.drain = drains.get(node.name, "")
         status.files, status.bytes = self.catalog.totals()
         live = [store.number for store in self.catalog.stores() if store.current and self._is_there(store)]
         wanted = self.topology.view().wanted

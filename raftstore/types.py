@@ -166,7 +166,10 @@ class StoreInfo:
 
 @dataclass(slots=True)
 class NodeStatus:
-    """One node as seen by the node that was asked; counters are None where it could not be reached."""
+    """One node as seen by the node that was asked; counters are None where it could not be reached.
+
+    `drain`: "draining", or "drained" when all that it has has its copies elsewhere; "": it takes pictures.
+    """
 
     name: str
     address: str
@@ -183,6 +186,7 @@ class NodeStatus:
     reclaimable: int | None = None
     quarantined: int | None = None
     zone: str = ""
+    drain: str = ""
     error: str = ""
 
 

@@ -24,7 +24,7 @@ pixraft jobs list --cluster pictures --watch
 
 @click.group("jobs")
 def command() -> None:
-    """Work in the background: repair, scrub, collect, compact, drain, fsck."""
+    """Work in the background: repair, scrub, collect, compact, rebalance, trim, drain, fsck."""
 
 
 @command.command("list", cls=output.PixraftCommand, examples=LIST_EXAMPLES)

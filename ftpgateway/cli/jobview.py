@@ -26,9 +26,11 @@ def ask(client: ClusterClient) -> tuple[list[Job], int]:
     return [Job.FromString(data) for data in answer.jobs], answer.short
 
 
-def make(client: ClusterClient, kind: str, nodes: Sequence[str] = (), *, apply: bool = False) -> list[int]:
+def make(
+    client: ClusterClient, kind: str, nodes: Sequence[str] = (), *, apply: bool = False, force: bool = False
+) -> list[int]:
     """Have jobs made now; return their numbers, also of those that were under way already."""
-    request = admin_pb2.JobPut(kind=kind, nodes=nodes, apply=apply)
+    request = admin_pb2.JobPut(kind=kind, nodes=nodes, apply=apply, force=force)
     return list(run(client.ask("admin.job_put", request, admin_pb2.JobPutReply, changes=True)).ids)
 
 

@@ -95,6 +95,11 @@ def advice(status: ClusterStatus) -> list[str]:
         for node in status.nodes
         if node.quarantined
     ]
+    lines += [
+        f"{node.name} is {node.drain}: it takes no pictures until `pixraft drain {node.name} --cancel`."
+        for node in status.nodes
+        if node.drain
+    ]
     if status.short_count:
         lines.append(f"{status.short_count} with fewer copies than wanted:")
         lines += [f"  {name}" for name in status.short[:_SHOWN_SHORT]]

@@ -23,10 +23,18 @@ no_wait_option = click.option("--no-wait", is_flag=True, help="Return at once; `
 
 
 def _carry_out(
-    access: Access, kind: str, nodes: list[str], wait: float, form: str, *, no_wait: bool, apply: bool = False
+    access: Access,
+    kind: str,
+    nodes: list[str],
+    wait: float,
+    form: str,
+    *,
+    no_wait: bool,
+    apply: bool = False,
+    force: bool = False,
 ) -> list[jobview.Job] | None:
     client = ClusterClient(access)
-    ids = jobview.make(client, kind, nodes, apply=apply)
+    ids = jobview.make(client, kind, nodes, apply=apply, force=force)
     if no_wait:
         if form == "json":
             output.print_json({"begun": ids})
@@ -110,18 +118,22 @@ pixraft drain n3 --cancel --cluster pictures
 @click.argument("name", metavar="NODE")
 @access_options
 @click.option("--cancel", is_flag=True, help="Let the node take pictures again.")
+@click.option(
+    "--force", is_flag=True, help="Also when fewer nodes are left than there are to be copies: fewer then."
+)
 @wait_option
 @no_wait_option
 @output.output_option
-def drain(access: Access, name: str, cancel: bool, wait: float, no_wait: bool, form: str) -> None:
+def drain(access: Access, name: str, cancel: bool, force: bool, wait: float, no_wait: bool, form: str) -> None:
     """Prepare a node for leaving: what it has gets copies on the others, and it gets nothing new.
 
     It goes on serving clients. It stays drained until --cancel, or until `pixraft node remove`.
+    `pixraft status` names it.
     """
     if cancel:
         _undrain(access, name, form)
         return
-    jobs = _carry_out(access, "drain", [name], wait, form, no_wait=no_wait)
+    jobs = _carry_out(access, "drain", [name], wait, form, no_wait=no_wait, force=force)
     if jobs is not None:
         jobview.report(jobs, form)
         _end(jobs)

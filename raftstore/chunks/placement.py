@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -95,12 +95,19 @@ def _in_copies(rooms: Sequence[int], copies: int) -> int:
 
 
 def by_zones(
-    stores: Iterable[StoreState], digest: bytes, present: Iterable[StoreState] = ()
+    stores: Iterable[StoreState],
+    digest: bytes,
+    present: Iterable[StoreState] = (),
+    weights: Mapping[int, float] | None = None,
 ) -> list[StoreState]:
     """Order candidates for a chunk's copies, of which those on `present` are made already: by score, but each in turn
-    from the zones with the fewest copies.
+    from the zones with the fewest copies. `weights` by number; by the room of now where there is none.
     """
-    ranked = sorted(stores, key=lambda store: -score(digest, store.number, weight(store.free_bytes)))
+    known = weights or {}
+    ranked = sorted(
+        stores,
+        key=lambda store: -score(digest, store.number, known.get(store.number) or weight(store.free_bytes)),
+    )
     return _zone_by_zone(ranked, present)
 
 

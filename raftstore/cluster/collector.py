@@ -1,25 +1,29 @@
-"""Collection: a node removes from its disk the chunks that nothing refers to. It never takes what somebody is about
-to publish.
+"""Collection: a node removes from its disk the chunks that are not said to be there. It never takes what somebody is
+about to publish.
 
-Chunks are named by their content, and a put of a chunk that is there stores nothing. So a chunk that no file refers
-to may be one that an upload under way counts on. What keeps it safe is an order of the log, not a clock.
+Either nothing refers to such a chunk any more, or this copy is more than is wanted: it was given up (`rebalance`), or
+never listed. Chunks are named by their content, and a put of a chunk that is there stores nothing. So a chunk that the
+catalog does not list here may be one that an upload under way counts on. What keeps it safe is an order of the log, not
+a clock.
 
 **The rule.** `BeginSweep` in the log (at index I) begins each removal; the catalog remembers I as the store's `swept`.
+A `DropReplicas` that gives copies up is a BeginSweep too, whose candidates are those copies.
 A command that says "store s has chunk d" (PutFile, PutPartial, ChangeReplicas) also says `since`: how far its proposer
 had applied the log *before* it asked s. Where it is applied, s does not count if s.swept > since. s itself removes a
 candidate only when (a) it has applied the log up to I at least, (b) the catalog, as applied here and now, has no row
-for d, i.e. nothing refers to it, (c) d is still on the list of candidates, and asks all that in the very step in
-which it queues the removal. A put, `confirm` or copy of d at s takes d off the list before it looks whether d is
-there; the list does not grow during a sweep. Once the removal is queued, a put stores the bytes anew and a `confirm`
-says no.
+for d that lists s, (c) d is still on the list of candidates, and asks all that in the very step in which it queues the
+removal. A put, `confirm` or copy of d at s takes d off the list before it looks whether d is there; the list does not
+grow from before the sweep is proposed to its end. Once the removal is queued, a put stores the bytes anew and a
+`confirm` says no.
 
 **Claim.** While the catalog's row of d lists s, s does not remove d.
 
-**Proof.** Let the listing be applied at index j, with what was heard from s after `since`, and the row be there ever
-since; let a sweep that began at I remove d, having looked when it had applied x >= I. At x there was no row, so x < j,
-and I < j: the listing was applied when s.swept was I or later. It counted, so s.swept <= since, so I <= since. So s was
-asked after I was committed. If s answered before the removal was queued, d was off the list then: not removed (c). If
-it answered after, a put has stored d anew, and a `confirm` has said no, so that there was no listing. Contradiction.
+**Proof.** Let the listing be applied at index j, with what was heard from s after `since`, and the row list s ever
+since; let a sweep that began at I remove d, having looked when it had applied x >= I. At x the row did not list s, so
+x < j, and I < j: the listing was applied when s.swept was I or later. It counted, so s.swept <= since, so I <= since.
+So s was asked after I was committed. If s answered before the removal was queued, d was off the list then: not removed
+(c). If it answered after, a put has stored d anew, and a `confirm` has said no, so that there was no listing.
+Contradiction.
 
 A node that pauses, a message that is late, a clock that jumps can only make a listing come with an older `since`:
 it does not count, the uploader asks again (`raftstore.evidence`) and, should too few copies be left, its client gets
@@ -38,7 +42,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import structlog
@@ -86,25 +90,28 @@ class Collector:
         chunks: Chunks,
         *,
         grace: float,
-        unreferenced: Callable[[Iterable[bytes]], list[bytes]],
+        unlisted: Callable[[Iterable[bytes]], list[bytes]],
         barrier: Callable[[], Awaitable[None]],
         begin: Callable[[], Awaitable[int]],
         swept: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
         limit: int = MAX_CANDIDATES,
     ) -> None:
-        """`grace` in seconds. `unreferenced` asks the catalog as applied here. `begin` has BeginSweep for this
-        node's store applied here, and returns its log index; `swept` returns the store's, as applied here.
+        """`grace` in seconds. `unlisted` asks the catalog, as applied here, what of some chunks it does not list at
+        this node's store. `begin` has BeginSweep for that applied here, and returns its log index; `swept` returns
+        the store's, as applied here.
         """
         self._chunks = chunks
         self._grace = grace
-        self._unreferenced = unreferenced
+        self._unlisted = unlisted
         self._barrier = barrier
         self._begin = begin
         self._swept = swept
         self._clock = clock
         self._limit = limit
         self._candidates: Candidates | None = None
+        self._given_up: Candidates | None = None
+        self._sweeping = asyncio.Lock()
         self._ripe_at = 0.0
         chunks.on_touch = self._touched
 
@@ -114,7 +121,7 @@ class Collector:
         return 0 if self._candidates is None else len(self._candidates)
 
     def is_overdue(self, digest: bytes) -> bool:
-        """Whether nothing has referred to the chunk, or touched it, for so long that it should be gone."""
+        """Whether the chunk has not been listed here, or touched, for so long that it should be gone."""
         return (
             self._candidates is not None
             and self._clock() >= self._ripe_at + self._grace + OVERDUE
@@ -122,14 +129,36 @@ class Collector:
         )
 
     def _touched(self, digest: bytes) -> None:
-        if self._candidates is not None:
-            self._candidates.discard(digest)
+        for names in (self._candidates, self._given_up):
+            if names is not None:
+                names.discard(digest)
+
+    async def give_up(self, digests: Sequence[bytes], drop: Callable[[], Awaitable[int]]) -> int:
+        """Remove copies of chunks that are more than wanted; return how many were removed. Raises StoreError.
+
+        `drop` has DropReplicas for them applied here, and returns its log index, 0 when it was of no effect. Copies
+        that stay, because somebody asks for them at this moment, are unlisted and collected after a grace period.
+        """
+        async with self._sweeping:
+            # In its place before the drop is proposed: a touch from now on counts.
+            names = self._given_up = Candidates(len(digests))
+            for digest in digests:
+                names.add(digest)
+            try:
+                index = await drop()
+                return await self._remove(names, [digests], index) if index else 0
+            finally:
+                self._given_up = None
 
     async def look(self, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
         """Remove what is due; choose new candidates when there are none. Return how many chunks were removed.
 
         `progress` hears (done, total) of the removal. Raises StoreError; the candidates stay then.
         """
+        async with self._sweeping:
+            return await self._look(progress)
+
+    async def _look(self, progress: Callable[[int, int], None]) -> int:
         removed = 0
         if self._candidates is not None and self._clock() >= self._ripe_at:
             if self._candidates:
@@ -144,7 +173,7 @@ class Collector:
     async def _spare(self, candidates: Candidates) -> None:
         """Take off the list what is referred to now: should that end again, its grace period begins then."""
         for portion in candidates.portions():
-            for key in {*portion}.difference(self._unreferenced(portion)):
+            for key in {*portion}.difference(self._unlisted(portion)):
                 candidates.discard(key)
             await asyncio.sleep(0)
 
@@ -155,7 +184,7 @@ class Collector:
         self._ripe_at = float("inf")
         try:
             async for portion in self._chunks.digests():
-                for key in self._unreferenced([entry.key for entry in portion]):
+                for key in self._unlisted([entry.key for entry in portion]):
                     found.add(key)
                 if found.full:
                     break
@@ -165,17 +194,28 @@ class Collector:
         self._ripe_at = self._clock() + self._grace
 
     async def _sweep(self, candidates: Candidates, progress: Callable[[int, int], None]) -> int:
-        index = await self._begin()
+        total, done = len(candidates), 0
+
+        def portions() -> Iterator[list[bytes]]:
+            nonlocal done
+            for portion in candidates.portions():
+                yield portion
+                done += len(portion)
+                progress(min(done, total), total)
+
+        removed = await self._remove(candidates, portions(), await self._begin())
+        log.info("chunks removed that are not listed", chunks=removed, candidates=total)
+        return removed
+
+    async def _remove(self, names: Candidates, portions: Iterable[Sequence[bytes]], index: int) -> int:
+        """Remove what is on the list and not listed, in a sweep that began at log `index`."""
 
         def needed(key: bytes) -> bool:
-            return key not in candidates or not self._unreferenced((key,))
+            return key not in names or not self._unlisted((key,))
 
-        total, done, removed = len(candidates), 0, 0
-        for portion in candidates.portions():
+        removed = 0
+        for portion in portions:
             if self._swept() != index:
                 raise Unavailable("another sweep of this store has begun")
             removed += await self._chunks.remove_many(portion, unless=needed)
-            done += len(portion)
-            progress(min(done, total), total)
-        log.info("unreferenced chunks removed", chunks=removed, candidates=total)
         return removed

@@ -21,6 +21,7 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         reachable=node.reachable,
         error=node.error,
         zone=node.zone,
+        drain=node.drain,
     )
     for field in _OPTIONAL:
         value = getattr(node, field)
@@ -39,6 +40,7 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
         reachable=message.reachable,
         error=message.error,
         zone=message.zone,
+        drain=message.drain,
     )
     for field in _OPTIONAL:
         if message.HasField(field):

@@ -56,19 +56,19 @@ class JobCalls:
         nodes = list(request.nodes) or self._workroom().reachable()
         if kind == Job.DRAIN and len(request.nodes) != 1:
             raise Invalid("one node is drained at a time")
-        ids = [await self._put_one(kind, node, apply=request.apply) for node in nodes]
+        ids = [await self._put_one(kind, node, request) for node in nodes]
         return Reply(admin.JobPutReply(ids=ids).SerializeToString())
 
-    async def _put_one(self, kind: int, node: str, *, apply: bool) -> int:
+    async def _put_one(self, kind: int, node: str, request: admin.JobPut) -> int:
+        job = self._workroom().wanted(kind, node, apply=request.apply, force=request.force)
         known = self._open(kind, node)
         if known is not None and known.state == Job.WAITING and known.not_before_ns > time.time_ns():
             await self._end(known.id)
-        put = commands.PutJob(job=self._workroom().wanted(kind, node, apply=apply))
         try:
-            return (await self._propose(commands.Command(put_job=put))).job
+            return (await self._propose(commands.Command(put_job=commands.PutJob(job=job)))).job
         except AlreadyExists:
             known = self._open(kind, node)
-            if known is None or known.apply != apply:
+            if known is None or known.apply != request.apply:
                 raise
             return known.id
 

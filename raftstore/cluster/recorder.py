@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
 
+from raftstore.chunks.topology import Topology
 from raftstore.errors import Invalid, StoreError
 from raftstore.tasks import ended
+from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -101,27 +103,35 @@ class Log(Protocol):
         """Log index of the last entry applied."""
         ...
 
+    def is_short(self, digest: bytes, wanted: Wanted, live: Collection[int]) -> bool:
+        """Whether a chunk is on fewer stores of `live` than are `wanted`."""
+        ...
+
 
 class FoundReplicas:
     """Copies found by chance that the catalog does not list: their stores are asked to keep them, then they are noted.
 
-    At most MAX_FINDING at a time; repair finds the others.
+    Where there are enough without them they are left to be collected. At most MAX_FINDING at a time; repair finds the
+    others.
     """
 
     def __init__(
         self,
         catalog: Log,
+        topology: Topology,
         confirm: Callable[[int, Sequence[bytes]], Awaitable[set[bytes]]],
         recorder: ReplicaRecorder,
     ) -> None:
         self._catalog = catalog
+        self._topology = topology
         self._confirm = confirm
         self._recorder = recorder
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, digest: bytes, store: int) -> None:
         """Store number `store` was found to have chunk `digest`."""
-        if len(self._tasks) < MAX_FINDING:
+        view = self._topology.view()
+        if len(self._tasks) < MAX_FINDING and self._catalog.is_short(digest, view.wanted, view.staying):
             task = asyncio.get_running_loop().create_task(self._note(digest, store))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from raftstore.cluster.repair import CHARGE, FLUSH_SECONDS
+from raftstore.cluster.copier import CHARGE, FLUSH_SECONDS
 from raftstore.cluster.throttle import Throttle
 from raftstore.cluster.worker import Task
 from raftstore.errors import Unavailable
@@ -41,6 +41,11 @@ class Checked(Protocol):
         """Bytes."""
         ...
 
+    @property
+    def offset(self) -> int:
+        """Where to go on after it."""
+        ...
+
 
 class Entry(Protocol):
     """A chunk that is here."""
@@ -58,8 +63,8 @@ class Chunks(Protocol):
         """Return the numbers of the volumes."""
         ...
 
-    def walk(self, number: int) -> AsyncIterator[Sequence[Checked]]:
-        """Verify what is in a volume, in portions; what is damaged is quarantined."""
+    def walk(self, number: int, start: int = 0) -> AsyncIterator[Sequence[Checked]]:
+        """Verify what is in a volume from an offset on, in portions; what is damaged is quarantined."""
         ...
 
     def digests(self) -> AsyncIterator[Sequence[Entry]]:
@@ -131,9 +136,19 @@ class Scrubber:
         self._overdue = overdue
         self._collect = collect
 
-    async def scrub(self, _job: commands.Job, task: Task) -> None:
-        """Verify everything; what is bad or missing is repaired from another node."""
+    async def scrub(self, job: commands.Job, task: Task) -> None:
+        """Verify everything; what is bad or missing is repaired from another node.
+
+        Goes on where an earlier attempt, by this node before its last start, had come to: only the last seconds are
+        verified again. What compaction has moved meanwhile lies in later volumes.
+        """
         store = self._own()
+        begun = job.progress
+        if 0 < begun.volume <= max(self._chunks.volume_numbers(), default=0):  # else it is another disk
+            task.place = begun.volume, begun.offset
+            task.done = begun.done
+            task.counts |= {count.name: count.value for count in begun.counts}
+            log.info("scrub goes on", job=job.id, volume=begun.volume, offset=begun.offset, **task.counts)
         await self._verify(task, lambda digest: self._lose(digest, store))
         for digest in await self._missing(store, task):
             await self._lose(digest, store)
@@ -176,16 +191,21 @@ class Scrubber:
 
     async def _verify(self, task: Task, bad: Callable[[bytes], Awaitable[None]]) -> None:
         task.unit, task.total = "bytes", self._size()
-        task.counts |= {"verified": 0, "damaged": 0}
+        task.counts = {"verified": 0, "damaged": 0} | task.counts
+        first, start = task.place
         for number in self._chunks.volume_numbers():
-            async for portion in self._chunks.walk(number):
+            if number < first:
+                continue
+            async for portion in self._chunks.walk(number, start if number == first else 0):
+                damaged = [checked for checked in portion if checked.reason is not None]
+                for checked in damaged:
+                    for digest, _ in self._catalog.held_by([checked.digest]):
+                        await bad(digest)
+                # Together: what is reported must fit together.
                 task.counts["verified"] += len(portion)
+                task.counts["damaged"] += len(damaged)
                 task.done = min(task.total, task.done + sum(checked.length for checked in portion))
-                for checked in portion:
-                    if checked.reason is not None:
-                        task.counts["damaged"] += 1
-                        for digest, _ in self._catalog.held_by([checked.digest]):
-                            await bad(digest)
+                task.place = number, max(checked.offset for checked in portion)
                 await self._throttle.take(sum(max(CHARGE // 8, checked.length) for checked in portion))
         task.done = task.total
 

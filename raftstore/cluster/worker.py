@@ -35,21 +35,29 @@ RETRY = 5.0
 SECOND_NS = 10**9
 
 Job = commands.Job
+BESIDE = (Job.DRAIN, Job.REPAIR)
 
 
 @dataclass(slots=True)
 class Task:
-    """How far a job is: what does it writes it, the worker reports it. `counts` are for people."""
+    """How far a job is: what does it writes it, the worker reports it. `counts` are for people.
+
+    `place`, a volume and an offset, is for whoever goes on with the job after this node's next start.
+    """
 
     done: int = 0
     total: int = 0
     unit: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    place: tuple[int, int] = (0, 0)
 
     def progress(self) -> commands.Progress:
         """Return it as a message."""
         counts = [commands.Count(name=name, value=value) for name, value in self.counts.items()]
-        return commands.Progress(done=self.done, total=self.total, unit=self.unit, counts=counts)
+        volume, offset = self.place
+        return commands.Progress(
+            done=self.done, total=self.total, unit=self.unit, counts=counts, volume=volume, offset=offset
+        )
 
 
 Handler = Callable[[Job, Task], Awaitable[None]]
@@ -67,7 +75,9 @@ def takeable(job: Job, node: str, boot: int, now_ns: int, *, leads: bool) -> boo
 
 
 class Worker:
-    """Does at most `concurrency` jobs at a time, one of each kind; a drain, which only watches, beside them."""
+    """Does at most `concurrency` jobs at a time, one of each kind. Beside them a repair, which nothing that takes hours
+    may keep waiting, and a drain, which only watches.
+    """
 
     def __init__(
         self,
@@ -128,7 +138,9 @@ class Worker:
         busy = [other.kind for other, _ in self._running.values()]
         if job.kind == Job.DRAIN:
             return True
-        return job.kind not in busy and sum(kind != Job.DRAIN for kind in busy) < self._concurrency
+        if job.kind in busy:
+            return False
+        return job.kind in BESIDE or sum(kind not in BESIDE for kind in busy) < self._concurrency
 
     async def _do(self, job: Job) -> None:
         kind = Job.Kind.Name(job.kind).lower()

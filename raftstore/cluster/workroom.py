@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 
+from raftstore.chunks.needle import KEY_SIZE
 from raftstore.chunks.path import ChunkPath
 from raftstore.chunks.service import ChunkService
 from raftstore.chunks.topology import ClusterView
 from raftstore.chunks.volumes import VolumeSet
+from raftstore.cluster.balance import lacking, sizes, too_many
 from raftstore.cluster.collector import Collector
-from raftstore.cluster.dispatch import SETTLE, Absence, Dispatcher, Situation, Watermark
+from raftstore.cluster.copier import Copier
+from raftstore.cluster.dispatch import (
+    SETTLE,
+    Absence,
+    Dispatcher,
+    Situation,
+    Steadiness,
+    Watermark,
+    rooms,
+)
 from raftstore.cluster.drain import Drain
+from raftstore.cluster.rebalance import Rebalance, Trim
 from raftstore.cluster.recorder import ReplicaRecorder
 from raftstore.cluster.repair import Repair, plan, promising
 from raftstore.cluster.scrub import Scrubber
@@ -29,6 +40,9 @@ log = structlog.get_logger()
 
 SAMPLE = 256
 """Chunks with too few copies that the leader looks at to see who has something to do."""
+
+STEADY = 30.0
+"""Seconds without a change of what can be reached before copies are moved; `repair_after` where that is shorter."""
 
 YIELDING = 0.125
 """Share of the bandwidth while clients upload here."""
@@ -52,6 +66,7 @@ class Workroom:
         path: ChunkPath,
         service: ChunkService,
         recorder: ReplicaRecorder,
+        confirm: Callable[[int, Sequence[bytes]], Awaitable[set[bytes]]],
         propose: Callable[[commands.Command], Awaitable[commands.Result]],
         barrier: Callable[[], Awaitable[None]],
         leads: Callable[[], bool],
@@ -65,6 +80,7 @@ class Workroom:
         self._propose = propose
         self._reclaimable = reclaimable
         self._absence = Absence()
+        self._steadiness = Steadiness()
         self._watermark = Watermark(SETTLE)
         self._busy_until = 0.0
         self._spreader = path.spreader
@@ -72,14 +88,27 @@ class Workroom:
         self.collector = Collector(
             volumes,
             grace=settings.jobs.collect_grace,
-            unreferenced=catalog.unreferenced,
+            unlisted=self._unlisted,
             barrier=barrier,
             begin=self._begin_sweep,
-            swept=lambda: catalog.swept().get(self._store() or 0, 0),
+            swept=self._swept,
         )
-        self._collecting = asyncio.Lock()
-        self._repair = Repair(
-            view=path.view, catalog=catalog, copy=service.copy, recorder=recorder, throttle=self._throttle
+        copier = Copier(
+            applied_index=lambda: catalog.applied_index,
+            copy=service.copy,
+            recorder=recorder,
+            throttle=self._throttle,
+        )
+        trim = Trim(
+            node=settings.name,
+            boot=boot,
+            replicas=settings.replicas,
+            view=path.view,
+            catalog=catalog,
+            confirm=confirm,
+            propose=propose,
+            swept=self._swept,
+            give_up=self.collector.give_up,
         )
         self._scrubber = Scrubber(
             chunks=volumes,
@@ -93,10 +122,12 @@ class Workroom:
             collect=self._look,
         )
         self._dispatcher = Dispatcher(
-            leads=leads, situation=self._situation, resting=self._absence.forget, propose=propose
+            leads=leads, situation=self._situation, resting=self._rest, propose=propose
         )
         handlers: dict[int, Handler] = {
-            Job.REPAIR: self._repair.run,
+            Job.REPAIR: Repair(path.view, catalog, copier).run,
+            Job.REBALANCE: Rebalance(path.view, catalog, copier).run,
+            Job.TRIM: trim.run,
             Job.SCRUB: self._scrubber.scrub,
             Job.FSCK: self._scrubber.fsck,
             Job.COLLECT: self._collect,
@@ -140,6 +171,9 @@ class Workroom:
         lost = self._absence.lost(view, self._settings.jobs.repair_after)
         upto = self._watermark.upto(self._catalog.newest_chunk)
         nodes = [store.node for store in view.stores]
+        held = {store.number: self._catalog.store_totals(store.number)[1] for store in view.stores}
+        shares = sizes(view, held)
+        steady = self._steadiness.lasts(view, min(STEADY, self._settings.jobs.repair_after))
         return Situation(
             now_ns=time.time_ns(),
             jobs=self._catalog.jobs(),
@@ -149,7 +183,22 @@ class Workroom:
             upto=upto,
             reclaimable={node: self._reclaimable(node) for node in nodes},
             settings=self._settings.jobs,
+            replicas=self._settings.replicas,
+            steady=steady,
+            excess=self._excess(view, shares, upto) if steady else (),
+            lacking=lacking(view, held, shares),
+            sizes=shares,
         )
+
+    def _rest(self) -> None:
+        self._absence.forget()
+        self._steadiness.forget()
+
+    def _excess(self, view: ClusterView, shares: Mapping[int, int], upto: int) -> Collection[str]:
+        """Return nodes that should give copies up, as far as a sample tells."""
+        live = [store.number for store in view.stores if store.reachable and not store.leaving]
+        chunks = self._catalog.surplus_chunks(view.wanted, live, SAMPLE, upto)
+        return {store.node for chunk in chunks for store in too_many(view, chunk, shares)}
 
     def _short(self, view: ClusterView, lost: frozenset[int], upto: int) -> Collection[str]:
         """Return the nodes that should make copies, as far as a sample of the most urgent chunks tells."""
@@ -158,6 +207,26 @@ class Workroom:
             view.wanted, live, SAMPLE, lambda stores: promising(view, stores), upto
         )
         return {copy.target.node for copy in plan(view, chunks, lost)}
+
+    def _swept(self) -> int:
+        return self._catalog.swept().get(self._store() or 0, 0)
+
+    def _unlisted(self, names: Iterable[bytes]) -> list[bytes]:
+        """Return what the catalog does not list here; nothing as long as it does not know this node's volumes.
+
+        Copies of what has too few are left for repair to list: were they removed, or a sweep begun because of them,
+        repair would not get on.
+        """
+        view = self._view()
+        if view.local is None:
+            return []
+        unlisted = self._catalog.unlisted(names, view.local.number)
+        short = {
+            digest[:KEY_SIZE]
+            for digest, _ in self._catalog.held_by(unlisted)
+            if self._catalog.is_short(digest, view.wanted, view.staying)
+        }
+        return [name for name in unlisted if name[:KEY_SIZE] not in short] if short else unlisted
 
     @property
     def short(self) -> int:
@@ -169,14 +238,22 @@ class Workroom:
         """Return the nodes with a store that can be reached from here."""
         return sorted(store.node for store in self._view().stores if store.reachable)
 
-    def wanted(self, kind: int, node: str, *, apply: bool) -> Job:
-        """Return the job that an operator asks for: what cannot be reached now counts as lost in a repair."""
+    def wanted(self, kind: int, node: str, *, apply: bool, force: bool) -> Job:
+        """Return the job that an operator asks for: what cannot be reached now counts as lost in a repair.
+
+        Raises Invalid for what only the leader makes.
+        """
+        if kind in (Job.REBALANCE, Job.TRIM):
+            raise Invalid("the leader begins that by itself when it is due")
         view = self._view()
-        without = [store.number for store in view.stores if not store.reachable] if kind == Job.REPAIR else []
-        newest = self._catalog.newest_chunk
-        return Job(
-            kind=Job.Kind.Name(kind), node=node, apply=apply, without=without, upto=newest, reason="asked for"
-        )
+        job = Job(kind=Job.Kind.Name(kind), node=node, apply=apply, reason="asked for")
+        if kind == Job.REPAIR:
+            job.without.extend(store.number for store in view.stores if not store.reachable)
+            job.upto = self._catalog.newest_chunk
+            job.shares.extend(rooms(view))
+        elif kind == Job.DRAIN:
+            job.replicas, job.force = self._settings.replicas, force
+        return job
 
     # What is done here.
 
@@ -192,8 +269,7 @@ class Workroom:
             if task is not None:
                 task.done, task.total = done, total
 
-        async with self._collecting:
-            return await self.collector.look(progress)
+        return await self.collector.look(progress)
 
     async def _collect(self, _job: Job, task: Task) -> None:
         task.unit = "chunks"

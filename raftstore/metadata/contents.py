@@ -7,13 +7,14 @@ confirmed it since. What its row said of copies proves nothing from then on, bec
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from raftstore.metadata.refusal import MAX_BYTES, Refusal
 from raftstore.metadata.replicas import NOWHERE, ReplicaSets
 from raftstore.metadata.stores import Stores
-from raftstore.types import DIGEST_SIZE, ChunkRef
+from raftstore.metadata.surplus import may_drop
+from raftstore.types import DIGEST_SIZE, ChunkRef, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 _FIND = "SELECT id, refs, heads, replicas, length FROM chunks WHERE digest = ?"
@@ -176,9 +177,12 @@ class Contents:
             self._executemany("DELETE FROM chunks WHERE id = ? AND refs = 0", rows)
             self._unreferenced.clear()
 
-    def unreferenced(self, names: Iterable[bytes]) -> list[bytes]:
-        """Return those of `names` that no chunk has; a name is a digest or the first bytes of one."""
-        return [name for name in names if not self._named(name)]
+    def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
+        """Return those of `names` of which no chunk is said to be on `store`; a name is a digest or its first bytes."""
+        stores = self._sets.stores
+        return [
+            name for name in names if not any(store in stores(replicas) for _, replicas in self._named(name))
+        ]
 
     def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
         """Return digest and stores of the chunks that have one of `names`."""
@@ -206,6 +210,33 @@ class Contents:
                 self._change(change.digest, change.store, True)
         for change in removals:
             self._change(change.digest, change.store, False)
+
+    def drop(self, store: int, drops: Iterable[commands.Drop], zones: Mapping[int, str], wanted: Wanted) -> int:
+        """Take `store` off the chunks that have enough copies without it; return of how many. Refuses with INVALID.
+
+        See `surplus`. `zones`: of the stores that count.
+        """
+        asked = list(drops)
+        if any(len(drop.digest) != DIGEST_SIZE for drop in asked):
+            raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
+        dropped = 0
+        for drop in asked:
+            row = self._execute(_FIND, (drop.digest,)).fetchone()
+            if row is None:
+                continue
+            group = self._sets.group(row[3])
+            if may_drop(store, group.stores, drop.keepers, zones, group.copies(wanted)):
+                self._change(drop.digest, store, False)
+                dropped += 1
+        return dropped
+
+    def copies(self, digest: bytes, wanted: Wanted) -> tuple[int, tuple[int, ...]]:
+        """Return how many copies a chunk should have, and its stores; (0, ()) for an unknown one."""
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            return 0, ()
+        group = self._sets.group(row[3])
+        return group.copies(wanted), group.stores
 
     def _change(self, digest: bytes, store: int, present: bool) -> None:
         row = self._execute(_FIND, (digest,)).fetchone()

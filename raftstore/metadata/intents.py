@@ -39,6 +39,16 @@ class Intents:
         """Return all in the order of their coming; not to be changed."""
         return list(self._intents.values())
 
+    def staying(self) -> set[str]:
+        """Return the members that are not to leave."""
+        going: set[str] = set()
+        for intent in self._intents.values():
+            if intent.kind == Intent.REMOVE and not intent.done:
+                going.add(intent.node)
+            elif intent.nonce and not intent.done:
+                going.add(intent.replaces)
+        return set(self.members) - going
+
     def configure(self, index: int, configuration: bytes) -> None:
         """Take a new configuration."""
         self.members = _names(configuration)

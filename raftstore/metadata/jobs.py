@@ -53,7 +53,9 @@ class Jobs:
         if wanted.kind not in Job.Kind.values() or wanted.node not in members:
             raise Refusal(commands.INVALID, f"there is no node {wanted.node} or no such kind of job")
         check_label(wanted.reason, "a reason")
-        if len(wanted.without) > MAX_STORES or not 0 <= wanted.not_before_ns <= MAX_INTEGER:
+        if max(len(wanted.without), len(wanted.shares)) > MAX_STORES or not (
+            0 <= wanted.not_before_ns <= MAX_INTEGER and wanted.amount <= MAX_INTEGER
+        ):
             raise Refusal(commands.INVALID, "not a usable job")
         standing = OPEN | {Job.DONE} if wanted.kind == Job.DRAIN else OPEN
         for other in self._jobs.values():
@@ -64,6 +66,12 @@ class Jobs:
             staying = len(set(members) - draining(self._jobs.values()) - {wanted.node})
             if staying < (len(members) - 1) // 2 + 1:
                 raise Refusal(commands.INVALID, f"only {staying} nodes would be left for pictures")
+            if staying < wanted.replicas and not wanted.force:
+                raise Refusal(
+                    commands.INVALID,
+                    f"only {staying} nodes would be left for {wanted.replicas} copies of each picture;"
+                    " add a node first, or force it",
+                )
         self._prune(time_ns)
         if sum(job.state in OPEN for job in self._jobs.values()) >= MAX_OPEN:
             raise Refusal(commands.INVALID, "too many jobs are open")
@@ -74,6 +82,10 @@ class Jobs:
             without=wanted.without,
             apply=wanted.apply,
             upto=wanted.upto,
+            shares=wanted.shares,
+            replicas=wanted.replicas,
+            force=wanted.force,
+            amount=wanted.amount,
             reason=wanted.reason,
             not_before_ns=wanted.not_before_ns,
             created_ns=time_ns,
@@ -100,12 +112,13 @@ class Jobs:
         job.lease_until_ns = _later(time_ns, command.lease_ns)
         job.attempts += 1
         job.started_ns = job.started_ns or time_ns
-        job.ClearField("progress")
+        if job.kind != Job.SCRUB:  # which goes on where it was
+            job.ClearField("progress")
         self._keep(job)
 
     def report(self, command: commands.ReportJob, time_ns: int) -> None:
         """Note how far a job is, and renew its lease."""
-        job = self._held(command.id, command.node, command.boot, time_ns)
+        job = self.held(command.id, command.node, command.boot, time_ns)
         if not 0 < command.lease_ns <= MAX_LEASE_NS:
             raise Refusal(commands.INVALID, "a lease has a length")
         _check_progress(command.progress)
@@ -115,7 +128,7 @@ class Jobs:
 
     def finish(self, command: commands.FinishJob, time_ns: int) -> None:
         """End a job, or have it tried again when it failed."""
-        job = self._held(command.id, command.node, command.boot, time_ns)
+        job = self.held(command.id, command.node, command.boot, time_ns)
         _check_progress(command.progress)
         job.progress.CopyFrom(command.progress)
         job.error = command.error[:MAX_TEXT]
@@ -157,7 +170,8 @@ class Jobs:
             raise Refusal(commands.CHANGED, f"job {number} is over")
         return _copy(job)
 
-    def _held(self, number: int, node: str, boot: int, time_ns: int) -> Job:
+    def held(self, number: int, node: str, boot: int, time_ns: int) -> Job:
+        """Return a copy of a job that somebody holds now. Refuses with NOT_FOUND, CHANGED."""
         job = self._open(number)
         if job.state != Job.RUNNING or (job.holder, job.boot) != (node, boot) or time_ns >= job.lease_until_ns:
             raise Refusal(commands.CHANGED, f"{node} does not have job {number} any more")
@@ -189,7 +203,13 @@ class Jobs:
 
 def draining(jobs: Iterable[Job]) -> set[str]:
     """Return the nodes that are drained, or to be drained: they get nothing new, and what they have counts as gone."""
-    return {job.node for job in jobs if job.kind == Job.DRAIN and job.state in (*OPEN, Job.DONE)}
+    return set(drain_states(jobs))
+
+
+def drain_states(jobs: Iterable[Job]) -> dict[str, str]:
+    """Return by node `draining` or `drained`; others take pictures."""
+    standing = [job for job in jobs if job.kind == Job.DRAIN and job.state in (*OPEN, Job.DONE)]
+    return {job.node: "drained" if job.state == Job.DONE else "draining" for job in standing}
 
 
 def _copy(job: Job) -> Job:
@@ -203,7 +223,8 @@ def _later(time_ns: int, by_ns: int) -> int:
 
 
 def _check_progress(progress: commands.Progress) -> None:
-    counts = [progress.done, progress.total, *(count.value for count in progress.counts)]
+    counts = [progress.done, progress.total, progress.volume, progress.offset]
+    counts += [count.value for count in progress.counts]
     if len(counts) > MAX_COUNTS or max(counts) > MAX_INTEGER:
         raise Refusal(commands.INVALID, "not a progress")
     for label in (progress.unit, *(count.name for count in progress.counts)):

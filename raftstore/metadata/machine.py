@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
 from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.contents import Contents
+from raftstore.metadata.drops import Drops
 from raftstore.metadata.intents import Intents
 from raftstore.metadata.jobs import Jobs
 from raftstore.metadata.namespace import Namespace, Place, Row
@@ -63,6 +64,7 @@ class Machine:
         self.remembered = Remembered(database)
         self.intents = Intents(database)
         self.jobs = Jobs(database, self.counters.next_job)
+        self._drops = Drops(self.jobs, self.intents, self.stores, self.contents)
         self._index = 0
         self._time_ns = 0
         self._handlers: dict[str, Callable[[Any], commands.Result]] = {
@@ -82,6 +84,7 @@ class Machine:
             "redeem_token": plain(lambda c: self.intents.redeem(c, self._time_ns)),
             "finish_intent": plain(lambda c: self.intents.finish(c)),
             "begin_sweep": plain(lambda c: self.stores.sweep(c.store, self._index)),
+            "drop_replicas": plain(lambda c: self._drops.apply(c, self._index, self._time_ns)),
             "put_job": self._put_job,
             "take_job": self._job(self.jobs.take),
             "report_job": self._job(self.jobs.report),

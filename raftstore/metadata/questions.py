@@ -79,15 +79,18 @@ class Questions:
 
     # Replicas.
 
-    def unreferenced(self, names: Iterable[bytes]) -> list[bytes]:
-        """Return those of `names`, digests or the first bytes of them, that no file or partial upload refers to."""
+    def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
+        """Return those of `names`, digests or the first bytes of them, of which no chunk is said to be on `store`.
+
+        What no file or partial upload refers to is said to be nowhere.
+        """
         try:
-            return self._machine.contents.unreferenced(names)
+            return self._machine.contents.unlisted(names, store)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
     def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
-        """Return digest and stores of the chunks that have one of `names`, as in `unreferenced`."""
+        """Return digest and stores of the chunks that have one of `names`, as in `unlisted`."""
         try:
             return self._machine.contents.held_by(names)
         except sqlite3.Error as error:
@@ -149,6 +152,31 @@ class Questions:
     def short_count(self, wanted: Wanted, live: Collection[int], on: int | None = None) -> int:
         """Return how many chunks (that are on store `on`) are on fewer stores of `live` than wanted. Microseconds."""
         return self._reports.short_count(wanted, live, on)
+
+    def is_short(self, digest: bytes, wanted: Wanted, live: Collection[int]) -> bool:
+        """Whether a chunk that something refers to is on fewer stores of `live` than are `wanted`."""
+        try:
+            copies, stores = self._machine.contents.copies(digest, wanted)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+        return len(frozenset(live).intersection(stores)) < copies
+
+    def surplus_chunks(self, wanted: Wanted, live: Collection[int], limit: int, upto: int) -> list[ChunkRef]:
+        """Return some chunks, about `limit`, on more stores of `live` than are `wanted`, of all sets of stores."""
+        try:
+            return self._reports.surplus_chunks(wanted, live, limit, upto)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def surplus_pages(
+        self, wanted: Wanted, live: Collection[int], on: int, upto: int
+    ) -> Iterator[list[ChunkRef]]:
+        """Yield all that `surplus_chunks` means and is on store `on`, some hundred at a time; as `chunks_on`."""
+        return self._paged(lambda reports: reports.surplus_pages(wanted, live, on, upto))
+
+    def absent_pages(self, wanted: Wanted, store: int, upto: int) -> Iterator[list[ChunkRef]]:
+        """Yield the chunks that are not on `store`, some hundred at a time; as `chunks_on`."""
+        return self._paged(lambda reports: reports.absent_pages(wanted, store, upto))
 
     @property
     def newest_chunk(self) -> int:

@@ -62,6 +62,10 @@ class ReplicaSets:
         """Return the stores of a set, ascending."""
         return self._sets[number].stores
 
+    def group(self, number: int) -> ReplicaSet:
+        """Return a set."""
+        return self._sets[number]
+
     def all(self) -> Iterable[ReplicaSet]:
         """Return every set."""
         return self._sets.values()
@@ -73,6 +77,15 @@ class ReplicaSets:
             (len(alive.intersection(group.stores)), group) for group in self._sets.values() if group.chunks
         )
         return [(count, group) for count, group in counted if count < group.copies(wanted)]
+
+    def surplus(self, wanted: Wanted, live: Collection[int]) -> list[ReplicaSet]:
+        """Return sets in use with more stores in `live` than are wanted."""
+        alive = frozenset(live)
+        return [
+            group
+            for group in self._sets.values()
+            if group.chunks and len(alive.intersection(group.stores)) > group.copies(wanted)
+        ]
 
     def with_stores(self, number: int, stores: tuple[int, ...], demand: int = 0) -> int:
         """Return the number of set `number` and `stores` together, with both demands; it is made when it is new."""

@@ -32,7 +32,7 @@ SELECT DISTINCT entries.inode FROM chunks
 """
 _PAGE = "SELECT id, digest FROM chunks WHERE replicas = ? AND id > ? ORDER BY id LIMIT ?"
 _CHUNKS = "SELECT digest, length FROM chunks WHERE replicas = ? AND id <= ? ORDER BY id LIMIT ?"
-_SHORT_PAGE = (
+_GROUP_PAGE = (
     "SELECT id, digest, length FROM chunks WHERE replicas = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?"
 )
 
@@ -98,11 +98,38 @@ class Reports:
         upto: int,
     ) -> Iterator[list[ChunkRef]]:
         """Yield all that `short_chunks` means, PAGE at a time; they may change meanwhile."""
-        for group in self._urgent(wanted, live, among):
+        return self._pages(self._urgent(wanted, live, among), wanted, upto)
+
+    def _pages(self, groups: list[ReplicaSet], wanted: Wanted, upto: int) -> Iterator[list[ChunkRef]]:
+        for group in groups:
             after, copies = 0, group.copies(wanted)
-            while rows := self._execute(_SHORT_PAGE, (group.number, after, upto, PAGE)).fetchall():
+            while rows := self._execute(_GROUP_PAGE, (group.number, after, upto, PAGE)).fetchall():
                 yield [ChunkRef(digest, length, group.stores, copies) for _, digest, length in rows]
                 after = rows[-1][0]
+
+    def surplus_chunks(self, wanted: Wanted, live: Collection[int], limit: int, upto: int) -> list[ChunkRef]:
+        """Return some chunks, about `limit`, on more stores of `live` than are wanted: of all sets of stores."""
+        groups = self._sets.surplus(wanted, live)
+        found: list[ChunkRef] = []
+        for group in groups[:limit]:
+            rows = self._execute(_CHUNKS, (group.number, upto, max(1, limit // len(groups)))).fetchall()
+            copies = group.copies(wanted)
+            found.extend(ChunkRef(digest, length, group.stores, copies) for digest, length in rows)
+        return found
+
+    def surplus_pages(
+        self, wanted: Wanted, live: Collection[int], on: int, upto: int
+    ) -> Iterator[list[ChunkRef]]:
+        """Yield all that `surplus_chunks` means and is on store `on`, PAGE at a time."""
+        groups = [group for group in self._sets.surplus(wanted, live) if on in group.stores]
+        return self._pages(groups, wanted, upto)
+
+    def absent_pages(self, wanted: Wanted, store: int, upto: int) -> Iterator[list[ChunkRef]]:
+        """Yield the chunks in use that are on some stores, but not on `store`, PAGE at a time."""
+        groups = [
+            group for group in self._sets.all() if group.chunks and group.stores and store not in group.stores
+        ]
+        return self._pages(groups, wanted, upto)
 
     def short_count(self, wanted: Wanted, live: Collection[int], on: int | None) -> int:
         """Return how many chunks (that are on store `on`) have fewer stores in `live` than are wanted."""

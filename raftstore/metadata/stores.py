@@ -39,6 +39,18 @@ class Stores:
         """Whether it is the disk that its node has now."""
         return number in self._stores and self._stores[number].current
 
+    def zones(self, nodes: Collection[str]) -> dict[int, str]:
+        """Return by number the failure zones of the current stores of some nodes; each without one is a zone itself."""
+        return {
+            store.number: store.zone or f"\0{store.node}"
+            for store in self._listed
+            if store.current and store.node in nodes
+        }
+
+    def belongs(self, number: int, node: str) -> bool:
+        """Whether it is the disk that `node` has now."""
+        return self.is_current(number) and self._stores[number].node == node
+
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one with `identity`."""
         own = [store for store in self._listed if store.node == node]

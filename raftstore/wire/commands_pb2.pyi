@@ -277,7 +277,7 @@ class BeginSweep(_message.Message):
     def __init__(self, store: _Optional[int] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "kind", "node", "without", "apply", "upto", "reason", "not_before_ns", "state", "holder", "boot", "lease_until_ns", "progress", "attempts", "error", "created_ns", "started_ns", "finished_ns")
+    __slots__ = ("id", "kind", "node", "without", "apply", "upto", "shares", "replicas", "force", "amount", "reason", "not_before_ns", "state", "holder", "boot", "lease_until_ns", "progress", "attempts", "error", "created_ns", "started_ns", "finished_ns")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REPAIR: _ClassVar[Job.Kind]
@@ -286,12 +286,16 @@ class Job(_message.Message):
         COMPACT: _ClassVar[Job.Kind]
         DRAIN: _ClassVar[Job.Kind]
         FSCK: _ClassVar[Job.Kind]
+        REBALANCE: _ClassVar[Job.Kind]
+        TRIM: _ClassVar[Job.Kind]
     REPAIR: Job.Kind
     SCRUB: Job.Kind
     COLLECT: Job.Kind
     COMPACT: Job.Kind
     DRAIN: Job.Kind
     FSCK: Job.Kind
+    REBALANCE: Job.Kind
+    TRIM: Job.Kind
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         WAITING: _ClassVar[Job.State]
@@ -310,6 +314,10 @@ class Job(_message.Message):
     WITHOUT_FIELD_NUMBER: _ClassVar[int]
     APPLY_FIELD_NUMBER: _ClassVar[int]
     UPTO_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_NS_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -328,6 +336,10 @@ class Job(_message.Message):
     without: _containers.RepeatedScalarFieldContainer[int]
     apply: bool
     upto: int
+    shares: _containers.RepeatedCompositeFieldContainer[Share]
+    replicas: int
+    force: bool
+    amount: int
     reason: str
     not_before_ns: int
     state: Job.State
@@ -340,19 +352,31 @@ class Job(_message.Message):
     created_ns: int
     started_ns: int
     finished_ns: int
-    def __init__(self, id: _Optional[int] = ..., kind: _Optional[_Union[Job.Kind, str]] = ..., node: _Optional[str] = ..., without: _Optional[_Iterable[int]] = ..., apply: _Optional[bool] = ..., upto: _Optional[int] = ..., reason: _Optional[str] = ..., not_before_ns: _Optional[int] = ..., state: _Optional[_Union[Job.State, str]] = ..., holder: _Optional[str] = ..., boot: _Optional[int] = ..., lease_until_ns: _Optional[int] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., created_ns: _Optional[int] = ..., started_ns: _Optional[int] = ..., finished_ns: _Optional[int] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., kind: _Optional[_Union[Job.Kind, str]] = ..., node: _Optional[str] = ..., without: _Optional[_Iterable[int]] = ..., apply: _Optional[bool] = ..., upto: _Optional[int] = ..., shares: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., replicas: _Optional[int] = ..., force: _Optional[bool] = ..., amount: _Optional[int] = ..., reason: _Optional[str] = ..., not_before_ns: _Optional[int] = ..., state: _Optional[_Union[Job.State, str]] = ..., holder: _Optional[str] = ..., boot: _Optional[int] = ..., lease_until_ns: _Optional[int] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., attempts: _Optional[int] = ..., error: _Optional[str] = ..., created_ns: _Optional[int] = ..., started_ns: _Optional[int] = ..., finished_ns: _Optional[int] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("store", "bytes")
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    store: int
+    bytes: int
+    def __init__(self, store: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("done", "total", "unit", "counts")
+    __slots__ = ("done", "total", "unit", "counts", "volume", "offset")
     DONE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
     done: int
     total: int
     unit: str
     counts: _containers.RepeatedCompositeFieldContainer[Count]
-    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., unit: _Optional[str] = ..., counts: _Optional[_Iterable[_Union[Count, _Mapping]]] = ...) -> None: ...
+    volume: int
+    offset: int
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., unit: _Optional[str] = ..., counts: _Optional[_Iterable[_Union[Count, _Mapping]]] = ..., volume: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class Count(_message.Message):
     __slots__ = ("name", "value")
@@ -361,6 +385,28 @@ class Count(_message.Message):
     name: str
     value: int
     def __init__(self, name: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+
+class DropReplicas(_message.Message):
+    __slots__ = ("job", "node", "boot", "store", "drops")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    DROPS_FIELD_NUMBER: _ClassVar[int]
+    job: int
+    node: str
+    boot: int
+    store: int
+    drops: _containers.RepeatedCompositeFieldContainer[Drop]
+    def __init__(self, job: _Optional[int] = ..., node: _Optional[str] = ..., boot: _Optional[int] = ..., store: _Optional[int] = ..., drops: _Optional[_Iterable[_Union[Drop, _Mapping]]] = ...) -> None: ...
+
+class Drop(_message.Message):
+    __slots__ = ("digest", "keepers")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    KEEPERS_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    keepers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, digest: _Optional[bytes] = ..., keepers: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PutJob(_message.Message):
     __slots__ = ("job",)
@@ -479,7 +525,7 @@ class FinishIntent(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., cancel: _Optional[bool] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -501,6 +547,7 @@ class Command(_message.Message):
     REPORT_JOB_FIELD_NUMBER: _ClassVar[int]
     FINISH_JOB_FIELD_NUMBER: _ClassVar[int]
     CANCEL_JOB_FIELD_NUMBER: _ClassVar[int]
+    DROP_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
     put_file: PutFile
@@ -522,4 +569,5 @@ class Command(_message.Message):
     report_job: ReportJob
     finish_job: FinishJob
     cancel_job: CancelJob
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ...) -> None: ...
+    drop_replicas: DropReplicas
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ...) -> None: ...

@@ -225,6 +225,52 @@ def test_flipped_bits_are_never_served_and_mended_by_a_scrub(tmp_path: Path) -> 
         read(cluster, pictures, "n2")
 
 
+def copies(cluster: Cluster) -> int:
+    """How many copies of pictures the cluster has, as far as nodes can be reached."""
+    return sum(node.pictures or 0 for node in cluster.status("n1")["nodes"])
+
+
+def test_who_comes_back_or_joins_leaves_as_many_copies_as_are_wanted(tmp_path: Path) -> None:
+    """A node returns after others have made up for it; a fifth one joins, killed while it gets its share."""
+    count, size = 60, 100_000
+    slow = {"PIXRAFT_JOBS_BANDWIDTH": str(4 << 20)}
+    with Cluster(tmp_path / "cluster", nodes=4, environment={**QUICK, **slow}) as cluster:
+        members = Members(cluster)
+        pictures = {f"{n}.jpg": picture(n, size) for n in range(count)}
+        put(cluster, pictures)
+        away = cluster.follower(besides="n1")
+        cluster.kill(away)
+        others = [name for name in cluster.names if name != away]
+        eventually(lambda: copies(cluster) == 3 * count)
+        assert pictures_on(cluster, *others) == dict.fromkeys(others, count)
+        cluster.start_node(away)
+        # Killed while copies are given up, or just after.
+        eventually(lambda: jobs(cluster, "trim", "running") or jobs(cluster, "trim"))
+        cluster.kill(leader := cluster.leader())
+        cluster.start_node(leader)
+        eventually(lambda: copies(cluster) == 3 * count)
+        cluster.wait_verdict("healthy")
+        # On the disks too: what a kill has left there is collected.
+        eventually(
+            lambda: sum(volumes(cluster, name) for name in cluster.names) < 3.5 * count * size + (4 << 20)
+        )
+        environment = cluster.local.nodes["n1"].environment
+        members.join("n5", members.token("n5"))
+        eventually(lambda: members.settled() and "n5" in members.voters())
+        cluster.local.nodes["n5"].environment.update(environment)
+        held = eventually(lambda: pictures_on(cluster, "n5")["n5"])
+        cluster.kill("n5")
+        cluster.start_node("n5")
+        share = max(held, count // 2)
+        eventually(lambda: (pictures_on(cluster, "n5")["n5"] or 0) >= share and copies(cluster) == 3 * count)
+        cluster.wait_verdict("healthy")
+        assert sum(job["counts"].get("trimmed", 0) for job in jobs(cluster, "trim")) >= count // 2
+        for node in cluster.names:
+            read(cluster, pictures, node)
+        found = members.run("fsck")
+        assert (found["clean"], found["missing"], found["lost"]) == (True, 0, 0)
+
+
 def test_jobs_survive_the_leader_and_the_worker(tmp_path: Path) -> None:
     slow = {"PIXRAFT_JOBS_BANDWIDTH": str(1024 * 1024)}
     with Cluster(tmp_path / "cluster", environment=slow) as cluster:

@@ -285,8 +285,9 @@ class Histories(RuleBasedStateMachine):
             database.close()
         references = self.model.references()
         assert {int.from_bytes(name, "big"): refs for name, refs in rows} == references
-        unknown = [digest(seed) for seed in range(8) if seed not in references]
-        assert self.feeder.catalog.unreferenced(map(digest, range(8))) == unknown
+        for store in (1, 2, 3):
+            unlisted = [digest(seed) for seed in range(8) if store not in self.model.replicas.get(seed, ())]
+            assert self.feeder.catalog.unlisted(map(digest, range(8)), store) == unlisted
 
 
 TestHistories = Histories.TestCase

@@ -47,7 +47,7 @@ def test_what_was_published_during_the_first_pass_gets_a_grace_period_of_its_own
         collector = Collector(
             chunks,
             grace=GRACE,
-            unreferenced=lambda keys: [key for key in keys if key not in referred],
+            unlisted=lambda keys: [key for key in keys if key not in referred],
             barrier=barrier,
             begin=begin,
             swept=lambda: 7,

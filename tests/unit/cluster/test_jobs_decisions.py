@@ -11,12 +11,18 @@ from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.cluster.candidates import Candidates
 from raftstore.cluster.dispatch import (
     COMPACT_REST,
+    MOVE_PAUSE,
+    REBALANCE_REST,
+    REPAIR_EMPTY,
     REPAIR_REST,
     SECOND_NS,
+    TRIM_REST,
     Absence,
     Situation,
+    Steadiness,
     Watermark,
     plan,
+    void,
 )
 from raftstore.cluster.throttle import Throttle
 from raftstore.cluster.worker import takeable
@@ -88,13 +94,17 @@ def test_repair_goes_to_those_who_lack_copies_and_rests_after_failures() -> None
     whole = situation(short={"n2"}, lost=frozenset({3, 1}), upto=77)
     repair = next(job for job in plan(whole) if job.kind == Job.REPAIR)
     assert (list(repair.without), repair.upto) == ([1, 3], 77)
-    assert made(situation(ended(Job.REPAIR, "n2", 2), short={"n2"}), Job.REPAIR) == ["n2"]
+    assert [(share.store, share.bytes) for share in repair.shares] == [(n, 1 << 62) for n in (1, 2, 3)]
+    assert made(situation(ended(Job.REPAIR, "n2", 2, copied=7), short={"n2"}), Job.REPAIR) == ["n2"]
+    # The node found nothing to do: it sees something else than the leader.
+    for seconds, again in ((REPAIR_EMPTY - 1, []), (REPAIR_EMPTY + 1, ["n2"])):
+        assert made(situation(ended(Job.REPAIR, "n2", seconds), short={"n2"}), Job.REPAIR) == again
     for seconds, again in ((2, []), (REPAIR_REST + 1, ["n2"])):
         assert made(situation(ended(Job.REPAIR, "n2", seconds, failed=1), short={"n2"}), Job.REPAIR) == again
 
 
 def test_a_node_whose_clock_is_fast_is_repaired_and_collected_as_often_as_others() -> None:
-    repair, collect = ended(Job.REPAIR, "n2", -7200), ended(Job.COLLECT, "n2", -7200)
+    repair, collect = ended(Job.REPAIR, "n2", -7200, copied=1), ended(Job.COLLECT, "n2", -7200)
     for seconds, again in ((0.5, []), (2, ["n2"])):
         repair.created_ns = NOW - int(seconds * SECOND_NS)
         assert made(situation(repair, short={"n2"}), Job.REPAIR) == again
@@ -109,6 +119,58 @@ def test_compaction_comes_when_it_pays_and_rests_when_it_has_won_nothing() -> No
     for seconds, freed, again in ((60, 9, ["n3"]), (60, 0, []), (COMPACT_REST + 1, 0, ["n3"])):
         last = ended(Job.COMPACT, "n3", seconds, bytes_freed=freed)
         assert made(situation(last, reclaimable={"n3": 5}), Job.COMPACT) == again
+
+
+def test_copies_are_moved_when_it_is_calm_and_rest_when_nothing_was_moved() -> None:
+    calm = {
+        "steady": True,
+        "excess": {"n1"},
+        "lacking": {"n3": 500},
+        "sizes": {1: 10, 2: 20},
+        "replicas": 3,
+        "upto": 9,
+    }
+    jobs = {job.kind: job for job in plan(situation(**calm)) if job.kind in (Job.TRIM, Job.REBALANCE)}
+    trim, rebalance = jobs[Job.TRIM], jobs[Job.REBALANCE]
+    assert (trim.node, trim.replicas, trim.upto) == ("n1", 3, 9)
+    assert (rebalance.node, rebalance.amount, rebalance.upto) == ("n3", 500, 9)
+    for job in (trim, rebalance):
+        assert {share.store: share.bytes for share in job.shares} == {1: 10, 2: 20}
+    for change in ({"steady": False}, {"excess": ()}):
+        assert made(situation(**{**calm, **change}), Job.TRIM) == []
+    # What is missing comes first.
+    for change in ({"steady": False}, {"short": {"n2"}}):
+        assert made(situation(**{**calm, **change}), Job.REBALANCE) == []
+    for kind, node, count, rest in (
+        (Job.TRIM, "n1", "trimmed", TRIM_REST),
+        (Job.REBALANCE, "n3", "copied", REBALANCE_REST),
+    ):
+        for seconds, moved, again in ((MOVE_PAUSE + 1, 1, [node]), (rest - 1, 0, []), (rest + 1, 0, [node])):
+            last = ended(kind, node, seconds, **{count: moved})
+            assert made(situation(last, **calm), kind) == again
+
+
+def test_no_copy_is_given_up_for_one_that_is_out_of_sight() -> None:
+    trim = Job(id=5, kind=Job.TRIM, node="n1", state=Job.RUNNING, without=[3])
+    other = Job(id=6, kind=Job.REBALANCE, node="n1", state=Job.RUNNING)
+    over = Job(id=7, kind=Job.TRIM, node="n2", state=Job.DONE)
+    for away, cancelled in (((), []), ((3,), []), ((2,), [5]), ((2, 3), [5])):
+        assert void(situation(trim, other, over, view=view(*away))) == cancelled
+    assert made(situation(steady=True, excess={"n1"}, view=view(2), lost=frozenset({9})), Job.TRIM) == ["n1"]
+    made_now = plan(situation(steady=True, excess={"n1"}, view=view(2), lost=frozenset({9})))
+    assert [list(job.without) for job in made_now if job.kind == Job.TRIM] == [[2, 9]]
+
+
+def test_it_is_steady_when_nothing_has_come_or_gone_for_a_while() -> None:
+    now = [0.0]
+    steadiness = Steadiness(lambda: now[0])
+    seen = []
+    for second, away in ((0, ()), (9, ()), (10, ()), (11, (2,)), (20, (2,)), (21, (2,)), (22, ()), (33, ())):
+        now[0] = second
+        seen.append(steadiness.lasts(view(*away), 10))
+    assert seen == [False, False, True, False, False, True, False, True]
+    steadiness.forget()
+    assert not steadiness.lasts(view(), 10)
 
 
 def test_a_node_is_lost_after_a_while_without_a_break() -> None:

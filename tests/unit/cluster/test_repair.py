@@ -10,6 +10,7 @@ import pytest
 from catalogs import Feeder, chunk, command, digest
 
 from raftstore.chunks.topology import ClusterView, StoreState
+from raftstore.cluster.copier import Copier
 from raftstore.cluster.repair import Repair, plan, promising, still_lost
 from raftstore.cluster.throttle import Throttle
 from raftstore.cluster.worker import Task
@@ -84,10 +85,13 @@ def repaired(
 
     async def scenario() -> tuple[Notes, Task]:
         notes, task = Notes(), Task()
-        repair = Repair(
-            view=lambda: cluster, catalog=feeder.catalog, copy=copy, recorder=notes, throttle=Throttle(1e12)
+        copier = Copier(
+            applied_index=lambda: feeder.catalog.applied_index,
+            copy=copy,
+            recorder=notes,
+            throttle=Throttle(1e12),
         )
-        await repair.run(commands.Job(upto=upto), task)
+        await Repair(lambda: cluster, feeder.catalog, copier).run(commands.Job(upto=upto), task)
         return notes, task
 
     return asyncio.run(scenario())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from blake3 import blake3
 from catalogs import Feeder, command
 
 from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.walking import Checked
 from raftstore.cluster.scrub import Scrubber
 from raftstore.cluster.throttle import Throttle
 from raftstore.cluster.worker import Task
@@ -156,3 +158,47 @@ def test_fsck_counts_and_changes_nothing_unless_it_is_told_to(tmp_path: Path) ->
         assert bench.collected == 1
 
     run(tmp_path, scenario)
+
+
+def test_an_interrupted_scrub_goes_on_where_it_was(tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.hold(*range(20))
+        for number in range(20):
+            bench.publish(number, 1, 2)
+        places, task = [], Task()
+        throttled = bench.scrubber._throttle
+
+        class Interrupting(Throttle):
+            async def take(self, amount: int) -> None:
+                places.append(task.progress())
+                raise asyncio.CancelledError
+
+        walk = bench.volumes.walk
+        bench.scrubber._throttle = Interrupting(1)
+        bench.volumes.walk = lambda number, start=0: portions(walk(number, start), 3)  # type: ignore[method-assign]
+        with contextlib.suppress(asyncio.CancelledError):
+            await bench.scrubber.scrub(commands.Job(), task)
+        assert (places[0].counts[0].name, places[0].counts[0].value) == ("verified", 3)
+        bench.scrubber._throttle = throttled
+        bench.rot(1)
+        bench.rot(7)
+        again = Task()
+        await bench.scrubber.scrub(commands.Job(progress=places[0]), again)
+        # What was verified before is not read again.
+        assert again.counts["verified"] == 20
+        assert (again.counts["damaged"], bench.notes.gone) == (1, {content(7)[0]})
+        assert again.done == again.total
+        # A place on another disk says nothing about this one.
+        places[0].volume = 99
+        whole = Task()
+        await bench.scrubber.scrub(commands.Job(progress=places[0]), whole)
+        assert (whole.counts["verified"], whole.counts["damaged"]) == (19, 1)
+
+    run(tmp_path, scenario)
+
+
+async def portions(whole: AsyncIterator[Sequence[Checked]], size: int) -> AsyncIterator[Sequence[Checked]]:
+    """Divide portions into smaller ones."""
+    async for portion in whole:
+        for at in range(0, len(portion), size):
+            yield portion[at : at + size]

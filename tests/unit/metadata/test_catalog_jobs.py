@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from catalogs import NOW, Feeder
+from catalogs import NOW, Feeder, digest, put
 
 from raftstore.consensus.configuration import Configuration
 from raftstore.metadata import jobs as module
+from raftstore.metadata.jobs import drain_states
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job
@@ -183,6 +184,87 @@ class Known:
     until: int = 0
     after: int = 0
     tries: int = 0
+
+
+def test_a_drain_leaves_as_many_nodes_as_there_are_to_be_copies_unless_it_is_forced(jobs: Jobs) -> None:
+    wanted = Job(kind=Job.DRAIN, node="n3", replicas=3)
+    operation = jobs.feeder.operation(commands.Command(put_job=commands.PutJob(job=wanted)))
+    refused = jobs.feeder.apply(operation)[0]
+    assert commands.Status.Name(refused.status) == "INVALID"
+    assert refused.detail.startswith("only 2 nodes would be left for 3 copies of each picture")
+    assert jobs.put(Job.DRAIN, "n3", replicas=2) == ("OK", 1)
+    jobs.cancel(1)
+    assert jobs.put(Job.DRAIN, "n3", replicas=3, force=True) == ("OK", 2)
+    assert drain_states(jobs.feeder.catalog.jobs()) == {"n3": "draining"}
+    jobs.take(2)
+    jobs.finish(2)
+    assert drain_states(jobs.feeder.catalog.jobs()) == {"n3": "drained"}
+    # With or without: no minority of the nodes may have all copies of anything.
+    assert jobs.put(Job.DRAIN, "n2", replicas=1, force=True)[0] == "INVALID"
+
+
+def test_a_scrub_keeps_its_place_for_the_next_attempt(jobs: Jobs) -> None:
+    for number, kind in ((1, Job.SCRUB), (2, Job.FSCK)):
+        jobs.put(kind)
+        jobs.take(number)
+        progress = commands.Progress(done=7, volume=3, offset=4096)
+        held = {"id": number, "node": "n1", "boot": 1}
+        jobs.do(report_job=commands.ReportJob(lease_ns=SECOND, progress=progress, **held))  # type: ignore[arg-type]
+        assert jobs.take(number, boot=2) == "OK"
+        assert jobs[number].progress == (progress if kind == Job.SCRUB else commands.Progress())
+
+
+def test_copies_are_dropped_by_whoever_holds_the_job_and_only_where_enough_are_left(jobs: Jobs) -> None:
+    feeder = jobs.feeder
+    for seed in (1, 2):
+        feeder.one(put(f"/{seed}", seed))
+
+    def stores(seed: int = 1) -> tuple[int, ...]:
+        return feeder.catalog.chunk_stores(digest(seed))
+
+    def drop(
+        *seeds: int, number: int = 1, store: int = 3, keepers: tuple[int, ...] = (1, 2), **who: object
+    ) -> str:
+        held = {"node": "n3", "boot": 1, **who}
+        drops = [commands.Drop(digest=digest(seed), keepers=keepers) for seed in seeds]
+        return jobs.do(drop_replicas=commands.DropReplicas(job=number, store=store, drops=drops, **held))[0]  # type: ignore[arg-type]
+
+    def trim(node: str, **fields: object) -> int:
+        number = jobs.put(Job.TRIM, node, **{"replicas": 2, **fields})[1]
+        jobs.take(number, node)
+        return number
+
+    assert jobs.put(Job.TRIM, "n3", replicas=2) == ("OK", 1)
+    assert drop(1) == "CHANGED"
+    jobs.take(1, "n3")
+    assert [drop(1, node="n2"), drop(1, boot=2), drop(1, number=9)] == ["CHANGED", "CHANGED", "NOT_FOUND"]
+    assert drop(1, store=2) == "INVALID"
+    # Too few have confirmed theirs: nothing happens, and what stores said before still counts.
+    before = feeder.catalog.swept()[3]
+    assert (drop(1, keepers=(2,)), stores(), feeder.catalog.swept()[3]) == ("OK", (1, 2, 3), before)
+    assert (drop(1, 7), stores(), stores(2)) == ("OK", (1, 2), (1, 2, 3))
+    assert feeder.catalog.swept()[3] == feeder.index
+    assert [drop(1), stores()] == ["OK", (1, 2)]
+    # Another one believes that store 3 has it still.
+    second = trim("n2")
+    assert drop(1, number=second, store=2, node="n2", keepers=(1, 3)) == "OK"
+    assert stores() == (1, 2)
+    # Late: the lease is over, or the leader has given the job up.
+    jobs.now += SECOND
+    assert drop(2) == "CHANGED"
+    jobs.cancel(1)
+    third = trim("n3", without=[1])
+    # The leader did not see node 1, whatever it has confirmed.
+    assert (drop(2, number=third), stores(2)) == ("OK", (1, 2, 3))
+    jobs.cancel(third)
+    assert (drop(2, number=third), stores(2)) == ("CHANGED", (1, 2, 3))
+    # Nor does a node count that is to leave.
+    jobs.put(Job.DRAIN, "n1")
+    fourth = trim("n3")
+    assert (drop(2, number=fourth), stores(2)) == ("OK", (1, 2, 3))
+    jobs.cancel(next(job.id for job in feeder.catalog.jobs() if job.kind == Job.DRAIN))
+    # It does again.
+    assert (drop(2, number=fourth), stores(2)) == ("OK", (1, 2))
 
 
 class Model:

@@ -23,6 +23,8 @@ help:
 	@echo "make bench-repair  uploads while the pictures of a lost node are copied to the others"
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
 	@echo "make clients   docs/clients.md anew, from the real clients at a running cluster"
+	@echo "make fuzz    220,000 inputs for the control connection and the port between nodes (some 3 minutes)"
+	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
@@ -74,6 +76,12 @@ churn: install
 
 clients: install
 	PIXRAFT_WRITE_CLIENTS=1 $(BIN)/python -m pytest tests/integration/test_clients.py
+
+fuzz: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/fuzz.py $(ARGS)
+
+bench-slow: install
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/slow.py $(ARGS)
 
 lint: types proto-check docs-check
 	$(BIN)/ruff check .

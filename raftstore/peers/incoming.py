@@ -7,8 +7,9 @@ import functools
 from typing import Protocol
 
 import structlog
+from google.protobuf.message import DecodeError
 
-from raftstore.errors import Refused, Removed, StoreError, Unavailable
+from raftstore.errors import Invalid, Refused, Removed, StoreError, Unavailable
 from raftstore.peers.channel import VERSION, Channel, Shared, error_header
 from raftstore.peers.framing import BadFrame
 from raftstore.peers.model import Handler, Peer, Role
@@ -153,6 +154,9 @@ class Incoming(Channel):
                     await self.transmit(error_header(call, error))
         except StoreError:
             pass  # the connection is down
+        except DecodeError:
+            self._quiet.warning("garbage from peer", peer=self.name, method=method)
+            self._fail(call, Invalid(f"the body is not what {method} takes"))
         except Exception as error:
             if timer.expired():
                 self._fail(call, Unavailable(f"{method} took longer than {seconds:g} s"))

@@ -1,0 +1,191 @@
+"""The fuzz campaign against real nodes: many sessions at a time, and what must hold all the while."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import itertools
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+from fuzzftp import LARGE, Failure, FtpSession
+from fuzzpeers import PeerConnection
+from harness import Cluster
+
+from ftpgateway.config import load_admin_config, load_node_config
+from raftstore.peers.pki import Identity
+
+INPUTS = 40
+"""Inputs of a session."""
+
+AT_ONCE = 24
+"""Sessions at a time."""
+
+SETTINGS = {
+    "PIXRAFT_LOG_LEVEL": "warning",
+    "PIXRAFT_FTP_LOGIN_TIMEOUT": "10",
+    "PIXRAFT_FTP_IDLE_TIMEOUT": "10",
+    "PIXRAFT_FTP_HANDSHAKE_TIMEOUT": "3",
+    "PIXRAFT_FTP_DATA_TIMEOUT": "2",
+    "PIXRAFT_FTP_STALL_TIMEOUT": "3",
+}
+"""Short timeouts: who is left hanging is let go before the campaign takes it for a hang."""
+
+GROWTH = 1.3
+SLACK = 48 * 1024 * 1024
+"""A node's memory may grow, after the first third of the campaign, to so many times what it was then, and so much."""
+
+
+class Fuzzed(Protocol):
+    """One session."""
+
+    transcript: list[bytes]
+    sent: int
+
+    async def run(self) -> None:
+        """Send the inputs and count them in `sent`. Raises Failure."""
+        ...
+
+
+@dataclass
+class Result:
+    """What came of a campaign."""
+
+    inputs: int = 0
+    sessions: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def memory_is_steady(self) -> bool:
+        """Whether the nodes' memory (bytes, sampled) did not grow after the first third."""
+        third = len(self.memory) // 3
+        return third == 0 or max(self.memory[-third:]) <= max(self.memory[:third]) * GROWTH + SLACK
+
+
+class Ground:
+    """Two nodes of a cluster of three; the third's identity is the fuzzer's."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.names = cluster.names[:2]
+        absent = load_node_config(cluster.config(cluster.names[2]), {}).peers
+        self.node = Identity.load(absent.ca, absent.certificate, absent.key)
+        admin = load_admin_config(cluster.local.directory / "admin" / "admin.toml", {})
+        self.admin = Identity.load(admin.ca, admin.certificate, admin.key)
+
+    def session(self, kind: str, seed: str, inputs: int = INPUTS) -> Fuzzed:
+        """Make a session of that kind; to which node it goes follows from the seed, too."""
+        name = self.names[sum(seed.encode()) % len(self.names)]
+        if kind == "ftp":
+            return FtpSession(seed, self.cluster.address(name), inputs)
+        return PeerConnection(seed, ("127.0.0.1", self.cluster.peer_port(name)), inputs, self.node, self.admin)
+
+    def memory(self) -> int:
+        """Resident bytes of the nodes."""
+        return sum(psutil.Process(self.cluster.pid(name)).memory_info().rss for name in self.names)
+
+    def check(self) -> None:
+        """The nodes run, serve, and their logs hold no traceback. Raises Failure."""
+        for name in self.names:
+            code = self.cluster.exit_code(name)
+            if code is not None:
+                raise Failure(f"node {name} ended with {code}:\n{self.cluster.local.nodes[name].log_tail(40)}")
+            log = self.cluster.log(name)
+            if "Traceback (most recent call last)" in log:
+                at = log.index("Traceback (most recent call last)")
+                raise Failure(f"the log of node {name} has\n{log[max(0, at - 500) : at + 3000]}")
+            with contextlib.closing(self.cluster.login_when_served(name)) as session:
+                session.storbinary("STOR alive.jpg", io.BytesIO(b"alive"))
+
+
+@contextlib.contextmanager
+def ground(directory: Path) -> Iterator[Ground]:
+    """Start the cluster, store what sessions fetch, stop the third node."""
+    with Cluster(directory, environment=SETTINGS) as cluster:
+        with contextlib.closing(cluster.login("n1")) as session:
+            session.mkd(LARGE.partition("/")[0])
+            session.storbinary(f"STOR {LARGE}", io.BytesIO(os.urandom(1 << 20) * 12))
+            session.storbinary("STOR a.jpg", io.BytesIO(b"picture" * 3000))
+            for name in ("d", "d/e"):
+                session.mkd(name)
+        cluster.kill("n3")
+        with contextlib.closing(cluster.login_when_served("n1")) as session:
+            session.storbinary("STOR d/e/f.jpg", io.BytesIO(b"picture"))
+        yield Ground(cluster)
+
+
+async def campaign(
+    here: Ground,
+    kinds: dict[str, int],
+    seed: str,
+    failures: Path,
+    tell: Callable[[str], None],
+    *,
+    at_once: int = AT_ONCE,
+) -> Result:
+    """Feed the nodes so many inputs of each kind. What fails is written into `failures`, a file each."""
+    result = Result()
+    # It tells of each write to a connection that the node has dropped.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    begun = time.monotonic()
+    left = dict(kinds)
+    numbers = itertools.count()
+
+    async def work() -> None:
+        while any(count > 0 for count in left.values()) and len(result.failures) < 10:
+            kind = max(left, key=left.__getitem__)
+            left[kind] -= INPUTS
+            sent = await _one(here, kind, f"{seed}/{kind}/{next(numbers)}", failures, result)
+            left[kind] += INPUTS - sent  # it may have ended before
+
+    async def watch() -> None:
+        while True:
+            result.memory.append(here.memory())
+            told = f"{result.inputs} inputs, {sum(result.sessions.values())} sessions, {result.memory[-1] >> 20} MiB"
+            tell(told)
+            await asyncio.sleep(5.0)
+
+    watching = asyncio.create_task(watch())
+    try:
+        await asyncio.gather(*(work() for _ in range(at_once)))
+    finally:
+        watching.cancel()
+    result.memory.append(here.memory())
+    result.seconds = time.monotonic() - begun
+    try:
+        await asyncio.to_thread(here.check)
+    except Failure as error:
+        result.failures.append(f"after the campaign {seed}: {error}")
+    return result
+
+
+async def _one(here: Ground, kind: str, seed: str, failures: Path, result: Result) -> int:
+    session = here.session(kind, seed)
+    try:
+        await session.run()
+    except Failure as error:
+        result.failures.append(f"{seed}: {error}\n  {_written(failures, kind, seed, session, error)}")
+    except OSError as error:
+        result.failures.append(f"{seed}: cannot connect: {error}")
+    result.inputs += session.sent
+    result.sessions[kind] += 1
+    return session.sent
+
+
+def _written(directory: Path, kind: str, seed: str, session: Fuzzed, error: Failure) -> str:
+    """Write what is needed to do it again, and what was sent for people; return the line that does it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / (seed.replace("/", "-") + ".json")
+    sent = [repr(data) for data in session.transcript]
+    file.write_text(json.dumps({"kind": kind, "seed": seed, "failure": str(error), "sent": sent}, indent=1))
+    return f"make fuzz ARGS='--replay {file}'"

@@ -35,6 +35,9 @@ T = TypeVar("T")
 QUEUE_LIMIT = 64
 """Commands that may wait; with more, reading from the client pauses."""
 
+TURN = 32
+"""Commands after which other sessions have their turn: thousands fit into what is read at once."""
+
 TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
 
@@ -72,6 +75,7 @@ class BaseSession(ControlConnection):
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
+        self._turn = TURN
         self._farewell = ""
         self._expelled = False
         super().__init__(sock, host.loop)
@@ -110,8 +114,8 @@ class BaseSession(ControlConnection):
         return self.runner.busy or self.link.connecting
 
     def _advance(self) -> None:
-        """Run queued commands until one has to wait."""
-        if self._advancing:
+        """Run queued commands until one has to wait, or others have their turn."""
+        if self._advancing or self._turn <= 0:
             return
         self._advancing = True
         try:
@@ -121,12 +125,20 @@ class BaseSession(ControlConnection):
                     break
                 self._lines.popleft()
                 self._begin(command, argument)
+                self._turn -= 1
+                if self._turn <= 0:
+                    self.host.host_loop.call_soon(self._next_turn)
+                    break
         finally:
             self._advancing = False
         if self._farewell:
             self._part()
         if self.alive:
             self.pause_reading(len(self._lines) >= QUEUE_LIMIT or self.backed_up)
+
+    def _next_turn(self) -> None:
+        self._turn = TURN
+        self._advance()
 
     def _begin(self, command: str, raw: bytes) -> None:
         try:

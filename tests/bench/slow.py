@@ -137,6 +137,7 @@ class _SlowClient:
             async with asyncio.timeout(2.0):
                 while True:
                     await self._loop.sock_sendall(self._control, b"HELP\r\n" * 200)
+                    await asyncio.sleep(0)  # it does not give way while the node takes everything
 
     async def _begin_uploads(self) -> None:
         """Sends a byte a second of a picture."""

@@ -71,6 +71,7 @@ def test_a_node_under_systemd(tmp_path: Path) -> None:
             "WATCHDOG_USEC": "600000",
             "PIXRAFT_LOG_FILE": str(log),
             "PIXRAFT_LOG_TRANSFERS": str(transfers),
+            "PIXRAFT_FTP_HANDSHAKE_TIMEOUT": "1",
         },
     )
     try:
@@ -81,6 +82,14 @@ def test_a_node_under_systemd(tmp_path: Path) -> None:
         for _ in range(3):
             heard.append("")
             hear("WATCHDOG=1")
+        with (
+            socket.create_connection(("127.0.0.1", ftp), timeout=PATIENCE) as slow,
+            slow.makefile("rb") as replies,
+        ):
+            slow.sendall(b"AUTH TLS\r\n")
+            assert [line[:4] for line in replies] == [b"220 ", b"234 "], (
+                "as configured, the node ended the session"
+            )
         _add_user(tmp_path / "c")
         with ftplib.FTP(timeout=PATIENCE) as session:
             session.connect("127.0.0.1", ftp)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 from pyftpdlib import ioloop as _ioloop  # first: it imports asyncore with its deprecation warning silenced
+
+from ftpgateway.ftp.pyftp.timers import Timer, timer
 
 log = structlog.get_logger()
 
@@ -29,11 +32,11 @@ class Watched:
 
 
 class NestedIOLoop(_ioloop.IOLoop):  # type: ignore[misc]
-    """pyftpdlib's event loop as a guest: polled without waiting, and telling its host of new deadlines."""
+    """pyftpdlib's event loop as a guest: polled without waiting, with timers of its host."""
 
-    def __init__(self, on_deadline: Callable[[float], None]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._on_deadline = on_deadline
+        self._timers: weakref.WeakSet[Timer] = weakref.WeakSet()
         self._watching: dict[int, int] = {}
 
     def watch(self, fd: int, instance: Watched, events: int) -> None:
@@ -51,22 +54,17 @@ class NestedIOLoop(_ioloop.IOLoop):  # type: ignore[misc]
             self.unregister(fd)
         self._watching.pop(fd, None)
 
-    def call_later(self, seconds: float, target: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-        """Call `target` later; see the base class."""
-        call = super().call_later(seconds, target, *args, **kwargs)
-        self._on_deadline(call.timeout)
-        return call
+    def call_later(self, seconds: float, target: Callable[..., object], *args: Any, **kwargs: Any) -> Timer:
+        """Call `target` later; see the base class, and `timers` for why not as that does."""
+        made = timer(seconds, target, args, kwargs)
+        self._timers.add(made)
+        return made
 
-    def call_every(self, seconds: float, target: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-        """Call `target` periodically; see the base class."""
-        call = super().call_every(seconds, target, *args, **kwargs)
-        self._on_deadline(call.timeout)
-        return call
-
-    def run_due(self) -> float | None:
-        """Run what is due; return the seconds until the next deadline."""
-        due: float | None = self.sched.poll()
-        return due
+    def close(self) -> None:
+        """Close all sockets; nothing is called any more."""
+        super().close()
+        for pending in self._timers:
+            pending.cancel()
 
     def dispatch(self) -> int:
         """Handle all events that are ready now; return how many."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import socket
 import ssl
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from ftpserver import DEADLINE, Server, certificate, serving
+
+from ftpgateway.ftp.session import TURN, BaseSession
 
 SHORT = 0.6
 MIB = 1024 * 1024
@@ -161,3 +164,53 @@ def test_reset_after_a_flood_leaves_nothing(tmp_path: Path) -> None:
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
         server.wait_for(lambda: server.frontend.sessions == 0)
+
+
+def test_a_flood_of_commands_leaves_others_their_turns() -> None:
+    """Thousands of commands fit into what is read at once."""
+    with serving() as server, server.client() as flooding, server.client() as other:
+        over = threading.Event()
+
+        def flood() -> None:
+            with contextlib.suppress(OSError):
+                while not over.is_set():
+                    flooding.sock.sendall(b"NOOP\r\n" * 2000)
+
+        def read() -> None:
+            with contextlib.suppress(OSError):
+                while flooding.sock.recv(65536):
+                    pass
+
+        threads = [threading.Thread(target=flood), threading.Thread(target=read)]
+        for thread in threads:
+            thread.start()
+        longest = server.run(_longest_turn, server, 0.5)
+        assert other.command("NOOP") == 200
+        over.set()
+        flooding.sock.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        assert longest.result(DEADLINE) <= 2 * TURN
+
+
+def _longest_turn(server: Server, seconds: float) -> concurrent.futures.Future[int]:
+    """Count commands between turns of the loop for a while; the future gets the most there were."""
+    found: concurrent.futures.Future[int] = concurrent.futures.Future()
+    loop, until, counts = server.loop, time.monotonic() + seconds, [0]
+    begin = BaseSession._begin
+
+    def counting(self: BaseSession, command: str, raw: bytes) -> None:
+        counts[-1] += 1
+        begin(self, command, raw)
+
+    def tick() -> None:
+        if time.monotonic() < until:
+            counts.append(0)
+            loop.call_soon(tick)
+        else:
+            BaseSession._begin = begin  # type: ignore[method-assign]
+            found.set_result(max(counts))
+
+    BaseSession._begin = counting  # type: ignore[method-assign]
+    tick()
+    return found

@@ -91,7 +91,7 @@ class Echo(Watched):
 
 @pytest.fixture
 def loop() -> Iterator[NestedIOLoop]:
-    made = NestedIOLoop(lambda at: None)
+    made = NestedIOLoop()
     yield made
     made.close()
 

@@ -120,7 +120,7 @@ async def _serving(
     store = Store(store_settings(config), on_fatal)
     await store.start()
     try:
-        access = Access(store, AccessSettings())
+        access = Access(store, access_settings(config))
         access.start()
         try:
             frontend = FtpFrontend(access, ftp_settings(config), transfers=transfers)
@@ -192,4 +192,10 @@ def ftp_settings(config: NodeConfig) -> FtpSettings:
         data_timeout=config.ftp.data_timeout,
         stall_timeout=config.ftp.stall_timeout,
         max_sessions=config.ftp.max_sessions,
+        max_sessions_per_address=config.ftp.max_sessions_per_address,
     )
+
+
+def access_settings(config: NodeConfig) -> AccessSettings:
+    """Return what must be told about logins."""
+    return AccessSettings(anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None)

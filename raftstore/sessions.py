@@ -105,6 +105,7 @@ class UploadSession:
         quorum: int,
         exclusive: bool = False,
         own_only: bool = False,
+        of_account: bool = False,
         base: Entry | None = None,
     ) -> None:
         self.path = path
@@ -120,6 +121,7 @@ class UploadSession:
         self._quorum = quorum
         self._exclusive = exclusive
         self._own_only = own_only
+        self._of_account = of_account
         self._base = base
         keeper.watch(self)
 
@@ -163,6 +165,7 @@ class UploadSession:
             mtime_ns=mtime_ns,
             exclusive=self._exclusive,
             own_only=self._own_only,
+            of_account=self._of_account,
             quorum=self._quorum,
         )
         if self._base is not None:

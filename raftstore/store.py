@@ -10,6 +10,7 @@ import structlog
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
+from raftstore.cluster.news import Heard, News
 from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
@@ -53,6 +54,7 @@ class Store:
     def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
         self._rooms = Rooms(settings, on_fatal)
         self._gathering = Gathering()
+        self._news = News(self._rooms.network, lambda: self._rooms.membership.others())
 
     async def start(self) -> None:
         """Recover what is on disk, listen, and take part in the cluster.
@@ -198,6 +200,7 @@ class Store:
             quorum=self._rooms.topology.view().with_replicas(replicas).quorum,
             exclusive=exclusive,
             own_only=own_only,
+            of_account=user is not None,
             base=base.entry if isinstance(base, FileVersion) else None,
         )
 
@@ -254,6 +257,16 @@ class Store:
         """
         user = self.cached_user(owner)
         return self._rooms.chunk_path.room(user.replicas if user is not None else 0)
+
+    # News.
+
+    def listen(self, topic: str, heard: Heard) -> None:
+        """Give what other nodes tell about `topic` to `heard`, with the node's name, on the loop."""
+        self._news.listen(topic, heard)
+
+    def tell(self, topic: str, body: bytes) -> None:
+        """Tell the other nodes in passing: who cannot be reached now never hears of it."""
+        self._news.tell(topic, body)
 
     # The cluster.
 

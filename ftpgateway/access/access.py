@@ -2,38 +2,123 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
+from collections.abc import Callable
+
+import structlog
+
 from ftpgateway.access.backend import Backend
 from ftpgateway.access.credentials import Credentials
+from ftpgateway.access.doors import Doors
+from ftpgateway.access.guard import Guard, network_of
 from ftpgateway.access.keys import matching
+from ftpgateway.access.refusal import LoginRefused
+from ftpgateway.access.rights import ROLES
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from raftstore.types import User
+from raftstore.wire import news_pb2
+
+log = structlog.get_logger()
+
+ANONYMOUS = frozenset({"anonymous", "ftp"})
+TOPIC = "logins"
+
+TELL_EVERY = 0.2
+"""Seconds for which failed logins are gathered before the other nodes are told."""
 
 
 class Access:
     """Decides who may log in, and knows who has."""
 
-    def __init__(self, store: Backend, settings: AccessSettings) -> None:
+    def __init__(
+        self, store: Backend, settings: AccessSettings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
-        self._credentials = Credentials(store, settings)
+        self._settings = settings
+        self._credentials = Credentials(store, settings, clock=clock)
+        self._guard = Guard(settings.slowness, clock)
+        self._doors = Doors(settings.password_queue_per_network)
         self._sessions = Sessions(store)
+        self._telling: asyncio.TimerHandle | None = None
+        self._refused = 0
+        self._anonymous: User | None = None
+        if settings.anonymous_root is not None:
+            self._anonymous = User("anonymous", "", home=settings.anonymous_root, rights=ROLES["read-only"])
 
     def start(self) -> None:
         """Begin to work, on the running loop."""
         self._credentials.prepare()
         self._store.watch_accounts(self._sessions.account_changed)
+        self._store.listen(TOPIC, self._hear)
 
     def stop(self) -> None:
         """End the threads; the front-ends have stopped."""
+        if self._telling is not None:
+            self._telling.cancel()
         self._credentials.close()
+
+    # Logging in.
 
     async def password(self, name: str, password: str, peer: str) -> User | None:
         """Return the account if the password is right and the account enabled, None otherwise.
 
-        `peer` is the client's address. Raises NoQuorum when the accounts cannot be read, Unavailable when too many
-        logins wait.
+        `peer` is the client's address. A wrong password is answered after a while. Raises LoginRefused when there
+        were too many from that address, at whatever node; NoQuorum when the accounts cannot be read; Unavailable when
+        too many logins wait.
         """
-        return await self._credentials.login(name, password)
+        if self._anonymous is not None and name in ANONYMOUS:
+            return self._anonymous
+        network = network_of(peer)
+        self._check_wait(network, name)
+        user = await self._credentials.remembered(name, password)
+        if user is None:
+            width = 1 if self._guard.suspicious(network) else self._settings.password_threads
+            async with self._doors.through(network, width):
+                self._check_wait(network, name)
+                user = await self._credentials.login(name, password)
+                if user is None:
+                    self._note_failure(network, name)
+        if user is None:
+            await asyncio.sleep(self._settings.failed_delay)
+        else:
+            self._guard.succeeded(network, name)
+        return user
+
+    def _check_wait(self, network: str, name: str) -> None:
+        seconds = self._guard.wait(network, name)
+        if seconds > 0:
+            self._refused += 1
+            raise LoginRefused(
+                f"Too many wrong passwords from your address; try again in {math.ceil(seconds)} s."
+            )
+
+    def _note_failure(self, network: str, name: str) -> None:
+        seconds = self._guard.failed(network, name)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TELL_EVERY, self._tell)
+        if seconds > 0:
+            log.warning(
+                "logins slowed down",
+                network=network,
+                user=name,
+                seconds=round(seconds, 1),
+                failures=self._credentials.failures,
+                refused=self._refused,
+            )
+
+    def _tell(self) -> None:
+        self._telling = None
+        failures = [
+            news_pb2.Failures(network=network, count=count) for network, count in self._guard.news().items()
+        ]
+        self._store.tell(TOPIC, news_pb2.LoginFailures(failures=failures).SerializeToString())
+
+    def _hear(self, node: str, body: bytes) -> None:
+        for failures in news_pb2.LoginFailures.FromString(body).failures:
+            self._guard.heard(failures.network, failures.count)
 
     async def key_allowed(self, name: str, key: bytes) -> User | None:
         """Return the account if it is enabled and `key` (SSH wire format) is one of its keys, None otherwise.
@@ -53,7 +138,7 @@ class Access:
         LoginRefused when the account has as many sessions as it may have, StoreError.
         """
         line = matching(user.authorized_keys, key) if key is not None else None
-        session = self._sessions.open(user, protocol, on_end, line)
+        session = self._sessions.open(user, protocol, on_end, line, fixed=user is self._anonymous)
         try:
             await session.files.make_home()
         except BaseException:
@@ -61,10 +146,17 @@ class Access:
             raise
         return session
 
+    # Numbers.
+
     @property
     def failures(self) -> int:
         """How many wrong passwords there were since the start."""
         return self._credentials.failures
+
+    @property
+    def refused(self) -> int:
+        """How many logins were refused without a look at the password since the start."""
+        return self._refused
 
     def sessions_of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""

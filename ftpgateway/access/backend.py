@@ -135,6 +135,14 @@ class Backend(Protocol):
         """Return an account as this node has applied it; does not wait. The same object until it changes."""
         ...
 
+    def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> None:
+        """Give what other nodes tell about `topic` to `heard`, with the node's name, on the loop."""
+        ...
+
+    def tell(self, topic: str, body: bytes) -> None:
+        """Tell the other nodes in passing: who cannot be reached now never hears of it."""
+        ...
+
     def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
         """Call `changed` on the loop soon after an account was changed or removed (None: any may have been)."""
         ...

@@ -69,6 +69,26 @@ class Credentials:
         self.failures += 1
         return None
 
+    async def remembered(self, name: str, password: str) -> User | None:
+        """Return the account if this password of it was verified lately; None says nothing. Raises NoQuorum."""
+        if not self._verified:
+            return None
+        user = await self._store.user(name)
+        if user is None or user.disabled or not user.password_hash:
+            return None
+        known = self._recall(self._key(name, password, user.password_hash, user.revision))
+        return user if known else None
+
+    def _recall(self, key: bytes) -> bool:
+        until = self._verified.get(key)
+        if until is None:
+            return False
+        if self._clock() < until:
+            self._verified.move_to_end(key)
+            return True
+        del self._verified[key]
+        return False
+
     async def _decoy_hash(self) -> str:
         if self._decoy is None:
             self.prepare()
@@ -77,12 +97,8 @@ class Credentials:
 
     async def _matches(self, name: str, password: str, hashed: str, revision: int) -> bool:
         key = self._key(name, password, hashed, revision)
-        until = self._verified.get(key)
-        if until is not None:
-            if self._clock() < until:
-                self._verified.move_to_end(key)
-                return True
-            del self._verified[key]
+        if self._recall(key):
+            return True
         running = self._running.get(key)
         if running is None:
             if len(self._running) >= self._queue:

@@ -10,6 +10,7 @@ import structlog
 from ftpgateway.access.account import Account, why_ended
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.rights import Action
+from ftpgateway.access.throttle import Throttle
 from ftpgateway.access.workspace import Workspace
 from raftstore.types import User
 
@@ -25,16 +26,26 @@ class Session:
     """One client that is logged in; `files` is what it sees of the store. `close` it once."""
 
     def __init__(
-        self, registry: Sessions, store: Backend, user: User, protocol: str, on_end: OnEnd, key: str | None
+        self,
+        registry: Sessions,
+        store: Backend,
+        user: User,
+        protocol: str,
+        on_end: OnEnd,
+        key: str | None,
+        fixed: bool,
     ) -> None:
         self._registry = registry
         self._store = store
         self._opened = user
         self._on_end = on_end
         self._key = key
+        self._fixed = fixed
         self._ended = False
         self.protocol = protocol
         self.files = Workspace(store, Account(user))
+        self.up, self.down = registry.throttles(user)
+        """How fast it may send and be sent to, with all other sessions of its user at this node."""
 
     @property
     def user(self) -> User:
@@ -59,7 +70,7 @@ class Session:
 
     def refresh(self) -> None:
         """Take the account as it is now; end the session when it may not go on."""
-        if self._ended:
+        if self._ended or self._fixed:
             return
         current = self._store.cached_user(self.name)
         if current is self.files.account.user:
@@ -71,6 +82,7 @@ class Session:
             self._on_end(reason)
         elif current is not None:
             self.files.account = Account(current)
+            self.up.rate, self.down.rate = current.upload_rate, current.download_rate
 
     def close(self) -> None:
         """The client is gone. Idempotent."""
@@ -84,15 +96,21 @@ class Sessions:
     def __init__(self, store: Backend) -> None:
         self._store = store
         self._by_user: dict[str, set[Session]] = {}
+        self._throttles: dict[str, tuple[Throttle, Throttle]] = {}
 
-    def open(self, user: User, protocol: str, on_end: OnEnd, key: str | None) -> Session:
-        """Begin a session. Raises LoginRefused when the account has as many as it may have, or was changed just now."""
-        reason = why_ended(user, self._store.cached_user(user.name), key)
+    def open(
+        self, user: User, protocol: str, on_end: OnEnd, key: str | None, *, fixed: bool = False
+    ) -> Session:
+        """Begin a session; of a `fixed` user there is no account that could change.
+
+        Raises LoginRefused when the account has as many as it may have, or was changed just now.
+        """
+        reason = why_ended(user, self._store.cached_user(user.name), key) if not fixed else None
         if reason is not None:  # while its password was verified
             raise LoginRefused(reason)
         if user.max_sessions and self.of(user.name) >= user.max_sessions:
             raise LoginRefused("You have as many sessions as you may have; end one of them first.")
-        session = Session(self, self._store, user, protocol, on_end, key)
+        session = Session(self, self._store, user, protocol, on_end, key, fixed)
         self._by_user.setdefault(user.name, set()).add(session)
         return session
 
@@ -103,6 +121,14 @@ class Sessions:
             there.discard(session)
             if not there:
                 del self._by_user[session.name]
+                self._throttles.pop(session.name, None)
+
+    def throttles(self, user: User) -> tuple[Throttle, Throttle]:
+        """Return what bounds the uploads and the downloads of a user's sessions."""
+        found = self._throttles.get(user.name)
+        if found is None:
+            found = self._throttles[user.name] = (Throttle(user.upload_rate), Throttle(user.download_rate))
+        return found
 
     def of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""

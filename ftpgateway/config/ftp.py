@@ -80,6 +80,20 @@ class FtpConfig:
         kinds.integer(1, 100_000), "Sessions at once on this node; one more is refused with 421.", 2000
     )
 
+    max_sessions_per_address: int = declared(
+        kinds.integer(0, 100_000),
+        "Of these, sessions from one address; one more is refused with 421. 0: as many as there may be.",
+        0,
+    )
+    anonymous: bool = declared(
+        kinds.BOOLEAN,
+        "Let everybody read what is in `anonymous_root`, as user anonymous or ftp with any password.",
+        False,
+    )
+    anonymous_root: str = declared(
+        kinds.STORE_PATH, "Directory of the store that the user anonymous sees as /.", "/public"
+    )
+
     def mistakes(self) -> Iterator[Mistake]:
         """Yield what does not fit together."""
         if self.implicit_tls_listen is not None and self.tls_certificate is None:

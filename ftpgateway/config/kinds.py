@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from raftstore import paths
+from raftstore.errors import BadName
+
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]{1,253}")
 
@@ -113,6 +116,14 @@ def _host_or_empty(text: str) -> str:
     return text
 
 
+def _store_path(text: str) -> str:
+    try:
+        paths.split(normal := paths.join("/", text))
+    except BadName as error:
+        raise ValueError(f"{text!r} is not a directory of the store: {error.detail}") from None
+    return normal
+
+
 def _members(value: object) -> tuple[Member, ...]:
     if not isinstance(value, list) or not all(isinstance(table, dict) for table in value):
         raise ValueError("must be [[cluster.members]] tables")
@@ -198,6 +209,7 @@ FILE_OR_EMPTY = _text(
 PATH_OR_EMPTY = _text(
     lambda text: _path(text) if text else None, 'a path, absolute or relative to this file, or ""'
 )
+STORE_PATH = _text(_store_path, "a directory of the store, from /")
 HOST_OR_EMPTY = _text(_host_or_empty, 'a host name or IP address, or ""')
 PORT_RANGE = _text(_port_range, 'ports as "first-last", or ""')
 BOOLEAN = Kind("true or false", _boolean, _boolean_text)

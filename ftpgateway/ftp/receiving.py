@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from ftpgateway.access.backend import Upload
+from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ
 from ftpgateway.ftp.replies import Doing, refusal
@@ -27,9 +28,12 @@ class Receiving(Transfer):
 
     upload = True
 
-    def __init__(self, owner: Owner, command: str, path: str, upload: Upload, done: str) -> None:
+    def __init__(
+        self, owner: Owner, command: str, path: str, upload: Upload, done: str, throttle: Throttle
+    ) -> None:
         super().__init__(owner, command, path)
         self._upload = upload
+        self._throttle = throttle
         self._done = done
         self._paused = False
 
@@ -53,16 +57,18 @@ class Receiving(Transfer):
         stream = self._stream
         if stream is None or self._paused:
             return
-        buffer, received = self.host.buffer, 0
+        budget = self._throttle.portion(READ_BUDGET)
+        buffer, received = self.host.buffer[:budget], 0
         try:
-            while received < READ_BUDGET:
+            while received < budget:
                 count = stream.recv_into(buffer)
                 if not count:
                     self._ended()
                     return
                 received += count
-                if not self._upload.feed(buffer[:count]):
-                    self._pause(stream)
+                seconds = self._throttle.take(count)
+                if not self._upload.feed(buffer[:count]) or seconds:
+                    self._pause(stream, seconds)
                     return
             self._go_on(stream)
         except BlockingIOError:
@@ -77,14 +83,15 @@ class Receiving(Transfer):
         finally:
             self.moved += received
 
-    def _pause(self, stream: Stream) -> None:
-        """The store has enough for now: leave the rest to TCP's flow control until it takes more."""
+    def _pause(self, stream: Stream, seconds: float) -> None:
+        """The store has enough for now, or the user for `seconds`: leave the rest to TCP's flow control until then."""
         self._paused = True
         self.host.loop.unwatch(stream.fileno())
-        self._task = self.host.spawn(self._wait_for_room(stream))
+        self._task = self.host.spawn(self._wait_for_room(stream, seconds))
 
-    async def _wait_for_room(self, stream: Stream) -> None:
+    async def _wait_for_room(self, stream: Stream, seconds: float) -> None:
         try:
+            await asyncio.sleep(seconds)
             async with asyncio.timeout(self.host.wait_limit):
                 await self._upload.drained()
         except TimeoutError:

@@ -203,10 +203,15 @@ class BaseSession(ControlConnection):
         return self.runner.wait(work)
 
     @property
+    def session(self) -> access.Session:
+        """What was opened at login."""
+        assert self.login is not None
+        return self.login
+
+    @property
     def files(self) -> access.Workspace:
         """What the user sees of the store."""
-        assert self.login is not None
-        return self.login.files
+        return self.session.files
 
     # The transfer.
 

@@ -43,7 +43,6 @@ class FtpSettings:
     max_sessions: int = 2000
     max_sessions_per_address: int = 0
     max_login_attempts: int = 3
-    failed_login_delay: float = 1.0
     hash_threads: int = 2
     banner: str = "pixraft FTP server ready."
 

@@ -279,9 +279,9 @@ class Machine:
         check_label(owner, "an owner")
         place, row = self._new_place(path, commands.IS_A_DIRECTORY)
         self._check_target(command, row)
-        user = self.accounts.user(owner)
-        if user is not None and user.disabled:
-            raise Refusal(commands.DENIED, f"{owner} is disabled")
+        user = self.accounts.user(owner) if command.of_account else None
+        if command.of_account and (user is None or user.disabled):
+            raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
         plan = self.contents.plan(command.chunks, size, command.since)
         self.contents.check_quorum(plan, command.quorum)
         own = row is not None and row[5] == owner

@@ -107,7 +107,7 @@ class RemoveDirectory(_message.Message):
     def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class PutFile(_message.Message):
-    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only")
+    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +119,7 @@ class PutFile(_message.Message):
     QUORUM_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     OWN_ONLY_FIELD_NUMBER: _ClassVar[int]
+    OF_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
@@ -130,7 +131,8 @@ class PutFile(_message.Message):
     quorum: int
     since: int
     own_only: bool
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ...) -> None: ...
+    of_account: bool
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ...) -> None: ...
 
 class RemoveFile(_message.Message):
     __slots__ = ("path", "only_of")

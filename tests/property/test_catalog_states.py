@@ -58,6 +58,7 @@ def sized(draw: st.DrawFn, kind: str) -> commands.Command:
     if kind == "put_file":
         fields |= {"mtime_ns": draw(times), "exclusive": draw(st.integers(0, 4)) == 4}
         fields["own_only"] = draw(st.integers(0, 3)) == 3
+        fields["of_account"] = draw(st.integers(0, 3)) == 3
         if draw(st.integers(0, 9)) == 9:
             fields |= {"base_inode": draw(st.integers(1, 9)), "base_version": draw(st.integers(1, 9))}
     return command(kind, **fields)

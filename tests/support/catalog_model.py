@@ -197,7 +197,8 @@ class Model:
         base = (command.base_inode, command.base_version)
         if base != (0, 0) and (old is None or base != (old.inode, old.version)):
             raise No("CHANGED")
-        if command.owner in self.accounts and self.accounts[command.owner].disabled:
+        account = self.accounts.get(command.owner)
+        if command.of_account and (account is None or account.disabled):
             raise No("DENIED")
         seeds = self.seeds(command)
         own = old is not None and old.owner == command.owner

@@ -65,6 +65,8 @@ class FakeStore:
         self.room: int | None = None
         self.window: int | None = None
         self.modified: list[str] = []
+        self.listeners: dict[str, Callable[[str, bytes], None]] = {}
+        self.told: list[tuple[str, bytes]] = []
         self.watchers: list[Callable[[str | None], None]] = []
 
     async def hook(self, name: str, *arguments: Any) -> None:
@@ -238,6 +240,12 @@ class FakeStore:
 
     def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
         self.watchers.append(changed)
+
+    def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> None:
+        self.listeners[topic] = heard
+
+    def tell(self, topic: str, body: bytes) -> None:
+        self.told.append((topic, body))
 
     def change_account(self, name: str, user: User | None) -> None:
         """Change or remove an account, as the application of a log entry does. On the loop."""

@@ -15,6 +15,7 @@ import argon2
 from fakestore import FakeStore
 
 from ftpgateway.access import Access, AccessSettings
+from ftpgateway.access.guard import Slowness
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from raftstore.types import User
 
@@ -30,7 +31,7 @@ class Server:
     def __init__(self, settings: dict[str, Any], factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self.store = FakeStore()
         self.store.accounts.update(ACCOUNTS)
-        self._settings = {"listen": ("127.0.0.1", 0), "failed_login_delay": 0.01, **settings}
+        self._settings = {"listen": ("127.0.0.1", 0), **settings}
         self._factory = factory
         self._started = threading.Event()
         self._stopping: asyncio.Event
@@ -57,7 +58,7 @@ class Server:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self.access = Access(self.store, AccessSettings())
+        self.access = Access(self.store, AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000)))
         self.access.start()
         self.frontend = FtpFrontend(self.access, FtpSettings(**self._settings))
         await self.frontend.start()

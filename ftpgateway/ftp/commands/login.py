@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import structlog
@@ -71,7 +70,6 @@ class LoginCommands(BaseSession):
         user = await self.host.access.password(name, password, self.peer)
         if user is not None:
             return await self.host.access.open(user, "ftp", self.expel)
-        await asyncio.sleep(self.host.settings.failed_login_delay)
         return None
 
     def _refuse_login(self, name: str) -> None:

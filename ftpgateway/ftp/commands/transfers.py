@@ -11,6 +11,7 @@ import structlog
 
 from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Part
+from ftpgateway.access.throttle import Throttle, paced
 from ftpgateway.ftp.receiving import Receiving
 from ftpgateway.ftp.replies import Doing, one_line, refusal
 from ftpgateway.ftp.sending import Sending, let_go
@@ -36,12 +37,15 @@ class Opened:
     release: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
-async def _open(files: Workspace, path: str, offset: int, until: int | None, *, direct: bool) -> Opened:
+async def _open(
+    files: Workspace, path: str, offset: int, until: int | None, throttle: Throttle, *, direct: bool
+) -> Opened:
     """Open a download and read its first block: a picture that cannot be read is refused before any data.
 
     `until`: the byte after the last one (None: all). `direct`: what is sent is not encrypted, so that it can go
-    straight from a file.
+    straight from a file (unless it must not go fast).
     """
+    direct = direct and not throttle.rate
     download = await files.download(path)
     done, first = True, cast(Part, b"")
     try:
@@ -53,7 +57,13 @@ async def _open(files: Workspace, path: str, offset: int, until: int | None, *, 
         if direct and (whole := download.at_once(offset)) is not None:
             first = whole
             return Opened(size, first)
-        blocks = download.parts(offset) if direct else download.blocks(offset, size)
+        blocks: AsyncIterator[Part]
+        if direct:
+            blocks = download.parts(offset)
+        elif throttle.rate:
+            blocks = paced(download.blocks(offset, size), throttle)
+        else:
+            blocks = download.blocks(offset, size)
         first = await anext(blocks, b"")
         done = len(first) == size
         if not done:
@@ -215,7 +225,7 @@ class TransferCommands(BaseSession):
             return
         done = "226 Stored safely."
         self.announce(announce or f"Ready for {one_line(path)}.")
-        self.attach(Receiving(self, command, path, upload, done))
+        self.attach(Receiving(self, command, path, upload, done, self.session.up))
 
     # Downloads.
 
@@ -227,7 +237,8 @@ class TransferCommands(BaseSession):
             return
         path = self.files.resolve(line)
         try:
-            opened = self.wait(_open(self.files, path, offset, until, direct=not self.link.secure))
+            direct = not self.link.secure
+            opened = self.wait(_open(self.files, path, offset, until, self.session.down, direct=direct))
         except StoreError as error:
             self.respond(refusal(error, Doing.READING))
             return

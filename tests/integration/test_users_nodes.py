@@ -1,0 +1,156 @@
+"""Accounts at real nodes: what is changed at one node holds at all, and quotas hold whoever races for what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import ftplib
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from harness import Cluster, eventually
+
+from raftstore.wire import admin_pb2
+
+pytestmark = pytest.mark.integration
+
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    environment = {"PIXRAFT_FTP_ANONYMOUS": "true", "PIXRAFT_FTP_ANONYMOUS_ROOT": "/open"}
+    with Cluster(tmp_path_factory.mktemp("cluster"), environment=environment) as running:
+        yield running
+
+
+def put(cluster: Cluster, name: str, *, node: str = "n1", **fields: Any) -> None:
+    request = admin_pb2.UserPut(name=name, **fields)
+    asyncio.run(cluster.local.client(node).ask("admin.user_put", request, admin_pb2.UserReply))
+
+
+def add(cluster: Cluster, name: str, **fields: Any) -> None:
+    put(cluster, name, password_hash=QUICK.hash(name), create=True, **fields)
+
+
+def used(cluster: Cluster, node: str, name: str) -> tuple[int, int]:
+    answer = asyncio.run(
+        cluster.local.client(node).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users)
+    )
+    return next((user.used_files, user.used_bytes) for user in answer.users if user.name == name)
+
+
+def code(session: ftplib.FTP, call: str, *arguments: Any) -> str:
+    try:
+        return str(getattr(session, call)(*arguments))[:3]
+    except ftplib.Error as error:
+        return str(error)[:3]
+
+
+def test_a_disabled_user_is_out_at_every_node(cluster: Cluster) -> None:
+    add(cluster, "anna", home="/home/anna")
+    sessions = {name: cluster.login(name, "anna") for name in cluster.names}
+    uploads = {}
+    for name, session in sessions.items():
+        uploads[name] = session.transfercmd(f"STOR from-{name}")
+        uploads[name].sendall(bytes(100_000))
+    put(cluster, "anna", disabled=True, update=True)
+    for name, session in sessions.items():
+        with pytest.raises(ftplib.error_temp, match=r"^426"):
+            session.getresp()
+        with pytest.raises(ftplib.error_temp, match=r"^421"):
+            session.getresp()
+        uploads[name].close()
+        session.close()
+        with pytest.raises(ftplib.error_perm, match=r"^530"):
+            cluster.login(name, "anna")
+    put(cluster, "anna", disabled=False, update=True)
+    with cluster.login("n2", "anna") as session:
+        assert session.nlst() == []
+
+
+@pytest.mark.parametrize(
+    ("quota", "size", "fit"), [({"quota_files": 7}, 10, 7), ({"quota_bytes": 75_000}, 10_000, 7)]
+)
+def test_parallel_uploads_at_several_nodes_never_exceed_a_quota(
+    cluster: Cluster, quota: dict[str, int], size: int, fit: int
+) -> None:
+    name = f"racer{size}"
+    add(cluster, name, home=f"/home/{name}", **quota)
+
+    def upload(number: int) -> list[str]:
+        with cluster.login(cluster.names[number % 3], name) as session:
+            return [
+                code(session, "storbinary", f"STOR {number}-{n}", io.BytesIO(bytes(size))) for n in range(3)
+            ]
+
+    with ThreadPoolExecutor(6) as pool:
+        codes = [each for found in pool.map(upload, range(6)) for each in found]
+    assert (codes.count("226"), codes.count("452")) == (fit, len(codes) - fit)
+    for node in cluster.names:
+        assert used(cluster, node, name) == (fit, fit * size)
+    with cluster.login("n1", name) as session:
+        listed = session.nlst()
+        assert len(listed) == fit
+        # Moved together, they are still its own; replaced by its own, they take no more; deleted, there is room.
+        session.mkd("d")
+        session.mkd("d/e")
+        for each in listed:
+            session.rename(each, f"d/e/{each}")
+        session.rename("d", "f")
+        assert used(cluster, "n2", name) == (fit, fit * size)
+        assert code(session, "storbinary", "STOR more", io.BytesIO(bytes(size))) == "452"
+        assert code(session, "storbinary", f"STOR f/e/{listed[0]}", io.BytesIO(bytes(size))) == "226"
+        session.delete(f"f/e/{listed[1]}")
+        assert code(session, "storbinary", "STOR more", io.BytesIO(bytes(size))) == "226"
+
+
+def test_guesses_at_one_node_slow_their_address_down_at_all(cluster: Cluster) -> None:
+    def guess(node: str, address: str, password: str) -> str:
+        with ftplib.FTP(timeout=60, source_address=(address, 0)) as session:
+            session.connect(*cluster.address(node))
+            return code(session, "login", "guest", password)
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda n: guess("n1", "127.0.0.2", f"wrong {n}"), range(24)))
+    assert set(answers) == {"530", "421"}
+    assert answers.count("530") <= 13
+    for node in ("n2", "n3"):
+        eventually(lambda node=node: guess(node, "127.0.0.2", "wrong") == "421")
+        assert guess(node, "127.0.0.3", "guest") == "230"
+    # As soon as the time is over, the right password works.
+    eventually(lambda: guess("n2", "127.0.0.2", "guest") == "230")
+
+
+def test_anonymous_reads(cluster: Cluster) -> None:
+    with cluster.login("n1") as session:
+        session.mkd("open")
+        session.storbinary("STOR open/picture", io.BytesIO(b"seen by all"))
+    with cluster.login("n3", "anonymous", "me@example.org") as session:
+        assert session.nlst() == ["picture"]
+        assert code(session, "storbinary", "STOR x", io.BytesIO(b"")) == "550"
+        assert code(session, "delete", "picture") == "550"
+        assert code(session, "cwd", "..") == "250"
+        assert session.nlst() == ["picture"]
+
+
+def test_rules_and_homes_follow_a_directory(cluster: Cluster) -> None:
+    with cluster.login("n1") as session:
+        session.mkd("team")
+        session.mkd("team/secret")
+    add(cluster, "carl", home="/team", rights="elr")
+    put(cluster, "carl", set_rules=[admin_pb2.Rule(path="/team/secret", rights="")], update=True)
+    with cluster.login("n2", "carl") as before:
+        assert before.nlst() == []
+        assert code(before, "cwd", "secret") == "550"
+        with cluster.login("n3") as session:
+            session.rename("team", "crew")
+        with pytest.raises(ftplib.error_temp, match=r"^421"):
+            before.getresp()
+    with cluster.login("n2", "carl") as after:
+        assert after.nlst() == []
+        assert code(after, "cwd", "secret") == "550"
+        assert code(after, "mkd", "x") == "550"

@@ -1,0 +1,108 @@
+"""Over FTP: sessions whose account changes, users that may only go slowly, drop-boxes, too many sessions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from ftpserver import PASSWORD, Server, serving
+
+from ftpgateway.access import ROLES
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(one: Server) -> Iterator[Server]:
+    yield one
+    one.heal()
+    one.reset()
+
+
+def test_a_disabled_account_ends_its_sessions_and_what_they_do(server: Server) -> None:
+    alice = server.store.accounts["alice"]
+    server.run(server.store.put, "/old", b"x" * 8_000_000)
+    with server.client() as idle, server.client() as uploading, server.client() as downloading:
+        up = uploading.data()
+        uploading.send(b"STOR f")
+        assert uploading.reply() == 150
+        up.sendall(b"half")
+        down = downloading.data()
+        downloading.send(b"RETR old")
+        assert downloading.reply() == 150
+        server.wait_for(lambda: server.store.opened["upload"] == 1 and server.store.opened["download"] == 1)
+        server.run(server.store.change_account, "alice", replace(alice, disabled=True))
+        assert idle.reply() == 421
+        assert [uploading.reply(), uploading.reply()] == [426, 421]
+        assert [downloading.reply(), downloading.reply()] == [426, 421]
+        assert "disabled" in uploading.text
+        for client in (idle, uploading, downloading):
+            assert client.at_end()
+        up.close()
+        down.close()
+    server.wait_for(lambda: server.store.ended["suspend"] == 1)
+    assert server.store.ended["commit"] == 0
+    assert "f" not in server.store.root.children
+
+
+def test_a_command_that_waits_ends_before_its_session(server: Server) -> None:
+    alice = server.store.accounts["alice"]
+    with server.client() as client:
+        gate = server.gate("make_directory")
+        client.send(b"MKD d")
+        client.send(b"MKD e")
+        gate.wait_until_held()
+        server.run(server.store.change_account, "alice", replace(alice, password_hash="another"))
+        gate.open()
+        assert [client.reply(), client.reply()] == [257, 421]
+        assert client.at_end()
+    assert list(server.store.root.children) == ["d"]
+
+
+def test_a_drop_box(server: Server) -> None:
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights=ROLES["drop-box"])
+    server.run(server.store.put, "/theirs", b"secret", "bob")
+    with server.client() as client:
+        assert client.store("mine", b"one") == 226
+        assert client.store("mine", b"two") == 226
+        assert client.command("SIZE mine") == 213
+        for line in ("SIZE theirs", "DELE theirs", "RNFR theirs", "MLST /", "SIZE nothing"):
+            assert client.command(line) == 550, line
+        data = client.data()
+        for line in ("RETR mine", "LIST", "MLSD", "NLST", "STOR theirs", "APPE theirs"):
+            assert client.command(line) == 550, line
+        data.close()
+        assert client.command("RNFR mine") == 350
+        assert client.command("RNTO theirs") == 550
+        assert client.command("RNFR mine") == 350
+        assert client.command("RNTO other") == 250
+        assert client.command("DELE other") == 250
+    assert server.store.read("/theirs") == b"secret"
+
+
+def test_a_session_too_many(server: Server) -> None:
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], max_sessions=1)
+    with server.client(), server.client(None) as second:
+        assert second.command("USER alice") == 331
+        assert second.command(f"PASS {PASSWORD}") == 421
+        assert "as many sessions" in second.text
+
+
+def test_rates_are_kept_to(server: Server) -> None:
+    alice = server.store.accounts["alice"]
+    server.store.accounts["alice"] = replace(alice, upload_rate=400_000, download_rate=400_000)
+    with server.client() as client:
+        begun = time.monotonic()
+        assert client.store("f", bytes(300_000)) == 226
+        up = time.monotonic() - begun
+        assert client.fetch("RETR f") == bytes(300_000)
+        down = time.monotonic() - begun - up
+    # Never faster; how much slower is the machine's affair.
+    assert up > 0.4
+    assert down > 0.4

@@ -6,8 +6,6 @@ import asyncio
 import enum
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.cluster.news import Heard, News
@@ -32,8 +30,6 @@ from raftstore.types import (
 )
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
-
-log = structlog.get_logger()
 
 
 class Keep(enum.Enum):

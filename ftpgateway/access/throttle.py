@@ -11,8 +11,8 @@ from ftpgateway.access.backend import Buffer
 BURST = 0.25
 """Seconds' worth of bytes that may go at once after a pause."""
 
-LEAST = 4096
-"""Bytes that are moved at once, however low the rate."""
+LEAST = 64 * 1024
+"""Bytes that may be moved at once, however low the rate: a few TLS records, which are received whole."""
 
 
 class Throttle:

@@ -57,10 +57,10 @@ class Receiving(Transfer):
         stream = self._stream
         if stream is None or self._paused:
             return
-        budget = self._throttle.portion(READ_BUDGET)
-        buffer, received = self.host.buffer[:budget], 0
+        buffer, received = self.host.buffer, 0
+        buffer = buffer[: self._throttle.portion(len(buffer))]
         try:
-            while received < budget:
+            while received < READ_BUDGET:
                 count = stream.recv_into(buffer)
                 if not count:
                     self._ended()

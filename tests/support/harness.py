@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ftplib
 import os
-import random
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -16,8 +15,8 @@ from argon2 import PasswordHasher
 from tcpproxy import TcpProxy
 
 from ftpgateway.config import Address
+from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import LocalCluster
-from ftpgateway.demo.ports import is_free
 
 _T = TypeVar("_T")
 
@@ -41,10 +40,6 @@ def eventually(condition: Callable[[], _T], timeout: float = PATIENCE, every: fl
         time.sleep(every)
 
 
-def _random_port() -> int:
-    return random.randrange(12_000, 20_000)
-
-
 class Cluster:
     """A started cluster n1, n2, ... with the users demo:demo and guest:guest; everything stops at its end."""
 
@@ -58,10 +53,8 @@ class Cluster:
         encryption: str = "full",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        # Not where people's own demos are, and seldom where another test is.
-        base = next(
-            base for base in iter(_random_port, 0) if all(is_free("127.0.0.1", base + n) for n in range(nodes))
-        )
+        # Not where people's own demos are, nor where another test is.
+        base = ports.row("127.0.0.1", nodes)[0]
         self.local = LocalCluster(directory, nodes=nodes, encryption=encryption, ftp_port=base)
         self.names = list(self.local.nodes)
         self._proxies: dict[tuple[str, str], TcpProxy] = {}

@@ -57,6 +57,8 @@ class ChunkService:
         self._path = path
         self._bound = bound
         self._waiting = 0
+        self.receiving = 0
+        """Puts of others, for their clients, that are under way."""
         self._copies = asyncio.Semaphore(copies)
         network.serve(PUT, self._put, by_digest=True)
         network.serve(GET, self._get)
@@ -68,7 +70,7 @@ class ChunkService:
         request = _parse(chunks_pb2.Put.FromString, body)
         chunks = _cut(request.chunks, payload)
         self._check_store(request.store)
-        with self._room(len(payload)):
+        with self._room(len(payload)), self._counted():
             if len(chunks) == 1:
                 # The payload is of its own digest or refused: nothing else covers it (`by_digest`).
                 await self._volumes.put(*chunks[0], verified=False)
@@ -150,6 +152,14 @@ class ChunkService:
         local = self._path.view().local
         if local is None or local.number != number:
             raise Unavailable(f"store {number} is not here")
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.receiving += 1
+        try:
+            yield
+        finally:
+            self.receiving -= 1
 
     @contextmanager
     def _room(self, size: int) -> Iterator[None]:

@@ -85,7 +85,8 @@ class Copier:
     async def _one(self, copy: Copy, task: Task) -> None:
         since = self._applied_index()
         try:
-            await self._copy(copy.chunk.digest, copy.chunk.length, [store.number for store in copy.sources])
+            with self._throttle.working():
+                await self._copy(copy.chunk.digest, copy.chunk.length, [store.number for store in copy.sources])
         except StoreError as error:
             log.warning("chunk not copied", chunk=copy.chunk.digest.hex(), error=str(error))
             task.counts["failed"] += 1

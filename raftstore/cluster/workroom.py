@@ -45,7 +45,7 @@ STEADY = 30.0
 """Seconds without a change of what can be reached before copies are moved; `repair_after` where that is shorter."""
 
 YIELDING = 0.125
-"""Share of the bandwidth while clients upload here."""
+"""Share of the bandwidth, and of the time, while clients upload to this disk."""
 
 BUSY_SECONDS = 1.0
 """For which an upload counts as one that goes on: between two small ones there are moments without any."""
@@ -84,6 +84,7 @@ class Workroom:
         self._watermark = Watermark(SETTLE)
         self._busy_until = 0.0
         self._spreader = path.spreader
+        self._service = service
         self._throttle = Throttle(settings.jobs.bandwidth, busy=self._busy, yielding=YIELDING)
         self.collector = Collector(
             volumes,
@@ -156,7 +157,7 @@ class Workroom:
 
     def _busy(self) -> bool:
         now = time.monotonic()
-        if self._spreader.active:
+        if self._spreader.active or self._service.receiving:
             self._busy_until = now + BUSY_SECONDS
         return now < self._busy_until
 

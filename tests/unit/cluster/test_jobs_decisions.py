@@ -24,7 +24,7 @@ from raftstore.cluster.dispatch import (
     plan,
     void,
 )
-from raftstore.cluster.throttle import Throttle
+from raftstore.cluster.throttle import LONGEST_REST, Throttle
 from raftstore.cluster.worker import takeable
 from raftstore.settings import JobsSettings
 from raftstore.wire import commands_pb2 as commands
@@ -253,24 +253,30 @@ def test_candidates_are_bounded() -> None:
 
 
 def test_a_throttle_keeps_its_rate_and_yields() -> None:
-    async def scenario(busy: bool) -> float:
+    async def scenario(busy: bool, seconds: float = 0.0) -> float:
         loop = asyncio.get_running_loop()
-        slept = 0.0
+        passed = 0.0
 
         async def sleep(seconds: float) -> None:
-            nonlocal slept
-            slept += seconds
+            nonlocal passed
+            passed += seconds
 
         began = loop.time()
-        loop.time = lambda: began + slept  # type: ignore[method-assign]
+        loop.time = lambda: began + passed  # type: ignore[method-assign]
         throttle = Throttle(1000, busy=lambda: busy, yielding=0.25)
         original, asyncio.sleep = asyncio.sleep, sleep  # type: ignore[assignment]
         try:
             for _ in range(40):
                 await throttle.take(100)
+                with throttle.working():
+                    passed += seconds
         finally:
             asyncio.sleep = original
-        return slept
+        return passed
 
     assert 3.4 <= asyncio.run(scenario(busy=False)) <= 4.0
     assert 14.5 <= asyncio.run(scenario(busy=True)) <= 16.0
+    # What takes long leaves three times as long to the others, however few bytes it moves; but there is a bound.
+    assert asyncio.run(scenario(busy=False, seconds=0.15)) <= 7.0
+    assert asyncio.run(scenario(busy=True, seconds=0.15)) >= 0.9 * 40 * 4 * 0.15
+    assert asyncio.run(scenario(busy=True, seconds=2.0)) <= 1.1 * 40 * (2.0 + LONGEST_REST + 0.4)

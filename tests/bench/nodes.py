@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from load import Server
 
 from ftpgateway.demo.cluster import LocalCluster
+from raftstore.peers.pki import self_signed_server_pem
 
 USER = PASSWORD = "demo"
 READY_TIMEOUT = 120.0
@@ -80,10 +81,14 @@ class BenchCluster:
 
 @contextmanager
 def reference(directory: Path) -> Iterator[Server]:
-    """Stock pyftpdlib in a process of its own on a plain directory."""
+    """Stock pyftpdlib in a process of its own on a plain directory, with FTPS."""
     directory.mkdir(parents=True)
     script = Path(__file__).with_name("reference.py")
-    process = subprocess.Popen([sys.executable, str(script), str(directory)], stdout=subprocess.PIPE, text=True)
+    certificate = directory.with_suffix(".pem")
+    # Of the kind that `pixraft init` makes for the nodes.
+    certificate.write_bytes(self_signed_server_pem(["localhost"]))
+    command = [sys.executable, str(script), str(directory), "--certificate", str(certificate)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield Server("127.0.0.1", int(process.stdout.readline()), USER, PASSWORD)

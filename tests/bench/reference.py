@@ -16,12 +16,18 @@ def main() -> None:
     parser.add_argument("directory")
     parser.add_argument("--user", default="demo")
     parser.add_argument("--password", default="demo")
+    parser.add_argument("--certificate", help="PEM file with key and chain: FTPS, too")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     authorizer = DummyAuthorizer()
     authorizer.add_user(arguments.user, arguments.password, arguments.directory, perm="elradfmwMT")
     FTPHandler.authorizer = authorizer
-    server = FTPServer(("127.0.0.1", 0), FTPHandler)
+    handler = FTPHandler
+    if arguments.certificate:
+        from pyftpdlib.handlers import TLS_FTPHandler as handler
+
+        handler.certfile = arguments.certificate
+    server = FTPServer(("127.0.0.1", 0), handler)
     print(server.address[1], flush=True)
     server.serve_forever()
 

@@ -33,8 +33,8 @@ FULL_SHARE = 0.6
 class Scenario:
     """A load: `sessions` at once, each `count` transfers of `size` bytes; `spread` over all nodes or all at one.
 
-    `remote`: with a single copy of each picture, which is read through another node than has it. `goal`: the rate that
-    is wanted, the reference's = 1; `seconds`: or the time.
+    `remote`: with a single copy of each picture, which is read through another node than has it. `secure`: by FTPS on
+    both sides. `goal`: the rate that is wanted, the reference's = 1; `seconds`: or the time.
     """
 
     name: str
@@ -44,11 +44,13 @@ class Scenario:
     count: int
     spread: bool = False
     remote: bool = False
+    secure: bool = False
     goal: float | None = None
     seconds: float | None = None
 
     def tasks(self, servers: list[Server], mark: str) -> list[Task]:
         """One task a session. What RETR reads is what STOR of the same size and mark has put."""
+        servers = [replace(server, secure=self.secure) for server in servers]
         chosen = servers if self.spread else servers[:1]
         if self.remote and self.operation == "RETR" and len(servers) > 1:
             chosen = servers[1:2]
@@ -74,6 +76,10 @@ def scenarios(quick: bool) -> list[Scenario]:
         Scenario("STOR 1 MiB", "STOR", MIB, 8, large, goal=0.4),
         Scenario("RETR 1 MiB", "RETR", MIB, 8, large, goal=0.9),
         Scenario("RETR 1 MiB from another node", "RETR", MIB, 8, large, remote=True, goal=0.3),
+        Scenario("FTPS STOR 20 KB", "STOR", 20 * KIB, 8, 100 // few, secure=True, goal=0.8),
+        Scenario("FTPS RETR 20 KB", "RETR", 20 * KIB, 8, 100 // few, secure=True, goal=0.8),
+        Scenario("FTPS STOR 1 MiB", "STOR", MIB, 8, large, secure=True, goal=0.8),
+        Scenario("FTPS RETR 1 MiB", "RETR", MIB, 8, large, secure=True, goal=0.8),
         Scenario("STOR 64 MiB", "STOR", max(2, 64 // few) * MIB, 8, 1),
         Scenario("RETR 64 MiB", "RETR", max(2, 64 // few) * MIB, 8, 1),
         Scenario(
@@ -173,7 +179,8 @@ def measure(
         ours, theirs, disk = [], [], []
         used = [0.0] * len(cluster.servers)
         for number in range(rounds):
-            mark = f"r{number}{'s' if scenario.spread else ''}"
+            # Equal pictures would be stored once.
+            mark = f"r{number}{'s' if scenario.spread else ''}{'t' if scenario.secure else ''}"
             if scenario.operation == "RETR":
                 store = replace(scenario, operation="STOR")
                 for servers in ([plain], cluster.servers):

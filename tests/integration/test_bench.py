@@ -26,7 +26,7 @@ def test_the_short_benchmark_measures_every_load(tmp_path):
     assert report["encryption"] == "bulk-auth"
     assert len(report["peak_memory"]) == 3
     names = [row["scenario"] for row in report["rows"]]
-    assert len(names) == 8
+    assert len(names) == 12
     for row in report["rows"]:
         assert row["rate"] > 0, row
         assert row["reference_rate"] > 0, row

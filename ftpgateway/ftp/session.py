@@ -38,6 +38,9 @@ QUEUE_LIMIT = 64
 TURN = 32
 """Commands after which other sessions have their turn: thousands fit into what is read at once."""
 
+REFUSALS_LOGGED = 1000
+"""Refusals that are logged of one session: who sends nonsense all day does not fill the disk."""
+
 TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
 
@@ -73,6 +76,8 @@ class BaseSession(ControlConnection):
             resume_only=host.settings.require_tls_reuse,
         )
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
+        self._doing = ("", "")
+        self._refusals = 0
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
         self._turn = TURN
@@ -150,6 +155,7 @@ class BaseSession(ControlConnection):
     def _check_and_run(self, command: str, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
         known = self.known_commands.get(command)
+        self._doing = command, ""
         if known is None:
             what = "line too long" if command == TOO_LONG else f'"{one_line(command[:32])}" not understood'
             self.respond(f"500 Command {what}.")
@@ -165,6 +171,7 @@ class BaseSession(ControlConnection):
         ):
             pass
         else:
+            self._doing = command, argument if known.right else ""
             run = functools.partial(self._execute, known.method, argument)
             if command in INLINE or (command == "STAT" and not argument):
                 run()
@@ -197,6 +204,27 @@ class BaseSession(ControlConnection):
         except Exception:
             log.exception("command failed", session=self.number, command=method)
             self.respond("451 Internal error; try again.")
+
+    def respond(self, resp: str, logfun: object = None) -> None:
+        """Send the last line of a reply; a refusal is logged with its reason."""
+        if resp[:1] in ("4", "5"):
+            self._refused(resp)
+        super().respond(resp)
+
+    def _refused(self, reply: str) -> None:
+        self._refusals += 1
+        if self._refusals > REFUSALS_LOGGED:
+            return
+        log.info(
+            "refused",
+            session=self.number,
+            user=self.login.name if self.login is not None else "",
+            peer=self.peer,
+            command=one_line(self._doing[0][:32]),
+            path=one_line(self._doing[1]),
+            reply=one_line(reply),
+            last_logged=self._refusals == REFUSALS_LOGGED,
+        )
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Within a command that is not in `gate.INLINE`: wait for the store."""
@@ -252,7 +280,7 @@ class BaseSession(ControlConnection):
             path=transfer.path,
             bytes=transfer.moved,
             seconds=round(time.monotonic() - transfer.started, 3),
-            result=reply[:3],
+            result=one_line(reply),
         )
         if self.host.transfers is not None and (transfer.upload or transfer.command == "RETR"):
             self.host.transfers.record(self._transferred(transfer, complete=reply.startswith("226")))
@@ -260,7 +288,7 @@ class BaseSession(ControlConnection):
             self.transfer = None
         if not self.alive:
             return
-        self.respond(reply)
+        super().respond(reply)  # logged just now
         if transfer.after_abort:
             self.respond("226 ABOR command successful.")
         self.touch()

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from ftpserver import DEADLINE, PASSWORD, certificate, serving
+from structlog.testing import capture_logs
 
 from ftpgateway.ftp.commands import listing
 from ftpgateway.ftp.listings import FactWriter, parse_timestamp
-from raftstore.errors import NoQuorum, Unavailable
+from raftstore.errors import DiskFull, NoQuorum, Unavailable
 from raftstore.types import Entry
 
 
@@ -120,3 +121,42 @@ def test_others_have_their_turn_while_a_large_directory_is_listed(
 
 def sessions(server) -> list:  # type: ignore[no-untyped-def, type-arg]
     return list(server.frontend._sessions)
+
+
+def test_every_refusal_is_logged_with_its_reason_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftpgateway.ftp.session.REFUSALS_LOGGED", 12)
+    lines = {
+        "NONSENSE x": 500,
+        "CWD missing": 550,
+        "RETR missing": 425,
+        "MKD a\x07b": 553,
+        "PORT 10,1,2,3,200,200": 501,
+        "RNTO x": 503,
+        "REST x": 501,
+        "ALLO 999999": 452,
+        "MODE Z": 504,
+    }
+    with capture_logs() as logged, serving() as server, server.client() as client:
+        server.store.room = 1000
+        for line, code in lines.items():
+            assert client.command(line) == code
+            assert client.command("NOOP") == 200
+        client.data().close()
+        assert client.command("RETR missing") == 550
+        server.fail("commit", DiskFull())
+        assert client.store("f", b"x") == 452
+        for _ in range(20):
+            assert client.command("WAT") == 500
+        assert client.store("f", b"x") == 452
+        with server.client(None) as other:
+            assert other.command("USER alice") == 331
+            assert other.command("PASS secret word") == 530
+    refused = [entry for entry in logged if entry["event"] == "refused" and entry["user"] == "alice"]
+    assert [entry["reply"][:3] for entry in refused] == [*map(str, lines.values()), "550", "500", "500"]
+    assert (
+        refused[1]["command"] == "CWD" and refused[1]["path"] == "missing" and refused[1]["peer"] == "127.0.0.1"
+    )
+    assert [entry["last_logged"] for entry in refused].count(True) == 1
+    results = [entry["result"] for entry in logged if entry["event"] == "transfer"]
+    assert len(results) == 2 and all(result.startswith("452 Not enough free disk") for result in results)
+    assert "secret" not in repr(logged)

@@ -12,16 +12,13 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-
-import structlog
+from typing import Any
 
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched, plain_address
 from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
 from ftpgateway.ftp.transfers import Transfer, Unconnected
-
-log = structlog.get_logger()
 
 _BIND_ATTEMPTS = 64
 _ANY_ATTEMPTS = 3
@@ -89,8 +86,8 @@ class _Listener(Watched):
         except OSError:
             return
         if plain_address(address[0]) != self._peer:
-            log.warning(
-                "data connection from a foreign address turned away", peer=self._peer, foreign=address[0]
+            self._link.events().warning(
+                "data connection from a foreign address turned away", foreign=address[0]
             )
             sock.close()
             return
@@ -160,9 +157,11 @@ class DataLink:
         context: ssl.SSLContext | None,
         spares: Spares,
         *,
+        events: Callable[[], Any],
         resume_only: bool = False,
     ) -> None:
-        """`resume_only`: a TLS connection that does not resume a session is refused."""
+        """`events` gives the session's log. `resume_only`: a TLS connection must resume a session."""
+        self.events = events
         self.loop = loop
         self._spares = spares
         self._timeout = timeout
@@ -254,7 +253,7 @@ class DataLink:
     def shaken(self, stream: TlsStream) -> None:
         """The TLS handshake is done."""
         if self._resume_only and not stream.resumed:
-            log.warning("data connection refused: its TLS session is a new one")
+            self.events().warning("data connection refused: its TLS session is a new one")
             self.failed(Unconnected.NEW_SESSION)
             return
         self.loop.unwatch(stream.fileno())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from ftpgateway.access.backend import Upload
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.gate import Phase
@@ -14,8 +12,6 @@ from ftpgateway.ftp.replies import Doing, refusal
 from ftpgateway.ftp.streams import Stream
 from ftpgateway.ftp.transfers import Owner, Transfer, Unconnected
 from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
-
-log = structlog.get_logger()
 
 READ_BUDGET = 4 * 1024 * 1024
 """Bytes that one session may receive before the others have their turn."""
@@ -78,7 +74,7 @@ class Receiving(Transfer):
         except OSError:
             self._broken(f"426 The data connection broke; {self._kept()}")
         except Exception:
-            log.exception("upload failed", path=self.path)
+            self.owner.events.exception("upload failed", path=self.path)
             self._broken(INTERNAL)
         finally:
             self.moved += received
@@ -99,7 +95,7 @@ class Receiving(Transfer):
         except StoreError as error:
             reply = refusal(error, Doing.WRITING)
         except Exception:
-            log.exception("upload failed", path=self.path)
+            self.owner.events.exception("upload failed", path=self.path)
             reply = INTERNAL
         else:
             reply = ""
@@ -128,7 +124,7 @@ class Receiving(Transfer):
         except StoreError as error:
             reply = refusal(error, Doing.WRITING)
         except Exception:
-            log.exception("commit failed", path=self.path)
+            self.owner.events.exception("commit failed", path=self.path)
             reply = INTERNAL
         else:
             reply = self._done
@@ -139,9 +135,9 @@ class Receiving(Transfer):
             async with asyncio.timeout(self.host.wait_limit):
                 await self._upload.suspend()
         except (TimeoutError, StoreError):
-            log.warning("partial upload not kept", path=self.path)
+            self.owner.events.warning("partial upload not kept", path=self.path)
         except Exception:
-            log.exception("suspend failed", path=self.path)
+            self.owner.events.exception("suspend failed", path=self.path)
         self._over(reply)
 
     def _settle(self, work: object) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-import structlog
-
 from ftpgateway.access.backend import Part
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
@@ -15,8 +13,6 @@ from ftpgateway.ftp.streams import Stream
 from ftpgateway.ftp.transfers import Owner, Transfer, Unconnected
 from raftstore.errors import StoreError
 from raftstore.types import Span
-
-log = structlog.get_logger()
 
 TURN_BUDGET = 4 * 1024 * 1024
 """Bytes that one session may send before the others have their turn."""
@@ -120,7 +116,7 @@ class Sending(Transfer):
         except OSError:
             reply = f"426 The data connection broke after {self.moved} bytes."
         except Exception:
-            log.exception("download failed", path=self.path)
+            self.owner.events.exception("download failed", path=self.path)
             reply = "451 Internal error; try again."
         self.phase = Phase.SETTLING
         if reply is COMPLETE:
@@ -139,7 +135,7 @@ class Sending(Transfer):
                 async with asyncio.timeout(self.host.wait_limit):
                     await self._release()
         except (TimeoutError, StoreError) as error:
-            log.warning("download not released", path=self.path, error=repr(error))
+            self.owner.events.warning("download not released", path=self.path, error=repr(error))
 
     def _drop_left(self) -> None:
         left, self._left = self._left, None

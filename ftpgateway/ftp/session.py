@@ -74,6 +74,7 @@ class BaseSession(ControlConnection):
             host.context,
             host.spares,
             resume_only=host.settings.require_tls_reuse,
+            events=lambda: self.events,
         )
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._doing = ("", "")
@@ -149,7 +150,7 @@ class BaseSession(ControlConnection):
         try:
             self._check_and_run(command, raw)
         except Exception:
-            log.exception("command failed", session=self.number, command=one_line(command))
+            self.events.exception("command failed", command=one_line(command))
             self.respond("451 Internal error; try again.")
 
     def _check_and_run(self, command: str, raw: bytes) -> None:
@@ -202,7 +203,7 @@ class BaseSession(ControlConnection):
         except StoreError as error:
             self.respond(refusal(error))
         except Exception:
-            log.exception("command failed", session=self.number, command=method)
+            self.events.exception("command failed", command=method, argument=argument)
             self.respond("451 Internal error; try again.")
 
     def respond(self, resp: str, logfun: object = None) -> None:
@@ -215,20 +216,24 @@ class BaseSession(ControlConnection):
         self._refusals += 1
         if self._refusals > REFUSALS_LOGGED:
             return
-        log.info(
+        command, path = self._doing
+        # What is no command may be a password in the wrong place.
+        known = command in self.known_commands
+        self.events.info(
             "refused",
-            session=self.number,
-            user=self.login.name if self.login is not None else "",
-            peer=self.peer,
-            command=one_line(self._doing[0][:32]),
-            path=one_line(self._doing[1]),
-            reply=one_line(reply),
+            command=command if known else "",
+            path=one_line(path),
+            reply=one_line(reply) if known else f"{reply[:3]} no such command",
             last_logged=self._refusals == REFUSALS_LOGGED,
         )
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Within a command that is not in `gate.INLINE`: wait for the store."""
-        return self.runner.wait(work)
+        doing = self._doing
+        try:
+            return self.runner.wait(work)
+        finally:
+            self._doing = doing
 
     @property
     def session(self) -> access.Session:
@@ -240,6 +245,14 @@ class BaseSession(ControlConnection):
     def files(self) -> access.Workspace:
         """What the user sees of the store."""
         return self.session.files
+
+    # The log.
+
+    @property
+    def events(self) -> Any:
+        """See the base class."""
+        user = self.login.name if self.login is not None else ""
+        return log.bind(session=self.number, user=user, peer=self.peer)
 
     # The transfer.
 
@@ -271,11 +284,9 @@ class BaseSession(ControlConnection):
 
     def transfer_over(self, transfer: Transfer, reply: str) -> None:
         """Tell the client how its transfer ended, log it, go on with what queued."""
-        log.info(
+        whole = reply.startswith("226")
+        self.events.info(
             "transfer",
-            session=self.number,
-            user=self.login.name if self.login is not None else "",
-            peer=self.peer,
             command=transfer.command,
             path=transfer.path,
             bytes=transfer.moved,
@@ -283,7 +294,7 @@ class BaseSession(ControlConnection):
             result=one_line(reply),
         )
         if self.host.transfers is not None and (transfer.upload or transfer.command == "RETR"):
-            self.host.transfers.record(self._transferred(transfer, complete=reply.startswith("226")))
+            self.host.transfers.record(self._transferred(transfer, complete=whole))
         if self.transfer is transfer:
             self.transfer = None
         if not self.alive:
@@ -343,13 +354,7 @@ class BaseSession(ControlConnection):
         if self.login is not None:
             self.login.close()
         self.host.session_over(self)
-        log.info(
-            "session closed",
-            session=self.number,
-            user=self.login.name if self.login is not None else "",
-            peer=self.peer,
-            seconds=round(time.monotonic() - self.opened, 3),
-        )
+        self.events.info("session closed", seconds=round(time.monotonic() - self.opened, 3))
 
     def leave(self) -> None:
         """The server is being stopped: say goodbye, now or when the transfer is over."""

@@ -39,6 +39,11 @@ class Owner(Protocol):
         """What all sessions share."""
         ...
 
+    @property
+    def events(self) -> Any:
+        """The log, where each line tells whose session it is."""
+        ...
+
     def hung_up(self) -> bool:
         """Return whether the control connection is gone."""
         ...

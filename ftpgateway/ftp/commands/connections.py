@@ -5,13 +5,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 
-import structlog
-
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
-
-log = structlog.get_logger()
 
 
 class ConnectionCommands(BaseSession):
@@ -64,7 +60,7 @@ class ConnectionCommands(BaseSession):
         try:
             sock = self.link.listener(self.local, self.host.settings.passive_ports)
         except OSError as error:
-            log.warning("no passive port", session=self.number, error=errno.errorcode.get(error.errno or 0))
+            self.events.warning("no passive port", error=errno.errorcode.get(error.errno or 0))
             self.respond("425 No free port for a data connection; try again in a moment.")
             return 0
         port = int(sock.getsockname()[1])
@@ -115,9 +111,7 @@ class ConnectionCommands(BaseSession):
             self.respond("501 That is not an address.")
             return
         if foreign or not 1024 <= port < 65536:
-            log.warning(
-                "active data connection refused", session=self.number, peer=self.peer, to=address, port=port
-            )
+            self.events.warning("active data connection refused", to=address, port=port)
             self.respond("501 Data connections are made only to your own address, ports from 1024 to 65535.")
             return
         self.link.connect(self.local, self.peer, port, self._connected, secure=self.protect_data)

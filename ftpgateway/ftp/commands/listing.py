@@ -9,8 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-import structlog
-
 from ftpgateway.access import Workspace
 from ftpgateway.ftp.listings import GROUP, FactWriter, Request, arrange, grouped, list_line, parse_request
 from ftpgateway.ftp.replies import TooMany, one_line, quoted
@@ -20,8 +18,6 @@ from ftpgateway.ftp.table import command
 from raftstore import paths
 from raftstore.errors import NotADirectory, NotFound
 from raftstore.types import Entry
-
-log = structlog.get_logger()
 
 
 async def _blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -175,6 +171,6 @@ class ListingCommands(BaseSession):
             if self.unsent < seen:
                 seen, until = self.unsent, time.monotonic() + self.host.settings.stall_timeout
             elif time.monotonic() > until:
-                log.warning("session closed: the client takes no replies", session=self.number, peer=self.peer)
+                self.events.warning("session closed: the client takes no replies")
                 self.close()
         return self.alive

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import structlog
-
 from ftpgateway.ftp.listings import parse_timestamp, parse_utime, timestamp
 from ftpgateway.ftp.removal import Removal
 from ftpgateway.ftp.replies import one_line, quoted, refusal
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore.errors import NotFound, StoreError
-
-log = structlog.get_logger()
 
 
 class NameCommands(BaseSession):
@@ -73,7 +69,7 @@ class NameCommands(BaseSession):
         removal = Removal(self.files, path)
         try:
             while not self.wait(removal.some()):
-                log.info("removing", session=self.number, path=path, removed=removal.removed)
+                self.events.info("removing", path=path, removed=removal.removed)
         except StoreError as error:
             code, _, text = refusal(error).partition(" ")
             self.respond(f"{code} {removal.removed} names were removed, the next was not: {text}")

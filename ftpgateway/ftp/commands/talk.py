@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 
-import structlog
-
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.hashing import ALGORITHMS
 from ftpgateway.ftp.listings import FACTS
 from ftpgateway.ftp.replies import one_line
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
-
-log = structlog.get_logger()
 
 _HELP_COLUMNS = 8
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
@@ -102,7 +98,7 @@ class TalkCommands(BaseSession):
         self.respond("200 Name=pixraft; CaseSensitive=1; DirSep=/;")
 
     def _note_client(self, text: str) -> None:
-        log.info("client", session=self.number, peer=self.peer, client=one_line(text[:200]))
+        self.events.info("client", client=one_line(text[:200]))
 
     @command(
         "HOST",

@@ -21,6 +21,9 @@ log = structlog.get_logger()
 MAX_LINE = 8192
 """Longest command line in bytes; a path may have 4096."""
 
+CONTROL_SEND = 128 * 1024
+"""Bytes of replies that the kernel takes for a client that does not read them; left to itself it takes megabytes."""
+
 CONTROL_READ = 16384
 """Bytes read from a control connection at once: a whole TLS record, so that none stays behind unseen."""
 
@@ -59,6 +62,8 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         self.peer = ""
         super().__init__(sock, _Server(), ioloop=loop)
         self.peer = plain_address(self.remote_ip)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CONTROL_SEND)
         self.local = plain_address(sock.getsockname()[0]) if self.connected else ""
 
     # What the library asks for.
@@ -154,7 +159,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         except ssl.SSLWantWriteError:
             self.ioloop.modify(self._fileno, READ | WRITE)
         except OSError as error:
-            log.info("tls handshake failed", peer=self.peer, error=str(error))
+            self.events.info("tls handshake failed", error=str(error))
             self.close()
         else:
             self._shaking = False
@@ -189,7 +194,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def handle_error(self) -> None:
         """An exception escaped: the session cannot go on."""
-        log.warning("ftp session failed", peer=self.peer, exc_info=True)
+        self.events.warning("ftp session failed", exc_info=True)
         self.close()
 
     def initiate_send(self) -> None:
@@ -250,13 +255,18 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def log_exception(self, instance: object) -> None:
         """Log an exception that the library caught."""
-        log.warning("ftp session failed", peer=self.peer, exc_info=True)
+        self.events.warning("ftp session failed", exc_info=True)
 
     # What subclasses fill in.
 
     def line_received(self, line: bytes | None) -> None:
         """Handle a line without its CR LF; None stands for one that was too long."""
         raise NotImplementedError
+
+    @property
+    def events(self) -> Any:
+        """The log, where each line tells whose session this is."""
+        return log.bind(peer=self.peer)
 
     def handshake_over(self) -> None:
         """TLS stands: set the idle timer again."""

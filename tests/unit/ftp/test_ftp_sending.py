@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
@@ -77,6 +78,7 @@ class Room:
 
     def __init__(self) -> None:
         self.host = self
+        self.events = structlog.get_logger()
         self.loop = self
         self.watch_ = Watch(60)
         self.buffer = memoryview(bytearray(10))

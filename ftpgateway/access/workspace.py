@@ -8,8 +8,9 @@ is nothing to inherit, so nothing can.
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
@@ -18,6 +19,13 @@ from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.types import Entry, Kind
+
+LARGE = 4096
+"""Entries from which on a thread looks for those that match."""
+
+
+def _matching(entries: Iterable[Entry], pattern: str) -> list[Entry]:
+    return [entry for entry in entries if fnmatch.fnmatchcase(entry.name, pattern)]
 
 
 class Workspace:
@@ -108,7 +116,9 @@ class Workspace:
         if not any(character in pattern for character in "*?["):
             raise NotFound(path)
         found = await self.directory(directory)
-        return [entry for entry in found if fnmatch.fnmatchcase(entry.name, pattern)]
+        if len(found) >= LARGE:
+            return await asyncio.to_thread(_matching, found, pattern)
+        return _matching(found, pattern)
 
     async def directory(self, path: str) -> Sequence[Entry]:
         """Return what the account sees of a directory's entries. Raises NotADirectory for a file."""

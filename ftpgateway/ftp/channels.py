@@ -172,6 +172,7 @@ class DataLink:
         self._stream: Stream | None = None
         self._waiting: Transfer | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._failure: Unconnected | None = None
         self.secure = False
         """Whether the connection that is there, or to come, is encrypted."""
         self._on_connect: Callable[[bool], None] | None = None
@@ -276,8 +277,15 @@ class DataLink:
         self.close()
         if waiting is not None:
             waiting.unconnected(why)
+        else:
+            self._failure = why
         if on_connect is not None:
             on_connect(False)
+
+    def take_failure(self) -> Unconnected | None:
+        """Return why the last connection failed, if no transfer waited for it; once."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def begin(self, transfer: Transfer) -> None:
         """Start `transfer` on the connection, now or when it stands."""
@@ -287,10 +295,11 @@ class DataLink:
         elif self._maker is not None:
             self._waiting = transfer
         else:  # it failed while the command waited for the store
-            transfer.unconnected(Unconnected.MISSING)
+            transfer.unconnected(self.take_failure() or Unconnected.MISSING)
 
     def close(self) -> None:
         """Close what there is. A transfer that waited is forgotten, not told."""
+        self._failure = None
         self._cancel_timer()
         self._waiting = None
         self._on_connect = None

@@ -157,6 +157,9 @@ class BaseSession(ControlConnection):
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
         known = self.known_commands.get(command)
         self._doing = command, ""
+        if known is None and command == "SITE ":
+            self.respond("501 Syntax error: command needs an argument.")
+            return
         if known is None:
             what = "line too long" if command == TOO_LONG else f'"{one_line(command[:32])}" not understood'
             self.respond(f"500 Command {what}.")
@@ -262,10 +265,14 @@ class BaseSession(ControlConnection):
         return wanted
 
     def no_data_connection(self) -> bool:
-        """Whether there is none; the client is told so."""
+        """Whether there is none; the client is told so, and why."""
         if self.link.exists:
             return False
-        self.respond("425 No data connection; send PASV, EPSV, PORT or EPRT first.")
+        failure = self.link.take_failure()
+        if failure is not None:
+            self.respond(f"{failure.value}.")
+        else:
+            self.respond("425 No data connection; send PASV, EPSV, PORT or EPRT first.")
         return True
 
     def announce(self, text: str) -> None:

@@ -33,7 +33,17 @@ TREE_LIMIT = 100_000
 REPLY_AHEAD = 256 * 1024
 """Bytes of STAT's reply that are made before the client takes them."""
 
+LARGE = 4096
+"""Entries from which on they are sorted by a thread."""
+
 _LOOK = 0.02
+
+
+async def _ordered(entries: Sequence[Entry], request: Request) -> Iterable[Entry]:
+    """Return the entries in the order asked for; to sort many of them takes long."""
+    if len(entries) >= LARGE and (request.by_time or request.by_size):
+        return await asyncio.to_thread(arrange, entries, request)
+    return arrange(entries, request)
 
 
 async def _below(
@@ -51,7 +61,7 @@ async def _below(
         left -= len(found)
         if left < 0:
             raise TooMany
-        ordered = list(arrange(found, request))
+        ordered = list(await _ordered(found, request))
         head = f"{label}:" if path == top else f"\r\n{label}:"
         async for block in _blocks(grouped(itertools.chain([head], map(render, ordered)))):
             yield block
@@ -89,7 +99,7 @@ class ListingCommands(BaseSession):
                 below = _below(self.files, path, request, entries, render)
                 self.attach(Sending(self, command, path, b"", below))
             return
-        self._send_lines(command, path, map(render, arrange(entries, request)), len(entries))
+        self._send_lines(command, path, map(render, self.wait(_ordered(entries, request))), len(entries))
 
     def _is_directory(self, path: str) -> bool:
         try:
@@ -153,7 +163,7 @@ class ListingCommands(BaseSession):
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        entries = arrange(self._asked(path, request), request)
+        entries = self.wait(_ordered(self._asked(path, request), request))
         self.push(f"213-Status of {quoted(path)}:\r\n")
         now = time.time()
         for block in grouped(list_line(entry, now) for entry in entries):

@@ -196,7 +196,7 @@ class NameCommands(BaseSession):
             return
         self.respond("550 No such file or directory, or no time: SITE UTIME YYYYMMDDhhmm[ss] path.")
 
-    @command("SITE CHMOD", "accepted; modes are not kept", source="usage", syntax="<mode> <path>", right="M")
+    @command("SITE CHMOD", "accepted; modes are not kept", source="usage", syntax="<mode> <path>", right="l")
     def ftp_SITE_CHMOD(self, line: str) -> None:
         """SITE CHMOD mode path: accepted, so that clients that always send it go on; modes are not kept."""
         mode, _, name = line.partition(" ")

@@ -207,7 +207,10 @@ class TalkCommands(BaseSession):
             return
         if wanted == "SITE":
             prefix = "SITE "
-        names = sorted(name.removeprefix(prefix) for name in self.known_commands if _under(name, prefix))
+        names = sorted(
+            [name.removeprefix(prefix) for name in self.known_commands if _under(name, prefix)]
+            + ([] if prefix else ["SITE"])
+        )
         self.push("214-Commands:\r\n")
         for start in range(0, len(names), _HELP_COLUMNS):
             self.push("".join(f" {name:<7}" for name in names[start : start + _HELP_COLUMNS]).rstrip() + "\r\n")

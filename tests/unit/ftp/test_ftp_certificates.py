@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ftplib
 import io
 import shutil
@@ -163,6 +164,11 @@ def test_a_new_tls_session_is_refused_where_resumption_is_required(server: Serve
         assert upload(client, tls, "new", None) == 522
         assert "resume" in client.text
         assert client.command("MLST new") == 550, "nothing was stored"
+        # The same when the handshake comes before the command.
+        with tls.wrap_socket(client.data()) as data, contextlib.suppress(OSError):
+            assert not data.recv(1)
+        assert client.command("STOR new") == 522
+        assert client.command("STOR new") == 425
         assert isinstance(client.sock, ssl.SSLSocket)
         assert upload(client, tls, "new", client.sock.session) == 226, "the session goes on"
         assert server.run(server.store.read, "/new") == DATA

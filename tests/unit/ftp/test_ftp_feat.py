@@ -9,6 +9,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -309,6 +310,7 @@ def test_help_knows_every_command(server: Server) -> None:
     with server.client() as client:
         assert client.command("HELP") == 214
         listed = " ".join(client.lines[1:-1]).split()
+        listed.remove("SITE")
         assert client.command("SITE HELP") == 214
         listed += [f"SITE {name}" for name in " ".join(client.lines[1:-1]).split()]
         assert sorted(listed) == sorted(known(tls=True))
@@ -318,6 +320,7 @@ def test_help_knows_every_command(server: Server) -> None:
             assert client.text.startswith(f"214 Syntax: {name}")
         assert client.command("HELP SITE") == 214
         assert client.command("HELP NONSENSE") == 501
+        assert client.command("SITE") == 501
 
 
 def test_ftplib_aborts_with_urgent_data(server: Server) -> None:
@@ -346,3 +349,54 @@ def test_status_while_data_moves(server: Server, tmp_path: Path) -> None:
         assert " Logged in as: alice" in client.lines
         data.close()
         assert client.reply() == 226
+
+
+EXAMPLES = {
+    **dict.fromkeys(("LIST", "NLST", "MLSD"), "/d"),
+    **dict.fromkeys(("MLST", "STAT", "SIZE", "MDTM", "RETR", "HASH", "DELE", "RNFR", "APPE"), "/d/f"),
+    **dict.fromkeys(("XCRC", "XMD5", "XSHA", "XSHA1", "XSHA256", "XSHA512"), "/d/f"),
+    **dict.fromkeys(("CWD", "XCWD", "AVBL"), "/d"),
+    **dict.fromkeys(("CDUP", "XCUP"), ""),
+    **dict.fromkeys(("RMD", "XRMD"), "/d/empty"),
+    **dict.fromkeys(("MKD", "XMKD", "STOR", "STOU"), "/d/new"),
+    "RMDA": "/d/tree",
+    "RNTO": "/d/renamed",
+    "MFMT": "20010203040506 /d/f",
+    "MFF": "Modify=20010203040506; /d/f",
+    "SITE UTIME": "20010203040506 /d/f",
+    "SITE CHMOD": "644 /d/f",
+}
+"""What to send for each command that the page gives a right to."""
+
+
+def test_the_right_on_the_page_is_the_right_that_is_needed(server: Server) -> None:
+    declared = {name: found.right for name, found in known(tls=True).items() if found.right}
+    assert set(EXAMPLES) == set(declared)
+    original = server.store.accounts["alice"]
+    for name, letter in declared.items():
+
+        def fill() -> None:
+            server.store.root.children.clear()
+            for path in ("/d", "/d/empty", "/d/tree", "/d/tree/deep"):
+                server.store.put(path, None)
+            server.store.put("/d/f", b"x", "bob")
+
+        server.run(fill)
+        rights = original.rights.replace(letter, "")
+        server.run(server.store.change_account, "alice", replace(original, rights=rights))
+        with server.client() as client:
+            line = f"{name} {EXAMPLES[name]}".strip()
+            before = "RNFR /d/f" if name == "RNTO" else "EPSV"
+            allowed = 350 if name == "RNTO" and letter != "f" else 229
+            assert client.command(before) in (allowed, 550)
+            denied = client.command(line)
+            # Without the right to rename there is nothing that RNTO could go on from.
+            assert denied == (503 if name == "RNTO" else 550), (line, client.text)
+            server.run(server.store.change_account, "alice", original)
+        with server.client() as client:
+            if name == "RNTO":
+                assert client.command("RNFR /d/f") == 350
+            elif name in ("LIST", "NLST", "MLSD", "RETR", "APPE", "STOR", "STOU"):
+                client.data().close()
+            assert client.command(line) < 400, (line, client.text)
+    server.run(server.store.change_account, "alice", original)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from ftpserver import Client, Server, serving
 
+from ftpgateway.access import workspace
 from ftpgateway.ftp import removal
 from ftpgateway.ftp.commands import listing
 from raftstore.errors import NoQuorum
@@ -134,6 +135,19 @@ def test_everything_below_as_ls_shows_it(server: Server, client: Client) -> None
     assert listed("NLST -R *") == ["a", "b", "f"]
     client.data().close()
     assert client.command("LIST -R missing") == 550
+
+
+def test_large_directories_are_sorted_and_searched_by_threads(
+    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "LARGE", 3)
+    monkeypatch.setattr(workspace, "LARGE", 3)
+    server.run(lambda: [server.store.put(f"/{n}", b"x" * n, mtime_ns=-n * 10**9) for n in range(9)])
+    assert client.fetch("NLST -t").split() == [b"%d" % n for n in range(9)]
+    assert client.fetch("NLST -tr").split() == [b"%d" % n for n in reversed(range(9))]
+    assert client.fetch("NLST -S [2-4]").split() == [b"4", b"3", b"2"]
+    assert client.command("STAT -t [67]") == 213
+    assert [line[-1] for line in client.lines[1:-1]] == ["6", "7"]
 
 
 def test_a_listing_that_is_cut_short_is_no_success(

@@ -51,7 +51,7 @@ class Index:
     def __init__(self, secret: int = 1) -> None:
         """`secret`, an odd number of 64 bits, says into which bucket a chunk goes: nobody else can fill one on purpose.
 
-        It must be that of the index from which `add_buckets` gets what it is given.
+        It must be that of the index that saved what `load` is given.
         """
         self._secret = secret
         self._may_split = True

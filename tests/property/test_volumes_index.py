@@ -36,7 +36,7 @@ def test_index_is_a_dictionary(changes):
 
 
 def test_index_grows_and_shrinks():
-    index = Index()
+    index = Index(0x9E3779B97F4A7C15)
     digests = [number.to_bytes(4, "big") * 8 for number in range(1, 40_001)]
     for number, digest in enumerate(digests):
         assert index.put(digest, Place(number, number * 16, number)) is None

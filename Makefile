@@ -44,8 +44,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: install
 	$(BIN)/pixraft demo $(if $(PICTURES),--pictures "$(PICTURES)")
 
+# Most of the tests' time is waiting, for elections and for disks: two run at a time, those of real nodes first.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 simulate: install
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)

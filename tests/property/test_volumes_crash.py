@@ -169,10 +169,15 @@ def test_damage_costs_only_what_it_hits(data, clean):
                 assert await volumes.get(CHUNKS[number][0]) == CHUNKS[number][1]
             except (NotFound, Damaged):
                 assert any(start <= offset < end for offset in hit[name])
-        # Whatever is missing can be put back, and stays.
+        # Whatever is missing can be put back, and stays. A damaged header whose payload was read from the page cache
+        # is found by the compaction only, which says so.
         for number in places:
             await volumes.put(*CHUNKS[number], verified=True)
-        await volumes.compact()
+        damaged = set((await volumes.compact()).damaged)
+        for number, (name, start, end) in places.items():
+            if CHUNKS[number][0] in damaged:
+                assert any(start <= offset < end for offset in hit[name])
+                await volumes.put(*CHUNKS[number], verified=True)
         await volumes.close()
         volumes = VolumeSet(root / "w", volume_bytes=40_000, files=FailingFiles())
         await volumes.open()

@@ -112,11 +112,23 @@ class Driver:
         self._syncing = True
         if file is not None:
             self._runtime.datasync(WORKER, file, self._written)
+            self.run(self._fill)
         else:
-            future = self._runtime.blocking(WORKER, journal.sync)
-            future.add_done_callback(
-                lambda future: self._runtime.call_soon(lambda: self._done(error_of(future)))
-            )
+            self._in_thread(journal.sync, self._done)
+
+    def _in_thread(self, work: Callable[[], object], done: Callable[[BaseException | None], None]) -> None:
+        future = self._runtime.blocking(WORKER, work)
+        future.add_done_callback(lambda future: self._runtime.call_soon(lambda: done(error_of(future))))
+
+    def _fill(self) -> None:
+        """Have the journal filled ahead of the log, if it is time."""
+        work = self._journal.filling()
+        if work is not None:
+            self._in_thread(work, self._filled)
+
+    def _filled(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.fail(error)
 
     def hangs(self, limit: float) -> bool:
         """Whether a sync has been under way for more than `limit` seconds."""

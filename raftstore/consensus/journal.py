@@ -1,40 +1,25 @@
 """The Raft log, term and vote on disk: pysyncobj's Journal, made durable.
 
-The directory holds `<first frame>.log` segments to which each sync appends one frame (`records`), and the two
-small files of `hardstate`. Nothing is ever rewritten in place: a truncation, a compaction and the replacement
+The directory holds `<first frame>.log` segments to which each sync adds one frame (`records`), and the two
+small files of `hardstate`. Nothing but zeros is ever rewritten in place: a truncation, a compaction and the replacement
 of the log by a snapshot are records too. Whole old segments are removed once a *durable* record has made them
 superfluous.
 
-What is found out when the journal is opened:
-
-- Every byte of every frame is under a digest that is chained to the frame before it. A damaged, missing, moved
-  or foreign frame with anything whole behind it (frame or segment) is refused: a frame is begun only when the
-  one before it is synced. So is a missing, damaged or outdated term and vote: each frame names the generation
-  it was written in.
-- Nothing that the mark says was synced may be missing or changed. The mark is written, not synced, right after
-  each sync of the log (those who wait for the log are told first), and synced once a second while there is
-  something new, with each new segment, with each change of term or vote and at close. So after the death of the
-  process, whatever happens to the files, every loss is refused; but for the very last frame if it died between
-  the two.
-- That leaves the last frame after a loss of power, if it is at most a second younger than the last sync of the
-  mark. It is cut off if it was not written whole: the file ends in it, or a sector of it (or its end) reads as
-  zeros, which no single flipped bit can bring about (`records` says why). Any other fault in it is refused as
-  damage.
-
-What cannot be found out: after a loss of power, that synced frames of that last second were cut off at the end
-of the file or zeroed by someone else; that *all* files were set back together to an earlier state. What is
-refused although it may be innocent: a file system that shows old blocks instead of zeros where a write was lost
-(ext4 with data=writeback), for such a block cannot be told from damage.
+The last segment is filled with zeros ahead of the log (`ahead`). `recovery` says what is found out when the journal is
+opened, and what cannot be.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, SupportsIndex, overload
 
 from pysyncobj.journal import Journal as RaftJournal
 
+from raftstore.consensus.ahead import AHEAD_BYTES
 from raftstore.consensus.hardstate import HardState, write_hard_state
 from raftstore.consensus.records import (
     MAX_COMMAND,
@@ -73,22 +58,28 @@ class Journal(RaftJournal):  # type: ignore[misc]
     """
 
     def __init__(
-        self, directory: Path, *, disk: Disk | None = None, segment_bytes: int = SEGMENT_BYTES
+        self,
+        directory: Path,
+        *,
+        disk: Disk | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+        ahead_bytes: int = AHEAD_BYTES,
     ) -> None:
         """Open or make the journal in `directory`; what is read is synced on return.
 
-        A segment is ended after it has reached `segment_bytes`. Raises Damaged, naming file and byte;
-        DiskFailed.
+        A segment is ended after it has reached `segment_bytes`, and filled with at most `ahead_bytes` of zeros at a
+        time. Raises Damaged, naming file and byte; DiskFailed.
         """
         self._disk = RealDisk() if disk is None else disk
         self._directory = directory
         self._lock = threading.Lock()  # what follows; held for moments only
         self._io = threading.Lock()  # one sync at a time
+        self._fill = threading.Lock()  # one filling, and no sync in a thread meanwhile
         self._failure: str | None = None
         self._closed = False
         try:
             recovered = recover(self._disk, directory)
-            self._writer = SegmentWriter(self._disk, directory, recovered, segment_bytes)
+            self._writer = SegmentWriter(self._disk, directory, recovered, segment_bytes, ahead_bytes)
         except OSError as error:
             raise DiskFailed(f"journal {directory}: {error}") from error
         self._hard: HardState = recovered.hard
@@ -267,7 +258,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
 
         Raises DiskFailed, and for ever after a write or sync has failed.
         """
-        with self._io:
+        with self._fill, self._io:
             self._check()
             self._finish()
             with self._lock:
@@ -290,12 +281,9 @@ class Journal(RaftJournal):  # type: ignore[misc]
         """Sync what `write` has written, and write its mark, if nobody did."""
         file = self._writer.pending
         if file is not None:
-            try:
-                file.datasync()
-            except BaseException as error:
-                self._fail(error)
+            self._try(file.datasync)
             self.synced()
-        self._write_mark()
+        self._try(self._writer.write_mark)
 
     def write(self) -> DiskFile | None:
         """Write what was added, if that is quickly done: returns the file to sync, after which `synced` is due.
@@ -307,6 +295,8 @@ class Journal(RaftJournal):  # type: ignore[misc]
         writer = self._writer
         if self._size > QUICK_BYTES or self._mark_due or writer.superseded or writer.begins(self._reset):
             return None
+        if not writer.fits(self._records):
+            return None  # it would pass where zeros are being written
         with self._lock:
             batch = self._take()
         if batch is None:
@@ -320,10 +310,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
         """Take note that what `write` has written is synced, or that this has failed. Raises DiskFailed."""
         if error is not None:
             self._fail(error)
-        try:
-            self._writer.synced()
-        except BaseException as failure:
-            self._fail(failure)
+        self._try(self._writer.synced)
         with self._lock:
             self._durable = self._floor
 
@@ -331,15 +318,30 @@ class Journal(RaftJournal):  # type: ignore[misc]
         """Write the mark of what `synced` was last told of. May be a little later: nobody waits for it."""
         if self._io.acquire(blocking=False):  # else a `sync` has begun, which does it
             try:
-                self._write_mark()
+                self._try(self._writer.write_mark)
             finally:
                 self._io.release()
 
-    def _write_mark(self) -> None:
+    def _try(self, action: Callable[[], None]) -> None:
         try:
-            self._writer.write_mark()
+            action()
         except BaseException as error:
             self._fail(error)
+
+    def filling(self) -> Callable[[], None] | None:
+        """Return the work that is due to fill the segment ahead of the log, if any. Not to be called during a `sync`.
+
+        It blocks, and is for the worker of `sync`; `write` may be called meanwhile. It raises DiskFailed.
+        """
+        if self._failure is not None or self._closed:
+            return None
+        work = self._writer.filling()
+        return None if work is None else partial(self._run, work)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        with self._fill:
+            self._check()
+            self._try(work)
 
     def _take(self) -> Batch | None:
         """Return what is to be written. `_floor` then is what it makes durable; a truncation lowers it."""
@@ -374,7 +376,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
                 self.sync()
         finally:
             self._closed = True
-            with self._io:
+            with self._fill, self._io:
                 self._writer.close()
 
     def _destroy(self) -> None:

@@ -76,7 +76,8 @@ def _digest(key: bytes, *parts: bytes | memoryview) -> bytes:
     return hasher.digest(length=DIGEST)
 
 
-def _frame_size(payload_length: int) -> int:
+def frame_size(payload_length: int) -> int:
+    """Return how many bytes a frame with so many bytes of records takes."""
     return -(-(HEADER_SIZE + payload_length + DIGEST) // ALIGN) * ALIGN
 
 
@@ -88,7 +89,7 @@ def encode_frame(
     key: bytes, chain: bytes, *, sequence: int, offset: int, hard: int, commit: int, payload: bytes
 ) -> tuple[bytes, bytes]:
     """Return the frame's bytes and its digest, which is the `chain` of the next one. `key` has 32 bytes."""
-    size = _frame_size(len(payload))
+    size = frame_size(len(payload))
     body = payload.ljust(size - HEADER_SIZE - DIGEST, b"\0")
     mask = _mask(body) if _ZEROS in body else 0
     if mask:
@@ -113,7 +114,7 @@ def decode_frame(key: bytes, chain: bytes, data: memoryview, offset: int) -> Fra
     magic, flags, mask, sequence, own_offset, length, hard, commit = _HEADER.unpack_from(head)
     if magic != _MAGIC or own_offset != offset:
         return Fault(False, "a frame that belongs elsewhere")
-    end = offset + _frame_size(length)
+    end = offset + frame_size(length)
     if end > len(data):
         return Fault(True, "the file ends in a frame")
     body, digest = data[offset + HEADER_SIZE : end - DIGEST], bytes(data[end - DIGEST : end])
@@ -137,6 +138,11 @@ def _has_unwritten_part(data: memoryview, offset: int, end: int) -> bool:
             return True
         start = stop
     return False
+
+
+def ends(data: bytes, offset: int) -> bool:
+    """Whether nothing was written from `offset` on: the end of the log, in a file that is filled ahead of it."""
+    return data.count(0, offset) == len(data) - offset
 
 
 def later_frame(key: bytes, data: bytes, offset: int, sequence: int) -> int | None:

@@ -1,9 +1,34 @@
-"""Reading the journal's directory back: replay, and the decision between a torn tail and damage."""
+"""Reading the journal's directory back: replay, and the decision between the end, a torn tail and damage.
+
+A segment is filled with zeros ahead of the log (`ahead`), so the log ends where its file does, or where nothing but
+zeros follow. What is found out when the journal is opened:
+
+- Every byte of every frame is under a digest that is chained to the frame before it. A damaged, missing, moved
+  or foreign frame with anything whole behind it (frame or segment) is refused: a frame is begun only when the
+  one before it is synced. So is a missing, damaged or outdated term and vote: each frame names the generation
+  it was written in.
+- Nothing that the mark says was synced may be missing or changed. The mark is written, not synced, right after
+  each sync of the log (those who wait for the log are told first), and synced once a second while there is
+  something new, with each new segment, with each change of term or vote and at close. So after the death of the
+  process, whatever happens to the files, every loss is refused; but for the very last frame if it died between
+  the two.
+- That leaves the last frame after a loss of power, if it is at most a second younger than the last sync of the
+  mark. It is cut off if it was not written whole: the file ends in it, or a sector of it (or its end) reads as
+  zeros, which no single flipped bit can bring about (`records` says why). Any other fault in it is refused as
+  damage.
+
+What cannot be found out: after a loss of power, that synced frames of that last second were cut off at the end
+of the file or zeroed by someone else; that *all* files were set back together to an earlier state. What is
+refused although it may be innocent: a file system that shows old blocks instead of zeros where a write was lost
+(ext4 with data=writeback), for such a block cannot be told from damage. That is also why files are never used
+again for a later part of the log: an old frame in the place of a lost one would be such a block.
+"""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import structlog
@@ -22,6 +47,7 @@ from raftstore.consensus.records import (
     Truncate,
     decode_frame,
     decode_records,
+    ends,
     later_frame,
 )
 from raftstore.disk import Disk
@@ -192,8 +218,8 @@ class _Reader:
 
     def run(self, firsts: list[int]) -> Recovered:
         """Read the segments whose first sequences are `firsts`."""
-        for first in firsts:
-            self._segment(first, last=first == firsts[-1])
+        for first, following in zip_longest(firsts, firsts[1:]):
+            self._segment(first, following)
         if self._sequence < self._synced.sequence:
             where = self._directory / segment_name(self._synced.segment)
             end = self._end if self._segments and self._segments[-1].first == self._synced.segment else 0
@@ -225,8 +251,8 @@ class _Reader:
     def _path(self, first: int) -> Path:
         return self._directory / segment_name(first)
 
-    def _segment(self, first: int, *, last: bool) -> None:
-        path = self._path(first)
+    def _segment(self, first: int, following: int | None) -> None:
+        path, last = self._path(first), following is None
         if self._segments and first != self._sequence + 1:
             raise Damaged(f"{path} at byte 0: frame {self._sequence + 1}, which comes before it, is missing")
         data = self._disk.read(path)
@@ -234,6 +260,9 @@ class _Reader:
         while offset < len(data):
             frame = decode_frame(self._key, chain, memoryview(data), offset)
             if isinstance(frame, Fault):
+                if offset and ends(data, offset):
+                    self._check_end(path, offset, sequence, following)
+                    return
                 self._judge(path, data, offset, sequence, frame, last=last)
                 break
             self._frame(path, frame, sequence)
@@ -242,6 +271,13 @@ class _Reader:
             raise Damaged(f"{path} at byte 0: the segment is empty")
         if offset == 0 or offset < len(data):
             self._tail = path, offset, len(data)
+
+    def _check_end(self, path: Path, offset: int, sequence: int, following: int | None) -> None:
+        """Nothing was written behind `offset`: right, unless something should have been."""
+        if following is not None and following != sequence:
+            raise Damaged(
+                f"{path} at byte {offset}: frame {sequence} was never written, a later segment was begun"
+            )
 
     def _frame(self, path: Path, frame: Frame, sequence: int) -> None:
         """Take a whole frame into the log."""

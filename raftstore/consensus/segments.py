@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raftstore.consensus.ahead import Ahead
 from raftstore.consensus.hardstate import Mark
-from raftstore.consensus.records import FIRST_CHAIN, Start, encode_frame, encode_record
+from raftstore.consensus.records import FIRST_CHAIN, Start, encode_frame, encode_record, frame_size
 from raftstore.consensus.recovery import Recovered, Segment, journal_key, segment_name
 from raftstore.disk import Disk, DiskFile
 
@@ -30,7 +31,9 @@ class Batch:
 class SegmentWriter:
     """Appends to the journal's segments. Not thread-safe; useless after any method has raised."""
 
-    def __init__(self, disk: Disk, directory: Path, recovered: Recovered, segment_bytes: int) -> None:
+    def __init__(
+        self, disk: Disk, directory: Path, recovered: Recovered, segment_bytes: int, ahead_bytes: int
+    ) -> None:
         self._disk = disk
         self._directory = directory
         self._segment_bytes = segment_bytes
@@ -47,8 +50,10 @@ class SegmentWriter:
         self._file: DiskFile | None = None
         self._pending: Batch | None = None
         self._unmarked: Mark | None = None
+        self._ahead = Ahead(segment_bytes, ahead_bytes)
         if self._segments:
             self._file = disk.open(directory / segment_name(self._segments[-1].first))
+            self._ahead.begin(self._file, self._file.size())
         self._count_superseded()
 
     @property
@@ -74,6 +79,14 @@ class SegmentWriter:
     def begins(self, reset: bool) -> bool:
         """Whether the next frame begins a segment; after a reset it does, so that the old log's files can go."""
         return self._file is None or self._end >= self._segment_bytes or reset
+
+    def fits(self, records: Sequence[bytes]) -> bool:
+        """Whether a frame of these records may be written while the work of `filling` may be under way."""
+        return self._ahead.fits(self._end + frame_size(sum(map(len, records))))
+
+    def filling(self) -> Callable[[], None] | None:
+        """Return the work that is due to lengthen the segment by zeros, if any: see `Ahead.work`."""
+        return self._ahead.work(self._end)
 
     def append(self, batch: Batch) -> None:
         """Write one frame; it is durable on return."""
@@ -125,6 +138,7 @@ class SegmentWriter:
             self._file.close()
         self._file = file
         self._end, self._chain = 0, FIRST_CHAIN
+        self._ahead.begin(file, 0)
         self._write(file, b"".join((start, *batch.records)), batch)
         file.datasync()
         self._disk.sync_directory(self._directory)
@@ -146,6 +160,7 @@ class SegmentWriter:
         )
         file.write_at(self._end, frame)
         self._end += len(frame)
+        self._ahead.written(self._end)
         self._chain = chain
         self._sequence += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ operations = st.one_of(
     st.tuples(st.just("write")),
     st.tuples(st.just("written"), st.booleans()),
     st.tuples(st.just("remember")),
+    st.tuples(st.just("filling")),
+    st.tuples(st.just("filled")),
     st.tuples(st.just("second")),
     st.tuples(st.just("truncate"), st.integers(1, 6)),
     st.tuples(st.just("compact"), st.integers(1, 6)),
@@ -54,6 +57,7 @@ class Harness:
         self.synced: Log = []
         self.highest_commit = 1
         self.flying: tuple[DiskFile, Log] | None = None
+        self.fill: Callable[[], None] | None = None
         self.now: tuple[int, str | None] = (0, None)
         # What may be found after a crash: what was synced last, or what was on its way.
         self.allowed: list[Log] = [[]]
@@ -62,14 +66,16 @@ class Harness:
     def open(self) -> Journal:
         while self.journal is None:
             try:
-                self.journal = Journal(DIRECTORY, disk=self.disk, segment_bytes=self.segment_bytes)
+                self.journal = Journal(
+                    DIRECTORY, disk=self.disk, segment_bytes=self.segment_bytes, ahead_bytes=4096
+                )
             except PowerLoss:
                 self.disk.crash(self.rng)
             except DiskFailed:
                 assert self.disk.handles == 0
                 self.disk.kill()
         journal = self.journal
-        self.flying = None
+        self.flying = self.fill = None
         self.log = journal[:]
         assert self.log in self.allowed
         assert journal.durable_index == (self.log[-1][1] if self.log else 0)
@@ -161,7 +167,18 @@ class Harness:
     def remember(self, journal: Journal) -> None:
         journal.remember()
 
+    def filling(self, journal: Journal) -> None:
+        """Zeros are to be written ahead of the log; until they are, others may write frames."""
+        if self.fill is None:
+            self.fill = journal.filling()
+
+    def filled(self, journal: Journal) -> None:
+        if self.fill is not None:
+            fill, self.fill = self.fill, None
+            fill()
+
     def sync(self, journal: Journal) -> None:
+        self.filled(journal)  # the same worker does it, and this came first
         self.flying = None  # it does that too
         self.allowed.append(list(self.log))
         assert journal.sync() == (self.log[-1][1] if self.log else 0)
@@ -209,6 +226,7 @@ class Harness:
         self.now, self.allowed_hard = wanted, {wanted}
 
     def close(self, journal: Journal) -> None:
+        self.filled(journal)
         self.flying = None
         self.allowed.append(list(self.log))
         journal.close()

@@ -127,6 +127,9 @@ class MemoryJournal:
     def write(self) -> None:
         """There is no file: `sync` does it."""
 
+    def filling(self) -> None:
+        """Nor anything to fill."""
+
     def begin_sync(self) -> None:
         self._dirty = False
         entries = self.entries if self._resetting is None else self._resetting

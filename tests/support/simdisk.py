@@ -249,8 +249,9 @@ class SimDisk:
             return None
         path = self._rng.choice(paths)
         data = self._seen[path].data
-        # Only where something was written: a flip in padding that nobody reads is nothing to find.
-        position = self._rng.randrange(len(data))
+        # Mostly where something was written: a flip in zeros that nobody reads is nothing to find.
+        written = len(data.rstrip(b"\0")) or len(data)
+        position = self._rng.randrange(len(data) if self._rng.random() < 0.2 else written)
         data[position] ^= 1 << self._rng.randrange(8)
         return f"{path.name} byte {position}"
 

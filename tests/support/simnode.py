@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from simcluster import Cluster
 
 TERM = "simulated.term"
+AHEAD_BYTES = 4096
+"""As segments are: small, so that their ends come often."""
 JOURNAL = Path("/journal")
 
 
@@ -98,7 +100,9 @@ class Node:
     def _open(self, process: Process) -> None:
         scenario = self.cluster.scenario
         try:
-            self.journal = Journal(JOURNAL, disk=self.disk, segment_bytes=scenario.segment_bytes)
+            self.journal = Journal(
+                JOURNAL, disk=self.disk, segment_bytes=scenario.segment_bytes, ahead_bytes=AHEAD_BYTES
+            )
             self.cluster.checks.opened(self.name, self.journal)
             self.catalog = WatchedCatalog(
                 self.name, self.storage, self.cluster.checks, scenario.compare_every, self._later(process)

@@ -85,6 +85,26 @@ def in_two(journal: Journal) -> None:
                 journal.remember()
 
 
+def ahead(journal: Journal) -> None:
+    """The same, into what is filled with zeros; a frame comes when the work for that has begun."""
+    for entry in log_of(9, 12):
+        journal.add(*entry)
+        work = journal.filling()
+        file = journal.write()
+        if work is not None:
+            work()
+        if file is None:
+            journal.sync()
+            continue
+        failure = None
+        try:
+            file.datasync()
+        except OSError as error:
+            failure = error
+        journal.synced(failure)
+        journal.remember()
+
+
 def close(journal: Journal) -> None:
     for entry in log_of(9, 9):
         journal.add(*entry)
@@ -97,6 +117,7 @@ WORK: dict[str, tuple[Callable[[Journal], None], Log]] = {
     "truncation": (rewrite, log_of(1, 6) + log_of(7, 9, term=2)),
     "vote": (vote, log_of(1, 8)),
     "two steps": (in_two, log_of(1, 11)),
+    "filling ahead": (ahead, log_of(1, 12)),
     "close": (close, log_of(1, 9)),
 }
 cases = pytest.mark.parametrize("name", WORK)

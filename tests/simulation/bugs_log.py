@@ -138,15 +138,6 @@ def end_at_damage(stack: ExitStack) -> None:
     replace(stack, recovery._Reader, "run", forgiving)
 
 
-@bug("an unsynced tail is written over, not cut off: what is left of it lies behind the new end")
-def tail_left_behind(stack: ExitStack) -> None:
-    def cut_tail(self: Any) -> None:
-        if self._tail is not None and self._tail[1] == 0:
-            real(self)
-
-    real = replace(stack, recovery._Reader, "_cut_tail", cut_tail)
-
-
 @bug("a frame is written where zeros are just being written ahead of the log")
 def frames_under_zeros(stack: ExitStack) -> None:
     replace(stack, ahead.Ahead, "fits", lambda self, end: True)

@@ -322,3 +322,28 @@ class Plots(Steps):
             self._transfer(leader, first)
         self._cluster.quiet = False
         await self._sleep(0.3, 0.6)
+
+    async def change_given_up(self) -> None:
+        """A leader removes a member, heard by nobody; another one, elected, knows nothing of it, so it is dropped. Then
+        the first and one more are alone.
+
+        Finds what is left of a change that is given up: two of four are a majority to nobody but who counts three.
+        """
+        first, others = self._roles()
+        if len(others) != 3 or first.seen_voters() != {node.name for node in (first, *others)}:
+            return
+        self._trace(first.name, "removes in vain", "")
+        self._cluster.quiet = True
+        await self._sleep(0.3, 0.6)
+        self._hold(between([first], others))
+        self._change(first, others[0])
+        await self._until(lambda: self._cluster.leader() in others)
+        self._cluster.network.heal_all()
+        await self._sleep(0.5, 1.0)
+        leader = self._cluster.leader()
+        if leader is None or leader is first:
+            return
+        here = [first, next(node for node in others[1:] if node is not leader)]
+        there = [node for node in others if node not in here]
+        self._hold([*between(here, there), *between(there, here)])
+        await self._sleep(1.5, 2.5)

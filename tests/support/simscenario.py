@@ -21,6 +21,7 @@ PLOTS = (
     "cut_off",
     "stale_read",
     "race_of_changes",
+    "change_given_up",
 )
 OF_FIVE = frozenset({"two_candidates", "stale_answers", "doubled_votes"})
 """Plots that need five nodes."""
@@ -75,10 +76,11 @@ MIXES: dict[str, dict[str, float]] = {
         "doubled_votes": 2,
         "stale_read": 2,
     },
-    "plots": {**dict.fromkeys(PLOTS[:-1], 4), "kill": 2, "power": 2, "isolate": 1, "pause": 1},
+    "plots": {**dict.fromkeys(PLOTS[:-2], 4), "kill": 2, "power": 2, "isolate": 1, "pause": 1},
     "members": {
         "membership": 8,
         "race_of_changes": 4,
+        "change_given_up": 3,
         "kill": 2,
         "isolate": 2,
         "split": 1,
@@ -90,7 +92,7 @@ MIXES: dict[str, dict[str, float]] = {
         "transfer": 1,
         "restart": 1,
     },
-    "all": dict.fromkeys(FAULTS[:-1], 1.0),
+    "all": dict.fromkeys(FAULTS[:-2], 1.0),
 }
 
 SIZES = {"plots": (3, 5, 5, 5), "leaders": (3, 5), "members": (2, 3, 4, 4)}

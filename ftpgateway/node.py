@@ -15,6 +15,8 @@ from ftpgateway.access import Access, AccessSettings
 from ftpgateway.config import ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.logfile import AppendedFile
+from ftpgateway.sftp.frontend import SftpFrontend
+from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.systemd import keep_alive, notify
 from ftpgateway.transferlog import TransferLog
 from raftstore.consensus import ConsensusSettings
@@ -123,19 +125,37 @@ async def _serving(
         access = Access(store, access_settings(config))
         access.start()
         try:
-            frontend = FtpFrontend(access, ftp_settings(config), transfers=transfers)
-            await frontend.start()
-            try:
-                log.info(
-                    "node ready", node=config.name, ftp=str(config.ftp.listen), peers=str(config.peers.listen)
-                )
+            async with _frontends(config, store, access, transfers):
                 yield
-            finally:
-                await frontend.stop(STOP_GRACE)
         finally:
             access.stop()
     finally:
         await store.stop()
+
+
+@contextlib.asynccontextmanager
+async def _frontends(
+    config: NodeConfig, store: Store, access: Access, transfers: TransferLog | None
+) -> AsyncIterator[None]:
+    wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
+    sftp = sftp_settings(config)
+    if sftp is not None:
+        wanted.append(SftpFrontend(store, access, sftp))
+    started = []
+    try:
+        for frontend in wanted:
+            await frontend.start()
+            started.append(frontend)
+        log.info(
+            "node ready",
+            node=config.name,
+            ftp=str(config.ftp.listen),
+            sftp=str(config.sftp.listen or "off"),
+            peers=str(config.peers.listen),
+        )
+        yield
+    finally:
+        await asyncio.gather(*(frontend.stop(STOP_GRACE) for frontend in started))
 
 
 def store_settings(config: NodeConfig) -> StoreSettings:
@@ -199,3 +219,20 @@ def ftp_settings(config: NodeConfig) -> FtpSettings:
 def access_settings(config: NodeConfig) -> AccessSettings:
     """Return what must be told about logins."""
     return AccessSettings(anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None)
+
+
+def sftp_settings(config: NodeConfig) -> SftpSettings | None:
+    """Return what the SFTP front-end must be told; None: there is none."""
+    sftp = config.sftp
+    if sftp.listen is None:
+        return None
+    return SftpSettings(
+        listen=sftp.listen,
+        workers=sftp.workers,
+        idle_timeout=sftp.idle_timeout,
+        login_timeout=sftp.login_timeout,
+        max_login_attempts=sftp.max_login_attempts,
+        max_sessions=sftp.max_sessions,
+        max_sessions_per_address=sftp.max_sessions_per_address,
+        max_logging_in=sftp.max_logging_in,
+    )

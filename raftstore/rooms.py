@@ -49,6 +49,8 @@ STATUS_BARRIER = 1.5
 SETTLE = 0.1
 """Seconds for which what the catalog applies is gathered into one transaction."""
 
+_PRIVATE = ("catalog", "journal", "snapshots")
+"""Directories with hashes of passwords and the cluster's secrets in them."""
 REGISTER_RETRY = 0.5
 STARTING = "starting"
 """Role of a node that does not take part in consensus yet."""
@@ -116,6 +118,9 @@ class Rooms:
         """Recover what is on disk, without a word to the others."""
         settings = self.settings
         settings.data.mkdir(parents=True, exist_ok=True)
+        for name in _PRIVATE:
+            (settings.data / name).mkdir(exist_ok=True)
+            (settings.data / name).chmod(0o700)
         self.membership.check_not_removed()
         self.volumes = VolumeSet(
             settings.data / "volumes",

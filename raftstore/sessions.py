@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -248,7 +248,7 @@ class DownloadSession:
         """Size of the file in bytes."""
         return self.entry.size
 
-    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[Buffer]:
+    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
         """Yield verified bytes from `offset`, at most 1 MiB at a time. Raises Unavailable when no copy can be read."""
         return self._download.blocks(offset, length)
 

@@ -264,6 +264,23 @@ class Store:
         """Tell the other nodes in passing: who cannot be reached now never hears of it."""
         self._news.tell(topic, body)
 
+    # Secrets.
+
+    async def secret(self, name: str) -> bytes | None:
+        """Return a secret of the cluster, None when there is none yet. What is known here needs no other node."""
+        known = self._rooms.catalog.secret(name)
+        if known is None:
+            await self._barrier()
+            known = self._rooms.catalog.secret(name)
+        return known
+
+    async def agree_on_secret(self, name: str, value: bytes) -> bytes:
+        """Make `value` the cluster's secret unless it has one; return what it is now."""
+        await self._propose(commands.Command(agree_on_secret=commands.AgreeOnSecret(name=name, value=value)))
+        agreed = await self.secret(name)
+        assert agreed is not None
+        return agreed
+
     # The cluster.
 
     def own_status(self) -> tuple[NodeStatus, str]:

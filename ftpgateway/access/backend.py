@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from raftstore.types import Entry, Partial, Span, Usage, User
@@ -44,11 +44,16 @@ class Download(Protocol):
     """One whole version of a file, to its end, whatever happens to the name meanwhile."""
 
     @property
+    def entry(self) -> Entry:
+        """What the name stood for when it was opened."""
+        ...
+
+    @property
     def size(self) -> int:
         """Size of the file in bytes."""
         ...
 
-    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[Buffer]:
+    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
         """Yield verified bytes from `offset`. Raises Unavailable when no copy can be read."""
         ...
 

@@ -9,6 +9,7 @@ is nothing to inherit, so nothing can.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fnmatch
 from collections.abc import Iterable, Sequence
 
@@ -147,6 +148,17 @@ class Workspace:
         entry = await self.entry(path)
         return entry.size if entry.kind is Kind.FILE else None
 
+    async def begun(self, path: str) -> int:
+        """Return how many bytes of an interrupted upload to `path` the account can go on from; 0: there is none."""
+        partial = await self._store.partial(self._at(path), self._owner) if path != "/" else None
+        return partial.size if partial is not None else 0
+
+    async def forget(self, path: str) -> None:
+        """Forget what the account could go on from at `path`, if there is something."""
+        if await self.begun(path):
+            with contextlib.suppress(NotFound):
+                await self._store.drop_partial(self._at(path), self._owner)
+
     # Changing names.
 
     async def make_directory(self, path: str) -> None:
@@ -185,8 +197,8 @@ class Workspace:
         """Raise Denied when nothing at `path` could be renamed by the account."""
         self._only_of(Action.RENAME, path)
 
-    async def rename(self, source: str, target: str) -> None:
-        """Rename a file, over an existing one too, or a directory.
+    async def rename(self, source: str, target: str, *, exclusive: bool = False) -> None:
+        """Rename a file, over an existing one too unless `exclusive`, or a directory.
 
         To take something to where other rights hold needs the right to read and to delete it.
         """
@@ -199,9 +211,13 @@ class Workspace:
             self.require(Action.MAKE_DIRECTORY, target)
             if not (await self.entry(source)).is_directory:
                 raise Denied(f"you may not {Action.WRITE.value}")
-        target_of, exclusive = self._replaces(Action.OVERWRITE, target)
+        target_of, keeps_all = self._replaces(Action.OVERWRITE, target)
         await self._store.rename(
-            self._at(source), self._at(target), source_of=source_of, target_of=target_of, exclusive=exclusive
+            self._at(source),
+            self._at(target),
+            source_of=source_of,
+            target_of=target_of,
+            exclusive=exclusive or keeps_all,
         )
 
     def _replaces(self, action: Action, path: str) -> tuple[str, bool]:

@@ -20,14 +20,15 @@ AUTHORITY = "authority"
 ADMIN = "admin"
 NODE_FILE = "pixraft.toml"
 FTP_PORT = 2121
+SFTP_PORT = 2022
 _RESERVED = (AUTHORITY, ADMIN)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A node to be: the address at which the others reach it, where it listens, its FTP address.
+    """A node to be: the address at which the others reach it, where it listens, its FTP and SFTP addresses.
 
-    `passive_ports` is as in the configuration, "" for any free port.
+    `passive_ports` is as in the configuration, "" for any free port. Without `sftp` it offers no SFTP.
     """
 
     name: str
@@ -35,10 +36,11 @@ class NodeSpec:
     listen: Address
     ftp: Address
     passive_ports: str = "50000-50999"
+    sftp: Address | None = None
 
     @classmethod
     def parse(cls, text: str, ftp_port: int = FTP_PORT) -> NodeSpec:
-        """Read `name=host:port[,listen=host:port][,ftp=host:port]`; raise ValueError."""
+        """Read `name=host:port[,listen=host:port][,ftp=host:port][,sftp=host:port]`; raise ValueError."""
         first, *others = text.split(",")
         name, equals, address_text = first.partition("=")
         if not equals:
@@ -51,17 +53,20 @@ class NodeSpec:
         everywhere = "::" if ":" in address.host else "0.0.0.0"
         listen = Address(address.host if own else everywhere, address.port)
         ftp = Address(address.host if own else everywhere, ftp_port)
+        sftp: Address | None = Address(address.host if own else everywhere, SFTP_PORT)
         for other in others:
             key, _, value = other.partition("=")
             if key == "listen":
                 listen = Address.parse(value)
             elif key == "ftp":
                 ftp = Address.parse(value)
+            elif key == "sftp":
+                sftp = Address.parse(value) if value else None
             else:
-                raise ValueError(f"{key!r} in {text!r} is neither listen nor ftp")
+                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp and sftp")
         if not address.port:
             raise ValueError(f"{text!r}: the others must know the port")
-        return cls(name, address, listen, ftp)
+        return cls(name, address, listen, ftp, sftp=sftp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +160,7 @@ def node_file(spec: ClusterSpec, node: NodeSpec) -> str:
             "passive_ports": node.passive_ports,
             "tls_certificate": "ftps.pem",
         },
+        "sftp": {"listen": str(node.sftp or "")},
     }
     return render(values)
 

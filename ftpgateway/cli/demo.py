@@ -125,7 +125,7 @@ def _directory(directory: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _stopping(directory: Path, nodes: int, ftp_port: int | None, encryption: str) -> Iterator[LocalCluster]:
     """Make the cluster; whatever happens, let no node outlive it, and no second signal cut that short."""
-    cluster = LocalCluster(directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption)
+    cluster = LocalCluster(directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption, sftp=True)
     try:
         yield cluster
     finally:
@@ -142,12 +142,18 @@ def _serve(cluster: LocalCluster, account: Account, form: str) -> None:
     nodes = cluster.nodes.values()
     if form == "json":
         shape = [
-            {"name": n.name, "ftp": str(n.ftp), "peers": str(n.peers), "pid": n.process.pid if n.process else 0}
+            {
+                "name": n.name,
+                "ftp": str(n.ftp),
+                "sftp": str(n.sftp),
+                "peers": str(n.peers),
+                "pid": n.process.pid if n.process else 0,
+            }
             for n in nodes
         ]
         output.print_json({"ready": True, "directory": str(cluster.directory), "nodes": shape})
     else:
-        where = " ".join(f"ftp://{node.ftp}" for node in nodes)
+        where = " ".join(f"ftp://{node.ftp} sftp://{node.sftp}" for node in nodes)
         click.echo(f"Ready: {where} user {account.name}, in {cluster.directory}")
     sys.stdout.flush()
     while any(node.running for node in nodes):

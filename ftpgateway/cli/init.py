@@ -21,7 +21,7 @@ pixraft init try --node n1=127.0.0.1:7421 --node n2=127.0.0.1:7422 --node n3=127
 
 
 class _Spec(click.ParamType[bundle.NodeSpec]):
-    name = "NAME=HOST:PORT[,ftp=HOST:PORT][,listen=HOST:PORT]"
+    name = "NAME=HOST:PORT[,ftp=HOST:PORT][,sftp=HOST:PORT][,listen=HOST:PORT]"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -48,8 +48,8 @@ def _checked_name(_ctx: click.Context, _parameter: click.Parameter, value: str) 
     multiple=True,
     required=True,
     metavar=_Spec.name,
-    help="A node and where the others reach it; once for each. Where its FTP server (ftp=) and its channel "
-    "for the others (listen=) listen follows from that, unless given.",
+    help="A node and where the others reach it; once for each. Where its FTP (ftp=) and SFTP servers (sftp=) and its "
+    "channel for the others (listen=) listen follows from that, unless given.",
 )
 @click.option(
     "--name", default="pictures", show_default=True, callback=_checked_name, help="Name of the cluster."
@@ -131,12 +131,17 @@ def command(
 
 
 def _own_ports(nodes: tuple[bundle.NodeSpec, ...]) -> list[bundle.NodeSpec]:
-    """Give nodes on the same host FTP ports of their own where none was asked for."""
+    """Give nodes on the same host FTP and SFTP ports of their own where none was asked for."""
     taken: Counter[str] = Counter()
+    taken_sftp: Counter[str] = Counter()
     given = []
     for node in nodes:
         if node.ftp.port == bundle.FTP_PORT:
             node = replace(node, ftp=node.ftp._replace(port=bundle.FTP_PORT + taken[node.address.host]))
             taken[node.address.host] += 1
+        if node.sftp is not None and node.sftp.port == bundle.SFTP_PORT:
+            port = bundle.SFTP_PORT + taken_sftp[node.address.host]
+            node = replace(node, sftp=node.sftp._replace(port=port))
+            taken_sftp[node.address.host] += 1
         given.append(node)
     return given

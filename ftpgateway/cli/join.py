@@ -17,6 +17,8 @@ from raftstore.cluster.tokens import Token
 from raftstore.errors import AlreadyExists, Invalid, Unavailable
 from raftstore.peers.pki import write_private
 
+NOWHERE = Address("", 0)
+
 EXAMPLES = """
 pixraft join pixraft1.Ck... --dir /etc/pixraft --listen host4.example:7420 --data /var/lib/pixraft
 pixraft join - --dir n4 --listen 10.0.0.4:7420 --ftp 10.0.0.4:21 < token
@@ -33,6 +35,15 @@ class _AddressType(click.ParamType[Address]):
             self.fail(str(error), param, ctx)
 
 
+class _SftpType(_AddressType):
+    """An address, or "" for none."""
+
+    name = "HOST:PORT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        return NOWHERE if value == "" else super().convert(value, param, ctx)
+
+
 @output.command("join", EXAMPLES)
 @click.argument("token")
 @click.option(
@@ -47,6 +58,9 @@ class _AddressType(click.ParamType[Address]):
 )
 @click.option("--address", type=_AddressType(), help="Where the others reach it, if not at --listen.")
 @click.option("--ftp", type=_AddressType(), help="Where its FTP server listens; by default port 2121 there.")
+@click.option(
+    "--sftp", type=_SftpType(), help='Where its SFTP server listens; by default port 2022 there, "" is nowhere.'
+)
 @click.option("--passive-ports", default="50000-50999", show_default=True, help='For FTP data; "" is any.')
 @click.option("--data", default="data", show_default=True, help="Data directory; relative is within --dir.")
 @output.output_option
@@ -57,6 +71,7 @@ def command(
     listen: Address,
     address: Address | None,
     ftp: Address | None,
+    sftp: Address | None,
     passive_ports: str,
     data: str,
     form: str,
@@ -80,7 +95,7 @@ def command(
         welcome = run(join(ticket, str(where)))
     except Unavailable as error:
         raise NotReachable(error.detail) from None
-    _write(directory, place, ticket, welcome, where, listen, ftp, passive_ports, data)
+    _write(directory, place, ticket, welcome, where, listen, ftp, sftp, passive_ports, data)
     config = directory / bundle.NODE_FILE
     if form == "json":
         output.print_json({"node": ticket.node, "cluster": ticket.cluster, "config": str(config)})
@@ -97,11 +112,17 @@ def _write(
     where: Address,
     listen: Address,
     ftp: Address | None,
+    sftp: Address | None,
     passive_ports: str,
     data: str,
 ) -> None:
     own = bundle.NodeSpec(
-        ticket.node, where, listen, ftp or Address(listen.host, bundle.FTP_PORT), passive_ports=passive_ports
+        ticket.node,
+        where,
+        listen,
+        ftp or Address(listen.host, bundle.FTP_PORT),
+        passive_ports=passive_ports,
+        sftp=None if sftp == NOWHERE else sftp or Address(listen.host, bundle.SFTP_PORT),
     )
     seeds = [
         bundle.NodeSpec(node, Address.parse(at), Address.parse(at), Address.parse(at))

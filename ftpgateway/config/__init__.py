@@ -27,6 +27,7 @@ from ftpgateway.config.reading import (
     load_admin_config,
     load_node_config,
 )
+from ftpgateway.config.sftp import SftpConfig
 from ftpgateway.config.writing import render
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "PeersConfig",
     "Problem",
     "Setting",
+    "SftpConfig",
     "effective",
     "load_admin_config",
     "load_node_config",

@@ -15,6 +15,7 @@ from ftpgateway.config.ftp import FtpConfig
 from ftpgateway.config.jobs import JobsConfig
 from ftpgateway.config.log import LogConfig
 from ftpgateway.config.peers import PeersConfig
+from ftpgateway.config.sftp import SftpConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class NodeConfig:
     chunks: ChunksConfig
     jobs: JobsConfig
     ftp: FtpConfig
+    sftp: SftpConfig
     log: LogConfig
     source: Path
 

@@ -41,6 +41,7 @@ class Node:
     peers: Address
     ftp: Address
     directory: Path
+    sftp: Address | None = None
     process: subprocess.Popen[bytes] | None = None
     routes: dict[str, Address] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -84,11 +85,13 @@ class LocalCluster:
         host: str = "127.0.0.1",
         encryption: str = "full",
         replicas: int = 3,
+        sftp: bool = False,
     ) -> None:
         self.directory = directory.absolute()
-        specs = self._make(nodes, ftp_port, host, encryption, replicas)
+        specs = self._make(nodes, ftp_port, host, encryption, replicas, sftp)
         self.nodes = {
-            spec.name: Node(spec.name, spec.address, spec.ftp, self.directory / spec.name) for spec in specs
+            spec.name: Node(spec.name, spec.address, spec.ftp, self.directory / spec.name, spec.sftp)
+            for spec in specs
         }
         self.access = open_access(find_admin_file(self.directory))
 
@@ -101,9 +104,9 @@ class LocalCluster:
         self.stop_all()
 
     def _make(
-        self, count: int, ftp_port: int | None, host: str, encryption: str, replicas: int
+        self, count: int, ftp_port: int | None, host: str, encryption: str, replicas: int, sftp: bool
     ) -> list[bundle.NodeSpec]:
-        """Make the cluster's files, or find those of an earlier start; only the FTP ports may differ."""
+        """Make the cluster's files, or find those of an earlier start; only the FTP and SFTP ports may differ."""
         names = [f"n{number}" for number in range(1, count + 1)]
         if bundle.exists(self.directory):
             members = open_access(find_admin_file(self.directory)).members
@@ -113,9 +116,14 @@ class LocalCluster:
         else:
             peers = [Address(host, port) for port in ports.free(host, count)]
         ftp = [Address(host, port) for port in ports.consecutive(host, count, ftp_port)]
+        offered: list[Address | None] = [None] * count
+        if sftp:
+            usual = ftp_port is None
+            found = ports.consecutive(host, count, None, bundle.SFTP_PORT) if usual else ports.row(host, count)
+            offered = [Address(host, port) for port in found]
         specs = [
-            bundle.NodeSpec(name, address, address, at, passive_ports="")
-            for name, address, at in zip(names, peers, ftp, strict=True)
+            bundle.NodeSpec(name, address, address, at, passive_ports="", sftp=secure)
+            for name, address, at, secure in zip(names, peers, ftp, offered, strict=True)
         ]
         cluster = bundle.ClusterSpec(nodes=specs, name="demo", encryption=encryption, replicas=replicas)
         if not bundle.exists(self.directory):

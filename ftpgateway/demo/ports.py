@@ -63,8 +63,8 @@ def _candidates() -> Iterator[int]:
         yield from range(start, start + _STRIPE)
 
 
-def consecutive(host: str, count: int, first: int | None) -> list[int]:
-    """Return `count` ports from `first`; without it, from the first place after 2121 where all are free, reserved.
+def consecutive(host: str, count: int, first: int | None, start: int = FTP_PORT) -> list[int]:
+    """Return `count` ports from `first`; without it, from the first place after `start` where all are free, reserved.
 
     Raises AddressInUse that names the first port that is taken.
     """
@@ -73,10 +73,10 @@ def consecutive(host: str, count: int, first: int | None) -> list[int]:
             if not is_free(host, port):
                 raise AddressInUse(f"{host}:{port}: another process listens there; choose another --ftp-port")
         return list(range(first, first + count))
-    for start in range(FTP_PORT, FTP_PORT + 1000):
-        if block := _block(host, start, count):
+    for begin in range(start, start + 1000):
+        if block := _block(host, begin, count):
             return block
-    raise AddressInUse(f"no {count} free ports from {FTP_PORT} on {host}")
+    raise AddressInUse(f"no {count} free ports from {start} on {host}")
 
 
 def _block(host: str, start: int, count: int) -> list[int]:

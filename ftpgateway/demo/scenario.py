@@ -169,7 +169,8 @@ def count(pictures: list[Picture]) -> str:
 
 def how_to_connect(cluster: LocalCluster, account: Account, name: str) -> str:
     """Return lines that say how to reach the cluster with common clients; `name` is a picture in it."""
-    addresses: list[Address] = [node.ftp for node in cluster.nodes.values()]
+    nodes = list(cluster.nodes.values())
+    addresses: list[Address] = [node.ftp for node in nodes]
     one, two, three = addresses[0], addresses[1 % len(addresses)], addresses[2 % len(addresses)]
     login = f"{account.name}:{account.password}"
     quiet = "set ssl:verify-certificate no"  # the demo's certificate is self-signed
@@ -179,6 +180,7 @@ def how_to_connect(cluster: LocalCluster, account: Account, name: str) -> str:
             f"  ftp {one.host} {one.port}",
             f"  curl -T PICTURE.jpg ftp://{login}@{two}/",
             f"  curl -o copy.jpg ftp://{login}@{three}/{name}",
+            *(f"  sftp -P {node.sftp.port} {account.name}@{node.sftp.host}" for node in nodes[:1] if node.sftp),
             f"  lftp -e '{quiet}; ls' -u {account.name},{account.password} ftp://{one}",
         ]
     )

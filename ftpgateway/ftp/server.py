@@ -89,9 +89,9 @@ class FtpFrontend:
         self._nest.start()
         try:
             for address in (settings.listen, *settings.also_listen):
-                self._listeners.append(_Listener(self, await _listening_socket(address)))
+                self._listeners.append(_Listener(self, await listening_socket(address)))
             if settings.implicit_tls_listen is not None:
-                sock = await _listening_socket(settings.implicit_tls_listen)
+                sock = await listening_socket(settings.implicit_tls_listen)
                 self._listeners.append(_Listener(self, sock, implicit=True))
         except OSError:
             await self.stop(0)
@@ -259,7 +259,7 @@ def _turn_away(sock: socket.socket, reply: str, implicit: bool) -> None:
     sock.close()
 
 
-async def _listening_socket(address: Address) -> socket.socket:
+async def listening_socket(address: Address) -> socket.socket:
     """Return a listening socket; host "" and "::" take IPv4 and IPv6. Raises OSError."""
     host, port = address
     dual = host in ("", "::") and socket.has_dualstack_ipv6()

@@ -13,7 +13,7 @@ from typing import Any
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 
 APPLICATION_ID = 0x50785266
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 ROOT = 1
 """Inode number of the root directory."""
 
@@ -108,6 +108,11 @@ CREATE TABLE membership (
 CREATE TABLE intents (
   id BLOB PRIMARY KEY,
   intent BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE secrets (
+  name TEXT PRIMARY KEY,
+  value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE users (

@@ -23,6 +23,7 @@ from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
 from raftstore.metadata.replicas import DEFAULT, ReplicaSets
+from raftstore.metadata.secrets import Secrets
 from raftstore.metadata.stores import Stores
 from raftstore.types import Entry, Kind
 from raftstore.wire import commands_pb2 as commands
@@ -63,6 +64,7 @@ class Machine:
         self.partials = Partials(database, self.contents, self.quotas, self.counters.partials)
         self.remembered = Remembered(database)
         self.intents = Intents(database)
+        self.secrets = Secrets(database)
         self.jobs = Jobs(database, self.counters.next_job)
         self._drops = Drops(self.jobs, self.intents, self.stores, self.contents)
         self._index = 0
@@ -90,6 +92,7 @@ class Machine:
             "report_job": self._job(self.jobs.report),
             "finish_job": self._job(self.jobs.finish),
             "cancel_job": self._job(self.jobs.cancel),
+            "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value)),
         }
 
     # Log entries.

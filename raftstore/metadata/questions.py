@@ -48,6 +48,13 @@ class Questions:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
+    def secret(self, name: str) -> bytes | None:
+        """Return a secret of the cluster, None when there is none."""
+        try:
+            return self._machine.secrets.find(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def stores(self) -> list[StoreInfo]:
         """Return every store ever registered, by number."""
         return self._machine.stores.list()

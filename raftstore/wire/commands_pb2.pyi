@@ -526,8 +526,16 @@ class FinishIntent(_message.Message):
     cancel: bool
     def __init__(self, id: _Optional[bytes] = ..., cancel: _Optional[bool] = ...) -> None: ...
 
+class AgreeOnSecret(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: bytes
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -550,6 +558,7 @@ class Command(_message.Message):
     FINISH_JOB_FIELD_NUMBER: _ClassVar[int]
     CANCEL_JOB_FIELD_NUMBER: _ClassVar[int]
     DROP_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    AGREE_ON_SECRET_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
     put_file: PutFile
@@ -572,4 +581,5 @@ class Command(_message.Message):
     finish_job: FinishJob
     cancel_job: CancelJob
     drop_replicas: DropReplicas
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ...) -> None: ...
+    agree_on_secret: AgreeOnSecret
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ...) -> None: ...

@@ -29,9 +29,9 @@ class Composed:
         self.services: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
         self.nodes = [name for name in self.services if name != "init"]
         self.image = image_environment()
-        free = ports.free("127.0.0.1", 2 * len(self.nodes))
-        self.peers = dict(zip(self.nodes, free, strict=False))
-        self.ftp = dict(zip(self.nodes, free[len(self.nodes) :], strict=True))
+        self.peers, self.ftp, self.sftp = (
+            dict(zip(self.nodes, ports.free("127.0.0.1", len(self.nodes)), strict=True)) for _ in range(3)
+        )
 
     def path(self, service: str, text: str) -> str:
         """A path inside a container as one in this directory."""
@@ -49,6 +49,7 @@ class Composed:
         if service in self.peers:
             made["PIXRAFT_PEERS_LISTEN"] = f"127.0.0.1:{self.peers[service]}"
             made["PIXRAFT_FTP_LISTEN"] = f"127.0.0.1:{self.ftp[service]}"
+            made["PIXRAFT_SFTP_LISTEN"] = f"127.0.0.1:{self.sftp[service]}"
             made["PIXRAFT_CLUSTER_MEMBERS"] = ",".join(f"{n}=127.0.0.1:{p}" for n, p in self.peers.items())
         return made
 

@@ -30,14 +30,18 @@ def script(directory: Path) -> str:
     assert len(blocks) == 3
     commands = "\n".join(blocks)
     first = ports.consecutive("127.0.0.1", 3, None)[0]
+    sftp = ports.free("127.0.0.1", 3)
     free = [*ports.free("127.0.0.1", 3), first, first + 1, first + 2]
     for port, other in zip(PORTS, free, strict=True):
         commands = commands.replace(f":{port}", f":{other}")
-    # `init` gives nodes on one machine 2121, 2122, 2123; here they are told to take others.
+    # `init` gives nodes on one machine 2121, 2122, 2123 (SFTP: from 2022); here they are told to take others.
     serves = re.findall(r"^pixraft serve.*&$", commands, re.MULTILINE)
     assert len(serves) == 3
     for number, line in enumerate(serves):
-        commands = commands.replace(line, f"PIXRAFT_FTP_LISTEN=127.0.0.1:{first + number} {line}")
+        addresses = (
+            f"PIXRAFT_FTP_LISTEN=127.0.0.1:{first + number} PIXRAFT_SFTP_LISTEN=127.0.0.1:{sftp[number]}"
+        )
+        commands = commands.replace(line, f"{addresses} {line}")
     shim = directory / "bin" / "pixraft"
     shim.parent.mkdir()
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ftpgateway.cli "$@"\n')

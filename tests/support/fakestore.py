@@ -57,6 +57,7 @@ class FakeStore:
         self._inodes = itertools.count(2)
         self.root = Node(1, "", 0)
         self.accounts: dict[str, User] = {}
+        self.secrets: dict[str, bytes] = {}
         self.partials: dict[tuple[str, str], bytes] = {}
         self.hooks: dict[str, Callable[..., Any]] = {}
         self.calls: Counter[str] = Counter()
@@ -228,6 +229,15 @@ class FakeStore:
         await self.hook("drop_partial", path)
         if self.partials.pop((owner, path), None) is None:
             raise NotFound(path)
+
+    # Secrets.
+
+    async def secret(self, name: str) -> bytes | None:
+        await self.hook("secret", name)
+        return self.secrets.get(name)
+
+    async def agree_on_secret(self, name: str, value: bytes) -> bytes:
+        return self.secrets.setdefault(name, value)
 
     # Accounts.
 

@@ -70,7 +70,7 @@ class Members:
         peers, ftp = (Address("127.0.0.1", port) for port in ports.free("127.0.0.1", 2))
         pixraft(
             *("join", token, "--dir", str(directory), "--name", name),
-            *("--listen", str(peers), "--ftp", str(ftp), "--passive-ports", ""),
+            *("--listen", str(peers), "--ftp", str(ftp), "--sftp", "", "--passive-ports", ""),
         )
         self.local.nodes[name] = Node(name, peers, ftp, directory)
         if name not in self.cluster.names:

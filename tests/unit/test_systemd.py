@@ -43,7 +43,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def test_a_node_under_systemd(tmp_path: Path) -> None:
     peers, ftp = ports.free("127.0.0.1", 2)
     make_cluster(
-        tmp_path / "c", ClusterSpec(nodes=[NodeSpec.parse(f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp}")])
+        tmp_path / "c", ClusterSpec(nodes=[NodeSpec.parse(f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp},sftp=")])
     )
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(f"\0pixraft-test-{os.getpid()}-{peers}")

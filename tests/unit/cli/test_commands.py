@@ -40,7 +40,7 @@ def pixraft(*arguments: str, stdin: str | None = None, env: dict[str, str] | Non
 def node(tmp_path: Path) -> Path:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         peers, ftp = one.getsockname()[1], two.getsockname()[1]
-    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp}")
+    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp},sftp=")
     assert made.exit_code == 0, made.output
     return tmp_path / "c" / "n1" / "pixraft.toml"
 

@@ -91,7 +91,7 @@ def test_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("require_tls = false", 'require_tls = "no"', "ftp.require_tls"),
         ('passive_ports = "50000-50999"', 'passive_ports = "50999-50000"', "ftp.passive_ports"),
         ('passive_ports = "50000-50999"', 'passive_ports = "many"', "ftp.passive_ports"),
-        ("idle_timeout = 300", "idle_time = 300", "ftp.idle_time"),
+        ("max_sessions = 2000", "max_session = 2000", "ftp.max_session"),
         ("[log]", "[logs]", "[logs]"),
         ('name = "n1"\n# Dir', 'name = "n9"\n# Dir', "node.name"),
         ('name = "n1"\n# Dir', 'name = "../n"\n# Dir', "node.name"),

@@ -30,7 +30,7 @@ def pixraft(*arguments: str, env: dict[str, str] | None = None) -> Result:
 def node(tmp_path: Path) -> Path:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         peers, ftp = one.getsockname()[1], two.getsockname()[1]
-    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp}")
+    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp},sftp=")
     assert made.exit_code == 0, made.output
     return tmp_path / "c" / "n1" / "pixraft.toml"
 
@@ -51,15 +51,17 @@ def test_a_fresh_node_has_no_mistakes(node: Path) -> None:
 
 def test_mistakes_in_values_are_told_with_line_and_remedy(node: Path) -> None:
     node.write_text(
-        node.read_text().replace("replicas = 3", "replicas = 99").replace("idle_timeout", "idle_time")
+        node.read_text()
+        .replace("replicas = 3", "replicas = 99")
+        .replace("max_sessions = 2000", "max_session = 2000")
     )
     lines = node.read_text().splitlines()
     found = checked(node)
     assert [(one["key"], lines[one["line"] - 1].split()[0]) for one in found] == [
         ("cluster.replicas", "replicas"),
-        ("ftp.idle_time", "idle_time"),
+        ("ftp.max_session", "max_session"),
     ]
-    assert "did you mean idle_timeout?" in found[1]["remedy"]
+    assert "did you mean max_sessions?" in found[1]["remedy"]
     text = pixraft("config", "check", "-c", str(node))
     assert (text.exit_code, len(text.stdout.splitlines())) == (3, 2)
 

@@ -1,0 +1,158 @@
+"""One client of a worker: asks the node who may log in, and carries SFTP between the client and the node."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+
+import paramiko
+
+from ftpgateway.sftp import passing
+from raftstore.wire import sftp_pb2 as wire
+
+BLOCK = 256 * 1024
+ANSWER_TIME = 120.0
+"""Seconds that the node may take for an answer; it gives up earlier itself."""
+MAX_NAME, MAX_PASSWORD, MAX_BLOB = 1024, 4096, 16 * 1024
+
+NOT_HERE = (
+    "This server offers SFTP only: use sftp, or scp with its SFTP mode (scp -s; the default since OpenSSH 9).\n"
+)
+
+
+class Client(paramiko.ServerInterface):  # type: ignore[misc]
+    """What paramiko asks about one connection. Its methods run in the connection's thread."""
+
+    def __init__(self, control: socket.socket, max_channels: int) -> None:
+        self._control = control
+        self._asking = threading.Lock()
+        self._max_channels = max_channels
+        self._channels = 0
+        self._counting = threading.Lock()
+        self._allowed: set[tuple[str, bytes]] = set()
+        self._proof = b""
+        self._user = ""
+
+    # Who may log in.
+
+    def get_allowed_auths(self, username: str) -> str:
+        """Name what can be tried."""
+        return "publickey,password"
+
+    def check_auth_none(self, username: str) -> int:
+        """Nobody comes in without."""
+        return int(paramiko.AUTH_FAILED)
+
+    def check_auth_password(self, username: str, password: str | bytes) -> int:
+        """Ask the node."""
+        secret = password.encode() if isinstance(password, str) else password
+        if len(username.encode()) > MAX_NAME or len(secret) > MAX_PASSWORD:
+            return int(paramiko.AUTH_FAILED)
+        self._user, self._proof = username, b""
+        return self._verdict(wire.FromWorker(password=wire.Password(user=username, password=secret)))
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        """Ask the node whether the key is good for the user; the library has the client prove that it has it."""
+        blob = key.asbytes()
+        if len(username.encode()) > MAX_NAME or len(blob) > MAX_BLOB:
+            return int(paramiko.AUTH_FAILED)
+        self._user, self._proof = username, blob
+        if (username, blob) in self._allowed:
+            return int(paramiko.AUTH_SUCCESSFUL)
+        verdict = self._verdict(wire.FromWorker(key=wire.Key(user=username, blob=blob)))
+        if verdict == paramiko.AUTH_SUCCESSFUL:
+            self._allowed.add((username, blob))
+        return verdict
+
+    def _verdict(self, question: wire.FromWorker) -> int:
+        try:
+            yes = self._ask(question).yes
+        except (OSError, ValueError):
+            yes = False
+        return int(paramiko.AUTH_SUCCESSFUL if yes else paramiko.AUTH_FAILED)
+
+    def _ask(self, question: wire.FromWorker, descriptor: int | None = None) -> wire.Answer:
+        with self._asking:
+            passing.send(self._control, question, [] if descriptor is None else [descriptor])
+            received = passing.receive(self._control, wire.Answer)
+        if received is None:
+            raise ConnectionError("the node has ended the session")
+        answer, descriptors = received
+        passing.close(descriptors)
+        return answer
+
+    # What they may do.
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        """Open channels for sessions only, and not too many."""
+        if kind != "session":
+            return int(paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
+        with self._counting:
+            if self._channels >= self._max_channels:
+                return int(paramiko.OPEN_FAILED_RESOURCE_SHORTAGE)
+            self._channels += 1
+        return int(paramiko.OPEN_SUCCEEDED)
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        """Begin an SFTP session."""
+        if name != "sftp":
+            return False
+        self._start("sftp", self._serve, channel)
+        return True
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        """Say what is offered instead of commands, the old scp among them."""
+        self._start("exec", self._end, channel, 1, NOT_HERE)
+        return True
+
+    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
+        """Say what is offered instead of a shell."""
+        self._start("shell", self._end, channel, 1, NOT_HERE)
+        return True
+
+    def _start(
+        self, name: str, work: Callable[..., None], channel: paramiko.Channel, *arguments: object
+    ) -> None:
+        """Begin `work` in a thread of its own, after the client was told that its request is granted."""
+        thread = threading.Thread(target=work, args=(channel, *arguments), name=name, daemon=True)
+        channel.get_transport().after_reply(thread.start)
+
+    def _end(self, channel: paramiko.Channel, code: int, text: str = "") -> None:
+        with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+            if text:
+                channel.sendall_stderr(text.encode())
+            channel.send_exit_status(code)
+            channel.close()
+        with self._counting:
+            self._channels -= 1
+
+    def _serve(self, channel: paramiko.Channel) -> None:
+        """Carry an SFTP session; the node ends it by closing its end."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            try:
+                with theirs:
+                    opening = wire.Open(user=self._user, blob=self._proof)
+                    answer = self._ask(wire.FromWorker(open=opening), theirs.fileno())
+            except (OSError, ValueError):
+                answer = wire.Answer(text="The node has ended the session.")
+            if not answer.yes:
+                self._end(channel, 1, answer.text + "\n")
+                return
+            threading.Thread(target=_carry_in, args=(channel, ours.dup()), name="sftp-in", daemon=True).start()
+            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                while data := ours.recv(BLOCK):
+                    channel.sendall(data)
+        self._end(channel, 0)
+
+
+def _carry_in(channel: paramiko.Channel, sock: socket.socket) -> None:
+    """Carry what the client sends until it ends, or the node does."""
+    with sock:
+        with contextlib.suppress(OSError):
+            while data := channel.recv(BLOCK):
+                sock.sendall(data)
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)

@@ -1,0 +1,238 @@
+"""One SSH connection as the node sees it: who logs in, and the SFTP sessions that it opens."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from ftpgateway.access import Access, LoginRefused, Session
+from ftpgateway.sftp import passing
+from ftpgateway.sftp.requests import Requests
+from ftpgateway.sftp.settings import SftpSettings
+from ftpgateway.sftp.stream import SessionOver, Stream
+from raftstore.errors import StoreError, Unavailable
+from raftstore.types import User
+from raftstore.wire import sftp_pb2 as wire
+
+log = structlog.get_logger()
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+NO_QUORUM = "Too few nodes of the cluster can be reached; try again later or at another node."
+
+
+class Connection:
+    """Answers what the worker asks about one client. `control` is the node's end of their socket."""
+
+    def __init__(
+        self,
+        number: int,
+        peer: str,
+        control: socket.socket,
+        *,
+        access: Access,
+        settings: SftpSettings,
+        spawn: Spawn,
+        on_over: Callable[[Connection], None],
+    ) -> None:
+        self.number = number
+        self.peer = peer
+        self._control = control
+        self._access = access
+        self._settings = settings
+        self._spawn = spawn
+        self._on_over = on_over
+        self._session: Session | None = None
+        self._proven: dict[tuple[str, bytes], User] = {}
+        self._streams: dict[Stream, asyncio.Task[None]] = {}
+        self._failures = 0
+        self._ending = False
+        self._loop = asyncio.get_running_loop()
+        self._asking: asyncio.Task[None] | None = None
+        self._deadline = self._loop.call_later(settings.login_timeout, self.end, "no login in time")
+        control.setblocking(False)
+        self._loop.add_reader(control.fileno(), self._readable)
+        log.info("session opened", session=number, peer=peer, protocol="sftp")
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether its client has logged in."""
+        return self._session is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being transferred."""
+        return any(stream.busy for stream in self._streams)
+
+    def end(self, reason: str) -> None:
+        """End the connection; uploads that are not closed are kept for their owner to resume. Idempotent."""
+        if self._ending:
+            return
+        self._ending = True
+        self._deadline.cancel()
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+        if self._asking is not None:
+            self._asking.cancel()
+        for stream in self._streams:
+            stream.close()
+        log.info("session over", session=self.number, peer=self.peer, reason=reason or "the client has left")
+        if not self._streams:
+            self._over()
+
+    def _over(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._on_over(self)
+
+    # The worker's questions.
+
+    def _readable(self) -> None:
+        try:
+            received = passing.receive(self._control, wire.FromWorker)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError) as error:
+            self.end(f"its worker: {error}")
+            return
+        if received is None:
+            self.end("its worker is gone")
+            return
+        message, descriptors = received
+        kind = message.WhichOneof("kind")
+        if kind == "over":
+            passing.close(descriptors)
+            self.end(message.over.reason)
+        elif self._asking is not None:
+            passing.close(descriptors)
+            self.end("its worker asks out of turn")
+        else:
+            # An SFTP session's socket is its descriptor; nothing else has one.
+            self._asking = self._spawn(self._answer(message, descriptors))
+
+    async def _answer(self, message: wire.FromWorker, descriptors: list[int]) -> None:
+        kind = message.WhichOneof("kind")
+        try:
+            if kind == "password":
+                answer = await self._password(message.password)
+            elif kind == "key":
+                answer = await self._key(message.key)
+            elif kind == "open" and len(descriptors) == 1:
+                answer = await self._open(message.open, descriptors)
+            else:
+                raise ValueError(f"no such question: {kind}")
+        except LoginRefused as refused:
+            answer = self._refused(message, str(refused))
+        except Unavailable:
+            answer = self._refused(message, "Too many logins at once; try again in a moment.")
+        except StoreError:
+            answer = self._refused(message, NO_QUORUM)
+        except (ValueError, OSError) as error:
+            self.end(str(error))
+            return
+        finally:
+            passing.close(descriptors)
+            self._asking = None
+        self._reply(answer)
+
+    def _refused(self, message: wire.FromWorker, text: str) -> wire.Answer:
+        kind = message.WhichOneof("kind") or ""
+        user = getattr(message, kind).user
+        log.warning("login refused", session=self.number, user=user, peer=self.peer, reason=text)
+        return wire.Answer(text=text)
+
+    def _reply(self, answer: wire.Answer) -> None:
+        if self._ending:
+            return
+        try:
+            passing.send(self._control, answer)
+        except OSError as error:
+            self.end(f"its worker: {error}")
+            return
+        if self._failures >= self._settings.max_login_attempts:
+            self.end("too many wrong passwords")
+
+    async def _password(self, asked: wire.Password) -> wire.Answer:
+        secret = asked.password.decode("utf-8", "surrogateescape")
+        user = await self._access.password(asked.user, secret, self.peer)
+        if user is None:
+            self._failures += 1
+            log.warning(
+                "login refused", session=self.number, user=asked.user, peer=self.peer, reason="password"
+            )
+            await asyncio.sleep(self._settings.failed_login_delay)
+            return wire.Answer()
+        self._proven[asked.user, b""] = user
+        return wire.Answer(yes=True)
+
+    async def _key(self, asked: wire.Key) -> wire.Answer:
+        user = await self._access.key_allowed(asked.user, asked.blob)
+        if user is None:
+            # Clients offer all the keys that they have: only the library's bound on tries counts these.
+            return wire.Answer()
+        self._proven[asked.user, asked.blob] = user
+        return wire.Answer(yes=True)
+
+    # SFTP sessions.
+
+    async def _open(self, opening: wire.Open, descriptors: list[int]) -> wire.Answer:
+        if len(self._streams) >= self._settings.max_channels:
+            return wire.Answer(text="Too many SFTP sessions on one connection.")
+        session = self._session
+        if session is None:
+            session = await self._login(opening)
+        requests = Requests(
+            session, max_handles=self._settings.max_handles, wait_limit=self._settings.wait_limit
+        )
+        stream = Stream(requests, self._settings.idle_timeout)
+        sock = socket.socket(fileno=descriptors.pop())
+        sock.setblocking(False)
+        try:
+            await self._loop.create_connection(lambda: stream, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        self._deadline.cancel()
+        self._streams[stream] = self._spawn(self._serve(stream))
+        return wire.Answer(yes=True)
+
+    async def _login(self, opening: wire.Open) -> Session:
+        user = self._proven.get((opening.user, opening.blob))
+        if user is None:
+            raise ValueError("its worker opens a session without a login")
+        session = await self._access.open(user, "sftp", self.end, key=opening.blob or None)
+        if self._ending:
+            session.close()
+            raise ValueError("ended")
+        self._session = session
+        log.info(
+            "login",
+            session=self.number,
+            user=user.name,
+            peer=self.peer,
+            protocol="sftp",
+            method="publickey" if opening.blob else "password",
+        )
+        return session
+
+    async def _serve(self, stream: Stream) -> None:
+        reason = ""
+        try:
+            await stream.run()
+        except SessionOver as over:
+            reason = str(over)
+        finally:
+            del self._streams[stream]
+            if self._ending:
+                if not self._streams:
+                    self._over()
+            elif reason:
+                self.end(reason)
+            elif not self._streams:
+                self._deadline = self._loop.call_later(
+                    self._settings.idle_timeout, self.end, "nothing came for too long"
+                )

@@ -1,0 +1,235 @@
+"""The SFTP front-end of a node: listens, bounds who comes in, hands connections to workers, stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import socket
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from ftpgateway.access import Access
+from ftpgateway.ftp.pyftp import plain_address
+from ftpgateway.ftp.server import listening_socket
+from ftpgateway.sftp import hostkeys, passing
+from ftpgateway.sftp.connection import Connection
+from ftpgateway.sftp.settings import Address, SftpSettings
+from ftpgateway.sftp.workers import Workers
+from raftstore.errors import StoreError
+from raftstore.tasks import ended
+
+log = structlog.get_logger()
+
+_ACCEPTS_A_TURN = 16
+_ACCEPT_PAUSE = 0.5
+_KEYS_PAUSE = 1.0
+_OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Secrets(Protocol):
+    """Where the cluster keeps what all its nodes must know."""
+
+    async def secret(self, name: str) -> bytes | None:
+        """Return a secret of the cluster, None when there is none yet. Raises StoreError."""
+        ...
+
+    async def agree_on_secret(self, name: str, value: bytes) -> bytes:
+        """Make `value` the cluster's secret unless it has one; return what it is now. Raises StoreError."""
+        ...
+
+
+class SftpFrontend:
+    """Serves SFTP clients. `start` raises OSError when the address is taken."""
+
+    def __init__(self, secrets: Secrets, access: Access, settings: SftpSettings) -> None:
+        self.settings = settings
+        self._secrets = secrets
+        self._access = access
+        self._socket: socket.socket | None = None
+        self._workers: Workers | None = None
+        self._connections: set[Connection] = set()
+        self._addresses: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
+        self._numbers = itertools.count(1)
+        self._change = asyncio.Event()
+
+    async def start(self) -> None:
+        """Take the address; serve as soon as the cluster has host keys, which a new one makes."""
+        self._loop = asyncio.get_running_loop()
+        self._socket = await listening_socket(self.settings.listen)
+        self._starting = self._loop.create_task(self._serve(), name="sftp start")
+
+    async def _serve(self) -> None:
+        keys = await self._host_keys()
+        settings = self.settings
+        self._workers = Workers(keys, settings.workers, settings.max_channels, settings.restart_longest)
+        self._listen()
+        log.info("sftp listening", address=self.address, workers=settings.workers)
+
+    async def _host_keys(self) -> list[bytes]:
+        while True:
+            try:
+                keys = await self._secrets.secret(hostkeys.SECRET)
+                if keys is None:
+                    made = await self._loop.run_in_executor(None, hostkeys.make)
+                    keys = await self._secrets.agree_on_secret(hostkeys.SECRET, made)
+                return hostkeys.split(keys)
+            except StoreError as error:
+                log.info("sftp waits for the cluster's host keys", error=str(error))
+                await asyncio.sleep(_KEYS_PAUSE)
+
+    @property
+    def address(self) -> Address:
+        """Where it listens (its real port)."""
+        assert self._socket is not None
+        address: Address = self._socket.getsockname()[:2]
+        return address
+
+    @property
+    def serving(self) -> bool:
+        """Whether clients are let in: the host keys are there."""
+        return self._workers is not None
+
+    @property
+    def sessions(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return self._workers.pids if self._workers is not None else []
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Accept nobody any more, give sessions `grace` seconds to end, end the rest. Idempotent."""
+        await ended(self._starting)
+        if self._socket is not None:
+            self._deaf()
+            self._socket.close()
+        for connection in list(self._connections):
+            if not connection.busy:
+                connection.end("the node stops")
+        deadline = self._loop.time() + grace
+        while any(connection.busy for connection in self._connections) and self._loop.time() < deadline:
+            self._change.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._change.wait(), 0.1)
+        for connection in list(self._connections):
+            connection.end("the node stops")
+        if self._tasks:
+            # Uploads that were cut off get a moment to be kept.
+            await asyncio.wait(self._tasks, timeout=2.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._workers is not None:
+            await self._workers.stop()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_over)
+        return task
+
+    def _task_over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work failed", exc_info=error)
+        self._change.set()
+
+    # Connections.
+
+    def _listen(self) -> None:
+        if self._socket is not None and self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _deaf(self) -> None:
+        if self._socket is not None and self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+
+    def _accept(self) -> None:
+        """Accept who waits. Out of descriptors, stop listening for a moment instead of spinning."""
+        assert self._socket is not None
+        for _ in range(_ACCEPTS_A_TURN):
+            try:
+                client, address = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_SOMETHING:
+                    self._pause(error)
+                    return
+                continue
+            with client:
+                try:
+                    self._take(client, plain_address(address[0]))
+                except OSError as error:
+                    log.error("cannot take a connection", error=str(error))
+
+    def _pause(self, error: OSError) -> None:
+        log.error("cannot accept sessions", error=str(error))
+        self._deaf()
+        self._loop.call_later(_ACCEPT_PAUSE, self._listen)
+
+    def _take(self, client: socket.socket, peer: str) -> None:
+        """Hand a client to a worker, or turn it away. Raises OSError."""
+        refusal = self._refusal(peer)
+        if refusal:
+            # Clients show lines that come before the server's version (RFC 4253, 4.2).
+            with contextlib.suppress(OSError):
+                client.setblocking(False)
+                client.send(refusal.encode() + b"\r\n")
+            log.warning("session refused", peer=peer, protocol="sftp", reason=refusal)
+            return
+        assert self._workers is not None
+        worker = self._workers.pick()
+        ours, theirs = passing.pair()
+        with theirs:
+            try:
+                worker.give(client, theirs)
+            except OSError:
+                ours.close()
+                raise
+
+        def over(connection: Connection) -> None:
+            worker.load -= 1
+            self._forget(connection)
+
+        worker.load += 1
+        self._addresses[peer] += 1
+        self._connections.add(
+            Connection(
+                next(self._numbers),
+                peer,
+                ours,
+                access=self._access,
+                settings=self.settings,
+                spawn=self._spawn,
+                on_over=over,
+            )
+        )
+
+    def _refusal(self, peer: str) -> str:
+        """Say why a client is not taken, "" if it is."""
+        settings = self.settings
+        if len(self._connections) >= settings.max_sessions:
+            return "Too many sessions; try again later or at another node."
+        if sum(not connection.logged_in for connection in self._connections) >= settings.max_logging_in:
+            return "Too many logins at once; try again in a moment."
+        most = settings.max_sessions_per_address
+        if most and self._addresses[peer] >= most:
+            return "Too many sessions from your address."
+        return ""
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._addresses[connection.peer] -= 1
+        if not self._addresses[connection.peer]:
+            del self._addresses[connection.peer]
+        self._change.set()

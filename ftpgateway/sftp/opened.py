@@ -1,0 +1,136 @@
+"""What a handle of an SFTP session stands for: a directory being listed, or a file being read or written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+from ftpgateway.access import Session
+from ftpgateway.access.rights import Action
+from ftpgateway.sftp import packets
+from ftpgateway.sftp.reading import Reader
+from ftpgateway.sftp.writing import Writer
+from raftstore.errors import Denied, Invalid, NotFound
+from raftstore.types import Entry, Kind
+
+
+def standing_in(name: str, size: int, owner: str) -> Entry:
+    """Return an entry for a file that only its owner sees, since it is not published yet."""
+    return Entry(name, Kind.FILE, 0, size, time.time_ns(), owner, 0)
+
+
+class Listing:
+    """A directory being listed: all entries of one moment, given out in portions."""
+
+    def __init__(self, path: str, entries: Sequence[Entry], *, writable: bool) -> None:
+        self.path = path
+        self._left = iter(entries)
+        self._writable = writable
+        self._begun = False
+
+    def portion(self) -> list[bytes]:
+        """Return the next names, encoded; none at the end."""
+        items: list[bytes] = []
+        size, now = 0, time.time()
+        for name, entry in self._some():
+            item = packets.name_item(name, entry, self._writable, now)
+            items.append(item)
+            size += len(item)
+            if size >= packets.NAMES_SIZE:
+                break
+        return items
+
+    def _some(self) -> Iterator[tuple[str, Entry]]:
+        if not self._begun:
+            self._begun = True
+            for name in (".", ".."):
+                yield name, Entry(name, Kind.DIRECTORY, 0, 0, 0, "", 0)
+        for entry in self._left:
+            yield entry.name, entry
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def abandon(self) -> None:
+        """Nothing is held."""
+
+
+class File:
+    """A file open for reading, writing or both. What was written can be read when it is published, not before."""
+
+    def __init__(self, session: Session, path: str, writer: Writer | None) -> None:
+        self._session = session
+        self.path = path
+        self.writer = writer
+        self._reader: Reader | None = None
+        self._entry: Entry | None = None
+        self.read = self.wrote = 0
+
+    async def open_to_read(self) -> None:
+        """Open the published version. Raises StoreError."""
+        download = await self._session.files.download(self.path)
+        self._reader = Reader(download)
+        self._entry = download.entry
+
+    def read_at_once(self, offset: int, length: int) -> list[memoryview] | None:
+        """Return bytes that are in memory; None: `fetch` them."""
+        if self._reader is None or (self.writer is not None and self.writer.written):
+            return None
+        parts = self._reader.at_hand(offset, length)
+        self.read += sum(map(len, parts)) if parts else 0
+        return parts
+
+    async def fetch(self, offset: int, length: int) -> list[memoryview]:
+        """Return bytes; none at the end of the file. Raises StoreError."""
+        if self.writer is not None and self.writer.written:
+            raise Invalid("what was written can be read after the file was closed")
+        if self._reader is None:
+            try:
+                await self.open_to_read()
+            except NotFound:
+                return []
+        assert self._reader is not None
+        parts = await self._reader.fetch(offset, length)
+        self.read += sum(map(len, parts))
+        return parts
+
+    def entry(self) -> Entry:
+        """Return what it is now, as its session sees it."""
+        name = self.path.rpartition("/")[2]
+        if self.writer is not None:
+            return standing_in(name, self.writer.size, self._session.name)
+        assert self._entry is not None
+        return self._entry
+
+    def to_write(self) -> Writer:
+        """Return what it is written through. Raises Denied for a file that is only read."""
+        if self.writer is None:
+            raise Denied("the file was not opened for writing")
+        return self.writer
+
+    async def close(self) -> None:
+        """Publish what was written; release everything. Raises StoreError."""
+        try:
+            if self.writer is not None:
+                await self.writer.close()
+        finally:
+            await self._close_reader()
+
+    async def abandon(self) -> None:
+        """End without publishing."""
+        if self.writer is not None:
+            await self.writer.abandon()
+        await self._close_reader()
+
+    async def _close_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.close()
+
+
+Opened = File | Listing
+
+
+def writable(session: Session, path: str) -> bool:
+    """Whether the account may store files at `path`, for the mode bits that clients show."""
+    return session.may(Action.WRITE, path)

@@ -1,0 +1,379 @@
+"""Requests of one SFTP session to replies. Those that wait for nothing are answered at once, without a task switch."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from ftpgateway.access import Session
+from ftpgateway.ftp.replies import Doing
+from ftpgateway.sftp import packets, refusals
+from ftpgateway.sftp.opened import File, Listing, Opened, standing_in, writable
+from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
+from ftpgateway.sftp.refusals import Unsupported
+from ftpgateway.sftp.writing import Manner, Writer
+from raftstore import paths
+from raftstore.errors import Denied, Invalid, NotFound, StoreError
+from raftstore.types import Entry
+
+log = structlog.get_logger()
+
+Reply = Sequence[Buffer]
+
+NO_LINKS = "This server keeps no links; store the file itself"
+OWNERS = "This server keeps no owners and groups that could be set"
+INTERNAL = "Internal error; nothing was stored, try again."
+_READING = frozenset({packets.READ, packets.OPEN})
+_WRITING = frozenset({packets.WRITE, packets.CLOSE, packets.EXTENDED})
+
+
+class Requests:
+    """Answers one client, one request after the other. `abandon` ends it."""
+
+    def __init__(self, session: Session, *, max_handles: int, wait_limit: float) -> None:
+        self._session = session
+        self._files = session.files
+        self._max_handles = max_handles
+        self._limit = wait_limit
+        self._handles: dict[bytes, Opened] = {}
+        self._numbers = 0
+        self._pause = 0.0
+        self._methods: dict[int, Callable[[int, Fields], Awaitable[Reply]]] = {
+            packets.OPEN: self._open,
+            packets.CLOSE: self._close,
+            packets.READ: self._read,
+            packets.WRITE: self._write,
+            packets.LSTAT: self._stat,
+            packets.STAT: self._stat,
+            packets.FSTAT: self._fstat,
+            packets.SETSTAT: self._setstat,
+            packets.FSETSTAT: self._fsetstat,
+            packets.OPENDIR: self._opendir,
+            packets.READDIR: self._readdir,
+            packets.REMOVE: self._remove,
+            packets.MKDIR: self._mkdir,
+            packets.RMDIR: self._rmdir,
+            packets.REALPATH: self._realpath,
+            packets.RENAME: self._rename,
+            packets.READLINK: self._no_links,
+            packets.SYMLINK: self._no_links,
+            packets.EXTENDED: self._extended,
+        }
+        self._extensions: dict[str, Callable[[int, Fields], Awaitable[Reply]]] = {
+            "posix-rename@openssh.com": self._posix_rename,
+            "hardlink@openssh.com": self._no_links,
+            "fsync@openssh.com": self._fsync,
+            "lsetstat@openssh.com": self._setstat,
+            "limits@openssh.com": self._limits,
+            "expand-path@openssh.com": self._expand,
+            "statvfs@openssh.com": self._statvfs,
+            "fstatvfs@openssh.com": self._statvfs,
+        }
+
+    @property
+    def open_handles(self) -> int:
+        """How many handles are open."""
+        return len(self._handles)
+
+    def pause(self) -> float:
+        """Return for how many seconds the session has to wait, by its account's bandwidth."""
+        pause, self._pause = self._pause, 0.0
+        return pause
+
+    def at_once(self, kind: int, request: int, data: memoryview) -> Reply | None:
+        """Answer a read or a write for which nothing has to be waited for; None: `answer` it."""
+        if kind == packets.WRITE:
+            fields = Fields(data)
+            try:
+                file = self._handles.get(bytes(fields.raw()))
+                if not isinstance(file, File) or file.writer is None:
+                    return None
+                offset, content = fields.u64(), fields.raw()
+                if not file.writer.ready:
+                    return None
+                file.writer.take(offset, content)
+            except BadPacket:
+                return None
+            except StoreError as error:
+                return [refusals.status(request, error, Doing.WRITING)]
+            return [packets.status(request, packets.OK)]
+        if kind == packets.READ:
+            return self._read_at_once(request, Fields(data))
+        return None
+
+    def _read_at_once(self, request: int, fields: Fields) -> Reply | None:
+        try:
+            file = self._handles.get(bytes(fields.raw()))
+            offset, length = fields.u64(), fields.u32()
+        except BadPacket:
+            return None
+        if not isinstance(file, File):
+            return None
+        parts = file.read_at_once(offset, min(length, packets.MAX_DATA))
+        return None if parts is None else _data(request, parts)
+
+    async def answer(self, kind: int, request: int, data: memoryview) -> Reply:
+        """Answer a request. Never raises but for what ends the session."""
+        doing = Doing.WRITING if kind in _WRITING else Doing.READING if kind in _READING else Doing.NAMES
+        method = self._methods.get(kind, self._unknown)
+        try:
+            return await method(request, Fields(data))
+        except BadPacket as error:
+            return [packets.status(request, packets.BAD_MESSAGE, str(error))]
+        except StoreError as error:
+            return [refusals.status(request, error, doing)]
+        except Exception:
+            log.exception("an SFTP request failed", kind=kind, user=self._session.name)
+            return [packets.status(request, packets.FAILURE, INTERNAL)]
+
+    async def abandon(self) -> None:
+        """The session is over: what is written and not closed is not published."""
+        handles, self._handles = self._handles, {}
+        for opened in handles.values():
+            await opened.abandon()
+
+    # Handles.
+
+    def _keep(self, request: int, opened: Opened) -> Reply:
+        self._numbers += 1
+        handle = self._numbers.to_bytes(8, "big")
+        self._handles[handle] = opened
+        return [packets.packet(packets.HANDLE, request, packets.string(handle))]
+
+    def _check_handles(self) -> None:
+        if len(self._handles) >= self._max_handles:
+            raise Invalid(f"at most {self._max_handles} files and directories can be open; close one first")
+
+    def _handle(self, fields: Fields) -> Opened:
+        opened = self._handles.get(bytes(fields.raw()))
+        if opened is None:
+            raise BadPacket("no such handle")
+        return opened
+
+    def _file(self, fields: Fields) -> File:
+        opened = self._handle(fields)
+        if not isinstance(opened, File):
+            raise BadPacket("the handle is a directory's")
+        return opened
+
+    def _path(self, fields: Fields) -> str:
+        return self._files.resolve(fields.text())
+
+    async def _open(self, request: int, fields: Fields) -> Reply:
+        path, flags = self._path(fields), fields.u32()
+        self._check_handles()
+        if flags & packets.FLAG_WRITE:
+            manner = Manner(
+                append=bool(flags & packets.FLAG_APPEND),
+                create=bool(flags & packets.FLAG_CREATE),
+                truncate=bool(flags & packets.FLAG_TRUNCATE),
+                exclusive=bool(flags & packets.FLAG_EXCLUSIVE),
+            )
+            writer = Writer(self._files, path, manner, self._limit)
+            await writer.open()
+            return self._keep(request, File(self._session, path, writer))
+        file = File(self._session, path, None)
+        await file.open_to_read()
+        return self._keep(request, file)
+
+    async def _close(self, request: int, fields: Fields) -> Reply:
+        handle = bytes(fields.raw())
+        opened = self._handles.pop(handle, None)
+        if opened is None:
+            raise BadPacket("no such handle")
+        await opened.close()
+        return _ok(request)
+
+    async def _read(self, request: int, fields: Fields) -> Reply:
+        file, offset, length = self._file(fields), fields.u64(), fields.u32()
+        return _data(request, await file.fetch(offset, min(length, packets.MAX_DATA)))
+
+    async def _write(self, request: int, fields: Fields) -> Reply:
+        file, offset, content = self._file(fields), fields.u64(), fields.raw()
+        writer = file.to_write()
+        await writer.prepare(offset)
+        writer.take(offset, content)
+        return _ok(request)
+
+    async def _fsync(self, request: int, fields: Fields) -> Reply:
+        file = self._file(fields)
+        if file.writer is not None:
+            await file.writer.publish()
+        return _ok(request)
+
+    # Attributes.
+
+    async def _entry(self, path: str) -> Entry:
+        """Return what the session sees at `path`: what it writes itself, what is published, what it can resume."""
+        writer = self._writer_of(path)
+        name = path.rpartition("/")[2]
+        if writer is not None:
+            return standing_in(name, writer.size, self._session.name)
+        try:
+            return await self._files.entry(path)
+        except NotFound:
+            begun = await self._files.begun(path)
+            if not begun:
+                raise
+            return standing_in(name, begun, self._session.name)
+
+    def _writer_of(self, path: str) -> Writer | None:
+        for opened in self._handles.values():
+            if isinstance(opened, File) and opened.path == path and opened.writer is not None:
+                return opened.writer
+        return None
+
+    async def _stat(self, request: int, fields: Fields) -> Reply:
+        path = self._path(fields)
+        entry = await self._entry(path)
+        return self._attributes(request, path, entry)
+
+    async def _fstat(self, request: int, fields: Fields) -> Reply:
+        opened = self._handle(fields)
+        if isinstance(opened, Listing):
+            return self._attributes(request, opened.path, await self._files.entry(opened.path))
+        return self._attributes(request, opened.path, opened.entry())
+
+    def _attributes(self, request: int, path: str, entry: Entry) -> Reply:
+        body = packets.attributes(entry, writable=writable(self._session, path))
+        return [packets.packet(packets.ATTRS, request, body)]
+
+    async def _setstat(self, request: int, fields: Fields) -> Reply:
+        path, wanted = self._path(fields), fields.attributes()
+        _check_owner(wanted)
+        writer = self._writer_of(path)
+        if writer is not None:
+            await _set(writer, wanted)
+            return _ok(request)
+        entry = await self._entry(path)
+        if wanted.size is not None and wanted.size != entry.size:
+            await self._resize(path, entry, wanted.size)
+        if wanted.mtime is not None:
+            await self._files.set_modified(path, wanted.mtime * 10**9)
+        return _ok(request)
+
+    async def _resize(self, path: str, entry: Entry, size: int) -> None:
+        """Publish the beginning of a file as the whole."""
+        if size > entry.size:
+            raise Invalid(f"a file of {entry.size} bytes cannot be made longer without its content")
+        writer = Writer(self._files, path, Manner(), self._limit)
+        try:
+            await writer.open()
+            await writer.set_size(size)
+        except StoreError:
+            await writer.abandon()
+            raise
+        await writer.close()
+
+    async def _fsetstat(self, request: int, fields: Fields) -> Reply:
+        opened, wanted = self._handle(fields), fields.attributes()
+        _check_owner(wanted)
+        if isinstance(opened, File) and opened.writer is not None:
+            await _set(opened.writer, wanted)
+        elif wanted.size is not None:
+            raise Denied("the file was not opened for writing")
+        elif wanted.mtime is not None:
+            await self._files.set_modified(opened.path, wanted.mtime * 10**9)
+        return _ok(request)
+
+    # Names.
+
+    async def _opendir(self, request: int, fields: Fields) -> Reply:
+        path = self._path(fields)
+        self._check_handles()
+        entries = await self._files.directory(path)
+        return self._keep(request, Listing(path, entries, writable=writable(self._session, path)))
+
+    async def _readdir(self, request: int, fields: Fields) -> Reply:
+        opened = self._handle(fields)
+        if not isinstance(opened, Listing):
+            raise BadPacket("the handle is a file's")
+        items = opened.portion()
+        if not items:
+            return [packets.status(request, packets.EOF)]
+        return [packets.names(request, items)]
+
+    async def _remove(self, request: int, fields: Fields) -> Reply:
+        await self._files.remove(_not_home(self._path(fields)))
+        return _ok(request)
+
+    async def _mkdir(self, request: int, fields: Fields) -> Reply:
+        await self._files.make_directory(self._path(fields))
+        return _ok(request)
+
+    async def _rmdir(self, request: int, fields: Fields) -> Reply:
+        await self._files.remove_directory(_not_home(self._path(fields)))
+        return _ok(request)
+
+    async def _rename(self, request: int, fields: Fields) -> Reply:
+        """RENAME replaces nothing; clients that want that ask for posix-rename."""
+        source, target = _not_home(self._path(fields)), _not_home(self._path(fields))
+        await self._files.rename(source, target, exclusive=True)
+        return _ok(request)
+
+    async def _posix_rename(self, request: int, fields: Fields) -> Reply:
+        source, target = _not_home(self._path(fields)), _not_home(self._path(fields))
+        await self._files.rename(source, target)
+        return _ok(request)
+
+    async def _realpath(self, request: int, fields: Fields) -> Reply:
+        return [packets.names(request, [packets.name_item(self._path(fields), None)])]
+
+    async def _expand(self, request: int, fields: Fields) -> Reply:
+        text = fields.text()
+        first, _, rest = text.partition("/")
+        if first == "~":
+            text = "/" + rest
+        elif first.startswith("~"):
+            raise NotFound(first)
+        return [packets.names(request, [packets.name_item(self._files.resolve(text), None)])]
+
+    # The rest.
+
+    async def _extended(self, request: int, fields: Fields) -> Reply:
+        return await self._extensions.get(fields.text(), self._unknown)(request, fields)
+
+    async def _limits(self, request: int, fields: Fields) -> Reply:
+        return [packets.limits(request, self._max_handles)]
+
+    async def _statvfs(self, request: int, fields: Fields) -> Reply:
+        room = await self._files.room("/")
+        total = room.quota if room.quota is not None else room.cluster + room.used
+        return [packets.room(request, room.free, total)]
+
+    async def _no_links(self, request: int, fields: Fields) -> Reply:
+        raise Unsupported(NO_LINKS)
+
+    async def _unknown(self, request: int, fields: Fields) -> Reply:
+        raise Unsupported()
+
+
+async def _set(writer: Writer, wanted: packets.Attributes) -> None:
+    if wanted.size is not None:
+        await writer.set_size(wanted.size)
+    if wanted.mtime is not None:
+        writer.set_modified(wanted.mtime * 10**9)
+
+
+def _check_owner(wanted: packets.Attributes) -> None:
+    if wanted.owner not in (None, (0, 0)):
+        raise Denied(OWNERS)
+
+
+def _not_home(path: str) -> str:
+    """Return the path, unless it is the home directory, which stays. Raises Refused."""
+    if path == "/":
+        raise Denied("the home directory stays where it is")
+    return paths.join("/", path)
+
+
+def _ok(request: int) -> Reply:
+    return [packets.status(request, packets.OK)]
+
+
+def _data(request: int, parts: Sequence[memoryview]) -> Reply:
+    size = sum(map(len, parts))
+    if not size:
+        return [packets.status(request, packets.EOF)]
+    return [packets.data_head(request, size), *parts]

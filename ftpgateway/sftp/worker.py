@@ -1,0 +1,107 @@
+"""The SSH process: takes connections from its node until the node is gone. Started by `workers`, never by hand.
+
+It listens nowhere, opens no file and holds no secret but the host keys, which the node sends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+
+import paramiko
+
+from ftpgateway.sftp import passing, sshd
+from ftpgateway.sftp.channels import Client
+from raftstore.wire import sftp_pb2 as wire
+
+SWITCH = 0.0005
+"""Seconds after which a thread that wants to run gets its turn: with Python's 5 ms, threads that wait for each other's
+packets stand still most of the time."""
+STACK = 512 * 1024
+
+
+class _Held:
+    """One connection: its transport, and the socket on which the node hears of it."""
+
+    def __init__(self, client: socket.socket, control: socket.socket) -> None:
+        self.client = client
+        self.control = control
+
+    def over(self, reason: str) -> None:
+        """Tell the node that it is over; wakes the main thread, too."""
+        with contextlib.suppress(OSError):
+            passing.send(self.control, wire.FromWorker(over=wire.Over(reason=reason[:500])))
+        with contextlib.suppress(OSError):
+            self.control.shutdown(socket.SHUT_RDWR)
+
+
+class Worker:
+    """All connections of this process; `run` is its main thread."""
+
+    def __init__(self, control: socket.socket, setup: wire.Setup) -> None:
+        self._control = control
+        self._keys: Sequence[paramiko.PKey] = [sshd.host_key(text) for text in setup.host_keys]
+        self._channels = setup.channels
+        self._poll = select.poll()
+        self._held: dict[int, _Held] = {}
+
+    def run(self) -> None:
+        """Serve until the node closes the control socket."""
+        self._poll.register(self._control, select.POLLIN)
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor != self._control.fileno():
+                    self._end(descriptor)
+                    continue
+                received = passing.receive(self._control, wire.ToWorker)
+                if received is None:
+                    return
+                message, descriptors = received
+                if message.HasField("connection") and len(descriptors) == 2:
+                    self._begin(*descriptors)
+                else:
+                    passing.close(descriptors)
+
+    def _begin(self, client: int, control: int) -> None:
+        held = self._held[control] = _Held(socket.socket(fileno=client), socket.socket(fileno=control))
+        # Only its end is of interest here: the connection's own thread reads what comes.
+        self._poll.register(control, select.POLLRDHUP)
+        try:
+            held.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = sshd.ServerTransport(held.client, self._keys, held.over)
+            transport.start_server(threading.Event(), Client(held.control, self._channels))
+        except Exception as error:
+            held.over(f"{type(error).__name__}: {error}")
+
+    def _end(self, control: int) -> None:
+        """The node, or the client, has ended a connection."""
+        self._poll.unregister(control)
+        held = self._held.pop(control)
+        with contextlib.suppress(OSError):
+            held.client.shutdown(socket.SHUT_RDWR)  # its thread ends by that
+        held.client.close()
+        held.control.close()
+
+
+def main() -> None:
+    """Run as a worker: the only argument is the descriptor of the control socket."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # meant for the node, which ends this process in order
+    sys.setswitchinterval(SWITCH)
+    threading.stack_size(STACK)
+    sshd.quiet()
+    control = socket.socket(fileno=int(sys.argv[1]))
+    received = passing.receive(control, wire.ToWorker)
+    if received is not None:
+        Worker(control, received[0].setup).run()
+    os._exit(0)  # threads may wait for clients
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Setup(_message.Message):
+    __slots__ = ("host_keys", "channels")
+    HOST_KEYS_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    host_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    channels: int
+    def __init__(self, host_keys: _Optional[_Iterable[bytes]] = ..., channels: _Optional[int] = ...) -> None: ...
+
+class Connection(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ToWorker(_message.Message):
+    __slots__ = ("setup", "connection")
+    SETUP_FIELD_NUMBER: _ClassVar[int]
+    CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    setup: Setup
+    connection: Connection
+    def __init__(self, setup: _Optional[_Union[Setup, _Mapping]] = ..., connection: _Optional[_Union[Connection, _Mapping]] = ...) -> None: ...
+
+class Password(_message.Message):
+    __slots__ = ("user", "password")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    password: bytes
+    def __init__(self, user: _Optional[str] = ..., password: _Optional[bytes] = ...) -> None: ...
+
+class Key(_message.Message):
+    __slots__ = ("user", "blob")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    blob: bytes
+    def __init__(self, user: _Optional[str] = ..., blob: _Optional[bytes] = ...) -> None: ...
+
+class Open(_message.Message):
+    __slots__ = ("user", "blob")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    blob: bytes
+    def __init__(self, user: _Optional[str] = ..., blob: _Optional[bytes] = ...) -> None: ...
+
+class Over(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class FromWorker(_message.Message):
+    __slots__ = ("password", "key", "open", "over")
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    password: Password
+    key: Key
+    open: Open
+    over: Over
+    def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ...) -> None: ...
+
+class Answer(_message.Message):
+    __slots__ = ("yes", "text")
+    YES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    yes: bool
+    text: str
+    def __init__(self, yes: _Optional[bool] = ..., text: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,63 @@
+"""An SFTP front-end with its worker processes over a fake store, and clients, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import paramiko
+from ftpserver import DEADLINE, PASSWORD, Server
+
+from ftpgateway.access import Access, AccessSettings
+from ftpgateway.sftp import hostkeys
+from ftpgateway.sftp.frontend import SftpFrontend
+from ftpgateway.sftp.settings import SftpSettings
+
+KEYS = hostkeys.make()
+
+
+class SftpServer(Server):
+    """A running SFTP front-end; see `Server`."""
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self.store.secrets[hostkeys.SECRET] = KEYS
+        self.access = Access(self.store, AccessSettings())
+        self.access.start()
+        self.frontend = SftpFrontend(self.store, self.access, SftpSettings(**self._settings))
+        await self.frontend.start()
+        self.port = self.frontend.address[1]
+        self._started.set()
+        await self._stopping.wait()
+        await self.frontend.stop(0.5)
+        self.access.stop()
+
+    def transport(self) -> paramiko.Transport:
+        """Connect, without a login."""
+        self.wait_for(lambda: self.frontend.serving)
+        transport = paramiko.Transport(("127.0.0.1", self.port))
+        transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = DEADLINE
+        return transport
+
+    @contextlib.contextmanager
+    def sftp(self, user: str = "alice") -> Iterator[paramiko.SFTPClient]:
+        """Log in and open a session."""
+        transport = self.transport()
+        try:
+            transport.connect(username=user, password=PASSWORD)
+            client = paramiko.SFTPClient.from_transport(transport)
+            assert client is not None
+            client.get_channel().settimeout(DEADLINE)
+            yield client
+        finally:
+            transport.close()
+
+
+def serve(settings: dict[str, Any] | None = None) -> SftpServer:
+    """Start a front-end; `stop` it."""
+    server = SftpServer(settings or {}, asyncio.new_event_loop)
+    server.start()
+    return server

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from raftstore.chunks.path import ChunkPath
+from raftstore.chunks.held import Kept
+from raftstore.chunks.path import SLICE, ChunkPath
 from raftstore.chunks.placement import read_order
 from raftstore.chunks.shelf import SMALL
 from raftstore.chunks.topology import Buffer, StoreState
@@ -61,12 +62,15 @@ P = TypeVar("P", Buffer, Part)
 
 def _cut(part: Part, piece: Piece) -> Part:
     """Return what `piece` wants of a whole chunk."""
-    if piece.stop - piece.start == len(part):
-        return part
-    if isinstance(part, Span):
+    if not isinstance(part, Span):
+        return _within(part, piece)
+    if piece.stop - piece.start != len(part):
         part.cut(piece.start, piece.stop)
-        return part
-    return memoryview(part)[piece.start : piece.stop]
+    return part
+
+
+def _within(data: Buffer, piece: Piece) -> Buffer:
+    return data if piece.stop - piece.start == len(data) else memoryview(data)[piece.start : piece.stop]
 
 
 class Fetcher:
@@ -192,7 +196,8 @@ class Fetcher:
         reading = self._path.reading
         reading[store.number] += 1
         try:
-            data = await self._path.client.get(store, ref.digest, ref.length, timeout=timeout)
+            async with self._path.fetching:
+                data = await self._path.client.get(store, ref.digest, ref.length, timeout=timeout)
         finally:
             reading[store.number] -= 1
         self._path.suspects.clear(store.number)
@@ -223,11 +228,11 @@ class Download:
         self._fetcher = Fetcher(path, on_bad_replica, on_found)
 
     async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
-        """Yield the bytes from `offset` on, `length` of them (None: to the end), at most 1 MiB at a time.
+        """Yield the bytes from `offset` on, `length` of them (None: to the end), at most SLICE at a time.
 
-        All are verified before they are yielded. While the caller sends one block the next is fetched, as far
-        as the node's memory allows. Close the iterator (`aclose`) when you stop before its end. Raises Invalid
-        (outside the file), Unavailable (no copy can be read now).
+        All are verified, with the rest of their chunk, before they are yielded. While the caller sends one chunk the
+        next is fetched, as far as the node's memory allows. Close the iterator (`aclose`) when you stop before its
+        end. Raises Invalid (outside the file), Unavailable (no copy can be read now).
         """
         self._check_within(offset, length)
         ahead: _Ahead[Buffer] | None = None
@@ -235,12 +240,14 @@ class Download:
             wanted = pieces(self._chunks, offset, length)
             piece = next(wanted, None)
             while piece is not None:
-                data = await (ahead.take() if ahead else self._fetcher.fetch(piece.ref))
+                slices = _Slices(self._path, self._fetcher, piece)
+                slices.have(_within(await (ahead.take() if ahead else self._fetcher.fetch(piece.ref)), piece))
                 following = next(wanted, None)
                 ahead = self._fetch_ahead(following, lambda piece: self._fetcher.fetch(piece.ref))
-                whole = piece.stop - piece.start == len(data)
-                yield data if whole else memoryview(data)[piece.start : piece.stop]
-                del data
+                with slices:
+                    while (block := await slices.following()) is not None:
+                        yield block
+                        del block
                 piece = following
         finally:
             if ahead:
@@ -269,8 +276,17 @@ class Download:
                 following, ahead = next(wanted, None), None
                 if following is not None and not self._at_hand(following):
                     ahead = self._fetch_ahead(following, self._fetcher.part)
-                yield part
-                del part
+                if isinstance(part, Span):
+                    yield part
+                    del part
+                else:
+                    slices = _Slices(self._path, self._fetcher, piece)
+                    slices.have(part)
+                    del part
+                    with slices:
+                        while (block := await slices.following()) is not None:
+                            yield block
+                            del block
                 piece = following
         finally:
             if ahead:
@@ -292,6 +308,53 @@ class Download:
         if piece is None or not self._path.prefetching.take(piece.ref.length):
             return None
         return _Ahead(self._path, piece.ref.length, fetch(piece))
+
+
+class _Slices:
+    """A piece of a chunk that is in memory, for sending. Leave the context when no more of it is wanted.
+
+    Slices are copies: whoever sends one must not keep the whole chunk in memory with it.
+    """
+
+    def __init__(self, path: ChunkPath, fetcher: Fetcher, piece: Piece) -> None:
+        self._held = path.held
+        self._fetcher = fetcher
+        self._piece = piece
+        self._at = 0
+        self._fresh: Buffer | None = None
+        self._kept: Kept | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._fresh = None
+        if self._kept is not None:
+            self._held.drop(self._kept)
+
+    def have(self, data: Buffer) -> None:
+        """Here is the piece, verified; `following` is called at once."""
+        self._fresh = data
+        if self._piece.ref.length > SLICE:
+            self._kept = self._held.keep(data, self._piece.ref.length)
+
+    async def following(self) -> Buffer | None:
+        """Return the next slice, None at the end. Raises as `Fetcher.fetch`."""
+        start, self._at = self._at, self._at + SLICE
+        if start >= self._piece.stop - self._piece.start:
+            return None
+        data, self._fresh = self._fresh, None
+        if data is None and self._kept is not None:
+            data = self._held.use(self._kept)
+        if data is None:
+            self.have(_within(await self._fetcher.fetch(self._piece.ref), self._piece))
+            data, self._fresh = self._fresh, None
+        assert data is not None
+        if self._piece.ref.length <= SLICE:
+            return data
+        if self._kept is not None and self._at >= self._piece.stop - self._piece.start:
+            self._held.drop(self._kept)
+        return bytes(memoryview(data)[start : start + SLICE])
 
 
 class _Ahead(Generic[P]):

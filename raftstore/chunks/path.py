@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from raftstore.chunks.budget import Budget
 from raftstore.chunks.hashing import Hasher
+from raftstore.chunks.held import Held
 from raftstore.chunks.placement import capacity, place
 from raftstore.chunks.replicator import Caller, Replicator, StoreClient, Suspects, Volumes
 from raftstore.chunks.shelf import Shelf
@@ -17,15 +18,17 @@ from raftstore.errors import DiskFull
 from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
 
 MIB = 1024 * 1024
+SLICE = 256 * 1024
+"""Bytes of a chunk that a download has on their way at a time, when they go through memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
     """Bounds of the chunk path. Sizes in bytes, times in seconds.
 
-    Memory of a node with `n` transfers: each upload fills one chunk, each download holds the one that it sends,
-    and beyond these n MiB there are never more than `upload_bytes` on their way to stores and `prefetch_bytes`
-    read ahead.
+    Memory of a node: each upload fills one chunk, each download that cannot send from a file has two slices of
+    SLICE bytes on their way. Beyond these there are never more than `upload_bytes` on their way to stores,
+    `fetches` chunks on their way from stores, `prefetch_bytes` read ahead and `held_bytes` being sent.
     """
 
     upload_bytes: int = 32 * MIB
@@ -36,6 +39,10 @@ class ChunkLimits:
     """Chunks of one upload that any put still holds."""
     prefetch_bytes: int = 32 * MIB
     """Chunks of all downloads that are read ahead."""
+    held_bytes: int = 64 * MIB
+    """Chunks of all downloads of which a part is sent; what does not fit is fetched again for the next slice."""
+    fetches: int = 32
+    """Chunks that are read from stores at a time."""
     read_first: float = 2.0
     """For a read in the first round, short: other copies are there. Doubles with each round."""
     read_longest: float = 15.0
@@ -74,6 +81,8 @@ class ChunkPath:
         self.spreader = Spreader(topology, self.client, self.suspects, limits.spread)
         self.uploading = Budget(limits.upload_bytes)
         self.prefetching = Budget(limits.prefetch_bytes)
+        self.held = Held(limits.held_bytes, self.loop.time)
+        self.fetching = asyncio.Semaphore(limits.fetches)
         self.reading: Counter[int] = Counter()
 
     def view(self) -> ClusterView:

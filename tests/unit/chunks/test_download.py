@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections import Counter
+from collections.abc import AsyncGenerator
 
 import pytest
 from fakechunks import FakeCluster, run_path, until
 
 from raftstore.chunks.download import Download
-from raftstore.chunks.path import ChunkLimits, ChunkPath
+from raftstore.chunks.held import IDLE, Held
+from raftstore.chunks.path import SLICE, ChunkLimits, ChunkPath
+from raftstore.chunks.topology import Buffer, StoreState
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
 
@@ -20,7 +24,7 @@ Bad = list[tuple[bytes, int, str]]
 
 async def read(download: Download, offset: int = 0, length: int | None = None) -> bytes:
     blocks = [bytes(block) async for block in download.blocks(offset, length)]
-    assert all(0 < len(block) <= MIB for block in blocks)
+    assert all(0 < len(block) <= SLICE for block in blocks)
     return b"".join(blocks)
 
 
@@ -300,3 +304,87 @@ def test_an_error_ahead_is_raised_when_its_turn_comes() -> None:
             await anext(blocks)
 
     run_path(cluster, test)
+
+
+class Chunk(bytearray):
+    """Bytes of a chunk that somebody holds in memory; they are counted."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+class Counting(FakeCluster):
+    """Knows how many of the chunks that it has given out are in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: weakref.WeakSet[Chunk] = weakref.WeakSet()
+        self.most = 0
+
+    async def get(self, store: StoreState, digest: bytes, length: int, *, timeout: float) -> Buffer:
+        data = Chunk(await super().get(store, digest, length, timeout=timeout))
+        self.alive.add(data)
+        self.most = max(self.most, len(self.alive))
+        return data
+
+
+@pytest.mark.parametrize("files", ["blocks", "parts"])
+def test_chunks_in_memory_are_bounded_however_many_clients_do_not_read(files: str) -> None:
+    """Those who read get on, and whoever reads again after a while gets the rest."""
+    cluster = Counting()
+    data = os.urandom(2 * CHUNK_SIZE)
+    refs = cluster.seed(data, 2, 3, chunk_size=CHUNK_SIZE)
+    limits = ChunkLimits(held_bytes=5 * MIB, prefetch_bytes=3 * MIB, fetches=2)
+
+    async def test(path: ChunkPath) -> None:
+        slow = [getattr(Download(path, refs), files)() for _ in range(60)]
+        begun = [bytes(await anext(each)) for each in slow]
+        assert begun == [data[:SLICE]] * 60
+        assert cluster.most <= 5 + 3 + 2 + 1
+        quick = Download(path, refs)
+        for _ in range(3):
+            assert await read(quick) == data
+        assert cluster.most <= 5 + 3 + 2 + 1
+
+        async def rest(each: AsyncGenerator[Buffer, None]) -> bytes:
+            return b"".join([bytes(block) async for block in each])
+
+        for each in slow[:10]:
+            await each.aclose()
+        for received in await asyncio.gather(*map(rest, slow[10:])):
+            assert received == data[SLICE:]
+        assert cluster.most <= 5 + 3 + 2 + 1
+        assert path.held.bytes == 0
+
+    run_path(cluster, test, limits)
+
+
+def test_a_chunk_that_nobody_takes_from_makes_room() -> None:
+    now = [0.0]
+    held = Held(3 * MIB, lambda: now[0])
+    first, second, third = (held.keep(b"%d" % n, MIB) for n in range(3))
+    assert first and second and third
+    assert held.keep(b"3", MIB) is None
+    now[0] = IDLE
+    assert held.use(first) == b"0"
+    fourth = held.keep(b"3", MIB)
+    assert fourth
+    # The oldest use counts, not the age.
+    assert [held.use(each) for each in (first, second, third, fourth)] == [b"0", None, b"2", b"3"]
+    for each in (first, second, third, fourth, first):
+        held.drop(each)
+    assert held.bytes == 0
+
+
+def test_bytes_that_are_fetched_again_are_verified_again() -> None:
+    cluster = Counting()
+    data = os.urandom(CHUNK_SIZE)
+    refs = cluster.seed(data, 2, chunk_size=CHUNK_SIZE)
+
+    async def test(path: ChunkPath) -> None:
+        blocks = Download(path, refs).blocks()
+        assert await anext(blocks) == data[:SLICE]
+        cluster[2].get_error = Unavailable("other bytes than asked for")
+        with pytest.raises(Unavailable):
+            await anext(blocks)
+
+    run_path(cluster, test, ChunkLimits(held_bytes=0, read_first=0.05, read_longest=0.1, read_total=0.5))

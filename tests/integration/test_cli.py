@@ -38,6 +38,7 @@ NODE_KEYS = [
     "reclaimable",
     "quarantined",
     "zone",
+    "drain",
     "error",
 ]
 

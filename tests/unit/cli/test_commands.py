@@ -19,6 +19,7 @@ from rich.console import Console
 
 from ftpgateway.cli import errors, output, reference, statusview, useroptions
 from ftpgateway.cli.main import COMMANDS, group
+from raftstore.cluster.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
 
 ALL = [
@@ -265,6 +266,20 @@ def test_a_terminal_of_any_width_gets_all_of_it(width: int) -> None:
     ):
         assert word in text
     assert "cannot be reached" in " ".join(text.split())
+
+
+def test_nodes_that_are_drained_are_named() -> None:
+    nodes = [NodeStatus(name, "h:1", reachable=True) for name in ("n1", "n2", "n3")]
+    status = ClusterStatus("healthy", "n1", "n1", 1, nodes=nodes)
+    assert "drain" not in statusview.plain(status)
+    nodes[1].drain = "drained"
+    nodes[2].drain = "draining"
+    told = statusview.plain(status)
+    assert "n2 is drained: it takes no pictures until `pixraft drain n2 --cancel`." in told
+    assert "n3 is draining" in told
+    assert [node["drain"] for node in statusview.as_json(status)["nodes"]] == ["", "drained", "draining"]  # type: ignore[union-attr, attr-defined]
+    round_trip = node_from_wire(node_to_wire(nodes[1]))
+    assert round_trip == nodes[1]
 
 
 def test_zones_are_shown_where_there_are_any() -> None:

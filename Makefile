@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair chaos churn clients lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-logins chaos churn clients lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -24,6 +24,7 @@ help:
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
 	@echo "make clients   docs/clients.md anew, from the real clients at a running cluster"
 	@echo "make fuzz    220,000 inputs for the control connection and the port between nodes (some 3 minutes)"
+	@echo "make bench-logins  logins with argon2id, without and beside 50 guesses a second from one address"
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
@@ -77,6 +78,9 @@ churn: install
 
 clients: install
 	PIXRAFT_WRITE_CLIENTS=1 $(BIN)/python -m pytest tests/integration/test_clients.py
+
+bench-logins: install
+	$(BIN)/python tests/bench/logins.py $(ARGS)
 
 fuzz: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/fuzz.py $(ARGS)

@@ -40,7 +40,7 @@ class Access:
         self._settings = settings
         self._credentials = Credentials(store, settings, clock=clock)
         self._guard = Guard(settings.slowness, clock)
-        self._doors = Doors(settings.password_queue_per_network)
+        self._doors = Doors(max(1, settings.password_threads // 2), settings.password_queue_per_network)
         self._sessions = Sessions(store)
         self._telling: asyncio.TimerHandle | None = None
         self._refused = 0
@@ -75,8 +75,7 @@ class Access:
         self._check_wait(network, name)
         user = await self._credentials.remembered(name, password)
         if user is None:
-            width = 1 if self._guard.suspicious(network) else self._settings.password_threads
-            async with self._doors.through(network, width):
+            async with self._doors.through(network):
                 self._check_wait(network, name)
                 user = await self._credentials.login(name, password)
                 if user is None:

@@ -16,18 +16,19 @@ class _Door:
 
 
 class Doors:
-    """One door a network, as long as somebody is at it; at most `room` wait there or are within."""
+    """One door a network, as long as somebody is at it; `width` may be within, `room` with those that wait."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, width: int, room: int) -> None:
+        self._width = width
         self._room = room
         self._doors: dict[str, _Door] = {}
 
     @contextlib.asynccontextmanager
-    async def through(self, network: str, width: int) -> AsyncIterator[None]:
-        """Wait for one's turn; `width` may be within when the first comes. Raises LoginRefused when too many wait."""
+    async def through(self, network: str) -> AsyncIterator[None]:
+        """Wait for one's turn. Raises LoginRefused when too many wait."""
         door = self._doors.get(network)
         if door is None:
-            door = self._doors[network] = _Door(width)
+            door = self._doors[network] = _Door(self._width)
         if door.inside >= self._room:
             raise LoginRefused("Too many logins at once from your address; try again in a moment.")
         door.inside += 1

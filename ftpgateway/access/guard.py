@@ -71,11 +71,6 @@ class Guard:
         record = self._friends.get((network, user)) or self._networks.get(network)
         return max(0.0, record.until - self._clock()) if record is not None else 0.0
 
-    def suspicious(self, network: str) -> bool:
-        """Whether there were failures from `network` lately."""
-        record = self._networks.get(network)
-        return record is not None and self._left(record) >= 1
-
     def failed(self, network: str, user: str) -> float:
         """Count a wrong password at this node, to be told to the others; return the seconds to wait now."""
         self._news[network] += 1

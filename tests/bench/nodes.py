@@ -53,6 +53,10 @@ class BenchCluster:
     ) -> None:
         self._cluster.stop_all()
 
+    def add_user(self, name: str) -> None:
+        """Make an account whose password is its name, with a hash as `pixraft user add` makes it."""
+        self._cluster.put_user(name, PasswordHasher().hash(name))
+
     def pids(self) -> list[int]:
         """Process ids of the nodes."""
         return [node.process.pid for node in self._cluster.nodes.values() if node.process is not None]

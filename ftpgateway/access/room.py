@@ -10,15 +10,21 @@ from raftstore.types import MAX_FILE_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """In bytes: what the disks take in all copies (`cluster`), the quota (None: there is none), and what is used."""
+    """In bytes: what the disks take in all copies (`cluster`), the quota (None: there is none), and what is used.
+
+    `full`: there are as many files as there may be.
+    """
 
     cluster: int
     quota: int | None
     used: int
+    full: bool = False
 
     @property
     def free(self) -> int:
         """Bytes that can be added."""
+        if self.full:
+            return 0
         return self.cluster if self.quota is None else min(self.cluster, max(0, self.quota - self.used))
 
     def check(self, size: int) -> None:

@@ -263,6 +263,6 @@ class Workspace:
         """Return how much the account may still store at `path`. Raises NoQuorum, Denied."""
         self.require(Action.WRITE, path)
         user = await self._store.user(self._owner) or self.account.user
-        return Room(
-            self._store.takes(self._owner), user.quota_bytes or None, self._store.usage(self._owner).bytes
-        )
+        usage = self._store.usage(self._owner)
+        full = bool(user.quota_files) and usage.files >= user.quota_files
+        return Room(self._store.takes(self._owner), user.quota_bytes or None, usage.bytes, full)

@@ -129,11 +129,26 @@ class NameCommands(BaseSession):
         else:
             self.respond(f"213 {size}")
 
-    @command("MDTM", "time of last modification, UTC", source="RFC 3659", syntax="<path>", right="l")
+    @command(
+        "MDTM",
+        "time of last modification, UTC; with a time before the path, set it",
+        source="RFC 3659",
+        syntax="<path>",
+        right="l",
+    )
     def ftp_MDTM(self, line: str) -> None:
-        """MDTM of a file, UTC."""
+        """MDTM of a file, UTC; or, as older clients write it, of which file to set it."""
         path = self.files.resolve(line)
-        entry = self.wait(self.files.entry(path))
+        try:
+            entry = self.wait(self.files.entry(path))
+        except NotFound:
+            when, _, name = line.partition(" ")
+            mtime_ns = parse_timestamp(when)
+            if mtime_ns is None or not name:
+                raise
+            self.wait(self.files.set_modified(self.files.resolve(name), mtime_ns))
+            self.respond(f"213 {when}")
+            return
         if entry.is_directory:
             self.respond(f"550 {one_line(path)} is a directory.")
         else:

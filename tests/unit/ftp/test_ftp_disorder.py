@@ -59,6 +59,8 @@ LINES = (
         "USER alice",
         "REIN",
     ),
+    *("HASH f", "HASH big", "XCRC f", "OPTS HASH MD5", "RMDA d", "AVBL", "RANG 0 5", "LIST -R", "STAT -lR /"),
+    *("SITE UTIME 20240101000000 f", "MFF Modify=20240101000000; f", "HOST x", "CCC", "SITE", "MKD d/e"),
     *("QUIT", "STOR a\0b", "EPRT |1|127.0.0.1|9|", "", " ", "AUTH TLS"),
 )
 ACTIONS = (

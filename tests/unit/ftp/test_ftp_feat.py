@@ -131,6 +131,7 @@ def modified(server: Server, client: Client) -> None:
         "SITE UTIME 20030203040506 pic",
         "SITE UTIME 200402030405 pic",
         "SITE UTIME pic 20050203040506 20060203040506 20070203040506 UTC",
+        "MDTM 20080203040506 pic",
     ):
         assert client.command(line) in (200, 213), client.text
         assert client.command("MDTM pic") == 213
@@ -138,6 +139,8 @@ def modified(server: Server, client: Client) -> None:
             "20060203040506" if " UTC" in line else (re.search(r"\d{12,14}", line) or [""])[0].ljust(14, "0")
         )
         assert client.text == f"213 {wanted}"
+    assert client.command("MDTM 20080203040506 missing") == 550
+    assert client.command("MDTM 2008 pic") == 550
     assert client.command("MFF Mode=644; pic") == 504
     assert client.command("MFF Modify=2002; pic") == 501
     assert client.command("SITE UTIME 20030203040506 missing") == 550

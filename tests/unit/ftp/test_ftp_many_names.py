@@ -224,6 +224,10 @@ def test_what_is_left_of_the_quota(server: Server, client: Client) -> None:
     assert client.text == "213 400"
     assert client.command("ALLO 1001") == 452
     assert client.command("ALLO 900") == 200, "it may replace what is there"
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], quota_files=1)
+    assert client.command("AVBL") == 213
+    assert client.text == "213 0"
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], quota_files=0)
     server.store.room = 300
     assert client.command("AVBL") == 213
     assert client.text == "213 300"

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-logins chaos churn clients lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-logins chaos churn clients conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -26,6 +26,7 @@ help:
 	@echo "make fuzz    220,000 inputs for the control connection and the port between nodes (some 3 minutes)"
 	@echo "make bench-logins  logins with argon2id, without and beside 50 guesses a second from one address"
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
+	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
@@ -75,6 +76,9 @@ bench-repair: install
 
 churn: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/churn.py $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+conformance: install
+	PYTHONPATH=tests/support $(BIN)/python tests/conformance/run.py $(ARGS)
 
 clients: install
 	PIXRAFT_WRITE_CLIENTS=1 $(BIN)/python -m pytest tests/integration/test_clients.py

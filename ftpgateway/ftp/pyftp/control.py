@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -80,9 +81,17 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         if self.secured:
             with contextlib.suppress(OSError, ValueError):
                 self.socket.unwrap()  # type: ignore[has-type]
-        self._discard_unread()
+        if self.backed_up:
+            self._reset_at_close()
+        else:
+            self._discard_unread()
         super().close()
         self.data_channel = None
+
+    def _reset_at_close(self) -> None:
+        """Who reads no replies would else be told of the end when all are read; the kernel keeps them for minutes."""
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def _discard_unread(self) -> None:
         """A socket closed with unread data is reset, and the client may never see our last reply."""

@@ -136,6 +136,9 @@ def test_who_never_reads_replies_is_held_up_and_closed() -> None:
         queued = server.run(lambda: sum(len(one) for session in sessions for one in session.producer_fifo))
         assert queued < 64 * 1024
         server.wait_for(lambda: server.frontend.sessions == 0)
+        sock.settimeout(DEADLINE)
+        with pytest.raises(ConnectionResetError):  # at once, though most replies are unread
+            sock.sendall(b"x" * MIB)
         sock.close()
 
 

@@ -1,7 +1,8 @@
 """`make bench-slow`: what others get beside 500 clients that send a byte a second or never read.
 
-All of them are at one node of three, and so are the others whose rates are measured, in turn without and with them; the
-ratio is the median over the rounds. Then the node must have closed every one of them, at its timeouts.
+All of them are at one node of three, and so are the others whose rates are measured, in turn without and with them. A
+round compares what they get beside the slow clients with the mean of before and after; the ratio is the median. Then
+the node must have closed every one of them, at its timeouts.
 """
 
 from __future__ import annotations
@@ -233,9 +234,9 @@ def loads(quick: bool) -> list[tuple[str, str, int, int]]:
     """Name, operation, bytes and count a session of what is measured."""
     few = 10 if quick else 1
     return [
-        ("STOR 1 MiB", "STOR", 1 << 20, max(1, 15 // few)),
-        ("RETR 1 MiB", "RETR", 1 << 20, max(1, 15 // few)),
-        ("STOR 20 KB", "STOR", 20 * 1024, max(1, 100 // few)),
+        ("STOR 1 MiB", "STOR", 1 << 20, max(1, 30 // few)),
+        ("RETR 1 MiB", "RETR", 1 << 20, max(1, 30 // few)),
+        ("STOR 20 KB", "STOR", 20 * 1024, max(1, 200 // few)),
     ]
 
 
@@ -269,8 +270,9 @@ def measure(directory: Path, count: int, rounds: int, *, timeout: int = TIMEOUT,
     with BenchCluster(directory, encryption="full", environment=environment) as cluster:
         server = cluster.servers[0]
         _store_large(server)
+        after = _rates(server, quick, "a")
         for number in range(rounds):
-            alone.append(_rates(server, quick, f"a{number}"))
+            before_them = after
             slow = SlowClients(server, count)
             try:
                 slow.standing()
@@ -286,6 +288,8 @@ def measure(directory: Path, count: int, rounds: int, *, timeout: int = TIMEOUT,
             told = ", ".join(f"{len(held[kind])} {kind} {seconds:.1f} s" for kind, seconds in longest.items())
             print(f"round {number + 1}: closed after at most: {told}", flush=True)
             assert sum(map(len, held.values())) == count
+            after = _rates(server, quick, f"a{number}")
+            alone.append({name: (before_them[name] + after[name]) / 2 for name in after})
         peak = cluster.peak_memory()
     print(f"\n| load | alone /s | beside {count} slow clients /s | ratio |\n|---|---|---|---|")
     reached = True

@@ -1,4 +1,4 @@
-"""`make fuzz`: hundreds of thousands of inputs for the control connection and the port between nodes.
+"""`make fuzz`: hundreds of thousands of inputs for the control connection, SFTP and the port between nodes.
 
 Two real nodes must neither crash nor hang nor tell anybody a traceback, and their memory must stay steady. A session
 that fails is written to a file; `--replay FILE` does it again.
@@ -41,8 +41,8 @@ def main() -> int:
         if arguments.replay is not None:
             return _replay(here, json.loads(arguments.replay.read_text()))
         tell(f"seed {arguments.seed}")
-        for_peers = int(arguments.inputs * arguments.peers)
-        kinds = {"ftp": arguments.inputs - for_peers, "peers": for_peers}
+        kinds = {kind: int(arguments.inputs * getattr(arguments, kind)) for kind in ("peers", "sftp")}
+        kinds["ftp"] = arguments.inputs - sum(kinds.values())
         result = asyncio.run(fuzzing.campaign(here, kinds, arguments.seed, arguments.failures, tell))
     memory = [size >> 20 for size in result.memory]
     tell(f"{result.inputs} inputs in {sum(result.sessions.values())} sessions {dict(result.sessions)}")

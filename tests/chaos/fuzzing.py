@@ -19,6 +19,7 @@ from typing import Protocol
 import psutil
 from fuzzftp import LARGE, Failure, FtpSession
 from fuzzpeers import PeerConnection
+from fuzzsftp import SftpSession
 from harness import Cluster
 
 from ftpgateway.config import load_admin_config, load_node_config
@@ -37,6 +38,7 @@ SETTINGS = {
     "PIXRAFT_FTP_HANDSHAKE_TIMEOUT": "3",
     "PIXRAFT_FTP_DATA_TIMEOUT": "2",
     "PIXRAFT_FTP_STALL_TIMEOUT": "3",
+    "PIXRAFT_SFTP_IDLE_TIMEOUT": "15",
 }
 """Short timeouts: who is left hanging is let go before the campaign takes it for a hang."""
 
@@ -88,11 +90,18 @@ class Ground:
         name = self.names[sum(seed.encode()) % len(self.names)]
         if kind == "ftp":
             return FtpSession(seed, self.cluster.address(name), inputs)
+        if kind == "sftp":
+            return SftpSession(seed, self.cluster.sftp_address(name), inputs)
         return PeerConnection(seed, ("127.0.0.1", self.cluster.peer_port(name)), inputs, self.node, self.admin)
 
     def memory(self) -> int:
-        """Resident bytes of the nodes."""
-        return sum(psutil.Process(self.cluster.pid(name)).memory_info().rss for name in self.names)
+        """Resident bytes of the nodes, with the processes that do SSH for them."""
+        nodes = [psutil.Process(self.cluster.pid(name)) for name in self.names]
+        total = 0
+        for process in [*nodes, *(child for node in nodes for child in node.children(recursive=True))]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+        return total
 
     def check(self) -> None:
         """The nodes run, serve, and their logs hold no traceback. Raises Failure."""
@@ -111,7 +120,7 @@ class Ground:
 @contextlib.contextmanager
 def ground(directory: Path) -> Iterator[Ground]:
     """Start the cluster, store what sessions fetch, stop the third node."""
-    with Cluster(directory, environment=SETTINGS) as cluster:
+    with Cluster(directory, environment=SETTINGS, sftp=True) as cluster:
         with contextlib.closing(cluster.login("n1")) as session:
             session.mkd(LARGE.partition("/")[0])
             session.storbinary(f"STOR {LARGE}", io.BytesIO(os.urandom(1 << 20) * 12))
@@ -137,6 +146,7 @@ async def campaign(
     result = Result()
     # It tells of each write to a connection that the node has dropped.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     begun = time.monotonic()
     left = dict(kinds)
     numbers = itertools.count()

@@ -17,7 +17,7 @@ _RARE = frozenset({"QUIT", "REIN", "AUTH", "PASS", "USER", "CCC"})
 _OPENING = frozenset({"PORT", "EPRT", "LPRT"})
 """These make the server connect: only to where nobody listens."""
 
-_NAMES = (
+NAMES = (
     b"a.jpg",
     b"large.bin",
     b"d",
@@ -202,8 +202,8 @@ def _argument(chance: random.Random, verb: str) -> bytes:
         "RANG",
         "EPSV",
     ):
-        return chance.choice(_WORDS) if chance.random() < 0.85 else chance.choice(_NAMES)
-    return chance.choice(_NAMES) if chance.random() < 0.85 else chance.choice(_WORDS)
+        return chance.choice(_WORDS) if chance.random() < 0.85 else chance.choice(NAMES)
+    return chance.choice(NAMES) if chance.random() < 0.85 else chance.choice(_WORDS)
 
 
 def mutated(chance: random.Random, data: bytes) -> bytes:

@@ -22,9 +22,8 @@ def main() -> int:
     """Run a campaign or one session of it; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=220_000)
-    parser.add_argument(
-        "--peers", type=float, default=0.3, help="share of the inputs for the port between nodes"
-    )
+    parser.add_argument("--peers", type=float, default=0.25, help="share of the port between nodes")
+    parser.add_argument("--sftp", type=float, default=0.2, help="share of SFTP, after login")
     parser.add_argument("--seed", default=str(random.randrange(1 << 31)))
     parser.add_argument("--failures", type=Path, default=Path("build/fuzz"), help="directory for what fails")
     parser.add_argument("--replay", type=Path, metavar="FILE")
@@ -44,7 +43,7 @@ def main() -> int:
         kinds = {kind: int(arguments.inputs * getattr(arguments, kind)) for kind in ("peers", "sftp")}
         kinds["ftp"] = arguments.inputs - sum(kinds.values())
         result = asyncio.run(fuzzing.campaign(here, kinds, arguments.seed, arguments.failures, tell))
-    memory = [size >> 20 for size in result.memory]
+    memory = [size >> 20 for _, size in result.memory]
     tell(f"{result.inputs} inputs in {sum(result.sessions.values())} sessions {dict(result.sessions)}")
     print(f"memory of both nodes, MiB: {memory[:: max(1, len(memory) // 20)]}")
     print("\n".join(result.failures) or "no failure")

@@ -102,7 +102,7 @@ class FtpSession:
                 return False
             raise Failure(f"PASS: {bytes(self._heard[-200:])!r}")
         if state == "renaming":
-            await self._command(b"RNFR " + LARGE.encode())
+            await self._command(b"RNFR a.jpg")
         if state in ("listening", "storing", "fetching"):
             await self._open_data(state)
         return True

@@ -42,9 +42,11 @@ SETTINGS = {
 }
 """Short timeouts: who is left hanging is let go before the campaign takes it for a hang."""
 
+WARM = 0.2
+"""Share of the campaign after which everything is there that a node ever starts or keeps for use again."""
 GROWTH = 1.3
 SLACK = 48 * 1024 * 1024
-"""A node's memory may grow, after the first third of the campaign, to so many times what it was then, and so much."""
+"""In the last third, memory may be so many times what it was in the first third after that, and so many bytes."""
 
 
 class Fuzzed(Protocol):
@@ -65,13 +67,15 @@ class Result:
     inputs: int = 0
     sessions: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    memory: list[int] = field(default_factory=list)
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    """Inputs so far, bytes."""
     seconds: float = 0.0
 
     def memory_is_steady(self) -> bool:
-        """Whether the nodes' memory (bytes, sampled) did not grow after the first third."""
-        third = len(self.memory) // 3
-        return third == 0 or max(self.memory[-third:]) <= max(self.memory[:third]) * GROWTH + SLACK
+        """Whether the nodes' memory did not grow once they were warm."""
+        warm = [size for inputs, size in self.memory if inputs >= WARM * self.inputs]
+        third = (len(warm) + 2) // 3
+        return max(warm[-third:]) <= max(warm[:third]) * GROWTH + SLACK
 
 
 class Ground:
@@ -153,24 +157,25 @@ async def campaign(
 
     async def work() -> None:
         while any(count > 0 for count in left.values()) and len(result.failures) < 10:
-            kind = max(left, key=left.__getitem__)
+            kind = max(left, key=lambda one: left[one] / max(1, kinds[one]))
             left[kind] -= INPUTS
             sent = await _one(here, kind, f"{seed}/{kind}/{next(numbers)}", failures, result)
             left[kind] += INPUTS - sent  # it may have ended before
 
     async def watch() -> None:
         while True:
-            result.memory.append(here.memory())
-            told = f"{result.inputs} inputs, {sum(result.sessions.values())} sessions, {result.memory[-1] >> 20} MiB"
-            tell(told)
-            await asyncio.sleep(5.0)
+            size = here.memory()
+            result.memory.append((result.inputs, size))
+            if len(result.memory) % 5 == 1:
+                tell(f"{result.inputs} inputs, {sum(result.sessions.values())} sessions, {size >> 20} MiB")
+            await asyncio.sleep(1.0)
 
     watching = asyncio.create_task(watch())
     try:
         await asyncio.gather(*(work() for _ in range(at_once)))
     finally:
         watching.cancel()
-    result.memory.append(here.memory())
+    result.memory.append((result.inputs, here.memory()))
     result.seconds = time.monotonic() - begun
     try:
         await asyncio.to_thread(here.check)

@@ -104,6 +104,12 @@ class Cluster:
         """Where the node's FTP server listens."""
         return self.local.nodes[name].ftp
 
+    def sftp_address(self, name: str) -> tuple[str, int]:
+        """Where the node's SFTP server listens, with `sftp`."""
+        address = self.local.nodes[name].sftp
+        assert address is not None
+        return address
+
     def peer_port(self, name: str) -> int:
         """Port of the node's peers channel."""
         return self.local.nodes[name].peers.port

@@ -140,7 +140,7 @@ async def _frontends(
     wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
     sftp = sftp_settings(config)
     if sftp is not None:
-        wanted.append(SftpFrontend(store, access, sftp))
+        wanted.append(SftpFrontend(store, access, sftp, transfers=transfers))
     started = []
     try:
         for frontend in wanted:

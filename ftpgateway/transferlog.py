@@ -19,6 +19,9 @@ from ftpgateway.logfile import AppendedFile
 
 log = structlog.get_logger()
 
+ANONYMOUS = "anonymous"
+"""Name of the user who has given none."""
+
 QUEUE_LIMIT = 10_000
 """Lines that may wait for the disk."""
 

@@ -23,7 +23,7 @@ from ftpgateway.ftp.replies import one_line, refusal
 from ftpgateway.ftp.table import TABLE, Command
 from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.waiting import Runner
-from ftpgateway.transferlog import Transferred
+from ftpgateway.transferlog import ANONYMOUS, Transferred
 from raftstore.errors import StoreError
 
 if TYPE_CHECKING:
@@ -313,6 +313,7 @@ class BaseSession(ControlConnection):
         self._advance()
 
     def _transferred(self, transfer: Transfer, *, complete: bool) -> Transferred:
+        user = self.login.name if self.login is not None else ""
         return Transferred(
             ended=time.time(),
             seconds=time.monotonic() - transfer.started,
@@ -321,7 +322,8 @@ class BaseSession(ControlConnection):
             path=transfer.path,
             upload=transfer.upload,
             complete=complete,
-            user=self.login.name if self.login is not None else "",
+            user=user,
+            anonymous=user == ANONYMOUS,
         )
 
     # The end.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,9 +13,11 @@ import structlog
 
 from ftpgateway.access import Access, LoginRefused, Session
 from ftpgateway.sftp import passing
+from ftpgateway.sftp.opened import File
 from ftpgateway.sftp.requests import Requests
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import SessionOver, Stream
+from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
 from raftstore.errors import StoreError, Unavailable
 from raftstore.types import User
 from raftstore.wire import sftp_pb2 as wire
@@ -38,7 +42,9 @@ class Connection:
         settings: SftpSettings,
         spawn: Spawn,
         on_over: Callable[[Connection], None],
+        transfers: TransferLog | None = None,
     ) -> None:
+        self._transfers = transfers
         self.number = number
         self.peer = peer
         self._control = control
@@ -186,7 +192,10 @@ class Connection:
         if session is None:
             session = await self._login(opening)
         requests = Requests(
-            session, max_handles=self._settings.max_handles, wait_limit=self._settings.wait_limit
+            session,
+            max_handles=self._settings.max_handles,
+            wait_limit=self._settings.wait_limit,
+            on_transfer=functools.partial(self._transferred, session.name),
         )
         stream = Stream(requests, self._settings.idle_timeout)
         sock = socket.socket(fileno=descriptors.pop())
@@ -199,6 +208,37 @@ class Connection:
         self._deadline.cancel()
         self._streams[stream] = self._spawn(self._serve(stream))
         return wire.Answer(yes=True)
+
+    def _transferred(self, user: str, file: File, whole: bool) -> None:
+        seconds = time.monotonic() - file.begun
+        upload = file.writer is not None
+        log.info(
+            "transfer",
+            session=self.number,
+            user=user,
+            peer=self.peer,
+            protocol="sftp",
+            command="write" if upload else "read",
+            path=file.path,
+            bytes=file.moved,
+            seconds=round(seconds, 3),
+            whole=whole,
+        )
+        if self._transfers is not None:
+            self._transfers.record(
+                Transferred(
+                    ended=time.time(),
+                    seconds=seconds,
+                    host=self.peer,
+                    size=file.moved,
+                    path=file.path,
+                    upload=upload,
+                    complete=whole,
+                    user=user,
+                    anonymous=user == ANONYMOUS,
+                    service="sftp",
+                )
+            )
 
     async def _login(self, opening: wire.Open) -> Session:
         user = self._proven.get((opening.user, opening.blob))

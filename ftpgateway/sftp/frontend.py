@@ -20,6 +20,7 @@ from ftpgateway.sftp import hostkeys, passing
 from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.settings import Address, SftpSettings
 from ftpgateway.sftp.workers import Workers
+from ftpgateway.transferlog import TransferLog
 from raftstore.errors import StoreError
 from raftstore.tasks import ended
 
@@ -46,7 +47,10 @@ class Secrets(Protocol):
 class SftpFrontend:
     """Serves SFTP clients. `start` raises OSError when the address is taken."""
 
-    def __init__(self, secrets: Secrets, access: Access, settings: SftpSettings) -> None:
+    def __init__(
+        self, secrets: Secrets, access: Access, settings: SftpSettings, *, transfers: TransferLog | None = None
+    ) -> None:
+        self._transfers = transfers
         self.settings = settings
         self._secrets = secrets
         self._access = access
@@ -212,6 +216,7 @@ class SftpFrontend:
                 settings=self.settings,
                 spawn=self._spawn,
                 on_over=over,
+                transfers=self._transfers,
             )
         )
 

@@ -64,7 +64,8 @@ class File:
         self.writer = writer
         self._reader: Reader | None = None
         self._entry: Entry | None = None
-        self.read = self.wrote = 0
+        self.begun = time.monotonic()
+        self.read = 0
 
     async def open_to_read(self) -> None:
         """Open the published version. Raises StoreError."""
@@ -93,6 +94,22 @@ class File:
         parts = await self._reader.fetch(offset, length)
         self.read += sum(map(len, parts))
         return parts
+
+    @property
+    def moved(self) -> int:
+        """Bytes that were written, or else read."""
+        return self.writer.taken if self.writer is not None else self.read
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was done with it, as far as one can tell: an empty file is read by opening it."""
+        changed = self.writer is not None and self.writer.written
+        return changed or self.moved > 0 or (self.writer is None and not self.entry().size)
+
+    @property
+    def whole(self) -> bool:
+        """Whether, once it was closed without a failure, all of it went over."""
+        return self.writer is not None or self.read >= self.entry().size
 
     def entry(self) -> Entry:
         """Return what it is now, as its session sees it."""

@@ -27,11 +27,18 @@ INTERNAL = "Internal error; nothing was stored, try again."
 _READING = frozenset({packets.READ, packets.OPEN})
 _WRITING = frozenset({packets.WRITE, packets.CLOSE, packets.EXTENDED})
 
+OnTransfer = Callable[[File, bool], None]
+"""Told of a file that was closed, and whether it went over whole."""
+
 
 class Requests:
     """Answers one client, one request after the other. `abandon` ends it."""
 
-    def __init__(self, session: Session, *, max_handles: int, wait_limit: float) -> None:
+    def __init__(
+        self, session: Session, *, max_handles: int, wait_limit: float, on_transfer: OnTransfer | None = None
+    ) -> None:
+        """`on_transfer` is told of each file that was read or written, when it is closed."""
+        self._on_transfer = on_transfer
         self._session = session
         self._files = session.files
         self._max_handles = max_handles
@@ -131,7 +138,13 @@ class Requests:
         """The session is over: what is written and not closed is not published."""
         handles, self._handles = self._handles, {}
         for opened in handles.values():
+            used = isinstance(opened, File) and opened.used
             await opened.abandon()
+            self._transferred(opened, used, whole=False)
+
+    def _transferred(self, opened: Opened, used: bool, *, whole: bool) -> None:
+        if used and isinstance(opened, File) and self._on_transfer is not None:
+            self._on_transfer(opened, whole and opened.whole)
 
     # Handles.
 
@@ -182,7 +195,12 @@ class Requests:
         opened = self._handles.pop(handle, None)
         if opened is None:
             raise BadPacket("no such handle")
-        await opened.close()
+        used, whole = isinstance(opened, File) and opened.used, False
+        try:
+            await opened.close()
+            whole = True
+        finally:
+            self._transferred(opened, used, whole=whole)
         return _ok(request)
 
     async def _read(self, request: int, fields: Fields) -> Reply:

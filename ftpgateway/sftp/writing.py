@@ -59,6 +59,8 @@ class Writer:
         self._failure: StoreError | None = None
         self._changed = False
         self._more = True  # whether the upload takes more now
+        self.taken = 0
+        """Bytes that were written to it."""
 
     async def open(self) -> None:
         """See whether it can be written. Raises StoreError."""
@@ -129,6 +131,7 @@ class Writer:
 
     def take(self, offset: int, data: Buffer) -> None:
         """Take a write, whole. Raises StoreError: the file cannot be published any more."""
+        self.taken += len(data)
         try:
             self._window.write(self._window.end if self._manner.append else offset, data)
             self._feed(self._window.ready())

@@ -19,6 +19,9 @@ log = structlog.get_logger()
 
 RECEIVE_BUFFER = 2 * (packets.MAX_PACKET + 4)
 SEND_BUFFER = 1024 * 1024
+TURN = 64
+"""Requests after which other sessions have their turn: tens of thousands of small ones fit into the buffer."""
+
 _LEAST_SPACE = 64 * 1024
 _LENGTH = struct.Struct("!I")
 _HEAD = struct.Struct("!BI")
@@ -106,8 +109,13 @@ class Stream(asyncio.BufferedProtocol):
         """Serve until the client or the connection ends. Raises SessionOver. Nothing open is published then."""
         try:
             await self._hello()
+            handled = 0
             while (packet := await self._next()) is not None:
                 await self._handle(packet)
+                handled += 1
+                if handled % TURN == 0:
+                    self._flush()
+                    await asyncio.sleep(0)
         finally:
             await self._requests.abandon()
             if self._transport is not None:

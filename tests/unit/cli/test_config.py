@@ -117,10 +117,10 @@ def test_a_mistake_is_one_line_that_names_file_and_key(tmp_path: Path, old: str,
 def test_every_truncation_is_a_clear_message_or_a_usable_file(tmp_path: Path) -> None:
     whole = render(VALUES)
     expected = load_node_config(write(tmp_path), {})
-    # Within a comment one place is as good as another; within a line that counts, each is tried.
+    # Within a comment one place is as good as another; within a line that counts, every other is tried.
     lengths, at = [], 0
     for line in whole.splitlines(keepends=True):
-        lengths += [at, at + len(line) // 2] if line.startswith("#") else range(at, at + len(line))
+        lengths += [at, at + len(line) // 2] if line.startswith("#") else range(at, at + len(line), 2)
         at += len(line)
     for length in lengths:
         file = write(tmp_path, whole[:length])

@@ -18,7 +18,6 @@ _FEATURES = (
     "AVBL",
     "CLNT",
     "CSID",
-    "EPRT",
     "EPSV",
     "HOST",
     "LANG EN*",
@@ -38,7 +37,7 @@ _FEATURES = (
     "XSHA256",
     "XSHA512",
 )
-"""What FEAT tells of, beside what depends on the session or on the certificate."""
+"""What FEAT tells of, beside what depends on the session or on the configuration."""
 
 
 class TalkCommands(BaseSession):
@@ -153,6 +152,8 @@ class TalkCommands(BaseSession):
         facts = "".join(f"{fact}{'*' if fact in self.facts else ''};" for fact in FACTS)
         hashes = ";".join(f"{name}{'*' if name == self.algorithm else ''}" for name in ALGORITHMS)
         features = [*_FEATURES, f"MLST {facts}", f"HASH {hashes}"]
+        if self.host.settings.active_mode:
+            features.append("EPRT")
         if "AUTH" in self.known_commands:
             features += ["AUTH TLS", "PBSZ", "PROT"]
         self.push("211-Features:\r\n" + "".join(f" {feature}\r\n" for feature in sorted(features)))

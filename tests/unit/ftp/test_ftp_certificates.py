@@ -260,6 +260,8 @@ def test_passive_replies_while_the_name_is_unknown_and_active_mode_off() -> None
         assert client.command("EPSV") == 229, "tells no address"
         assert client.command("PORT 127,0,0,1,200,200") == 502
         assert client.command("EPRT |1|127.0.0.1|51400|") == 502
+        assert client.command("FEAT") == 211
+        assert " EPRT" not in client.lines and " EPSV" in client.lines
         server.run(setattr, server.frontend.masquerade, "address", "192.0.2.7")
         assert client.command("PASV") == 227
         assert "(192,0,2,7," in client.text

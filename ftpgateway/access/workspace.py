@@ -53,7 +53,7 @@ class Workspace:
     def require(self, action: Action, path: str, *, own: bool = False) -> None:
         """Raise Denied unless the account may do it; `own`: there is a file of its own."""
         if not self.account.may(action, path, own=own):
-            raise Denied(f"you may not {action.value}")
+            raise Denied(action.value)
 
     def _only_of(self, action: Action, path: str) -> str:
         """Return "" when the account may do it to any file at `path`, its name when only to its own; else Denied."""
@@ -85,21 +85,21 @@ class Workspace:
     async def entry(self, path: str) -> Entry:
         """Return what is published at `path`; the home directory has the name `/`.
 
-        Who may not list there sees its own files only.
+        Who may not list there sees directories that it may enter, files that it may read, and its own ones if it may
+        change them. What else is there is as if it were not: NotFound.
         """
-        if self.account.may(Action.LIST, path) and (path == "/" or self._shown(path)):
+        may = self.account.may
+        if may(Action.LIST, path) and (path == "/" or self.account.shows(*paths.parent(path))):
             return await self._store.lookup(self._at(path))
-        self.require(Action.SET_TIMES, path, own=True)
-        try:
-            found = await self._store.lookup(self._at(path))
-        except NotFound:
-            raise Denied("you may not list what is here") from None
-        if found.owner != self._owner or found.is_directory:
-            raise Denied("you may not list what is here")
+        enters, reads = may(Action.ENTER, path), may(Action.READ, path)
+        owns = may(Action.SET_TIMES, path, own=True)
+        if not (enters or reads or owns):
+            raise Denied(Action.LIST.value)
+        found = await self._store.lookup(self._at(path))
+        sees = enters if found.is_directory else reads or (owns and found.owner == self._owner)
+        if not sees:
+            raise NotFound(path)
         return found
-
-    def _shown(self, path: str) -> bool:
-        return self.account.shows(*paths.parent(path))
 
     async def entries(self, path: str, *, glob: bool = False) -> Sequence[Entry]:
         """Return a directory's entries, or a file's own entry, all of one moment.
@@ -210,7 +210,7 @@ class Workspace:
             # Enough for a directory, which replaces nothing.
             self.require(Action.MAKE_DIRECTORY, target)
             if not (await self.entry(source)).is_directory:
-                raise Denied(f"you may not {Action.WRITE.value}")
+                raise Denied(Action.WRITE.value)
         target_of, keeps_all = self._replaces(Action.OVERWRITE, target)
         await self._store.rename(
             self._at(source),

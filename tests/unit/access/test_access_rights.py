@@ -167,9 +167,6 @@ def test_a_drop_box_changes_its_own_and_sees_nothing() -> None:
             files.directory("/"),
             files.entries("/own"),
             files.download("/own"),
-            files.entry("/theirs"),
-            files.entry("/nothing"),
-            files.size("/theirs"),
             files.remove("/theirs"),
             files.remove_directory("/d"),
             files.rename("/theirs", "/x"),
@@ -181,6 +178,10 @@ def test_a_drop_box_changes_its_own_and_sees_nothing() -> None:
         ):
             with pytest.raises(Denied):
                 await denied
+        for unseen in (files.entry("/theirs"), files.entry("/nothing"), files.size("/theirs")):
+            with pytest.raises(NotFound):
+                await unseen
+        assert (await files.entry("/d")).is_directory
         assert store.read("/home/anna/theirs") == b"2"
         await send(files, "/own")
         await send(files, "/own", append=True)

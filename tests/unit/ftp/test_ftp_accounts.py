@@ -72,7 +72,7 @@ def test_a_drop_box(server: Server) -> None:
         assert client.store("mine", b"one") == 226
         assert client.store("mine", b"two") == 226
         assert client.command("SIZE mine") == 213
-        for line in ("SIZE theirs", "DELE theirs", "RNFR theirs", "MLST /", "SIZE nothing"):
+        for line in ("SIZE theirs", "DELE theirs", "RNFR theirs", "MLST theirs", "SIZE nothing"):
             assert client.command(line) == 550, line
         data = client.data()
         for line in ("RETR mine", "LIST", "MLSD", "NLST", "STOR theirs", "APPE theirs"):

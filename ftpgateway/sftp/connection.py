@@ -170,7 +170,6 @@ class Connection:
             log.warning(
                 "login refused", session=self.number, user=asked.user, peer=self.peer, reason="password"
             )
-            await asyncio.sleep(self._settings.failed_login_delay)
             return wire.Answer()
         self._proven[asked.user, b""] = user
         return wire.Answer(yes=True)

@@ -22,7 +22,6 @@ class SftpSettings:
     max_logging_in: int = 64
     max_sessions_per_address: int = 0
     max_login_attempts: int = 6
-    failed_login_delay: float = 1.0
     login_timeout: float = 60.0
     idle_timeout: float = 300.0
     wait_limit: float = 60.0

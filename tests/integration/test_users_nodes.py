@@ -45,7 +45,11 @@ def used(cluster: Cluster, node: str, name: str) -> tuple[int, int]:
 
 def code(session: ftplib.FTP, call: str, *arguments: Any) -> str:
     try:
-        return str(getattr(session, call)(*arguments))[:3]
+        try:
+            return str(getattr(session, call)(*arguments))[:3]
+        except (BrokenPipeError, ConnectionResetError):
+            # A refused upload's data connection is reset, now and then before all is sent; the reply says why.
+            return str(session.voidresp())[:3]
     except ftplib.Error as error:
         return str(error)[:3]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections.abc import Callable, Sequence
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.cluster.news import Heard, News
-from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotFound, QuotaExceeded, StoreError
+from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
@@ -17,6 +16,7 @@ from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
+from raftstore.targets import Keep, kept_bytes, newer_of
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
@@ -30,15 +30,6 @@ from raftstore.types import (
 )
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
-
-
-class Keep(enum.Enum):
-    """What an upload must not replace."""
-
-    NONE = enum.auto()
-    OTHERS = enum.auto()
-    """What another owner has put."""
-    ALL = enum.auto()
 
 
 class Store:
@@ -160,7 +151,7 @@ class Store:
             base = self._rooms.catalog.partial(owner, path)
             if base is None and published is not None:
                 base = self._rooms.catalog.file(path)
-        kept = _kept(base, offset, append)
+        kept = kept_bytes(base, offset, append)
         allowance = self._allowance(owner, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
@@ -169,7 +160,7 @@ class Store:
 
         async def overtaken() -> bool:
             await self._barrier()
-            return _newer_of(owner, published, self._published(path))
+            return newer_of(owner, published, self._published(path))
 
         late = LateReplicas(self._rooms.recorder, evidence.begun)
         user = self.cached_user(owner)
@@ -394,20 +385,3 @@ class Store:
             async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
                 head += block
         return list(base.chunks[:whole]), bytes(head)
-
-
-def _newer_of(owner: str, before: Entry | None, now: Entry | None) -> bool:
-    """Whether what is at a path now is a version that `owner` has put there since `before`."""
-    return now is not None and now.owner == owner and (before is None or now.version != before.version)
-
-
-def _kept(base: FileVersion | Partial | None, offset: int | None, append: bool) -> int:
-    """Return how many bytes of `base` a new upload keeps. Raises Invalid when `offset` is past its end."""
-    size = 0 if base is None else base.entry.size if isinstance(base, FileVersion) else base.size
-    if append:
-        return size
-    if offset and offset > size:
-        raise Invalid(
-            f"cannot continue at byte {offset}: only {size} bytes are there; send the file again from 0"
-        )
-    return offset or 0

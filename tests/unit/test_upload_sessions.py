@@ -12,7 +12,7 @@ from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavail
 from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
 from raftstore.sessions import Allowance, LateReplicas, UploadSession
-from raftstore.store import _newer_of
+from raftstore.targets import newer_of
 from raftstore.types import CHUNK_SIZE, MAX_CHUNKS, ChunkRef, Entry, Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -123,12 +123,12 @@ def test_who_has_overtaken_an_upload():
     def entry(version: int, owner: str = "ada") -> Entry:
         return Entry("f", Kind.FILE, 5, 1, 0, owner, version)
 
-    assert not _newer_of("ada", None, None)
-    assert not _newer_of("ada", entry(3), None)
-    assert not _newer_of("ada", entry(3), entry(3))
-    assert _newer_of("ada", entry(3), entry(4))
-    assert _newer_of("ada", None, entry(4))
-    assert not _newer_of("ada", None, entry(4, "bob"))
+    assert not newer_of("ada", None, None)
+    assert not newer_of("ada", entry(3), None)
+    assert not newer_of("ada", entry(3), entry(3))
+    assert newer_of("ada", entry(3), entry(4))
+    assert newer_of("ada", None, entry(4))
+    assert not newer_of("ada", None, entry(4, "bob"))
 
 
 def test_what_cannot_be_published_is_not_received_either():

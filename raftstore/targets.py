@@ -1,0 +1,34 @@
+"""What an upload meets at its path: what it keeps of it, and what it must not replace. Pure."""
+
+from __future__ import annotations
+
+import enum
+
+from raftstore.errors import Invalid
+from raftstore.types import Entry, FileVersion, Partial
+
+
+class Keep(enum.Enum):
+    """What an upload must not replace."""
+
+    NONE = enum.auto()
+    OTHERS = enum.auto()
+    """What another owner has put."""
+    ALL = enum.auto()
+
+
+def newer_of(owner: str, before: Entry | None, now: Entry | None) -> bool:
+    """Whether what is at a path now is a version that `owner` has put there since `before`."""
+    return now is not None and now.owner == owner and (before is None or now.version != before.version)
+
+
+def kept_bytes(base: FileVersion | Partial | None, offset: int | None, append: bool) -> int:
+    """Return how many bytes of `base` a new upload keeps. Raises Invalid when `offset` is past its end."""
+    size = 0 if base is None else base.entry.size if isinstance(base, FileVersion) else base.size
+    if append:
+        return size
+    if offset and offset > size:
+        raise Invalid(
+            f"cannot continue at byte {offset}: only {size} bytes are there; send the file again from 0"
+        )
+    return offset or 0

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-logins chaos churn clients conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-volumes  start of a node with 1,000,000 chunks, from its saved index and without"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make bench-repair  uploads while the pictures of a lost node are copied to the others"
+	@echo "make bench-sftp  SFTP beside a threaded paramiko server, OpenSSH's sftp as the client (ARGS=--quick: a short version)"
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
 	@echo "make clients   docs/clients.md anew, from the real clients at a running cluster"
 	@echo "make fuzz    220,000 inputs for FTP, SFTP and the port between nodes (some 3 minutes)"
@@ -73,6 +74,9 @@ chaos: install
 
 bench-repair: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/repair.py $(ARGS)
+
+bench-sftp: install
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/sftp.py $(ARGS)
 
 churn: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/churn.py $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import paramiko
 
-from ftpgateway.sftp import passing
+from ftpgateway.sftp import passing, sshd
 from raftstore.wire import sftp_pb2 as wire
 
 BLOCK = 256 * 1024
@@ -99,7 +99,9 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         """Begin an SFTP session."""
         if name != "sftp":
             return False
-        self._start("sftp", self._serve, channel)
+        ours, theirs = socket.socketpair()
+        sshd.Inlet(channel, ours)
+        self._start("sftp", self._serve, channel, ours, theirs)
         return True
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
@@ -128,9 +130,8 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         with self._counting:
             self._channels -= 1
 
-    def _serve(self, channel: paramiko.Channel) -> None:
-        """Carry an SFTP session; the node ends it by closing its end."""
-        ours, theirs = socket.socketpair()
+    def _serve(self, channel: paramiko.Channel, ours: socket.socket, theirs: socket.socket) -> None:
+        """Have the node serve an SFTP session and carry its replies; it ends the session by closing its end."""
         with ours:
             try:
                 with theirs:
@@ -138,21 +139,11 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
                     answer = self._ask(wire.FromWorker(open=opening), theirs.fileno())
             except (OSError, ValueError):
                 answer = wire.Answer(text="The node has ended the session.")
-            if not answer.yes:
-                self._end(channel, 1, answer.text + "\n")
-                return
-            threading.Thread(target=_carry_in, args=(channel, ours.dup()), name="sftp-in", daemon=True).start()
-            with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-                while data := ours.recv(BLOCK):
-                    channel.sendall(data)
-        self._end(channel, 0)
-
-
-def _carry_in(channel: paramiko.Channel, sock: socket.socket) -> None:
-    """Carry what the client sends until it ends, or the node does."""
-    with sock:
-        with contextlib.suppress(OSError):
-            while data := channel.recv(BLOCK):
-                sock.sendall(data)
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_WR)
+            if answer.yes:
+                with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                    while data := ours.recv(BLOCK):
+                        channel.sendall(data)
+        if answer.yes:
+            self._end(channel, 0)
+        else:
+            self._end(channel, 1, answer.text + "\n")

@@ -100,6 +100,7 @@ class Requests:
                 if not file.writer.ready:
                     return None
                 file.writer.take(offset, content)
+                self._pause = self._session.up.take(len(content))
             except BadPacket:
                 return None
             except StoreError as error:
@@ -118,7 +119,7 @@ class Requests:
         if not isinstance(file, File):
             return None
         parts = file.read_at_once(offset, min(length, packets.MAX_DATA))
-        return None if parts is None else _data(request, parts)
+        return None if parts is None else self._data(request, parts)
 
     async def answer(self, kind: int, request: int, data: memoryview) -> Reply:
         """Answer a request. Never raises but for what ends the session."""
@@ -205,13 +206,21 @@ class Requests:
 
     async def _read(self, request: int, fields: Fields) -> Reply:
         file, offset, length = self._file(fields), fields.u64(), fields.u32()
-        return _data(request, await file.fetch(offset, min(length, packets.MAX_DATA)))
+        return self._data(request, await file.fetch(offset, min(length, packets.MAX_DATA)))
+
+    def _data(self, request: int, parts: Sequence[memoryview]) -> Reply:
+        size = sum(map(len, parts))
+        if not size:
+            return [packets.status(request, packets.EOF)]
+        self._pause = self._session.down.take(size)
+        return [packets.data_head(request, size), *parts]
 
     async def _write(self, request: int, fields: Fields) -> Reply:
         file, offset, content = self._file(fields), fields.u64(), fields.raw()
         writer = file.to_write()
         await writer.prepare(offset)
         writer.take(offset, content)
+        self._pause = self._session.up.take(len(content))
         return _ok(request)
 
     async def _fsync(self, request: int, fields: Fields) -> Reply:
@@ -388,10 +397,3 @@ def _not_home(path: str) -> str:
 
 def _ok(request: int) -> Reply:
     return [packets.status(request, packets.OK)]
-
-
-def _data(request: int, parts: Sequence[memoryview]) -> Reply:
-    size = sum(map(len, parts))
-    if not size:
-        return [packets.status(request, packets.EOF)]
-    return [packets.data_head(request, size), *parts]

@@ -31,8 +31,9 @@ class BenchCluster:
         encryption: str,
         replicas: int = 3,
         environment: Mapping[str, str] = MappingProxyType({}),
+        sftp: bool = False,
     ) -> None:
-        self._cluster = LocalCluster(directory, encryption=encryption, replicas=replicas)
+        self._cluster = LocalCluster(directory, encryption=encryption, replicas=replicas, sftp=sftp)
         for node in self._cluster.nodes.values():
             node.environment.update(environment)
         self.servers: list[Server] = []
@@ -56,6 +57,10 @@ class BenchCluster:
     def add_user(self, name: str) -> None:
         """Make an account whose password is its name, with a hash as `pixraft user add` makes it."""
         self._cluster.put_user(name, PasswordHasher().hash(name))
+
+    def sftp_ports(self) -> list[int]:
+        """Where the nodes offer SFTP."""
+        return [node.sftp.port for node in self._cluster.nodes.values() if node.sftp is not None]
 
     def pids(self) -> list[int]:
         """Process ids of the nodes."""

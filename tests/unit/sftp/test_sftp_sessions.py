@@ -1,0 +1,150 @@
+"""SSH sessions: keys, algorithms, new keys in mid-transfer, and the bounds on who comes in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import paramiko
+import pytest
+from ftpserver import DEADLINE
+from openssh import OpenSsh
+from paramiko.packet import Packetizer
+from sftpserver import SftpServer, serve
+
+from ftpgateway.sftp import sshd
+
+DATA = os.urandom(2 * 1024 * 1024)
+
+needs_openssh = pytest.mark.skipif(
+    shutil.which("sftp") is None and "PIXRAFT_TEST_INSTALLED" not in os.environ,
+    reason="OpenSSH is not installed",
+)
+
+
+@contextmanager
+def running(**settings: object) -> Iterator[SftpServer]:
+    server = serve(settings)
+    try:
+        server.wait_for(lambda: server.frontend.serving)
+        yield server
+    finally:
+        server.stop()
+
+
+def test_the_library_is_the_one_that_was_read() -> None:
+    """`sshd` replaces parts of paramiko: look at what it uses again before this is changed."""
+    assert paramiko.__version__.startswith("5.1.")
+    for owner, names in {
+        Packetizer: ("_read_timeout", "handshake_timed_out", "need_rekey", "closed", "read_all", "readline"),
+        paramiko.Transport: ("_send_user_message", "_check_banner", "run"),
+        paramiko.Channel: ("_check_add_window", "_feed"),
+    }.items():
+        assert not [name for name in names if not hasattr(owner, name)]
+
+
+def test_lists_of_algorithms_are_read_with_care() -> None:
+    lists = [b"kex", b"key", b"aes128-ctr,aes128-gcm@openssh.com", b"aes256-gcm@openssh.com", b"", b""]
+    body = b"".join(len(one).to_bytes(4, "big") + one for one in lists)
+    packet = b"\0\0\1\0" + b"\4" + b"\x14" + bytes(16) + body
+    assert sshd.knows_gcm(packet)
+    assert not sshd.knows_gcm(packet.replace(b"aes256-gcm@openssh.com", b"aes256-ctr             "))
+    assert not any(sshd.knows_gcm(packet[:cut]) for cut in range(60))
+    assert not sshd.knows_gcm(b"")
+
+
+@needs_openssh
+def test_openssh_with_a_key_gets_new_keys_in_mid_transfer(tmp_path: Path) -> None:
+    with running() as server:
+        client = OpenSsh(tmp_path / "c", server.port, "alice", "not her password")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "id"], check=True)
+        key = (tmp_path / "id.pub").read_text().strip()
+        alice = server.store.accounts["alice"]
+        server.store.accounts["alice"] = replace(alice, authorized_keys=(key,))
+        (client.place / "a.jpg").write_bytes(DATA)
+        for cipher in (None, "aes256-ctr"):
+            chosen = [] if cipher is None else ["-c", cipher]
+            done = client.sftp(
+                "put a.jpg\nget a.jpg b.jpg\n", "-v", "-i", str(tmp_path / "id"), "-oRekeyLimit=512K", *chosen
+            )
+            assert done.returncode == 0, done.stderr
+            assert f"cipher: {cipher or 'aes128-gcm@openssh.com'}" in done.stderr
+            assert (
+                done.stderr.count("rekeying in progress") or done.stderr.count("SSH2_MSG_NEWKEYS received") > 4
+            )
+            assert server.store.read("/a.jpg") == DATA == (client.place / "b.jpg").read_bytes()
+        server.store.accounts["alice"] = alice
+        assert client.sftp("ls\n", "-i", str(tmp_path / "id")).returncode != 0
+
+
+def banner(server: SftpServer) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE) as link:
+        return link.recv(1000)
+
+
+def ends(sock: socket.socket, send: Callable[[], object] = lambda: None) -> bool:
+    """Whether the server ends the connection, whatever is sent meanwhile."""
+    sock.settimeout(0.2)
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        try:
+            send()
+            if not sock.recv(65536):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def test_bounds_before_a_login() -> None:
+    with running(login_timeout=1.0, max_logging_in=2, max_login_attempts=2, idle_timeout=1.5) as server:
+        with (
+            socket.create_connection(("127.0.0.1", server.port)) as one,
+            socket.create_connection(("127.0.0.1", server.port)) as two,
+        ):
+            server.wait_for(lambda: server.frontend.sessions == 2)
+            assert banner(server) == b"Too many logins at once; try again in a moment.\r\n"
+            # A byte now and then, or a packet without an end, does not keep a connection.
+            assert ends(one, lambda: one.sendall(b"x"))
+            two.sendall(b"SSH-2.0-x\r\n" + (2**30).to_bytes(4, "big"))
+            assert ends(two)
+        server.wait_for(lambda: server.frontend.sessions == 0)
+        transport = server.transport()
+        try:
+            transport.start_client(timeout=DEADLINE)
+            for _ in range(2):
+                with pytest.raises(paramiko.SSHException):
+                    transport.auth_password("alice", "wrong")
+            server.wait_for(lambda: server.frontend.sessions == 0)
+        finally:
+            transport.close()
+        # After the login: who does nothing.
+        server.store.put("/a.jpg", DATA, "alice")
+        with server.sftp() as client:
+            assert client.listdir() == ["a.jpg"]
+            server.wait_for(lambda: server.frontend.sessions == 0)
+
+
+def test_sessions_are_bounded() -> None:
+    with running(max_sessions=2, max_channels=2, max_sessions_per_address=2) as server:
+        with server.sftp() as client, server.sftp("bob"):
+            assert banner(server).startswith(b"Too many sessions")
+            transport = client.get_channel().get_transport()
+            second = paramiko.SFTPClient.from_transport(transport)
+            assert second is not None and second.listdir() == []
+            with pytest.raises(paramiko.SSHException):
+                paramiko.SFTPClient.from_transport(transport)
+            second.close()
+            assert client.listdir() == []
+        server.wait_for(lambda: server.frontend.sessions == 0)
+        with server.sftp() as client:
+            assert client.listdir() == []

@@ -85,7 +85,7 @@ class Copier:
     async def _one(self, copy: Copy, task: Task) -> None:
         since = self._applied_index()
         try:
-            with self._throttle.working():
+            with self._throttle.working(PARALLEL):
                 await self._copy(copy.chunk.digest, copy.chunk.length, [store.number for store in copy.sources])
         except StoreError as error:
             log.warning("chunk not copied", chunk=copy.chunk.digest.hex(), error=str(error))

@@ -45,7 +45,10 @@ STEADY = 30.0
 """Seconds without a change of what can be reached before copies are moved; `repair_after` where that is shorter."""
 
 YIELDING = 0.125
-"""Share of the bandwidth, and of the time, while clients upload to this disk."""
+"""Share of the bandwidth while clients upload to this disk."""
+
+SHARE = 0.25
+"""Share of the time, then. On a machine that is not busy otherwise, the bandwidth is what bounds."""
 
 BUSY_SECONDS = 1.0
 """For which an upload counts as one that goes on: between two small ones there are moments without any."""
@@ -85,7 +88,7 @@ class Workroom:
         self._busy_until = 0.0
         self._spreader = path.spreader
         self._service = service
-        self._throttle = Throttle(settings.jobs.bandwidth, busy=self._busy, yielding=YIELDING)
+        self._throttle = Throttle(settings.jobs.bandwidth, busy=self._busy, yielding=YIELDING, share=SHARE)
         self.collector = Collector(
             volumes,
             grace=settings.jobs.collect_grace,

@@ -263,7 +263,7 @@ def test_a_throttle_keeps_its_rate_and_yields() -> None:
 
         began = loop.time()
         loop.time = lambda: began + passed  # type: ignore[method-assign]
-        throttle = Throttle(1000, busy=lambda: busy, yielding=0.25)
+        throttle = Throttle(1000, busy=lambda: busy, yielding=0.25, share=0.25)
         original, asyncio.sleep = asyncio.sleep, sleep  # type: ignore[assignment]
         try:
             for _ in range(40):

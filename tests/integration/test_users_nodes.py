@@ -43,6 +43,16 @@ def used(cluster: Cluster, node: str, name: str) -> tuple[int, int]:
     return next((user.used_files, user.used_bytes) for user in answer.users if user.name == name)
 
 
+def store(session: ftplib.FTP, name: str, size: int) -> str:
+    """Upload, again while the cluster has no leader to ask (a file of one's own is replaced by it); return the code."""
+
+    def attempt() -> str:
+        found = code(session, "storbinary", f"STOR {name}", io.BytesIO(bytes(size)))
+        return "" if found == "451" else found
+
+    return eventually(attempt)
+
+
 def code(session: ftplib.FTP, call: str, *arguments: Any) -> str:
     try:
         try:
@@ -87,9 +97,7 @@ def test_parallel_uploads_at_several_nodes_never_exceed_a_quota(
 
     def upload(number: int) -> list[str]:
         with cluster.login(cluster.names[number % 3], name) as session:
-            return [
-                code(session, "storbinary", f"STOR {number}-{n}", io.BytesIO(bytes(size))) for n in range(3)
-            ]
+            return [store(session, f"{number}-{n}", size) for n in range(3)]
 
     with ThreadPoolExecutor(6) as pool:
         codes = [each for found in pool.map(upload, range(6)) for each in found]
@@ -106,10 +114,10 @@ def test_parallel_uploads_at_several_nodes_never_exceed_a_quota(
             session.rename(each, f"d/e/{each}")
         session.rename("d", "f")
         assert used(cluster, "n2", name) == (fit, fit * size)
-        assert code(session, "storbinary", "STOR more", io.BytesIO(bytes(size))) == "452"
-        assert code(session, "storbinary", f"STOR f/e/{listed[0]}", io.BytesIO(bytes(size))) == "226"
+        assert store(session, "more", size) == "452"
+        assert store(session, f"f/e/{listed[0]}", size) == "226"
         session.delete(f"f/e/{listed[1]}")
-        assert code(session, "storbinary", "STOR more", io.BytesIO(bytes(size))) == "226"
+        assert store(session, "more", size) == "226"
 
 
 def test_guesses_at_one_node_slow_their_address_down_at_all(cluster: Cluster) -> None:

@@ -16,9 +16,10 @@ log = structlog.get_logger()
 Action = Callable[[], None]
 
 WORKER = "journal"
-QUICK = 0.005
+QUICK = 0.05
 """While syncs take less (seconds), the journal is written on the loop; after a longer one by its thread, since on
-a busy disk a write may have to wait, too."""
+a busy disk a write may have to wait, too. Far more than a sync takes: when the processors are busy, not the disk, it
+is the thread that waits, for them and for the interpreter's lock."""
 
 
 class Driver:

@@ -15,7 +15,7 @@ from simnet import SimLinks
 from simprocess import Process, SimRuntime
 
 from raftstore.cluster.bootstrap import safe_term
-from raftstore.consensus import Consensus, Journal
+from raftstore.consensus import Consensus, Journal, driver
 from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.watchedlog import PREFIX
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
@@ -28,6 +28,7 @@ TERM = "simulated.term"
 AHEAD_BYTES = 4096
 """As segments are: small, so that their ends come often."""
 JOURNAL = Path("/journal")
+driver.QUICK = 0.005  # so that both ways to sync are gone, also where no disk is slow
 
 
 class Node:

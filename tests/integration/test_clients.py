@@ -17,19 +17,22 @@ import pytest
 from clientops import OPERATIONS, Bench, target
 from harness import Cluster, eventually
 from pictures import picture, retrieve
-from realclients import Client, NotSupported
+from realclients import Client, NotSupported, Target
 from realclients_python import Aioftp, Fsspec, Ftplib
+from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
 from realclients_shell import Curl, Lftp, Rclone, Wget
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
 
 pytestmark = pytest.mark.integration
 
-CLIENTS: list[type[Client]] = [Curl, Lftp, Ncftp, Tnftp, InetutilsFtp, Wget, Rclone, Ftplib, Aioftp, Fsspec]
+FTP: list[type[Client]] = [Curl, Lftp, Ncftp, Tnftp, InetutilsFtp, Wget, Rclone, Ftplib, Aioftp, Fsspec]
+SFTP: list[type[Client]] = [OpenSshSftp, LftpSftp, CurlSftp, RcloneSftp, Paramiko]
+CLIENTS = [*FTP, *SFTP]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("clients")) as running:
+    with Cluster(tmp_path_factory.mktemp("clients"), sftp=True) as running:
         yield running
 
 
@@ -50,6 +53,14 @@ def page() -> Iterator[clientpage.Page]:
         page.write()
 
 
+def address(cluster: Cluster, node: str, protocol: str) -> Target:
+    if protocol == "FTP":
+        return target(*cluster.address(node))
+    sftp = cluster.local.nodes[node].sftp
+    assert sftp is not None
+    return target(*sftp)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: kind.name)
 def test_cell(
@@ -64,7 +75,7 @@ def test_cell(
         if os.environ.get("CI"):
             pytest.fail(f"{kind.program} is not installed")
         pytest.skip(f"{kind.program} is not installed")
-    where = target(*cluster.address("n1" if len(operation) % 2 else "n2"))
+    where = address(cluster, "n1" if len(operation) % 2 else "n2", kind.protocol)
     (tmp_path / "secure").mkdir()
     client, secure = kind(where, tmp_path), kind(where, tmp_path / "secure", secure=True)
     try:

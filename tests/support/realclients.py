@@ -1,4 +1,4 @@
-"""FTP clients as people have them, each driven through the same few operations.
+"""FTP and SFTP clients as people have them, each driven through the same few operations.
 
 An operation that a client does not have raises NotSupported with the reason; one that the client reports as failed
 raises Refused with what the client printed. Remote paths are absolute.
@@ -20,7 +20,7 @@ TIMEOUT = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An FTP server and an account at it."""
+    """A server and an account at it."""
 
     host: str
     port: int
@@ -42,6 +42,7 @@ class Client:
     name: ClassVar[str]
     program: ClassVar[str | None] = None
     """What must be on PATH; None for a library of Python."""
+    protocol: ClassVar[str] = "FTP"
     exceptions: ClassVar[Mapping[str, str]] = {}
     """Operations that this client fails at for a reason that is known, and that is not the server's fault."""
 

@@ -105,9 +105,11 @@ class Lftp(Client):
             f"set ftp:ssl-protect-data {secure}",
             "set cmd:fail-exit yes",
         ]
+        return self.run("lftp", "-c", "; ".join([*settings, self._open(), script, "bye"]))
+
+    def _open(self) -> str:
         target = self.target
-        login = f"open -u {target.user},{target.password} ftp://{target.host}:{target.port}"
-        return self.run("lftp", "-c", "; ".join([*settings, login, script, "bye"]))
+        return f"open -u {target.user},{target.password} ftp://{target.host}:{target.port}"
 
     def put(self, local: Path, remote: str) -> None:
         self._lftp(f'put "{local}" -o "{remote}"')

@@ -18,7 +18,6 @@ from openssh import OpenSsh
 from realclients import Client, Refused
 from realclients_shell import Lftp, Rclone
 
-
 PLAIN_RENAME = "it asks with SFTP's plain rename, which does not replace (as at OpenSSH's server); `posix-rename@openssh.com` does"
 
 

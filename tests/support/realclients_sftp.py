@@ -18,7 +18,10 @@ from openssh import OpenSsh
 from realclients import Client, Refused
 from realclients_shell import Lftp, Rclone
 
-PLAIN_RENAME = "it asks with SFTP's plain rename, which does not replace (as at OpenSSH's server); `posix-rename@openssh.com` does"
+PLAIN_RENAME = (
+    "it asks with SFTP's plain rename, which does not replace (as at OpenSSH's server); "
+    "`posix-rename@openssh.com` does"
+)
 
 
 class OpenSshSftp(Client):

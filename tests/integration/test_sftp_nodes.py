@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -35,8 +36,19 @@ def port(cluster: Cluster, name: str) -> int:
 
 
 def workers(cluster: Cluster, name: str) -> list[psutil.Process]:
-    children = psutil.Process(cluster.pid(name)).children()
-    return [one for one in children if "ftpgateway.sftp.worker" in " ".join(one.cmdline())]
+    found = []
+    for child in psutil.Process(cluster.pid(name)).children():
+        with contextlib.suppress(psutil.Error):
+            if "ftpgateway.sftp.worker" in child.cmdline():
+                found.append(child)
+    return found
+
+
+def gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_clients_and_nodes_agree(cluster: Cluster, tmp_path: Path) -> None:
@@ -131,12 +143,12 @@ def test_workers_that_die_are_replaced_and_none_outlives_its_node(cluster: Clust
     assert second and {one.pid for one in first}.isdisjoint(one.pid for one in second)
     assert "an SFTP worker has died" in cluster.log("n2")
     cluster.kill("n2")
-    eventually(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in second))
+    eventually(lambda: all(gone(one) for one in second))
     cluster.start_node("n2")
     cluster.wait_ready("n2")
     eventually(lambda: client.sftp("ls\n").returncode == 0)
     third = workers(cluster, "n2")
     assert cluster.local.stop("n2") == {"n2": 0}
-    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in third)
+    assert all(gone(one) for one in third)
     cluster.start_node("n2")
     cluster.wait_ready("n2")

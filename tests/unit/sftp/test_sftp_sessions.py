@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -105,18 +106,12 @@ def ends(sock: socket.socket, send: Callable[[], object] = lambda: None) -> bool
     return False
 
 
-def test_bounds_before_a_login() -> None:
-    with running(login_timeout=1.0, max_logging_in=2, max_login_attempts=2, idle_timeout=1.5) as server:
-        with (
-            socket.create_connection(("127.0.0.1", server.port)) as one,
-            socket.create_connection(("127.0.0.1", server.port)) as two,
-        ):
+def test_too_many_at_the_door_and_too_many_wrong_passwords() -> None:
+    with running(max_logging_in=2, max_login_attempts=2) as server:
+        address = ("127.0.0.1", server.port)
+        with socket.create_connection(address), socket.create_connection(address):
             server.wait_for(lambda: server.frontend.sessions == 2)
             assert banner(server) == b"Too many logins at once; try again in a moment.\r\n"
-            # A byte now and then, or a packet without an end, does not keep a connection.
-            assert ends(one, lambda: one.sendall(b"x"))
-            two.sendall(b"SSH-2.0-x\r\n" + (2**30).to_bytes(4, "big"))
-            assert ends(two)
         server.wait_for(lambda: server.frontend.sessions == 0)
         transport = server.transport()
         try:
@@ -127,11 +122,27 @@ def test_bounds_before_a_login() -> None:
             server.wait_for(lambda: server.frontend.sessions == 0)
         finally:
             transport.close()
-        # After the login: who does nothing.
-        server.store.put("/a.jpg", DATA, "alice")
-        with server.sftp() as client:
-            assert client.listdir() == ["a.jpg"]
-            server.wait_for(lambda: server.frontend.sessions == 0)
+
+
+def test_who_does_not_log_in_is_sent_away() -> None:
+    with running(login_timeout=1.0) as server:
+        address = ("127.0.0.1", server.port)
+        with socket.create_connection(address) as one, socket.create_connection(address) as two:
+            # A byte now and then, or a packet without an end, does not keep a connection.
+            assert ends(one, lambda: one.sendall(b"x"))
+            with contextlib.suppress(OSError):
+                two.sendall(b"SSH-2.0-x\r\n" + (2**30).to_bytes(4, "big"))
+            assert ends(two)
+        server.wait_for(lambda: server.frontend.sessions == 0)
+
+
+def test_who_does_nothing_is_sent_away() -> None:
+    with (
+        running(idle_timeout=2.0) as server,
+        contextlib.suppress(paramiko.SSHException, EOFError, OSError),
+        server.sftp(),
+    ):
+        server.wait_for(lambda: server.frontend.sessions == 0)
 
 
 def test_sessions_are_bounded() -> None:

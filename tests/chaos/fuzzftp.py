@@ -209,8 +209,11 @@ class FtpSession:
         if self._garbled or any(word in self._heard[-4000:] for word in _EXCUSES):
             return
         said = [data.upper() for data in self.transcript]
-        if any(b"QUIT" in data for data in said) or sum(b"PASS" in data for data in said) > 2:
-            return  # and we went on talking: the goodbye may be lost
+        if (
+            any(b"QUIT" in data or b"AUTH" in data for data in said)
+            or sum(b"PASS" in data for data in said) > 2
+        ):
+            return  # and we went on talking: the last word may be lost
         if time.monotonic() - self._begun > SHORTEST_TIMEOUT:
             return  # as is that at a timeout
         raise Failure(f"closed without a word; last heard: {bytes(self._heard[-200:])!r}")

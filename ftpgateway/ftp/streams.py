@@ -128,13 +128,15 @@ class TlsStream:
         no_delay(self._socket)
 
     def recv_into(self, view: memoryview) -> int:
-        """Receive as many records as are there and fit."""
+        """Receive as many records as are there and fit, of the first perhaps a part."""
+        if not view:
+            raise ValueError("no room to receive into: 0 would mean the end")
         if self._clean:
             return 0
         if self._ended is not None:
             raise self._ended
         total, size = 0, len(view)
-        while size - total >= _RECORD:
+        while not total or size - total >= _RECORD:
             try:
                 count = self._socket.recv_into(view[total:])
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ftplib
+import gc
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+import warnings
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,16 @@ class Ftplib(Client):
             list(pool.map(lambda local: self.put(local, f"{directory}/{local.name}"), files))
 
 
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a call of aioftp, which does not wait for the TLS goodbye of its data connections: they are collected."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            return asyncio.run(work)
+        finally:
+            gc.collect()
+
+
 class Aioftp(Client):
     """aioftp."""
 
@@ -138,7 +150,7 @@ class Aioftp(Client):
             async with self._session() as client:
                 return await getattr(client, method)(*arguments, **options)
 
-        return asyncio.run(call())
+        return _run(call())
 
     def put(self, local: Path, remote: str) -> None:
         self._do("upload", local, remote, write_into=True)
@@ -151,7 +163,7 @@ class Aioftp(Client):
             async with self._session() as client:
                 return [path.name async for path, _ in client.list(directory)]
 
-        return asyncio.run(names())
+        return _run(names())
 
     def resume_up(self, local: Path, remote: str) -> None:
         async def resume() -> None:
@@ -160,7 +172,7 @@ class Aioftp(Client):
                 async with client.upload_stream(remote, offset=begun) as stream:
                     await stream.write(local.read_bytes()[begun:])
 
-        asyncio.run(resume())
+        _run(resume())
 
     def resume_down(self, remote: str, local: Path) -> None:
         async def resume() -> None:
@@ -170,7 +182,7 @@ class Aioftp(Client):
                         async for block in stream.iter_by_block():
                             file.write(block)
 
-        asyncio.run(resume())
+        _run(resume())
 
     def rename(self, old: str, new: str) -> None:
         self._do("rename", old, new)
@@ -190,7 +202,7 @@ class Aioftp(Client):
                 await client.upload(local, remote + ".part", write_into=True)
                 await client.rename(remote + ".part", remote)
 
-        asyncio.run(put())
+        _run(put())
 
     def put_many(self, files: Sequence[Path], directory: str) -> None:
         async def put() -> None:
@@ -198,7 +210,7 @@ class Aioftp(Client):
                 for local in files:
                     await client.upload(local, directory)
 
-        asyncio.run(put())
+        _run(put())
 
     def put_parallel(self, files: Sequence[Path], directory: str) -> None:
         async def put(some: Sequence[Path]) -> None:
@@ -209,7 +221,7 @@ class Aioftp(Client):
         async def all_of_them() -> None:
             await asyncio.gather(*(put(files[first::4]) for first in range(4)))
 
-        asyncio.run(all_of_them())
+        _run(all_of_them())
 
     def mirror_up(self, local: Path, remote: str) -> None:
         async def mirror() -> None:
@@ -219,7 +231,7 @@ class Aioftp(Client):
                 await client.change_directory(parent)
                 await client.upload(local, name, write_into=True)
 
-        asyncio.run(mirror())
+        _run(mirror())
 
     def mirror_down(self, remote: str, local: Path) -> None:
         self._do("download", remote, local, write_into=True)

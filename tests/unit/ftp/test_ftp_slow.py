@@ -70,11 +70,17 @@ def test_who_does_not_finish_the_tls_handshake(tmp_path: Path, logged_in: bool) 
 
 
 def test_tls_does_not_stop_the_clock_for_logging_in(tmp_path: Path) -> None:
-    settings = {"certificate": certificate(tmp_path), "login_timeout": SHORT * 3, "handshake_timeout": 60.0}
+    settings = {"certificate": certificate(tmp_path), "login_timeout": 60.0, "handshake_timeout": 60.0}
     with serving(**settings) as server, server.client(None) as client:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         assert client.command("AUTH TLS") == 234
+
+        def age() -> None:
+            for session in server.frontend._sessions:
+                session.opened -= 59.5
+
+        server.run(age)
         with context.wrap_socket(client.sock) as secured:
             assert secured.recv(100).startswith(b"421 ")
 
@@ -130,14 +136,14 @@ def test_who_never_reads_replies_is_held_up_and_closed() -> None:
                     time.sleep(0.01)
         assert quiet == 10, f"the server took {sent} bytes of commands without its replies being read"
 
-    with serving(idle_timeout=SHORT * 2) as server:
+    with serving(idle_timeout=3.0) as server:
         sock = ignoring(server, flood)
         sessions = server.run(lambda: list(server.frontend._sessions))
         queued = server.run(lambda: sum(len(one) for session in sessions for one in session.producer_fifo))
         assert queued < 64 * 1024
         server.wait_for(lambda: server.frontend.sessions == 0)
         sock.settimeout(DEADLINE)
-        with pytest.raises(ConnectionResetError):  # at once, though most replies are unread
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):  # at once, though most replies are unread
             sock.sendall(b"x" * MIB)
         sock.close()
 

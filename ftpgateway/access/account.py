@@ -75,11 +75,14 @@ class Account:
         return self._leads(path, itself=True)
 
     def same_rights(self, one: str, other: str) -> bool:
-        """Return whether the same rule, or none, counts at two paths and beneath them."""
+        """Return whether the same rule, or none, counts at two paths and beneath them.
+
+        A rule can stand for what is not there yet.
+        """
         if not self._rules or self._all:
             return True
         stored = (self.view.to_store(one), self.view.to_store(other))
-        if any(_within(rule.path, stored[0]) for rule in self._rules):
+        if any(_within(rule.path, path) for rule in self._rules for path in stored):
             return False
         return self._rule(stored[0]) == self._rule(stored[1])
 

@@ -78,6 +78,8 @@ class Session:
         reason = why_ended(self._opened, current, self._key)
         if reason is not None:
             self._ended = True
+            # What it has under way, removing a large directory say, goes no further.
+            self.files.shut()
             log.info("session ended: its account changed", user=self.name, protocol=self.protocol, why=reason)
             self._on_end(reason)
         elif current is not None:

@@ -40,6 +40,11 @@ class Workspace:
         self._owner = account.user.name
         self.account = account
         self.cwd = "/"
+        self._shut = False
+
+    def shut(self) -> None:
+        """Allow nothing from now on: the session has to end."""
+        self._shut = True
 
     def resolve(self, argument: str) -> str:
         """Return the client path that a client's argument means; it never leaves the home. Raises BadName."""
@@ -52,12 +57,15 @@ class Workspace:
 
     def require(self, action: Action, path: str, *, own: bool = False) -> None:
         """Raise Denied unless the account may do it; `own`: there is a file of its own."""
-        if not self.account.may(action, path, own=own):
+        if not self._may(action, path, own=own):
             raise Denied(action.value)
+
+    def _may(self, action: Action, path: str, *, own: bool = False) -> bool:
+        return not self._shut and self.account.may(action, path, own=own)
 
     def _only_of(self, action: Action, path: str) -> str:
         """Return "" when the account may do it to any file at `path`, its name when only to its own; else Denied."""
-        if self.account.may(action, path):
+        if self._may(action, path):
             return ""
         self.require(action, path, own=True)
         return self._owner
@@ -88,18 +96,34 @@ class Workspace:
         Who may not list there sees directories that it may enter, files that it may read, and its own ones if it may
         change them. What else is there is as if it were not: NotFound.
         """
-        may = self.account.may
-        if may(Action.LIST, path) and (path == "/" or self.account.shows(*paths.parent(path))):
-            return await self._store.lookup(self._at(path))
-        enters, reads = may(Action.ENTER, path), may(Action.READ, path)
-        owns = may(Action.SET_TIMES, path, own=True)
-        if not (enters or reads or owns):
-            raise Denied(Action.LIST.value)
+        self._require_seen(path)
         found = await self._store.lookup(self._at(path))
-        sees = enters if found.is_directory else reads or (owns and found.owner == self._owner)
-        if not sees:
+        # What was found is as of now, so the rights must be, too: they may have changed with it.
+        self._require_seen(path)
+        if not self._sees(path, found):
             raise NotFound(path)
         return found
+
+    def _require_seen(self, path: str) -> None:
+        """Raise Denied when nothing that could be at `path` is to be seen."""
+        if not (
+            self._lists(path)
+            or self._may(Action.ENTER, path)
+            or self._may(Action.READ, path)
+            or self._may(Action.SET_TIMES, path, own=True)
+        ):
+            raise Denied(Action.LIST.value)
+
+    def _sees(self, path: str, found: Entry) -> bool:
+        if self._lists(path):
+            return True
+        if found.is_directory:
+            return self._may(Action.ENTER, path)
+        own = found.owner == self._owner and self._may(Action.SET_TIMES, path, own=True)
+        return own or self._may(Action.READ, path)
+
+    def _lists(self, path: str) -> bool:
+        return self._may(Action.LIST, path) and (path == "/" or self.account.shows(*paths.parent(path)))
 
     async def entries(self, path: str, *, glob: bool = False) -> Sequence[Entry]:
         """Return a directory's entries, or a file's own entry, all of one moment.
@@ -125,6 +149,7 @@ class Workspace:
         """Return what the account sees of a directory's entries. Raises NotADirectory for a file."""
         self.require(Action.LIST, path)
         found = await self._store.listing(self._at(path))
+        self.require(Action.LIST, path)
         if not self.account.user.rules:
             return found
         return [entry for entry in found if self.account.shows(path, entry.name)]
@@ -132,7 +157,9 @@ class Workspace:
     async def enter(self, path: str) -> None:
         """Make `path` the working directory. Raises NotFound, NotADirectory."""
         self.require(Action.ENTER, path)
-        if not (await self._store.lookup(self._at(path))).is_directory:
+        found = await self._store.lookup(self._at(path))
+        self.require(Action.ENTER, path)
+        if not found.is_directory:
             raise NotADirectory(path)
         self.cwd = path
 
@@ -206,7 +233,7 @@ class Workspace:
         if not self.account.same_rights(source, target):
             self.require(Action.READ, source)
             self.require(Action.DELETE, source)
-        if not self.account.may(Action.WRITE, target):
+        if not self._may(Action.WRITE, target):
             # Enough for a directory, which replaces nothing.
             self.require(Action.MAKE_DIRECTORY, target)
             if not (await self.entry(source)).is_directory:
@@ -222,9 +249,9 @@ class Workspace:
 
     def _replaces(self, action: Action, path: str) -> tuple[str, bool]:
         """Return whose file at `path` may be replaced ("": anybody's), and whether none at all."""
-        if self.account.may(action, path):
+        if self._may(action, path):
             return "", False
-        if self.account.may(action, path, own=True):
+        if self._may(action, path, own=True):
             return self._owner, False
         return "", True
 
@@ -239,7 +266,7 @@ class Workspace:
         self, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
     ) -> Upload:
         """Open an upload."""
-        if not (append and self.account.may(Action.APPEND, path)):
+        if not (append and self._may(Action.APPEND, path)):
             self.require(Action.WRITE, path)
         # What goes on from an interrupted upload replaces what is there; nothing is appended to that.
         appends = append and await self._store.partial(self._at(path), self._owner) is None
@@ -257,7 +284,13 @@ class Workspace:
     async def download(self, path: str) -> Download:
         """Open a download."""
         self.require(Action.READ, path)
-        return await self._store.download(self._at(path))
+        download = await self._store.download(self._at(path))
+        try:
+            self.require(Action.READ, path)
+        except Denied:
+            await download.close()
+            raise
+        return download
 
     async def room(self, path: str) -> Room:
         """Return how much the account may still store at `path`. Raises NoQuorum, Denied."""

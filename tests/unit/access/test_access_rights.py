@@ -240,3 +240,33 @@ def test_listings_leave_out_what_may_not_be_seen() -> None:
                 await denied
 
     workspace(test, rules=(Rule("/home/anna/d", ""),))
+
+
+@pytest.mark.parametrize("shut", [False, True])
+@pytest.mark.parametrize("what", ["entry", "directory", "enter", "download"])
+def test_rights_taken_away_while_the_store_was_asked_count(what: str, shut: bool) -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        def taken(path: str) -> None:
+            if shut:
+                files.shut()
+            else:
+                files.account = Account(replace(ANNA, rights=""))
+
+        hook = {"entry": "lookup", "enter": "lookup", "directory": "listing"}.get(what, what)
+        store.hooks[hook] = taken
+        path = "/own" if what in ("entry", "download") else "/d"
+        with pytest.raises(Denied):
+            await getattr(files, what)(path)
+        assert files.cwd == "/"
+        assert store.opened["download"] == store.ended["download"]
+
+    workspace(test)
+
+
+def test_nothing_is_taken_around_a_directory_that_is_not_there_yet() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        store.put("/home/anna/d/sub", None, "bob")
+        with pytest.raises(Denied):
+            await files.rename("/d", "/seen")
+
+    workspace(test, rights="ewmf", rules=(Rule("/home/anna/seen/sub", "elr"),))

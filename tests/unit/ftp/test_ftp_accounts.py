@@ -65,6 +65,23 @@ def test_a_command_that_waits_ends_before_its_session(server: Server) -> None:
     assert list(server.store.root.children) == ["d"]
 
 
+def test_a_disabled_account_removes_no_more(server: Server) -> None:
+    alice = server.store.accounts["alice"]
+    server.run(server.store.put, "/tree", None)
+    for number in range(200):
+        server.run(server.store.put, f"/tree/{number:03}", b"", "bob")
+    with server.client() as client:
+        gate = server.gate("remove")
+        client.send(b"RMDA tree")
+        gate.wait_until_held()
+        server.run(server.store.change_account, "alice", replace(alice, disabled=True))
+        gate.open()
+        assert [client.reply(), client.reply()] == [550, 421]
+        assert client.at_end()
+    # Those that were under way.
+    assert len(server.store.find("/tree").children) >= 200 - 64
+
+
 def test_a_drop_box(server: Server) -> None:
     server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights=ROLES["drop-box"])
     server.run(server.store.put, "/theirs", b"secret", "bob")

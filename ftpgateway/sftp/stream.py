@@ -94,7 +94,8 @@ class Stream(asyncio.BufferedProtocol):
     # The session.
 
     def close(self) -> None:
-        """End the session now; `run` returns after the request that is under way."""
+        """End the session now; `run` returns after the request that is under way, those behind it are dropped."""
+        self._start = self._end = 0
         if self._transport is not None:
             self._transport.abort()
         self._eof = True

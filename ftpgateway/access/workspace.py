@@ -97,7 +97,13 @@ class Workspace:
         change them. What else is there is as if it were not: NotFound.
         """
         self._require_seen(path)
-        found = await self._store.lookup(self._at(path))
+        try:
+            found = await self._store.lookup(self._at(path))
+        except NotADirectory:
+            if self._lists(path):
+                raise
+            # There is a file on the way, which is not to be seen.
+            raise NotFound(path) from None
         # What was found is as of now, so the rights must be, too: they may have changed with it.
         self._require_seen(path)
         if not self._sees(path, found):
@@ -157,7 +163,7 @@ class Workspace:
     async def enter(self, path: str) -> None:
         """Make `path` the working directory. Raises NotFound, NotADirectory."""
         self.require(Action.ENTER, path)
-        found = await self._store.lookup(self._at(path))
+        found = await self.entry(path)
         self.require(Action.ENTER, path)
         if not found.is_directory:
             raise NotADirectory(path)

@@ -178,7 +178,15 @@ def test_a_drop_box_changes_its_own_and_sees_nothing() -> None:
         ):
             with pytest.raises(Denied):
                 await denied
-        for unseen in (files.entry("/theirs"), files.entry("/nothing"), files.size("/theirs")):
+        for unseen in (
+            *(files.entry("/theirs"), files.entry("/nothing"), files.size("/theirs")),
+            *(
+                files.enter("/theirs"),
+                files.enter("/nothing"),
+                files.entry("/theirs/x"),
+                files.enter("/theirs/x"),
+            ),
+        ):
             with pytest.raises(NotFound):
                 await unseen
         assert (await files.entry("/d")).is_directory

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from ftpgateway.cli import errors, output, reference, statusview, useroptions
+from ftpgateway.cli import errors, logs, output, reference, statusview, useroptions
 from ftpgateway.cli.main import COMMANDS, group
 from raftstore.cluster.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
@@ -35,6 +35,12 @@ ALL = [
 
 def pixraft(*arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> Result:
     return CliRunner().invoke(group, arguments, input=stdin, env=env or {}, prog_name="pixraft")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` sets the log up for its process, which here is that of all tests."""
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
 
 
 @pytest.fixture

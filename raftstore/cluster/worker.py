@@ -155,6 +155,8 @@ class Worker:
         except StoreError as error:
             log.info("job not taken", job=job.id, kind=kind, error=str(error))
             return
+        # What was seen before may be old: after a start the catalog lags behind what this node has told of the job.
+        job = next((known for known in self._jobs() if known.id == job.id), job)
         task = Task()
         began = time.monotonic()
         work = asyncio.ensure_future(self._handlers[job.kind](job, task))

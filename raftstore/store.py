@@ -133,6 +133,7 @@ class Store:
         append: bool = False,
         exclusive: bool = False,
         own_only: bool = False,
+        resume: bool = True,
         expected: int | None = None,
     ) -> UploadSession:
         """Open an upload of `path`.
@@ -140,15 +141,16 @@ class Store:
         `offset` (bytes) keeps that much of the owner's partial upload or else of the published version; `append`
         continues the owner's partial upload or else the published version; otherwise it starts at byte 0.
         `expected` bytes, where known, are checked against quota and free room at once. With `own_only` only a file of
-        `owner` is replaced. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
-        IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
+        `owner` is replaced; without `resume` a partial upload does not count. Raises NotFound (the parent), Denied,
+        AlreadyExists (`exclusive`), NotADirectory, IsADirectory, BadName, Invalid (offset past the
+        end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
         keep = Keep.ALL if exclusive else Keep.OTHERS if own_only else Keep.NONE
         published = await self._confirmed_target(path, owner, keep, fresh=not (append or offset))
         base: FileVersion | Partial | None = None
         if append or offset:
-            base = self._rooms.catalog.partial(owner, path)
+            base = self._rooms.catalog.partial(owner, path) if resume else None
             if base is None and published is not None:
                 base = self._rooms.catalog.file(path)
         kept = kept_bytes(base, offset, append)

@@ -18,6 +18,7 @@ from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.rights import ROLES
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
+from raftstore.errors import NotFound
 from raftstore.types import User
 from raftstore.wire import news_pb2
 
@@ -139,11 +140,21 @@ class Access:
         line = matching(user.authorized_keys, key) if key is not None else None
         session = self._sessions.open(user, protocol, on_end, line, fixed=user is self._anonymous)
         try:
-            await session.files.make_home()
+            if user is self._anonymous:
+                await self._find_anonymous_root(session)
+            else:
+                await session.files.make_home()
         except BaseException:
             session.close()
             raise
         return session
+
+    async def _find_anonymous_root(self, session: Session) -> None:
+        """Raise LoginRefused where there is none: a login without a password makes nothing."""
+        try:
+            await session.files.entry("/")
+        except NotFound:
+            raise LoginRefused("There is no directory for anonymous users") from None
 
     # Numbers.
 

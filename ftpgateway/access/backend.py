@@ -112,11 +112,13 @@ class Backend(Protocol):
         append: bool = False,
         exclusive: bool = False,
         own_only: bool = False,
+        resume: bool = True,
         expected: int | None = None,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
 
-        It replaces nothing if `exclusive`, only what `owner` has put if `own_only`.
+        It replaces nothing if `exclusive`, only what `owner` has put if `own_only`. Without `resume` it goes on from
+        what is published alone, not from a partial upload.
         """
         ...
 

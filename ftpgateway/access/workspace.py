@@ -284,6 +284,8 @@ class Workspace:
             append=append,
             exclusive=exclusive or keep_all,
             own_only=bool(only_of),
+            # The right to append is none to replace: not with a partial upload either that comes up just now.
+            resume=not appends,
             expected=expected,
         )
 

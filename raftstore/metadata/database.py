@@ -56,6 +56,7 @@ CREATE TABLE partials (
   mtime_ns INTEGER NOT NULL,
   PRIMARY KEY (parent, name, owner)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX partials_by_owner ON partials (owner);
 
 CREATE TABLE contents (
   inode INTEGER NOT NULL,

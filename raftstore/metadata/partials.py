@@ -8,6 +8,11 @@ from collections.abc import Callable
 from raftstore.metadata.contents import Contents
 from raftstore.metadata.namespace import Place
 from raftstore.metadata.quotas import Quotas
+from raftstore.metadata.refusal import Refusal
+from raftstore.wire import commands_pb2 as commands
+
+MAX_PARTIALS = 10_000
+"""Interrupted uploads that are kept for an owner; further ones are refused."""
 
 _FIND = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
 
@@ -33,6 +38,8 @@ class Partials:
         """
         known = self.find(place, owner)
         self._quotas.check_partial(owner, size - (known[1] if known else 0))
+        if known is None and self._count(owner) >= MAX_PARTIALS:
+            raise Refusal(commands.QUOTA, f"{owner} has {MAX_PARTIALS} interrupted uploads")
         self.forget(place, owner)
         inode = acquire()
         self._execute(
@@ -42,6 +49,10 @@ class Partials:
         self._quotas.count(owner, partial_bytes=size)
         self.total += 1
         return inode
+
+    def _count(self, owner: str) -> int:
+        found: tuple[int] = self._execute("SELECT count(*) FROM partials WHERE owner = ?", (owner,)).fetchone()
+        return found[0]
 
     def forget(self, place: Place, owner: str) -> bool:
         """Drop a partial upload; return whether there was one."""

@@ -187,6 +187,7 @@ class FakeStore:
         append: bool = False,
         exclusive: bool = False,
         own_only: bool = False,
+        resume: bool = True,
         expected: int | None = None,
     ) -> FakeUpload:
         await self.hook("upload", path)
@@ -200,7 +201,7 @@ class FakeStore:
             raise AlreadyExists(path)
         if there is not None and own_only:
             self._check_owner(there, owner)
-        base = self.partials.get((owner, path))
+        base = self.partials.get((owner, path)) if resume else None
         if base is None:
             base = there.data if there is not None and there.data is not None else b""
         if append:

@@ -191,6 +191,16 @@ def test_anonymous_reads_and_nothing_else() -> None:
 
     access(test, anonymous_root="/public")
 
+    async def missing(access: Access, store: FakeStore, clock: Clock) -> None:
+        user = await access.password("ftp", "", "192.0.2.1")
+        assert user is not None
+        with pytest.raises(LoginRefused, match="no directory"):
+            await access.open(user, "ftp", lambda _reason: None)
+        assert not store.calls["make_directory"]
+        assert access.sessions_of("anonymous") == 0
+
+    access(missing, anonymous_root="/public")
+
     async def off(access: Access, store: FakeStore, clock: Clock) -> None:
         assert await access.password("anonymous", "x", "192.0.2.1") is None
 

@@ -219,6 +219,12 @@ def test_what_may_only_be_added_to_is_never_replaced() -> None:
         store.partials["anna", "/home/anna/theirs"] = b"begun"
         with pytest.raises(AlreadyExists):
             await send(files, "/theirs", append=True)
+        # Nor does it when it is left just then, by another session of the account.
+        del store.partials["anna", "/home/anna/theirs"]
+        begun = ("anna", "/home/anna/theirs")
+        store.hooks["upload"] = lambda _path: store.partials.update({begun: b"begun"})
+        await send(files, "/theirs", append=True)
+        assert store.read("/home/anna/theirs") == b"2newnew"
 
     workspace(test, rights="elamwf")
 

@@ -11,6 +11,7 @@ import pytest
 from catalogs import NOW, Feeder, chunk, command, digest, partial, put
 
 from raftstore.errors import IsADirectory, NotFound
+from raftstore.metadata import partials
 from raftstore.types import ChunkRef, Entry, Kind, Partial
 from raftstore.wire import commands_pb2 as commands
 
@@ -151,6 +152,16 @@ def test_remove_file(feeder: Feeder) -> None:
     with pytest.raises(IsADirectory):
         feeder.catalog.file("/a")
     assert feeder.catalog.totals() == (0, 0)
+
+
+def test_an_owner_has_so_many_partial_uploads(feeder: Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partials, "MAX_PARTIALS", 3)
+    feeder.all(*(partial(f"/{name}", 1) for name in "abc"))
+    assert feeder.status(partial("/d", 1)) == "QUOTA"
+    assert feeder.status(partial("/d", 1, owner="bob")) == "OK"
+    assert feeder.status(partial("/c", 1, 2)) == "OK"
+    feeder.one(command("drop_partial", path="/a", owner="ada"))
+    assert feeder.status(partial("/d", 1)) == "OK"
 
 
 def test_equal_chunks_are_counted_and_released_with_the_last_reference(feeder: Feeder) -> None:

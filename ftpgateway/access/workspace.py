@@ -169,17 +169,16 @@ class Workspace:
             raise NotADirectory(path)
         self.cwd = path
 
-    async def size(self, path: str) -> int | None:
-        """Return where an upload or download of `path` can be resumed: the owner's partial, else what is
-        published.
+    async def size(self, path: str) -> tuple[int | None, bool]:
+        """Return how much of `path` there is (None: it is a directory) and whether that is not what is published.
 
-        None for a directory.
+        It is then what an interrupted upload of the account left, which can be gone on with.
         """
         partial = await self._store.partial(self._at(path), self._owner) if path != "/" else None
         if partial is not None:
-            return partial.size
+            return partial.size, True
         entry = await self.entry(path)
-        return entry.size if entry.kind is Kind.FILE else None
+        return (entry.size if entry.kind is Kind.FILE else None), False
 
     async def begun(self, path: str) -> int:
         """Return how many bytes of an interrupted upload to `path` the account can go on from; 0: there is none."""

@@ -19,7 +19,7 @@ wait_option = click.option(
     show_default=True,
     help="How long to wait until it is done; it goes on afterwards all the same.",
 )
-no_wait_option = click.option("--no-wait", is_flag=True, help="Return at once; `pixraft jobs` tells.")
+no_wait_option = click.option("--no-wait", is_flag=True, help="Return at once; `pixraft jobs list` tells.")
 
 
 def _carry_out(

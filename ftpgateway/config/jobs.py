@@ -13,7 +13,7 @@ class JobsConfig:
     """Work in the background: copies, verification, collection. The same on every node, but for the bandwidth."""
 
     concurrency: int = declared(
-        kinds.integer(1, 16), "Jobs that this node does at a time (`pixraft jobs` shows them).", 2
+        kinds.integer(1, 16), "Jobs that this node does at a time (`pixraft jobs list` shows them).", 2
     )
     bandwidth: int = declared(
         kinds.integer(256 * 1024, 64 * 1024**3),

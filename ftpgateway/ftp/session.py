@@ -66,6 +66,8 @@ class BaseSession(ControlConnection):
         """Byte after the last one that is wanted, by RANG."""
         self.announced: int | None = None
         self.rename_from: str | None = None
+        # What the last SIZE told, if that was of an interrupted upload: the path and how many bytes.
+        self.told_of_begun: tuple[str, int | None] | None = None
         self.buffer_size_set = False
         self.protect_data = False
         self.link = DataLink(

@@ -90,7 +90,7 @@ class LoginCommands(BaseSession):
         self.username = ""
         self.take_range()
         self.announced = None
-        self.rename_from = None
+        self.rename_from = self.told_of_begun = None
         self.set_idle_timer(self.host.settings.login_timeout)
 
     @command("REIN", "log out; the connection stays")

@@ -123,7 +123,8 @@ class NameCommands(BaseSession):
     def ftp_SIZE(self, line: str) -> None:
         """SIZE: where a transfer can be resumed, in every TYPE, as nothing is converted."""
         path = self.files.resolve(line)
-        size = self.wait(self.files.size(path))
+        size, begun = self.wait(self.files.size(path))
+        self.told_of_begun = (path, size) if begun else None
         if size is None:
             self.respond(f"550 {one_line(path)} is a directory.")
         else:

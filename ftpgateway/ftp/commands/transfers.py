@@ -29,9 +29,13 @@ NO_RANGE = (0, None)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A download that can begin: bytes to send, the first block, and where the others come from, if any."""
+    """A download that can begin: bytes to send, the first block, and where the others come from, if any.
+
+    `whole`: the size of the file.
+    """
 
     size: int
+    whole: int
     first: Part
     rest: AsyncIterator[Part] | None = None
     release: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -56,7 +60,7 @@ async def _open(
             size, direct = min(size, until - offset), False
         if direct and (whole := download.at_once(offset)) is not None:
             first = whole
-            return Opened(size, first)
+            return Opened(size, download.size, first)
         blocks: AsyncIterator[Part]
         if direct:
             blocks = download.parts(offset)
@@ -67,10 +71,10 @@ async def _open(
         first = await anext(blocks, b"")
         done = len(first) == size
         if not done:
-            return Opened(size, first, blocks, download.close)
+            return Opened(size, download.size, first, blocks, download.close)
         async for _ in blocks:
             pass
-        return Opened(size, first)
+        return Opened(size, download.size, first)
     except BaseException:
         let_go(first)
         raise
@@ -238,18 +242,33 @@ class TransferCommands(BaseSession):
         path = self.files.resolve(line)
         try:
             direct = not self.link.secure
+            begun = self._told_of_begun(path)
             opened = self.wait(_open(self.files, path, offset, until, self.session.down, direct=direct))
         except StoreError as error:
             self.respond(refusal(error, Doing.READING))
             return
-        if not self.alive:
+        # Clients like curl stop at the size that SIZE told, and take it for the whole.
+        misled = begun is not None and begun != opened.whole
+        if misled or not self.alive:
             let_go(opened.first)
             if opened.release is not None:
                 self.host.spawn(opened.release())
+            if misled:
+                self.respond(
+                    f"550 SIZE told of your interrupted upload, the file has {opened.whole} bytes. Finish that upload, "
+                    "or store the file anew."
+                )
             return
         with self.corked():
             self.announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
             self.attach(Sending(self, "RETR", path, opened.first, opened.rest, opened.release))
+
+    def _told_of_begun(self, path: str) -> int | None:
+        """Return what the last SIZE told of an interrupted upload of `path`, if it is still true. Raises StoreError."""
+        told = self.told_of_begun
+        if told is None or told[0] != path or self.wait(self.files.begun(path)) != told[1]:
+            return None
+        return told[1]
 
 
 def _is_offset(text: str) -> bool:

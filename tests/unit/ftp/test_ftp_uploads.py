@@ -90,6 +90,28 @@ def test_reset_in_mid_upload_is_not_the_end_of_the_file(server: Server, client: 
     assert server.run(server.store.read, "/a") == BIG
 
 
+def test_who_was_told_the_size_of_an_interrupted_upload_gets_no_file_of_another(
+    server: Server, client: Client
+) -> None:
+    """curl stops at the size that SIZE told, and ends well."""
+    server.run(server.store.put, "/a", b"published")
+    connection = begin(client, "STOR a", BIG[:5_000])
+    received(server, client, 5_000)
+    reset(connection)
+    assert client.reply() == 426
+    assert client.fetch("RETR a") == b"published"
+    assert client.command("SIZE a") == 213
+    assert client.text == "213 5000"
+    with client.data():
+        assert client.command("RETR a") == 550
+        assert "9 bytes" in client.text
+    with server.client("bob") as other:
+        assert other.command("SIZE a") == 213
+        assert other.fetch("RETR a") == b"published"
+    assert client.store("a", BIG[5_000:], "APPE") == 226
+    assert client.fetch("RETR a") == BIG
+
+
 def test_resume_with_rest(server: Server, client: Client) -> None:
     connection = begin(client, "STOR a", BIG[:50_000])
     received(server, client, 50_000)

@@ -78,7 +78,7 @@ def page() -> str:
         declared = table[name]
         syntax = f"{declared.name} {declared.syntax}".strip().replace("|", "\\|")
         does = declared.does.replace("|", "\\|")
-        needs = declared.right or ("login" if declared.login else "")
+        needs = " or ".join(declared.right) or ("login" if declared.login else "")
         lines.append(f"| `{syntax}` | {declared.source} | {needs} | {does} |")
     absent = [f"| `{line}` | {code} | {why} |" for line, code, why in ABSENT]
     return "\n".join(lines) + "\n" + _NOTES + "\n".join(absent) + "\n"

@@ -15,7 +15,7 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One command. `argument` None: it may have one. `right`: the letter that its user needs, "" for none."""
+    """One command. `argument` None: it may have one. `right`: letters of which its user needs one, "" for none."""
 
     name: str
     method: str

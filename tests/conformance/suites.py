@@ -63,7 +63,7 @@ SUITES = {
             "fsspec",
             "spec",
             "spec",
-            ("test_fsspec_abstract.py",),
+            ("fsspec_abstract.py",),
             sdist=False,
             plugin=False,
             short=("-k", "TestPut and not glob_edge_cases"),

@@ -139,7 +139,7 @@ class ListingCommands(BaseSession):
         rest = _blocks(blocks) if count > GROUP else None
         self.attach(Sending(self, command, path, first, rest))
 
-    @command("MLST", "the facts of one name", source="RFC 3659", syntax="[<path>]", right="l")
+    @command("MLST", "the facts of one name", source="RFC 3659", syntax="[<path>]", right="lr")
     def ftp_MLST(self, line: str) -> None:
         """MLST: the facts of one name, on the control connection."""
         path = self.files.resolve(line)

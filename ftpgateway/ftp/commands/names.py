@@ -118,7 +118,7 @@ class NameCommands(BaseSession):
         "size in bytes, in every TYPE; to the owner of an interrupted upload what is kept of it",
         source="RFC 3659",
         syntax="<path>",
-        right="l",
+        right="lr",
     )
     def ftp_SIZE(self, line: str) -> None:
         """SIZE: where a transfer can be resumed, in every TYPE, as nothing is converted."""
@@ -135,7 +135,7 @@ class NameCommands(BaseSession):
         "time of last modification, UTC; with a time before the path, set it",
         source="RFC 3659",
         syntax="<path>",
-        right="l",
+        right="lr",
     )
     def ftp_MDTM(self, line: str) -> None:
         """MDTM of a file, UTC; or, as older clients write it, of which file to set it."""
@@ -212,7 +212,7 @@ class NameCommands(BaseSession):
             return
         self.respond("550 No such file or directory, or no time: SITE UTIME YYYYMMDDhhmm[ss] path.")
 
-    @command("SITE CHMOD", "accepted; modes are not kept", source="usage", syntax="<mode> <path>", right="l")
+    @command("SITE CHMOD", "accepted; modes are not kept", source="usage", syntax="<mode> <path>", right="lr")
     def ftp_SITE_CHMOD(self, line: str) -> None:
         """SITE CHMOD mode path: accepted, so that clients that always send it go on; modes are not kept."""
         mode, _, name = line.partition(" ")

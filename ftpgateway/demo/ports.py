@@ -18,7 +18,7 @@ FTP_PORT = 2121
 _FIRST, _LAST = 20_000, 32_000  # below where systems take ports for outgoing connections
 _STRIPE = 16
 
-_stripes: dict[int, socket.socket] = {}
+_stripes: set[int] = set()
 _given: set[int] = set()
 
 
@@ -102,5 +102,6 @@ def _reserved(stripe: int) -> bool:
     except OSError:
         name.close()
         return False
-    _stripes[stripe] = name
+    name.detach()  # stays open until this process ends
+    _stripes.add(stripe)
     return True

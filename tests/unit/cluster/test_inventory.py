@@ -53,10 +53,15 @@ def test_until_a_new_disk_is_announced_it_does_not_pass_for_the_old_one() -> Non
     assert topology.view().quorum == 2
     stores[0] = StoreInfo(1, "n1", b"old", False)
     stores.append(StoreInfo(3, "n1", b"new", True))
-    topology.invalidate()
+    # Nobody is refused for a view of a moment ago that had too few stores.
     local = topology.view().local
     assert local is not None
     assert local.number == 3
+    # One that has enough is kept for a moment.
+    stores.append(StoreInfo(4, "n2", b"more", True))
+    assert sorted(topology.view().by_number) == [2, 3]
+    topology.invalidate()
+    assert sorted(topology.view().by_number) == [2, 3, 4]
 
 
 def test_that_a_node_must_rejoin_survives_a_loss_of_power(

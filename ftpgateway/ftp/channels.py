@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched, plain_address
+from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched
 from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
 from ftpgateway.ftp.transfers import Transfer, Unconnected
+from ftpgateway.serving import plain_address
 
 _BIND_ATTEMPTS = 64
 _ANY_ATTEMPTS = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import socket
 import ssl
@@ -19,11 +18,12 @@ from ftpgateway.access import Access
 from ftpgateway.ftp.commands import Session, known
 from ftpgateway.ftp.masquerade import Masquerade
 from ftpgateway.ftp.nesting import Nest
-from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched, plain_address
+from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.settings import Address, FtpSettings
 from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.tls import Certificate
 from ftpgateway.ftp.watch import Watch
+from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.transferlog import TransferLog
 
 __all__ = ["FtpFrontend", "FtpSettings"]
@@ -31,10 +31,7 @@ __all__ = ["FtpFrontend", "FtpSettings"]
 log = structlog.get_logger()
 
 RECEIVE_BUFFER = 1024 * 1024
-BACKLOG = 512
 _ACCEPTS_A_TURN = 64
-_ACCEPT_PAUSE = 0.5
-_OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class FtpFrontend:
@@ -61,7 +58,7 @@ class FtpFrontend:
         self._listeners: list[_Listener] = []
         self._sessions: set[Session] = set()
         self._addresses: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background(self._changed)
         self._numbers = itertools.count(1)
         self._session_class: type[Session] = Session
         self._all_closed: asyncio.Event | None = None
@@ -110,14 +107,14 @@ class FtpFrontend:
         deadline = asyncio.get_running_loop().time() + grace
         for session in list(self._sessions):
             session.leave()
-        while self._sessions or self._tasks:
+        while self._sessions or self._background:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 break
             await self._some_change(left)
         for session in list(self._sessions):
             session.close()
-        await self._finish_tasks()
+        await self._background.finish()
         for watcher in (self._certificate, self.masquerade):
             if watcher is not None:
                 await watcher.stop()
@@ -131,15 +128,6 @@ class FtpFrontend:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._all_closed.wait()
-
-    async def _finish_tasks(self) -> None:
-        """Partial uploads of sessions that were cut off get a moment to be kept."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=2.0)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def address(self) -> Address:
@@ -167,16 +155,7 @@ class FtpFrontend:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in the background; `stop` waits for it."""
-        task = self.host_loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_over)
-        return task
-
-    def _task_over(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("background work failed", exc_info=error)
-        self._changed()
+        return self._background.spawn(work)
 
     def _changed(self) -> None:
         if self._all_closed is not None:
@@ -226,19 +205,12 @@ class _Listener(Watched):
 
     def on_events(self, events: int) -> None:
         """Accept who waits. Out of descriptors, stop listening for a moment instead of spinning."""
-        for _ in range(_ACCEPTS_A_TURN):
-            try:
-                sock, address = self._socket.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _OUT_OF_SOMETHING:
-                    log.error("cannot accept sessions", error=str(error))
-                    self._frontend.loop.watch(self._socket.fileno(), self, 0)
-                    self._frontend.loop.call_later(_ACCEPT_PAUSE, self._again)
-                    return
-                continue
-            self._frontend.accepted(sock, plain_address(address[0]), implicit=self.implicit)
+        try:
+            for sock, peer in clients(self._socket, _ACCEPTS_A_TURN):
+                self._frontend.accepted(sock, peer, implicit=self.implicit)
+        except OutOfDescriptors:
+            self._frontend.loop.watch(self._socket.fileno(), self, 0)
+            self._frontend.loop.call_later(ACCEPT_PAUSE, self._again)
 
     def _again(self) -> None:
         if self._socket.fileno() >= 0:
@@ -257,28 +229,3 @@ def _turn_away(sock: socket.socket, reply: str, implicit: bool) -> None:
             sock.setblocking(False)
             sock.send(reply.encode() + b"\r\n")
     sock.close()
-
-
-async def listening_socket(address: Address) -> socket.socket:
-    """Return a listening socket; host "" and "::" take IPv4 and IPv6. Raises OSError."""
-    host, port = address
-    dual = host in ("", "::") and socket.has_dualstack_ipv6()
-    if dual:
-        family, where = socket.AF_INET6, ("::", port)
-    else:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, where = found[0][0], (str(found[0][4][0]), int(found[0][4][1]))
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        sock.bind(where)
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return sock

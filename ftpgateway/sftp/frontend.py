@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import socket
 from collections import Counter
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
 from ftpgateway.access import Access
-from ftpgateway.ftp.pyftp import plain_address
-from ftpgateway.ftp.server import listening_socket
+from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.sftp import hostkeys, passing
 from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.settings import Address, SftpSettings
@@ -27,9 +24,7 @@ from raftstore.tasks import ended
 log = structlog.get_logger()
 
 _ACCEPTS_A_TURN = 16
-_ACCEPT_PAUSE = 0.5
 _KEYS_PAUSE = 1.0
-_OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Secrets(Protocol):
@@ -58,10 +53,10 @@ class SftpFrontend:
         self._workers: Workers | None = None
         self._connections: set[Connection] = set()
         self._addresses: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
         self._change = asyncio.Event()
+        self._background = Background(self._change.set)
 
     async def start(self) -> None:
         """Take the address; serve as soon as the cluster has host keys, which a new one makes."""
@@ -126,26 +121,9 @@ class SftpFrontend:
                 await asyncio.wait_for(self._change.wait(), 0.1)
         for connection in list(self._connections):
             connection.end("the node stops")
-        if self._tasks:
-            # Uploads that were cut off get a moment to be kept.
-            await asyncio.wait(self._tasks, timeout=2.0)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.finish()
         if self._workers is not None:
             await self._workers.stop()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_over)
-        return task
-
-    def _task_over(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("background work failed", exc_info=error)
-        self._change.set()
 
     # Connections.
 
@@ -160,26 +138,16 @@ class SftpFrontend:
     def _accept(self) -> None:
         """Accept who waits. Out of descriptors, stop listening for a moment instead of spinning."""
         assert self._socket is not None
-        for _ in range(_ACCEPTS_A_TURN):
-            try:
-                client, address = self._socket.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _OUT_OF_SOMETHING:
-                    self._pause(error)
-                    return
-                continue
-            with client:
-                try:
-                    self._take(client, plain_address(address[0]))
-                except OSError as error:
-                    log.error("cannot take a connection", error=str(error))
-
-    def _pause(self, error: OSError) -> None:
-        log.error("cannot accept sessions", error=str(error))
-        self._deaf()
-        self._loop.call_later(_ACCEPT_PAUSE, self._listen)
+        try:
+            for client, peer in clients(self._socket, _ACCEPTS_A_TURN):
+                with client:
+                    try:
+                        self._take(client, peer)
+                    except OSError as error:
+                        log.error("cannot take a connection", error=str(error))
+        except OutOfDescriptors:
+            self._deaf()
+            self._loop.call_later(ACCEPT_PAUSE, self._listen)
 
     def _take(self, client: socket.socket, peer: str) -> None:
         """Hand a client to a worker, or turn it away. Raises OSError."""
@@ -214,7 +182,7 @@ class SftpFrontend:
                 ours,
                 access=self._access,
                 settings=self.settings,
-                spawn=self._spawn,
+                spawn=self._background.spawn,
                 on_over=over,
                 transfers=self._transfers,
             )

@@ -4,7 +4,7 @@ Everything else builds on the names defined here. `tests/unit/ftp/test_pyftp_ada
 no longer has what this package relies on.
 """
 
-from ftpgateway.ftp.pyftp.control import MAX_LINE, ControlConnection, plain_address
+from ftpgateway.ftp.pyftp.control import MAX_LINE, ControlConnection
 from ftpgateway.ftp.pyftp.loop import READ, WRITE, NestedIOLoop, Watched
 
-__all__ = ["MAX_LINE", "READ", "WRITE", "ControlConnection", "NestedIOLoop", "Watched", "plain_address"]
+__all__ = ["MAX_LINE", "READ", "WRITE", "ControlConnection", "NestedIOLoop", "Watched"]

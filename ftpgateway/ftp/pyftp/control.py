@@ -13,6 +13,7 @@ import structlog
 from pyftpdlib.exceptions import _RetryError
 
 from ftpgateway.ftp.pyftp.loop import READ, WRITE, NestedIOLoop  # before the handler: see there
+from ftpgateway.serving import plain_address
 
 # isort: split
 from pyftpdlib.handlers.ftp.control import FTPHandler
@@ -361,8 +362,3 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         if self.alive:  # not all is sent yet
             self._parting = True
             self.set_idle_timer(PARTING_TIME)
-
-
-def plain_address(address: str) -> str:
-    """Return an IPv4 address that came through an IPv6 socket in its usual form."""
-    return address.removeprefix("::ffff:") if "." in address else address

@@ -207,7 +207,7 @@ def test_disorder(tmp_path: Path, factory: Callable[[], asyncio.AbstractEventLoo
             thread.join(2 * DEADLINE)
         assert not any(thread.is_alive() for thread in threads)
         server.wait_for(lambda: server.frontend.sessions == 0)
-        server.wait_for(lambda: not server.frontend._tasks)
+        server.wait_for(lambda: not server.frontend._background)
         server.heal()
         with server.client() as client:
             assert client.store("after", b"all is well") == 226

@@ -199,7 +199,7 @@ def test_fifty_sessions_at_once(factory: Callable[[], asyncio.AbstractEventLoop]
         assert not problems
         assert len(server.store.root.children) == 400
         server.wait_for(lambda: server.frontend.sessions == 0)
-        assert not server.run(lambda: server.frontend._tasks)
+        assert not server.run(lambda: server.frontend._background)
         assert len(server.frontend.loop.socket_map) == 1, "only the listener is left"
 
 

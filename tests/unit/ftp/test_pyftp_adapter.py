@@ -15,7 +15,8 @@ import pytest
 from pyftpdlib.handlers.ftp.control import FTPHandler, proto_cmds
 
 from ftpgateway.ftp import commands, pyftp
-from ftpgateway.ftp.pyftp import NestedIOLoop, Watched, plain_address
+from ftpgateway.ftp.pyftp import NestedIOLoop, Watched
+from ftpgateway.serving import plain_address
 
 
 def test_version() -> None:

@@ -94,6 +94,11 @@ class Candidate:
         """What must be copied."""
         return self.size - self.reclaimable
 
+    @property
+    def copied_share(self) -> float:
+        """What must be copied as a share of its size; of an empty file (it was cut off) nothing."""
+        return self.copied / self.size if self.size else 0.0
+
     def pays(self, least: int) -> bool:
         """Whether it is worth the trouble."""
         if self.reclaimable == self.size and not self.last:
@@ -112,7 +117,7 @@ def choose(
     if piecemeal and room >= LEAST_ROOM:
         room = sys.maxsize
     paying = [item for item in candidates if item.pays(least) and item.copied <= room]
-    best = min(paying, key=lambda item: (not item.stale, item.copied / item.size, item.number), default=None)
+    best = min(paying, key=lambda item: (not item.stale, item.copied_share, item.number), default=None)
     return None if best is None else best.number
 
 

@@ -68,8 +68,8 @@ def scan(read: Read, size: int, key: bytes, volume: int, start: int = 0) -> Scan
     A `start` behind the first needle is where one ended that was durable.
     """
     result = Scan(end=start, synced=start)
-    if not start and needle.decode_start(_read(read, 0, HEADER_SIZE)) is not None:
-        result.end = HEADER_SIZE
+    if not start:  # whether the start is whole is the caller's question; the first needle lies behind it in any case
+        result.end = min(size, HEADER_SIZE)
     for item in walk(read, result.end, size, key, volume):
         if isinstance(item, Found):
             result.needles.append(item)

@@ -64,6 +64,7 @@ def test_what_is_chosen():
     assert choose([Candidate(2, 1000, 500, stale=True), mostly], room=400, least=100) == 3
     # A volume without anything in it goes, but never the newest just for that.
     assert choose([Candidate(1, 64, 64)], room=0, least=100) == 1
+    assert choose([Candidate(1, 0, 0)], room=0, least=100) == 1
     assert choose([Candidate(1, 128, 128, last=True)], room=10_000, least=1000) is None
 
 

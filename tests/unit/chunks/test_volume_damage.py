@@ -178,6 +178,52 @@ def test_damaged_start_of_a_volume(tmp_path):
     run(scenario())
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_volume_of_which_nothing_can_be_recognised_is_compacted_away(tmp_path, emptied):
+    directory = tmp_path / "v"
+
+    async def scenario():
+        await fill(directory, 1, size=0)
+        path = directory / "00000001.vol"
+        if emptied:
+            path.write_bytes(b"")
+        else:
+            flip(path, 0)
+            flip(path, HEADER_SIZE)
+        held = path.read_bytes()
+        await (await opened(directory)).close()
+        volumes = await opened(directory)
+        await volumes.put(*chunk(1), verified=True)  # into another volume, so that the damaged one is not the last
+        await volumes.compact()
+        assert path.exists() == emptied  # what was begun and never written on is made anew, and is the last
+        await volumes.close()
+        kept = b"".join(item.read_bytes() for item in sorted((directory / "quarantine").glob("*.bytes")))
+        assert kept == held  # nothing is deleted of which there is no copy
+        volumes = await opened(directory)
+        assert await present(volumes, 2) == [1]
+        await volumes.close()
+
+    run(scenario())
+
+
+def test_an_older_volume_that_the_file_system_emptied_is_compacted_away(tmp_path):
+    directory = tmp_path / "v"
+
+    async def scenario():
+        await fill(directory, 8, volume_bytes=4 * STEP)
+        (directory / "00000001.vol").write_bytes(b"")
+        volumes = await opened(directory, volume_bytes=4 * STEP)
+        report = await volumes.compact()
+        assert report.ending == "done"
+        assert not (directory / "00000001.vol").exists()
+        lost = sorted(set(range(8)) - set(await present(volumes, 8)))
+        assert lost
+        await volumes.put(*chunk(lost[0]), verified=True)
+        await volumes.close()
+
+    run(scenario())
+
+
 def test_torn_tail_at_every_kind_of_place(tmp_path):
     """Everything up to the cut is found, and the volume can be written on."""
     directory = tmp_path / "v"

@@ -73,6 +73,12 @@ class Volume:
         except OSError:
             files.close(fd)
             files.unlink(path)
+            # Were it there again after a power cut, the volume before it would pass for one that is durable to its
+            # end: only the last one's tail is checked.
+            try:
+                files.sync_directory(directory)
+            except OSError as error:
+                raise OSError(errno.EIO, f"{path} may come back after a power cut: {error}") from error
             raise
         return volume
 

@@ -88,6 +88,28 @@ def test_full_disk_when_a_volume_is_made(tmp_path):
     run(scenario())
 
 
+def test_a_volume_that_could_not_be_made_does_not_come_back_after_a_power_cut(tmp_path):
+    directory = tmp_path / "v"
+
+    async def scenario():
+        files = FailingFiles()
+        volumes = await opened(directory, files, volume_bytes=4096)
+        for number in range(3):
+            await volumes.put(*chunk(number), verified=True)
+        fault = raises(errno.ENOSPC)
+        files.write_fault = lambda path: fault() if path.name == "00000002.vol" else None
+        with pytest.raises(DiskFull):
+            await volumes.put(*chunk(9, 4096), verified=True)
+        assert not (directory / "00000002.vol").exists()
+        for chance in range(20):
+            files.crash_image(directory, image := tmp_path / str(chance), random.Random(chance))
+            assert not (image / "00000002.vol").exists()
+        files.write_fault = None
+        await volumes.close()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_found_by_the_sync(tmp_path, number):
     """The volume is given up, since a failed sync leaves it unknown; the store goes on in a new one."""

@@ -68,7 +68,7 @@ def scan(read: Read, size: int, key: bytes, volume: int, start: int = 0) -> Scan
     A `start` behind the first needle is where one ended that was durable.
     """
     result = Scan(end=start, synced=start)
-    if not start:  # whether the start is whole is the caller's question; the first needle lies behind it in any case
+    if not start:  # the first needle lies behind the volume's start, be that whole or not
         result.end = min(size, HEADER_SIZE)
     for item in walk(read, result.end, size, key, volume):
         if isinstance(item, Found):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from catalog_model import Directory, File, Model
 from catalogs import NOW, Feeder, chunk, command, digest
-from hypothesis import HealthCheck, settings
+from examples import examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -292,6 +292,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestHistories.settings = examples(25, steps=20)

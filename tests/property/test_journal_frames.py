@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raftstore.consensus.records import (
@@ -61,7 +62,7 @@ def test_one_flipped_bit_is_never_taken_for_a_torn_write(
 
 
 @given(st.sampled_from([0, 64, 448]), st.integers(0, 3000 * 8), st.integers(0, 5))
-@settings(max_examples=300)
+@examples(300)
 def test_nor_in_a_nearly_empty_sector(offset: int, lonely: int, tail: int) -> None:
     """A payload of zeros with a single bit set: flipping just that bit must not look like an unwritten sector."""
     payload = bytearray(3001) + b"x" * tail

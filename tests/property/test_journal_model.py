@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from examples import examples
 from faultdisk import FaultDisk, PowerLoss
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raftstore.consensus.journal import Journal
@@ -250,7 +251,7 @@ class Harness:
         self.disk.fail_at = self.disk.operations + 1 + after
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(400)
 @given(st.lists(operations, max_size=40), st.sampled_from([1, 700, 4000, 1 << 20]))
 def test_a_journal_is_a_list_that_survives(steps: list[tuple[Any, ...]], segment_bytes: int) -> None:
     Harness(segment_bytes).run(steps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raftstore.peers.framing import SCRATCH_SIZE, BadFrame, FrameReader, encode
@@ -33,7 +34,7 @@ def pump(reader: FrameReader, stream: bytes, steps: list[int]) -> list[tuple[pee
     return frames
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(sizes, sizes), max_size=8), cuts, st.booleans())
 def test_frames_survive_any_cut(shapes: list[tuple[int, int]], steps: list[int], sealed: bool) -> None:
     sender, receiver = (Seal(KEY), Seal(KEY)) if sealed else (None, None)
@@ -50,7 +51,7 @@ def test_frames_survive_any_cut(shapes: list[tuple[int, int]], steps: list[int],
     assert [(header, bytes(payload)) for header, payload in got] == sent
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.binary(max_size=2000), cuts)
 def test_garbage_is_a_frame_or_a_bad_frame(garbage: bytes, steps: list[int]) -> None:
     reader = FrameReader(header_limit=LIMIT, payload_limit=LIMIT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from raftstore.errors import Invalid
 REACH, AHEAD, PASS_ON = 16, 24, 8
 
 
+@examples(100)
 @given(
     start=st.integers(0, 5),
     writes=st.lists(st.tuples(st.integers(-20, 30), st.binary(max_size=20), st.booleans()), max_size=30),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 from blake3 import blake3
+from examples import examples
 from fakechunks import FakeCluster, run_path
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raftstore.chunks.download import Download
@@ -22,7 +23,7 @@ near_boundary = st.builds(
 positions = near_boundary | st.integers(0, 2 * CHUNK_SIZE + 500_000)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     size=positions,
     cuts=st.lists(positions, max_size=12),

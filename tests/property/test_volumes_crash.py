@@ -10,8 +10,9 @@ import tempfile
 from pathlib import Path
 
 from blake3 import blake3
+from examples import examples
 from failing_files import FailingFiles, flip, raises
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raftstore.chunks.needle import HEADER_SIZE, footprint
@@ -116,7 +117,7 @@ class Model:
         assert self.volumes.stats().bytes == live
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(steps=st.lists(step, min_size=1, max_size=8), seed=st.integers(0, 2**32))
 def test_nothing_acknowledged_is_lost(steps, seed):
     async def scenario(root: Path) -> None:
@@ -132,7 +133,7 @@ def test_nothing_acknowledged_is_lost(steps, seed):
         asyncio.run(asyncio.wait_for(scenario(Path(name)), 120))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), clean=st.booleans())
 def test_damage_costs_only_what_it_hits(data, clean):
     async def scenario(root: Path) -> None:

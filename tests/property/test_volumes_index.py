@@ -1,6 +1,7 @@
 """The index of chunks against a dictionary."""
 
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raftstore.chunks.index import MAX_OFFSET, Index, Place
@@ -19,7 +20,7 @@ place = st.builds(
 change = st.one_of(st.tuples(st.just("put"), digest, place), st.tuples(st.just("pop"), digest, st.none()))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(change, max_size=200))
 def test_index_is_a_dictionary(changes):
     index, model = Index(), {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from simhistory import INFINITY, Answer, Kind, Operation, check, linearizable, step
 
@@ -144,7 +145,7 @@ def histories(draw):
     return history
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(histories())
 def test_it_agrees_with_trying_everything(history):
     assert linearizable(history) == exhaustive(history)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def test_a_line_as_others_write_it() -> None:
     )
 
 
+@examples(100)
 @given(path=st.text(), user=st.text(), size=st.integers(0, 2**63), seconds=st.floats(-5, 1e9))
 def test_no_name_breaks_a_line(path: str, user: str, size: int, seconds: float) -> None:
     line = xferlog_line(entry(path=path, user=user, size=size, seconds=seconds), MOMENT)

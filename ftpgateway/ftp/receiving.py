@@ -41,6 +41,7 @@ class Receiving(Transfer):
     def start(self, stream: Stream) -> None:
         """Begin to receive."""
         self._take(stream)
+        stream.acknowledge_at_once()
         self._go_on(stream)
 
     def _go_on(self, stream: Stream) -> None:

@@ -31,6 +31,10 @@ class Stream(Protocol):
         """Send what there is at once (TCP_NODELAY)."""
         ...
 
+    def acknowledge_at_once(self) -> None:
+        """Let no client wait for the kernel to acknowledge what came."""
+        ...
+
     def recv_into(self, view: memoryview) -> int:
         """Receive into `view`; see the module."""
         ...
@@ -74,6 +78,9 @@ class PlainStream:
     def no_delay(self) -> None:
         """Send what there is at once."""
         no_delay(self._socket)
+
+    def acknowledge_at_once(self) -> None:
+        """Nobody waits: a client has sent nothing that it keeps its data back for."""
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """Send from a file without a copy in between."""
@@ -126,6 +133,15 @@ class TlsStream:
     def no_delay(self) -> None:
         """Send what there is at once."""
         no_delay(self._socket)
+
+    def acknowledge_at_once(self) -> None:
+        """Do without the kernel's 40 ms of waiting for something to send with an acknowledgement (TCP_QUICKACK).
+
+        Without session tickets nothing answers a client's last handshake message, and by Nagle's algorithm (RFC 896)
+        the client keeps back its data, and then its close_notify, until that is acknowledged.
+        """
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def recv_into(self, view: memoryview) -> int:
         """Receive as many records as are there and fit, of the first perhaps a part."""

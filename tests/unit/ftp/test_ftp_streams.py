@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any
 
@@ -56,3 +57,20 @@ def test_without_room_there_is_no_end() -> None:
     fake: Any = Records(b"data")
     with pytest.raises(ValueError, match="no room"):
         TlsStream(fake).recv_into(memoryview(b""))
+
+
+def test_a_client_does_not_wait_for_an_acknowledgement() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        server: Any = listener.accept()[0]
+        with server:
+            for _ in range(20):  # by turns, as in a handshake: from then on the kernel waits for replies
+                client.sendall(b"x")
+                server.recv(1)
+                server.sendall(b"x")
+                client.recv(1)
+            before = server.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
+            TlsStream(server).acknowledge_at_once()
+            assert (before, server.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)) == (0, 1)

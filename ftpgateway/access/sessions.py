@@ -80,7 +80,9 @@ class Session:
             self._ended = True
             # What it has under way, removing a large directory say, goes no further.
             self.files.shut()
-            log.info("session ended: its account changed", user=self.name, protocol=self.protocol, why=reason)
+            log.info(
+                "session ended: its account changed", user=self.name, protocol=self.protocol, reason=reason
+            )
             self._on_end(reason)
         elif current is not None:
             self.files.account = Account(current)

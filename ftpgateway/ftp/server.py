@@ -164,13 +164,11 @@ class FtpFrontend:
     def accepted(self, sock: socket.socket, peer: str, *, implicit: bool = False) -> None:
         """A client has connected; `implicit`: TLS comes before anything else."""
         if len(self._sessions) >= self.settings.max_sessions:
-            _turn_away(sock, "421 Too many sessions; try again later or at another node.", implicit)
-            log.warning("session refused", peer=peer, sessions=len(self._sessions))
+            _turn_away(sock, peer, "421 Too many sessions; try again later or at another node.", implicit)
             return
         limit = self.settings.max_sessions_per_address
         if limit and self._addresses[peer] >= limit:
-            _turn_away(sock, "421 Too many sessions from your address.", implicit)
-            log.warning("session refused", peer=peer, from_address=self._addresses[peer])
+            _turn_away(sock, peer, "421 Too many sessions from your address.", implicit)
             return
         session = self._session_class(sock, self)
         if not session.connected:
@@ -223,7 +221,8 @@ class _Listener(Watched):
             self._socket.close()
 
 
-def _turn_away(sock: socket.socket, reply: str, implicit: bool) -> None:
+def _turn_away(sock: socket.socket, peer: str, reply: str, implicit: bool) -> None:
+    log.warning("session refused", peer=peer, protocol="ftp", reason=reply)
     if not implicit:
         with contextlib.suppress(OSError):
             sock.setblocking(False)

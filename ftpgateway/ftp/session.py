@@ -23,8 +23,9 @@ from ftpgateway.ftp.replies import one_line, refusal
 from ftpgateway.ftp.table import TABLE, Command
 from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.waiting import Runner
+from ftpgateway.refusallog import RefusalLog
 from ftpgateway.transferlog import ANONYMOUS, Transferred
-from raftstore.errors import StoreError
+from raftstore.errors import NotFound, StoreError
 
 if TYPE_CHECKING:
     from ftpgateway.ftp.server import FtpFrontend
@@ -38,14 +39,15 @@ QUEUE_LIMIT = 64
 TURN = 32
 """Commands after which other sessions have their turn: thousands fit into what is read at once."""
 
-REFUSALS_LOGGED = 1000
-"""Refusals that are logged of one session: who sends nonsense all day does not fill the disk."""
+PROBES = frozenset({"SIZE", "MDTM", "MLST"})
+"""With these, clients ask whether a name is there."""
 
 TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
 
 _TELNET = bytes(range(0xF0, 0x100))
 _ANY_BYTES = frozenset({"USER", "PASS"})
+_NOT_THERE = refusal(NotFound())
 
 
 class BaseSession(ControlConnection):
@@ -80,7 +82,7 @@ class BaseSession(ControlConnection):
         )
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._doing = ("", "")
-        self._refusals = 0
+        self._refusals = RefusalLog(lambda: self.events)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
         self._turn = TURN
@@ -218,18 +220,14 @@ class BaseSession(ControlConnection):
         super().respond(resp)
 
     def _refused(self, reply: str) -> None:
-        self._refusals += 1
-        if self._refusals > REFUSALS_LOGGED:
-            return
         command, path = self._doing
         # What is no command may be a password in the wrong place.
         known = command in self.known_commands
-        self.events.info(
-            "refused",
+        self._refusals.refused(
             command=command if known else "",
             path=one_line(path),
-            reply=one_line(reply) if known else f"{reply[:3]} no such command",
-            last_logged=self._refusals == REFUSALS_LOGGED,
+            reason=one_line(reply) if known else f"{reply[:3]} no such command",
+            probe=command in PROBES and reply == _NOT_THERE,
         )
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
@@ -365,7 +363,9 @@ class BaseSession(ControlConnection):
         if self.login is not None:
             self.login.close()
         self.host.session_over(self)
-        self.events.info("session closed", seconds=round(time.monotonic() - self.opened, 3))
+        self.events.info(
+            "session closed", seconds=round(time.monotonic() - self.opened, 3), refused=self._refusals.total
+        )
 
     def leave(self) -> None:
         """The server is being stopped: say goodbye, now or when the transfer is over."""

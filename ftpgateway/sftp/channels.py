@@ -17,9 +17,13 @@ ANSWER_TIME = 120.0
 """Seconds that the node may take for an answer; it gives up earlier itself."""
 MAX_NAME, MAX_PASSWORD, MAX_BLOB = 1024, 4096, 16 * 1024
 
+MAX_TOLD = 64
+"""Characters of what a client has named that go into the log."""
+
 NOT_HERE = (
-    "This server offers SFTP only: use sftp, or scp with its SFTP mode (scp -s; the default since OpenSSH 9).\n"
+    "This server offers SFTP only: use sftp, or scp with its SFTP mode (scp -s; the default since OpenSSH 9)."
 )
+TOO_MANY = "Too many SFTP sessions on one connection."
 
 
 class Client(paramiko.ServerInterface):  # type: ignore[misc]
@@ -88,16 +92,37 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
     def check_channel_request(self, kind: str, chanid: int) -> int:
         """Open channels for sessions only, and not too many."""
         if kind != "session":
+            self._refused("channel", f"A channel of kind {kind[:MAX_TOLD]}: {NOT_HERE}")
             return int(paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
         with self._counting:
-            if self._channels >= self._max_channels:
-                return int(paramiko.OPEN_FAILED_RESOURCE_SHORTAGE)
-            self._channels += 1
+            room = self._channels < self._max_channels
+            self._channels += room
+        if not room:
+            self._refused("channel", TOO_MANY)
+            return int(paramiko.OPEN_FAILED_RESOURCE_SHORTAGE)
         return int(paramiko.OPEN_SUCCEEDED)
+
+    def check_channel_direct_tcpip_request(
+        self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
+    ) -> int:
+        """Forward nothing."""
+        self._refused("forwarding", NOT_HERE)
+        return int(paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
+
+    def check_port_forward_request(self, address: str, port: int) -> bool:
+        """Forward nothing."""
+        self._refused("forwarding", NOT_HERE)
+        return False
+
+    def _refused(self, request: str, reason: str) -> None:
+        """Have it logged."""
+        with contextlib.suppress(OSError):
+            passing.send(self._control, wire.FromWorker(refused=wire.Refused(request=request, reason=reason)))
 
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
         """Begin an SFTP session."""
         if name != "sftp":
+            self._refused("subsystem", f"{name[:MAX_TOLD]}: {NOT_HERE}")
             return False
         ours, theirs = socket.socketpair()
         sshd.Inlet(channel, ours)
@@ -106,12 +131,14 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         """Say what is offered instead of commands, the old scp among them."""
-        self._start("exec", self._end, channel, 1, NOT_HERE)
+        self._refused("exec", NOT_HERE)
+        self._start("exec", self._end, channel, 1, NOT_HERE + "\n")
         return True
 
     def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
         """Say what is offered instead of a shell."""
-        self._start("shell", self._end, channel, 1, NOT_HERE)
+        self._refused("shell", NOT_HERE)
+        self._start("shell", self._end, channel, 1, NOT_HERE + "\n")
         return True
 
     def _start(

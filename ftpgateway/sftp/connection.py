@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 
 from ftpgateway.access import Access, LoginRefused, Session
+from ftpgateway.ftp.replies import one_line
+from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import passing
 from ftpgateway.sftp.opened import File
 from ftpgateway.sftp.requests import Requests
@@ -55,7 +57,9 @@ class Connection:
         self._session: Session | None = None
         self._proven: dict[tuple[str, bytes], User] = {}
         self._streams: dict[Stream, asyncio.Task[None]] = {}
-        self._failures = 0
+        self._failures = self._keys_refused = 0
+        self._events: Any = log.bind(session=number, user="", peer=peer)
+        self._refused_log = RefusalLog(lambda: self._events)
         self._ending = False
         self._loop = asyncio.get_running_loop()
         self._asking: asyncio.Task[None] | None = None
@@ -86,7 +90,11 @@ class Connection:
             self._asking.cancel()
         for stream in self._streams:
             stream.close()
-        log.info("session over", session=self.number, peer=self.peer, reason=reason or "the client has left")
+        if self._session is None and self._keys_refused:
+            self._events.warning("login refused", reason="public key", keys=self._keys_refused)
+        self._events.info(
+            "session over", reason=reason or "the client has left", refused=self._refused_log.total
+        )
         if not self._streams:
             self._over()
 
@@ -113,6 +121,10 @@ class Connection:
         if kind == "over":
             passing.close(descriptors)
             self.end(message.over.reason)
+        elif kind == "refused":
+            passing.close(descriptors)
+            refused = message.refused
+            self._refused_log.refused(command=refused.request, path="", reason=one_line(refused.reason))
         elif self._asking is not None:
             passing.close(descriptors)
             self.end("its worker asks out of turn")
@@ -178,6 +190,7 @@ class Connection:
         user = await self._access.key_allowed(asked.user, asked.blob)
         if user is None:
             # Clients offer all the keys that they have: only the library's bound on tries counts these.
+            self._keys_refused += 1
             return wire.Answer()
         self._proven[asked.user, asked.blob] = user
         return wire.Answer(yes=True)
@@ -186,7 +199,9 @@ class Connection:
 
     async def _open(self, opening: wire.Open, descriptors: list[int]) -> wire.Answer:
         if len(self._streams) >= self._settings.max_channels:
-            return wire.Answer(text="Too many SFTP sessions on one connection.")
+            text = "Too many SFTP sessions on one connection."
+            self._refused_log.refused(command="subsystem", path="", reason=text)
+            return wire.Answer(text=text)
         session = self._session
         if session is None:
             session = await self._login(opening)
@@ -194,6 +209,8 @@ class Connection:
             session,
             max_handles=self._settings.max_handles,
             wait_limit=self._settings.wait_limit,
+            events=self._events,
+            refused=self._refused_log,
             on_transfer=functools.partial(self._transferred, session.name),
         )
         stream = Stream(requests, self._settings.idle_timeout)
@@ -248,14 +265,9 @@ class Connection:
             session.close()
             raise ValueError("ended")
         self._session = session
-        log.info(
-            "login",
-            session=self.number,
-            user=user.name,
-            peer=self.peer,
-            protocol="sftp",
-            method="publickey" if opening.blob else "password",
-        )
+        self._events = log.bind(session=self.number, user=user.name, peer=self.peer)
+        method = "publickey" if opening.blob else "password"
+        self._events.info("login", protocol="sftp", method=method)
         return session
 
     async def _serve(self, stream: Stream) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from raftstore.types import Entry
@@ -15,6 +15,17 @@ Buffer = bytes | bytearray | memoryview
 INIT, VERSION = 1, 2
 OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, SETSTAT, FSETSTAT, OPENDIR, READDIR = range(3, 13)
 REMOVE, MKDIR, RMDIR, REALPATH, STAT, RENAME, READLINK, SYMLINK = range(13, 21)
+REQUESTS: Mapping[int, str] = dict(
+    zip(
+        range(OPEN, SYMLINK + 1),
+        (
+            *("open", "close", "read", "write", "lstat", "fstat", "setstat", "fsetstat", "opendir", "readdir"),
+            *("remove", "mkdir", "rmdir", "realpath", "stat", "rename", "readlink", "symlink"),
+        ),
+        strict=True,
+    )
+)
+"""What requests are called in the log; those with EXTENDED have names of their own."""
 STATUS, HANDLE, DATA, NAME, ATTRS = range(101, 106)
 EXTENDED, EXTENDED_REPLY = 200, 201
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from ftpgateway.ftp.replies import Doing, refusal
 from ftpgateway.sftp import packets
-from raftstore import errors
+from raftstore import errors, paths
 from raftstore.errors import StoreError
+
+NO_LINKS = "This server keeps no links; store the file itself"
+OWNERS = "This server keeps no owners and groups that could be set"
+INTERNAL = "Internal error; nothing was stored, try again."
 
 _CODES: tuple[tuple[type[StoreError], int], ...] = (
     (errors.NotFound, packets.NO_SUCH_FILE),
@@ -18,11 +22,24 @@ class Unsupported(StoreError):
     """This server does not do that"""
 
 
-def status(request: int, error: StoreError, doing: Doing = Doing.NAMES) -> bytes:
-    """Return the reply to a request that the store refused."""
+def said(error: StoreError, doing: Doing = Doing.NAMES) -> tuple[int, str]:
+    """Return the status for a request that the store refused: its code and a text for people."""
     if isinstance(error, Unsupported):
-        return packets.status(request, packets.OP_UNSUPPORTED, str(error))
+        return packets.OP_UNSUPPORTED, error.detail or str(error)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), packets.FAILURE)
     if isinstance(error, errors.Denied) and error.detail:
-        return packets.status(request, code, error.detail)
-    return packets.status(request, code, refusal(error, doing)[4:])
+        return code, error.detail
+    return code, refusal(error, doing)[4:]
+
+
+def check_owner(wanted: packets.Attributes) -> None:
+    """Raises Denied when an owner is to be set that is not the one which is there."""
+    if wanted.owner not in (None, (0, 0)):
+        raise errors.Denied(OWNERS)
+
+
+def not_home(path: str) -> str:
+    """Return the path, unless it is the home directory, which stays. Raises Denied."""
+    if path == "/":
+        raise errors.Denied("the home directory stays where it is")
+    return paths.join("/", path)

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-
-import structlog
+from typing import Any
 
 from ftpgateway.access import Session
-from ftpgateway.ftp.replies import Doing
+from ftpgateway.ftp.replies import Doing, one_line
+from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.opened import File, Listing, Opened, standing_in, writable
 from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
 from ftpgateway.sftp.refusals import Unsupported
-from ftpgateway.sftp.writing import Manner, Writer
-from raftstore import paths
+from ftpgateway.sftp.writing import Manner, Writer, cut
 from raftstore.errors import Denied, Invalid, NotFound, StoreError
 from raftstore.types import Entry
 
-log = structlog.get_logger()
-
 Reply = Sequence[Buffer]
 
-NO_LINKS = "This server keeps no links; store the file itself"
-OWNERS = "This server keeps no owners and groups that could be set"
-INTERNAL = "Internal error; nothing was stored, try again."
 _READING = frozenset({packets.READ, packets.OPEN})
+_PROBES = frozenset({packets.STAT, packets.LSTAT})
 _WRITING = frozenset({packets.WRITE, packets.CLOSE, packets.EXTENDED})
 
 OnTransfer = Callable[[File, bool], None]
@@ -35,10 +30,21 @@ class Requests:
     """Answers one client, one request after the other. `abandon` ends it."""
 
     def __init__(
-        self, session: Session, *, max_handles: int, wait_limit: float, on_transfer: OnTransfer | None = None
+        self,
+        session: Session,
+        *,
+        max_handles: int,
+        wait_limit: float,
+        events: Any,
+        refused: RefusalLog,
+        on_transfer: OnTransfer | None = None,
     ) -> None:
-        """`on_transfer` is told of each file that was read or written, when it is closed."""
+        """`events` is the log, bound to the session. `on_transfer` is told of each file that was read or written."""
         self._on_transfer = on_transfer
+        self._events = events
+        self._refused = refused
+        self._doing = self._about = ""  # for the log: request and path
+        self._told: Exception | None = None
         self._session = session
         self._files = session.files
         self._max_handles = max_handles
@@ -104,7 +110,9 @@ class Requests:
             except BadPacket:
                 return None
             except StoreError as error:
-                return [refusals.status(request, error, Doing.WRITING)]
+                assert isinstance(file, File)
+                self._doing, self._about = packets.REQUESTS[kind], file.path
+                return self._refuse(kind, request, error, Doing.WRITING)
             return [packets.status(request, packets.OK)]
         if kind == packets.READ:
             return self._read_at_once(request, Fields(data))
@@ -125,15 +133,29 @@ class Requests:
         """Answer a request. Never raises but for what ends the session."""
         doing = Doing.WRITING if kind in _WRITING else Doing.READING if kind in _READING else Doing.NAMES
         method = self._methods.get(kind, self._unknown)
+        self._doing, self._about = packets.REQUESTS.get(kind, "unknown"), ""
         try:
             return await method(request, Fields(data))
-        except BadPacket as error:
-            return [packets.status(request, packets.BAD_MESSAGE, str(error))]
-        except StoreError as error:
-            return [refusals.status(request, error, doing)]
+        except (BadPacket, StoreError) as error:
+            return self._refuse(kind, request, error, doing)
         except Exception:
-            log.exception("an SFTP request failed", kind=kind, user=self._session.name)
-            return [packets.status(request, packets.FAILURE, INTERNAL)]
+            self._events.exception("request failed", command=self._doing, path=one_line(self._about))
+            return [packets.status(request, packets.FAILURE, refusals.INTERNAL)]
+
+    def _refuse(self, kind: int, request: int, error: StoreError | BadPacket, doing: Doing) -> Reply:
+        """Reply with the reason, and log it; that every further write to a file fails as well is told once."""
+        code, text = (
+            (packets.BAD_MESSAGE, str(error)) if isinstance(error, BadPacket) else refusals.said(error, doing)
+        )
+        if error is not self._told:
+            self._told = error
+            self._refused.refused(
+                command=self._doing,
+                path=one_line(self._about),
+                reason=one_line(text),
+                probe=kind in _PROBES and code == packets.NO_SUCH_FILE,
+            )
+        return [packets.status(request, code, text)]
 
     async def abandon(self) -> None:
         """The session is over: what is written and not closed is not published."""
@@ -163,6 +185,7 @@ class Requests:
         opened = self._handles.get(bytes(fields.raw()))
         if opened is None:
             raise BadPacket("no such handle")
+        self._about = opened.path
         return opened
 
     def _file(self, fields: Fields) -> File:
@@ -172,7 +195,9 @@ class Requests:
         return opened
 
     def _path(self, fields: Fields) -> str:
-        return self._files.resolve(fields.text())
+        text = fields.text()
+        self._about = self._about or text  # of two names, the first
+        return self._files.resolve(text)
 
     async def _open(self, request: int, fields: Fields) -> Reply:
         path, flags = self._path(fields), fields.u32()
@@ -196,6 +221,7 @@ class Requests:
         opened = self._handles.pop(handle, None)
         if opened is None:
             raise BadPacket("no such handle")
+        self._about = opened.path
         used, whole = isinstance(opened, File) and opened.used, False
         try:
             await opened.close()
@@ -268,36 +294,23 @@ class Requests:
 
     async def _setstat(self, request: int, fields: Fields) -> Reply:
         path, wanted = self._path(fields), fields.attributes()
-        _check_owner(wanted)
+        refusals.check_owner(wanted)
         writer = self._writer_of(path)
         if writer is not None:
-            await _set(writer, wanted)
+            await writer.set_attributes(wanted)
             return _ok(request)
         entry = await self._entry(path)
         if wanted.size is not None and wanted.size != entry.size:
-            await self._resize(path, entry, wanted.size)
+            await cut(self._files, path, entry, wanted.size, self._limit)
         if wanted.mtime is not None:
             await self._files.set_modified(path, wanted.mtime * 10**9)
         return _ok(request)
 
-    async def _resize(self, path: str, entry: Entry, size: int) -> None:
-        """Publish the beginning of a file as the whole."""
-        if size > entry.size:
-            raise Invalid(f"a file of {entry.size} bytes cannot be made longer without its content")
-        writer = Writer(self._files, path, Manner(), self._limit)
-        try:
-            await writer.open()
-            await writer.set_size(size)
-        except StoreError:
-            await writer.abandon()
-            raise
-        await writer.close()
-
     async def _fsetstat(self, request: int, fields: Fields) -> Reply:
         opened, wanted = self._handle(fields), fields.attributes()
-        _check_owner(wanted)
+        refusals.check_owner(wanted)
         if isinstance(opened, File) and opened.writer is not None:
-            await _set(opened.writer, wanted)
+            await opened.writer.set_attributes(wanted)
         elif wanted.size is not None:
             raise Denied("the file was not opened for writing")
         elif wanted.mtime is not None:
@@ -322,7 +335,7 @@ class Requests:
         return [packets.names(request, items)]
 
     async def _remove(self, request: int, fields: Fields) -> Reply:
-        await self._files.remove(_not_home(self._path(fields)))
+        await self._files.remove(refusals.not_home(self._path(fields)))
         return _ok(request)
 
     async def _mkdir(self, request: int, fields: Fields) -> Reply:
@@ -330,17 +343,17 @@ class Requests:
         return _ok(request)
 
     async def _rmdir(self, request: int, fields: Fields) -> Reply:
-        await self._files.remove_directory(_not_home(self._path(fields)))
+        await self._files.remove_directory(refusals.not_home(self._path(fields)))
         return _ok(request)
 
     async def _rename(self, request: int, fields: Fields) -> Reply:
         """RENAME replaces nothing; clients that want that ask for posix-rename."""
-        source, target = _not_home(self._path(fields)), _not_home(self._path(fields))
+        source, target = refusals.not_home(self._path(fields)), refusals.not_home(self._path(fields))
         await self._files.rename(source, target, exclusive=True)
         return _ok(request)
 
     async def _posix_rename(self, request: int, fields: Fields) -> Reply:
-        source, target = _not_home(self._path(fields)), _not_home(self._path(fields))
+        source, target = refusals.not_home(self._path(fields)), refusals.not_home(self._path(fields))
         await self._files.rename(source, target)
         return _ok(request)
 
@@ -359,7 +372,9 @@ class Requests:
     # The rest.
 
     async def _extended(self, request: int, fields: Fields) -> Reply:
-        return await self._extensions.get(fields.text(), self._unknown)(request, fields)
+        name = fields.text()
+        self._doing = name if name in self._extensions else "extended"
+        return await self._extensions.get(name, self._unknown)(request, fields)
 
     async def _limits(self, request: int, fields: Fields) -> Reply:
         return [packets.limits(request, self._max_handles)]
@@ -370,29 +385,10 @@ class Requests:
         return [packets.room(request, room.free, total)]
 
     async def _no_links(self, request: int, fields: Fields) -> Reply:
-        raise Unsupported(NO_LINKS)
+        raise Unsupported(refusals.NO_LINKS)
 
     async def _unknown(self, request: int, fields: Fields) -> Reply:
         raise Unsupported()
-
-
-async def _set(writer: Writer, wanted: packets.Attributes) -> None:
-    if wanted.size is not None:
-        await writer.set_size(wanted.size)
-    if wanted.mtime is not None:
-        writer.set_modified(wanted.mtime * 10**9)
-
-
-def _check_owner(wanted: packets.Attributes) -> None:
-    if wanted.owner not in (None, (0, 0)):
-        raise Denied(OWNERS)
-
-
-def _not_home(path: str) -> str:
-    """Return the path, unless it is the home directory, which stays. Raises Refused."""
-    if path == "/":
-        raise Denied("the home directory stays where it is")
-    return paths.join("/", path)
 
 
 def _ok(request: int) -> Reply:

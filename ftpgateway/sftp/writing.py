@@ -15,6 +15,7 @@ import structlog
 
 from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Buffer, Download, Upload
+from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.window import Window
 from raftstore.errors import (
     AlreadyExists,
@@ -119,7 +120,7 @@ class Writer:
     async def prepare(self, offset: int) -> None:
         """Wait until a write at `offset` can be taken. Raises StoreError, also that of an earlier write."""
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # it would grow with each write
         try:
             if self._upload is None:
                 await self._begin(self.size if self._manner.append else offset)
@@ -173,11 +174,18 @@ class Writer:
             self._cut = True
             self._expected = size
 
+    async def set_attributes(self, wanted: Attributes) -> None:
+        """Set what is set in `wanted`; owners and modes are not kept. Raises Invalid."""
+        if wanted.size is not None:
+            await self.set_size(wanted.size)
+        if wanted.mtime is not None:
+            self.set_modified(wanted.mtime * 10**9)
+
     async def close(self) -> None:
         """Publish: durable and visible everywhere on return. Raises StoreError: nothing was published."""
         if self._failure is not None:
             await self.abandon()
-            raise self._failure
+            raise self._failure.with_traceback(None)
         try:
             await self.publish()
         except StoreError:
@@ -241,3 +249,17 @@ class Writer:
         source, self._source = self._source, None
         if source is not None:
             await source.close()
+
+
+async def cut(files: Workspace, path: str, entry: Entry, size: int, wait_limit: float) -> None:
+    """Publish the first `size` bytes of a file, which is there as `entry`, as the whole. Raises StoreError."""
+    if size > entry.size:
+        raise Invalid(f"a file of {entry.size} bytes cannot be made longer without its content")
+    writer = Writer(files, path, Manner(), wait_limit)
+    try:
+        await writer.open()
+        await writer.set_size(size)
+    except StoreError:
+        await writer.abandon()
+        raise
+    await writer.close()

@@ -56,17 +56,27 @@ class Over(_message.Message):
     reason: str
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
+class Refused(_message.Message):
+    __slots__ = ("request", "reason")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request: str
+    reason: str
+    def __init__(self, request: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class FromWorker(_message.Message):
-    __slots__ = ("password", "key", "open", "over")
+    __slots__ = ("password", "key", "open", "over", "refused")
     PASSWORD_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     OVER_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     password: Password
     key: Key
     open: Open
     over: Over
-    def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ...) -> None: ...
+    refused: Refused
+    def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("yes", "text")

@@ -17,6 +17,7 @@ from fakestore import FakeStore
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.guard import Slowness
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
+from raftstore.errors import StoreError
 from raftstore.types import User
 
 PASSWORD = "correct horse"
@@ -232,6 +233,17 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def every_refusal() -> list[StoreError]:
+    """One of each kind of the store's errors."""
+
+    def below(kind: type[StoreError]) -> Iterator[type[StoreError]]:
+        for one in kind.__subclasses__():
+            yield one
+            yield from below(one)
+
+    return [kind() for kind in dict.fromkeys(below(StoreError)) if kind.__module__ == StoreError.__module__]
 
 
 def read_all(connection: socket.socket) -> bytes:

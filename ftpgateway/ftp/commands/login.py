@@ -42,7 +42,7 @@ class LoginCommands(BaseSession):
         try:
             login = self.wait(self._login(name, line))
         except LoginRefused as refused:
-            log.warning("login refused", session=self.number, user=name, peer=self.peer, why=str(refused))
+            log.warning("login refused", session=self.number, user=name, peer=self.peer, reason=str(refused))
             self.end_with(f"421 {refused}")
             return
         except Unavailable:
@@ -75,7 +75,12 @@ class LoginCommands(BaseSession):
     def _refuse_login(self, name: str) -> None:
         self.attempted_logins += 1
         log.warning(
-            "login refused", session=self.number, user=name, peer=self.peer, attempt=self.attempted_logins
+            "login refused",
+            session=self.number,
+            user=name,
+            peer=self.peer,
+            reason="password",
+            attempt=self.attempted_logins,
         )
         if self.attempted_logins >= self.host.settings.max_login_attempts:
             self.end_with("421 Wrong user name or password, too often; goodbye.")

@@ -63,7 +63,7 @@ def test_every_line_tells_whose_session_it_is(events: list[MutableMapping[str, A
     }
     for line in own:
         assert (line["session"], line["user"], line["peer"]) == (1, "alice", "127.0.0.1"), line
-    refused = [(line["command"], line["path"], line["reply"][:3]) for line in of(events, "refused")]
+    refused = [(line["command"], line["path"], line["reason"][:3]) for line in of(events, "refused")]
     assert refused == [
         ("RETR", "nothing.jpg", "425"),
         ("RETR", "nothing.jpg", "550"),

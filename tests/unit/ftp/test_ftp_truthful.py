@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ftpserver import DEADLINE, PASSWORD, certificate, serving
+from ftpserver import DEADLINE, PASSWORD, certificate, every_refusal, serving
 from structlog.testing import capture_logs
 
 from ftpgateway.ftp.commands import listing
@@ -124,7 +124,8 @@ def sessions(server) -> list:  # type: ignore[no-untyped-def, type-arg]
 
 
 def test_every_refusal_is_logged_with_its_reason_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftpgateway.ftp.session.REFUSALS_LOGGED", 12)
+    monkeypatch.setattr("ftpgateway.refusallog.BURST", 50)
+    kinds = every_refusal()
     lines = {
         "NONSENSE x": 500,
         "CWD missing": 550,
@@ -145,18 +146,33 @@ def test_every_refusal_is_logged_with_its_reason_and_ends_nothing(monkeypatch: p
         assert client.command("RETR missing") == 550
         server.fail("commit", DiskFull())
         assert client.store("f", b"x") == 452
-        for _ in range(20):
+        for error in kinds:
+            server.fail("make_directory", error)
+            assert client.command("MKD e") >= 400
+            server.heal()
+            assert client.command("NOOP") == 200
+        assert client.command("SIZE probe") == 550
+        for _ in range(60):
             assert client.command("WAT") == 500
+        server.fail("commit", DiskFull())
         assert client.store("f", b"x") == 452
         with server.client(None) as other:
             assert other.command("USER alice") == 331
             assert other.command("PASS secret word") == 530
-    refused = [entry for entry in logged if entry["event"] == "refused" and entry["user"] == "alice"]
-    assert [entry["reply"][:3] for entry in refused] == [*map(str, lines.values()), "550", "500", "500"]
+    hers = [entry for entry in logged if entry["event"] == "refused" and entry["user"] == "alice"]
+    refused = [entry for entry in hers if entry["log_level"] == "info"]
+    assert [entry["path"] for entry in hers if entry["log_level"] == "debug"] == ["probe"]
+    assert len(refused) == 50
+    assert [entry["reason"][:3] for entry in refused[:10]] == [*map(str, lines.values()), "550"]
+    named = refused[10 : 10 + len(kinds)]
+    assert {(entry["command"], entry["path"]) for entry in named} == {("MKD", "e")}
+    assert all(len(entry["reason"]) > 14 for entry in named)
+    assert {entry["reason"] for entry in refused[10 + len(kinds) :]} == {"500 no such command"}
+    closed = next(entry for entry in logged if entry["event"] == "session closed" and entry["user"] == "alice")
+    assert closed["refused"] == 10 + len(kinds) + 60
     assert (
         refused[1]["command"] == "CWD" and refused[1]["path"] == "missing" and refused[1]["peer"] == "127.0.0.1"
     )
-    assert [entry["last_logged"] for entry in refused].count(True) == 1
     results = [entry["result"] for entry in logged if entry["event"] == "transfer"]
     assert len(results) == 2 and all(result.startswith("452 Not enough free disk") for result in results)
     assert "secret" not in repr(logged)

@@ -2,7 +2,10 @@
 
 A reader asks the leader. The leader notes its commit index, then makes sure that a majority is still in its
 term: so nobody had been elected after it when the index was noted, and whatever was acknowledged before the
-question is at or below that index. One round serves all who waited when it began.
+question is at or below that index (Raft dissertation, 6.4). One round serves all who waited when it began.
+
+Among three voters a follower's question needs no round: it was sent after its reads began, by a node that was in no
+later term, and with the leader that is a majority, so that nobody had been elected in a later term before.
 """
 
 from __future__ import annotations
@@ -38,8 +41,19 @@ class Confirmation:
 
     def ask(self, who: str, answer: Answer) -> None:
         """Answer `who`, once; a later question of the same node replaces one that waits."""
+        if self._raft.role == "leader" and self._proves(who) and self._own_entry_committed():
+            self._waiting.pop(who, None)
+            answer(self._raft.commit_index)
+            return
         self._waiting[who] = answer
         self.check()
+
+    def _proves(self, who: str) -> bool:
+        """Whether a question of `who` is an answer, too: its term, which was observed, is not above this one."""
+        return self._is_majority({self._raft.node, who})
+
+    def _is_majority(self, members: set[str]) -> bool:
+        return len(members & self._raft.voters) >= self._raft.majority
 
     def check(self) -> None:
         """Go on, if something stands in the way no longer. To be called after every tick."""
@@ -71,7 +85,7 @@ class Confirmation:
         self._conclude()
 
     def _conclude(self) -> None:
-        if len(self._acknowledged & self._raft.voters) >= self._raft.majority:
+        if self._is_majority(self._acknowledged):
             served, self._served = self._served, {}
             self._finish(served, self._index)
             self.check()

@@ -30,6 +30,11 @@ def reads_unconfirmed(stack: ExitStack) -> None:
     real = replace(stack, reads.Confirmation, "_conclude", conclude)
 
 
+@bug("a follower's question counts as a majority's, however many voters there are")
+def reads_proven_by_any_question(stack: ExitStack) -> None:
+    replace(stack, reads.Confirmation, "_proves", lambda self, who: who != self._raft.node)
+
+
 @bug("a new leader answers reads before an entry of its own is committed")
 def reads_before_own_entry(stack: ExitStack) -> None:
     replace(stack, reads.Confirmation, "_own_entry_committed", lambda self: True)

@@ -345,6 +345,38 @@ def test_a_leader_that_is_cut_off_neither_commits_nor_answers(tmp_path):
     run(main())
 
 
+@pytest.mark.parametrize(("size", "rounds"), [(3, 0), (5, 1)])
+def test_a_followers_question_is_half_a_majority_of_three_only(tmp_path, size, rounds):
+    async def main():
+        async with Cluster(size, tmp_path) as cluster:
+            leader = await cluster.leader()
+            await leader.propose("before")
+            await cluster.converged()
+            probed = []
+
+            def watch(source, target, method, body):
+                if raft_pb2.Envelope.FromString(body).HasField("probe"):
+                    probed.append((source, target))
+                return True
+
+            cluster.network.filter = watch
+            follower = next(node for node in cluster.running if node is not leader)
+            await follower.consensus.read_barrier(timeout=5)
+            assert len(probed) == rounds * (size - 1)
+            cluster.network.filter = lambda source, target, method, body: True
+            # The two by themselves can answer among three, and must not among five.
+            for name in cluster.names:
+                if name not in (leader.name, follower.name):
+                    cluster.network.isolate(name, silent=True)
+            if size == 3:
+                await follower.consensus.read_barrier(timeout=5)
+            else:
+                with pytest.raises(NoQuorum):
+                    await follower.consensus.read_barrier(timeout=1)
+
+    run(main())
+
+
 def test_a_new_leader_answers_no_read_before_it_knows_what_is_committed(tmp_path):
     async def main():
         async with Cluster(3, tmp_path) as cluster:

@@ -14,11 +14,10 @@ from typing import Any
 
 import argon2
 import pytest
-from click.testing import CliRunner, Result
+from commandline import pixraft
 from fakeadmin import FakeCluster, fake_cluster
 
 from ftpgateway.cli import client
-from ftpgateway.cli.main import group
 from raftstore.errors import NoQuorum, OutcomeUnknown
 
 NAMES = ["n1", "n2", "n3"]
@@ -41,10 +40,6 @@ NODE_KEYS = [
     "drain",
     "error",
 ]
-
-
-def pixraft(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(group, arguments, input=stdin, env=env or {}, prog_name="pixraft")
 
 
 @pytest.fixture

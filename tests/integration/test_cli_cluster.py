@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import commandline
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from ftpgateway.cli.main import group
 from ftpgateway.demo.cluster import LocalCluster
 
 pytestmark = pytest.mark.integration
@@ -17,8 +17,7 @@ PATIENCE = 180.0
 
 
 def pixraft(cluster: LocalCluster, *arguments: str, stdin: str = "") -> Result:
-    words = [*arguments, "--cluster", str(cluster.directory)]
-    return CliRunner().invoke(group, words, input=stdin, env={}, prog_name="pixraft")
+    return commandline.pixraft(*arguments, "--cluster", str(cluster.directory), stdin=stdin)
 
 
 def verdict(cluster: LocalCluster, *arguments: str) -> tuple[str, int]:

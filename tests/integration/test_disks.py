@@ -6,11 +6,10 @@ import io
 import shutil
 
 import pytest
-from click.testing import CliRunner
+from commandline import pixraft
 from harness import Cluster, eventually
 from pictures import picture, retrieve
 
-from ftpgateway.cli.main import group
 from ftpgateway.demo.cluster import LocalCluster
 
 pytestmark = pytest.mark.integration
@@ -62,9 +61,7 @@ def test_a_node_that_waits_for_the_others_at_its_first_start_can_be_stopped(tmp_
 def test_an_account_that_wants_one_copy_gets_one(tmp_path):
     with Cluster(tmp_path / "cluster") as cluster:
         words = ["user", "add", "thrifty", "--replicas", "1", "--password-stdin"]
-        added = CliRunner().invoke(
-            group, [*words, "--cluster", str(cluster.local.directory)], input="x\n", env={}
-        )
+        added = pixraft(*words, "--cluster", str(cluster.local.directory), stdin="x\n")
         assert added.exit_code == 0, added.output
         content = {f"{number}.jpg": picture(number, 60_000) for number in range(6)}
         for place, (name, data) in enumerate(content.items()):

@@ -11,6 +11,7 @@ from examples import examples
 from faultdisk import FaultDisk, PowerLoss
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import sync_written
 
 from raftstore.consensus.journal import Journal
 from raftstore.disk import DiskFile
@@ -155,12 +156,7 @@ class Harness:
         """Sync what was written; its mark may not get there."""
         if self.flying is not None:
             (file, log), self.flying = self.flying, None
-            failure = None
-            try:
-                file.datasync()
-            except OSError as error:
-                failure = error
-            journal.synced(failure)
+            sync_written(journal, file)
             self.synced, self.allowed = log, [log]
             if remember:
                 journal.remember()

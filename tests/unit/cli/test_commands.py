@@ -14,11 +14,11 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from commandline import pixraft
 from rich.console import Console
 
 from ftpgateway.cli import errors, logs, output, reference, statusview, useroptions
-from ftpgateway.cli.main import COMMANDS, group
+from ftpgateway.cli.main import COMMANDS
 from raftstore.cluster.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
 
@@ -33,23 +33,10 @@ ALL = [
 ]
 
 
-def pixraft(*arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(group, arguments, input=stdin, env=env or {}, prog_name="pixraft")
-
-
 @pytest.fixture(autouse=True)
 def _log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """`serve` sets the log up for its process, which here is that of all tests."""
     monkeypatch.setattr(logs, "configure", lambda *_: None)
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Path:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        peers, ftp = one.getsockname()[1], two.getsockname()[1]
-    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp},sftp=")
-    assert made.exit_code == 0, made.output
-    return tmp_path / "c" / "n1" / "pixraft.toml"
 
 
 @pytest.mark.parametrize("name", ALL)

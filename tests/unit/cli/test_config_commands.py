@@ -14,25 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from commandline import pixraft
 
-from ftpgateway.cli.main import group
 from ftpgateway.config import load_node_config, settings
 from ftpgateway.startup import is_running
 from raftstore.peers.pki import Authority
-
-
-def pixraft(*arguments: str, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(group, arguments, env=env or {}, prog_name="pixraft")
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Path:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        peers, ftp = one.getsockname()[1], two.getsockname()[1]
-    made = pixraft("init", str(tmp_path / "c"), "--node", f"n1=127.0.0.1:{peers},ftp=127.0.0.1:{ftp},sftp=")
-    assert made.exit_code == 0, made.output
-    return tmp_path / "c" / "n1" / "pixraft.toml"
 
 
 def checked(node: Path, **environment: str) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from faultdisk import FaultDisk, PowerLoss
+from journals import sync_written
 
 from raftstore.consensus.journal import Journal
 from raftstore.errors import Damaged, DiskFailed
@@ -75,12 +76,7 @@ def in_two(journal: Journal) -> None:
         if file is None:
             journal.sync()
         else:
-            failure = None
-            try:
-                file.datasync()
-            except OSError as error:
-                failure = error
-            journal.synced(failure)
+            sync_written(journal, file)
             if entry[1] < 11:
                 journal.remember()
 
@@ -96,12 +92,7 @@ def ahead(journal: Journal) -> None:
         if file is None:
             journal.sync()
             continue
-        failure = None
-        try:
-            file.datasync()
-        except OSError as error:
-            failure = error
-        journal.synced(failure)
+        sync_written(journal, file)
         journal.remember()
 
 

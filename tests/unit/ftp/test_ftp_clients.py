@@ -24,12 +24,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def server(shared: Server) -> Server:
-    shared.reset()
-    return shared
-
-
 def curl(server: Server, path: str, *options: str, good: bool = True) -> subprocess.CompletedProcess[bytes]:
     result = subprocess.run(
         [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 from ftpserver import DEADLINE, Client, Gate, Server, read_all, serving
@@ -12,24 +11,6 @@ from raftstore import errors
 
 BIG = bytes(range(256)) * 40_000
 HUGE = 64 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Server]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def server(shared: Server) -> Server:
-    shared.reset()
-    return shared
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with server.client() as connected:
-        yield connected
 
 
 def test_whole_and_from_an_offset(server: Server, client: Client) -> None:

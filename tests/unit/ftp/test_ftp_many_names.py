@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,24 +14,6 @@ from ftpgateway.access import workspace
 from ftpgateway.ftp import removal
 from ftpgateway.ftp.commands import listing
 from raftstore.errors import NoQuorum
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Server]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def server(shared: Server) -> Server:
-    shared.reset()
-    return shared
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with server.client() as connected:
-        yield connected
 
 
 def tree(server: Server, files: int = 200) -> None:

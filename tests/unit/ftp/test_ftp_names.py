@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from ftpserver import PASSWORD, Client, Server, serving
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Server]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def server(shared: Server) -> Server:
-    shared.reset()
-    return shared
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with server.client() as connected:
-        yield connected
+from ftpserver import PASSWORD, Client, Server
 
 
 def test_greeting_and_simple_commands(server: Server, client: Client) -> None:

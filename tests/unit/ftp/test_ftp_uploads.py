@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
 
 import pytest
 from ftpserver import DEADLINE, Client, Server, serving
@@ -13,24 +12,6 @@ from ftpserver import DEADLINE, Client, Server, serving
 from raftstore import errors
 
 BIG = bytes(range(256)) * 16384
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Server]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def server(shared: Server) -> Server:
-    shared.reset()
-    return shared
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with server.client() as connected:
-        yield connected
 
 
 def reset(connection: socket.socket) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ftpgateway.ftp.discarding import Discarding
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched
 from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
-from ftpgateway.ftp.transfers import Transfer, Unconnected
+from ftpgateway.ftp.transfers import Host, Transfer, Unconnected
 from ftpgateway.serving import plain_address
 
 _BIND_ATTEMPTS = 64
@@ -174,6 +175,7 @@ class DataLink:
         self._waiting: Transfer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Unconnected | None = None
+        self._discarding: Discarding | None = None
         self.secure = False
         """Whether the connection that is there, or to come, is encrypted."""
         self._on_connect: Callable[[bool], None] | None = None
@@ -298,8 +300,19 @@ class DataLink:
         else:  # it failed while the command waited for the store
             transfer.unconnected(self.take_failure() or Unconnected.MISSING)
 
+    def discard(self, host: Host, stream: Stream) -> None:
+        """Throw away what still comes on a connection, until there is to be another one."""
+        self._end_discarding()
+        self._discarding = Discarding(host, stream)
+
+    def _end_discarding(self) -> None:
+        discarding, self._discarding = self._discarding, None
+        if discarding is not None:
+            discarding.close()
+
     def close(self) -> None:
         """Close what there is. A transfer that waited is forgotten, not told."""
+        self._end_discarding()
         self._failure = None
         self._cancel_timer()
         self._waiting = None

@@ -10,11 +10,8 @@ from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ
 from ftpgateway.ftp.replies import Doing, refusal
 from ftpgateway.ftp.streams import Stream
-from ftpgateway.ftp.transfers import Owner, Transfer, Unconnected
+from ftpgateway.ftp.transfers import READ_BUDGET, Owner, Transfer, Unconnected
 from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
-
-READ_BUDGET = 4 * 1024 * 1024
-"""Bytes that one session may receive before the others have their turn."""
 
 INTERNAL = "451 Internal error; nothing was stored, try again."
 
@@ -71,12 +68,12 @@ class Receiving(Transfer):
         except BlockingIOError:
             pass
         except StoreError as error:
-            self._broken(refusal(error, Doing.WRITING))
+            self._broken(refusal(error, Doing.WRITING), refused=True)
         except OSError:
             self._broken(f"426 The data connection broke; {self._kept()}")
         except Exception:
             self.owner.events.exception("upload failed", path=self.path)
-            self._broken(INTERNAL)
+            self._broken(INTERNAL, refused=True)
         finally:
             self.moved += received
 
@@ -104,7 +101,7 @@ class Receiving(Transfer):
         if self._stream is not stream:
             return
         if reply:
-            self._broken(reply)
+            self._broken(reply, refused=True)
         else:
             self._go_on(stream)
 
@@ -145,12 +142,16 @@ class Receiving(Transfer):
         self.phase = Phase.SETTLING
         self._task = self.host.spawn(work)  # type: ignore[arg-type]
 
-    def _broken(self, reply: str) -> None:
+    def _broken(self, reply: str, *, refused: bool = False) -> None:
+        """End before the end of the data. `refused`: by us, while the client still sends and hears nothing yet."""
         if self.phase is Phase.SETTLING:
             return
         if self._task is not None and self._paused:
             self._task.cancel()
-        self._reset_stream()
+        if refused:
+            self._discard_stream()
+        else:
+            self._reset_stream()
         self._settle(self._suspend(reply))
 
     def _read_out(self) -> None:

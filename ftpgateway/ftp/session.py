@@ -20,6 +20,7 @@ from ftpgateway.ftp.hashing import ALGORITHMS
 from ftpgateway.ftp.listings import DEFAULT_FACTS
 from ftpgateway.ftp.pyftp import ControlConnection
 from ftpgateway.ftp.replies import one_line, refusal
+from ftpgateway.ftp.streams import Stream
 from ftpgateway.ftp.table import TABLE, Command
 from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.waiting import Runner
@@ -288,6 +289,10 @@ class BaseSession(ControlConnection):
         self.link.begin(transfer)
         if self._expelled:  # while the command waited
             transfer.cut(f"426{self._farewell[3:]}")
+
+    def discard(self, stream: Stream) -> None:
+        """See `Owner`."""
+        self.link.discard(self.host, stream)
 
     def transfer_over(self, transfer: Transfer, reply: str) -> None:
         """Tell the client how its transfer ended, log it, go on with what queued."""

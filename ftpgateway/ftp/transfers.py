@@ -23,6 +23,10 @@ LINGER_LIMIT = 10.0
 """Seconds that a TLS client has to close a data connection after us."""
 
 
+READ_BUDGET = 4 * 1024 * 1024
+"""Bytes that one session may receive before the others have their turn."""
+
+
 class Unconnected(enum.Enum):
     """Why a data connection did not come about: code and text of the reply."""
 
@@ -46,6 +50,10 @@ class Owner(Protocol):
 
     def hung_up(self) -> bool:
         """Return whether the control connection is gone."""
+        ...
+
+    def discard(self, stream: Stream) -> None:
+        """Throw away what still comes on a data connection, and end it."""
         ...
 
     def transfer_over(self, transfer: Transfer, reply: str) -> None:
@@ -146,11 +154,17 @@ class Transfer(Watched):
         """End the data connection in order."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            fd = stream.fileno()
-            self.host.loop.unwatch(fd)
+            self.host.loop.unwatch(stream.fileno())
             self.host.watch.discard(self)
-            if not stream.finish():
-                Lingering(self.host.loop, stream, fd)
+            end_in_order(self.host.loop, stream)
+
+    def _discard_stream(self) -> None:
+        """Leave the data connection to be read to its end."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self.host.loop.unwatch(stream.fileno())
+            self.host.watch.discard(self)
+            self.owner.discard(stream)
 
     def _reset_stream(self) -> None:
         """End the data connection so that the client cannot take it for a whole transfer."""
@@ -164,6 +178,13 @@ class Transfer(Watched):
         if not self._reported:
             self._reported = True
             self.owner.transfer_over(self, reply)
+
+
+def end_in_order(loop: NestedIOLoop, stream: Stream) -> None:
+    """Close a stream that is not watched so that the client sees a clean end."""
+    fd = stream.fileno()
+    if not stream.finish():
+        Lingering(loop, stream, fd)
 
 
 class Lingering(Watched):

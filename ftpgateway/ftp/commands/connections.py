@@ -135,6 +135,7 @@ class ConnectionCommands(BaseSession):
             self.link.close()
             self.respond("225 Data connection closed.")
         else:
+            self.link.close()  # it may still take what comes of a refused upload
             self.respond("225 No transfer to abort.")
 
 

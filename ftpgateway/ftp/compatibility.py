@@ -39,9 +39,9 @@ _NOTES = """
 - **REST** holds for the next RETR, STOR or HASH only. `REST n` + `STOR` keeps n bytes and cuts what was behind
   them. REST or RANG before APPE or STOU is refused with 450 once, and forgotten.
 - **RANG** counts both bytes in: `RANG 0 99` and `RETR x` send 100 bytes. It does not go with uploads.
-- **An upload that is refused on its way** (452 when the quota or the disks are full, 552, 451) is answered at once; what
-  the client still sends is thrown away, up to 256 MiB and for a minute, since most clients look for a reply only then.
-  With more, or after ABOR, the data connection is reset.
+- **An upload that is refused on its way** (452 when the quota or the disks are full, 552, 451) is answered at once;
+  what the client still sends is thrown away, up to 256 MiB and for a minute, since most clients look for a reply
+  only then. With more, or after ABOR, the data connection is reset.
 - **ABOR** ends a transfer with 426, then 226, also as a telnet interrupt (IAC IP, IAC DM, urgent or not). Once
   all data of an upload is there, it waits for the 226 of the upload and is then answered with 225: what is
   acknowledged cannot be called back.

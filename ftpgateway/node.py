@@ -185,6 +185,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             snapshot_piece=config.consensus.snapshot_piece,
         ),
         volume_bytes=config.chunks.volume_bytes,
+        services=services(config),
         jobs=JobsSettings(
             concurrency=config.jobs.concurrency,
             bandwidth=config.jobs.bandwidth,
@@ -193,6 +194,12 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             collect_grace=config.jobs.collect_grace,
         ),
     )
+
+
+def services(config: NodeConfig) -> dict[str, tuple[str, int]]:
+    """Return what clients can connect to, and where it listens."""
+    wanted = {"ftp": config.ftp.listen, "ftps": config.ftp.implicit_tls_listen, "sftp": config.sftp.listen}
+    return {name: (address.host, address.port) for name, address in wanted.items() if address is not None}
 
 
 def ftp_settings(config: NodeConfig) -> FtpSettings:

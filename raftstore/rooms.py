@@ -320,7 +320,9 @@ class Rooms:
     def own_status(self) -> tuple[NodeStatus, str]:
         """Return this node's status and the leader it follows ("" for none)."""
         name = self.settings.name
-        node = NodeStatus(name, self.membership.own_address, reachable=True, zone=self.settings.zone)
+        own = self.membership.own_address
+        node = NodeStatus(name, own, reachable=True, zone=self.settings.zone)
+        node.services = self.settings.services_at(own)
         node.voter = name in self.membership.roster.configuration.voters
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"

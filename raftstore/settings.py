@@ -15,6 +15,8 @@ MIN_RESERVE = 64 << 20
 MAX_RESERVE = 1 << 30
 
 Address = tuple[str, int]
+EVERYWHERE = frozenset({"0.0.0.0", "::"})
+"""Hosts that stand for all addresses of a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class StoreSettings:
     `members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
     Times are in seconds, sizes in bytes. `reserve_bytes` of the disk are kept free of pictures, for log and catalog;
     None takes a share of it. `zone` names what fails together with this node; "": nothing else does.
+    `services` names what else listens at this node, for the status.
     """
 
     name: str
@@ -51,6 +54,15 @@ class StoreSettings:
     barrier_timeout: float = 5.0
     consensus: ConsensusSettings = field(default_factory=ConsensusSettings)
     jobs: JobsSettings = field(default_factory=JobsSettings)
+    services: Mapping[str, Address] = field(default_factory=dict)
+
+    def services_at(self, own: str) -> dict[str, str]:
+        """Return where the services are reached. `own`: host:port of this node, for those that listen everywhere."""
+        own_host = own.rpartition(":")[0]
+        return {
+            name: f"{own_host if host in EVERYWHERE else f'[{host}]' if ':' in host else host}:{port}"
+            for name, (host, port) in self.services.items()
+        }
 
     @property
     def others(self) -> list[str]:

@@ -169,6 +169,7 @@ class NodeStatus:
     """One node as seen by the node that was asked; counters are None where it could not be reached.
 
     `drain`: "draining", or "drained" when all that it has has its copies elsewhere; "": it takes pictures.
+    `services`: what is served there beside the channel between nodes, by name, and at what address: ftp, sftp.
     """
 
     name: str
@@ -187,6 +188,7 @@ class NodeStatus:
     quarantined: int | None = None
     zone: str = ""
     drain: str = ""
+    services: dict[str, str] = field(default_factory=dict)
     error: str = ""
 
 

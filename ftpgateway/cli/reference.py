@@ -139,7 +139,10 @@ _SHAPES = [
         "copies than wanted, at most 100), `short_count`, `lost_count` (those that no node that answers has "
         "whole), `error`",
     ),
-    ("members", "`verdict`, `asked`, `leader`, `nodes`"),
+    (
+        "members",
+        "`verdict`, `asked`, `leader`, `nodes` (each among others `services`: addresses of `ftp`, `ftps`, `sftp`)",
+    ),
     (
         "user list",
         "`users`: each `name`, `home`, `rights`, `quota_bytes`, `used_bytes`, `quota_files`, `used_files`, `replicas` "

@@ -18,7 +18,7 @@ _TITLES = (
     "node address role voter reachable term commit applied lag pictures bytes free error".split()  # noqa: SIM905
 )
 _ZONE = 2
-"""Where the column of the zones comes, when a node has one."""
+"""Where the column of the zones comes, when a node has one, and before it those of the services."""
 
 _RIGHT = ("term", "commit", "applied", "lag", "pictures", "bytes", "free")
 _STYLES = {"healthy": "bold green", "degraded": "bold yellow"}
@@ -57,6 +57,10 @@ def _cells(node: NodeStatus) -> list[str]:
 def _rows(nodes: list[NodeStatus]) -> tuple[list[str], list[list[str]]]:
     """Return titles and cells."""
     titles, rows = list(_TITLES), [_cells(node) for node in nodes]
+    for service in sorted({name for node in nodes for name in node.services}, reverse=True):
+        titles.insert(_ZONE, service)
+        for row, node in zip(rows, nodes, strict=True):
+            row.insert(_ZONE, node.services.get(service, "-"))
     if any(node.zone for node in nodes):
         titles.insert(_ZONE, "zone")
         for row, node in zip(rows, nodes, strict=True):

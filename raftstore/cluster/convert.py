@@ -22,6 +22,7 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         error=node.error,
         zone=node.zone,
         drain=node.drain,
+        services=node.services,
     )
     for field in _OPTIONAL:
         value = getattr(node, field)
@@ -41,6 +42,7 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
         error=message.error,
         zone=message.zone,
         drain=message.drain,
+        services=dict(sorted(message.services.items())),
     )
     for field in _OPTIONAL:
         if message.HasField(field):

@@ -21,7 +21,14 @@ class NodeRequest(_message.Message):
     def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services")
+    class ServicesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +46,7 @@ class NodeStatus(_message.Message):
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
+    SERVICES_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
     role: str
@@ -56,7 +64,8 @@ class NodeStatus(_message.Message):
     quarantined: int
     zone: str
     drain: str
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ...) -> None: ...
+    services: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class NodeReport(_message.Message):
     __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "waiting")

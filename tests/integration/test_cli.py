@@ -38,6 +38,7 @@ NODE_KEYS = [
     "quarantined",
     "zone",
     "drain",
+    "services",
     "error",
 ]
 

@@ -77,6 +77,9 @@ def test_clients_and_nodes_agree(cluster: Cluster, tmp_path: Path) -> None:
     assert old.returncode != 0 and "SFTP only" in old.stderr
     shell = one.ssh("ls")
     assert shell.returncode == 1 and "SFTP only" in shell.stderr
+    told = {node.name: node.services for node in cluster.local.status("n2").nodes}
+    for name, node in cluster.local.nodes.items():
+        assert told[name] == {"ftp": str(node.ftp), "sftp": str(node.sftp)}
     refused = OpenSsh(tmp_path / "x", port(cluster, "n1"), "demo", "wrong").sftp("ls\n")
     assert refused.returncode != 0 and "login refused" in cluster.log("n1")
     with cluster.login("n3") as ftp:

@@ -32,3 +32,18 @@ def test_a_key_of_another_node_is_refused(cluster):
     (cluster / "n1" / "node.key").write_bytes((cluster / "n2" / "node.key").read_bytes())
     with pytest.raises(ConfigError, match=r"node\.key"):
         store_settings(load_node_config(cluster / "n1" / "pixraft.toml"))
+
+
+def test_what_a_node_serves_is_told_with_addresses_that_others_can_use(cluster):
+    file = cluster / "n1" / "pixraft.toml"
+    environment = {
+        "PIXRAFT_FTP_IMPLICIT_TLS_LISTEN": "[2001:db8::7]:990",
+        "PIXRAFT_FTP_LISTEN": "0.0.0.0:21",
+        "PIXRAFT_SFTP_LISTEN": "127.0.0.1:2022",
+    }
+    settings = store_settings(load_node_config(file, environment=environment))
+    assert settings.services_at("pictures.example.org:7420") == {
+        "ftp": "pictures.example.org:21",
+        "ftps": "[2001:db8::7]:990",
+        "sftp": "127.0.0.1:2022",
+    }

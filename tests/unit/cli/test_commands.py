@@ -285,6 +285,19 @@ def test_zones_are_shown_where_there_are_any() -> None:
     assert lines[1].index("zone") == lines[3].index("cellar")
 
 
+def test_services_are_shown_with_their_addresses() -> None:
+    nodes = [
+        NodeStatus("n1", "h1:7420", services={"sftp": "h1:2022", "ftp": "h1:21"}),
+        NodeStatus("n2", "h2:7420"),
+    ]
+    status = ClusterStatus("healthy", "n1", "n1", 3, nodes)
+    lines = [line.split() for line in statusview.plain(status).splitlines()]
+    assert lines[1][:5] == ["node", "address", "ftp", "sftp", "role"]
+    assert lines[2][:4] == ["n1", "h1:7420", "h1:21", "h1:2022"]
+    assert lines[3][:4] == ["n2", "h2:7420", "-", "-"]
+    assert node_from_wire(node_to_wire(nodes[0])) == nodes[0]
+
+
 @pytest.mark.parametrize(
     ("count", "text"), [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 40, "5.0 TiB")]
 )

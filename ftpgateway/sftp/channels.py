@@ -12,7 +12,6 @@ import paramiko
 from ftpgateway.sftp import passing, sshd
 from raftstore.wire import sftp_pb2 as wire
 
-BLOCK = 256 * 1024
 ANSWER_TIME = 120.0
 """Seconds that the node may take for an answer; it gives up earlier itself."""
 MAX_NAME, MAX_PASSWORD, MAX_BLOB = 1024, 4096, 16 * 1024
@@ -168,8 +167,7 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
                 answer = wire.Answer(text="The node has ended the session.")
             if answer.yes:
                 with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-                    while data := ours.recv(BLOCK):
-                        channel.sendall(data)
+                    sshd.carry(ours, channel)
         if answer.yes:
             self._end(channel, 0)
         else:

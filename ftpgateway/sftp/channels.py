@@ -124,6 +124,7 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
             self._refused("subsystem", f"{name[:MAX_TOLD]}: {NOT_HERE}")
             return False
         ours, theirs = socket.socketpair()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sshd.PAIR_BUFFER)
         sshd.Inlet(channel, ours)
         self._start("sftp", self._serve, channel, ours, theirs)
         return True

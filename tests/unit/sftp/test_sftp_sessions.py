@@ -41,12 +41,17 @@ def running(**settings: object) -> Iterator[SftpServer]:
 
 
 def test_the_library_is_the_one_that_was_read() -> None:
-    """`sshd` replaces parts of paramiko: look at what it uses again before this is changed."""
+    """`sshd` and `sshpackets` replace parts of paramiko: look at what it uses again before this is changed."""
     assert paramiko.__version__.startswith("5.1.")
     for owner, names in {
-        Packetizer: ("_read_timeout", "handshake_timed_out", "need_rekey", "closed", "read_all", "readline"),
+        Packetizer: (
+            *("_read_timeout", "handshake_timed_out", "need_rekey", "closed", "read_all", "readline"),
+            *("read_message", "send_message", "write_all", "_trigger_rekey", "set_inbound_cipher"),
+            *("set_outbound_cipher", "REKEY_PACKETS", "REKEY_BYTES"),
+            *("REKEY_PACKETS_OVERFLOW_MAX", "REKEY_BYTES_OVERFLOW_MAX"),
+        ),
         paramiko.Transport: ("_send_user_message", "_check_banner", "run"),
-        paramiko.Channel: ("_check_add_window", "_feed"),
+        paramiko.Channel: ("_check_add_window", "_feed", "_wait_for_send_window"),
     }.items():
         assert not [name for name in names if not hasattr(owner, name)]
 

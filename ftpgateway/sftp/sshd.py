@@ -207,6 +207,7 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         try:
             super().run()
         finally:
+            self.packetizer.release()
             error = self.saved_exception
             self._on_end(f"{type(error).__name__}: {error}" if error is not None else "")
 

@@ -103,8 +103,7 @@ class Packets(Packetizer):  # type: ignore[misc]
         self.inlets: dict[int, Taker] = {}
         """What takes the bytes of a channel, by its number; others go to the library."""
         self._sock = sock
-        self._memory = mmap.mmap(-1, MAX_SSH_PACKET + _READ_AHEAD)
-        self._ahead = memoryview(self._memory)
+        self._ahead = memory(MAX_SSH_PACKET + _READ_AHEAD)
         self._start = self._end = 0
         self._opening: _Key | None = None
         self._opened = memoryview(b"")
@@ -112,16 +111,23 @@ class Packets(Packetizer):  # type: ignore[misc]
         self._plain = self._sealed = memoryview(b"")
         self._padding = os.urandom(_LEAST_PADDING + _GCM_BLOCK)
 
+    def release(self) -> None:
+        """Close, and let go of the buffers at once: what is left of a connection waits for the garbage collector."""
+        self.close()
+        with self._Packetizer__write_lock:
+            self._plain = self._sealed = memoryview(b"")
+        self._ahead = self._opened = memoryview(b"")
+
     # Bytes from the client.
 
     def readline(self, timeout: float) -> str:
         """Read a line of the greeting."""
-        while (end := self._memory.find(b"\n", self._start, self._end)) < 0:
+        while (size := bytes(self._ahead[self._start : self._end]).find(b"\n")) < 0:
             if self._end - self._start > _LONGEST_LINE:
                 raise paramiko.SSHException("the greeting is too long")
             self._add(self._read_timeout(timeout))
-        line = bytes(self._ahead[self._start : end]).removesuffix(b"\r")
-        self._start = end + 1
+        line = bytes(self._ahead[self._start : self._start + size]).removesuffix(b"\r")
+        self._start += size + 1
         if line.startswith(b"SSH-"):
             self.greeted(self._first_packet())
         return line.decode("utf-8", "replace")
@@ -131,16 +137,16 @@ class Packets(Packetizer):  # type: ignore[misc]
         deadline = time.monotonic() + _FIRST_PACKET
         with contextlib.suppress(TimeoutError):
             while time.monotonic() < deadline and (have := self._end - self._start) <= _LONGEST_LINE:
-                size = _LENGTH.unpack_from(self._memory, self._start)[0] if have >= 4 else _LONGEST_LINE
+                size = _LENGTH.unpack_from(self._ahead, self._start)[0] if have >= 4 else _LONGEST_LINE
                 if have >= 4 + size:
                     return bytes(self._ahead[self._start : self._start + 4 + size])
                 self._add(self._read_timeout(deadline - time.monotonic()))
         return b""
 
     def _add(self, data: bytes) -> None:
-        if self._end + len(data) > len(self._memory):
+        if self._end + len(data) > len(self._ahead):
             self._move()
-        self._memory[self._end : self._end + len(data)] = data
+        self._ahead[self._end : self._end + len(data)] = data
         self._end += len(data)
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
@@ -159,14 +165,14 @@ class Packets(Packetizer):  # type: ignore[misc]
         while (left := self._end - self._start) < count:
             if not left:
                 self._start = self._end = 0
-            elif self._start + max(count, _READ_AHEAD) > len(self._memory):
+            elif self._start + max(count, _READ_AHEAD) > len(self._ahead):
                 self._move()
             self._fill(idle=idle and not left)
 
     def _move(self) -> None:
         """Move what is left to the front."""
         left = self._end - self._start
-        self._memory.move(0, self._start, left)
+        self._ahead[:left] = self._ahead[self._start : self._end]
         self._start, self._end = 0, left
 
     def _fill(self, *, idle: bool) -> None:
@@ -236,7 +242,7 @@ class Packets(Packetizer):  # type: ignore[misc]
             self._have(_LENGTH.size, idle=True)
         elif self._end - self._start < _LENGTH.size:
             return None
-        size = int(_LENGTH.unpack_from(self._memory, self._start)[0])
+        size = int(_LENGTH.unpack_from(self._ahead, self._start)[0])
         if size % _GCM_BLOCK or not 0 < size <= MAX_SSH_PACKET - _LENGTH.size - _TAG:
             raise paramiko.SSHException(f"a packet of {size} bytes")
         if wait:
@@ -303,6 +309,8 @@ class Packets(Packetizer):  # type: ignore[misc]
     def send_message(self, message: paramiko.Message | Outgoing) -> None:
         """Send a packet, or the bytes of a channel in as many as it takes."""
         with self._Packetizer__write_lock:
+            if self.closed:
+                raise EOFError
             if isinstance(message, Outgoing):
                 self._send_data(message)
             elif self._sealing is None:

@@ -16,6 +16,7 @@ from ftpgateway.config import ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.logfile import AppendedFile
 from ftpgateway.sftp.frontend import SftpFrontend
+from ftpgateway.sftp.hostkeys import HostKeyCalls
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.systemd import keep_alive, notify
 from ftpgateway.transferlog import TransferLog
@@ -141,6 +142,7 @@ async def _frontends(
     sftp = sftp_settings(config)
     if sftp is not None:
         wanted.append(SftpFrontend(store, access, sftp, transfers=transfers))
+    HostKeyCalls(store)
     started = []
     try:
         for frontend in wanted:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
+from raftstore.cluster.administration import Answering, serve_admin
 from raftstore.cluster.news import Heard, News
 from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
@@ -259,22 +260,30 @@ class Store:
 
     # Secrets.
 
-    async def secret(self, name: str) -> bytes | None:
-        """Return a secret of the cluster, None when there is none yet. What is known here needs no other node."""
+    async def secret(self, name: str, *, newest: bool = False) -> bytes | None:
+        """Return a secret of the cluster, None when there is none yet. What is known here does, unless `newest`."""
         known = self._rooms.catalog.secret(name)
-        if known is None:
+        if known is None or newest:
             await self._barrier()
             known = self._rooms.catalog.secret(name)
         return known
 
-    async def agree_on_secret(self, name: str, value: bytes) -> bytes:
-        """Make `value` the cluster's secret unless it has one; return what it is now."""
-        await self._propose(commands.Command(agree_on_secret=commands.AgreeOnSecret(name=name, value=value)))
+    async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
+        """Make `value` the cluster's secret unless it has one, or if its SHA-256 is `replaces`; return what it is now.
+
+        Raises Changed when it is another than the one that `replaces` stands for.
+        """
+        agree = commands.AgreeOnSecret(name=name, value=value, replaces=replaces)
+        await self._propose(commands.Command(agree_on_secret=agree))
         agreed = await self.secret(name)
         assert agreed is not None
         return agreed
 
     # The cluster.
+
+    def serve_admin(self, method: str, answer: Answering, *, changes: bool) -> None:
+        """Have `answer` make the replies to an admin call. `changes`: only with an admin's certificate."""
+        serve_admin(self._rooms.network, method, answer, changes=changes)
 
     def own_status(self) -> tuple[NodeStatus, str]:
         """Return this node's status and the leader it follows ("" for none)."""

@@ -19,6 +19,7 @@ COMMANDS = {
     "status": "ftpgateway.cli.status",
     "members": "ftpgateway.cli.members",
     "user": "ftpgateway.cli.user",
+    "hostkeys": "ftpgateway.cli.hostkeys",
     "node": "ftpgateway.cli.node",
     "leader": "ftpgateway.cli.leader",
     "join": "ftpgateway.cli.join",

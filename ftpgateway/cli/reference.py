@@ -152,6 +152,7 @@ _SHAPES = [
     ("user add, set, grant, revoke, passwd, remove", "`user`, `done`"),
     ("user key list", "`user`, `keys`: each `type`, `fingerprint`, `comment`, `key`"),
     ("user key add, remove", "`user`, and `added` or `removed` as `keys`"),
+    ("hostkeys list, rotate", "`keys`: each `kind`, `bits`, `fingerprint`, `key` (as in a .pub file)"),
     (
         "jobs list, repair, scrub",
         "`jobs`: each `id`, `kind`, `node`, `state`, `holder`, `reason`, `done`, `total`, `unit`, `counts`, "

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import socket
 from collections import Counter
-from typing import Protocol
 
 import structlog
 
@@ -25,25 +24,19 @@ log = structlog.get_logger()
 
 _ACCEPTS_A_TURN = 16
 _KEYS_PAUSE = 1.0
-
-
-class Secrets(Protocol):
-    """Where the cluster keeps what all its nodes must know."""
-
-    async def secret(self, name: str) -> bytes | None:
-        """Return a secret of the cluster, None when there is none yet. Raises StoreError."""
-        ...
-
-    async def agree_on_secret(self, name: str, value: bytes) -> bytes:
-        """Make `value` the cluster's secret unless it has one; return what it is now. Raises StoreError."""
-        ...
+"""Seconds between looks at whether the cluster has host keys, or others than before; a look asks nobody."""
 
 
 class SftpFrontend:
     """Serves SFTP clients. `start` raises OSError when the address is taken."""
 
     def __init__(
-        self, secrets: Secrets, access: Access, settings: SftpSettings, *, transfers: TransferLog | None = None
+        self,
+        secrets: hostkeys.Secrets,
+        access: Access,
+        settings: SftpSettings,
+        *,
+        transfers: TransferLog | None = None,
     ) -> None:
         self._transfers = transfers
         self.settings = settings
@@ -67,18 +60,28 @@ class SftpFrontend:
     async def _serve(self) -> None:
         keys = await self._host_keys()
         settings = self.settings
-        self._workers = Workers(keys, settings.workers, settings.max_channels, settings.restart_longest)
+        workers = Workers(
+            hostkeys.split(keys), settings.workers, settings.max_channels, settings.restart_longest
+        )
+        self._workers = workers
         self._listen()
         log.info("sftp listening", address=self.address, workers=settings.workers)
+        while True:
+            await asyncio.sleep(_KEYS_PAUSE)
+            newest = await self._host_keys()
+            if newest != keys:
+                keys = newest
+                workers.take_keys(hostkeys.split(keys))
+                log.info("sftp host keys changed", keys=[key.kind for key in hostkeys.described(keys).keys])
 
-    async def _host_keys(self) -> list[bytes]:
+    async def _host_keys(self) -> bytes:
         while True:
             try:
                 keys = await self._secrets.secret(hostkeys.SECRET)
                 if keys is None:
                     made = await self._loop.run_in_executor(None, hostkeys.make)
                     keys = await self._secrets.agree_on_secret(hostkeys.SECRET, made)
-                return hostkeys.split(keys)
+                return keys
             except StoreError as error:
                 log.info("sftp waits for the cluster's host keys", error=str(error))
                 await asyncio.sleep(_KEYS_PAUSE)

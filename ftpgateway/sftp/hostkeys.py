@@ -1,30 +1,118 @@
 """The cluster's SSH host keys: one set for all nodes, so that clients do not warn when they change nodes.
 
 They are replicated like the accounts: whichever node needs them first makes them, and every node, present or joining
-later, has the same from then on.
+later, has the same from then on, until an operator has new ones made (`HostKeyCalls`).
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Protocol
+
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from raftstore.errors import Invalid, NotFound
+from raftstore.wire import admin_pb2 as admin
 
 SECRET = "ssh-host-keys"
 """Name under which the cluster keeps them."""
 _RSA_BITS = 3072
 
+_Key = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-def make() -> bytes:
-    """Make Ed25519, ECDSA (P-256) and RSA keys, as private keys in OpenSSH format, one after another. Slow."""
-    keys = (
-        ed25519.Ed25519PrivateKey.generate(),
-        ec.generate_private_key(ec.SECP256R1()),
-        rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS),
+KINDS: Mapping[str, Callable[[], _Key]] = {
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "rsa": lambda: rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS),
+}
+"""Each kind of key there is, and how one is made. RSA is slow."""
+
+
+class Secrets(Protocol):
+    """Where the cluster keeps what all its nodes must know."""
+
+    async def secret(self, name: str, *, newest: bool = False) -> bytes | None:
+        """Return a secret of the cluster, None when there is none yet. Raises StoreError."""
+        ...
+
+    async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
+        """Make `value` the cluster's secret unless it has one that `replaces` does not stand for. Raises StoreError."""
+        ...
+
+    def serve_admin(self, method: str, answer: Callable[[bytes], Awaitable[bytes]], *, changes: bool) -> None:
+        """Have `answer` make the replies to an admin call."""
+        ...
+
+
+def make(kinds: Collection[str] = KINDS.keys(), present: bytes = b"") -> bytes:
+    """Return a key of each kind as private keys in OpenSSH format, one after another. Slow.
+
+    Those of `kinds` are new, the others those of `present`.
+    """
+    old = {kind_of(text): text for text in split(present)}
+    return b"".join(
+        _new(generate) if kind in kinds or kind not in old else old[kind] for kind, generate in KINDS.items()
     )
-    return b"".join(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()) for key in keys)
+
+
+def _new(generate: Callable[[], _Key]) -> bytes:
+    return generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
 def split(keys: bytes) -> list[bytes]:
     """Return each of the keys that `make` wrote."""
     end = b"-----END OPENSSH PRIVATE KEY-----\n"
     return [part + end for part in keys.split(end)[:-1]]
+
+
+def kind_of(text: bytes) -> str:
+    """Return which of `KINDS` a key is of."""
+    key = load_ssh_private_key(text, None)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    return "ecdsa" if isinstance(key, ec.EllipticCurvePrivateKey) else "rsa"
+
+
+def described(keys: bytes) -> admin.HostKeys:
+    """Return what everybody may know of the keys."""
+    found = admin.HostKeys()
+    for text in split(keys):
+        key = load_ssh_private_key(text, None)
+        line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        bits = 256 if isinstance(key, ed25519.Ed25519PrivateKey) else key.key_size
+        found.keys.add(kind=kind_of(text), bits=bits, line=line)
+    return found
+
+
+class HostKeyCalls:
+    """Registers the admin calls about the keys, at every node: also at one that serves no SFTP itself."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        secrets.serve_admin("admin.hostkeys", self._list, changes=False)
+        secrets.serve_admin("admin.hostkeys_rotate", self._rotate, changes=True)
+
+    async def _list(self, _body: bytes) -> bytes:
+        keys = await self._secrets.secret(SECRET, newest=True)
+        return described(keys or b"").SerializeToString()
+
+    async def _rotate(self, body: bytes) -> bytes:
+        kinds = tuple(admin.RotateHostKeys.FromString(body).kinds)
+        unknown = set(kinds) - set(KINDS)
+        if unknown or not kinds:
+            raise Invalid(f"kinds of host keys are {', '.join(KINDS)}")
+        present = await self._secrets.secret(SECRET, newest=True)
+        if present is None:
+            raise NotFound("host keys: no node has served SFTP yet")
+        made = await asyncio.get_running_loop().run_in_executor(None, make, kinds, present)
+        keys = await self._secrets.agree_on_secret(SECRET, made, replaces=hashlib.sha256(present).digest())
+        return described(keys).SerializeToString()

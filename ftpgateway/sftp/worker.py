@@ -46,8 +46,9 @@ class Worker:
 
     def __init__(self, control: socket.socket, setup: wire.Setup) -> None:
         self._control = control
-        self._keys: Sequence[paramiko.PKey] = [sshd.host_key(text) for text in setup.host_keys]
-        self._channels = setup.channels
+        self._keys: Sequence[paramiko.PKey] = ()
+        self._channels = 0
+        self._take(setup)
         self._poll = select.poll()
         self._held: dict[int, _Held] = {}
 
@@ -63,10 +64,18 @@ class Worker:
                 if received is None:
                     return
                 message, descriptors = received
-                if message.HasField("connection") and len(descriptors) == 2:
+                if message.HasField("setup"):
+                    self._take(message.setup)
+                elif message.HasField("probe"):
+                    passing.send(self._control, wire.Alive(yes=True))
+                elif message.HasField("connection") and len(descriptors) == 2:
                     self._begin(*descriptors)
                 else:
                     passing.close(descriptors)
+
+    def _take(self, setup: wire.Setup) -> None:
+        self._keys = [sshd.host_key(text) for text in setup.host_keys]
+        self._channels = setup.channels
 
     def _begin(self, client: int, control: int) -> None:
         held = self._held[control] = _Held(socket.socket(fileno=client), socket.socket(fileno=control))

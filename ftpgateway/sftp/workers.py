@@ -25,6 +25,12 @@ FIRST_PAUSE = 0.5
 STEADY = 60.0
 """Seconds after which a worker that dies was not broken from the start."""
 STOP_TIME = 5.0
+PROBE_PERIOD = 5.0
+"""Seconds between questions whether a worker still works."""
+PROBES = 6
+"""Questions without an answer after which it does not. They are counted, and not the time, which also passes while this
+node is stopped. A worker in the middle of 64 handshakes answers within a second."""
+_SUSPECT = 2
 _LINES = 16 * 1024
 
 
@@ -33,6 +39,7 @@ class Worker:
 
     def __init__(self, setup: wire.Setup, on_end: object) -> None:
         self.load = 0
+        self.missed = 0
         self.control, theirs = passing.pair()
         with theirs:
             self._process = subprocess.Popen(
@@ -52,6 +59,7 @@ class Worker:
         self._on_end = on_end
         self._handle = os.pidfd_open(self.pid)
         self._loop.add_reader(self._handle, self._died)
+        self._loop.add_reader(self.control.fileno(), self._heard)
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         self._loop.add_reader(self._process.stderr.fileno(), self._said)
@@ -60,6 +68,33 @@ class Worker:
         """Hand a connection over. Raises OSError when the worker does not take it."""
         message = wire.ToWorker(connection=wire.Connection())
         passing.send(self.control, message, [client.fileno(), control.fileno()])
+
+    def take(self, setup: wire.Setup) -> None:
+        """Tell it what holds for connections from now on."""
+        try:
+            passing.send(self.control, wire.ToWorker(setup=setup))
+        except OSError:
+            self.kill()  # it takes nothing any more
+
+    def probe(self) -> None:
+        """Ask whether it still works."""
+        self.missed += 1
+        with contextlib.suppress(OSError):
+            passing.send(self.control, wire.ToWorker(probe=wire.Probe()))
+
+    def _heard(self) -> None:
+        try:
+            heard = passing.receive(self.control, wire.Alive)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            heard = None
+        if heard is None:  # it ends, or does not do what it should
+            self._loop.remove_reader(self.control.fileno())
+            self.kill()
+            return
+        passing.close(heard[1])
+        self.missed = 0
 
     def _said(self) -> None:
         """What a worker writes is a traceback: it has no log of its own."""
@@ -82,13 +117,15 @@ class Worker:
         self._said()
         self._loop.remove_reader(stderr.fileno())
         stderr.close()
-        self.control.close()
+        self.close()
         self.ended.set()
         self._on_end(self, code)  # type: ignore[operator]
 
     def close(self) -> None:
-        """Let it end."""
-        self.control.close()
+        """Let it end. Idempotent."""
+        if self.control.fileno() >= 0:
+            self._loop.remove_reader(self.control.fileno())
+            self.control.close()
 
     def kill(self) -> None:
         """End it."""
@@ -107,6 +144,7 @@ class Workers:
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
         self._stopping = False
+        self._probing: asyncio.TimerHandle | None = None
 
     @property
     def pids(self) -> list[int]:
@@ -115,7 +153,10 @@ class Workers:
 
     def pick(self) -> Worker:
         """Return the one with the fewest connections; start another while all have some. Raises OSError."""
-        least = min(self._workers, key=lambda worker: worker.load, default=None)
+        # One that does not answer gets nobody while others can be had.
+        sound = [worker for worker in self._workers if worker.missed < _SUSPECT]
+        whom = sound if sound or len(self._workers) < self._most else self._workers
+        least = min(whom, key=lambda worker: worker.load, default=None)
         if least is not None and (least.load == 0 or len(self._workers) >= self._most):
             return least
         if asyncio.get_running_loop().time() < self._not_before:
@@ -125,7 +166,26 @@ class Workers:
         worker = Worker(self._setup, self._ended)
         self._workers.append(worker)
         log.info("SFTP worker started", worker=worker.pid)
+        if self._probing is None:
+            self._probing = asyncio.get_running_loop().call_later(PROBE_PERIOD, self._probe)
         return worker
+
+    def _probe(self) -> None:
+        for worker in self._workers:
+            if worker.missed >= PROBES:
+                log.error("an SFTP worker hangs and is ended", worker=worker.pid, connections=worker.load)
+                worker.kill()
+            else:
+                worker.probe()
+        self._probing = (
+            asyncio.get_running_loop().call_later(PROBE_PERIOD, self._probe) if self._workers else None
+        )
+
+    def take_keys(self, host_keys: Sequence[bytes]) -> None:
+        """Show these to who connects from now on."""
+        self._setup = wire.Setup(host_keys=host_keys, channels=self._setup.channels)
+        for worker in self._workers:
+            worker.take(self._setup)
 
     def _ended(self, worker: Worker, code: int) -> None:
         self._workers.remove(worker)
@@ -141,6 +201,8 @@ class Workers:
     async def stop(self) -> None:
         """End all and wait until they are gone."""
         self._stopping = True
+        if self._probing is not None:
+            self._probing.cancel()
         workers = list(self._workers)
         for worker in workers:
             worker.close()

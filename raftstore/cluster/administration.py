@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ _FIELDS = (
     *("password_hash", "home", "rights", "disabled", "replicas", "quota_bytes", "quota_files"),
     *("upload_rate", "download_rate", "max_sessions"),
 )
+
+Answering = Callable[[bytes], Awaitable[bytes]]
+"""Takes the body of a request and returns that of the reply; may raise StoreError."""
 
 ATTEMPTS = 5
 """For a change of an account that others change at the same time."""
@@ -121,6 +125,15 @@ class Administration:
     async def _user_remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         await self._store.remove_user(admin.UserRemove.FromString(body).name)
         return Reply(admin.UserReply().SerializeToString())
+
+
+def serve_admin(network: PeerNetwork, method: str, answer: Answering, *, changes: bool) -> None:
+    """Register a further admin call. `changes`: it needs an admin's certificate."""
+
+    async def handle(_peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        return Reply(await answer(body))
+
+    network.serve(method, handle, roles=frozenset({Role.ADMIN}) if changes else BOTH)
 
 
 def merged(earlier: User | None, put: admin.UserPut) -> User:

@@ -92,7 +92,7 @@ class Machine:
             "report_job": self._job(self.jobs.report),
             "finish_job": self._job(self.jobs.finish),
             "cancel_job": self._job(self.jobs.cancel),
-            "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value)),
+            "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value, c.replaces)),
         }
 
     # Log entries.

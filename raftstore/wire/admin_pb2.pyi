@@ -328,3 +328,29 @@ class UserRemove(_message.Message):
 class UserReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class HostKeysRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class HostKeys(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[HostKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[HostKey, _Mapping]]] = ...) -> None: ...
+
+class HostKey(_message.Message):
+    __slots__ = ("kind", "bits", "line")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    bits: int
+    line: str
+    def __init__(self, kind: _Optional[str] = ..., bits: _Optional[int] = ..., line: _Optional[str] = ...) -> None: ...
+
+class RotateHostKeys(_message.Message):
+    __slots__ = ("kinds",)
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kinds: _Optional[_Iterable[str]] = ...) -> None: ...

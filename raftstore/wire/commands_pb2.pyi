@@ -527,12 +527,14 @@ class FinishIntent(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., cancel: _Optional[bool] = ...) -> None: ...
 
 class AgreeOnSecret(_message.Message):
-    __slots__ = ("name", "value")
+    __slots__ = ("name", "value", "replaces")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_FIELD_NUMBER: _ClassVar[int]
     name: str
     value: bytes
-    def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    replaces: bytes
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ..., replaces: _Optional[bytes] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret")

@@ -18,13 +18,25 @@ class Connection(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class Probe(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Alive(_message.Message):
+    __slots__ = ("yes",)
+    YES_FIELD_NUMBER: _ClassVar[int]
+    yes: bool
+    def __init__(self, yes: _Optional[bool] = ...) -> None: ...
+
 class ToWorker(_message.Message):
-    __slots__ = ("setup", "connection")
+    __slots__ = ("setup", "connection", "probe")
     SETUP_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
+    PROBE_FIELD_NUMBER: _ClassVar[int]
     setup: Setup
     connection: Connection
-    def __init__(self, setup: _Optional[_Union[Setup, _Mapping]] = ..., connection: _Optional[_Union[Connection, _Mapping]] = ...) -> None: ...
+    probe: Probe
+    def __init__(self, setup: _Optional[_Union[Setup, _Mapping]] = ..., connection: _Optional[_Union[Connection, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ...) -> None: ...
 
 class Password(_message.Message):
     __slots__ = ("user", "password")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import paramiko
 import psutil
 import pytest
+from commandline import pixraft
 from harness import Cluster, eventually
 from openssh import OpenSsh
 
@@ -132,6 +134,37 @@ def test_lftp_mirrors_both_ways(cluster: Cluster, tmp_path: Path) -> None:
         copy = back / "sub" / file.name
         assert copy.read_bytes() == file.read_bytes()
         assert int(copy.stat().st_mtime) == int(file.stat().st_mtime)
+
+
+def test_host_keys_are_replaced_at_all_nodes(cluster: Cluster, tmp_path: Path) -> None:
+    access = ("--cluster", str(cluster.local.directory), "-o", "json")
+
+    def told(*command: str) -> dict[str, str]:
+        done = pixraft("hostkeys", *command, *access)
+        assert done.exit_code == 0, done.output
+        return {key["kind"]: key["fingerprint"] for key in json.loads(done.stdout)["keys"]}
+
+    def scanned(name: str) -> dict[str, str]:
+        found = tmp_path / "found"
+        scan = ["ssh-keyscan", "-T", "60", "-p", str(port(cluster, name)), "127.0.0.1"]
+        found.write_bytes(subprocess.run(scan, capture_output=True, check=True).stdout)
+        lines = subprocess.run(["ssh-keygen", "-l", "-f", found], capture_output=True, check=True, text=True)
+        return {line.split()[-1].strip("()").lower(): line.split()[1] for line in lines.stdout.splitlines()}
+
+    before = told("list")
+    assert set(before) == {"ed25519", "ecdsa", "rsa"}
+    assert scanned("n1") == scanned("n3") == before
+    refused = pixraft("hostkeys", "rotate", "rsa", *access)
+    assert refused.exit_code == 2 and "--yes" in refused.output
+    one = told("rotate", "ed25519", "--yes")
+    assert {kind for kind in one if one[kind] != before[kind]} == {"ed25519"}
+    for name in cluster.names:
+        eventually(lambda name=name: scanned(name) == one)  # type: ignore[misc]
+    every = told("rotate", "--all", "--yes")
+    assert every == told("list") and not set(every.values()) & set(one.values())
+    for name in ("n1", "n3"):
+        eventually(lambda name=name: scanned(name) == every)  # type: ignore[misc]
+    assert OpenSsh(tmp_path / "c", port(cluster, "n2"), "demo", "demo").sftp("ls\n").returncode == 0
 
 
 def test_workers_that_die_are_replaced_and_none_outlives_its_node(cluster: Cluster, tmp_path: Path) -> None:

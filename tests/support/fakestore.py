@@ -233,11 +233,11 @@ class FakeStore:
 
     # Secrets.
 
-    async def secret(self, name: str) -> bytes | None:
+    async def secret(self, name: str, *, newest: bool = False) -> bytes | None:
         await self.hook("secret", name)
         return self.secrets.get(name)
 
-    async def agree_on_secret(self, name: str, value: bytes) -> bytes:
+    async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
         return self.secrets.setdefault(name, value)
 
     # Accounts.

@@ -23,11 +23,12 @@ from raftstore.cluster.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
 
 ALL = [
-    *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs", "config")),
+    *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs", "config", "hostkeys")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),
     *(f"node {name}" for name in ("add", "cancel", "list", "move", "remove", "replace")),
     *(f"config {name}" for name in ("check", "show")),
     "leader transfer",
+    *(f"hostkeys {name}" for name in ("list", "rotate")),
     *(f"user key {name}" for name in ("add", "list", "remove")),
     *(f"user {name}" for name in ("add", "grant", "list", "passwd", "remove", "revoke", "set")),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,3 +212,18 @@ def test_the_same_log_gives_the_same_state(feeder: Feeder, tmp_path: Path) -> No
             assert other.catalog.digest() != feeder.catalog.digest()
             other.catalog.apply(index, batch)
         assert other.catalog.digest() == feeder.catalog.digest()
+
+
+def test_a_secret_stays_unless_it_is_replaced_by_who_knows_it(feeder: Feeder) -> None:
+    def agree(value: bytes, knows: bytes = b"") -> str:
+        replaces = hashlib.sha256(knows).digest() if knows else b""
+        return feeder.status(command("agree_on_secret", name="keys", value=value, replaces=replaces))
+
+    assert agree(b"none yet", b"something") == "CHANGED"
+    assert agree(b"first") == agree(b"second") == "OK"
+    assert feeder.catalog.secret("keys") == b"first"
+    assert agree(b"third", b"first") == "OK"
+    assert agree(b"fourth", b"first") == "CHANGED"
+    assert agree(b"", b"third") == "INVALID"
+    feeder.reopen()
+    assert feeder.catalog.secret("keys") == b"third"

@@ -18,6 +18,7 @@ from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import Administered, Administration
 from raftstore.cluster.boot import next_boot
 from raftstore.cluster.currency import Currency
+from raftstore.cluster.enquiries import Enquiries
 from raftstore.cluster.health import Health
 from raftstore.cluster.inventory import take_inventory
 from raftstore.cluster.jobcalls import JobCalls
@@ -34,7 +35,7 @@ from raftstore.errors import Invalid, NoQuorum, StoreError, Superseded, Unavaila
 from raftstore.evidence import Keeper
 from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import drain_states, draining
-from raftstore.peers import Lane, PeerNetwork
+from raftstore.peers import PeerNetwork
 from raftstore.settings import StoreSettings
 from raftstore.tasks import ended
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
@@ -68,10 +69,11 @@ class Rooms:
             settings.identity, settings.listen, settings.members, encryption=settings.encryption
         )
         self.membership = Membership(settings, self.network, self, self._members_changed, on_fatal)
+        self._enquiries = Enquiries(self.network, self.membership)
         self.health = Health(
             self.own_status,
             self.membership.roster,
-            self._ask,
+            self._enquiries.call,
             store=lambda: self.volumes.identity,
             heard=self._heard,
         )
@@ -186,9 +188,9 @@ class Rooms:
         self._stack.push_async_callback(self.network.stop)
         marker = settings.data / "rejoining"
         others = self.membership.others
-        self._rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), others, self._ask_empty)
+        self._rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), others, self._enquiries.empty)
         if self._rejoining:
-            term = await bootstrap.safe_term(others, self._ask_term)
+            term = await bootstrap.safe_term(others, self._enquiries.term)
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
                 self.journal.setCurrentTerm(term, settings.name)
@@ -397,24 +399,3 @@ class Rooms:
             return self.room()
         report = self.health.last(name)
         return report.room if report is not None else None
-
-    async def _ask(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
-        return (await self.network.call(member, method, body, lane=Lane.BULK, timeout=timeout)).body
-
-    async def _ask_node(self, member: str) -> admin.NodeReport:
-        request = admin.NodeRequest(known=self.membership.roster.committed[0])
-        reply = await self.network.call(
-            member, "admin.node", request.SerializeToString(), timeout=STATUS_BARRIER
-        )
-        report = admin.NodeReport.FromString(reply.body)
-        self.membership.hear(report)
-        return report
-
-    async def _ask_empty(self, member: str) -> bool:
-        return (await self._ask_node(member)).empty
-
-    async def _ask_term(self, member: str) -> int:
-        report = await self._ask_node(member)
-        if not report.node.HasField("term"):
-            raise Unavailable(f"{member} has not started yet")
-        return report.node.term

@@ -194,9 +194,13 @@ class Store:
             base=base.entry if isinstance(base, FileVersion) else None,
         )
 
-    async def partial(self, path: str, owner: str) -> Partial | None:
-        """Return what `owner` can resume at `path`, or None. Nobody else sees it."""
-        await self._barrier()
+    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
+        """Return what `owner` can resume at `path`, or None. Nobody else sees it.
+
+        `anew`: ask the cluster; not needed by who has just looked the path up for the same request.
+        """
+        if anew:
+            await self._barrier()
         return self._rooms.catalog.partial(owner, path)
 
     async def drop_partial(self, path: str, owner: str) -> None:

@@ -126,8 +126,8 @@ class Backend(Protocol):
         """Open the published version of a file."""
         ...
 
-    async def partial(self, path: str, owner: str) -> Partial | None:
-        """Return what `owner` can resume at `path`."""
+    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
+        """Return what `owner` can resume at `path`; `anew`: ask the cluster."""
         ...
 
     async def drop_partial(self, path: str, owner: str) -> None:

@@ -180,9 +180,12 @@ class Workspace:
         entry = await self.entry(path)
         return (entry.size if entry.kind is Kind.FILE else None), False
 
-    async def begun(self, path: str) -> int:
-        """Return how many bytes of an interrupted upload to `path` the account can go on from; 0: there is none."""
-        partial = await self._store.partial(self._at(path), self._owner) if path != "/" else None
+    async def begun(self, path: str, *, anew: bool = True) -> int:
+        """Return how many bytes of an interrupted upload to `path` the account can go on from; 0: there is none.
+
+        `anew`: ask the cluster; not needed by who has just asked for the `entry` there, for the same request.
+        """
+        partial = await self._store.partial(self._at(path), self._owner, anew=anew) if path != "/" else None
         return partial.size if partial is not None else 0
 
     async def forget(self, path: str) -> None:

@@ -71,6 +71,7 @@ class File:
         """Open the published version. Raises StoreError."""
         download = await self._session.files.download(self.path)
         self._reader = Reader(download)
+        self._reader.begin()
         self._entry = download.entry
 
     def read_at_once(self, offset: int, length: int) -> list[memoryview] | None:

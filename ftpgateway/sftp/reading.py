@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from ftpgateway.access.backend import Buffer, Download
@@ -17,6 +18,12 @@ class Reader:
         self._download = download
         self._blocks: list[tuple[int, memoryview]] = []  # (offset, bytes), one behind the other
         self._source: AsyncGenerator[Buffer, None] | None = None
+        self._first: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Get the first block, while the client hears that the file is open."""
+        if self.size:
+            self._first = asyncio.create_task(self._more(0, 1))
 
     @property
     def size(self) -> int:
@@ -40,6 +47,9 @@ class Reader:
         """Return the bytes from `offset`, fewer at the end of the file, none beyond. Raises StoreError."""
         if offset >= self.size or not length:
             return []
+        first, self._first = self._first, None
+        if first is not None:
+            await first
         while (parts := self.at_hand(offset, length)) is None:
             await self._more(offset, length)
         return parts
@@ -72,5 +82,11 @@ class Reader:
 
     async def close(self) -> None:
         """Release what it holds."""
+        first, self._first = self._first, None
+        if first is not None:
+            first.cancel()
+            await asyncio.wait([first])
+            if not first.cancelled():
+                first.exception()  # of a block that nobody wanted
         await self._stop()
         await self._download.close()

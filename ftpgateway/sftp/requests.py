@@ -266,7 +266,7 @@ class Requests:
         try:
             return await self._files.entry(path)
         except NotFound:
-            begun = await self._files.begun(path)
+            begun = await self._files.begun(path, anew=False)
             if not begun:
                 raise
             return standing_in(name, begun, self._session.name)

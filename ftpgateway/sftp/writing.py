@@ -72,7 +72,7 @@ class Writer:
         try:
             self._earlier = await self._files.entry(self.path)
         except NotFound:
-            self._begun = await self._files.begun(self.path)
+            self._begun = await self._files.begun(self.path, anew=False)
             if not manner.create and not self._begun:
                 raise
         else:

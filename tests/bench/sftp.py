@@ -1,8 +1,12 @@
 """`make bench-sftp`: SFTP at a cluster of three beside a threaded paramiko server on a plain directory, as ratios.
 
 The clients are OpenSSH's sftp, a process a session, each sending or fetching pictures of 1 MiB one after the other.
-Both servers get the same load in turn, several rounds; the ratio is the median over the rounds. Every picture that
-pixraft acknowledges is fsynced on a majority; the reference syncs nothing.
+All servers get the same load in turn, several rounds; a ratio is the median over the rounds. Every picture that
+pixraft acknowledges is fsynced on a majority; the references sync nothing. There are two: a server as in paramiko's
+demo, and the same with TCP_NODELAY, without which each of its answers may wait 40 ms for an acknowledgement.
+
+The second table tells processor time in ms a picture, from when all clients have logged in: of the clients, of the
+workers, of the node that they talk to, of the other nodes.
 """
 
 from __future__ import annotations
@@ -10,15 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nodes import PASSWORD, USER, BenchCluster
 from openssh import OpenSsh
@@ -29,7 +35,7 @@ WAIT = 300.0
 
 @dataclass(frozen=True)
 class Scenario:
-    """`sessions` at once, `count` pictures each; `goal` is the ratio that is wanted."""
+    """`sessions` at once, `count` pictures each; `goal` is the ratio to the server as in the demo that is wanted."""
 
     operation: str
     sessions: int
@@ -53,8 +59,10 @@ def scenarios(quick: bool) -> list[Scenario]:
     ]
 
 
-def rate(place: Path, port: int, scenario: Scenario) -> float:
-    """Run one scenario; return pictures a second, from when all clients have logged in."""
+def rate(
+    place: Path, port: int, scenario: Scenario, begun: Callable[[Sequence[int]], None] = lambda clients: None
+) -> float:
+    """Run one scenario; return pictures a second, from when all clients have logged in: then `begun` gets their ids."""
     client = OpenSsh(place / f"client-{port}", port, USER, PASSWORD)
     sessions: list[subprocess.Popen[str]] = []
     try:
@@ -66,6 +74,7 @@ def rate(place: Path, port: int, scenario: Scenario) -> float:
             while "Remote working directory" not in session.stdout.readline():
                 if session.poll() is not None:
                     raise RuntimeError(f"sftp has ended: {session.communicate()[1]}")
+        begun([session.pid for session in sessions])
         begin = time.monotonic()
         for number, session in enumerate(sessions):
             assert session.stdin is not None
@@ -105,23 +114,122 @@ def batch(scenario: Scenario, session: int) -> Iterator[str]:
         yield f"put {here} {there}" if scenario.operation == "put" else f"get {there} {here}"
 
 
+def seconds(processes: Iterable[int]) -> float:
+    """Seconds of processor time that processes and their ended children have used."""
+    ticks = 0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(processes: Iterable[int]) -> list[int]:
+    """Process ids of the children of processes."""
+    return [
+        int(child)
+        for process in processes
+        for tasks in Path(f"/proc/{process}/task").iterdir()
+        for child in (tasks / "children").read_text().split()
+    ]
+
+
+class Meter:
+    """Processor time of one scenario by role: clients, and groups of processes that live on."""
+
+    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+        self._groups = groups
+        self._before = [0.0]
+
+    def begin(self, clients: Sequence[int]) -> None:
+        """Everybody has logged in. What clients use is known when they have ended."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        so_far = ended.ru_utime + ended.ru_stime + seconds([*clients, *children(clients)])
+        self._before = [so_far, *map(seconds, self._groups)]
+
+    def milliseconds(self, pictures: int) -> list[float]:
+        """Processor time since then in ms a picture: of the clients, and of each group."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        after = [ended.ru_utime + ended.ru_stime, *map(seconds, self._groups)]
+        return [(last - first) * 1000 / pictures for last, first in zip(after, self._before, strict=True)]
+
+
 @contextmanager
-def reference(directory: Path) -> Iterator[int]:
-    """A threaded paramiko server in a process of its own; gives its port."""
+def reference(directory: Path, *options: str) -> Iterator[tuple[int, int]]:
+    """A threaded paramiko server in a process of its own; gives its port and process id."""
     directory.mkdir()
     script = Path(__file__).with_name("sftp_reference.py")
-    process = subprocess.Popen([sys.executable, str(script), str(directory)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(directory), *options], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
 
 
+@dataclass(frozen=True)
+class Target:
+    """A server that is measured, and the processes that serve, by role."""
+
+    port: int
+    groups: Sequence[Sequence[int]]
+
+    def measure(self, place: Path, scenario: Scenario) -> tuple[float, list[float]]:
+        """Return pictures a second, and processor time by role in ms a picture."""
+        meter = Meter(self.groups)
+        pictures = rate(place, self.port, scenario, meter.begin)
+        return pictures, meter.milliseconds(scenario.sessions * scenario.count)
+
+
+@contextmanager
+def targets(place: Path, encryption: str) -> Iterator[dict[str, Target]]:
+    """Start all servers."""
+    with (
+        reference(place / "demo") as demo,
+        reference(place / "nodelay", "--nodelay") as nodelay,
+        BenchCluster(place / "cluster", encryption=encryption, sftp=True) as cluster,
+    ):
+        port = cluster.sftp_ports()[0]
+        # The first of all starts the workers.
+        rate(place, port, Scenario("put", 8, 1, 0))
+        first, *others = cluster.pids()
+        workers = children([first])
+        yield {
+            "pixraft": Target(port, [workers, [first], others]),
+            "demo": Target(demo[0], [[demo[1]]]),
+            "nodelay": Target(nodelay[0], [[nodelay[1]]]),
+        }
+
+
+def compare(place: Path, servers: dict[str, Target], scenario: Scenario, rounds: int) -> dict[str, object]:
+    """Run a scenario at all servers in turn; return its figures."""
+    runs: dict[str, list[tuple[float, list[float]]]] = {name: [] for name in servers}
+    for _ in range(rounds):
+        for name, target in servers.items():
+            runs[name].append(target.measure(place, scenario))
+    rates = {name: [run[0] for run in measured] for name, measured in runs.items()}
+    return {
+        "scenario": scenario.name,
+        "goal": scenario.goal,
+        "rates": {name: statistics.median(values) for name, values in rates.items()},
+        "ratios": {
+            name: statistics.median(
+                ours / theirs for ours, theirs in zip(rates["pixraft"], values, strict=True)
+            )
+            for name, values in rates.items()
+        },
+        "processor_ms": {
+            name: [statistics.median(column) for column in zip(*(run[1] for run in measured), strict=True)]
+            for name, measured in runs.items()
+        },
+    }
+
+
 def main() -> int:
-    """Measure and print the table; write the figures as JSON where asked."""
+    """Measure and print the tables; write the figures as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a version of a few seconds: shows that it works")
     parser.add_argument("--rounds", type=int, default=5)
@@ -129,32 +237,34 @@ def main() -> int:
     parser.add_argument("--directory", help="where the servers keep their data (default: the system's)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
-    rows = []
-    print("| scenario | pictures/s | reference /s | ratio | goal |\n|---|---|---|---|---|", flush=True)
+    rows: list[Any] = []
+    print(
+        "| scenario | pictures/s | demo /s | ratio | goal | with TCP_NODELAY /s | ratio |\n" + "|---" * 7 + "|"
+    )
     with tempfile.TemporaryDirectory(prefix="pixraft-bench-", dir=arguments.directory) as name:
         place = Path(name)
         for number in range(8):
             (place / f"picture-{number}.jpg").write_bytes(os.urandom(MIB))
-        with (
-            reference(place / "reference") as other,
-            BenchCluster(place / "cluster", encryption=arguments.encryption, sftp=True) as cluster,
-        ):
-            own = cluster.sftp_ports()[0]
-            # The first of all starts the workers.
-            rate(place, own, Scenario("put", 8, 1, 0))
+        with targets(place, arguments.encryption) as servers:
             for scenario in scenarios(arguments.quick):
-                pairs = []
-                for _ in range(1 if arguments.quick else arguments.rounds):
-                    theirs = rate(place, other, scenario)
-                    pairs.append((rate(place, own, scenario), theirs))
-                ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-                ratio = statistics.median(one / two for one, two in pairs)
-                reached = "reached" if ratio >= scenario.goal else "missed"
+                row: Any = compare(place, servers, scenario, 1 if arguments.quick else arguments.rounds)
+                rows.append(row)
+                rates, ratios = row["rates"], row["ratios"]
+                reached = "reached" if ratios["demo"] >= scenario.goal else "missed"
                 print(
-                    f"| {scenario.name} | {ours:.1f} | {theirs:.1f} | **{ratio:.2f}** | {scenario.goal} {reached} |",
+                    f"| {scenario.name} | {rates['pixraft']:.1f} "
+                    f"| {rates['demo']:.1f} | **{ratios['demo']:.2f}** | {scenario.goal} {reached} "
+                    f"| {rates['nodelay']:.1f} | **{ratios['nodelay']:.2f}** |",
                     flush=True,
                 )
-                rows.append({"scenario": scenario.name, "rate": ours, "reference_rate": theirs, "ratio": ratio})
+    print(
+        "\n| ms a picture | clients | workers | node | others | reference's clients | reference |\n"
+        + "|---" * 7
+        + "|"
+    )
+    for row in rows:
+        used = [*row["processor_ms"]["pixraft"], *row["processor_ms"]["nodelay"]]
+        print(f"| {row['scenario']} | " + " | ".join(f"{value:.2f}" for value in used) + " |")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0

@@ -77,6 +77,9 @@ def main() -> None:
     """Serve a directory; print the port on the first line."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("directory")
+    parser.add_argument(
+        "--nodelay", action="store_true", help="set TCP_NODELAY, which paramiko's demo does not"
+    )
     arguments = parser.parse_args()
     Directory.ROOT = arguments.directory
     key = paramiko.ECDSAKey.generate()
@@ -84,12 +87,13 @@ def main() -> None:
     print(listener.getsockname()[1], flush=True)
     while True:
         client, _ = listener.accept()
-        threading.Thread(target=serve, args=(client, key), daemon=True).start()
+        threading.Thread(target=serve, args=(client, key, arguments.nodelay), daemon=True).start()
 
 
-def serve(client: socket.socket, key: paramiko.PKey) -> None:
+def serve(client: socket.socket, key: paramiko.PKey, nodelay: bool) -> None:
     """Begin one connection; the transport's thread goes on with it."""
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if nodelay:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     transport = paramiko.Transport(client)
     transport.add_server_key(key)
     transport.set_subsystem_handler("sftp", SFTPServer, Directory)

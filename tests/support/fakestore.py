@@ -221,7 +221,7 @@ class FakeStore:
         self.opened["download"] += 1
         return FakeDownload(self, node.entry(path.rpartition("/")[2]), node.data)
 
-    async def partial(self, path: str, owner: str) -> Partial | None:
+    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
         await self.hook("partial", path)
         data = self.partials.get((owner, path))
         return None if data is None else Partial(path, owner, len(data), 0, ())

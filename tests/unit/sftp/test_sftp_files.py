@@ -11,6 +11,7 @@ import pytest
 from sftpserver import SftpServer, serve
 
 from raftstore.errors import NoQuorum, QuotaExceeded
+from raftstore.types import Partial
 
 DATA = os.urandom(3 * 1024 * 1024 + 17)
 
@@ -234,3 +235,23 @@ def test_an_account_that_is_disabled_loses_its_sessions_and_publishes_nothing(se
             client._request(4, file.handle)
         server.wait_for(lambda: server.frontend.sessions == 0)
         assert "a.jpg" not in server.store.root.children
+
+
+def test_what_is_not_there_takes_one_question_to_the_cluster(
+    server: SftpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both what is published and what could be resumed are looked at, as of one moment."""
+    asked: list[bool] = []
+    partial = server.store.partial
+
+    async def counting(path: str, owner: str, *, anew: bool = True) -> Partial | None:
+        asked.append(anew)
+        return await partial(path, owner, anew=anew)
+
+    monkeypatch.setattr(server.store, "partial", counting)
+    with server.sftp() as client:
+        with pytest.raises(FileNotFoundError):
+            client.stat("/nothing.jpg")
+        with pytest.raises(FileNotFoundError):
+            client.open("/nothing.jpg", "r+")
+    assert asked == [False, False]

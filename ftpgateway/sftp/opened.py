@@ -14,9 +14,9 @@ from raftstore.errors import Denied, Invalid, NotFound
 from raftstore.types import Entry, Kind
 
 
-def standing_in(name: str, size: int, owner: str) -> Entry:
+def standing_in(name: str, size: int, owner: str, mtime_ns: int | None = None) -> Entry:
     """Return an entry for a file that only its owner sees, since it is not published yet."""
-    return Entry(name, Kind.FILE, 0, size, time.time_ns(), owner, 0)
+    return Entry(name, Kind.FILE, 0, size, time.time_ns() if mtime_ns is None else mtime_ns, owner, 0)
 
 
 class Listing:
@@ -116,7 +116,7 @@ class File:
         """Return what it is now, as its session sees it."""
         name = self.path.rpartition("/")[2]
         if self.writer is not None:
-            return standing_in(name, self.writer.size, self._session.name)
+            return standing_in(name, self.writer.size, self._session.name, self.writer.modified_ns)
         assert self._entry is not None
         return self._entry
 

@@ -262,7 +262,7 @@ class Requests:
         writer = self._writer_of(path)
         name = path.rpartition("/")[2]
         if writer is not None:
-            return standing_in(name, writer.size, self._session.name)
+            return standing_in(name, writer.size, self._session.name, writer.modified_ns)
         try:
             return await self._files.entry(path)
         except NotFound:

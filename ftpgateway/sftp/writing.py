@@ -96,6 +96,11 @@ class Writer:
         """Whether it differs from what is published."""
         return self._changed
 
+    @property
+    def modified_ns(self) -> int | None:
+        """Time of last change that it gets when it is published; None: that of its publication."""
+        return self._mtime_ns
+
     async def _begin(self, offset: int | None) -> None:
         """Open the upload; `offset` bytes of what is there stay."""
         if offset and self._earlier is not None:

@@ -17,7 +17,8 @@ import pytest
 from clientops import OPERATIONS, Bench, target
 from harness import Cluster, eventually
 from pictures import picture, retrieve
-from realclients import Client, NotSupported, Target
+from realclients import Client, NotHere, NotSupported, Target
+from realclients_mounted import Sshfs
 from realclients_python import Aioftp, Fsspec, Ftplib
 from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
 from realclients_shell import Curl, Lftp, Rclone, Wget
@@ -26,7 +27,7 @@ from realclients_typed import InetutilsFtp, Ncftp, Tnftp
 pytestmark = pytest.mark.integration
 
 FTP: list[type[Client]] = [Curl, Lftp, Ncftp, Tnftp, InetutilsFtp, Wget, Rclone, Ftplib, Aioftp, Fsspec]
-SFTP: list[type[Client]] = [OpenSshSftp, LftpSftp, CurlSftp, RcloneSftp, Paramiko]
+SFTP: list[type[Client]] = [OpenSshSftp, LftpSftp, CurlSftp, RcloneSftp, Paramiko, Sshfs]
 CLIENTS = [*FTP, *SFTP]
 
 
@@ -81,6 +82,8 @@ def test_cell(
     try:
         OPERATIONS[operation](Bench(client, secure, reference))
         seen = clientpage.Cell("ok", kind.notes.get(operation, ""))
+    except NotHere as reason:
+        pytest.skip(str(reason))
     except NotSupported as reason:
         seen = clientpage.Cell("no", str(reason))
     except Exception as error:

@@ -36,6 +36,10 @@ class Refused(Exception):
     """The client says that it did not work."""
 
 
+class NotHere(Exception):
+    """The client cannot do its work on this machine, whatever the server."""
+
+
 class Client:
     """One client. `work` is an empty directory for it, also its home directory."""
 

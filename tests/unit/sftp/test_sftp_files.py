@@ -166,6 +166,15 @@ def test_sizes_are_no_zeros(server: SftpServer) -> None:
         assert client.listdir() == ["a.jpg"]
 
 
+def test_a_time_that_was_set_is_shown_before_the_file_is_published(server: SftpServer) -> None:
+    with server.sftp() as client:
+        with client.open("a.jpg", "w") as file:
+            file.write(b"x")
+            client.utime("a.jpg", (1, 1_000_000))
+            assert (client.stat("a.jpg").st_mtime, file.stat().st_mtime) == (1_000_000, 1_000_000)
+        assert client.stat("a.jpg").st_mtime == 1_000_000
+
+
 def test_names(server: SftpServer) -> None:
     with server.sftp() as client:
         assert client.normalize("x/../..") == "/"

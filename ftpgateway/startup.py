@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def certificate_problems(config: NodeConfig) -> Iterator[Problem]:
     if end < datetime.datetime.now(datetime.UTC):
         problem = f"the validity of {certificate} ended on {end:%Y-%m-%d}; clients refuse it"
         yield Problem(config.source, "ftp.tls_certificate", problem, "renew it")
+
+
+def warnings(config: NodeConfig) -> Iterator[Problem]:
+    """Yield what keeps no node from starting, but should be mended: private keys that others can read."""
+    for key, file in (("peers.key", config.peers.key), ("ftp.tls_certificate", config.ftp.tls_certificate)):
+        try:
+            mode = 0 if file is None else stat.S_IMODE(file.stat().st_mode)
+        except OSError:
+            continue  # a problem, told as such
+        if mode & 0o077:
+            problem = f"{file}, a private key, can be read by others (mode {mode:04o})"
+            yield Problem(config.source, key, problem, f"chmod 600 {file}")
 
 
 def address_problems(config: NodeConfig) -> Iterator[Problem]:

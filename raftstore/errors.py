@@ -18,7 +18,7 @@ class StoreError(Exception):
 
 
 class NotFound(StoreError):
-    """No such file or directory"""
+    """Not found"""
 
     exit_code = 10
 

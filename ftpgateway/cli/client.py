@@ -59,7 +59,7 @@ class ClusterClient:
         for failure in failures.values():
             if not isinstance(failure, Unavailable):
                 raise failure
-        raise NotReachable("; ".join(f"{name}: {_reason(error)}" for name, error in failures.items()))
+        raise NotReachable("; ".join(f"{name}: {_reason(error, name)}" for name, error in failures.items()))
 
     async def call(
         self,
@@ -81,7 +81,7 @@ class ClusterClient:
                 answer = await client.call(method, request.SerializeToString(), timeout=timeout + patience)
             except Unavailable as error:
                 if changes:
-                    raise OutcomeUnknown(f"{member.name}: {_reason(error)}") from None
+                    raise OutcomeUnknown(f"{member.name}: {_reason(error, member.name)}") from None
                 raise
         try:
             return reply.FromString(answer.body)
@@ -101,7 +101,7 @@ class ClusterClient:
                     member, "admin.status", admin_pb2.StatusRequest(), admin_pb2.ClusterStatus
                 )
             except (Unavailable, Refused, NoQuorum) as error:
-                failures[member.name] = _reason(error)
+                failures[member.name] = _reason(error, member.name)
                 continue
             status = status_from_wire(answer)
             if status.verdict != "no quorum":
@@ -117,8 +117,11 @@ class ClusterClient:
         return ClusterStatus(verdict="unreachable", asked="", leader=None, term=0, nodes=nodes)
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "detail", "") or str(error)
+def _reason(error: Exception, name: str) -> str:
+    """Return what a node's failure was, without the node's name and address at the beginning."""
+    text = getattr(error, "detail", "") or str(error)
+    before, colon, rest = text.partition(": ")
+    return rest if colon and before.startswith(f"{name} at ") else text
 
 
 def status_from_wire(message: admin_pb2.ClusterStatus) -> ClusterStatus:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ftpgateway.cli import output
+from ftpgateway.cli import logs, output
 from ftpgateway.cli.errors import OK
 from ftpgateway.config import ConfigError, Effective, Member, Problem, effective, load_node_config
 
@@ -44,28 +44,39 @@ def check(config_file: Path, form: str) -> None:
     """Look for mistakes in the file, in PIXRAFT_ variables and on this machine, and name all of them.
 
     Values and keys first; when they are right, certificates, addresses (unless the node runs) and directories.
-    Exits 0 when there are none, 3 otherwise. `pixraft serve --check` looks into the data, too.
+    Exits 0 when there are none (but perhaps warnings), 3 otherwise. `pixraft serve --check` looks into the data, too.
     """
-    problems = _problems(config_file)
+    problems, warnings = _problems(config_file)
     if form == "json":
-        found = [_problem_as_json(problem) for problem in problems]
-        output.print_json({"config": str(config_file.absolute()), "ok": not problems, "problems": found})
-    elif problems:
+        output.print_json(
+            {
+                "config": str(config_file.absolute()),
+                "ok": not problems,
+                "problems": [_problem_as_json(problem) for problem in problems],
+                "warnings": [_problem_as_json(warning) for warning in warnings],
+            }
+        )
+    else:
         for problem in problems:
             click.echo(str(problem))
-    else:
-        click.echo(f"{config_file.absolute()}: no mistakes.")
+        for warning in warnings:
+            click.echo(f"warning: {warning}")
+        if not problems:
+            but = " But see the warning above." if warnings else ""
+            click.echo(f"{config_file.absolute()}: no mistakes.{but}")
     click.get_current_context().exit(ConfigError.exit_code if problems else OK)
 
 
-def _problems(file: Path) -> list[Problem]:
-    from ftpgateway.startup import machine_problems
+def _problems(file: Path) -> tuple[list[Problem], list[Problem]]:
+    """Return what keeps the node from starting, and what does not but should be mended."""
+    from ftpgateway import startup
 
     try:
         config = load_node_config(file)
     except ConfigError as error:
-        return list(error.problems)
-    return list(machine_problems(config))
+        return list(error.problems), []
+    with logs.only_errors():  # what is logged on the way stands among the warnings
+        return list(startup.machine_problems(config)), list(startup.warnings(config))
 
 
 def _problem_as_json(problem: Problem) -> dict[str, Any]:

@@ -19,9 +19,9 @@ pixraft hostkeys rotate --all --yes --cluster pictures
 """
 
 
-@click.group("hostkeys")
+@click.group("hostkeys", cls=output.ListingGroup)
 def command() -> None:
-    """The SSH host keys, the same at all nodes: list them, make new ones."""
+    """The SSH host keys, the same at all nodes: list them, make new ones. By itself: list."""
 
 
 def _shapes(answer: admin_pb2.HostKeys) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from ftpgateway.cli import jobview, output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from raftstore.errors import NotFound
+from raftstore.errors import Changed, Invalid, NotFound
 from raftstore.wire import admin_pb2
 
 LIST_EXAMPLES = """
@@ -22,9 +22,9 @@ pixraft jobs list --cluster pictures --watch
 """
 
 
-@click.group("jobs")
+@click.group("jobs", cls=output.ListingGroup)
 def command() -> None:
-    """Work in the background: repair, scrub, collect, compact, rebalance, trim, drain, fsck."""
+    """Work in the background: repair, scrub, collect, compact, rebalance, trim, drain, fsck. By itself: list."""
 
 
 @command.command("list", cls=output.PixraftCommand, examples=LIST_EXAMPLES)
@@ -99,7 +99,10 @@ def show(access: Access, number: int, form: str) -> None:
 def cancel(access: Access, number: int, form: str) -> None:
     """Give a job up. What is due is made again by itself; a cancelled drain makes the node take pictures again."""
     request = admin_pb2.JobCancel(id=number)
-    run(ClusterClient(access).ask("admin.job_cancel", request, admin_pb2.JobReply, changes=True))
+    try:
+        run(ClusterClient(access).ask("admin.job_cancel", request, admin_pb2.JobReply, changes=True))
+    except Changed:
+        raise Invalid(f"job {number} is over already; there is nothing to cancel") from None
     if form == "json":
         output.print_json({"id": number, "done": "cancelled"})
     else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any, Protocol, TextIO, cast
 
 import structlog
@@ -99,3 +100,14 @@ def configure(config: LogConfig, stream: _Stream | None = None) -> None:
     root.setLevel(max(level, logging.WARNING))
     for name, least in _FOREIGN.items():
         logging.getLogger(name).setLevel(max(level, least))
+
+
+@contextlib.contextmanager
+def only_errors() -> Iterator[None]:
+    """Log nothing less than errors within."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

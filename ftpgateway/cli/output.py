@@ -55,6 +55,16 @@ class PixraftCommand(click.Command):
             ctx.exit(INTERRUPTED)
 
 
+class ListingGroup(click.Group):
+    """A group that means its command `list` when only options are given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click."""
+        if args and args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def command(name: str, examples: str = "") -> Callable[[Callable[..., Any]], click.Command]:
     """Decorate a function as a command with examples in its help."""
     return functools.partial(_command, name, examples)

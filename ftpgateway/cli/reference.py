@@ -130,7 +130,8 @@ _SHAPES = [
     ("init", "`directory`, `made`, `admin`, `authority`, `nodes` (each `name`, `config`)"),
     (
         "serve",
-        "the log: an object a line with `event`, `level`, `timestamp`; with `--check` `node`, `config`, `ok`",
+        "the log: an object a line with `event`, `level`, `timestamp`; with `--check` `node`, `config`, `ok`, "
+        "`running`",
     ),
     ("demo", "a step: `step`, `ok`, `seconds`, `note`; `--no-scenario`: `ready`, `directory`, `nodes`"),
     (
@@ -168,7 +169,10 @@ _SHAPES = [
         "`lost` (pictures that no node that answers has whole)",
     ),
     ("unit", "`unit` (its text)"),
-    ("config check", "`config`, `ok`, `problems`: each `key`, `line`, `variable`, `problem`, `remedy`"),
+    (
+        "config check",
+        "`config`, `ok`, `problems` and `warnings`: each `key`, `line`, `variable`, `problem`, `remedy`",
+    ),
     ("config show", "`config`, `settings`: each `key`, `value` (as in a file), `origin`, `environment`"),
 ]
 

@@ -48,12 +48,11 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
     config = load_node_config(config_file)
     if form == "json":
         config = replace(config, log=replace(config.log, format="json"))
-    check_can_start(config)
     if check:
         logs.configure(replace(config.log, level="warning"))
-        asyncio.run(_open_and_close(config))
-        _report_check(config, form)
+        _check(config, form)
         return
+    check_can_start(config)
     log_file = _open_log(config)
     logs.configure(config.log, log_file)
     memory.reuse_large_buffers()
@@ -86,13 +85,32 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def check_can_start(config: NodeConfig) -> None:
-    """Raise what would keep the node from starting: ConfigError, AddressInUse or DiskFailed, with the key to change."""
+def _check(config: NodeConfig, form: str) -> None:
+    """See whether the node could start. While it runs, it has its addresses and its data: these are not looked at."""
+    from ftpgateway import startup
+
+    running = startup.is_running(config)
+    check_can_start(config, running=running)
+    if not running:
+        asyncio.run(_open_and_close(config))
+    if form == "json":
+        output.print_json({"node": config.name, "config": str(config.source), "ok": True, "running": running})
+    elif running:
+        click.echo(f"{config.source}: right; node {config.name} runs, so that its data was not opened.")
+    else:
+        click.echo(f"{config.source}: node {config.name} could start.")
+
+
+def check_can_start(config: NodeConfig, *, running: bool = False) -> None:
+    """Raise what would keep the node from starting: ConfigError, AddressInUse or DiskFailed, with the key to change.
+
+    `running`: it runs already, and has its addresses itself.
+    """
     from ftpgateway import startup
 
     if problems := list(startup.certificate_problems(config)):
         raise ConfigError.of(problems)
-    for problem in startup.address_problems(config):
+    for problem in () if running else startup.address_problems(config):
         raise AddressInUse(str(problem))
     for problem in startup.directory_problems(config):
         raise DiskFailed(str(problem))
@@ -108,13 +126,6 @@ async def _open_and_close(config: NodeConfig) -> None:
 
 def _raise(reason: BaseException) -> None:
     raise reason
-
-
-def _report_check(config: NodeConfig, form: str) -> None:
-    if form == "json":
-        output.print_json({"node": config.name, "config": str(config.source), "ok": True})
-    else:
-        click.echo(f"{config.source}: node {config.name} could start.")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

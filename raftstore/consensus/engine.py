@@ -30,9 +30,10 @@ from raftstore.consensus.startup import base_configuration, check_start
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, Invalid
 from raftstore.peers.model import Peer
+from raftstore.seldomlog import SeldomLog
 from raftstore.wire import raft_pb2
 
-log = structlog.get_logger()
+log, dropped = structlog.get_logger(), SeldomLog()
 
 
 class Consensus:
@@ -331,12 +332,10 @@ class Consensus:
             envelope = raft_pb2.Envelope.FromString(body)
             work = self._mailbox.incoming(peer, envelope)
             self._driver.sync()
-            if work and envelope.HasField("append_reply"):
-                self._tick()  # something is to be committed: callers wait for it
-            elif work:
-                self._driver.tick_soon()
+            if work:  # after the reply to an append something is to be committed: callers wait for it
+                (self._tick if envelope.HasField("append_reply") else self._driver.tick_soon)()
         except (DecodeError, Invalid) as error:
-            log.warning("message dropped", peer=peer, error=str(error))
+            dropped.warning("message dropped", peer=peer, error=str(error))
         except Exception as error:
             self._driver.fail(error)
 

@@ -50,8 +50,13 @@ class Jobs:
 
     def put(self, wanted: Job, members: Collection[str], time_ns: int) -> int:
         """Take a new job; return its number. Refuses a second open one of a kind for a node."""
-        if wanted.kind not in Job.Kind.values() or wanted.node not in members:
-            raise Refusal(commands.INVALID, f"there is no node {wanted.node} or no such kind of job")
+        if wanted.kind not in Job.Kind.values():
+            raise Refusal(commands.INVALID, f"there is no kind of job {wanted.kind}")
+        if wanted.node not in members:
+            raise Refusal(
+                commands.INVALID,
+                f"there is no node {wanted.node}; the cluster has {', '.join(sorted(members))}",
+            )
         check_label(wanted.reason, "a reason")
         if max(len(wanted.without), len(wanted.shares)) > MAX_STORES or not (
             0 <= wanted.not_before_ns <= MAX_INTEGER and wanted.amount <= MAX_INTEGER

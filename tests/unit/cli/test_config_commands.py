@@ -35,6 +35,18 @@ def test_a_fresh_node_has_no_mistakes(node: Path) -> None:
     assert not (node.parent / "data").exists()
 
 
+def test_a_key_that_others_can_read_is_a_warning_and_no_mistake(node: Path) -> None:
+    key = node.parent / "node.key"
+    key.chmod(0o644)
+    text = pixraft("config", "check", "-c", str(node))
+    assert (text.exit_code, text.stderr) == (0, "")
+    warning, verdict = text.stdout.splitlines()
+    assert warning.startswith("warning: ") and "mode 0644" in warning and f"chmod 600 {key}" in warning
+    assert verdict == f"{node}: no mistakes. But see the warning above."
+    shape = json.loads(pixraft("config", "check", "-c", str(node), "-o", "json").stdout)
+    assert (shape["ok"], [one["key"] for one in shape["warnings"]]) == (True, ["peers.key"])
+
+
 def test_mistakes_in_values_are_told_with_line_and_remedy(node: Path) -> None:
     node.write_text(
         node.read_text()

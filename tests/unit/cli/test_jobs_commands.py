@@ -15,6 +15,7 @@ from rich.console import Console
 
 from ftpgateway.cli import output
 from ftpgateway.cli.main import group
+from raftstore.errors import Changed
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job
@@ -69,6 +70,11 @@ def test_jobs_are_listed_shown_and_cancelled(cluster: FakeCluster) -> None:
     assert pixraft(cluster, "jobs", "show", "9").exit_code == 10
     assert answer(cluster, "jobs", "cancel", "1") == {"id": 1, "done": "cancelled"}
     assert cluster.jobs[1].state == Job.CANCELLED
+    assert pixraft(cluster, "jobs").output == pixraft(cluster, "jobs", "list").output
+    cluster.raises["n1"] = Changed("job 1 is over")
+    over = pixraft(cluster, "jobs", "cancel", "1")
+    assert (over.exit_code, "job 1 is over already" in over.stderr) == (51, True)
+    cluster.raises.clear()
 
 
 def test_a_repair_is_waited_for_and_tells_what_is_left(cluster: FakeCluster) -> None:

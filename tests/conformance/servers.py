@@ -68,6 +68,9 @@ class Nodes:
         self._cluster = Cluster(directory)
         self.addresses = directory / "addresses.json"
         self.certificate = directory / "n1" / "ftps.pem"
+        for node in self._cluster.local.nodes.values():
+            # As the stock server has it.
+            node.environment.update(PIXRAFT_FTP_ANONYMOUS="true", PIXRAFT_FTP_ANONYMOUS_ROOT="/")
         third = self._cluster.local.nodes["n3"]
         third.ftp = Address("::1", third.ftp.port)
         third.environment["PIXRAFT_FTP_LISTEN"] = str(third.ftp)

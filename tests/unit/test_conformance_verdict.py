@@ -46,6 +46,9 @@ def test_exceptions_excuse_and_must_be_needed(run):
     assert judge(run, {"a": "passed", "b": "failed"}, exempt) == []
     (wrong,) = judge(run, {"a": "passed", "b": "passed"}, exempt)
     assert "is not needed" in wrong
+    (wrong,) = judge(run, {"b": "passed"}, exempt, short=True)
+    assert "is not needed" in wrong
+    assert judge(run, {"a": "passed"}, exempt, short=True) == []
     (wrong,) = judge(run, {"a": "passed"}, exempt, passed=("a",))
     assert "fits no case" in wrong
     unsure = [run.Exempt("suite", ["b"], "timing", unsure=True)]

@@ -63,6 +63,8 @@ def rate(
     place: Path, port: int, scenario: Scenario, begun: Callable[[Sequence[int]], None] = lambda clients: None
 ) -> float:
     """Run one scenario; return pictures a second, from when all clients have logged in: then `begun` gets their ids."""
+    if scenario.operation == "put":
+        make_pictures(place, scenario)
     client = OpenSsh(place / f"client-{port}", port, USER, PASSWORD)
     sessions: list[subprocess.Popen[str]] = []
     try:
@@ -106,11 +108,22 @@ def start(client: OpenSsh, place: Path) -> subprocess.Popen[str]:
     )
 
 
+def make_pictures(place: Path, scenario: Scenario) -> None:
+    """Make what is put: each is another one than all that were put before, since equal ones are stored once."""
+    for session in range(scenario.sessions):
+        for number in range(scenario.count):
+            picture = place / f"picture-{session}-{number}.jpg"
+            if not picture.exists():
+                picture.write_bytes(os.urandom(MIB))
+            with picture.open("r+b") as file:
+                file.write(os.urandom(16))
+
+
 def batch(scenario: Scenario, session: int) -> Iterator[str]:
     """Yield the commands of one session. What is fetched was put before by the same scenario."""
     for number in range(scenario.count):
         there = f"{scenario.sessions}-{session}-{number}.jpg"
-        here = f"picture-{session}.jpg" if scenario.operation == "put" else f"got-{session}.jpg"
+        here = f"picture-{session}-{number}.jpg" if scenario.operation == "put" else f"got-{session}.jpg"
         yield f"put {here} {there}" if scenario.operation == "put" else f"get {there} {here}"
 
 
@@ -243,8 +256,6 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory(prefix="pixraft-bench-", dir=arguments.directory) as name:
         place = Path(name)
-        for number in range(8):
-            (place / f"picture-{number}.jpg").write_bytes(os.urandom(MIB))
         with targets(place, arguments.encryption) as servers:
             for scenario in scenarios(arguments.quick):
                 row: Any = compare(place, servers, scenario, 1 if arguments.quick else arguments.rounds)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.discarding import Discarding
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched
 from ftpgateway.ftp.spares import Spares
@@ -300,10 +301,10 @@ class DataLink:
         else:  # it failed while the command waited for the store
             transfer.unconnected(self.take_failure() or Unconnected.MISSING)
 
-    def discard(self, host: Host, stream: Stream) -> None:
+    def discard(self, host: Host, stream: Stream, throttle: Throttle) -> None:
         """Throw away what still comes on a connection, until there is to be another one."""
         self._end_discarding()
-        self._discarding = Discarding(host, stream)
+        self._discarding = Discarding(host, stream, throttle)
 
     def _end_discarding(self) -> None:
         discarding, self._discarding = self._discarding, None

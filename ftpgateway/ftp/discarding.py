@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.pyftp import READ, Watched
 from ftpgateway.ftp.streams import Stream
 from ftpgateway.ftp.transfers import READ_BUDGET, end_in_order
@@ -25,32 +26,40 @@ TIME_LIMIT = 60.0
 class Discarding(Watched):
     """A data connection on which everything was decided: read to its end, then closed in order; reset at the bounds."""
 
-    def __init__(self, host: Host, stream: Stream) -> None:
+    def __init__(self, host: Host, stream: Stream, throttle: Throttle) -> None:
+        """`throttle`: of the user's uploads, which this is still a part of."""
         self._host = host
+        self._throttle = throttle
         self._stream = stream
         self._fd = stream.fileno()
         self._left = SIZE_LIMIT
         self._over = False
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(TIME_LIMIT, self.close)
-        host.loop.watch(self._fd, self, READ)
-        if stream.pending():
-            loop.call_soon(self.on_events, READ)
+        self._timer = asyncio.get_running_loop().call_later(TIME_LIMIT, self.close)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._over:
+            self._host.loop.watch(self._fd, self, READ)
+            if self._stream.pending():
+                asyncio.get_running_loop().call_soon(self.on_events, READ)
 
     def on_events(self, events: int) -> None:
         """Throw away what is there."""
         if self._over:
             return
-        turn = min(self._left, READ_BUDGET)
+        buffer = self._host.buffer
+        buffer = buffer[: self._throttle.portion(len(buffer))]
+        turn, seconds = min(self._left, READ_BUDGET), 0.0
         try:
-            while turn > 0:
-                count = self._stream.recv_into(self._host.buffer)
+            while turn > 0 and not seconds:
+                count = self._stream.recv_into(buffer)
                 if not count:
                     self._leave()
                     end_in_order(self._host.loop, self._stream)
                     return
                 turn -= count
                 self._left -= count
+                seconds = self._throttle.take(count)
         except BlockingIOError:
             return
         except OSError:
@@ -58,8 +67,11 @@ class Discarding(Watched):
             return
         if self._left <= 0:
             self.close()
-        elif self._stream.pending():
-            asyncio.get_running_loop().call_soon(self.on_events, READ)
+        elif seconds:
+            self._host.loop.unwatch(self._fd)
+            asyncio.get_running_loop().call_later(seconds, self._go_on)
+        else:
+            self._go_on()
 
     def close(self) -> None:
         """Reset the connection. Idempotent."""

@@ -149,7 +149,7 @@ class Receiving(Transfer):
         if self._task is not None and self._paused:
             self._task.cancel()
         if refused:
-            self._discard_stream()
+            self._discard_stream(self._throttle)
         else:
             self._reset_stream()
         self._settle(self._suspend(reply))

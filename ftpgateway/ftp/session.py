@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import structlog
 
 from ftpgateway import access
+from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.channels import DataLink
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
 from ftpgateway.ftp.hashing import ALGORITHMS
@@ -290,9 +291,9 @@ class BaseSession(ControlConnection):
         if self._expelled:  # while the command waited
             transfer.cut(f"426{self._farewell[3:]}")
 
-    def discard(self, stream: Stream) -> None:
+    def discard(self, stream: Stream, throttle: Throttle) -> None:
         """See `Owner`."""
-        self.link.discard(self.host, stream)
+        self.link.discard(self.host, stream, throttle)
 
     def transfer_over(self, transfer: Transfer, reply: str) -> None:
         """Tell the client how its transfer ended, log it, go on with what queued."""

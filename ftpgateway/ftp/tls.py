@@ -32,9 +32,12 @@ def server_context(certificate: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     try:
-        context.load_cert_chain(certificate)
+        # An encrypted key is refused. Without a password given, OpenSSL would ask the terminal for one, and wait.
+        context.load_cert_chain(certificate, password="")
     except ssl.SSLError as error:
-        raise ValueError(f"{certificate} must hold a private key and its certificate chain") from error
+        raise ValueError(
+            f"{certificate} must hold a private key, not encrypted, and its certificate chain"
+        ) from error
     return context
 
 

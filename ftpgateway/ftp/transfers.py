@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.streams import Stream
@@ -52,8 +53,8 @@ class Owner(Protocol):
         """Return whether the control connection is gone."""
         ...
 
-    def discard(self, stream: Stream) -> None:
-        """Throw away what still comes on a data connection, and end it."""
+    def discard(self, stream: Stream, throttle: Throttle) -> None:
+        """Throw away what still comes on a data connection, no faster than `throttle` lets it, and end it."""
         ...
 
     def transfer_over(self, transfer: Transfer, reply: str) -> None:
@@ -158,13 +159,13 @@ class Transfer(Watched):
             self.host.watch.discard(self)
             end_in_order(self.host.loop, stream)
 
-    def _discard_stream(self) -> None:
+    def _discard_stream(self, throttle: Throttle) -> None:
         """Leave the data connection to be read to its end."""
         stream, self._stream = self._stream, None
         if stream is not None:
             self.host.loop.unwatch(stream.fileno())
             self.host.watch.discard(self)
-            self.owner.discard(stream)
+            self.owner.discard(stream, throttle)
 
     def _reset_stream(self) -> None:
         """End the data connection so that the client cannot take it for a whole transfer."""

@@ -7,15 +7,18 @@ import contextlib
 import ftplib
 import io
 import os
+import pty
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
 
 from ftpgateway.ftp.masquerade import Masquerade
@@ -213,6 +216,34 @@ def test_a_new_certificate_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None
         with protected(server, tls) as client:
             assert isinstance(client.sock, ssl.SSLSocket)
             assert upload(client, tls, "fresh", client.sock.session) == 226
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    key = serialization.load_pem_private_key(made.read_bytes(), None)
+    pem, format = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    encrypted = key.private_bytes(pem, format, serialization.BestAvailableEncryption(b"secret"))
+    made.write_bytes(encrypted + made.read_bytes().partition(b"-----END PRIVATE KEY-----\n")[2])
+    # Within a terminal of its own: there OpenSSL would ask.
+    code = (
+        "import pathlib, sys; from ftpgateway.ftp.tls import server_context\n"
+        "try: server_context(pathlib.Path(sys.argv[1]))\n"
+        "except ValueError as error: print('refused:', error)"
+    )
+    leader, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            ["setsid", "--ctty", "--wait", sys.executable, "-c", code, made],
+            stdin=terminal,
+            capture_output=True,
+            timeout=DEADLINE,
+            text=True,
+            check=True,
+        )
+    finally:
+        os.close(leader)
+        os.close(terminal)
+    assert done.stdout.startswith("refused:") and "not encrypted" in done.stdout
 
 
 def test_settings_that_need_a_certificate() -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from ftpserver import Client, Server, certificate, serving
@@ -160,6 +161,27 @@ def test_one_connection_of_a_session_is_read_at_a_time(server: Server, client: C
             assert client.reply() == 452
             end(second)
     server.wait_for(lambda: not left(server))
+
+
+def test_the_rate_of_the_user_holds_for_it(server: Server, client: Client) -> None:
+    alice = server.store.accounts["alice"]
+    at_feed(server)
+    try:
+        server.run(server.store.change_account, "alice", replace(alice, upload_rate=len(BLOCK)))
+        assert client.command("NOOP") == 200
+        with begin(client) as connection:
+            connection.sendall(BLOCK)
+            assert client.reply() == 452
+            (discarding_,) = left(server)
+            connection.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                while True:
+                    connection.sendall(BLOCK)
+            # So much, or more, is in the sockets; at full speed hundreds of megabytes would have been taken.
+            taken = discarding.SIZE_LIMIT - discarding_._left
+            assert taken < 32 * len(BLOCK)
+    finally:
+        server.run(server.store.change_account, "alice", alice)
 
 
 def left(server: Server) -> list[discarding.Discarding]:

@@ -26,7 +26,7 @@ WINDOW = 2 * 1024 * 1024
 PAIR_BUFFER = 512 * 1024
 """Bytes that the system keeps between worker and node, in each direction, if it lets us have that many."""
 _MOST_KEPT = WINDOW + MAX_SSH_PACKET
-_MOMENT = 20
+_MOMENT = 100
 """Milliseconds after which a thread that waits looks whether it is waited for."""
 
 _GCM = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
@@ -81,7 +81,9 @@ class Inlet:
 
     def retry(self) -> None:
         """Try again to pass on what was kept."""
-        del self._kept[: self._send([bytes(self._kept)])]
+        with memoryview(self._kept) as kept:  # no copy: this is done for whatever little comes
+            sent = self._send([kept])
+        del self._kept[:sent]
         if not self._kept:
             self._transport.stalled.discard(self)
             if self._ended:

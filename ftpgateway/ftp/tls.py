@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ import structlog
 log = structlog.get_logger()
 
 _TICKETS = 2
+_UNREAD = (-1,)
+"""Stands for a file that could not be read: it is tried again, though it has not changed."""
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
@@ -27,6 +30,8 @@ def server_context(certificate: Path) -> ssl.SSLContext:
 
     Raises OSError when the file cannot be read, ValueError when it holds no matching key and certificate.
     """
+    if not stat.S_ISREG(certificate.stat().st_mode):
+        raise ValueError(f"{certificate} is not a regular file")  # to read a pipe may take for ever
     certificate.read_bytes()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -45,7 +50,7 @@ class Certificate:
     """The certificate in use, and the file that it comes from: a new one there is taken without a restart.
 
     Connections that are there keep the context with which they began. A file that is no use, for example one that is
-    half written, changes nothing: it is told once, and looked at again when it changes.
+    half written, changes nothing: it is told once, and looked at again when it changes, or until it can be read.
     """
 
     def __init__(self, file: Path, interval: float, renewed: Callable[[ssl.SSLContext], None]) -> None:
@@ -54,6 +59,7 @@ class Certificate:
         self._interval = interval
         self._renewed = renewed
         self._seen = _signature(file)
+        self._told = ""
         self._task: asyncio.Task[None] | None = None
         renewed(server_context(file))
 
@@ -78,12 +84,17 @@ class Certificate:
         signature = await asyncio.to_thread(_signature, self._file)
         if signature == self._seen:
             return False
-        self._seen = signature
         try:
             context = await asyncio.to_thread(server_context, self._file)
         except (OSError, ValueError) as error:
-            log.error("new certificate is no use, the old one stays", file=str(self._file), error=str(error))
+            self._seen = _UNREAD if isinstance(error, OSError) and signature is not None else signature
+            if self._told != str(error):
+                self._told = str(error)
+                log.error(
+                    "new certificate is no use, the old one stays", file=str(self._file), error=self._told
+                )
             return False
+        self._seen, self._told = signature, ""
         self._renewed(context)
         log.info("new certificate", file=str(self._file))
         return True

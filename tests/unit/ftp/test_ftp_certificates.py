@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ftplib
 import io
 import os
@@ -20,7 +21,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
+from structlog.testing import capture_logs
 
+from ftpgateway.ftp import tls as ftptls
 from ftpgateway.ftp.masquerade import Masquerade
 
 DATA = bytes(range(256)) * 3000
@@ -209,6 +212,10 @@ def test_a_new_certificate_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None
         made.unlink()
         server.wait_for(lambda: server.frontend._certificate._seen is None)  # type: ignore[union-attr]
         assert serial(port) == second
+        os.mkfifo(tmp_path / "pipe")  # whose reader would wait for ever
+        (tmp_path / "pipe").replace(made)
+        server.wait_for(lambda: server.frontend._certificate._seen is not None)  # type: ignore[union-attr]
+        assert serial(port) == second
         before = server.frontend.context
         renew()
         server.wait_for(lambda: server.frontend.context is not before)
@@ -216,6 +223,29 @@ def test_a_new_certificate_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None
         with protected(server, tls) as client:
             assert isinstance(client.sock, ssl.SSLSocket)
             assert upload(client, tls, "fresh", client.sock.session) == 226
+
+
+def test_what_could_not_be_read_is_tried_again_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        taken: list[ssl.SSLContext] = []
+        watched = ftptls.Certificate(certificate(tmp_path), 60.0, taken.append)
+        (tmp_path / "next").mkdir()
+        certificate(tmp_path / "next").replace(tmp_path / "ftps.pem")
+
+        def refused(_: Path) -> ssl.SSLContext:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patch, capture_logs() as lines:
+            patch.setattr(ftptls, "server_context", refused)
+            for _ in range(3):
+                assert not await watched.look()
+        assert [line["log_level"] for line in lines] == ["error"]
+        assert await watched.look() and not await watched.look()
+        assert len(taken) == 2
+
+    asyncio.run(test())
 
 
 def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,10 +29,26 @@ BROKEN = re.compile("reset by peer|broken pipe|send failure|426 ", re.IGNORECASE
 
 
 class TalkingLftp(Lftp):
-    """By itself lftp tries again and again after a 4xx; with `debug` it shows the reply."""
+    """By itself lftp tries again and again after a 4xx, longer the more was sent; with `debug` it shows the reply."""
 
     def put(self, local: Path, remote: str) -> None:
-        self._lftp(f'set net:max-retries 1; debug 4; put "{local}" -o "{remote}"')
+        self._lftp(f'debug 4; put "{local}" -o "{remote}"')
+
+    def run(self, *command: str, text: str = "", check: bool = True) -> str:
+        """Look on until the refusal is told."""
+        said = ""
+        environment = {**os.environ, "HOME": str(self.work), "LC_ALL": "C.UTF-8"}
+        with subprocess.Popen(
+            command, cwd=self.work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said += line
+                if "<--- 452" in line:
+                    process.kill()
+        if process.returncode:
+            raise Refused(said)
+        return said
 
 
 class TalkingNcftp(Ncftp):

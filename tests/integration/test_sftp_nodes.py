@@ -151,7 +151,7 @@ def test_host_keys_are_replaced_at_all_nodes(cluster: Cluster, tmp_path: Path) -
         lines = subprocess.run(["ssh-keygen", "-l", "-f", found], capture_output=True, check=True, text=True)
         return {line.split()[-1].strip("()").lower(): line.split()[1] for line in lines.stdout.splitlines()}
 
-    before = told("list")
+    before = eventually(lambda: told("list"))  # none before the first node has made them
     assert set(before) == {"ed25519", "ecdsa", "rsa"}
     assert scanned("n1") == scanned("n3") == before
     refused = pixraft("hostkeys", "rotate", "rsa", *access)

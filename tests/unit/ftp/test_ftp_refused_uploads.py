@@ -154,7 +154,7 @@ def test_one_connection_of_a_session_is_read_at_a_time(server: Server, client: C
     with begin(client) as first:
         first.sendall(BLOCK)
         assert client.reply() == 452
-        assert len(left(server)) == 1
+        assert len(server.run(left, server)) == 1
         with begin(client) as second:
             breaks(lambda: first.sendall(BLOCK))
             second.sendall(BLOCK)
@@ -172,7 +172,7 @@ def test_the_rate_of_the_user_holds_for_it(server: Server, client: Client) -> No
         with begin(client) as connection:
             connection.sendall(BLOCK)
             assert client.reply() == 452
-            (discarding_,) = left(server)
+            (discarding_,) = server.run(left, server)
             connection.settimeout(0.5)
             with pytest.raises(TimeoutError):
                 while True:

@@ -200,7 +200,9 @@ class Writer:
             await self._release()
 
     async def publish(self) -> None:
-        """Publish what was written so far; more may follow. Raises StoreError."""
+        """Publish what was written so far; more may follow. Raises StoreError, also that of an earlier write."""
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
         if self._upload is None and self._expected > self.size:
             raise Invalid(f"{self.size} of {self._expected} bytes came; nothing was published")
         if self._upload is None:
@@ -220,7 +222,11 @@ class Writer:
             async with asyncio.timeout(self._limit):
                 self._earlier = await upload.commit(self._mtime_ns)
         except TimeoutError:
-            raise OutcomeUnknown() from None
+            self._failure = OutcomeUnknown()
+            raise self._failure from None
+        except StoreError as error:
+            self._failure = error  # what was written is gone: no later close or fsync may say that it is stored
+            raise
         self._begun = self._expected = 0
         self._mtime_ns = None
         self._cut = self._changed = False

@@ -1,0 +1,69 @@
+"""Review: what close says after fsync@openssh.com failed. OpenSSH's `put -f` ignores the status of fsync, and asks close."""
+
+import os
+
+import pytest
+from paramiko.sftp import CMD_CLOSE, CMD_EXTENDED
+from sftpserver import serve
+
+from raftstore.errors import NoQuorum, OutcomeUnknown, QuotaExceeded
+
+
+@pytest.mark.parametrize("error", [QuotaExceeded("0"), NoQuorum(), OutcomeUnknown()])
+@pytest.mark.parametrize("heal", [False, True])
+@pytest.mark.parametrize("more", [False, True])
+def test_close_after_a_failed_fsync_does_not_claim_success(error, heal, more):
+    server = serve({})
+    try:
+        with server.sftp() as sftp:
+            data = os.urandom(300_000)
+            file = sftp.open("/a", "wb")
+            file.write(data)
+            server.fail("commit", error)
+            with pytest.raises(OSError):
+                sftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
+            if heal:
+                server.heal()
+            said_ok = True
+            try:
+                if more:
+                    data += b"more"
+                    file.write(b"more")
+                sftp._request(CMD_CLOSE, file.handle)  # the file's own close keeps silent about a refusal
+            except OSError as refused:
+                said_ok = False
+                print("refused:", refused)
+            server.heal()
+            if said_ok:
+                assert server.run(server.store.read, "/a") == data
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("why", ["quota", "out of reach"])
+def test_fsync_after_a_failed_write_publishes_nothing(why):
+    """A write that failed is a hole in the file: what came before it must not take the place of the earlier version."""
+    server = serve({})
+    try:
+        server.run(server.store.put, "/a", b"the version before", "alice")
+        with server.sftp() as sftp:
+            file = sftp.open("/a", "wb")
+            file.write(b"x" * 1000)
+            if why == "quota":
+                server.fail("feed", QuotaExceeded("0"))
+                with pytest.raises(OSError):
+                    file.write(bytes(4_000_000))
+                server.heal()
+            else:
+                file.seek(100_000_000)
+                with pytest.raises(OSError):
+                    file.write(b"far behind")
+            try:
+                sftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
+            except OSError as refused:
+                print("refused:", refused)
+            with pytest.raises(OSError):
+                sftp._request(CMD_CLOSE, file.handle)
+        assert server.run(server.store.read, "/a") == b"the version before"
+    finally:
+        server.stop()

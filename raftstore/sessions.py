@@ -134,6 +134,11 @@ class UploadSession:
         """Bytes from the start of the file that the upload holds so far."""
         return self._upload.position
 
+    @property
+    def base(self) -> Entry | None:
+        """The published version whose beginning it keeps; None when it begins anew, or goes on from what was begun."""
+        return self._base
+
     def feed(self, data: Buffer) -> bool:
         """Take all of `data` (copied); False asks the caller to await `drained` before it feeds more.
 

@@ -19,6 +19,11 @@ class Upload(Protocol):
         """Bytes from the start of the file that the upload holds so far."""
         ...
 
+    @property
+    def base(self) -> Entry | None:
+        """The published version whose beginning it keeps; None when it begins anew, or goes on from what was begun."""
+        ...
+
     def feed(self, data: Buffer) -> bool:
         """Take all of `data` (copied); False asks to await `drained` before more. Raises StoreError."""
         ...

@@ -35,6 +35,7 @@ class Discarding(Watched):
         self._left = SIZE_LIMIT
         self._over = False
         self._timer = asyncio.get_running_loop().call_later(TIME_LIMIT, self.close)
+        self._pause: asyncio.TimerHandle | None = None
         self._go_on()
 
     def _go_on(self) -> None:
@@ -69,7 +70,7 @@ class Discarding(Watched):
             self.close()
         elif seconds:
             self._host.loop.unwatch(self._fd)
-            asyncio.get_running_loop().call_later(seconds, self._go_on)
+            self._pause = asyncio.get_running_loop().call_later(seconds, self._go_on)
         else:
             self._go_on()
 
@@ -82,4 +83,6 @@ class Discarding(Watched):
     def _leave(self) -> None:
         self._over = True
         self._timer.cancel()
+        if self._pause is not None:
+            self._pause.cancel()
         self._host.loop.unwatch(self._fd)

@@ -212,7 +212,8 @@ class BaseSession(ControlConnection):
         except StoreError as error:
             self.respond(refusal(error))
         except Exception:
-            self.events.exception("command failed", command=method, argument=argument)
+            command, path = self._doing  # without what may be a password
+            self.events.exception("command failed", command=command, path=path)
             self.respond("451 Internal error; try again.")
 
     def respond(self, resp: str, logfun: object = None) -> None:

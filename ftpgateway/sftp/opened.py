@@ -126,6 +126,12 @@ class File:
             raise Denied("the file was not opened for writing")
         return self.writer
 
+    async def publish(self) -> None:
+        """Publish what was written so far; what is read from then on is that. Raises StoreError."""
+        if self.writer is not None:
+            await self.writer.publish()
+            await self._close_reader()
+
     async def close(self) -> None:
         """Publish what was written; release everything. Raises StoreError."""
         try:

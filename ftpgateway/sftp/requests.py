@@ -250,9 +250,7 @@ class Requests:
         return _ok(request)
 
     async def _fsync(self, request: int, fields: Fields) -> Reply:
-        file = self._file(fields)
-        if file.writer is not None:
-            await file.writer.publish()
+        await self._file(fields).publish()
         return _ok(request)
 
     # Attributes.

@@ -19,6 +19,7 @@ from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.window import Window
 from raftstore.errors import (
     AlreadyExists,
+    Changed,
     Invalid,
     IsADirectory,
     NoQuorum,
@@ -105,15 +106,20 @@ class Writer:
         """Open the upload; `offset` bytes of what is there stay."""
         if offset and self._earlier is not None:
             await self._files.forget(self.path)  # what goes on is what the client has seen
+        await self._release()
         if not self._cut and self._earlier is not None:
             self._source = await self._files.download(self.path)
-        self._upload = await self._files.upload(
+        upload = await self._files.upload(
             self.path,
             offset=offset,
             append=False,
             exclusive=self._manner.exclusive and self._manner.create,
             expected=None,
         )
+        if offset and self._source is not None and not _same(upload.base, self._source.entry):
+            await upload.abort()  # else the beginning would be of one version and the end of another
+            raise Changed(self.path)
+        self._upload = upload
         self._window = Window(self._upload.position)
         self._changed = self._more = True
 
@@ -169,8 +175,12 @@ class Writer:
             if size > self.size:
                 self._expected = size
             elif size < self.size:
-                self._cut = True
-                await self._begin(size)
+                before, self._cut = self._cut, True
+                try:
+                    await self._begin(size)
+                except StoreError:
+                    self._cut = before
+                    raise
         elif size < self._window.end:
             raise Invalid(
                 f"{self._window.end} bytes were written already; a file cannot be cut while it is written"
@@ -260,6 +270,11 @@ class Writer:
         source, self._source = self._source, None
         if source is not None:
             await source.close()
+
+
+def _same(one: Entry | None, other: Entry) -> bool:
+    """Whether both are one version of one file."""
+    return one is not None and (one.inode, one.version) == (other.inode, other.version)
 
 
 async def cut(files: Workspace, path: str, entry: Entry, size: int, wait_limit: float) -> None:

@@ -71,14 +71,14 @@ class Volume:
             volume.start(identity)
             files.sync_directory(directory)
         except OSError:
-            files.close(fd)
-            files.unlink(path)
-            # Were it there again after a power cut, the volume before it would pass for one that is durable to its
-            # end: only the last one's tail is checked.
+            # Were it there, or there again after a power cut, the volume before it would pass for one that is durable
+            # to its end: only the last one's tail is checked.
             try:
+                files.close(fd)
+                files.unlink(path)
                 files.sync_directory(directory)
             except OSError as error:
-                raise OSError(errno.EIO, f"{path} may come back after a power cut: {error}") from error
+                raise OSError(errno.EIO, f"{path} was begun and cannot be removed: {error}") from error
             raise
         return volume
 

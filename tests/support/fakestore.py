@@ -202,6 +202,9 @@ class FakeStore:
         if there is not None and own_only:
             self._check_owner(there, owner)
         base = self.partials.get((owner, path)) if resume else None
+        published = None
+        if base is None and there is not None and (append or offset):
+            published = there.entry(name)
         if base is None:
             base = there.data if there is not None and there.data is not None else b""
         if append:
@@ -211,7 +214,7 @@ class FakeStore:
                 raise Invalid(f"cannot continue at byte {offset}: only {len(base)} bytes are there")
             kept = base[: offset or 0]
         self.opened["upload"] += 1
-        return FakeUpload(self, path, owner, bytearray(kept), exclusive)
+        return FakeUpload(self, path, owner, bytearray(kept), exclusive, published)
 
     async def download(self, path: str) -> FakeDownload:
         await self.hook("download", path)
@@ -284,7 +287,10 @@ class FakeStore:
 class FakeUpload:
     """An upload into the fake store."""
 
-    def __init__(self, store: FakeStore, path: str, owner: str, data: bytearray, exclusive: bool) -> None:
+    def __init__(
+        self, store: FakeStore, path: str, owner: str, data: bytearray, exclusive: bool, base: Entry | None
+    ) -> None:
+        self.base = base
         self._store = store
         self.path = path
         self.owner = owner

@@ -110,6 +110,24 @@ def test_a_volume_that_could_not_be_made_does_not_come_back_after_a_power_cut(tm
     run(scenario())
 
 
+def test_a_volume_that_could_be_neither_made_nor_removed_ends_the_writing(tmp_path):
+    async def scenario():
+        files = FailingFiles()
+        volumes = await opened(tmp_path / "v", files, volume_bytes=4096)
+        await volumes.put(*chunk(0), verified=True)
+        fault = raises(errno.ENOSPC)
+        files.write_fault = lambda path: fault() if path.name == "00000002.vol" else None
+        files.operation = lambda name: fault() if name == "unlink" else None
+        with pytest.raises(DiskFailed):
+            await volumes.put(*chunk(9, 4096), verified=True)
+        files.operation = files.write_fault = None
+        with pytest.raises(DiskFailed):
+            await volumes.put(*chunk(1), verified=True)
+        await volumes.close()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_found_by_the_sync(tmp_path, number):
     """The volume is given up, since a failed sync leaves it unknown; the store goes on in a new one."""

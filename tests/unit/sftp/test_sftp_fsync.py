@@ -1,4 +1,4 @@
-"""Review: what close says after fsync@openssh.com failed. OpenSSH's `put -f` ignores the status of fsync, and asks close."""
+"""What close says after fsync@openssh.com failed: OpenSSH's `put -f` goes by the close alone."""
 
 import os
 

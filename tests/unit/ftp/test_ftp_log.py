@@ -110,3 +110,15 @@ def test_what_goes_into_the_log_of_transfers() -> None:
         ("/half.jpg", 3, True, False, "alice", "127.0.0.1"),
     ]
     assert all(one.service == "ftp" and 0 <= one.seconds < 60 and one.ended > 1.7e9 for one in found)
+
+
+def test_a_password_is_not_told_when_its_check_fails_unexpectedly(
+    events: list[MutableMapping[str, Any]],
+) -> None:
+    with serving() as server, server.client(user=None) as client:
+        server.fail("user", RuntimeError("a bug"))
+        assert client.command("USER alice") == 331
+        assert client.command("PASS hidden-words") == 451
+    failed = of(events, "command failed")
+    assert [line["command"] for line in failed] == ["PASS"]
+    assert "hidden-words" not in repr(events)

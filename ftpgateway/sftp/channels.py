@@ -23,6 +23,7 @@ NOT_HERE = (
     "This server offers SFTP only: use sftp, or scp with its SFTP mode (scp -s; the default since OpenSSH 9)."
 )
 TOO_MANY = "Too many SFTP sessions on one connection."
+ONE_EACH = "A channel is for one session or command; open another one."
 
 
 class Client(paramiko.ServerInterface):  # type: ignore[misc]
@@ -32,7 +33,9 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         self._control = control
         self._asking = threading.Lock()
         self._max_channels = max_channels
-        self._channels = 0
+        self._open: set[int] = set()  # channels that the client has not closed
+        self._granted: set[int] = set()  # those of them that do what was asked for
+        self._working: set[int] = set()  # those for which a thread runs, be they closed or not
         self._counting = threading.Lock()
         self._allowed: set[tuple[str, bytes]] = set()
         self._proof = b""
@@ -94,12 +97,19 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
             self._refused("channel", f"A channel of kind {kind[:MAX_TOLD]}: {NOT_HERE}")
             return int(paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
         with self._counting:
-            room = self._channels < self._max_channels
-            self._channels += room
+            room = len(self._open | self._working) < self._max_channels
+            if room:
+                self._open.add(chanid)
         if not room:
             self._refused("channel", TOO_MANY)
             return int(paramiko.OPEN_FAILED_RESOURCE_SHORTAGE)
         return int(paramiko.OPEN_SUCCEEDED)
+
+    def channel_over(self, number: int) -> None:
+        """The client has closed a channel."""
+        with self._counting:
+            self._open.discard(number)
+            self._granted.discard(number)
 
     def check_channel_direct_tcpip_request(
         self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
@@ -123,6 +133,8 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         if name != "sftp":
             self._refused("subsystem", f"{name[:MAX_TOLD]}: {NOT_HERE}")
             return False
+        if self._second("subsystem", channel):
+            return False
         ours, theirs = socket.socketpair()
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sshd.PAIR_BUFFER)
         sshd.Inlet(channel, ours)
@@ -131,21 +143,43 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         """Say what is offered instead of commands, the old scp among them."""
-        self._refused("exec", NOT_HERE)
-        self._start("exec", self._end, channel, 1, NOT_HERE + "\n")
-        return True
+        return self._told("exec", channel)
 
     def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
         """Say what is offered instead of a shell."""
-        self._refused("shell", NOT_HERE)
-        self._start("shell", self._end, channel, 1, NOT_HERE + "\n")
+        return self._told("shell", channel)
+
+    def _told(self, request: str, channel: paramiko.Channel) -> bool:
+        if self._second(request, channel):
+            return False
+        self._refused(request, NOT_HERE)
+        self._start(request, self._end, channel, 1, NOT_HERE + "\n")
         return True
+
+    def _second(self, request: str, channel: paramiko.Channel) -> bool:
+        """Whether the channel was granted such a request already: one is all it gets (RFC 4254, 6.5)."""
+        second = channel.chanid in self._granted
+        if second:
+            self._refused(request, ONE_EACH)
+        return second
 
     def _start(
         self, name: str, work: Callable[..., None], channel: paramiko.Channel, *arguments: object
     ) -> None:
         """Begin `work` in a thread of its own, after the client was told that its request is granted."""
-        thread = threading.Thread(target=work, args=(channel, *arguments), name=name, daemon=True)
+        number = channel.chanid
+
+        def run() -> None:
+            try:
+                work(channel, *arguments)
+            finally:
+                with self._counting:
+                    self._working.discard(number)
+
+        with self._counting:
+            self._granted.add(number)
+            self._working.add(number)
+        thread = threading.Thread(target=run, name=name, daemon=True)
         channel.get_transport().after_reply(thread.start)
 
     def _end(self, channel: paramiko.Channel, code: int, text: str = "") -> None:
@@ -154,8 +188,6 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
                 channel.sendall_stderr(text.encode())
             channel.send_exit_status(code)
             channel.close()
-        with self._counting:
-            self._channels -= 1
 
     def _serve(self, channel: paramiko.Channel, ours: socket.socket, theirs: socket.socket) -> None:
         """Have the node serve an SFTP session and carry its replies; it ends the session by closing its end."""

@@ -124,6 +124,10 @@ class Connection:
         elif kind == "refused":
             passing.close(descriptors)
             refused = message.refused
+            # Only who has logged in gets as far as that, and the name cannot change during a connection.
+            user = next(iter(self._proven.values()), None)
+            if user is not None:
+                self._events = self._events.bind(user=user.name)
             self._refused_log.refused(command=refused.request, path="", reason=one_line(refused.reason))
         elif self._asking is not None:
             passing.close(descriptors)

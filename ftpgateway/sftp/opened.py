@@ -55,6 +55,10 @@ class Listing:
         """Nothing is held."""
 
 
+AHEAD = 8
+"""Files of a session of which a block is in memory before any of it was asked for."""
+
+
 class File:
     """A file open for reading, writing or both. What was written can be read when it is published, not before."""
 
@@ -67,11 +71,17 @@ class File:
         self.begun = time.monotonic()
         self.read = 0
 
-    async def open_to_read(self) -> None:
-        """Open the published version. Raises StoreError."""
+    @property
+    def ahead(self) -> bool:
+        """Whether it holds a block that it got by itself."""
+        return self._reader is not None and self._reader.ahead
+
+    async def open_to_read(self, *, ahead: bool = False) -> None:
+        """Open the published version; `ahead`: get its first block at once. Raises StoreError."""
         download = await self._session.files.download(self.path)
         self._reader = Reader(download)
-        self._reader.begin()
+        if ahead:
+            self._reader.begin()
         self._entry = download.entry
 
     def read_at_once(self, offset: int, length: int) -> list[memoryview] | None:

@@ -26,6 +26,11 @@ class Reader:
             self._first = asyncio.create_task(self._more(0, 1))
 
     @property
+    def ahead(self) -> bool:
+        """Whether it has the first block, or is getting it, by `begin` and has got nothing since."""
+        return self._first is not None
+
+    @property
     def size(self) -> int:
         """Size of the file in bytes."""
         return self._download.size

@@ -9,7 +9,7 @@ from ftpgateway.access import Session
 from ftpgateway.ftp.replies import Doing, one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
-from ftpgateway.sftp.opened import File, Listing, Opened, standing_in, writable
+from ftpgateway.sftp.opened import AHEAD, File, Listing, Opened, standing_in, writable
 from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
 from ftpgateway.sftp.refusals import Unsupported
 from ftpgateway.sftp.writing import Manner, Writer, cut
@@ -213,7 +213,8 @@ class Requests:
             await writer.open()
             return self._keep(request, File(self._session, path, writer))
         file = File(self._session, path, None)
-        await file.open_to_read()
+        ahead = sum(isinstance(other, File) and other.ahead for other in self._handles.values())
+        await file.open_to_read(ahead=ahead < AHEAD)
         return self._keep(request, file)
 
     async def _close(self, request: int, fields: Fields) -> Reply:

@@ -1,8 +1,8 @@
 """SSH through paramiko. Only this module and `sshpackets` touch its inside (a test fails when that changes).
 
-Public: `ServerTransport`, `Inlet`, `carry`. A channel's buffer is replaced by one that passes on what comes in the
+Public: `ServerTransport`, `Inlet`, `carry`. A session's buffer is replaced by one that passes on what comes in the
 thread that has decrypted it: handing it to another thread, as paramiko does, and reading by the packet took more than
-half of the time.
+half of the time. What comes on a channel that is no session is thrown away: paramiko would keep it without a bound.
 """
 
 from __future__ import annotations
@@ -38,6 +38,38 @@ _MACS = (
     "hmac-sha2-512",
     "hmac-sha1",
 )
+
+
+class _Nowhere:
+    """Takes the place of buffers that nobody reads: throws away, and never allows the client to send more."""
+
+    def __init__(self) -> None:
+        self._left = WINDOW
+
+    def __len__(self) -> int:
+        return 0
+
+    def feed(self, data: bytes) -> None:
+        """Throw away. Raises SSHException, which ends the connection, for more than was allowed."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise paramiko.SSHException("more came than the window allows")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Seen:
+    """Stands for the library's set of all channels that ever were, of which the highest number tells."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def __setitem__(self, number: int, seen: bool) -> None:
+        self._last = max(self._last, number)
+
+    def __contains__(self, number: int) -> bool:
+        return number <= self._last
 
 
 class Inlet:
@@ -166,6 +198,10 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         self._allowed: dict[paramiko.Channel, int] = {}
         self.stalled: set[Inlet] = set()
         """Those that keep something."""
+        self.channel_over: Callable[[int], None] = lambda number: None
+        """Told, in this transport's thread, when the client has closed a channel; nothing comes on it any more."""
+        self._open: dict[int, paramiko.Channel] = {}
+        self.channels_seen = _Seen()
         self.local_version = VERSION
         options = self.get_security_options()
         options.ciphers = _CIPHERS
@@ -178,6 +214,17 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         """Offer only AES-GCM to clients that know it. It takes half the time, but the client's order counts."""
         if knows_gcm(packet):
             self.get_security_options().ciphers = _GCM
+
+    def _queue_incoming_channel(self, channel: paramiko.Channel) -> None:
+        """Keep a new channel until it is over; the library would keep all, and what comes on them, for good."""
+        channel.in_buffer = channel.in_stderr_buffer = _Nowhere()
+        self._open[channel.chanid] = channel
+
+    def _unlink_channel(self, number: int) -> None:
+        """Let go of a channel."""
+        super()._unlink_channel(number)
+        if self._open.pop(number, None) is not None:
+            self.channel_over(number)
 
     def after_reply(self, work: Callable[[], None]) -> None:
         """Call `work`, in this transport's thread, when the reply to the present request is sent."""
@@ -210,6 +257,7 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             super().run()
         finally:
             self.packetizer.release()
+            self._open.clear()
             error = self.saved_exception
             self._on_end(f"{type(error).__name__}: {error}" if error is not None else "")
 

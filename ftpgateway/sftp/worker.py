@@ -84,7 +84,9 @@ class Worker:
         try:
             held.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = sshd.ServerTransport(held.client, self._keys, held.over)
-            transport.start_server(threading.Event(), Client(held.control, self._channels))
+            asked = Client(held.control, self._channels)
+            transport.channel_over = asked.channel_over
+            transport.start_server(threading.Event(), asked)
         except Exception as error:
             held.over(f"{type(error).__name__}: {error}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import paramiko
 import pytest
-from ftpserver import every_refusal
+from ftpserver import PASSWORD, every_refusal
 from sftpserver import SftpServer, serve
 from structlog.testing import capture_logs
 
@@ -199,6 +199,21 @@ def test_what_is_no_sftp_is_refused_and_told(
     assert {line["user"] for line in told} == {"alice"}
     assert all("SFTP only" in line["reason"] for line in told)
     assert client.listdir("d") == []
+
+
+def test_what_is_refused_before_the_first_session_has_its_user_too(server: SftpServer, lines: Lines) -> None:
+    before = len(lines)
+    transport = server.transport()
+    try:
+        transport.connect(username="bob", password=PASSWORD)
+        channel = transport.open_session()
+        channel.exec_command("ls")
+        assert channel.recv_exit_status() == 1
+    finally:
+        transport.close()
+    server.wait_for(lambda: any(line["event"] == "session over" for line in lines[before:]))
+    told = [line for line in lines[before:] if line["event"] == "refused"]
+    assert [(line["command"], line["user"], line["peer"]) for line in told] == [("exec", "bob", "127.0.0.1")]
 
 
 def test_a_login_that_ends_with_keys_that_nobody_has_is_told(server: SftpServer, lines: Lines) -> None:

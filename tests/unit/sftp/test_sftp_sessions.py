@@ -50,10 +50,19 @@ def test_the_library_is_the_one_that_was_read() -> None:
             *("set_outbound_cipher", "REKEY_PACKETS", "REKEY_BYTES"),
             *("REKEY_PACKETS_OVERFLOW_MAX", "REKEY_BYTES_OVERFLOW_MAX"),
         ),
-        paramiko.Transport: ("_send_user_message", "_check_banner", "run"),
+        paramiko.Transport: (
+            *("_send_user_message", "_check_banner", "run"),
+            *("_queue_incoming_channel", "_unlink_channel"),
+        ),
         paramiko.Channel: ("_check_add_window", "_feed", "_wait_for_send_window"),
     }.items():
         assert not [name for name in names if not hasattr(owner, name)]
+    for name in ("in_buffer", "in_stderr_buffer", "in_window_threshold", "out_window_size"):
+        assert name in vars(paramiko.Channel(0))
+    one, other = socket.socketpair()
+    with one, other:
+        library = vars(paramiko.Transport(one))
+    assert library["channels_seen"] == {} and library["server_accepts"] == []
 
 
 def test_lists_of_algorithms_are_read_with_care() -> None:

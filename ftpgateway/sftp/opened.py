@@ -55,8 +55,8 @@ class Listing:
         """Nothing is held."""
 
 
-AHEAD = 8
-"""Files of a session of which a block is in memory before any of it was asked for."""
+HELD = 8
+"""Files of a session of which bytes are in memory: a megabyte or two of each."""
 
 
 class File:
@@ -72,9 +72,9 @@ class File:
         self.read = 0
 
     @property
-    def ahead(self) -> bool:
-        """Whether it holds a block that it got by itself."""
-        return self._reader is not None and self._reader.ahead
+    def holds(self) -> bool:
+        """Whether it has bytes in memory, or gets some."""
+        return self._reader is not None and self._reader.holds
 
     async def open_to_read(self, *, ahead: bool = False) -> None:
         """Open the published version; `ahead`: get its first block at once. Raises StoreError."""
@@ -156,10 +156,41 @@ class File:
             await self.writer.abandon()
         await self._close_reader()
 
+    async def put_down(self) -> None:
+        """Let go of the bytes in memory; the next read gets them again."""
+        if self._reader is not None:
+            await self._reader.put_down()
+
     async def _close_reader(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
             await reader.close()
+
+
+class Held:
+    """The files of a session that have bytes in memory: `HELD` of them, however many a client leaves open."""
+
+    def __init__(self) -> None:
+        self._files: dict[File, None] = {}  # the one that has got something last is the last
+
+    @property
+    def room(self) -> bool:
+        """Whether one more may get bytes that nobody has asked for yet."""
+        return len(self._files) < HELD
+
+    async def add(self, file: File) -> None:
+        """A file has got bytes; the one that has got none for the longest time lets go of its own."""
+        self._files.pop(file, None)
+        self._files[file] = None
+        if len(self._files) > HELD:
+            oldest = next(iter(self._files))
+            self.drop(oldest)
+            await oldest.put_down()
+
+    def drop(self, closed: Opened) -> None:
+        """What is closed holds nothing."""
+        if isinstance(closed, File):
+            self._files.pop(closed, None)
 
 
 Opened = File | Listing

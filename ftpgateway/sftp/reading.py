@@ -26,9 +26,9 @@ class Reader:
             self._first = asyncio.create_task(self._more(0, 1))
 
     @property
-    def ahead(self) -> bool:
-        """Whether it has the first block, or is getting it, by `begin` and has got nothing since."""
-        return self._first is not None
+    def holds(self) -> bool:
+        """Whether it has bytes in memory, or gets some."""
+        return self._first is not None or bool(self._blocks)
 
     @property
     def size(self) -> int:
@@ -85,8 +85,8 @@ class Reader:
         if source is not None:
             await source.aclose()
 
-    async def close(self) -> None:
-        """Release what it holds."""
+    async def put_down(self) -> None:
+        """Let go of the bytes in memory; the next read gets them again."""
         first, self._first = self._first, None
         if first is not None:
             first.cancel()
@@ -94,4 +94,8 @@ class Reader:
             if not first.cancelled():
                 first.exception()  # of a block that nobody wanted
         await self._stop()
+
+    async def close(self) -> None:
+        """Release what it holds."""
+        await self.put_down()
         await self._download.close()

@@ -9,7 +9,7 @@ from ftpgateway.access import Session
 from ftpgateway.ftp.replies import Doing, one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
-from ftpgateway.sftp.opened import AHEAD, File, Listing, Opened, standing_in, writable
+from ftpgateway.sftp.opened import File, Held, Listing, Opened, standing_in, writable
 from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
 from ftpgateway.sftp.refusals import Unsupported
 from ftpgateway.sftp.writing import Manner, Writer, cut
@@ -50,6 +50,7 @@ class Requests:
         self._max_handles = max_handles
         self._limit = wait_limit
         self._handles: dict[bytes, Opened] = {}
+        self._held = Held()
         self._numbers = 0
         self._pause = 0.0
         self._methods: dict[int, Callable[[int, Fields], Awaitable[Reply]]] = {
@@ -213,8 +214,10 @@ class Requests:
             await writer.open()
             return self._keep(request, File(self._session, path, writer))
         file = File(self._session, path, None)
-        ahead = sum(isinstance(other, File) and other.ahead for other in self._handles.values())
-        await file.open_to_read(ahead=ahead < AHEAD)
+        ahead = self._held.room
+        await file.open_to_read(ahead=ahead)
+        if ahead:
+            await self._held.add(file)
         return self._keep(request, file)
 
     async def _close(self, request: int, fields: Fields) -> Reply:
@@ -223,6 +226,7 @@ class Requests:
         if opened is None:
             raise BadPacket("no such handle")
         self._about = opened.path
+        self._held.drop(opened)
         used, whole = isinstance(opened, File) and opened.used, False
         try:
             await opened.close()
@@ -233,7 +237,9 @@ class Requests:
 
     async def _read(self, request: int, fields: Fields) -> Reply:
         file, offset, length = self._file(fields), fields.u64(), fields.u32()
-        return self._data(request, await file.fetch(offset, min(length, packets.MAX_DATA)))
+        parts = await file.fetch(offset, min(length, packets.MAX_DATA))
+        await self._held.add(file)
+        return self._data(request, parts)
 
     def _data(self, request: int, parts: Sequence[memoryview]) -> Reply:
         size = sum(map(len, parts))

@@ -10,7 +10,7 @@ import paramiko
 import pytest
 from sftpserver import SftpServer, serve
 
-from ftpgateway.sftp.opened import AHEAD, File
+from ftpgateway.sftp.opened import HELD, File
 from raftstore.errors import NoQuorum, QuotaExceeded
 from raftstore.types import Partial
 
@@ -45,23 +45,27 @@ def test_what_is_put_is_what_is_read(server: SftpServer) -> None:
                     assert file.read(70_000) == DATA[:size][offset : offset + 70_000]
 
 
-def test_few_files_hold_a_block_that_nobody_asked_for(server: SftpServer) -> None:
-    server.store.put("/a.jpg", b"picture", "alice")
+def test_few_files_hold_bytes_however_many_are_open(server: SftpServer) -> None:
+    server.store.put("/a.jpg", DATA, "alice")
     with server.sftp() as client:
 
-        def ahead() -> int:
+        def holding() -> int:
             streams = [stream for one in list(server.frontend._connections) for stream in one._streams]
             (busy,) = [stream for stream in streams if stream.busy]
-            return sum(isinstance(one, File) and one.ahead for one in busy._requests._handles.values())
+            return sum(isinstance(one, File) and one.holds for one in busy._requests._handles.values())
 
         files = [client.open("a.jpg") for _ in range(20)]
-        assert ahead() == AHEAD
-        assert [file.read() for file in files] == [b"picture"] * 20
-        for file in files[: AHEAD // 2]:
+        assert holding() == HELD, "from their first bytes only, and nobody has asked for these"
+        for offset in (0, 100_000, 2_000_000):
+            for file in files:
+                file.seek(offset)
+                assert file.read(50_000) == DATA[offset : offset + 50_000]
+            assert holding() == HELD
+        for file in files[HELD // 2 :]:
             file.close()
-        assert ahead() == AHEAD // 2
-        files += [client.open("a.jpg") for _ in range(10)]
-        assert ahead() == AHEAD
+        assert holding() == 0
+        files += [client.open("a.jpg") for _ in range(3)]
+        assert holding() == 3
 
 
 def test_nothing_is_visible_before_close_and_close_waits_for_the_commit(server: SftpServer) -> None:

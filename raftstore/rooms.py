@@ -20,24 +20,23 @@ from raftstore.cluster.boot import next_boot
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.enquiries import Enquiries
 from raftstore.cluster.health import Health
-from raftstore.cluster.inventory import take_inventory
 from raftstore.cluster.jobcalls import JobCalls
 from raftstore.cluster.joining import Doorkeeper
 from raftstore.cluster.membership import Membership
 from raftstore.cluster.membershipcalls import MembershipCalls
 from raftstore.cluster.recorder import FoundReplicas, ReplicaRecorder
+from raftstore.cluster.registration import Registration
 from raftstore.cluster.results import accepted
 from raftstore.cluster.view import LiveTopology
 from raftstore.cluster.workroom import Workroom
 from raftstore.consensus import Consensus
 from raftstore.consensus.journal import Journal
-from raftstore.errors import Invalid, NoQuorum, StoreError, Superseded, Unavailable
+from raftstore.errors import NoQuorum, StoreError, Superseded
 from raftstore.evidence import Keeper
 from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import drain_states, draining
 from raftstore.peers import PeerNetwork
 from raftstore.settings import StoreSettings
-from raftstore.tasks import ended
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -52,7 +51,6 @@ SETTLE = 0.1
 
 _PRIVATE = ("catalog", "journal", "snapshots")
 """Directories with hashes of passwords and the cluster's secrets in them."""
-REGISTER_RETRY = 0.5
 STARTING = "starting"
 """Role of a node that does not take part in consensus yet."""
 
@@ -256,8 +254,19 @@ class Rooms:
         )
         self.workroom.start()
         self._stack.push_async_callback(self.workroom.stop)
-        registering = asyncio.get_running_loop().create_task(self._register(), name="announce volumes")
-        self._stack.push_async_callback(ended, registering)
+        name = self.settings.name
+        registration = Registration(
+            commands.RegisterStore(node=name, identity=self.volumes.identity, zone=self.settings.zone),
+            self.catalog,
+            propose=self.propose,
+            member=lambda: name in self.membership.roster.configuration.names,
+            holds=lambda digest: digest in self.volumes,
+            missing=self.recorder.removed,
+            announced=self.topology.invalidate,
+            on_fatal=self._on_fatal,
+        )
+        registration.start()
+        self._stack.push_async_callback(registration.stop)
 
     # Commands.
 
@@ -284,38 +293,6 @@ class Rooms:
     def bad_replica(self, digest: bytes, store: int, reason: str) -> None:
         """A store does not have a copy whole that the catalog lists there: repair makes it again."""
         self.recorder.removed(digest, store)
-
-    async def _register(self) -> None:
-        """Announce this node's volumes until the cluster has taken note; then look whether they are whole."""
-        command = commands.Command(
-            register_store=commands.RegisterStore(
-                node=self.settings.name, identity=self.volumes.identity, zone=self.settings.zone
-            )
-        )
-        while True:
-            try:
-                number = (await self.propose(command)).store
-                break
-            except Invalid as error:
-                self._on_fatal(
-                    error
-                )  # another node's volumes: what this node keeps would be taken for that one's
-                return
-            except StoreError as error:
-                log.info("volumes not announced yet", error=str(error))
-                await asyncio.sleep(REGISTER_RETRY)
-        self.topology.invalidate()
-        while True:
-            try:
-                await take_inventory(
-                    self.catalog.chunks_on(number),
-                    lambda digest: digest in self.volumes,
-                    lambda digest: self.recorder.removed(digest, number),
-                )
-                return
-            except Unavailable as error:
-                log.info("inventory begins again", error=str(error))
-                await asyncio.sleep(REGISTER_RETRY)
 
     # Status.
 
@@ -355,8 +332,11 @@ class Rooms:
         confirmed = await self._confirmed()
         status = await self.health.gather()
         drains = drain_states(self.catalog.jobs())
+        announced = {store.node for store in self.catalog.stores() if store.current}
         for node in status.nodes:
             node.drain = drains.get(node.name, "")
+            if node.reachable and not node.error and node.role != STARTING and node.name not in announced:
+                node.error = "its volumes are not announced yet: it takes no pictures"
         status.files, status.bytes = self.catalog.totals()
         live = [store.number for store in self.catalog.stores() if store.current and self._is_there(store)]
         wanted = self.topology.view().wanted

@@ -139,9 +139,15 @@ def test_a_lost_node_is_replaced_under_the_same_and_under_a_new_name(cluster, na
     with Load(cluster, label="more") as more:
         members.join(name, members.token(name, "n2"))
         eventually(lambda: members.voters() == {"n1", "n3", name} and members.settled())
-    cluster.wait_verdict("healthy")
     load.check()
     more.check()
+
+    def copied() -> bool:
+        status = cluster.wait_verdict("healthy")
+        return all(node.pictures == status["files"] for node in status["nodes"])
+
+    # To the new one, too, although it may have come while its predecessor of the same name was still a member.
+    eventually(copied)
 
 
 def test_five_cycles_under_load(cluster):

@@ -1,0 +1,120 @@
+"""A node's volumes are announced, and announced again when the cluster takes them for lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from raftstore.cluster import registration
+from raftstore.cluster.registration import Registration
+from raftstore.errors import Invalid, NoQuorum, StoreError
+from raftstore.types import StoreInfo
+from raftstore.wire import commands_pb2 as commands
+
+IDENTITY = b"i" * 16
+HERE, LOST = b"h" * 32, b"l" * 32
+
+
+class Cluster:
+    """The catalog, and what is proposed to it."""
+
+    def __init__(self) -> None:
+        self.current = False
+        self.member = True
+        self.proposed = 0
+        self.missing: list[tuple[bytes, int]] = []
+        self.announced = 0
+        self.fatal: list[BaseException] = []
+        self.errors: list[StoreError] = []
+
+    def stores(self) -> list[StoreInfo]:
+        return [StoreInfo(7, "n3", IDENTITY, self.current)]
+
+    def chunks_on(self, store: int) -> Iterator[list[bytes]]:
+        yield [HERE, LOST]
+
+    async def propose(self, command: commands.Command) -> commands.Result:
+        self.proposed += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        assert command.register_store.identity == IDENTITY
+        self.current = True
+        return commands.Result(store=7)
+
+    def report(self, digest: bytes, store: int) -> bool:
+        self.missing.append((digest, store))
+        return True
+
+    def noted(self) -> None:
+        self.announced += 1
+
+    def registration(self) -> Registration:
+        return Registration(
+            commands.RegisterStore(node="n3", identity=IDENTITY),
+            self,
+            propose=self.propose,
+            member=lambda: self.member,
+            holds=lambda digest: digest == HERE,
+            missing=self.report,
+            announced=self.noted,
+            on_fatal=self.fatal.append,
+        )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "PERIOD", 0.001)
+
+
+def test_volumes_that_went_with_a_predecessor_of_the_same_name_are_announced_again() -> None:
+    async def scenario() -> None:
+        cluster = Cluster()
+        room = cluster.registration()
+        room.start()
+        await until(lambda: len(cluster.missing) == 1)
+        # The predecessor's membership ends, and with it all volumes of the name; nobody of that name is a member now.
+        cluster.member = cluster.current = False
+        await asyncio.sleep(0.02)
+        assert cluster.proposed == 1
+        cluster.member = True
+        await until(lambda: len(cluster.missing) == 2)
+        assert (cluster.current, cluster.announced) == (True, 2)
+        assert cluster.missing == [(LOST, 7)] * 2
+        await room.stop()
+        assert not cluster.fatal
+
+    asyncio.run(scenario())
+
+
+def test_without_a_quorum_it_is_tried_again() -> None:
+    async def scenario() -> None:
+        cluster = Cluster()
+        cluster.errors = [NoQuorum(), NoQuorum()]
+        room = cluster.registration()
+        room.start()
+        await until(lambda: cluster.announced == 1)
+        assert cluster.proposed == 3
+        await room.stop()
+
+    asyncio.run(scenario())
+
+
+def test_volumes_of_another_node_stop_this_one() -> None:
+    async def scenario() -> None:
+        cluster = Cluster()
+        cluster.errors = [Invalid("this store belongs to node n1")]
+        room = cluster.registration()
+        room.start()
+        await until(lambda: bool(cluster.fatal))
+        await room.stop()
+        assert (cluster.proposed, cluster.announced) == (1, 0)
+
+    asyncio.run(scenario())

@@ -128,16 +128,17 @@ def test_a_follower_and_then_the_leader_are_removed(cluster):
     assert "was removed" in failure.value.said
 
 
-@pytest.mark.parametrize("name", ["n2", "n4"])
-def test_a_lost_node_is_replaced_under_the_same_and_under_a_new_name(cluster, name):
+@pytest.mark.parametrize(("name", "address"), [("n2", "new"), ("n2", "same"), ("n4", "new")])
+def test_a_lost_node_is_replaced_under_the_same_and_under_a_new_name(cluster, name, address):
     members = Members(cluster)
     with Load(cluster) as load:
         eventually(lambda: len(load.acknowledged) > 10)
+    lost = cluster.local.nodes["n2"]
     cluster.kill("n2")
     shutil.rmtree(cluster.local.directory / "n2")
     members.forget("n2")
     with Load(cluster, label="more") as more:
-        members.join(name, members.token(name, "n2"))
+        members.join(name, members.token(name, "n2"), at=lost if address == "same" else None)
         eventually(lambda: members.voters() == {"n1", "n3", name} and members.settled())
     load.check()
     more.check()
@@ -146,7 +147,7 @@ def test_a_lost_node_is_replaced_under_the_same_and_under_a_new_name(cluster, na
         status = cluster.wait_verdict("healthy")
         return all(node.pictures == status["files"] for node in status["nodes"])
 
-    # To the new one, too, although it may have come while its predecessor of the same name was still a member.
+    # To the new one, too: at the same address it comes while its predecessor of the same name still is a member.
     eventually(copied)
 
 

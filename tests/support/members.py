@@ -62,12 +62,15 @@ class Members:
         names = ("replace", replaces, name) if replaces else ("add", name)
         return str(self.run("node", *names, *more)["token"])
 
-    def join(self, name: str, token: str) -> None:
-        """Have a new machine join, and start it."""
+    def join(self, name: str, token: str, *, at: Node | None = None) -> None:
+        """Have a new machine join, and start it; with the addresses of the node `at` that is gone, or with new ones."""
         directory = self.local.directory / name
         if directory.exists():
             shutil.rmtree(directory)
-        peers, ftp = (Address("127.0.0.1", port) for port in ports.free("127.0.0.1", 2))
+        if at is not None:
+            peers, ftp = at.peers, at.ftp
+        else:
+            peers, ftp = (Address("127.0.0.1", port) for port in ports.free("127.0.0.1", 2))
         pixraft(
             *("join", token, "--dir", str(directory), "--name", name),
             *("--listen", str(peers), "--ftp", str(ftp), "--sftp", "", "--passive-ports", ""),

@@ -17,6 +17,7 @@ from ftpgateway.config.errors import ConfigError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+NODE_FILE = "pixraft.toml"
 ADMIN_FILE = Path("admin") / "admin.toml"
 """Where an admin's bundle is in the directory that `pixraft init` makes."""
 
@@ -71,6 +72,10 @@ def find_admin_file(directory: Path) -> Path:
     for file in (directory / ADMIN_FILE, directory / ADMIN_FILE.name):
         if file.is_file():
             return file
+    if (own := directory / NODE_FILE).is_file():
+        raise ConfigError(
+            f"{directory}: is a node's directory; give `--config {own}`, or the admin's to --cluster"
+        )
     raise ConfigError(f"{directory}: holds no {ADMIN_FILE}; give the directory that `pixraft init` made")
 
 

@@ -57,6 +57,8 @@ class ClusterClient:
             except (Unavailable, Refused, NoQuorum) as error:
                 failures[member.name] = error
         for failure in failures.values():
+            if isinstance(failure, NoQuorum):
+                raise NoQuorum(f"{failure.detail}; `pixraft status` tells which nodes answer") from None
             if not isinstance(failure, Unavailable):
                 raise failure
         raise NotReachable("; ".join(f"{name}: {_reason(error, name)}" for name, error in failures.items()))

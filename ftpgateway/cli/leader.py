@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from raftstore.errors import OutcomeUnknown
 from raftstore.wire import admin_pb2
+
+HANDOVER = 10.0
+"""Seconds in which the one that was asked has to lead."""
+POLL = 0.1
 
 TRANSFER_EXAMPLES = """
 pixraft leader transfer --cluster pictures
@@ -29,7 +36,20 @@ def transfer(access: Access, target: str, form: str) -> None:
     reply = run(
         ClusterClient(access).ask("admin.transfer", admin_pb2.Transfer(target=target), admin_pb2.TransferReply)
     )
+    leader = reply.target or target
+    if reply.target:
+        _wait(access, leader)
     if form == "json":
-        output.print_json({"asked": reply.target or None})
+        output.print_json({"leader": leader, "changed": bool(reply.target)})
     else:
-        click.echo(f"{reply.target} was asked to take over." if reply.target else f"{target} leads already.")
+        click.echo(f"{leader} leads now." if reply.target else f"{leader} leads already.")
+
+
+def _wait(access: Access, target: str) -> None:
+    deadline = time.monotonic() + HANDOVER
+    while (leader := run(ClusterClient(access).status()).leader) != target:
+        if time.monotonic() >= deadline:
+            raise OutcomeUnknown(
+                f"{target} was asked to take over; {leader or 'nobody'} leads after {HANDOVER:g} s"
+            )
+        time.sleep(POLL)

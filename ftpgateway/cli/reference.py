@@ -124,6 +124,8 @@ _NODE_KEYS = [
     "quarantined",
     "error",
     "zone",
+    "drain",
+    "services",
 ]
 
 _SHAPES = [
@@ -166,8 +168,17 @@ _SHAPES = [
     (
         "fsck",
         "`jobs`, `clean`, `applied`, and in chunks `verified`, `damaged`, `missing`, `extra`, `unlisted`, `young`; "
-        "`lost` (pictures that no node that answers has whole)",
+        "`lost` (pictures that no node that answers has whole), `not_checked` (nodes)",
     ),
+    (
+        "node list",
+        "`index`, `members`: each `name`, `address`, `voter`, `leaving`; `open`: each `kind`, `node`, `replaces`, "
+        "`address`, `used`, `expires`; `waiting` (reasons)",
+    ),
+    ("node add, replace", "`node`, `token`, `expires`, `replaces`"),
+    ("node remove, move, cancel", "`node`, `done`"),
+    ("leader transfer", "`leader`, `changed` (false: it led already)"),
+    ("join", "`node`, `cluster`, `config`"),
     ("unit", "`unit` (its text)"),
     (
         "config check",

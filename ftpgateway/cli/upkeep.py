@@ -180,18 +180,26 @@ def fsck(access: Access, nodes: tuple[str, ...], apply: bool, wait: float, form:
     `extra` is what nothing refers to and collection should have removed. Two counts are no fault: `young` is what
     nothing refers to as yet or any more, `unlisted` are sound copies that the catalog does not know. `lost` counts
     pictures of which no node that answers has everything: only another node's return, or another upload, mends them.
-    Exits 7 when something is not as it should be. Damaged bytes are put aside in any case.
+    Exits 7 when something is not as it should be, 1 when a node was not checked (down, or new and not ready).
+    Damaged bytes are put aside in any case.
     """
     jobs = _carry_out(access, "fsck", list(nodes), wait, form, no_wait=False, apply=apply) or []
     found = {
         name: sum(count.value for job in jobs for count in job.progress.counts if count.name == name)
         for name in ("verified", *_BAD, "young", "unlisted")
     }
-    found["lost"] = run(ClusterClient(access).status()).lost_count
+    status = run(ClusterClient(access).status())
+    found["lost"] = status.lost_count
     bad = found["lost"] or any(found[name] for name in _BAD)
-    jobview.report(jobs, form, clean=not bad, applied=apply, **found)
+    looked = {job.node for job in jobs if job.state == job.DONE}
+    unseen = [name for name in nodes or [node.name for node in status.nodes] if name not in looked]
+    jobview.report(jobs, form, clean=not (bad or unseen), applied=apply, not_checked=unseen, **found)
     if form == "text":
         click.echo(", ".join(f"{name} {value}" for name, value in found.items()))
+        if unseen:
+            click.echo(f"Not checked: {', '.join(unseen)}; once `pixraft status` says healthy, run it again.")
     _end(jobs)
     if found["lost"] or (bad and not apply):
         click.get_current_context().exit(NOT_CLEAN)
+    if unseen:
+        click.get_current_context().exit(StoreError.exit_code)

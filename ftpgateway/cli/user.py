@@ -83,7 +83,10 @@ echo "$PASSWORD" | pixraft user add web --role read-only --password-stdin --clus
 @account_options
 @output.output_option
 def add(access: Access, name: str, password_stdin: bool, form: str, **options: Any) -> None:
-    """Make an account. The password is asked for; only its argon2id hash leaves this process."""
+    """Make an account. The password is asked for; only its argon2id hash leaves this process.
+
+    Without --home and --role it is a member in /: it may do everything with everybody's files.
+    """
     request = admin_pb2.UserPut(name=name, home="/", rights=ROLES["member"], create=True)
     filled(request, options)
     request.password_hash = hash_password(read_password(from_stdin=password_stdin))
@@ -226,7 +229,10 @@ def _rows(user: admin_pb2.User) -> list[list[str]]:
 @access_options
 @output.output_option
 def list_(access: Access, form: str) -> None:
-    """List the accounts: what each has of its quota, its limits, and its rules beneath it."""
+    """List the accounts: what each has of its quota, its limits, and its rules beneath it.
+
+    Keys are shown by `pixraft user key list NAME`.
+    """
     answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
     users = sorted(answer.users, key=lambda user: user.name)
     if form == "json":

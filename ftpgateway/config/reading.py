@@ -99,6 +99,8 @@ class Reader:
         try:
             text = self.file.read_text(encoding="utf-8")
             return tomllib.loads(text), key_lines(text)
+        except IsADirectoryError:
+            problem, remedy = "is a directory", f"give the file in it: {self.file / 'pixraft.toml'}"
         except FileNotFoundError:
             problem, remedy = "no such file", "make a cluster with `pixraft init`"
         except OSError as error:

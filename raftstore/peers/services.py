@@ -54,6 +54,10 @@ class Services:
         if service is None:
             raise Refused(f"unknown method {method[:100]!r}")
         if peer.role not in service.roles:
+            if service.roles == {Role.ADMIN} and peer.role is Role.NODE:
+                raise Refused(
+                    "it needs the administrator's directory (`--cluster DIR`), not a node's configuration"
+                )
             raise Refused(f"{method} is not for the role {peer.role.value}")
         if service.secret and sealed:
             raise Refused(f"{method} needs an encrypted connection")

@@ -245,13 +245,14 @@ def test_changes_need_the_admins_certificate(cluster):
         with pytest.raises(Failed) as failure:
             pixraft(*arguments, "--config", config)
         assert failure.value.code == 50, failure.value.said
+        assert "--cluster DIR" in failure.value.said
 
 
 def test_leadership_is_handed_over(cluster):
     members = Members(cluster)
     target = cluster.follower()
     eventually(lambda: members.run("leader", "transfer", target) and cluster.leader() == target)
-    assert members.run("leader", "transfer", target) == {"asked": None}
+    assert members.run("leader", "transfer", target) == {"leader": target, "changed": False}
     with pytest.raises(Failed, match="no vote"):
         members.run("leader", "transfer", "n9")
 

@@ -41,6 +41,8 @@ class FakeCluster:
         self.jobs: dict[int, commands.Job] = {}
         self.short = 0
         self.lost = 0
+        self.storeless: set[str] = set()
+        """Nodes that get no job unless they are named."""
         self.outcome = commands.Job(state=commands.Job.DONE)
         """What becomes of every job at once."""
         self.calls: list[tuple[str, str, str]] = []
@@ -100,7 +102,7 @@ class FakeCluster:
     def _put_job(self, body: bytes) -> bytes:
         put = admin_pb2.JobPut.FromString(body)
         ids = []
-        for node in put.nodes or self.addresses:
+        for node in put.nodes or [name for name in self.addresses if name not in self.storeless]:
             job = commands.Job(
                 id=len(self.jobs) + 1,
                 kind=commands.Job.Kind.Value(put.kind.upper()),

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ftpgateway.cli import output
 from ftpgateway.cli.main import group
-from raftstore.errors import Changed
+from raftstore.errors import Changed, NoQuorum
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job
@@ -137,6 +137,28 @@ def test_fsck_tells_of_pictures_without_any_copy(cluster: FakeCluster) -> None:
     for more in ((), ("--apply",)):
         told = answer(cluster, "fsck", *more, code=7)
         assert (told["clean"], told["lost"]) == (False, 2)
+
+
+def test_fsck_names_the_nodes_that_it_did_not_check(cluster: FakeCluster) -> None:
+    cluster.outcome, cluster.verdict["n1"], cluster.storeless = counts(verified=5), "degraded", {"n3"}
+    told = answer(cluster, "fsck", code=1)
+    assert (told["clean"], told["not_checked"], told["missing"]) == (False, ["n3"], 0)
+    assert "Not checked: n3" in pixraft(cluster, "fsck").stdout
+    assert answer(cluster, "fsck", "n1")["not_checked"] == []
+
+
+def test_without_a_quorum_the_next_step_is_named(cluster: FakeCluster) -> None:
+    cluster.raises["n1"] = NoQuorum("no majority confirmed the leader within 5 s")
+    for command in (("jobs", "list"), ("user", "list"), ("fsck",), ("drain", "n2")):
+        refused = pixraft(cluster, *command)
+        assert (refused.exit_code, "`pixraft status` tells which nodes answer" in refused.stderr) == (30, True)
+
+
+def test_a_nodes_directory_is_told_from_the_clusters(cluster: FakeCluster) -> None:
+    own = cluster.directory / "n1"
+    for arguments in (("status", "--cluster", str(own)), ("config", "check", "--config", str(own))):
+        refused = CliRunner().invoke(group, [*arguments], prog_name="pixraft")
+        assert (refused.exit_code, str(own / "pixraft.toml") in refused.output) == (3, True)
 
 
 def test_progress_bars_on_a_terminal(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_every_truncation_is_a_clear_message_or_a_usable_file(tmp_path: Path) ->
 
 def test_not_a_file_not_text_and_not_there(tmp_path: Path) -> None:
     assert "no such file" in fails(tmp_path / "nothing.toml")
-    assert "cannot be read" in fails(tmp_path)
+    assert "pixraft.toml" in fails(tmp_path)
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
     assert "not a whole TOML file" in fails(binary)

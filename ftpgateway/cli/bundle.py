@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftpgateway.cli.access import NODE_FILE as NODE_FILE
 from ftpgateway.config import REPLICAS, Address, Member, load_admin_config, render
 from ftpgateway.config.kinds import check_name
 from raftstore.errors import AlreadyExists, DiskFailed, Invalid
@@ -18,7 +19,6 @@ from raftstore.peers.pki import create_authority, self_signed_server_pem, write_
 
 AUTHORITY = "authority"
 ADMIN = "admin"
-NODE_FILE = "pixraft.toml"
 FTP_PORT = 2121
 SFTP_PORT = 2022
 _RESERVED = (AUTHORITY, ADMIN)

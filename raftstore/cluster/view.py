@@ -9,7 +9,7 @@ from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.types import StoreInfo
 
 MAX_AGE = 0.25
-"""Seconds for which a view is kept in which pictures can be stored; a link that goes up or down renews it at once."""
+"""Seconds for which a view is kept in which all nodes take pictures; a link that goes up or down renews it at once."""
 
 FREE_UNKNOWN = 1 << 40
 
@@ -54,9 +54,10 @@ class LiveTopology:
         now = time.monotonic()
         if self._view is None or now >= self._until:
             self._view = self._look()
-            # Nobody is refused for what was true a moment ago: stores register just after a cluster's first start.
+            # Nobody is refused, or gets a copy less, for what was true a moment ago: stores register just after a
+            # cluster's first start.
             takers = sum(store.writable and store.reachable for store in self._view.stores)
-            self._until = now + (MAX_AGE if takers >= self._view.quorum else 0.0)
+            self._until = now + (MAX_AGE if takers >= self._view.nodes else 0.0)
         return self._view
 
     def _look(self) -> ClusterView:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from raftstore.chunks.placement import place
 from raftstore.cluster import bootstrap, inventory
 from raftstore.cluster.inventory import take_inventory
 from raftstore.cluster.view import LiveTopology
@@ -35,19 +37,24 @@ def test_what_is_missing_is_reported_even_when_that_takes_several_attempts(
     assert attempts == 9
 
 
-def test_until_a_new_disk_is_announced_it_does_not_pass_for_the_old_one() -> None:
-    stores = [StoreInfo(1, "n1", b"old", True), StoreInfo(2, "n2", b"other", True)]
-    topology = LiveTopology(
+def topology_of(stores: list[StoreInfo], members: Sequence[str]) -> LiveTopology:
+    """As n1 sees it, with an empty new disk."""
+    return LiveTopology(
         node="n1",
         identity=b"new",
-        members=lambda: ["n1", "n2"],
+        members=lambda: members,
         leaving=lambda: (),
-        replicas=2,
+        replicas=3,
         stores=lambda: stores,
         reachable=lambda name: True,
         free_bytes=lambda name: None,
         local_writable=lambda: True,
     )
+
+
+def test_until_a_new_disk_is_announced_it_does_not_pass_for_the_old_one() -> None:
+    stores = [StoreInfo(1, "n1", b"old", True), StoreInfo(2, "n2", b"other", True)]
+    topology = topology_of(stores, ["n1", "n2"])
     assert topology.view().local is None
     assert sorted(topology.view().by_number) == [2]
     assert topology.view().quorum == 2
@@ -57,11 +64,19 @@ def test_until_a_new_disk_is_announced_it_does_not_pass_for_the_old_one() -> Non
     local = topology.view().local
     assert local is not None
     assert local.number == 3
-    # One that has enough is kept for a moment.
+    # One that has all is kept for a moment.
     stores.append(StoreInfo(4, "n2", b"more", True))
     assert sorted(topology.view().by_number) == [2, 3]
     topology.invalidate()
     assert sorted(topology.view().by_number) == [2, 3, 4]
+
+
+def test_a_store_that_registers_gets_copies_from_then_on() -> None:
+    stores = [StoreInfo(1, "n1", b"new", True), StoreInfo(2, "n2", b"n2", True)]
+    topology = topology_of(stores, ["n1", "n2", "n3"])
+    assert len(place(topology.view(), b"a", 100).order) == 2
+    stores.append(StoreInfo(3, "n3", b"n3", True))
+    assert len(place(topology.view(), b"a", 100).order) == 3
 
 
 def test_that_a_node_must_rejoin_survives_a_loss_of_power(

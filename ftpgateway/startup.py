@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from ftpgateway.config import Address, NodeConfig, Problem, settings
+from ftpgateway.config import Address, NodeConfig, Problem
 from ftpgateway.ftp.tls import server_context
 from raftstore.errors import Damaged, Invalid
 from raftstore.peers.pki import Identity
@@ -55,7 +55,31 @@ def certificate_problems(config: NodeConfig) -> Iterator[Problem]:
 
 
 def warnings(config: NodeConfig) -> Iterator[Problem]:
-    """Yield what keeps no node from starting, but should be mended: private keys that others can read."""
+    """Yield what keeps no node from starting, but should be mended. Looks the masquerade address up."""
+    yield from _keys_for_all(config)
+    ftp, ports = config.ftp, config.ftp.passive_ports
+    for key, address in config.listening():
+        if ports is not None and ports[0] <= address.port <= ports[1]:
+            problem = f"{ports[0]}-{ports[1]} has the port of {key} ({address}); data connections do without it"
+            yield Problem(config.source, "ftp.passive_ports", problem, "take ports on which nothing listens")
+    if ftp.masquerade_address and (reason := _not_found(ftp.masquerade_address)):
+        problem = f"{ftp.masquerade_address}: {reason}; clients cannot open passive data connections before it has one"
+        yield Problem(config.source, "ftp.masquerade_address", problem, "correct it, or its entry in the DNS")
+
+
+def _not_found(host: str) -> str:
+    """Look a host up as the FTP server does; return why it has no IPv4 address, "" where it has one."""
+    try:
+        socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return f"no IPv4 address is found ({error.strerror})"
+    except UnicodeError:
+        return "is no host name"
+    return ""
+
+
+def _keys_for_all(config: NodeConfig) -> Iterator[Problem]:
+    """Yield the private keys that others can read."""
     for key, file in (("peers.key", config.peers.key), ("ftp.tls_certificate", config.ftp.tls_certificate)):
         try:
             mode = 0 if file is None else stat.S_IMODE(file.stat().st_mode)
@@ -68,18 +92,10 @@ def warnings(config: NodeConfig) -> Iterator[Problem]:
 
 def address_problems(config: NodeConfig) -> Iterator[Problem]:
     """Yield what keeps this process from listening where the node should."""
-    for key, address in listening(config):
+    for key, address in config.listening():
         if refusal := _refusal(address):
             problem, remedy = refusal
             yield Problem(config.source, key, f"{address}: {problem}", remedy)
-
-
-def listening(config: NodeConfig) -> Iterator[tuple[str, Address]]:
-    """Yield every address on which the node listens, with its key."""
-    for setting in settings():
-        value = getattr(config if setting.section == "node" else getattr(config, setting.section), setting.key)
-        if isinstance(value, Address):
-            yield setting.name, value
 
 
 def _refusal(address: Address) -> tuple[str, str] | None:
@@ -121,6 +137,12 @@ def directory_problems(config: NodeConfig) -> Iterator[Problem]:
             yield Problem(config.source, key, f"{there} is not a directory", "choose another place")
         elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
             yield Problem(config.source, key, f"this user cannot write to {there}", "give it the right to")
+        elif (
+            os.statvfs(there).f_blocks == 0
+        ):  # /proc, /sys: what says that it may be written to is root's right
+            yield Problem(
+                config.source, key, f"{there} is on no disk: nothing can be kept there", "choose another place"
+            )
 
 
 def is_running(config: NodeConfig) -> bool:

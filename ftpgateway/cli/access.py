@@ -14,6 +14,7 @@ import click
 
 from ftpgateway.config import Member, load_admin_config, load_node_config
 from ftpgateway.config.errors import ConfigError
+from raftstore.errors import NotFound
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -37,13 +38,13 @@ class Access:
     """The admin's file that this came from, if it did."""
 
     def asked(self) -> list[Member]:
-        """Return the members to try, in order: all, or the one that was named; ConfigError if unknown."""
+        """Return the members to try, in order: all, or the one that was named; NotFound if unknown."""
         if self.node is None:
             return list(self.members)
         chosen = [member for member in self.members if member.name == self.node]
         if not chosen:
             known = ", ".join(member.name for member in self.members)
-            raise ConfigError(f"there is no node {self.node!r}; the cluster has {known}")
+            raise NotFound(f"node {self.node!r}; the cluster has {known}")
         return chosen
 
 
@@ -115,8 +116,13 @@ def access_options(function: _Function) -> _Function:
     ) -> Any:
         # What is on the command line goes before what is in the environment.
         context = click.get_current_context()
-        source = context.get_parameter_source("directory")
-        if directory is not None and (config_file is None or source is click.core.ParameterSource.COMMANDLINE):
+        typed = [
+            context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+            for name in ("directory", "config_file")
+        ]
+        if all(typed):
+            raise click.UsageError("--cluster and --config both say which cluster: give one of them")
+        if directory is not None and (config_file is None or typed[0]):
             config_file = find_admin_file(directory)
         if config_file is None:
             raise click.UsageError("say which cluster: --cluster DIR or --config FILE (or set PIXRAFT_CLUSTER)")

@@ -52,8 +52,8 @@ def check(config_file: Path, form: str) -> None:
             {
                 "config": str(config_file.absolute()),
                 "ok": not problems,
-                "problems": [_problem_as_json(problem) for problem in problems],
-                "warnings": [_problem_as_json(warning) for warning in warnings],
+                "problems": [problem_as_json(problem) for problem in problems],
+                "warnings": [problem_as_json(warning) for warning in warnings],
             }
         )
     else:
@@ -79,7 +79,8 @@ def _problems(file: Path) -> tuple[list[Problem], list[Problem]]:
         return list(startup.machine_problems(config)), list(startup.warnings(config))
 
 
-def _problem_as_json(problem: Problem) -> dict[str, Any]:
+def problem_as_json(problem: Problem) -> dict[str, Any]:
+    """Return the documented shape of a mistake or warning."""
     return {
         "key": problem.key or None,
         "line": problem.line or None,

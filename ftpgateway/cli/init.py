@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ftpgateway.cli import bundle, output
+from ftpgateway.cli.useroptions import too_many_copies
 from ftpgateway.config import REPLICAS
 from ftpgateway.config.kinds import check_name
 from raftstore.errors import Invalid
@@ -122,6 +123,10 @@ def command(
     click.echo(f"then make a user: pixraft user add NAME --cluster {directory}")
     if len(nodes) < 3:
         click.echo("A cluster stands the loss of a node only with three or more of them.")
+    context = click.get_current_context()
+    asked = context.get_parameter_source("replicas") is click.core.ParameterSource.COMMANDLINE
+    if asked and (warning := too_many_copies(replicas, len(nodes))):
+        click.echo(f"pixraft: warning: {warning}", err=True)
     majority = len(nodes) // 2 + 1
     if len(nodes) > 2 and replicas < majority:
         click.echo(

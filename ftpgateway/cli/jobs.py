@@ -22,6 +22,23 @@ pixraft jobs list --cluster pictures --watch
 """
 
 
+class _Number(click.ParamType[int]):
+    """The number of a job."""
+
+    name = "ID"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return it; a usage error otherwise."""
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text)):
+            self.fail(
+                f"{text!r} is not the number of a job; see `pixraft jobs list --all`",
+                param,
+                ctx,
+            )
+        return int(text)
+
+
 @click.group("jobs", cls=output.ListingGroup)
 def command() -> None:
     """Work in the background: repair, scrub, collect, compact, rebalance, trim, drain, fsck. By itself: list."""
@@ -74,7 +91,7 @@ def _watch(client: ClusterClient, *, everything: bool, as_json: bool) -> None:
 
 
 @command.command("show", cls=output.PixraftCommand, examples="pixraft jobs show 17 --cluster pictures")
-@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.argument("number", metavar="ID", type=_Number())
 @access_options
 @output.output_option
 def show(access: Access, number: int, form: str) -> None:
@@ -93,7 +110,7 @@ def show(access: Access, number: int, form: str) -> None:
 
 
 @command.command("cancel", cls=output.PixraftCommand, examples="pixraft jobs cancel 17 --cluster pictures")
-@click.argument("number", metavar="ID", type=click.IntRange(1))
+@click.argument("number", metavar="ID", type=_Number())
 @access_options
 @output.output_option
 def cancel(access: Access, number: int, form: str) -> None:

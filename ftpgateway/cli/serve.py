@@ -18,7 +18,7 @@ import click
 
 from ftpgateway import memory
 from ftpgateway.cli import logs, output
-from ftpgateway.cli.configuration import config_option
+from ftpgateway.cli.configuration import config_option, problem_as_json
 from ftpgateway.cli.errors import AddressInUse
 from ftpgateway.config import ConfigError, NodeConfig, load_node_config
 from ftpgateway.logfile import AppendedFile
@@ -49,7 +49,9 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
     if form == "json":
         config = replace(config, log=replace(config.log, format="json"))
     if check:
-        logs.configure(replace(config.log, level="warning"))
+        logs.configure(
+            replace(config.log, level="error")
+        )  # what is logged on the way stands among the warnings
         _check(config, form)
         return
     check_can_start(config)
@@ -93,9 +95,14 @@ def _check(config: NodeConfig, form: str) -> None:
     check_can_start(config, running=running)
     if not running:
         asyncio.run(_open_and_close(config))
+    warnings = list(startup.warnings(config))
     if form == "json":
-        output.print_json({"node": config.name, "config": str(config.source), "ok": True, "running": running})
-    elif running:
+        shape = {"node": config.name, "config": str(config.source), "ok": True, "running": running}
+        output.print_json({**shape, "warnings": [problem_as_json(warning) for warning in warnings]})
+        return
+    for warning in warnings:
+        click.echo(f"warning: {warning}")
+    if running:
         click.echo(f"{config.source}: right; node {config.name} runs, so that its data was not opened.")
     else:
         click.echo(f"{config.source}: node {config.name} could start.")

@@ -95,7 +95,7 @@ def advice(status: ClusterStatus) -> list[str]:
     if down and status.verdict != "unreachable":
         lines.append(f"{', '.join(down)}: see the log there; start with `pixraft serve`.")
     lines += [
-        f"{node.name}: {node.quarantined} damaged places put aside; what was there is copied from nodes that have it."
+        _damaged(node.name, node.quarantined, mended=not (status.short_count or status.lost_count))
         for node in status.nodes
         if node.quarantined
     ]
@@ -110,6 +110,14 @@ def advice(status: ClusterStatus) -> list[str]:
         if status.short_count > _SHOWN_SHORT:
             lines.append("  ... (-o json names up to 100)")
     return lines
+
+
+def _damaged(name: str, places: int, *, mended: bool) -> str:
+    what = "1 damaged place was" if places == 1 else f"{places} damaged places were"
+    now = "nothing lacks a copy any more" if mended else "what other nodes have of it is copied from there"
+    return (
+        f"{name}: {what} found on its disk and put aside; {now}. See volumes/quarantine in its data directory."
+    )
 
 
 def plain(status: ClusterStatus, *, nodes_only: bool = False) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.configuration import config_option
 from ftpgateway.cli.errors import USAGE
-from ftpgateway.config import ConfigError, load_node_config
+from ftpgateway.config import ConfigError, NodeConfig, load_node_config
 from ftpgateway.systemd import unit
 from raftstore.errors import Damaged, Removed, Superseded
 
@@ -29,6 +31,15 @@ NO_RESTART = {
 }
 """Exit codes after which the same start would end in the same way, and in short why."""
 
+HIDDEN = {
+    Path("/root"): "ProtectHome=yes",
+    Path("/home"): "ProtectHome=yes",
+    Path("/run/user"): "ProtectHome=yes",
+    Path("/tmp"): "PrivateTmp=yes",
+    Path("/var/tmp"): "PrivateTmp=yes",
+}
+"""Places of which a service sees nothing, or something of its own, with the setting of the unit that does it."""
+
 _OWN = (Path("/var/lib/pixraft"), Path("/var/log/pixraft"))
 
 
@@ -39,7 +50,9 @@ _OWN = (Path("/var/lib/pixraft"), Path("/var/log/pixraft"))
 def command(config_file: Path, user: str, form: str) -> None:
     """Print a systemd unit for the node with this configuration, hardened, with a watchdog.
 
-    It is not restarted after an exit code that would only come again (docs/exit-codes.md).
+    It is not restarted after an exit code that would only come again (docs/exit-codes.md). On standard error stands
+    what would keep the service from starting: a user that is missing or may not read the files, places that it does
+    not see.
     """
     config = load_node_config(config_file)
     places = {config.data, *(file.parent for file in (config.log.file, config.log.transfers) if file)}
@@ -53,7 +66,64 @@ def command(config_file: Path, user: str, form: str) -> None:
         no_restart=NO_RESTART,
         writable=writable,
     )
+    warnings = [*hidden_places(config, Path(words[0])), *user_warnings(config, user)]
     if form == "json":
-        output.print_json({"unit": text})
-    else:
-        click.echo(text, nl=False)
+        output.print_json({"unit": text, "warnings": warnings})
+        return
+    click.echo(text, nl=False)
+    for warning in warnings:
+        click.echo(f"pixraft: warning: {warning}", err=True)
+
+
+def hidden_places(config: NodeConfig, program: Path) -> list[str]:
+    """Say what of the node lies where the unit lets nothing be seen."""
+    places = {
+        config.source: "the configuration",
+        config.peers.key: "the node's key",
+        config.ftp.tls_certificate: "the FTPS certificate",
+        config.data: "the data directory",
+        config.log.file: "the log",
+        config.log.transfers: "the log of transfers",
+        program: "the program",
+        Path(sys.executable): "the Python that runs it",
+    }
+    found = []
+    for place, what in places.items():
+        if place is None:
+            continue
+        for root, setting in HIDDEN.items():
+            if place.is_relative_to(root):
+                reason = f"a service with {setting} does not see what is in {root}"
+                found.append(
+                    f"{what} is {place}: {reason}; put it elsewhere, or take that line out of the unit"
+                )
+    return found
+
+
+def user_warnings(config: NodeConfig, user: str) -> list[str]:
+    """Say that there is no such user, or what it may not read or write."""
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        add = f"sudo useradd --system --home-dir /var/lib/pixraft --shell /usr/sbin/nologin {user}"
+        return [f"this machine has no user {user!r}: {add}"]
+    if account.pw_uid == 0:
+        return []
+    groups = set(os.getgrouplist(user, account.pw_gid))
+    found = []
+    for place, what, needed in (
+        (config.source.parent, "read what is in", 5),
+        (config.source, "read", 4),
+        (config.peers.key, "read", 4),
+        (config.data, "write to", 7),
+    ):
+        try:
+            there = place.stat()
+        except OSError:
+            continue  # what is missing is made, or was told of
+        shift = 6 if there.st_uid == account.pw_uid else 3 if there.st_gid in groups else 0
+        if there.st_mode >> shift & needed != needed:
+            tree = place if place == config.data else config.source.parent
+            found.append(f"user {user!r} cannot {what} {place}: sudo chown -R {user}: {tree}")
+            break
+    return found

@@ -20,7 +20,9 @@ from ftpgateway.cli.useroptions import (
     directory,
     filled,
     name_argument,
+    new_name_argument,
     password_option,
+    too_many_copies,
 )
 from raftstore.wire import admin_pb2
 
@@ -58,8 +60,13 @@ command.add_command(key)
 
 
 def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str) -> None:
-    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
+    client = ClusterClient(access)
+    run(client.ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
     _done(form, request.name, done)
+    if request.replicas > 1 and form == "text":
+        warning = too_many_copies(request.replicas, len(run(client.status()).nodes))
+        if warning:
+            click.echo(f"pixraft: warning: {warning}", err=True)
 
 
 def _done(form: str, name: str, done: str) -> None:
@@ -77,7 +84,7 @@ echo "$PASSWORD" | pixraft user add web --role read-only --password-stdin --clus
 
 
 @command.command("add", cls=output.PixraftCommand, examples=ADD_EXAMPLES)
-@name_argument
+@new_name_argument
 @access_options
 @password_option
 @account_options
@@ -207,12 +214,17 @@ def _limits(user: admin_pb2.User) -> str:
     return ", ".join(limits)
 
 
+def _one_word(text: str) -> str:
+    """Quote what would look like several words in a table."""
+    return text if text and not any(character.isspace() for character in text) else repr(text)
+
+
 def _rows(user: admin_pb2.User) -> list[list[str]]:
     of_bytes = f"/ {output.human_bytes(user.quota_bytes)}" if user.quota_bytes else ""
     of_files = f"/ {user.quota_files}" if user.quota_files else ""
     first = [
-        user.name,
-        user.home,
+        _one_word(user.name),
+        _one_word(user.home),
         word_of(user.rights) or "none",
         f"{output.human_bytes(user.used_bytes)} {of_bytes}".strip(),
         f"{user.used_files} {of_files}".strip(),
@@ -221,7 +233,10 @@ def _rows(user: admin_pb2.User) -> list[list[str]]:
     ]
     return [
         first,
-        *(["", f"  {rule.path}", word_of(rule.rights) or "none", "", "", "", ""] for rule in user.rules),
+        *(
+            ["", f"  {_one_word(rule.path)}", word_of(rule.rights) or "none", "", "", "", ""]
+            for rule in user.rules
+        ),
     ]
 
 

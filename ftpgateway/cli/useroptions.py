@@ -85,9 +85,16 @@ def _name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
 
 
 def directory(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """Return a path of the store in its normal form; a usage error when it is none."""
+    """Return a path of the store in its normal form; a usage error when it is none.
+
+    It begins with /: who leaves that out may mean a directory in the user's home.
+    """
     if value is None:
         return None
+    if not value.startswith("/"):
+        raise click.BadParameter(
+            f"{value!r} is no path of the store: those begin with /, as in {'/' + value!r}"
+        )
     try:
         paths.split(normal := paths.join("/", value))
     except BadName as error:
@@ -95,7 +102,14 @@ def directory(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
     return normal
 
 
+def _new_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value != value.strip():
+        raise click.BadParameter(f"{value!r} begins or ends with a blank, which clients leave out")
+    return _name(context, parameter, value)
+
+
 name_argument = click.argument("name", callback=_name)
+new_name_argument = click.argument("name", callback=_new_name)
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking."
 )
@@ -133,6 +147,14 @@ _ACCOUNT: list[Callable[..., Any]] = [
         "makes. One copy is lost with its disk.",
     ),
 ]
+
+
+def too_many_copies(replicas: int, nodes: int) -> str:
+    """Say what comes of more copies than there are nodes; "" when there are enough."""
+    if replicas <= nodes:
+        return ""
+    there = "there is 1 node" if nodes == 1 else f"there are {nodes} nodes"
+    return f"{replicas} copies are wanted, but {there}: a picture has {nodes} until more join"
 
 
 def account_options(command: Callable[..., Any]) -> Callable[..., Any]:

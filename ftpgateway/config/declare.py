@@ -17,7 +17,10 @@ _REQUIRED = dataclasses.MISSING
 
 
 class Mistake(NamedTuple):
-    """Values of a section that do not fit together: the key to change, what is wrong, what to do."""
+    """Values that do not fit together: the key to change, what is wrong, what to do.
+
+    A key of another section than the one that tells it is written with its section, `section.key`.
+    """
 
     key: str
     problem: str

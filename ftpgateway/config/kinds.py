@@ -40,6 +40,19 @@ class Address(NamedTuple):
             raise ValueError(f"{text!r} has no port between 0 and 65535")
         return cls(host, int(port))
 
+    def meets(self, other: Address) -> bool:
+        """Whether two servers of one machine cannot listen on both, as far as the texts tell. Port 0 is any."""
+        if self.port != other.port or not self.port:
+            return False
+        one, two = self._plain_host(), other._plain_host()
+        if one == two or "::" in (one, two):
+            return True
+        return "0.0.0.0" in (one, two) and ":" not in one + two
+
+    def _plain_host(self) -> str:
+        host = self.host.lower()
+        return "127.0.0.1" if host == "localhost" else host
+
 
 class Member(NamedTuple):
     """A node of the cluster and where the others reach it."""

@@ -13,6 +13,7 @@ from ftpgateway.config.consensus import ConsensusConfig
 from ftpgateway.config.declare import Mistake, Setting, declared, sections_of, settings_of
 from ftpgateway.config.ftp import FtpConfig
 from ftpgateway.config.jobs import JobsConfig
+from ftpgateway.config.kinds import Address
 from ftpgateway.config.log import LogConfig
 from ftpgateway.config.peers import PeersConfig
 from ftpgateway.config.sftp import SftpConfig
@@ -48,6 +49,21 @@ class NodeConfig:
         """Yield what does not fit together."""
         if self.name not in (member.name for member in self.cluster.members):
             yield Mistake("name", f"{self.name!r} is not in cluster.members", "add it there, or correct it")
+        taken: list[tuple[str, Address]] = []
+        for key, address in self.listening():
+            for other, there in taken:
+                if address.meets(there):
+                    yield Mistake(
+                        key, f"{address} is the address of {other} ({there}), too", "change one of the ports"
+                    )
+            taken.append((key, address))
+
+    def listening(self) -> Iterator[tuple[str, Address]]:
+        """Yield every address on which the node listens, with its key."""
+        for setting in settings():
+            value = getattr(self if setting.section == "node" else getattr(self, setting.section), setting.key)
+            if isinstance(value, Address):
+                yield setting.name, value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

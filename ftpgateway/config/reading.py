@@ -57,6 +57,7 @@ class Reader:
         self._environment = environment
         self._settings = {setting.name: setting for setting in settings_of(sections)}
         self._table, self._lines = self._parse()
+        self._check_kind()
         self._check_names()
         self._check_variables()
         self.values = {name: self._value(setting) for name, setting in self._settings.items()}
@@ -83,7 +84,8 @@ class Reader:
 
     def _misfits(self, section: str, mistakes: Iterable[Mistake]) -> None:
         for mistake in mistakes:
-            self._add(f"{section}.{mistake.key}", mistake.problem, mistake.remedy)
+            key = mistake.key if "." in mistake.key else f"{section}.{mistake.key}"
+            self._add(key, mistake.problem, mistake.remedy)
 
     def _raise(self) -> None:
         if self.problems:
@@ -109,6 +111,16 @@ class Reader:
             problem = f"not a whole TOML file ({error})"
             remedy = "correct it, or restore it from the directory that `pixraft init` made"
         raise ConfigError.of([Problem(self.file, "", problem, remedy)])
+
+    def _check_kind(self) -> None:
+        """A file of the other kind is told as that, and not key by key."""
+        for own, other, remedy in (
+            ("node", "admin", "give a node's file, `pixraft.toml`"),
+            ("admin", "node", "give the admin's, `admin.toml`"),
+        ):
+            if own in self._sections and own not in self._table and other in self._table:
+                what = "an admin's bundle" if other == "admin" else "the configuration of a node"
+                raise ConfigError.of([Problem(self.file, "", f"is {what}", remedy)])
 
     def _check_names(self) -> None:
         for section, table in self._table.items():

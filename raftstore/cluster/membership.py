@@ -15,7 +15,7 @@ from raftstore.cluster.roster import Roster, format_address
 from raftstore.cluster.steward import CHANGE_TIMEOUT, Situation, Step, Steward, leaving
 from raftstore.consensus import Consensus
 from raftstore.consensus.configuration import Configuration
-from raftstore.errors import Invalid, NoQuorum, Removed, Unavailable
+from raftstore.errors import Invalid, NoQuorum, NotFound, Removed, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.peers import PeerNetwork
 from raftstore.settings import StoreSettings
@@ -264,7 +264,7 @@ class Membership:
         self._tell()
 
     async def cancel(self, node: str) -> None:
-        """Give up the open change of `node`, or its token. Raises Invalid when there is none."""
+        """Give up the open change of `node`, or its token. Raises NotFound when there is none."""
         await self._node.barrier()
         for intent in self._intents():
             if intent.node == node and not intent.done:
@@ -272,19 +272,22 @@ class Membership:
                 await self._node.propose(commands.Command(finish_intent=finish))
                 self._tell()
                 return
-        raise Invalid(f"nothing is open for {node}")
+        raise NotFound(f"a token or change that is open for node {node}")
 
     def transfer(self, target: str) -> str | None:
         """On the leader: ask `target`, or any voter, to take over; return whom, or None: this node does not lead.
 
-        Raises Invalid (not a voter), Unavailable (none has the whole log now).
+        Raises NotFound (no member), Invalid (not a voter), Unavailable (none has the whole log now).
         """
         consensus = self._running()
         if not consensus.is_leader:
             return None
-        voters = consensus.membership.configuration[1].voters
+        configuration = consensus.membership.configuration[1]
+        voters = configuration.voters
         if target == self._settings.name:
             return ""
+        if target and target not in configuration.names:
+            raise NotFound(f"node {target}; the cluster has {', '.join(sorted(configuration.names))}")
         if target and target not in voters:
             raise Invalid(f"{target} has no vote")
         alive = consensus.membership.heard_lately(ALIVE)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from google.protobuf.message import DecodeError
 
 from raftstore.errors import Damaged
-from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
+from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label, no_node
 from raftstore.wire import commands_pb2 as commands
 from raftstore.wire import raft_pb2
 
@@ -80,7 +80,7 @@ class Intents:
         if intent.kind == Intent.JOIN:
             self._check_join(intent, time_ns)
         elif intent.node not in self.members:
-            raise Refusal(commands.INVALID, f"{intent.node} is not a member")
+            raise no_node(intent.node, self.members)
         elif intent.kind == Intent.MOVE and not intent.address:
             raise Refusal(commands.INVALID, "a node moves to an address")
 
@@ -95,7 +95,7 @@ class Intents:
         if intent.node in self.members and intent.node != intent.replaces:
             raise Refusal(commands.EXISTS, f"{intent.node} is a member already")
         if intent.replaces and intent.replaces not in self.members:
-            raise Refusal(commands.INVALID, f"{intent.replaces} is not a member")
+            raise no_node(intent.replaces, self.members)
 
     def redeem(self, command: commands.RedeemToken, time_ns: int) -> None:
         """Use a token, for good. Refuses an unknown, used or expired one; the same request again is taken."""

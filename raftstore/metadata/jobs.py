@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable
 
-from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
+from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label, no_node
 from raftstore.wire import commands_pb2 as commands
 
 MAX_OPEN = 1000
@@ -53,10 +53,7 @@ class Jobs:
         if wanted.kind not in Job.Kind.values():
             raise Refusal(commands.INVALID, f"there is no kind of job {wanted.kind}")
         if wanted.node not in members:
-            raise Refusal(
-                commands.INVALID,
-                f"there is no node {wanted.node}; the cluster has {', '.join(sorted(members))}",
-            )
+            raise no_node(wanted.node, members)
         check_label(wanted.reason, "a reason")
         if max(len(wanted.without), len(wanted.shares)) > MAX_STORES or not (
             0 <= wanted.not_before_ns <= MAX_INTEGER and wanted.amount <= MAX_INTEGER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from raftstore.wire import commands_pb2 as commands
 
@@ -27,6 +28,11 @@ class Refusal(Exception):
         super().__init__(detail)
         self.status = status
         self.detail = detail
+
+
+def no_node(name: str, members: Iterable[str]) -> Refusal:
+    """Return the refusal of what is asked of a node that is no member."""
+    return Refusal(commands.NOT_FOUND, f"node {name}; the cluster has {', '.join(sorted(members))}")
 
 
 def check_label(label: str, what: str) -> None:

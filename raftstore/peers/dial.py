@@ -13,7 +13,7 @@ from raftstore.peers.channel import VERSION, Shared
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
 from raftstore.peers.seal import Seals
-from raftstore.peers.tls import SHUTDOWN_TIME, client_context
+from raftstore.peers.tls import SHUTDOWN_TIME, client_context, failure
 from raftstore.wire import peer_pb2
 
 Address = tuple[str, int]
@@ -70,7 +70,7 @@ class Dialler:
         except TimeoutError:
             raise Unavailable(f"{who} did not answer in {seconds:g} s") from None
         except ssl.SSLError as error:
-            raise Unavailable(f"{who}: {error.reason or error}") from None
+            raise Unavailable(f"{who}: {failure(error)}") from None
         except OSError as error:
             raise Unavailable(f"{who}: {error.strerror or error}") from None
         except (ValueError, OverflowError) as error:

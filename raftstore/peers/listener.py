@@ -16,7 +16,7 @@ from raftstore.peers.joining import JOIN, Joins, StrangeJoiner, serve_join
 from raftstore.peers.model import Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import MAGIC, PREAMBLE_SIZE, Grants, Seals
-from raftstore.peers.tls import SHUTDOWN_TIME
+from raftstore.peers.tls import SHUTDOWN_TIME, failure
 
 log = structlog.get_logger()
 
@@ -159,7 +159,10 @@ class Listener:
         except (Stranger, StrangeJoiner) as error:
             self._turned_away(address, str(error))
         except ssl.SSLError as error:
-            self._turned_away(address, f"TLS handshake failed: {error.reason or error}")
+            reason = (
+                failure(error) if isinstance(error, ssl.SSLCertVerificationError) else error.reason or error
+            )
+            self._turned_away(address, f"TLS handshake failed: {reason}")
         except OSError as error:
             self._turned_away(address, f"connection lost: {error.strerror or error}")
         finally:

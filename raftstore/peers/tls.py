@@ -48,6 +48,24 @@ def peer_of(connection: object) -> Peer:
         raise Refused("the certificate has an unknown role") from None
 
 
+_FOREIGN = (7, 18, 19, 20, 21)
+"""What OpenSSL calls a certificate that another authority has signed, even one with the name of ours."""
+
+_OUTDATED = (9, 10)
+"""Not yet valid, or no more."""
+
+
+def failure(error: ssl.SSLError) -> str:
+    """Say why a handshake with a peer failed."""
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"what answers is no node, or of another version ({error.reason or error})"
+    if error.verify_code in _FOREIGN:
+        return "is of another cluster: the authority of this one has not issued its certificate"
+    if error.verify_code in _OUTDATED:
+        return f"its certificate is not valid now ({error.verify_message}); is the time right on both machines?"
+    return f"its certificate is refused ({error.verify_message})"
+
+
 def _context(protocol: int, identity: Identity) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

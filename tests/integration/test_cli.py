@@ -154,8 +154,8 @@ def test_members(cluster: FakeCluster) -> None:
 
 def test_an_unknown_node(cluster: FakeCluster) -> None:
     result = pixraft("status", *where(cluster), "--node", "n9")
-    assert result.exit_code == 3
-    assert "there is no node 'n9'; the cluster has n1, n2, n3" in result.stderr
+    assert result.exit_code == 10
+    assert "node 'n9'; the cluster has n1, n2, n3" in result.stderr
 
 
 def test_users(cluster: FakeCluster) -> None:
@@ -235,6 +235,22 @@ def test_users(cluster: FakeCluster) -> None:
     assert "There are no users" in pixraft("user", "list", *where(cluster)).stdout
 
 
+def test_more_copies_than_nodes_and_names_of_two_words(cluster: FakeCluster) -> None:
+    for name, replicas, warning in (
+        ("bob bob", 3, ""),
+        (
+            "cleo",
+            4,
+            "pixraft: warning: 4 copies are wanted, but there are 3 nodes: a picture has 3 until more join\n",
+        ),
+    ):
+        wanted = ("user", "add", name, "--replicas", str(replicas), "--password-stdin")
+        added = pixraft(*wanted, *where(cluster), stdin="x\n")
+        assert (added.exit_code, added.stdout, added.stderr) == (0, f"User {name!r} added.\n", warning)
+    listed = pixraft("user", "list", *where(cluster)).stdout.splitlines()
+    assert [line.split("  ")[0] for line in listed[1:]] == ["'bob bob'", "cleo"]
+
+
 def test_rules_and_keys_of_users(cluster: FakeCluster, tmp_path: Path) -> None:
     def ask(*arguments: str) -> Any:
         result = pixraft("user", *arguments, *where(cluster, "-o", "json"), stdin="x\n")
@@ -250,7 +266,7 @@ def test_rules_and_keys_of_users(cluster: FakeCluster, tmp_path: Path) -> None:
         2 << 20,
         "elradfmwMT",
     )
-    assert ask("grant", "anna", "team//in/", "drop-box")["done"] == "is drop-box in /team/in"
+    assert ask("grant", "anna", "/team//in/", "drop-box")["done"] == "is drop-box in /team/in"
     assert ask("list")["users"][0]["rules"] == [{"path": "/team/in", "rights": "emwo", "role": "drop-box"}]
     assert ask("revoke", "anna", "/team/in")["user"] == "anna"
     assert list(stored.drop_rules) == ["/team/in"]

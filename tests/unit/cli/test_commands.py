@@ -107,7 +107,13 @@ def test_a_damaged_certificate_is_named(node: Path, file: str) -> None:
 def test_serve_check(node: Path) -> None:
     result = pixraft("serve", "--check", "--config", str(node), "-o", "json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout) == {"node": "n1", "config": str(node), "ok": True, "running": False}
+    assert json.loads(result.stdout) == {
+        "node": "n1",
+        "config": str(node),
+        "ok": True,
+        "running": False,
+        "warnings": [],
+    }
     assert not (node.parent / "data").exists()
 
 
@@ -197,11 +203,19 @@ def test_quotas_that_are_none(text: str) -> None:
         ["add", "anna", "--role", "rr"],
         ["add", "anna", "--quota-files", "0"],
         ["add", "anna", "--home", "/" + "x" * 300],
+        ["add", "anna", "--home", "anna"],
+        ["add", " anna"],
+        ["add", "anna\t"],
+        ["grant", "anna", "team", "read-only"],
+        ["revoke", "anna", "./team"],
+        ["list", "--cluster", "elsewhere"],
     ],
 )
 def test_usage_errors_of_user(node: Path, arguments: list[str]) -> None:
-    result = pixraft("user", *arguments, "--config", str(node), "--password-stdin", stdin="secret\n")
+    password = ["--password-stdin"] if arguments[0] == "add" else []
+    result = pixraft("user", *arguments, "--config", str(node), *password, stdin="secret\n")
     assert result.exit_code == 2, result.output
+    assert "No such option" not in result.stderr
 
 
 @pytest.mark.parametrize("password", ["", "\n", "a\x01b\n", "x" * 1025])
@@ -214,6 +228,34 @@ def test_no_terminal_to_ask(node: Path) -> None:
     result = pixraft("user", "add", "anna", "--config", str(node), stdin="secret\nsecret\n")
     assert result.exit_code == 2
     assert "--password-stdin" in result.stderr
+
+
+def test_one_of_cluster_and_config_is_given_and_what_is_typed_goes_before_the_environment(node: Path) -> None:
+    both = pixraft("status", "--cluster", "a", "--config", "b")
+    assert (both.exit_code, "give one of them" in both.stderr) == (2, True)
+    away = str(node.parent / "no.toml")
+    typed = pixraft(
+        "status", "--timeout", "0.2", "--cluster", str(node.parents[1]), env={"PIXRAFT_CONFIG": away}
+    )
+    assert typed.exit_code == 5, typed.output
+    typed = pixraft("status", "--config", away, env={"PIXRAFT_CLUSTER": str(node.parents[1])})
+    assert (typed.exit_code, away in typed.stderr) == (3, True)
+
+
+def test_what_is_no_number_of_a_job() -> None:
+    for text in ("abc", "0", "-1", "1.5"):
+        result = pixraft("jobs", "show", "--cluster", "c", "--", text)
+        assert (result.exit_code, f"{text!r} is not the number of a job" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("replicas", "warned"), [(None, False), (1, False), (2, False), (3, True)])
+def test_init_says_that_there_are_fewer_nodes_than_copies(
+    tmp_path: Path, replicas: int | None, warned: bool
+) -> None:
+    wanted = [] if replicas is None else ["--replicas", str(replicas)]
+    nodes = ("--node", "n1=127.0.0.1:7421", "--node", "n2=127.0.0.1:7422")
+    made = pixraft("init", str(tmp_path / "c"), *nodes, *wanted)
+    assert (made.exit_code, "3 copies are wanted, but there are 2 nodes" in made.stderr) == (0, warned)
 
 
 def test_demo_usage_errors() -> None:
@@ -275,6 +317,16 @@ def test_nodes_that_are_drained_are_named() -> None:
     assert [node["drain"] for node in statusview.as_json(status)["nodes"]] == ["", "drained", "draining"]  # type: ignore[union-attr, attr-defined]
     round_trip = node_from_wire(node_to_wire(nodes[1]))
     assert round_trip == nodes[1]
+
+
+def test_what_was_put_aside_is_told_as_it_is_now() -> None:
+    nodes = [NodeStatus("n1", "h:1", reachable=True, quarantined=1), NodeStatus("n2", "h:2", quarantined=0)]
+    status = ClusterStatus("healthy", "n1", "n1", 1, nodes)
+    told = "n1: 1 damaged place was found on its disk and put aside; "
+    assert told + "nothing lacks a copy any more. See volumes/quarantine" in statusview.plain(status)
+    status.short_count, nodes[1].quarantined = 1, 2
+    assert told + "what other nodes have of it is copied from there. See" in statusview.plain(status)
+    assert "n2: 2 damaged places were found" in statusview.plain(status)
 
 
 def test_zones_are_shown_where_there_are_any() -> None:

@@ -6,16 +6,20 @@ import configparser
 import fcntl
 import json
 import os
+import pwd
 import re
 import shutil
 import socket
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commandline import pixraft
 
+from ftpgateway.cli.unit import hidden_places, user_warnings
 from ftpgateway.config import load_node_config, settings
 from ftpgateway.startup import is_running
 from raftstore.peers.pki import Authority
@@ -75,6 +79,31 @@ def test_what_is_wrong_with_the_machine(node: Path, tmp_path: Path) -> None:
     assert sorted(keys) == ["ftp.listen", "ftp.tls_certificate", "node.data", "peers.certificate"]
     assert keys["ftp.listen"] == f"{address}: another process listens there"
     assert "is not the key of" in keys["peers.certificate"]
+
+
+def test_what_is_no_disk_and_what_clients_will_miss(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: True)  # root's right
+    for place in ("/proc/pixraft", "/sys"):
+        (found,) = checked(node, PIXRAFT_NODE_DATA=place)
+        assert (found["key"], "is on no disk" in found["problem"]) == ("node.data", True)
+        refused = pixraft("serve", "--check", "-c", str(node), env={"PIXRAFT_NODE_DATA": place})
+        assert (refused.exit_code, "is on no disk" in refused.stderr) == (41, True)
+    port = load_node_config(node).peers.listen.port
+    environment = {
+        "PIXRAFT_FTP_MASQUERADE_ADDRESS": "no.such.host.invalid",
+        "PIXRAFT_FTP_PASSIVE_PORTS": f"{port}-{port}",
+    }
+    for command in (("config", "check"), ("serve", "--check")):
+        result = pixraft(*command, "-c", str(node), "-o", "json", env=environment)
+        warnings = {one["key"]: one["problem"] for one in json.loads(result.stdout)["warnings"]}
+        assert (result.exit_code, sorted(warnings)) == (0, ["ftp.masquerade_address", "ftp.passive_ports"])
+        assert f"the port of peers.listen (127.0.0.1:{port})" in warnings["ftp.passive_ports"]
+        assert "warning: " in pixraft(*command, "-c", str(node), env=environment).stdout
+    for good in ("127.0.0.1", "localhost"):
+        result = pixraft(
+            "config", "check", "-c", str(node), "-o", "json", env={"PIXRAFT_FTP_MASQUERADE_ADDRESS": good}
+        )
+        assert json.loads(result.stdout)["warnings"] == []
 
 
 @pytest.mark.parametrize("days", [-1, 1])
@@ -157,6 +186,7 @@ def test_the_unit(node: Path, tmp_path: Path) -> None:
     assert service["RestartPreventExitStatus"] == "2 3 40 52 53"
     assert service["ReadWritePaths"] == str(node.parent / "data")
     assert (service["User"], service["Restart"], service["NoNewPrivileges"]) == ("camera", "on-failure", "yes")
+    assert "this machine has no user 'camera': sudo useradd --system" in result.stderr
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         return
@@ -174,3 +204,38 @@ def test_the_unit(node: Path, tmp_path: Path) -> None:
     )
     complaints = [line for line in done.stderr.splitlines() if "pixraft.service" in line]
     assert not complaints, done.stderr
+
+
+def test_the_unit_tells_what_the_service_will_not_see_or_may_not_read(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_node_config(node)
+    elsewhere = replace(config, source=Path("/etc/x.toml"), peers=replace(config.peers, key=Path("/etc/key")))
+    elsewhere = replace(elsewhere, ftp=replace(config.ftp, tls_certificate=None), data=Path("/srv/pixraft"))
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    program = Path("/usr/local/bin/pixraft")
+    assert hidden_places(elsewhere, program) == []
+    for place, setting in (
+        ("/root/d", "ProtectHome"),
+        ("/home/a/d", "ProtectHome"),
+        ("/var/tmp/d", "PrivateTmp"),
+    ):
+        (warning,) = hidden_places(replace(elsewhere, data=Path(place)), program)
+        assert warning.startswith(f"the data directory is {place}: a service with {setting}=yes does not see")
+    assert "the program is /tmp/bin/pixraft" in hidden_places(elsewhere, Path("/tmp/bin/pixraft"))[0]
+
+    class Account:
+        pw_uid = pw_gid = 54321
+
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: Account)
+    monkeypatch.setattr(os, "getgrouplist", lambda name, group: [group])
+    (warning,) = user_warnings(config, "camera")
+    assert warning.endswith(f"sudo chown -R camera: {node.parent}")
+    node.parent.chmod(0o755)
+    (node.parent / "node.key").chmod(0o644)
+    node.chmod(0o644)
+    assert user_warnings(config, "camera") == []
+    config.data.mkdir()
+    assert user_warnings(config, "camera")[0].endswith(f"sudo chown -R camera: {config.data}")
+    Account.pw_uid = os.getuid() or 0
+    assert user_warnings(config, "camera") == []

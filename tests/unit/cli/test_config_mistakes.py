@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ftpgateway.config import ConfigError, effective, load_node_config
+from ftpgateway.config import ConfigError, effective, load_admin_config, load_node_config
 from ftpgateway.config.lines import key_lines
 
 TEXT = """\
@@ -76,6 +76,50 @@ def test_what_does_not_fit_together_is_told_when_the_values_are_right(tmp_path: 
         (2, "node.name"),
         (18, "ftp.require_tls"),
     ]
+
+
+NODE = '[node]\nname = "n1"\n[[cluster.members]]\nname = "n1"\naddress = "a:1"\n[peers]\nlisten = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("peers", "ftp", "implicit", "sftp", "keys"),
+    [
+        ("0.0.0.0:7420", "0.0.0.0:21", "0.0.0.0:990", "0.0.0.0:22", []),
+        ("0.0.0.0:7420", "0.0.0.0:21", "0.0.0.0:990", "0.0.0.0:21", ["sftp.listen"]),
+        ("0.0.0.0:21", "10.0.0.1:21", "", "", ["ftp.listen"]),
+        ("h:21", "H:21", "h:21", "", ["ftp.listen", "ftp.implicit_tls_listen"]),
+        ("localhost:21", "127.0.0.1:22", "", "127.0.0.1:21", ["sftp.listen"]),
+        ("10.0.0.1:21", "10.0.0.2:21", "", "[fe80::1]:21", []),
+        ("0.0.0.0:1", "[fe80::1]:1", "", "", []),
+        ("0.0.0.0:1", "[::]:1", "", "", ["ftp.listen"]),
+        ("0.0.0.0:0", "0.0.0.0:0", "", "0.0.0.0:0", []),
+    ],
+)
+def test_two_servers_cannot_have_one_address(
+    tmp_path: Path, peers: str, ftp: str, implicit: str, sftp: str, keys: list[str]
+) -> None:
+    file = node(tmp_path, NODE.format(peers))
+    environment = {
+        "PIXRAFT_FTP_LISTEN": ftp,
+        "PIXRAFT_FTP_IMPLICIT_TLS_LISTEN": implicit,
+        "PIXRAFT_FTP_TLS_CERTIFICATE": "node.pem",
+        "PIXRAFT_SFTP_LISTEN": sftp,
+    }
+    try:
+        load_node_config(file, environment)
+    except ConfigError as error:
+        assert {problem.key for problem in error.problems} == set(keys)
+        assert all("is the address of" in problem.problem for problem in error.problems)
+    else:
+        assert keys == []
+
+
+def test_a_file_of_the_other_kind_is_told_as_that(tmp_path: Path) -> None:
+    members = '[[cluster.members]]\nname = "n1"\naddress = "a:1"\n'
+    with pytest.raises(ConfigError, match=r"is an admin's bundle; give a node's file, `pixraft.toml`"):
+        load_node_config(node(tmp_path, "[admin]\n" + members), {})
+    with pytest.raises(ConfigError, match=r"is the configuration of a node; give the admin's, `admin.toml`"):
+        load_admin_config(node(tmp_path, NODE.format("a:1")), {})
 
 
 def test_each_value_knows_where_it_is_from(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_one_open_job_of_a_kind_for_a_node(jobs: Jobs) -> None:
     assert jobs.put(Job.COLLECT) == ("OK", 3)
     assert jobs.cancel(1) == "OK"
     assert jobs.put() == ("OK", 4)
-    assert jobs.put(node="n9")[0] == "INVALID"
+    assert jobs.put(node="n9")[0] == "NOT_FOUND"
     assert jobs.put(without=[1] * 100)[0] == "INVALID"
 
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from peer_networks import DEADLINE, LIMITS, event_loops, identity, network, run_on, running, until
+from peer_networks import DEADLINE, LIMITS, authority, event_loops, identity, network, run_on, running, until
 from peer_proxy import PeerProxy
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -24,7 +24,7 @@ from raftstore.peers.model import MIB
 from raftstore.peers.network import Encryption
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import MAGIC, PREAMBLE_SIZE, dialler_seals, preamble
-from raftstore.peers.tls import client_context, server_context
+from raftstore.peers.tls import client_context, failure, server_context
 from raftstore.wire import peer_pb2
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -136,7 +136,8 @@ def test_a_certificate_of_the_cluster_is_required(loop: str, who: str) -> None:
             writer.write(hello())
             assert await hung_up(reader) == b""
             await until(lambda: len(reasons(logs, "stranger turned away")) == 1)
-            assert reasons(logs, "stranger turned away")[0].startswith("TLS handshake failed: ")
+            why = {"nobody": "PEER_DID_NOT_RETURN_A_CERTIFICATE", "another cluster": "is of another cluster: "}
+            assert reasons(logs, "stranger turned away")[0].startswith(f"TLS handshake failed: {why[who]}")
             assert not net._incoming
 
     run_on(loop, main())
@@ -200,10 +201,42 @@ def test_a_member_with_the_wrong_name_is_not_dialled(loop: str, impostor: str) -
         await server.wait_closed()
         assert not any(received)  # not even a hello
         told = [entry for entry in logs if entry["event"] == "peer cannot be reached"]
-        expected = "the certificate says c" if impostor == "c" else "CERTIFICATE_VERIFY_FAILED"
+        expected = "the certificate says c" if impostor == "c" else "its certificate is refused"
         assert expected in told[0]["reason"]
 
     run_on(loop, main())
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("another cluster", "is of another cluster: the authority of this one has not issued its certificate"),
+        (
+            "too old",
+            "its certificate is not valid now (certificate has expired); is the time right on both machines?",
+        ),
+        ("admin", "its certificate is refused (un"),
+        ("no TLS", "what answers is no node, or of another version (WRONG_VERSION_NUMBER)"),
+    ],
+)
+def test_why_a_handshake_failed_is_told_in_words(what: str, told: str) -> None:
+    issuer = create_authority("tests") if what == "another cluster" else authority()
+    answering = issuer.issue(
+        "b", Role.ADMIN if what == "admin" else Role.NODE, days=-1 if what == "too old" else 1
+    )
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context(identity("a")).wrap_bio(to_client, to_server)
+    server = server_context(answering).wrap_bio(to_server, to_client, server_side=True)
+    if what == "no TLS":
+        to_client.write(b"220 an FTP server\r\n")
+    with pytest.raises(ssl.SSLError) as caught:
+        for _ in range(3):
+            for side in (client, server):
+                try:
+                    side.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+    assert failure(caught.value).startswith(told)
 
 
 BAD_FRAMES = {

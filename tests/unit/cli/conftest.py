@@ -1,4 +1,4 @@
-"""A node that was just made, and that does not run."""
+"""A node that was just made, and that does not run; the log stays as it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 from commandline import pixraft
+
+from ftpgateway.cli import logs
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` sets the log up for its process, which here is that of all tests."""
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
 
 
 @pytest.fixture

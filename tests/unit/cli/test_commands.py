@@ -17,7 +17,7 @@ import pytest
 from commandline import pixraft
 from rich.console import Console
 
-from ftpgateway.cli import errors, logs, output, reference, statusview, useroptions
+from ftpgateway.cli import errors, output, reference, statusview, useroptions
 from ftpgateway.cli.main import COMMANDS
 from raftstore.cluster.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
@@ -32,12 +32,6 @@ ALL = [
     *(f"user key {name}" for name in ("add", "list", "remove")),
     *(f"user {name}" for name in ("add", "grant", "list", "passwd", "remove", "revoke", "set")),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`serve` sets the log up for its process, which here is that of all tests."""
-    monkeypatch.setattr(logs, "configure", lambda *_: None)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -40,17 +40,19 @@ class RefusalLog:
         self._left_out = 0
         self.total = 0
 
-    def refused(self, *, command: str, path: str, reason: str, probe: bool = False) -> None:
+    def refused(
+        self, *, command: str, path: str, reason: str, probe: bool = False, again: bool = False
+    ) -> None:
         """Log a refusal. The texts are one line each and may come from the client.
 
         `probe`: the question whether a name is there was answered with no. Clients ask that all the time, so it is told
-        at level debug and does not count.
+        at level debug and does not count. `again`: the same was told in this session; level debug will do.
         """
-        if probe:
+        self.total += not probe
+        if probe or again:
             if self._probes.take():
                 self._events().debug("refused", command=command, path=path, reason=reason)
             return
-        self.total += 1
         if not self._real.take():
             self._left_out += 1
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -220,10 +221,11 @@ def list_nodes(access: Access, form: str) -> None:
         output.print_json(_as_json(membership))
         return
     rows = [
-        [m.name, m.address, "votes" if m.voter else "learns", "leaving" if m.leaving else ""]
+        [m.name, m.address, "votes" if m.voter else "learns", becomes(m, membership.open)]
         for m in membership.members
     ]
-    for line in output.plain_table(["node", "address", "role", ""], rows):
+    titles = ["node", "address", "role", "then" if any(row[-1] for row in rows) else ""]
+    for line in output.plain_table(titles, rows):
         click.echo(line.rstrip())
     for change in membership.open:
         click.echo(f"open: {_told(change)}")
@@ -287,6 +289,14 @@ def _report(form: str, name: str, done: str) -> None:
         output.print_json({"node": name, "done": done})
     else:
         click.echo(f"Node {name} {done}.")
+
+
+def becomes(member: admin_pb2.Member, changes: Sequence[admin_pb2.Change]) -> str:
+    """Say what is to become of a member, "" when it stays what it is."""
+    if member.leaving:
+        heir = next((c.node for c in changes if c.replaces == member.name and c.node != member.name), None)
+        return "is removed" if heir is None else f"is removed: {heir} takes its place"
+    return "" if member.voter else "votes, when it has caught up"
 
 
 def _told(change: admin_pb2.Change) -> str:

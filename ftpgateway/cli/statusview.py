@@ -40,7 +40,7 @@ def _cells(node: NodeStatus) -> list[str]:
     return [
         node.name,
         node.address,
-        node.role,
+        "-" if node.role == "unknown" else node.role,
         "yes" if node.voter else "no",
         "yes" if node.reachable else "no",
         output.number(node.term),
@@ -92,8 +92,19 @@ def advice(status: ClusterStatus) -> list[str]:
         lines.append(
             f"Reads and writes are refused until {majority} of {len(status.nodes)} nodes reach each other."
         )
-    if down and status.verdict != "unreachable":
-        lines.append(f"{', '.join(down)}: see the log there; start with `pixraft serve`.")
+    new = (
+        []
+        if status.verdict == "unreachable"
+        else [n.name for n in status.nodes if not (n.reachable or n.voter)]
+    )
+    if lost := [name for name in down if name not in new and status.verdict != "unreachable"]:
+        lines.append(f"{', '.join(lost)}: see the log there; start with `pixraft serve`.")
+    lines += [
+        f"{name} is new, or a new one in the place of another: start it with `pixraft serve` in the directory that "
+        f"`pixraft join` made. It votes when it has caught up; `pixraft node list` tells. To give it up: "
+        f"`pixraft node remove {name}`."
+        for name in new
+    ]
     lines += [
         _damaged(node.name, node.quarantined, mended=not (status.short_count or status.lost_count))
         for node in status.nodes

@@ -26,6 +26,9 @@ from raftstore.wire import sftp_pb2 as wire
 
 log = structlog.get_logger()
 
+_MOST_TOLD = 16
+"""Refusals of a connection's worker that are remembered, so as not to tell them twice."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 NO_QUORUM = "Too few nodes of the cluster can be reached; try again later or at another node."
@@ -60,6 +63,7 @@ class Connection:
         self._failures = self._keys_refused = 0
         self._events: Any = log.bind(session=number, user="", peer=peer)
         self._refused_log = RefusalLog(lambda: self._events)
+        self._told: set[tuple[str, str]] = set()
         self._ending = False
         self._loop = asyncio.get_running_loop()
         self._asking: asyncio.Task[None] | None = None
@@ -128,7 +132,12 @@ class Connection:
             user = next(iter(self._proven.values()), None)
             if user is not None:
                 self._events = self._events.bind(user=user.name)
-            self._refused_log.refused(command=refused.request, path="", reason=one_line(refused.reason))
+            told = (refused.request, one_line(refused.reason))
+            # rclone asks for a dozen commands each time, to see whether there is a shell.
+            again = told in self._told
+            if len(self._told) < _MOST_TOLD:
+                self._told.add(told)
+            self._refused_log.refused(command=told[0], path="", reason=told[1], again=again)
         elif self._asking is not None:
             passing.close(descriptors)
             self.end("its worker asks out of turn")

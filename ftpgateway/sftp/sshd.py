@@ -259,7 +259,9 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             self.packetizer.release()
             self._open.clear()
             error = self.saved_exception
-            self._on_end(f"{type(error).__name__}: {error}" if error is not None else "")
+            # Many clients just close the connection, without the farewell of SSH.
+            left = error is None or isinstance(error, EOFError)
+            self._on_end("" if left else f"{type(error).__name__}: {error}")
 
 
 def knows_gcm(packet: bytes) -> bool:

@@ -58,7 +58,7 @@ async def must_rejoin(marker: Path, empty: bool, others: Callable[[], Sequence[s
         rounds += 1
         await asyncio.sleep(RETRY_SECONDS)
     if verdict:
-        log.warning("this node's log is empty while the cluster has one: no vote until it has caught up")
+        log.warning("this node is new, or has lost its disk: no vote until it has caught up")
         marker.touch()
         # It must outlive a loss of power as surely as what the log will hold before the node has caught up.
         RealDisk().sync_directory(marker.parent)

@@ -24,11 +24,20 @@ def judge(status: ClusterStatus, *, confirmed: bool) -> tuple[str, str]:
             f"{len(reachable)} of {len(voters)} nodes can be reached from {status.asked}"
             f"{'' if status.leader else ' and there is no leader'}; uploads and downloads are refused"
         )
-    problems = [f"{node.name} cannot be reached" for node in status.nodes if not node.reachable]
+    problems = [
+        f"{node.name} cannot be reached" if node.voter else f"{node.name} has joined, but is not there yet"
+        for node in status.nodes
+        if not node.reachable
+    ]
     problems += [
         f"{node.name} does not take part yet"
         for node in status.nodes
         if node.reachable and not node.error and node.role not in ("leader", "follower", "learner")
+    ]
+    problems += [
+        f"{node.name} has no vote yet: it gets what the others have"
+        for node in status.nodes
+        if node.reachable and not node.error and not node.voter
     ]
     problems += [f"{node.name}: {node.error}" for node in status.nodes if node.reachable and node.error]
     problems += [

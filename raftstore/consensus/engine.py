@@ -373,7 +373,7 @@ class Consensus:
     def _up_to_date(self) -> None:
         if self._elections.observer:
             self._elections.observer = False
-            log.info("caught up after the loss of the log: voting again", index=self._raft.commit_index)
+            log.info("caught up with the log that the others have", index=self._raft.commit_index)
             if self._on_rejoined is not None:
                 self._on_rejoined()
 

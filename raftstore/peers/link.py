@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from raftstore.errors import StoreError, Unavailable
+from raftstore.errors import Removed, StoreError, Unavailable
 from raftstore.peers.model import Limits
 from raftstore.peers.outgoing import Outgoing
 
@@ -121,7 +121,7 @@ class Link:
         try:
             channel = await self._dial(self._on_drop)
         except StoreError as error:
-            self._fail(error.detail or str(error))
+            self._fail(str(error) if isinstance(error, Removed) else error.detail or str(error))
             return None
         except Exception as error:  # whatever it is, the lane is tried again
             log.exception("dialling failed", peer=self.member, lane=self.lane)

@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,8 +20,10 @@ from rich.console import Console
 
 from ftpgateway.cli import errors, output, reference, statusview, useroptions
 from ftpgateway.cli.main import COMMANDS
+from ftpgateway.cli.node import becomes
 from raftstore.cluster.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.wire import admin_pb2
 
 ALL = [
     *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs", "config", "hostkeys")),
@@ -321,6 +324,37 @@ def test_what_was_put_aside_is_told_as_it_is_now() -> None:
     status.short_count, nodes[1].quarantined = 1, 2
     assert told + "what other nodes have of it is copied from there. See" in statusview.plain(status)
     assert "n2: 2 damaged places were found" in statusview.plain(status)
+
+
+def test_a_node_that_has_joined_and_was_not_started_is_told_as_that() -> None:
+    nodes = [
+        NodeStatus("n1", "h:1", "leader", reachable=True, voter=True),
+        NodeStatus("n2", "h:2", voter=False, error="cannot be reached"),
+        NodeStatus("n3", "h:3", voter=True, error="cannot be reached"),
+    ]
+    told = statusview.plain(ClusterStatus("degraded", "n1", "n1", 1, nodes))
+    assert "n3: see the log there; start with `pixraft serve`." in told
+    assert "n2 is new, or a new one in the place of another: start it" in told
+    assert re.search(r"^n2 +h:2 +- +no +no ", told, re.M)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("n1", ""),
+        ("n2", "is removed"),
+        ("n3", "is removed: n4 takes its place"),
+        ("n4", "votes, when it has caught up"),
+    ],
+)
+def test_what_becomes_of_a_member(name: str, told: str) -> None:
+    changes = [
+        admin_pb2.Change(kind="remove", node="n2"),
+        admin_pb2.Change(kind="join", node="n4", replaces="n3"),
+        admin_pb2.Change(kind="join", node="n1", replaces="n1"),
+    ]
+    member = admin_pb2.Member(name=name, voter=name != "n4", leaving=name in ("n2", "n3"))
+    assert becomes(member, changes) == told
 
 
 def test_zones_are_shown_where_there_are_any() -> None:

@@ -31,6 +31,13 @@ def test_verdicts():
     assert verdict.judge(status(*whole), confirmed=True) == (verdict.HEALTHY, "")
     word, why = verdict.judge(status(*whole[:2], node("n3", reachable=False)), confirmed=True)
     assert (word, why) == (verdict.DEGRADED, "n3 cannot be reached")
+    learner = status(*whole[:2], node("n3", voter=False, role="learner"))
+    assert verdict.judge(learner, confirmed=True) == (
+        verdict.DEGRADED,
+        "n3 has no vote yet: it gets what the others have",
+    )
+    absent = status(*whole, node("n4", voter=False, reachable=False))
+    assert verdict.judge(absent, confirmed=True) == (verdict.DEGRADED, "n4 has joined, but is not there yet")
     assert verdict.judge(status(*whole, short=2), confirmed=True)[0] == verdict.DEGRADED
     assert verdict.judge(status(*whole[:2], node("n3", lag=5000)), confirmed=True)[0] == verdict.DEGRADED
     candidate = status(*whole[:2], node("n3", role="candidate"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import traceback
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
@@ -206,14 +207,19 @@ def test_what_is_refused_before_the_first_session_has_its_user_too(server: SftpS
     transport = server.transport()
     try:
         transport.connect(username="bob", password=PASSWORD)
-        channel = transport.open_session()
-        channel.exec_command("ls")
-        assert channel.recv_exit_status() == 1
+        for _ in range(3):
+            channel = transport.open_session()
+            channel.exec_command("ls")
+            assert channel.recv_exit_status() == 1
+        transport.sock.shutdown(socket.SHUT_RDWR)  # no farewell
     finally:
         transport.close()
     server.wait_for(lambda: any(line["event"] == "session over" for line in lines[before:]))
     told = [line for line in lines[before:] if line["event"] == "refused"]
-    assert [(line["command"], line["user"], line["peer"]) for line in told] == [("exec", "bob", "127.0.0.1")]
+    assert {(line["command"], line["user"], line["peer"]) for line in told} == {("exec", "bob", "127.0.0.1")}
+    assert [line["log_level"] for line in told] == ["info", "debug", "debug"]
+    over = next(line for line in lines[before:] if line["event"] == "session over")
+    assert (over["reason"], over["refused"], over["log_level"]) == ("the client has left", 3, "info")
 
 
 def test_a_login_that_ends_with_keys_that_nobody_has_is_told(server: SftpServer, lines: Lines) -> None:

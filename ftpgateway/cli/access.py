@@ -44,7 +44,8 @@ class Access:
         chosen = [member for member in self.members if member.name == self.node]
         if not chosen:
             known = ", ".join(member.name for member in self.members)
-            raise NotFound(f"node {self.node!r}; the cluster has {known}")
+            renewed = "" if self.bundle is None else "; `pixraft node list` brings it up to date"
+            raise NotFound(f"node {self.node}; the configuration that was given has {known}{renewed}")
         return chosen
 
 

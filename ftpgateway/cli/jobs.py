@@ -105,7 +105,9 @@ def show(access: Access, number: int, form: str) -> None:
         output.print_json(shape)
         return
     for key, value in shape.items():
-        if value not in (None, "", {}):
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {count}" for name, count in value.items())
+        if value not in (None, ""):
             click.echo(f"{key:<12}{value}")
 
 

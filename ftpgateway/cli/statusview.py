@@ -88,6 +88,10 @@ def advice(status: ClusterStatus) -> list[str]:
         lines.append(status.error)
     if status.verdict == "unreachable":
         lines.append("No node answers: are they started (`pixraft serve`), and can this machine reach them?")
+    elif status.verdict == "no quorum" and down and any(node.role == "starting" for node in status.nodes):
+        lines.append(
+            f"A new cluster begins when all its nodes have heard of each other; {', '.join(down)} must come up."
+        )
     elif status.verdict == "no quorum":
         lines.append(
             f"Reads and writes are refused until {majority} of {len(status.nodes)} nodes reach each other."

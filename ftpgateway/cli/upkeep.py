@@ -94,7 +94,12 @@ def scrub(access: Access, nodes: tuple[str, ...], now: bool, wait: float, no_wai
     A damaged copy is put aside and replaced from a healthy one.
     """
     if not now:
-        jobs, short = jobview.ask(ClusterClient(access))
+        client = ClusterClient(access)
+        jobs, short = jobview.ask(client)
+        if nodes:
+            known = [node.name for node in run(client.status()).nodes]
+            if unknown := [name for name in nodes if name not in known]:
+                raise NotFound(f"node {', '.join(unknown)}; the cluster has {', '.join(known)}")
         chosen = [
             job
             for job in jobs

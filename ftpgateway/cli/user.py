@@ -146,6 +146,21 @@ def grant(access: Access, name: str, path: str, role: str, form: str) -> None:
     """
     request = admin_pb2.UserPut(name=name, set_rules=[admin_pb2.Rule(path=path, rights=role)], update=True)
     _put(access, request, form, f"is {word_of(role) or 'none'} in {path}")
+    if form == "text" and (home := _home_elsewhere(access, name, path)):
+        click.echo(f"pixraft: warning: {name!r} sees only its home, {home}, and {path} is not in it", err=True)
+
+
+def _home_elsewhere(access: Access, name: str, path: str) -> str:
+    """Return the home of a user that cannot see `path` because of it, "" otherwise."""
+    answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
+    home = next((user.home for user in answer.users if user.name == name), "/")
+    # A rule for a directory above its home counts, too: the home is in that.
+    inside = (
+        path == home
+        or f"{path}/".startswith(f"{home.rstrip('/')}/")
+        or f"{home}/".startswith(f"{path.rstrip('/')}/")
+    )
+    return "" if inside else home
 
 
 @command.command(

@@ -155,7 +155,7 @@ def test_members(cluster: FakeCluster) -> None:
 def test_an_unknown_node(cluster: FakeCluster) -> None:
     result = pixraft("status", *where(cluster), "--node", "n9")
     assert result.exit_code == 10
-    assert "node 'n9'; the cluster has n1, n2, n3" in result.stderr
+    assert "node n9; the configuration that was given has n1, n2, n3" in result.stderr
 
 
 def test_users(cluster: FakeCluster) -> None:
@@ -249,6 +249,21 @@ def test_more_copies_than_nodes_and_names_of_two_words(cluster: FakeCluster) -> 
         assert (added.exit_code, added.stdout, added.stderr) == (0, f"User {name!r} added.\n", warning)
     listed = pixraft("user", "list", *where(cluster)).stdout.splitlines()
     assert [line.split("  ")[0] for line in listed[1:]] == ["'bob bob'", "cleo"]
+
+
+def test_a_rule_that_its_user_never_meets(cluster: FakeCluster) -> None:
+    wanted = ("user", "add", "bob", "--home", "/home/bob", "--password-stdin")
+    assert pixraft(*wanted, *where(cluster), stdin="x\n").exit_code == 0
+    for path, warned in (
+        ("/", 0),
+        ("/home", 0),
+        ("/home/bob", 0),
+        ("/home/bob/in", 0),
+        ("/home/bobby", 1),
+        ("/team", 1),
+    ):
+        granted = pixraft("user", "grant", "bob", path, "read-only", *where(cluster))
+        assert (granted.exit_code, granted.stderr.count("sees only its home, /home/bob")) == (0, warned), path
 
 
 def test_rules_and_keys_of_users(cluster: FakeCluster, tmp_path: Path) -> None:

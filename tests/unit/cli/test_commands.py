@@ -326,6 +326,15 @@ def test_what_was_put_aside_is_told_as_it_is_now() -> None:
     assert "n2: 2 damaged places were found" in statusview.plain(status)
 
 
+def test_a_first_start_that_waits_for_a_node_names_it() -> None:
+    nodes = [NodeStatus(name, "h:1", "starting", reachable=True) for name in ("n1", "n2")] + [
+        NodeStatus("n3", "h:3")
+    ]
+    told = statusview.plain(ClusterStatus("no quorum", "n1", None, 0, nodes))
+    assert "A new cluster begins when all its nodes have heard of each other; n3 must come up." in told
+    assert "until 2 of 3" not in told
+
+
 def test_a_node_that_has_joined_and_was_not_started_is_told_as_that() -> None:
     nodes = [
         NodeStatus("n1", "h:1", "leader", reachable=True, voter=True),

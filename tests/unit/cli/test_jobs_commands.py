@@ -66,6 +66,13 @@ def test_jobs_are_listed_shown_and_cancelled(cluster: FakeCluster) -> None:
     assert "the disk is full" in text
     assert "3 chunks have fewer copies" in text
     assert answer(cluster, "jobs", "show", "2")["error"] == "the disk is full"
+    assert "\ncounts      verified 7\n" in pixraft(cluster, "jobs", "show", "1").stdout
+    for arguments in (("scrub", "n2", "n9"), ("scrub", "n9")):
+        unknown = pixraft(cluster, *arguments)
+        assert (unknown.exit_code, unknown.stderr) == (
+            10,
+            "pixraft: Not found: node n9; the cluster has n1, n2, n3\n",
+        )
     assert "collect" in pixraft(cluster, "jobs", "show", "2").stdout
     assert pixraft(cluster, "jobs", "show", "9").exit_code == 10
     assert answer(cluster, "jobs", "cancel", "1") == {"id": 1, "done": "cancelled"}

@@ -88,15 +88,11 @@ def hidden_places(config: NodeConfig, program: Path) -> list[str]:
         Path(sys.executable): "the Python that runs it",
     }
     found = []
-    for place, what in places.items():
-        if place is None:
-            continue
-        for root, setting in HIDDEN.items():
-            if place.is_relative_to(root):
-                reason = f"a service with {setting} does not see what is in {root}"
-                found.append(
-                    f"{what} is {place}: {reason}; put it elsewhere, or take that line out of the unit"
-                )
+    for root, setting in HIDDEN.items():
+        there = [f"{what} ({place})" for place, what in places.items() if place and place.is_relative_to(root)]
+        if there:
+            told = ", ".join(there)
+            found.append(f"a service with {setting} does not see what is in {root}: {told}; put that elsewhere")
     return found
 
 

@@ -85,7 +85,9 @@ class Reader:
     def _misfits(self, section: str, mistakes: Iterable[Mistake]) -> None:
         for mistake in mistakes:
             key = mistake.key if "." in mistake.key else f"{section}.{mistake.key}"
-            self._add(key, mistake.problem, mistake.remedy)
+            entry = self.values.get(key)
+            variable = entry.setting.environment if entry is not None and entry.origin == "environment" else ""
+            self._add(key, mistake.problem, mistake.remedy, variable)
 
     def _raise(self) -> None:
         if self.problems:

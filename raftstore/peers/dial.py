@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import secrets
 import ssl
 from collections.abc import Callable
@@ -72,7 +73,7 @@ class Dialler:
         except ssl.SSLError as error:
             raise Unavailable(f"{who}: {failure(error)}") from None
         except OSError as error:
-            raise Unavailable(f"{who}: {error.strerror or error}") from None
+            raise Unavailable(f"{who}: {_plain(error)}") from None
         except (ValueError, OverflowError) as error:
             raise Unavailable(f"{who} cannot be dialled: {error}") from None  # no such host name, or port
         except StoreError as error:
@@ -96,3 +97,10 @@ class Dialler:
             ssl_handshake_timeout=seconds,
             ssl_shutdown_timeout=SHUTDOWN_TIME,
         )
+
+
+def _plain(error: OSError) -> str:
+    """Say what failed: asyncio's own text repeats the address. A name that is not found has a number below zero."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -164,7 +164,7 @@ class Listener:
             )
             self._turned_away(address, f"TLS handshake failed: {reason}")
         except OSError as error:
-            self._turned_away(address, f"connection lost: {error.strerror or error}")
+            self._turned_away(address, f"connection lost: {error.strerror or str(error) or 'hung up'}")
         finally:
             if channel is not None and not channel.settled.is_set():
                 channel.drop("not authenticated in time")

@@ -221,8 +221,10 @@ def test_the_unit_tells_what_the_service_will_not_see_or_may_not_read(
         ("/var/tmp/d", "PrivateTmp"),
     ):
         (warning,) = hidden_places(replace(elsewhere, data=Path(place)), program)
-        assert warning.startswith(f"the data directory is {place}: a service with {setting}=yes does not see")
-    assert "the program is /tmp/bin/pixraft" in hidden_places(elsewhere, Path("/tmp/bin/pixraft"))[0]
+        assert warning.startswith(f"a service with {setting}=yes does not see what is in ")
+        assert warning.endswith(f": the data directory ({place}); put that elsewhere")
+    (both,) = hidden_places(replace(elsewhere, data=Path("/tmp/d")), Path("/tmp/bin/pixraft"))
+    assert "the data directory (/tmp/d), the program (/tmp/bin/pixraft);" in both
 
     class Account:
         pw_uid = pw_gid = 54321

@@ -110,6 +110,7 @@ def test_two_servers_cannot_have_one_address(
     except ConfigError as error:
         assert {problem.key for problem in error.problems} == set(keys)
         assert all("is the address of" in problem.problem for problem in error.problems)
+        assert {problem.variable for problem in error.problems} <= set(environment)
     else:
         assert keys == []
 

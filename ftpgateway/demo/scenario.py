@@ -92,25 +92,22 @@ class Scenario:
             step.note = "the same, byte for byte"
 
     def _kill_leader(self) -> Node:
-        self._cluster.wait_until(lambda: self._cluster.leader() is not None, "a leader", FAILOVER_TIME)
-        known = self._cluster.leader()
-        if known is None:
-            raise DemoFailed("the leader was lost before it was killed")
-        name, term = known
         found: list[tuple[str, int]] = []
 
-        def elected() -> bool:
+        def elected(after: int) -> bool:
             leader = self._cluster.leader()
-            if leader is None or leader[1] <= term:
+            if leader is None or leader[1] <= after:
                 return False
             found.append(leader)
             return True
 
+        self._cluster.wait_until(lambda: elected(0), "a leader", FAILOVER_TIME)
+        name, term = found.pop()
         process = self._cluster.nodes[name].process
         with self._report.step(f"kill -9 the leader, {name} (pid {process.pid if process else '-'})") as step:
             self._cluster.kill(name)
             begin = time.monotonic()
-            self._cluster.wait_until(elected, "a new leader", FAILOVER_TIME)
+            self._cluster.wait_until(lambda: elected(term), "a new leader", FAILOVER_TIME)
             seconds = time.monotonic() - begin
             step.note = f"the new leader is {found[0][0]}, after {seconds:.2f} s (term {term} -> {found[0][1]})"
         return self._cluster.nodes[name]

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness import eventually
 from workload import BASE_SIZE, Wrong, content, mlst, number_in, retrieve
 
 PATH = "/counter.jpg"
@@ -125,7 +126,7 @@ class Readers:
         self._counter = counter
         self._tally = tally
         self.node = node
-        self._sessions = [login(node) for _ in range(3)]
+        self._sessions = [eventually(lambda: login(node)) for _ in range(3)]
         host, port = self._sessions[2].makepasv()
         self._place = (host, port)
         self._data: socket.socket | None = None

@@ -8,12 +8,11 @@ from pathlib import Path
 import commandline
 import pytest
 from click.testing import Result
+from harness import PATIENCE, eventually
 
 from ftpgateway.demo.cluster import LocalCluster
 
 pytestmark = pytest.mark.integration
-
-PATIENCE = 180.0
 
 
 def pixraft(cluster: LocalCluster, *arguments: str, stdin: str = "") -> Result:
@@ -30,7 +29,8 @@ def test_from_healthy_to_unreachable_and_back(tmp_path: Path) -> None:
         cluster.start()
         cluster.wait_ready(PATIENCE)
         for name in cluster.nodes:
-            shape = json.loads(pixraft(cluster, "status", "-o", "json", "--node", name).stdout)
+            asked = pixraft(cluster, "status", "-o", "json", "--node", name, "--wait", f"{PATIENCE:.0f}")
+            shape = json.loads(asked.stdout)
             assert (shape["verdict"], shape["asked"]) == ("healthy", name)
             assert {node["name"] for node in shape["nodes"] if node["reachable"]} == set(cluster.nodes)
             assert sorted(node["role"] for node in shape["nodes"]) == ["follower", "follower", "leader"]
@@ -40,15 +40,18 @@ def test_from_healthy_to_unreachable_and_back(tmp_path: Path) -> None:
         added = pixraft(cluster, "user", "add", "anna", "--password-stdin", "--quota", "1G", stdin="x\n")
         assert added.exit_code == 0, added.output
 
-        leader = cluster.leader()
-        assert leader is not None
+        leader = eventually(cluster.leader)
         cluster.kill(leader[0])
         one, two = (name for name in cluster.nodes if name != leader[0])
         cluster.wait_until(lambda: verdict(cluster) == ("degraded", 8), "the verdict degraded", PATIENCE)
-        for name in (one, two):
+
+        def told(name: str) -> tuple[bool, bool, int | None]:
             shape = json.loads(pixraft(cluster, "members", "-o", "json", "--node", name).stdout)
             dead = next(node for node in shape["nodes"] if node["name"] == leader[0])
-            assert (dead["reachable"], bool(dead["error"]), dead["term"]) == (False, True, None)
+            return dead["reachable"], bool(dead["error"]), dead["term"]
+
+        for name in (one, two):
+            eventually(lambda name=name: told(name) == (False, True, None))  # type: ignore[misc]
         assert pixraft(cluster, "user", "list").exit_code == 0
 
         cluster.kill(one)

@@ -28,7 +28,8 @@ def script(directory: Path) -> str:
     text = README.read_text(encoding="utf-8")
     blocks = marked(text)
     assert len(blocks) == 3
-    commands = "\n".join(blocks)
+    # Whoever reads it is slower than a machine: what is looked at is not the moment after the upload.
+    commands = "pixraft status --cluster try --wait 120 > waited\n".join(f"{block}\n" for block in blocks)
     first = ports.consecutive("127.0.0.1", 3, None)[0]
     sftp = ports.free("127.0.0.1", 3)
     free = [*ports.free("127.0.0.1", 3), first, first + 1, first + 2]

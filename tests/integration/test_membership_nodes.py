@@ -140,6 +140,7 @@ def test_a_lost_node_is_replaced_under_the_same_and_under_a_new_name(cluster, na
     with Load(cluster, label="more") as more:
         members.join(name, members.token(name, "n2"), at=lost if address == "same" else None)
         eventually(lambda: members.voters() == {"n1", "n3", name} and members.settled())
+        eventually(lambda: len(more.acknowledged) > 10)
     load.check()
     more.check()
 
@@ -251,7 +252,16 @@ def test_changes_need_the_admins_certificate(cluster):
 def test_leadership_is_handed_over(cluster):
     members = Members(cluster)
     target = cluster.follower()
-    eventually(lambda: members.run("leader", "transfer", target) and cluster.leader() == target)
+
+    def handed_over() -> bool:
+        try:
+            members.run("leader", "transfer", target)
+        except Failed as error:
+            if error.code != 32:  # it has not taken over in time
+                raise
+        return cluster.leader() == target
+
+    eventually(handed_over)
     assert members.run("leader", "transfer", target) == {"leader": target, "changed": False}
     with pytest.raises(Failed, match="the cluster has n1, n2, n3"):
         members.run("leader", "transfer", "n9")
@@ -283,12 +293,16 @@ def test_what_would_leave_no_majority_waits(cluster):
     leader, follower = cluster.leader(), cluster.follower()
     other = next(name for name in cluster.names if name not in (leader, follower))
     cluster.kill(follower)
-    with pytest.raises(Failed) as failure:
-        members.options = (*members.options, "--node", leader)
-        pixraft("node", "remove", other, "--wait", "3s", *members.options)
-    assert failure.value.code == 32
-    assert "is needed" in failure.value.said
-    members.run("node", "cancel", other)
+    members.options = (*members.options, "--node", leader)
+    for wait in ("3s", "60s"):  # on a slow machine the leader says why a little later
+        with pytest.raises(Failed) as failure:
+            pixraft("node", "remove", other, "--wait", wait, *members.options)
+        assert failure.value.code == 32, failure.value.said
+        members.run("node", "cancel", other)
+        if "is needed" in failure.value.said:
+            break
+    else:
+        pytest.fail(failure.value.said)
     cluster.start_node(follower)
     cluster.wait_verdict("healthy")
     assert members.voters() == {"n1", "n2", "n3"}

@@ -19,12 +19,13 @@ REMOVED = 52
 
 
 class Failed(Exception):
-    """The command ended with an error; `code`, `error` and `message` are what it said."""
+    """The command ended with an error; `said` is what it said of it, `printed` what it printed before."""
 
-    def __init__(self, code: int, said: str) -> None:
+    def __init__(self, code: int, said: str, printed: str = "") -> None:
         super().__init__(f"exit code {code}: {said}")
         self.code = code
         self.said = said
+        self.printed = printed
 
 
 def pixraft(*arguments: str, timeout: float = PATIENCE) -> Any:
@@ -32,7 +33,7 @@ def pixraft(*arguments: str, timeout: float = PATIENCE) -> Any:
     command = [sys.executable, "-m", "ftpgateway.cli", *arguments, "-o", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode:
-        raise Failed(done.returncode, done.stderr or done.stdout)
+        raise Failed(done.returncode, done.stderr or done.stdout, done.stdout)
     return json.loads(done.stdout)
 
 
@@ -43,6 +44,7 @@ class Members:
         self.cluster = cluster
         self.local = cluster.local
         self.options = ("--cluster", str(self.local.directory))
+        self._seen: Any = None
 
     def run(self, *arguments: str) -> Any:
         """Run a command on this cluster, again while the cluster has no answer."""
@@ -56,6 +58,25 @@ class Members:
                 raise
 
         return eventually(attempt)[0]
+
+    def fsck(self) -> Any:
+        """Wait until all nodes are checked and nothing is left to be collected; no copy may be damaged or missing."""
+
+        def found() -> Any:
+            try:
+                seen = self.run("fsck")
+            except Failed as error:
+                if error.code not in (1, 7) or not error.printed:
+                    raise
+                seen = json.loads(error.printed)
+            assert not seen["damaged"] and not seen["missing"], seen
+            self._seen = seen
+            return seen if seen["clean"] else None
+
+        try:
+            return eventually(found)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._seen}") from None
 
     def token(self, name: str, replaces: str = "", *more: str) -> str:
         """Make a token for a node."""

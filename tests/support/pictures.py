@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-CUT = 0.25
+PAUSE = 0.25
+PATIENCE = 180.0
+"""Seconds for a server that is away to come back."""
 
 
 def picture(seed: int | str, size: int) -> bytes:
@@ -67,31 +69,40 @@ class Uploader(threading.Thread):
         for name, content in self.pictures.items():
             if self.stopping.is_set():
                 break
+            ftp = ftp or self._connected()
+            if ftp is None:
+                break
             self.ledger.sent[name] = content
             try:
-                if ftp is None:
-                    ftp = self.connect()
                 ftp.storbinary(f"STOR {name}", io.BytesIO(content), blocksize=1 << 16)
                 self.ledger.acknowledged.add(name)
             except ftplib.all_errors as error:
                 self.ledger.refused[name] = str(error)
-                if ftp is not None:
-                    ftp.close()
+                ftp.close()
                 ftp = None
-                # The server is away: give it a moment instead of spending all pictures on refusals.
-                time.sleep(CUT)
             with self.progress:
                 self.progress.notify_all()
         if ftp is not None:
             ftp.close()
 
-    def wait_for(self, done: int, timeout: float = 120) -> None:
-        """Wait until `done` pictures were tried, acknowledged or not."""
+    def _connected(self) -> ftplib.FTP | None:
+        """Wait for a session: a server that is away costs no pictures. None when told to stop."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.stopping.is_set():
+            try:
+                return self.connect()
+            except ftplib.all_errors:
+                if time.monotonic() >= deadline:
+                    raise
+                self.stopping.wait(PAUSE)
+        return None
+
+    def wait_for(self, acknowledged: int, timeout: float = PATIENCE) -> None:
+        """Wait until so many pictures are acknowledged."""
         with self.progress:
             assert self.progress.wait_for(
-                lambda: len(self.ledger.acknowledged) + len(self.ledger.refused) >= done or not self.is_alive(),
-                timeout,
-            )
+                lambda: len(self.ledger.acknowledged) >= acknowledged or not self.is_alive(), timeout
+            ), f"{len(self.ledger.acknowledged)} acknowledged, {self.ledger.refused}"
 
 
 def check(ledger: Ledger, ftp: ftplib.FTP) -> None:

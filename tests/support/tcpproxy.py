@@ -32,6 +32,7 @@ class TcpProxy:
         self._pipes: dict[socket.socket, _Pipe] = {}
         self._cut = False
         self._held = (False, False)
+        self._left: int | None = None
         self._closing = False
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
@@ -42,6 +43,11 @@ class TcpProxy:
     def cut(self) -> None:
         """Drop every connection and refuse new ones; returns when that is done."""
         self._cut = True
+        self._command()
+
+    def cut_after(self, size: int) -> None:
+        """Do that as soon as so many bytes more have come, both ways together."""
+        self._left = size
         self._command()
 
     def hold(self, *, forward: bool = False, backward: bool = False) -> None:
@@ -55,7 +61,7 @@ class TcpProxy:
 
     def heal(self) -> None:
         """Let everything through again."""
-        self._cut, self._held = False, (False, False)
+        self._cut, self._held, self._left = False, (False, False), None
         self._command()
 
     def close(self) -> None:
@@ -119,6 +125,13 @@ class TcpProxy:
                     self._drop(pipe)
                     return
                 pipe.waiting[other] += data
+                if self._left is not None:
+                    self._left -= len(data)
+                    if self._left < 0:
+                        self._cut = True
+                        for each in set(self._pipes.values()):
+                            self._drop(each)
+                        return
             for end, source in (pipe.ends, pipe.ends[::-1]):
                 if pipe.waiting[end] and not self._stopped(pipe, source):
                     sent = end.send(pipe.waiting[end])

@@ -17,6 +17,7 @@ from fakestore import FakeStore
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.guard import Slowness
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
+from ftpgateway.ftp.watch import Watch
 from raftstore.errors import StoreError
 from raftstore.types import User
 
@@ -95,6 +96,29 @@ class Server:
                     await asyncio.sleep(0.005)
 
         asyncio.run_coroutine_threadsafe(poll(), self.loop).result(DEADLINE + 5)
+
+    def timeouts(
+        self, *, idle: float | None = None, data: float | None = None, stall: float | None = None
+    ) -> None:
+        """Set timeouts (s) of the sessions that there are: what comes before does not run against the clock.
+
+        `data` holds from the next data connection on.
+        """
+
+        def change() -> None:
+            watch = self.frontend.watch
+            if stall is not None:
+                watch._period = Watch(stall)._period
+                if watch._timer is not None:
+                    watch._timer.cancel()
+                    watch._check()
+            for session in self.frontend._sessions:
+                if idle is not None:
+                    session.set_idle_timer(idle)
+                if data is not None:
+                    session.link._timeout = data
+
+        self.run(change)
 
     def gate(self, call: str) -> Gate:
         """Make the store's `call` wait until the gate is opened."""

@@ -210,6 +210,7 @@ def test_disorder(tmp_path: Path, factory: Callable[[], asyncio.AbstractEventLoo
         server.wait_for(lambda: not server.frontend._background)
         server.heal()
         with server.client() as client:
+            server.timeouts(data=DEADLINE, stall=DEADLINE)
             assert client.store("after", b"all is well") == 226
             assert client.fetch("RETR after") == b"all is well"
         server.wait_for(lambda: server.frontend.sessions == 0)

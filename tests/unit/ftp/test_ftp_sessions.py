@@ -145,32 +145,34 @@ def test_limits() -> None:
 
 
 def test_idle_and_login_timeouts() -> None:
-    with serving(idle_timeout=0.3, login_timeout=0.6) as server:
-        with server.client() as client:
-            assert client.reply() == 421
-            assert client.at_end()
-        with server.client(None) as client:
-            began = time.monotonic()
-            client.sock.settimeout(0.05)
-            while True:
-                try:
-                    client.send("NOOP")
-                    if client.reply() == 421:
-                        break
-                except TimeoutError:
-                    pass
-                except (ConnectionError, EOFError):
+    with serving() as server, server.client() as client:
+        server.timeouts(idle=0.3)
+        assert client.reply() == 421
+        assert client.at_end()
+    with serving(login_timeout=0.6) as server, server.client(None) as client:
+        began = time.monotonic()
+        client.sock.settimeout(0.05)
+        while True:
+            try:
+                client.send("NOOP")
+                if client.reply() == 421:
                     break
-                assert time.monotonic() - began < DEADLINE, "NOOP does not put off the end"
+            except TimeoutError:
+                pass
+            except (ConnectionError, EOFError):
+                break
+            assert time.monotonic() - began < DEADLINE, "NOOP does not put off the end"
 
 
 def test_a_transfer_is_not_idle() -> None:
-    with serving(idle_timeout=0.2) as server, server.client() as client:
+    with serving() as server, server.client() as client:
         with client.data() as connection:
             assert client.command("STOR a") == 150
+            server.timeouts(idle=0.2)
             assert client.silent(0.7)
             connection.sendall(b"x")
         assert client.reply() == 226
+        server.timeouts(idle=0.2)
         assert client.reply() == 421
 
 

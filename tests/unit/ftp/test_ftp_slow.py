@@ -53,7 +53,8 @@ def test_who_does_not_log_in(tmp_path: Path) -> None:
 
 
 def test_who_sends_no_whole_command() -> None:
-    with serving(idle_timeout=SHORT) as server, server.client() as client, trickling(client.sock, b"NOOP"):
+    with serving() as server, server.client() as client, trickling(client.sock, b"NOOP"):
+        server.timeouts(idle=SHORT)
         assert client.reply() == 421
         assert client.at_end()
 

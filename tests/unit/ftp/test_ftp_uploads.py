@@ -414,26 +414,25 @@ def test_session_lost_while_the_commit_waits(server: Server, client: Client) -> 
 
 
 def test_a_data_connection_that_never_comes() -> None:
-    with serving(data_timeout=0.2) as server, server.client() as client:
-        client.passive()
-        assert client.command("STOR a") == 150
-        assert client.reply() == 425
-        assert server.store.ended == {"suspend": 1}
-        client.passive()
-        assert client.command("STOR a") == 150
-        assert client.reply() == 425
+    with serving(data_timeout=1.0) as server, server.client() as client:
+        for _ in range(2):
+            client.passive()
+            assert client.command("STOR a") == 150
+            assert client.reply() == 425
+        assert server.store.ended == {"suspend": 2}
+        server.timeouts(data=DEADLINE)
         assert client.store("a", b"x") == 226
 
 
 @pytest.mark.parametrize("command", ["STOR a", "RETR f"])
 def test_the_data_connection_fails_while_the_store_is_asked(command: str) -> None:
-    with serving(data_timeout=0.2) as server, server.client() as client:
+    with serving() as server, server.client() as client:
         server.run(server.store.put, "/f", b"x")
         gate = server.gate("upload" if command == "STOR a" else "download")
         client.passive()
         client.send(command)
         gate.wait_until_held()
-        server.wait_for(lambda: not next(iter(server.frontend._sessions)).link.exists)
+        server.run(next(iter(server.frontend._sessions)).link.failed)  # as at its timeout
         gate.open()
         assert client.reply() == 150
         assert client.reply() == 425
@@ -441,8 +440,10 @@ def test_the_data_connection_fails_while_the_store_is_asked(command: str) -> Non
 
 
 def test_a_stalled_upload_is_kept() -> None:
-    with serving(stall_timeout=0.4) as server, server.client() as client:
+    with serving() as server, server.client() as client:
         connection = begin(client, "STOR a", b"x" * 100)
+        received(server, client, 100)
+        server.timeouts(stall=0.4)
         assert client.reply() == 426
         connection.close()
         assert client.command("SIZE a") == 213

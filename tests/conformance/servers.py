@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from argon2 import PasswordHasher
-from harness import Cluster
+from harness import Cluster, eventually
 from suites import HERE, SUITES
 
 from ftpgateway.config import Address
@@ -90,7 +90,11 @@ class Nodes:
     def _make_account(self, name: str, password: str) -> None:
         quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         request = admin_pb2.UserPut(name=name, password_hash=quick.hash(password), home="/" + name)
-        asyncio.run(self._cluster.local.client().ask("admin.user_put", request, admin_pb2.UserReply))
+        eventually(
+            lambda: asyncio.run(
+                self._cluster.local.client().ask("admin.user_put", request, admin_pb2.UserReply)
+            )
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -18,6 +18,7 @@ from tcpproxy import TcpProxy
 from ftpgateway.config import Address
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import LocalCluster
+from raftstore.errors import StoreError
 
 _T = TypeVar("_T")
 
@@ -42,7 +43,7 @@ def eventually(condition: Callable[[], _T], timeout: float = PATIENCE, every: fl
             if value:
                 return value
             last: object = value
-        except (OSError, EOFError, ftplib.Error) as error:
+        except (OSError, EOFError, ftplib.Error, StoreError) as error:
             last = error
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout} s; last: {last!r}")

@@ -137,7 +137,7 @@ def _translated(self: ftplib.FTP) -> str:
 
 tests.FtpdThreadWrapper = LiveServer
 tests.get_server_handler = _no_handler
-tests.GLOBAL_TIMEOUT = 10
+tests.GLOBAL_TIMEOUT = 30
 if live.REMOTE:
     ftplib.FTP.getmultiline = _translated
     ftplib.FTP.connect = _from_there

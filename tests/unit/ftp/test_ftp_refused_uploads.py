@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -143,7 +144,8 @@ def test_the_time_is_bounded(server: Server, client: Client, monkeypatch: pytest
     monkeypatch.setattr(discarding, "TIME_LIMIT", 0.1)
     at_feed(server)
     with begin(client) as connection:
-        connection.sendall(BLOCK)
+        with contextlib.suppress(OSError):  # the time may be over before all is sent
+            connection.sendall(BLOCK)
         assert client.reply() == 452
         server.wait_for(lambda: not left(server))
         breaks(lambda: connection.sendall(b"x"))

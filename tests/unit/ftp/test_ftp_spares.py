@@ -8,6 +8,7 @@ import socket
 import pytest
 from ftpserver import DEADLINE, read_all, serving
 
+from ftpgateway.demo import ports
 from ftpgateway.ftp.spares import Spares
 
 
@@ -82,21 +83,20 @@ def test_downloads_of_a_session_use_one_port_and_others_another() -> None:
     with serving() as server:
         server.run(server.store.put, "/a", b"picture")
         with server.client() as client, server.client() as other:
-            ports = set()
+            used = set()
             for _ in range(5):
                 address = client.passive()
-                ports.add(address[1])
+                used.add(address[1])
                 with socket.create_connection(address, timeout=DEADLINE) as connection:
                     assert client.command("RETR a") == 150
                     assert read_all(connection) == b"picture"
                 assert client.reply() == 226
-            assert len(ports) == 1
-            assert other.passive()[1] not in ports
+            assert len(used) == 1
+            assert other.passive()[1] not in used
 
 
 def test_a_kept_listener_gives_way_to_a_session_that_needs_its_port() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = ports.free("127.0.0.1", 1)
     with serving(passive_ports=(port, port)) as server:
         server.run(server.store.put, "/a", b"picture")
         with server.client() as client, server.client() as other:

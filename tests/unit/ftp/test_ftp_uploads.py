@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 
 import pytest
 from ftpserver import DEADLINE, Client, Server, serving
 
+from ftpgateway.demo import ports
 from raftstore import errors
 
 BIG = bytes(range(256)) * 16384
@@ -519,28 +519,17 @@ def test_epsv_arguments(client: Client) -> None:
     assert client.store("a", b"x") == 226
 
 
-def two_free_ports() -> tuple[int, int]:
-    """Return two free ports in a row, below those that the kernel hands out."""
-    for port in range(10_000 + os.getpid() % 10_000, 32_000, 2):
-        try:
-            with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", port + 1)):
-                return port, port + 1
-        except OSError:
-            continue
-    raise AssertionError("no free ports")
-
-
 def test_passive_range_and_masquerade() -> None:
-    first, last = two_free_ports()
+    first, last = ports.row("127.0.0.1", 2)
     with serving(passive_ports=(first, last), masquerade_address="192.0.2.7") as server:
         clients = [server.client() for _ in range(3)]
-        ports = set()
+        used = set()
         for client in clients[:2]:
             assert client.command("PASV") == 227
             assert "(192,0,2,7," in client.text
             high, low = client.text.rstrip(").").split(",")[-2:]
-            ports.add(int(high) * 256 + int(low))
-        assert ports == {first, last}
+            used.add(int(high) * 256 + int(low))
+        assert used == {first, last}
         assert clients[2].command("EPSV") == 425
         assert clients[0].command("ABOR") == 225
         assert clients[2].command("EPSV") == 229

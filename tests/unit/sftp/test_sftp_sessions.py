@@ -86,10 +86,17 @@ def test_openssh_with_a_key_gets_new_keys_in_mid_transfer(tmp_path: Path) -> Non
         (client.place / "a.jpg").write_bytes(DATA)
         for cipher in (None, "aes256-ctr"):
             chosen = [] if cipher is None else ["-c", cipher]
-            done = client.sftp(
-                "put a.jpg\nget a.jpg b.jpg\n", "-v", "-i", str(tmp_path / "id"), "-oRekeyLimit=512K", *chosen
-            )
-            assert done.returncode == 0, done.stderr
+            # Who does not tell within 0.3 s what it knows is not made to choose: on a busy machine, that happens.
+            for _ in range(5):
+                done = client.sftp(
+                    "put a.jpg\nget a.jpg b.jpg\n",
+                    "-v",
+                    *("-i", str(tmp_path / "id"), "-oRekeyLimit=512K"),
+                    *chosen,
+                )
+                assert done.returncode == 0, done.stderr
+                if "cipher: aes128-gcm@openssh.com" in done.stderr or cipher:
+                    break
             assert f"cipher: {cipher or 'aes128-gcm@openssh.com'}" in done.stderr
             assert (
                 done.stderr.count("rekeying in progress") or done.stderr.count("SSH2_MSG_NEWKEYS received") > 4

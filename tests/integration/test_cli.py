@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -319,9 +320,10 @@ def test_a_refusal_without_quorum_is_tried_elsewhere_but_an_unknown_outcome_is_n
 def test_a_change_that_was_sent_and_not_answered_is_not_sent_again(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "COMMAND_TIME", 0.2)
+    # Half a minute to connect, one second of it for the answer.
+    monkeypatch.setattr(client, "COMMAND_TIME", -29.0)
     cluster.silent = {"n1"}
-    arguments = (*where(cluster), "--timeout", "0.3")
+    arguments = (*where(cluster), "--timeout", "30")
     result = pixraft("user", "add", "bo", "--password-stdin", *arguments, stdin="x\n")
     assert result.exit_code == 32
     assert "n1" in result.stderr
@@ -331,13 +333,19 @@ def test_a_change_that_was_sent_and_not_answered_is_not_sent_again(
 
 def test_waiting_until_it_is_healthy(cluster: FakeCluster) -> None:
     cluster.verdict = dict.fromkeys(NAMES, "degraded")
-    assert pixraft("status", *where(cluster), "--wait", "0.5").exit_code == 8
+    assert pixraft("status", *where(cluster), "--wait", "0.1").exit_code == 8
     asked = len(cluster.calls)
-    assert asked > 1
-    timer = threading.Timer(0.3, lambda: cluster.verdict.update(dict.fromkeys(NAMES, "healthy")))
-    timer.start()
+
+    def mend() -> None:
+        while len(cluster.calls) < asked + 3:
+            time.sleep(0.01)
+        cluster.verdict.update(dict.fromkeys(NAMES, "healthy"))
+
+    mender = threading.Thread(target=mend, daemon=True)
+    mender.start()
     assert pixraft("status", *where(cluster), "--wait", "60").exit_code == 0
-    timer.join()
+    mender.join(60)
+    assert len(cluster.calls) > asked + 3
 
 
 def test_watching_ends_with_an_interrupt_and_no_failure(cluster: FakeCluster) -> None:

@@ -130,6 +130,22 @@ def _check(spec: ClusterSpec) -> None:
         twice = [value for value in values if values.count(value) > 1]
         if twice:
             raise Invalid(f"the {what} {twice[0]} is there twice")
+    _check_servers(spec.nodes)
+
+
+def _check_servers(nodes: Sequence[NodeSpec]) -> None:
+    """Raise Invalid when two servers would listen on one address."""
+    taken: list[tuple[NodeSpec, str, Address]] = []
+    for node in nodes:
+        for what, at in (("listen", node.listen), ("ftp", node.ftp), ("sftp", node.sftp)):
+            if at is None:
+                continue
+            for other, there, its in taken:
+                # Others of that host's name may be other machines, behind one that forwards ports.
+                if at.meets(its) and (other is node or _is_loopback(at.host)):
+                    one, two = f"{what} of {node.name} ({at})", f"{there} of {other.name} ({its})"
+                    raise Invalid(f"{one} and {two} cannot both be had; change one of the ports")
+            taken.append((node, what, at))
 
 
 def _write(target: Path, spec: ClusterSpec) -> None:

@@ -11,7 +11,10 @@ from ftpgateway.node import store_settings
 
 @pytest.fixture
 def cluster(tmp_path):
-    nodes = [NodeSpec.parse(f"n{number}=127.0.0.1:{7000 + number}") for number in (1, 2)]
+    nodes = [
+        NodeSpec.parse(f"n{number}=127.0.0.1:{7000 + number},ftp=127.0.0.1:{7100 + number},sftp=")
+        for number in (1, 2)
+    ]
     make_cluster(tmp_path, ClusterSpec(nodes=nodes))
     return tmp_path
 

@@ -48,6 +48,26 @@ def test_what_is_made(tmp_path: Path) -> None:
     assert find_admin_file(tmp_path / "c" / "admin") == tmp_path / "c" / "admin" / "admin.toml"
 
 
+@pytest.mark.parametrize(
+    ("nodes", "told"),
+    [
+        (["n1=h:1,ftp=h2:2"], ""),
+        (
+            ["n1=h:1,ftp=0.0.0.0:1"],
+            "ftp of n1 (0.0.0.0:1) and listen of n1 (0.0.0.0:1) cannot both be had; change",
+        ),
+        (["n1=h:1,ftp=0.0.0.0:2,sftp=10.0.0.1:2"], "sftp of n1 (10.0.0.1:2) and ftp of n1 (0.0.0.0:2)"),
+        (["n1=h:1,ftp=h:2,sftp=", "n2=h:2"], ""),
+        (["n1=127.0.0.1:2121", "n2=127.0.0.1:2122"], "ftp of n1 (127.0.0.1:2121) and listen of n1"),
+        (["n1=127.0.0.1:1", "n2=127.0.0.1:2,ftp=127.0.0.1:2022"], "ftp of n2 (127.0.0.1:2022) and sftp of n1"),
+        (["n1=127.0.0.1:1,sftp=", "n2=127.0.0.1:2,ftp=127.0.0.1:2022,sftp="], ""),
+    ],
+)
+def test_two_servers_of_a_machine_have_two_addresses(tmp_path: Path, nodes: list[str], told: str) -> None:
+    made = init(tmp_path / "c", *(word for node in nodes for word in ("--node", node)))
+    assert (made.exit_code, told in made.output) == (2 if told else 0, True), made.output
+
+
 def test_every_file_is_its_owners_alone(tmp_path: Path) -> None:
     init(tmp_path / "c")
     files = [path for path in (tmp_path / "c").rglob("*") if path.is_file()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import argon2
 import pytest
 from ftpserver import Server, certificate, serving
-from realclients import Client, Refused, Target
+from realclients import TIMEOUT, Client, Refused, Target
 from realclients_python import Ftplib
 from realclients_shell import Curl, Lftp, Rclone
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
@@ -42,10 +43,14 @@ class TalkingLftp(Lftp):
             command, cwd=self.work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
             assert process.stdout is not None
+            enough = threading.Timer(TIMEOUT, process.kill)
+            enough.start()
             for line in process.stdout:
                 said += line
                 if "<--- 452" in line:
                     process.kill()
+            enough.cancel()
+            enough.join()
         if process.returncode:
             raise Refused(said)
         return said

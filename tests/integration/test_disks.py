@@ -52,6 +52,7 @@ def test_a_node_with_the_volumes_of_another_stops(tmp_path):
         shutil.copytree(cluster.data("n2") / "volumes", cluster.data("n3") / "volumes")
         cluster.start_node("n2")
         cluster.start_node("n3")
+        eventually(lambda: cluster.exit_code("n3") is not None)
         assert cluster.local.wait_for_an_end() == {"n3": 51}
         assert "belongs to node n2" in cluster.local.nodes["n3"].log.read_text()
 

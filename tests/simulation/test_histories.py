@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import simhistory
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,7 +105,14 @@ def test_keys_are_judged_apart_and_failed_operations_not_at_all():
         op(WRITE, 5, 6, 7, key=2),
         op(READ, None, 8, 9, key=2),
     ]
-    assert [key for key, _ in check(history)] == [2]
+    assert [(key, fault) for key, fault, _ in check(history)] == [(2, "not linearizable")]
+
+
+def test_a_search_that_is_given_up_is_told_as_that(monkeypatch):
+    monkeypatch.setattr(simhistory, "MAX_STEPS", 3)
+    ((key, fault, _),) = check([op(WRITE, number, 0, 9) for number in range(6)] + [op(READ, 3, 10, 11)])
+    assert key == 0
+    assert "in 3 steps" in fault
 
 
 def exhaustive(history):

@@ -89,3 +89,9 @@ def test_a_seed_that_kills_its_process_fails_alone():
 def test_a_log_behind_its_state_keeps_two_entries():
     done = run("--seed", "3705")
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_removal_that_failed_does_not_take_the_place_of_one_that_was_done():
+    """In the order that is tried first: or the search for another takes too long."""
+    done = run("--seed", "7119")
+    assert done.returncode == 0, done.stdout[-2000:]

@@ -142,17 +142,19 @@ def _first_open(done: int) -> int:
     return (~done & (done + 1)).bit_length() - 1
 
 
-def check(history: Sequence[Operation]) -> list[tuple[int, list[Operation]]]:
-    """Return the keys whose histories are not linearizable, with these."""
+def check(history: Sequence[Operation]) -> list[tuple[int, str, list[Operation]]]:
+    """Return the keys whose histories are not known to be linearizable, what they are instead, and these."""
     keys: dict[int, list[Operation]] = defaultdict(list)
     for operation in history:
         if operation.answer is not Answer.FAILED:
             keys[operation.key].append(operation)
-    return [(key, operations) for key, operations in sorted(keys.items()) if not _explained(operations)]
+    return [
+        (key, fault, operations) for key, operations in sorted(keys.items()) if (fault := _fault(operations))
+    ]
 
 
-def _explained(operations: Sequence[Operation]) -> bool:
+def _fault(operations: Sequence[Operation]) -> str:
     try:
-        return linearizable(operations)
+        return "" if linearizable(operations) else "not linearizable"
     except Undecided:
-        return False
+        return f"not explained by the log's order, nor by another found in {MAX_STEPS} steps"

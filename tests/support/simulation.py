@@ -175,16 +175,17 @@ class _Simulation:
             for o in self.clients.history
             if o.answer is not Answer.UNKNOWN or o.value is None or o.value in done
         ]
-        for key, operations in check(history):
+        for key, fault, operations in check(history):
             text = "\n".join(str(operation) for operation in operations)
-            cluster.violate("not linearizable", f"the history of key {key} is not linearizable:\n{text}")
+            cluster.violate("not linearizable", f"the history of key {key} is {fault}:\n{text}")
 
     def _hint(self) -> None:
         """Tell of all operations where the log has them."""
         checks, removals = self._cluster.checks, defaultdict(list)
         for operation in self.clients.history:
             if operation.kind is Kind.REMOVE:
-                removals[operation.key].append(operation)
+                if operation.answer is not Answer.FAILED:  # or it would take the place of one that was done
+                    removals[operation.key].append(operation)
             elif operation.value in checks.asked and operation.kind is not Kind.READ:
                 operation.hint = checks.asked[operation.value]
         for key, operations in removals.items():

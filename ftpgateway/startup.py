@@ -137,12 +137,10 @@ def directory_problems(config: NodeConfig) -> Iterator[Problem]:
             yield Problem(config.source, key, f"{there} is not a directory", "choose another place")
         elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
             yield Problem(config.source, key, f"this user cannot write to {there}", "give it the right to")
-        elif (
-            os.statvfs(there).f_blocks == 0
-        ):  # /proc, /sys: what says that it may be written to is root's right
-            yield Problem(
-                config.source, key, f"{there} is on no disk: nothing can be kept there", "choose another place"
-            )
+        elif os.statvfs(there).f_blocks == 0:
+            # /proc, /sys: what says that it may be written to is root's right.
+            problem = f"{there} is on no disk: nothing can be kept there"
+            yield Problem(config.source, key, problem, "choose another place")
 
 
 def is_running(config: NodeConfig) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class StoreError(Exception):
     """The store could not do what was asked"""
@@ -21,6 +23,11 @@ class NotFound(StoreError):
     """Not found"""
 
     exit_code = 10
+
+    @staticmethod
+    def node(name: str, members: Iterable[str]) -> str:
+        """Return the detail for a node that is no member."""
+        return f"node {name}; the cluster has {', '.join(sorted(members))}"
 
 
 class AlreadyExists(StoreError):

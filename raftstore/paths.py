@@ -58,6 +58,11 @@ def join(base: str, path: str) -> str:
     return "/" + "/".join(stack)
 
 
+def within(path: str, directory: str) -> bool:
+    """Whether a normalised path is `directory`, or lies in it."""
+    return path == directory or directory == "/" or path.startswith(f"{directory}/")
+
+
 def parent(path: str) -> tuple[str, str]:
     """Split a normalised path into the path of its directory and its last name. `/` has no parent: BadName."""
     head, _, name = path.rpartition("/")

@@ -308,12 +308,10 @@ class Rooms:
             return node, ""
         consensus = self.consensus
         stats = self.volumes.stats()
-        store = self._own_store()
         node.role = consensus.role if node.voter else "learner"
         node.term = consensus.term
         node.commit_index = consensus.commit_index
         node.applied_index = consensus.applied_index
-        node.pictures = self.catalog.store_totals(store)[0] if store else 0
         node.bytes = stats.bytes
         node.free_disk = stats.disk_free
         node.reclaimable = self.volumes.reclaimable()
@@ -338,7 +336,7 @@ class Rooms:
             node.drain = drains.get(node.name, "")
             if node.reachable and not node.error and node.role != STARTING and node.name not in stores:
                 node.error = "its volumes are not announced yet: it takes no pictures"
-            if node.pictures is not None:
+            if node.applied_index is not None:
                 # As applied here, so that it fits the other figures: each node may be an entry behind or ahead.
                 node.pictures = self.catalog.store_totals(there[node.name])[0] if node.name in there else 0
         status.files, status.bytes = self.catalog.totals()
@@ -362,10 +360,6 @@ class Rooms:
             return store.identity == self.volumes.identity
         report = self.health.last(store.node)
         return report is not None and report.store == store.identity
-
-    def _own_store(self) -> int | None:
-        stores = self.catalog.stores()
-        return next((store.number for store in stores if store.identity == self.volumes.identity), None)
 
     def room(self) -> int:
         """Bytes of this node's disk that pictures may still take; none when it failed, so that others are asked."""

@@ -51,7 +51,7 @@ class Account:
         if self._rules and not self._all:
             stored = self.view.to_store(path)
             for rule in self._rules:
-                if _within(stored, rule.path):
+                if paths.within(stored, rule.path):
                     return rule.rights
         return self.user.rights
 
@@ -82,12 +82,12 @@ class Account:
         if not self._rules or self._all:
             return True
         stored = (self.view.to_store(one), self.view.to_store(other))
-        if any(_within(rule.path, path) for rule in self._rules for path in stored):
+        if any(paths.within(rule.path, path) for rule in self._rules for path in stored):
             return False
         return self._rule(stored[0]) == self._rule(stored[1])
 
     def _rule(self, stored: str) -> str | None:
-        return next((rule.path for rule in self._rules if _within(stored, rule.path)), None)
+        return next((rule.path for rule in self._rules if paths.within(stored, rule.path)), None)
 
     def _leads(self, path: str, *, itself: bool = False) -> bool:
         """Whether a rule gives rights to a directory beneath `path`, or to `path` `itself`."""
@@ -95,13 +95,9 @@ class Account:
             return False
         stored = self.view.to_store(path)
         return any(
-            rule.rights and _within(rule.path, stored) and (itself or rule.path != stored)
+            rule.rights and paths.within(rule.path, stored) and (itself or rule.path != stored)
             for rule in self._rules
         )
-
-
-def _within(path: str, directory: str) -> bool:
-    return path == directory or directory == "/" or path.startswith(f"{directory}/")
 
 
 def why_ended(before: User, after: User | None, key: str | None = None) -> str | None:

@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 
 import click
 
-from ftpgateway.config import Member, load_admin_config, load_node_config
+from ftpgateway.config import NODE_FILE, Member, load_admin_config, load_node_config
 from ftpgateway.config.errors import ConfigError
 from raftstore.errors import NotFound
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-NODE_FILE = "pixraft.toml"
 ADMIN_FILE = Path("admin") / "admin.toml"
 """Where an admin's bundle is in the directory that `pixraft init` makes."""
 

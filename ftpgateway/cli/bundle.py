@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -10,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.cli.access import NODE_FILE as NODE_FILE
-from ftpgateway.config import REPLICAS, Address, Member, load_admin_config, render
+from ftpgateway.config import NODE_FILE, REPLICAS, Address, Member, load_admin_config, render
 from ftpgateway.config.kinds import check_name
 from raftstore.errors import AlreadyExists, DiskFailed, Invalid
 from raftstore.peers.model import Role
@@ -135,17 +135,17 @@ def _check(spec: ClusterSpec) -> None:
 
 def _check_servers(nodes: Sequence[NodeSpec]) -> None:
     """Raise Invalid when two servers would listen on one address."""
-    taken: list[tuple[NodeSpec, str, Address]] = []
-    for node in nodes:
-        for what, at in (("listen", node.listen), ("ftp", node.ftp), ("sftp", node.sftp)):
-            if at is None:
-                continue
-            for other, there, its in taken:
-                # Others of that host's name may be other machines, behind one that forwards ports.
-                if at.meets(its) and (other is node or _is_loopback(at.host)):
-                    one, two = f"{what} of {node.name} ({at})", f"{there} of {other.name} ({its})"
-                    raise Invalid(f"{one} and {two} cannot both be had; change one of the ports")
-            taken.append((node, what, at))
+    servers = [
+        (node, what, at)
+        for node in nodes
+        for what, at in (("listen", node.listen), ("ftp", node.ftp), ("sftp", node.sftp))
+        if at is not None
+    ]
+    for (other, there, its), (node, what, at) in itertools.combinations(servers, 2):
+        # Others of that host's name may be other machines, behind one that forwards ports.
+        if at.meets(its) and (other is node or _is_loopback(at.host)):
+            one, two = f"{what} of {node.name} ({at})", f"{there} of {other.name} ({its})"
+            raise Invalid(f"{one} and {two} cannot both be had; change one of the ports")
 
 
 def _write(target: Path, spec: ClusterSpec) -> None:

@@ -10,7 +10,7 @@ import click
 
 from ftpgateway.cli import bundle, output
 from ftpgateway.cli.useroptions import too_many_copies
-from ftpgateway.config import REPLICAS
+from ftpgateway.config import NODE_FILE, REPLICAS
 from ftpgateway.config.kinds import check_name
 from raftstore.errors import Invalid
 
@@ -107,9 +107,7 @@ def command(
         "made": made,
         "admin": str(directory / bundle.ADMIN),
         "authority": str(directory / bundle.AUTHORITY),
-        "nodes": [
-            {"name": node.name, "config": str(directory / node.name / bundle.NODE_FILE)} for node in nodes
-        ],
+        "nodes": [{"name": node.name, "config": str(directory / node.name / NODE_FILE)} for node in nodes],
     }
     if form == "json":
         output.print_json(report)
@@ -119,14 +117,14 @@ def command(
         return
     click.echo(f"Made the cluster {name!r} in {directory}. Start each node with")
     for node in nodes:
-        click.echo(f"  pixraft serve --config {directory / node.name / bundle.NODE_FILE}")
+        click.echo(f"  pixraft serve --config {directory / node.name / NODE_FILE}")
     click.echo(f"then make a user: pixraft user add NAME --cluster {directory}")
     if len(nodes) < 3:
         click.echo("A cluster stands the loss of a node only with three or more of them.")
     context = click.get_current_context()
     asked = context.get_parameter_source("replicas") is click.core.ParameterSource.COMMANDLINE
-    if asked and (warning := too_many_copies(replicas, len(nodes))):
-        click.echo(f"pixraft: warning: {warning}", err=True)
+    if asked:
+        output.warn(too_many_copies(replicas, len(nodes)))
     majority = len(nodes) // 2 + 1
     if len(nodes) > 2 and replicas < majority:
         click.echo(

@@ -10,7 +10,7 @@ import click
 from ftpgateway.cli import bundle, output
 from ftpgateway.cli.client import run
 from ftpgateway.cli.errors import NotReachable
-from ftpgateway.config import Address
+from ftpgateway.config import NODE_FILE, Address
 from raftstore.cluster.joining import Welcome, join
 from raftstore.cluster.membership import JOINED
 from raftstore.cluster.tokens import Token
@@ -96,7 +96,7 @@ def command(
     except Unavailable as error:
         raise NotReachable(error.detail) from None
     _write(directory, place, ticket, welcome, where, listen, ftp, sftp, passive_ports, data)
-    config = directory / bundle.NODE_FILE
+    config = directory / NODE_FILE
     if form == "json":
         output.print_json({"node": ticket.node, "cluster": ticket.cluster, "config": str(config)})
     else:

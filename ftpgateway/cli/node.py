@@ -14,7 +14,7 @@ from ftpgateway.cli import bundle, output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
-from ftpgateway.config import Address, Member
+from ftpgateway.config import NODE_FILE, Address, Member
 from ftpgateway.config.errors import ConfigError
 from ftpgateway.config.kinds import check_name
 from raftstore.cluster import tokens
@@ -146,7 +146,7 @@ def _invite(
         return
     click.echo(f"On the new machine, before {_when(token.expires_ns)}:")
     click.echo(f"  pixraft join {text} --dir {name} --listen HOST:PORT")
-    click.echo(f"  pixraft serve --config {name}/{bundle.NODE_FILE}")
+    click.echo(f"  pixraft serve --config {name}/{NODE_FILE}")
     click.echo("The token works once. Whoever has it can become that node: pass it on like a password.")
 
 

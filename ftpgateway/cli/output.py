@@ -88,6 +88,12 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
 
 
+def warn(text: str) -> None:
+    """Write a warning to standard error, unless it is empty."""
+    if text:
+        click.echo(f"pixraft: warning: {text}", err=True)
+
+
 def console() -> Console:
     """Return a console on standard output as it is now."""
     return Console(file=sys.stdout, highlight=False)

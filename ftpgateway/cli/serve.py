@@ -49,9 +49,8 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
     if form == "json":
         config = replace(config, log=replace(config.log, format="json"))
     if check:
-        logs.configure(
-            replace(config.log, level="error")
-        )  # what is logged on the way stands among the warnings
+        # What is logged on the way stands among the warnings.
+        logs.configure(replace(config.log, level="error"))
         _check(config, form)
         return
     check_can_start(config)

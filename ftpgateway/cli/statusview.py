@@ -96,18 +96,15 @@ def advice(status: ClusterStatus) -> list[str]:
         lines.append(
             f"Reads and writes are refused until {majority} of {len(status.nodes)} nodes reach each other."
         )
-    new = (
-        []
-        if status.verdict == "unreachable"
-        else [n.name for n in status.nodes if not (n.reachable or n.voter)]
-    )
-    if lost := [name for name in down if name not in new and status.verdict != "unreachable"]:
+    away = [] if status.verdict == "unreachable" else [node for node in status.nodes if not node.reachable]
+    if lost := [node.name for node in away if node.voter]:
         lines.append(f"{', '.join(lost)}: see the log there; start with `pixraft serve`.")
     lines += [
-        f"{name} is new, or a new one in the place of another: start it with `pixraft serve` in the directory that "
-        f"`pixraft join` made. It votes when it has caught up; `pixraft node list` tells. To give it up: "
-        f"`pixraft node remove {name}`."
-        for name in new
+        f"{node.name} is new, or a new one in the place of another: start it with `pixraft serve` in the directory "
+        f"that `pixraft join` made. It votes when it has caught up; `pixraft node list` tells. To give it up: "
+        f"`pixraft node remove {node.name}`."
+        for node in away
+        if not node.voter
     ]
     lines += [
         _damaged(node.name, node.quarantined, mended=not (status.short_count or status.lost_count))

@@ -72,7 +72,7 @@ def command(config_file: Path, user: str, form: str) -> None:
         return
     click.echo(text, nl=False)
     for warning in warnings:
-        click.echo(f"pixraft: warning: {warning}", err=True)
+        output.warn(warning)
 
 
 def hidden_places(config: NodeConfig, program: Path) -> list[str]:

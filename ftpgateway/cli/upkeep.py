@@ -99,7 +99,7 @@ def scrub(access: Access, nodes: tuple[str, ...], now: bool, wait: float, no_wai
         if nodes:
             known = [node.name for node in run(client.status()).nodes]
             if unknown := [name for name in nodes if name not in known]:
-                raise NotFound(f"node {', '.join(unknown)}; the cluster has {', '.join(known)}")
+                raise NotFound(NotFound.node(", ".join(unknown), known))
         chosen = [
             job
             for job in jobs

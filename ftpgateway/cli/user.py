@@ -24,6 +24,7 @@ from ftpgateway.cli.useroptions import (
     password_option,
     too_many_copies,
 )
+from raftstore import paths
 from raftstore.wire import admin_pb2
 
 _MAX_PASSWORD = 1024
@@ -64,9 +65,7 @@ def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str) -> No
     run(client.ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
     _done(form, request.name, done)
     if request.replicas > 1 and form == "text":
-        warning = too_many_copies(request.replicas, len(run(client.status()).nodes))
-        if warning:
-            click.echo(f"pixraft: warning: {warning}", err=True)
+        output.warn(too_many_copies(request.replicas, len(run(client.status()).nodes)))
 
 
 def _done(form: str, name: str, done: str) -> None:
@@ -147,7 +146,7 @@ def grant(access: Access, name: str, path: str, role: str, form: str) -> None:
     request = admin_pb2.UserPut(name=name, set_rules=[admin_pb2.Rule(path=path, rights=role)], update=True)
     _put(access, request, form, f"is {word_of(role) or 'none'} in {path}")
     if form == "text" and (home := _home_elsewhere(access, name, path)):
-        click.echo(f"pixraft: warning: {name!r} sees only its home, {home}, and {path} is not in it", err=True)
+        output.warn(f"{name!r} sees only its home, {home}, and {path} is not in it")
 
 
 def _home_elsewhere(access: Access, name: str, path: str) -> str:
@@ -155,12 +154,7 @@ def _home_elsewhere(access: Access, name: str, path: str) -> str:
     answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
     home = next((user.home for user in answer.users if user.name == name), "/")
     # A rule for a directory above its home counts, too: the home is in that.
-    inside = (
-        path == home
-        or f"{path}/".startswith(f"{home.rstrip('/')}/")
-        or f"{home}/".startswith(f"{path.rstrip('/')}/")
-    )
-    return "" if inside else home
+    return "" if paths.within(path, home) or paths.within(home, path) else home
 
 
 @command.command(

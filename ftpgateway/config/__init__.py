@@ -19,7 +19,7 @@ from ftpgateway.config.ftp import FtpConfig
 from ftpgateway.config.jobs import JobsConfig
 from ftpgateway.config.kinds import Address, Member
 from ftpgateway.config.log import LogConfig
-from ftpgateway.config.node import AdminConfig, NodeConfig, section_doc, settings
+from ftpgateway.config.node import NODE_FILE, AdminConfig, NodeConfig, section_doc, settings
 from ftpgateway.config.peers import PeersConfig
 from ftpgateway.config.reading import (
     Effective,
@@ -31,6 +31,7 @@ from ftpgateway.config.sftp import SftpConfig
 from ftpgateway.config.writing import render
 
 __all__ = [
+    "NODE_FILE",
     "REPLICAS",
     "Address",
     "AdminConfig",

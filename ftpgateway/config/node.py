@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from ftpgateway.config.kinds import Address
 from ftpgateway.config.log import LogConfig
 from ftpgateway.config.peers import PeersConfig
 from ftpgateway.config.sftp import SftpConfig
+
+NODE_FILE = "pixraft.toml"
+"""Name of the file in a node's directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +53,10 @@ class NodeConfig:
         """Yield what does not fit together."""
         if self.name not in (member.name for member in self.cluster.members):
             yield Mistake("name", f"{self.name!r} is not in cluster.members", "add it there, or correct it")
-        taken: list[tuple[str, Address]] = []
-        for key, address in self.listening():
-            for other, there in taken:
-                if address.meets(there):
-                    yield Mistake(
-                        key, f"{address} is the address of {other} ({there}), too", "change one of the ports"
-                    )
-            taken.append((key, address))
+        for (other, there), (key, address) in itertools.combinations(self.listening(), 2):
+            if address.meets(there):
+                problem = f"{address} is the address of {other} ({there}), too"
+                yield Mistake(key, problem, "change one of the ports")
 
     def listening(self) -> Iterator[tuple[str, Address]]:
         """Yield every address on which the node listens, with its key."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ftpgateway.config.declare import ENVIRONMENT_PREFIX, Mistake, Setting, settings_of
 from ftpgateway.config.errors import ConfigError, Problem
 from ftpgateway.config.lines import key_lines
-from ftpgateway.config.node import ADMIN_SECTIONS, NODE_SECTIONS, AdminConfig, NodeConfig
+from ftpgateway.config.node import ADMIN_SECTIONS, NODE_FILE, NODE_SECTIONS, AdminConfig, NodeConfig
 
 _Whole = TypeVar("_Whole", NodeConfig, AdminConfig)
 
@@ -104,7 +104,7 @@ class Reader:
             text = self.file.read_text(encoding="utf-8")
             return tomllib.loads(text), key_lines(text)
         except IsADirectoryError:
-            problem, remedy = "is a directory", f"give the file in it: {self.file / 'pixraft.toml'}"
+            problem, remedy = "is a directory", f"give the file in it: {self.file / NODE_FILE}"
         except FileNotFoundError:
             problem, remedy = "no such file", "make a cluster with `pixraft init`"
         except OSError as error:
@@ -117,7 +117,7 @@ class Reader:
     def _check_kind(self) -> None:
         """A file of the other kind is told as that, and not key by key."""
         for own, other, remedy in (
-            ("node", "admin", "give a node's file, `pixraft.toml`"),
+            ("node", "admin", f"give a node's file, `{NODE_FILE}`"),
             ("admin", "node", "give the admin's, `admin.toml`"),
         ):
             if own in self._sections and own not in self._table and other in self._table:

@@ -20,7 +20,7 @@ from ftpgateway.cli import bundle
 from ftpgateway.cli.access import find_admin_file, open_access
 from ftpgateway.cli.client import ClusterClient
 from ftpgateway.cli.errors import DemoFailed
-from ftpgateway.config import Address, Member
+from ftpgateway.config import NODE_FILE, Address, Member
 from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
 from raftstore.errors import StoreError
@@ -49,7 +49,7 @@ class Node:
     @property
     def config(self) -> Path:
         """The node's configuration file."""
-        return self.directory / bundle.NODE_FILE
+        return self.directory / NODE_FILE
 
     @property
     def log(self) -> Path:
@@ -129,7 +129,7 @@ class LocalCluster:
         if not bundle.exists(self.directory):
             bundle.make_cluster(self.directory, cluster)
         for spec in specs:
-            file = self.directory / spec.name / bundle.NODE_FILE
+            file = self.directory / spec.name / NODE_FILE
             fresh = file.with_suffix(".new")
             fresh.write_text(bundle.node_file(cluster, spec))
             os.replace(fresh, file)

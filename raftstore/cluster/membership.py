@@ -287,7 +287,7 @@ class Membership:
         if target == self._settings.name:
             return ""
         if target and target not in configuration.names:
-            raise NotFound(f"node {target}; the cluster has {', '.join(sorted(configuration.names))}")
+            raise NotFound(NotFound.node(target, configuration.names))
         if target and target not in voters:
             raise Invalid(f"{target} has no vote")
         alive = consensus.membership.heard_lately(ALIVE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from raftstore.errors import NotFound
 from raftstore.wire import commands_pb2 as commands
 
 MAX_INTEGER = 2**63 - 1
@@ -32,7 +33,7 @@ class Refusal(Exception):
 
 def no_node(name: str, members: Iterable[str]) -> Refusal:
     """Return the refusal of what is asked of a node that is no member."""
-    return Refusal(commands.NOT_FOUND, f"node {name}; the cluster has {', '.join(sorted(members))}")
+    return Refusal(commands.NOT_FOUND, NotFound.node(name, members))
 
 
 def check_label(label: str, what: str) -> None:

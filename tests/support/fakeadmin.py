@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ftpgateway.cli import bundle
-from ftpgateway.config import Address, load_node_config
+from ftpgateway.config import NODE_FILE, Address, load_node_config
 from ftpgateway.demo import ports
 from raftstore.errors import AlreadyExists, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
@@ -156,7 +156,7 @@ def fake_cluster(directory: Path, *, up: list[str], names: list[str] | None = No
     async def main() -> None:
         networks = []
         for name in up:
-            config = load_node_config(directory / name / bundle.NODE_FILE, {})
+            config = load_node_config(directory / name / NODE_FILE, {})
             identity = Identity.load(config.peers.ca, config.peers.certificate, config.peers.key)
             network = PeerNetwork(identity, config.peers.listen, {name: config.peers.listen})
             cluster.serve(network, name)

@@ -2,8 +2,9 @@
 
 The clients are OpenSSH's sftp, a process a session, each sending or fetching pictures of 1 MiB one after the other.
 All servers get the same load in turn, several rounds; a ratio is the median over the rounds. Every picture that
-pixraft acknowledges is fsynced on a majority; the references sync nothing. There are two: a server as in paramiko's
-demo, and the same with TCP_NODELAY, without which each of its answers may wait 40 ms for an acknowledgement.
+pixraft acknowledges is fsynced on a majority; the references sync nothing: a server as in paramiko's demo; the same
+with TCP_NODELAY, without which each of its answers may wait 40 ms for an acknowledgement; where it is installed
+(openssh-server), OpenSSH's own server, which tells what SFTP costs at least.
 
 The second table tells processor time in ms a picture, from when all clients have logged in: of the clients, of the
 workers, of the node that they talk to, of the other nodes.
@@ -28,6 +29,7 @@ from typing import Any
 
 from nodes import PASSWORD, USER, BenchCluster
 from openssh import OpenSsh
+from sshd import sshd
 
 MIB = 1024 * 1024
 WAIT = 300.0
@@ -48,6 +50,15 @@ class Scenario:
         return f"{self.operation} 1 MiB, {self.sessions} session{'s' if self.sessions > 1 else ''}"
 
 
+@dataclass(frozen=True)
+class Login:
+    """Where clients connect, and as whom: with the password, unless `options` name a key."""
+
+    port: int
+    user: str = USER
+    options: Sequence[str] = ()
+
+
 def scenarios(quick: bool) -> list[Scenario]:
     """The published set, or a short one."""
     alone, each = (2, 1) if quick else (32, 16)
@@ -60,15 +71,18 @@ def scenarios(quick: bool) -> list[Scenario]:
 
 
 def rate(
-    place: Path, port: int, scenario: Scenario, begun: Callable[[Sequence[int]], None] = lambda clients: None
+    place: Path,
+    login: Login,
+    scenario: Scenario,
+    begun: Callable[[Sequence[int]], None] = lambda clients: None,
 ) -> float:
     """Run one scenario; return pictures a second, from when all clients have logged in: then `begun` gets their ids."""
     if scenario.operation == "put":
         make_pictures(place, scenario)
-    client = OpenSsh(place / f"client-{port}", port, USER, PASSWORD)
+    client = OpenSsh(place / f"client-{login.port}", login.port, login.user, PASSWORD)
     sessions: list[subprocess.Popen[str]] = []
     try:
-        sessions.extend(start(client, place) for _ in range(scenario.sessions))
+        sessions.extend(start(client, place, login.options) for _ in range(scenario.sessions))
         for session in sessions:
             assert session.stdin is not None and session.stdout is not None
             session.stdin.write("pwd\n")
@@ -95,10 +109,10 @@ def rate(
                 session.communicate()
 
 
-def start(client: OpenSsh, place: Path) -> subprocess.Popen[str]:
+def start(client: OpenSsh, place: Path, options: Sequence[str]) -> subprocess.Popen[str]:
     """Start a client that takes commands on its standard input."""
     return subprocess.Popen(
-        client.sftp_command(),
+        client.sftp_command(*options),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -146,21 +160,37 @@ def children(processes: Iterable[int]) -> list[int]:
     ]
 
 
-class Meter:
-    """Processor time of one scenario by role: clients, and groups of processes that live on."""
+def descendants(processes: Iterable[int]) -> list[int]:
+    """Process ids of the children of processes, their children and so on."""
+    found = children(processes)
+    return [*found, *descendants(found)] if found else []
 
-    def __init__(self, groups: Sequence[Sequence[int]]) -> None:
+
+class Meter:
+    """Processor time of one scenario by role: clients, and groups of processes that live on.
+
+    `forks`: the servers have a process for each session, which counts when it has ended.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[int]], forks: bool) -> None:
         self._groups = groups
+        self._forks = forks
         self._before = [0.0]
 
     def begin(self, clients: Sequence[int]) -> None:
         """Everybody has logged in. What clients use is known when they have ended."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         so_far = ended.ru_utime + ended.ru_stime + seconds([*clients, *children(clients)])
-        self._before = [so_far, *map(seconds, self._groups)]
+        groups = self._groups if not self._forks else [[*group, *descendants(group)] for group in self._groups]
+        self._before = [so_far, *map(seconds, groups)]
 
     def milliseconds(self, pictures: int) -> list[float]:
         """Processor time since then in ms a picture: of the clients, and of each group."""
+        deadline = time.monotonic() + WAIT
+        while self._forks and any(map(children, self._groups)):
+            if time.monotonic() > deadline:
+                raise RuntimeError("sessions do not end")
+            time.sleep(0.01)
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         after = [ended.ru_utime + ended.ru_stime, *map(seconds, self._groups)]
         return [(last - first) * 1000 / pictures for last, first in zip(after, self._before, strict=True)]
@@ -187,13 +217,14 @@ def reference(directory: Path, *options: str) -> Iterator[tuple[int, int]]:
 class Target:
     """A server that is measured, and the processes that serve, by role."""
 
-    port: int
+    login: Login
     groups: Sequence[Sequence[int]]
+    forks: bool = False
 
     def measure(self, place: Path, scenario: Scenario) -> tuple[float, list[float]]:
         """Return pictures a second, and processor time by role in ms a picture."""
-        meter = Meter(self.groups)
-        pictures = rate(place, self.port, scenario, meter.begin)
+        meter = Meter(self.groups, self.forks)
+        pictures = rate(place, self.login, scenario, meter.begin)
         return pictures, meter.milliseconds(scenario.sessions * scenario.count)
 
 
@@ -203,18 +234,23 @@ def targets(place: Path, encryption: str) -> Iterator[dict[str, Target]]:
     with (
         reference(place / "demo") as demo,
         reference(place / "nodelay", "--nodelay") as nodelay,
+        sshd(place / "openssh") as openssh,
         BenchCluster(place / "cluster", encryption=encryption, sftp=True) as cluster,
     ):
-        port = cluster.sftp_ports()[0]
+        login = Login(cluster.sftp_ports()[0])
         # The first of all starts the workers.
-        rate(place, port, Scenario("put", 8, 1, 0))
+        rate(place, login, Scenario("put", 8, 1, 0))
         first, *others = cluster.pids()
         workers = children([first])
-        yield {
-            "pixraft": Target(port, [workers, [first], others]),
-            "demo": Target(demo[0], [[demo[1]]]),
-            "nodelay": Target(nodelay[0], [[nodelay[1]]]),
+        servers = {
+            "pixraft": Target(login, [workers, [first], others]),
+            "demo": Target(Login(demo[0]), [[demo[1]]]),
+            "nodelay": Target(Login(nodelay[0]), [[nodelay[1]]]),
         }
+        if openssh is not None:
+            options = ["-i", str(openssh.key)]
+            servers["openssh"] = Target(Login(openssh.port, openssh.user, options), [[openssh.pid]], forks=True)
+        yield servers
 
 
 def compare(place: Path, servers: dict[str, Target], scenario: Scenario, rounds: int) -> dict[str, object]:
@@ -241,6 +277,11 @@ def compare(place: Path, servers: dict[str, Target], scenario: Scenario, rounds:
     }
 
 
+def print_row(*cells: str) -> None:
+    """Print a line of a table."""
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
 def main() -> int:
     """Measure and print the tables; write the figures as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -251,31 +292,25 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
     rows: list[Any] = []
-    print(
-        "| scenario | pictures/s | demo /s | ratio | goal | with TCP_NODELAY /s | ratio |\n" + "|---" * 7 + "|"
-    )
     with tempfile.TemporaryDirectory(prefix="pixraft-bench-", dir=arguments.directory) as name:
         place = Path(name)
         with targets(place, arguments.encryption) as servers:
+            print_row("scenario", "pictures/s", "goal", *(f"{name} /s | ratio" for name in [*servers][1:]))
+            print("|---" * (1 + 2 * len(servers)) + "|")
             for scenario in scenarios(arguments.quick):
                 row: Any = compare(place, servers, scenario, 1 if arguments.quick else arguments.rounds)
                 rows.append(row)
                 rates, ratios = row["rates"], row["ratios"]
                 reached = "reached" if ratios["demo"] >= scenario.goal else "missed"
-                print(
-                    f"| {scenario.name} | {rates['pixraft']:.1f} "
-                    f"| {rates['demo']:.1f} | **{ratios['demo']:.2f}** | {scenario.goal} {reached} "
-                    f"| {rates['nodelay']:.1f} | **{ratios['nodelay']:.2f}** |",
-                    flush=True,
-                )
-    print(
-        "\n| ms a picture | clients | workers | node | others | reference's clients | reference |\n"
-        + "|---" * 7
-        + "|"
-    )
+                others = [f"{rates[name]:.1f} | **{ratios[name]:.2f}**" for name in [*servers][1:]]
+                print_row(scenario.name, f"{rates['pixraft']:.1f}", f"{scenario.goal} {reached}", *others)
+    print()
+    parts = ["clients | workers | node | others", *(f"clients of {name} | {name}" for name in [*servers][1:])]
+    print_row("ms a picture", *parts)
+    print("|---" * (3 + 2 * len(servers)) + "|")
     for row in rows:
-        used = [*row["processor_ms"]["pixraft"], *row["processor_ms"]["nodelay"]]
-        print(f"| {row['scenario']} | " + " | ".join(f"{value:.2f}" for value in used) + " |")
+        used = [f"{value:.2f}" for name in servers for value in row["processor_ms"][name]]
+        print_row(row["scenario"], *used)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0

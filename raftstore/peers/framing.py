@@ -1,4 +1,4 @@
-"""Frames on the wire, without I/O: `u32 header length, u32 payload length, [tags], header, payload`.
+"""Frames on the wire, without I/O: `u32 header length, u32 payload length, header, payload`; sealed: see `seal`.
 
 The reader has a small buffer in which many short frames arrive at once, and gives a large frame a buffer of its
 own, into which the rest is received directly: a payload is copied at most once, and only its beginning.
@@ -6,7 +6,6 @@ own, into which the rest is received directly: a payload is copied at most once,
 
 from __future__ import annotations
 
-import hmac
 import struct
 from collections.abc import Iterator
 
@@ -14,14 +13,12 @@ from google.protobuf.message import DecodeError
 
 from raftstore.errors import StoreError, TooLarge
 from raftstore.peers.model import Buffer
-from raftstore.peers.seal import LENGTHS_TAG_SIZE, TAG_SIZE, Seal
+from raftstore.peers.seal import JOIN_BELOW, LENGTHS_TAG_SIZE, BrokenSeal, Room, Seal
 from raftstore.wire import peer_pb2
 
 SCRATCH_SIZE = 64 * 1024
 _BARE = 0x80000000
 """In a header's length: the tags do not cover the payload."""
-JOIN_BELOW = 16 * 1024
-"""Payloads shorter than this are copied behind their header: one buffer is cheaper than two."""
 POOLED_SIZE = 1024 * 1024 + SCRATCH_SIZE
 """Room for a chunk with its header."""
 POOLED_COUNT = 32
@@ -32,17 +29,28 @@ Frame = tuple[peer_pb2.Header, memoryview]
 _NOTHING = memoryview(b"")
 
 
+def _fresh(size: int) -> memoryview:
+    return memoryview(bytearray(size))
+
+
 class BadFrame(StoreError):
     """A peer sent what is not a frame of this protocol"""
 
 
 def encode(
-    header: peer_pb2.Header, payload: Buffer, *, header_limit: int, payload_limit: int, seal: Seal | None = None
+    header: peer_pb2.Header,
+    payload: Buffer,
+    *,
+    header_limit: int,
+    payload_limit: int,
+    seal: Seal | None = None,
+    room: Room = _fresh,
 ) -> list[Buffer]:
-    """Make the buffers to write for a frame; a long payload is in there as it is, not copied.
+    """Make the buffers to write for a frame; a long payload is in there as it is, not copied, unless it is encrypted.
 
-    Raises TooLarge when a part is over its limit. With a seal, frames must be written in the order made; it covers
+    Raises TooLarge when a part is over its limit. With a seal, frames must be written in the order made; a tag covers
     the payload unless the header says that its receiver checks that by a digest: to hash it once more is dear.
+    `room`: where encrypted payloads go.
     """
     encoded = header.SerializeToString()
     body = payload if isinstance(payload, bytes) else memoryview(payload).cast("B")
@@ -50,15 +58,14 @@ def encode(
         raise TooLarge(f"a message of {len(encoded)} bytes; the limit between nodes is {header_limit}")
     if len(body) > payload_limit:
         raise TooLarge(f"a payload of {len(body)} bytes; the limit between nodes is {payload_limit}")
-    bare = seal is not None and header.by_digest
-    lengths = _LENGTHS.pack(len(encoded) | _BARE if bare else len(encoded), len(body))
-    tags = b""
     if seal is not None:
-        covered = (lengths, encoded) if bare else (lengths, encoded, body)
-        tags = seal.lengths_tag(lengths) + seal.tag(*covered)
+        bare = seal.bares and header.by_digest
+        lengths = _LENGTHS.pack(len(encoded) | _BARE if bare else len(encoded), len(body))
+        return seal.seal(lengths, encoded, body, room, bare=bare)
+    lengths = _LENGTHS.pack(len(encoded), len(body))
     if len(body) < JOIN_BELOW:
-        return [b"".join((lengths, tags, encoded, body))]
-    return [b"".join((lengths, tags, encoded)), body]
+        return [b"".join((lengths, encoded, body))]
+    return [b"".join((lengths, encoded)), body]
 
 
 class BufferPool:
@@ -110,7 +117,7 @@ class FrameReader:
         self._header_limit = header_limit
         self._payload_limit = payload_limit
         self._seal = seal
-        self._prefix = _LENGTHS.size + (LENGTHS_TAG_SIZE + TAG_SIZE if seal else 0)
+        self._prefix = _LENGTHS.size + (seal.prefix if seal else 0)
         self._scratch = memoryview(bytearray(SCRATCH_SIZE))
         self._start = 0  # scratch[start:end] is received and not yet decoded
         self._end = 0
@@ -138,30 +145,36 @@ class FrameReader:
             return
         self._end += count
         while (available := self._end - self._start) >= self._prefix:
-            size = self._prefix + sum(self._lengths())
+            size = self._size()
             if available < size:
                 self._make_room(size)
                 return
             frame = self._scratch[self._start : self._start + size]
             self._start += size
-            # The scratch buffer is used again, what is in the frame must last.
-            yield self._decode(memoryview(bytes(frame)))
+            yield self._decode(frame.toreadonly())
         self._make_room(self._prefix)
 
-    def _lengths(self) -> tuple[int, int]:
+    def _size(self) -> int:
+        """Return the bytes of the next frame, whose lengths are here."""
+        start = self._start
         if self._seal is not None:
-            prefix = self._scratch[self._start : self._start + self._prefix]
-            expected = self._seal.lengths_tag(prefix[: _LENGTHS.size])
-            if not hmac.compare_digest(expected, prefix[_LENGTHS.size : -TAG_SIZE]):
-                raise BadFrame("the tag of a frame's lengths is wrong")
-        header, payload = _LENGTHS.unpack_from(self._scratch, self._start)
+            try:
+                self._seal.check(
+                    self._scratch[start : start + _LENGTHS.size],
+                    self._scratch[start + _LENGTHS.size : start + _LENGTHS.size + LENGTHS_TAG_SIZE],
+                )
+            except BrokenSeal as error:
+                raise BadFrame(str(error)) from None
+        header, payload = _LENGTHS.unpack_from(self._scratch, start)
+        extra = 0
         if self._seal is not None:
             header &= ~_BARE
+            extra = self._seal.extra * (2 if payload else 1)
         if header > self._header_limit:
             raise BadFrame(f"header of {header} bytes, at most {self._header_limit} are taken")
         if payload > self._payload_limit:
             raise BadFrame(f"payload of {payload} bytes, at most {self._payload_limit} are taken")
-        return header, payload
+        return int(self._prefix + header + payload + extra)
 
     def _make_room(self, size: int) -> None:
         """Arrange buffers for a frame of `size` bytes whose beginning is in the scratch buffer."""
@@ -178,19 +191,27 @@ class FrameReader:
             self._start, self._end = 0, len(rest)
 
     def _decode(self, frame: memoryview) -> Frame:
+        """Decode a frame. A read-only one is in the scratch buffer, which is used again: what is in it must last."""
         length = _LENGTHS.unpack_from(frame)[0]
-        content = frame[self._prefix :]
         bare = False
-        if self._seal is not None:
+        encoded: Buffer
+        if self._seal is None:
+            content = memoryview(bytes(frame)) if frame.readonly else frame
+            encoded, payload = (
+                content[_LENGTHS.size : _LENGTHS.size + length],
+                content[_LENGTHS.size + length :],
+            )
+        else:
             bare = length & _BARE != 0
-            length &= ~_BARE
-            tag = frame[self._prefix - TAG_SIZE : self._prefix]
-            if not self._seal.matches(tag, frame[: _LENGTHS.size], content[:length] if bare else content):
-                raise BadFrame("the tag of a frame is wrong")
+            lengths, sealed = frame[: _LENGTHS.size], frame[_LENGTHS.size :]
+            try:
+                encoded, payload = self._seal.open(lengths, sealed, length & ~_BARE, bare=bare)
+            except BrokenSeal as error:
+                raise BadFrame(str(error)) from None
         try:
-            header = peer_pb2.Header.FromString(bytes(content[:length]))
+            header = peer_pb2.Header.FromString(bytes(encoded))
         except DecodeError:
             raise BadFrame("a header does not decode") from None
         if bare and not header.by_digest:
             raise BadFrame("the tag of a frame does not cover its payload")
-        return header, content[length:] if len(content) > length else _NOTHING
+        return header, payload if len(payload) else _NOTHING

@@ -88,7 +88,7 @@ class Incoming(Channel):
             if hello.version != VERSION:
                 raise Refused(f"speaks version {hello.version} of the peer protocol, this node {VERSION}")
             if self.sealed and hello.lane != peer_pb2.BULK:
-                raise Refused("only bulk data may travel unencrypted")
+                raise Refused("only bulk data travels without TLS")
             if hello.lane != peer_pb2.CLIENT and self.peer.role is not Role.NODE:
                 raise Refused(f"the role {self.peer.role.value} has no lane between nodes")
             self._door.admit(self, self.peer, hello)

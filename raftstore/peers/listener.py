@@ -1,4 +1,4 @@
-"""One listening port for TLS and for plain `bulk-auth` connections; what is neither goes no further."""
+"""One listening port for TLS and for sealed connections; what is neither goes no further."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from collections.abc import Callable
 import structlog
 
 from raftstore.errors import Invalid
+from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Grants
 from raftstore.peers.incoming import Incoming
 from raftstore.peers.joining import JOIN, Joins, StrangeJoiner, serve_join
 from raftstore.peers.model import Limits, Peer
 from raftstore.peers.quietlog import QuietLog
-from raftstore.peers.seal import MAGIC, PREAMBLE_SIZE, Grants, Seals
+from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, failure
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ class Listener:
         self,
         address: tuple[str, int],
         context: ssl.SSLContext,
-        grants: Grants | None,
+        grants: Grants,
         make: MakeIncoming,
         limits: Limits,
         quiet: QuietLog,
@@ -54,7 +55,7 @@ class Listener:
     ) -> None:
         self._wanted = address
         self._context = context
-        self._grants = grants  # None: this node takes no plain connections
+        self._grants = grants
         self._make = make
         self._limits = limits
         self._quiet = quiet
@@ -186,7 +187,7 @@ class Listener:
         await serve_join(accepted, self._joins, self._limits.handshake_time, authentic)
 
     async def _authenticate(self, accepted: socket.socket, first: bytes) -> Incoming | None:
-        """Tell TLS from plain and check the proof; None when the other side just hung up."""
+        """Tell TLS from sealed and check the proof; None when the other side just hung up."""
         loop = asyncio.get_running_loop()
         context: ssl.SSLContext | None
         if not first:
@@ -195,8 +196,6 @@ class Listener:
             channel, context = self._make(None, None), self._context
         elif first != MAGIC[:1]:
             raise Stranger("neither TLS nor a bulk session")
-        elif self._grants is None:
-            raise Stranger("a plain connection; this node takes only encrypted ones")
         else:
             opened = self._grants.redeem(await _receive(accepted, PREAMBLE_SIZE))
             if opened is None:

@@ -12,6 +12,7 @@ import structlog
 from raftstore.errors import Invalid, Refused, Removed, Unavailable
 from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Address, Dialler
+from raftstore.peers.grants import ID_SIZE, KEY_SIZE, Grants, Session
 from raftstore.peers.incoming import Incoming
 from raftstore.peers.joining import Answer, Joins, Key
 from raftstore.peers.link import Link
@@ -19,7 +20,7 @@ from raftstore.peers.listener import Listener
 from raftstore.peers.model import Buffer, Handler, Lane, Limits, OneWay, Peer, Reply, Role
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
-from raftstore.peers.seal import ID_SIZE, KEY_SIZE, Grants, Seals, dialler_seals, preamble
+from raftstore.peers.seal import Seals
 from raftstore.peers.services import Services
 from raftstore.peers.tls import server_context
 from raftstore.wire import peer_pb2
@@ -62,7 +63,7 @@ class PeerNetwork:
         self._services = Services()
         self._services.serve(_SESSION_METHOD, self._grant_session, _NODES, secret=True)
         self._dialler = Dialler(identity, self._shared)
-        self._grants: Grants | None = None
+        self._grants: Grants | None = None  # for a running loop
         self._context = server_context(identity)
         self._listen = listen
         self._listener: Listener | None = None
@@ -113,8 +114,7 @@ class PeerNetwork:
     async def start(self) -> None:
         """Listen and start to dial all members; does not wait for them. Raises Invalid if it cannot listen."""
         loop = asyncio.get_running_loop()
-        if self._encryption == "bulk-auth":
-            self._grants = Grants(self._limits.session_time, loop.time)
+        self._grants = Grants(self._limits.session_time, loop.time)
         listener = Listener(
             self._listen,
             self._context,
@@ -237,9 +237,7 @@ class PeerNetwork:
 
     def _make_link(self, name: str, address: Address, lane: Lane) -> Link:
         async def dial(on_drop: Callable[[Outgoing], None]) -> Outgoing:
-            session = None
-            if lane is Lane.BULK and self._encryption == "bulk-auth":
-                session = await self._bulk_session(name)
+            session = await self._bulk_session(name) if lane is Lane.BULK else None
             try:
                 return await self._dialler.dial(
                     address,
@@ -271,27 +269,40 @@ class PeerNetwork:
             except Exception:
                 log.exception("link watcher failed", peer=name)
 
-    async def _bulk_session(self, name: str) -> tuple[bytes, Seals] | None:
-        """Ask a member for a plain bulk connection; None (encrypt it) when that member takes none."""
-        try:
-            reply = await self.call(
-                name, _SESSION_METHOD, b"", lane=Lane.CONSENSUS, timeout=self._limits.dial_time
-            )
-        except Refused:
-            self._shared.quiet.warning("peer takes only encrypted bulk connections", peer=name)
-            return None
-        session = peer_pb2.BulkSession.FromString(reply.body)
-        if len(session.id) != ID_SIZE or len(session.key) != KEY_SIZE:
+    async def _bulk_session(self, name: str) -> tuple[bytes, Seals]:
+        """Ask a member for a bulk connection: encrypted, or as this node is configured if that member takes such."""
+        if self._encryption == "bulk-auth":
+            try:
+                session = await self._session(name, peer_pb2.AUTHENTICATED)
+            except Refused:
+                self._shared.quiet.warning("peer takes only encrypted bulk connections", peer=name)
+                session = await self._session(name, peer_pb2.ENCRYPTED)
+        else:
+            session = await self._session(name, peer_pb2.ENCRYPTED)
+        return session.preamble(), session.dialler_seals()
+
+    async def _session(self, name: str, protection: peer_pb2.Protection) -> Session:
+        """Ask a member for a key. Raises Refused."""
+        body = peer_pb2.BulkSessionRequest(protection=protection).SerializeToString()
+        reply = await self.call(
+            name, _SESSION_METHOD, body, lane=Lane.CONSENSUS, timeout=self._limits.dial_time
+        )
+        granted = peer_pb2.BulkSession.FromString(reply.body)
+        if len(granted.id) != ID_SIZE or len(granted.key) != KEY_SIZE:
             raise Unavailable(f"{name} sent a bulk session that cannot be used")
-        return preamble(session.id, session.key), dialler_seals(session.key)
+        return Session(granted.id, granted.key, protection)
 
     # Accepting.
 
     async def _grant_session(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        if self._grants is None:
+        assert self._grants is not None
+        protection = peer_pb2.BulkSessionRequest.FromString(body).protection
+        if protection not in (peer_pb2.ENCRYPTED, peer_pb2.AUTHENTICATED):
+            raise Invalid(f"no protection {protection} of bulk connections")
+        if protection != peer_pb2.ENCRYPTED and self._encryption == "full":
             raise Refused("this node takes only encrypted connections")
-        identifier, key = self._grants.grant(peer)
-        return Reply(peer_pb2.BulkSession(id=identifier, key=key).SerializeToString())
+        session = self._grants.grant(peer, protection)
+        return Reply(peer_pb2.BulkSession(id=session.id, key=session.key).SerializeToString())
 
     def _make_incoming(self, peer: Peer | None, seals: Seals | None) -> Incoming:
         channel = Incoming(self._shared, self._services, self, seals=seals, peer=peer)

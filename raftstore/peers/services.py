@@ -11,9 +11,7 @@ from raftstore.peers.model import Handler, OneWay, Peer, Role
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A method. `secret`: its answer must never travel on a connection that is not encrypted. `by_digest`: the handler
-    compares each payload with a digest in the body.
-    """
+    """A method. `secret`: its answer travels only under TLS. `by_digest`: the handler compares each payload with a digest in the body."""
 
     handler: Handler
     roles: frozenset[Role]
@@ -60,7 +58,7 @@ class Services:
                 )
             raise Refused(f"{method} is not for the role {peer.role.value}")
         if service.secret and sealed:
-            raise Refused(f"{method} needs an encrypted connection")
+            raise Refused(f"{method} needs TLS")
         return service
 
     def taker(self, method: str) -> OneWay | None:

@@ -19,11 +19,11 @@ from structlog.typing import EventDict
 from raftstore import errors
 from raftstore.peers import Identity, Lane, Peer, PeerClient, PeerNetwork, Reply, Role, create_authority
 from raftstore.peers.channel import VERSION
-from raftstore.peers.framing import encode
+from raftstore.peers.framing import FrameReader, encode
+from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Session
 from raftstore.peers.model import MIB
 from raftstore.peers.network import Encryption
 from raftstore.peers.quietlog import QuietLog
-from raftstore.peers.seal import MAGIC, PREAMBLE_SIZE, dialler_seals, preamble
 from raftstore.peers.tls import client_context, failure, server_context
 from raftstore.wire import peer_pb2
 
@@ -389,18 +389,27 @@ def test_strangers_cannot_fill_the_log() -> None:
     assert logs[-1]["left_out"] == 997
 
 
-# `bulk-auth`
+# Sealed connections
+
+PROTECTIONS: dict[Encryption, peer_pb2.Protection] = {
+    "full": peer_pb2.ENCRYPTED,
+    "bulk-auth": peer_pb2.AUTHENTICATED,
+}
+MODES: list[Encryption] = ["full", "bulk-auth"]
 
 
-async def bulk_session(net: PeerNetwork) -> tuple[bytes, bytes]:
+async def bulk_session(net: PeerNetwork, encryption: Encryption) -> Session:
     """Ask for a session as `a`, as a node would."""
+    protection = PROTECTIONS[encryption]
     async with PeerClient(identity("a"), net.address) as client:
-        reply = await client.call("peers.bulk-session", b"")
+        request = peer_pb2.BulkSessionRequest(protection=protection)
+        reply = await client.call("peers.bulk-session", request.SerializeToString())
     session = peer_pb2.BulkSession.FromString(reply.body)
-    return session.id, session.key
+    return Session(session.id, session.key, protection)
 
 
-def test_bulk_is_plain_and_the_rest_encrypted(loop: str) -> None:
+@pytest.mark.parametrize("encryption", MODES)
+def test_what_can_be_seen_between_nodes(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
         seen = bytearray()
 
@@ -410,16 +419,17 @@ def test_bulk_is_plain_and_the_rest_encrypted(loop: str) -> None:
 
         marker = b"not secret, but authentic"
         async with (
-            node(encryption="bulk-auth") as (net, _),
+            node(encryption=encryption) as (net, _),
             PeerProxy(net.address) as proxy,
-            running(["a"], encryption="bulk-auth") as nets,
+            running(["a"], encryption=encryption) as nets,
         ):
             proxy.mangle = look
             nets["a"].set_members({"b": proxy.address})
             await nets["a"].call("b", "echo", b"", marker, lane=Lane.CONSENSUS, timeout=DEADLINE)
             assert marker not in seen
-            await nets["a"].call("b", "echo", b"", marker, timeout=DEADLINE)
-            assert marker in seen
+            for payload in (marker, marker * 20_000):
+                await nets["a"].call("b", "echo", marker, payload, timeout=DEADLINE)
+            assert (marker in seen) == (encryption == "bulk-auth")
 
     run_on(loop, main())
 
@@ -440,8 +450,9 @@ def test_modes_that_differ_meet_encrypted(loop: str) -> None:
     run_on(loop, main())
 
 
+@pytest.mark.parametrize("encryption", MODES)
 @pytest.mark.parametrize("where", [0, 5, 30, 100, 60_000, 999_999])
-def test_a_flipped_byte_is_never_delivered(loop: str, where: int) -> None:
+def test_a_flipped_byte_is_never_delivered(loop: str, where: int, encryption: Encryption) -> None:
     """`where`: position in what goes over the wire after the call has begun."""
 
     async def main() -> None:
@@ -466,9 +477,9 @@ def test_a_flipped_byte_is_never_delivered(loop: str, where: int) -> None:
 
         limits = replace(LIMITS, ping_interval=60, ping_timeout=60)
         async with (
-            node(encryption="bulk-auth", limits=limits) as (net, logs),
+            node(encryption=encryption, limits=limits) as (net, logs),
             PeerProxy(net.address) as proxy,
-            running(["a"], encryption="bulk-auth", limits=limits) as nets,
+            running(["a"], encryption=encryption, limits=limits) as nets,
         ):
             net.serve("keep", keep)
             proxy.mangle = flip
@@ -488,21 +499,22 @@ def test_a_flipped_byte_is_never_delivered(loop: str, where: int) -> None:
     run_on(loop, main())
 
 
-def test_a_plain_connection_needs_the_key_of_an_unused_session(loop: str) -> None:
+@pytest.mark.parametrize("encryption", MODES)
+def test_a_sealed_connection_needs_the_key_of_an_unused_session(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
-        async with node(encryption="bulk-auth") as (net, logs):
-            identifier, key = await bulk_session(net)
+        async with node(encryption=encryption) as (net, logs):
+            session = await bulk_session(net, encryption)
             guesses = [
-                MAGIC + identifier + bytes(16),
-                preamble(identifier, bytes(32)),
-                preamble(bytes(16), key),
+                MAGIC + session.id + bytes(16),
+                replace(session, key=bytes(32)).preamble(),
+                replace(session, id=bytes(16)).preamble(),
             ]
             for guess in guesses:
                 async with opened(net.address) as (reader, writer):
                     writer.write(guess)
                     assert await hung_up(reader) == b""
-            right = preamble(identifier, key)
-            seals = dialler_seals(key)
+            right = session.preamble()
+            seals = session.dialler_seals()
             greeting = peer_pb2.Header(
                 kind=peer_pb2.HELLO,
                 hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1),
@@ -521,26 +533,31 @@ def test_a_plain_connection_needs_the_key_of_an_unused_session(loop: str) -> Non
     run_on(loop, main())
 
 
-def test_a_plain_connection_carries_only_bulk_and_no_keys() -> None:
+@pytest.mark.parametrize("encryption", MODES)
+def test_a_sealed_connection_carries_only_bulk_and_no_keys(encryption: Encryption) -> None:
     async def main() -> None:
-        async with node(encryption="bulk-auth") as (net, _):
-            for lane, reason in ((peer_pb2.CONSENSUS, "only bulk"), (peer_pb2.BULK, "needs an encrypted")):
-                identifier, key = await bulk_session(net)
-                seal = dialler_seals(key).sending
+        async with node(encryption=encryption) as (net, _):
+            for lane, reason in ((peer_pb2.CONSENSUS, "only bulk"), (peer_pb2.BULK, "needs TLS")):
+                session = await bulk_session(net, encryption)
+                seals = session.dialler_seals()
                 greeting = peer_pb2.Hello(version=VERSION, lane=lane, instance=b"i", sequence=1)
                 headers = [
                     peer_pb2.Header(kind=peer_pb2.HELLO, hello=greeting),
                     peer_pb2.Header(kind=peer_pb2.REQUEST, call=1, method="peers.bulk-session"),
                 ]
                 async with opened(net.address) as (reader, writer):
-                    writer.write(preamble(identifier, key))
+                    writer.write(session.preamble())
                     for header in headers:
-                        writer.writelines(encode(header, b"", header_limit=MIB, payload_limit=MIB, seal=seal))
-                    received = b""
-                    while reason.encode() not in received:
+                        writer.writelines(
+                            encode(header, b"", header_limit=MIB, payload_limit=MIB, seal=seals.sending)
+                        )
+                    answers = FrameReader(header_limit=MIB, payload_limit=MIB, seal=seals.receiving)
+                    details: list[str] = []
+                    while not any(reason in detail for detail in details):
                         block = await reader.read(65536)
                         assert block
-                        received += block
+                        answers.buffer()[: len(block)] = block
+                        details += [header.detail for header, _ in answers.received(len(block))]
 
     run_on("asyncio", main())
 

@@ -19,7 +19,7 @@ class PeersConfig:
     )
     encryption: str = declared(
         kinds.choice("full", "bulk-auth"),
-        "`full`: everything between nodes is TLS 1.3. `bulk-auth`: picture bytes go in the clear but "
+        "`full`: everything between nodes is encrypted. `bulk-auth`: picture bytes go in the clear but "
         "authenticated, which is faster, for networks that you trust. The same on every node.",
         "full",
     )

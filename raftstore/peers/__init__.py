@@ -1,7 +1,7 @@
 """One authenticated channel between nodes: framing, TLS, calls.
 
 Invariant: what a handler gets was sent, in this order and unchanged, by the peer that it is told, which holds a
-certificate of this cluster; nothing of anybody else is decoded beyond the TLS handshake. Every call ends: with
+certificate of this cluster (or a key that it got with one); nothing of anybody else is decoded beyond the TLS handshake. Every call ends: with
 the peer's answer, its StoreError, or Unavailable.
 
 It is a package of its own because consensus and chunks share it and neither should know of sockets, TLS or
@@ -9,7 +9,7 @@ reconnection; a simulator replaces it as a whole.
 
     model       lanes, roles, peers, replies, limits
     pki         authority, certificates, identities     tls         contexts, who the peer is
-    framing     bytes <-> frames, no I/O                seal        `bulk-auth`: sessions and tags
+    framing     bytes <-> frames, no I/O                seal        frames without TLS  grants     keys for them
     channel     what both ends of a connection share    outgoing    dialling end     incoming   accepting end
     dial, link  one attempt; a lane that is kept up     listener    the port         network    it all together
 """

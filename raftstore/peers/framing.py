@@ -18,7 +18,7 @@ from raftstore.wire import peer_pb2
 
 SCRATCH_SIZE = 64 * 1024
 _BARE = 0x80000000
-"""In a header's length: the tags do not cover the payload."""
+"""In a header's length: the payload is as it is."""
 POOLED_SIZE = 1024 * 1024 + SCRATCH_SIZE
 """Room for a chunk with its header."""
 POOLED_COUNT = 32
@@ -48,9 +48,8 @@ def encode(
 ) -> list[Buffer]:
     """Make the buffers to write for a frame; a long payload is in there as it is, not copied, unless it is encrypted.
 
-    Raises TooLarge when a part is over its limit. With a seal, frames must be written in the order made; a tag covers
-    the payload unless the header says that its receiver checks that by a digest: to hash it once more is dear.
-    `room`: where encrypted payloads go.
+    Raises TooLarge when a part is over its limit. With a seal, frames must be written in the order made; one that may
+    leaves out a payload that its receiver compares with a digest. `room`: where encrypted payloads go.
     """
     encoded = header.SerializeToString()
     body = payload if isinstance(payload, bytes) else memoryview(payload).cast("B")
@@ -117,7 +116,7 @@ class FrameReader:
         self._header_limit = header_limit
         self._payload_limit = payload_limit
         self._seal = seal
-        self._prefix = _LENGTHS.size + (seal.prefix if seal else 0)
+        self._prefix = _LENGTHS.size + (LENGTHS_TAG_SIZE if seal else 0)
         self._scratch = memoryview(bytearray(SCRATCH_SIZE))
         self._start = 0  # scratch[start:end] is received and not yet decoded
         self._end = 0
@@ -156,25 +155,22 @@ class FrameReader:
 
     def _size(self) -> int:
         """Return the bytes of the next frame, whose lengths are here."""
-        start = self._start
+        prefix = self._scratch[self._start : self._start + self._prefix]
         if self._seal is not None:
             try:
-                self._seal.check(
-                    self._scratch[start : start + _LENGTHS.size],
-                    self._scratch[start + _LENGTHS.size : start + _LENGTHS.size + LENGTHS_TAG_SIZE],
-                )
+                self._seal.check(prefix[: _LENGTHS.size], prefix[_LENGTHS.size :])
             except BrokenSeal as error:
                 raise BadFrame(str(error)) from None
-        header, payload = _LENGTHS.unpack_from(self._scratch, start)
-        extra = 0
-        if self._seal is not None:
+        header, payload = _LENGTHS.unpack_from(prefix)
+        bare = self._seal is not None and self._seal.bares and header & _BARE != 0
+        if bare:
             header &= ~_BARE
-            extra = self._seal.extra * (2 if payload else 1)
         if header > self._header_limit:
             raise BadFrame(f"header of {header} bytes, at most {self._header_limit} are taken")
         if payload > self._payload_limit:
             raise BadFrame(f"payload of {payload} bytes, at most {self._payload_limit} are taken")
-        return int(self._prefix + header + payload + extra)
+        behind = header + payload if self._seal is None else self._seal.size(header, payload, bare=bare)
+        return int(_LENGTHS.size + behind)
 
     def _make_room(self, size: int) -> None:
         """Arrange buffers for a frame of `size` bytes whose beginning is in the scratch buffer."""
@@ -193,7 +189,7 @@ class FrameReader:
     def _decode(self, frame: memoryview) -> Frame:
         """Decode a frame. A read-only one is in the scratch buffer, which is used again: what is in it must last."""
         length = _LENGTHS.unpack_from(frame)[0]
-        bare = False
+        bare = length & _BARE != 0
         encoded: Buffer
         if self._seal is None:
             content = memoryview(bytes(frame)) if frame.readonly else frame
@@ -202,7 +198,6 @@ class FrameReader:
                 content[_LENGTHS.size + length :],
             )
         else:
-            bare = length & _BARE != 0
             lengths, sealed = frame[: _LENGTHS.size], frame[_LENGTHS.size :]
             try:
                 encoded, payload = self._seal.open(lengths, sealed, length & ~_BARE, bare=bare)
@@ -213,5 +208,5 @@ class FrameReader:
         except DecodeError:
             raise BadFrame("a header does not decode") from None
         if bare and not header.by_digest:
-            raise BadFrame("the tag of a frame does not cover its payload")
+            raise BadFrame("a payload that nothing covers")
         return header, payload if len(payload) else _NOTHING

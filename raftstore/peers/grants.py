@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from raftstore.peers.model import Peer
-from raftstore.peers.seal import TAG_SIZE, Cipher, Seal, Seals, Tags, derive
-from raftstore.wire import peer_pb2
+from raftstore.peers.seal import TAG_SIZE, Seal, Seals, derive
 
 MAGIC = b"PXB1"
 """First bytes of a sealed connection; a TLS connection starts with 0x16."""
@@ -27,16 +26,14 @@ _PREAMBLE = "pixraft 2026 bulk preamble"
 _TO_LISTENER = "pixraft 2026 bulk dialler to listener"
 _TO_DIALLER = "pixraft 2026 bulk listener to dialler"
 
-_KINDS: dict[int, type[Seal]] = {peer_pb2.ENCRYPTED: Cipher, peer_pb2.AUTHENTICATED: Tags}
-
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What both ends of one connection know: its id, the key, and how frames are protected."""
+    """What both ends of one connection know: its id, the key, and whether chunks travel as they are."""
 
     id: bytes
     key: bytes
-    protection: peer_pb2.Protection
+    plain_chunks: bool
 
     def preamble(self) -> bytes:
         """Make the first bytes of the connection."""
@@ -52,11 +49,11 @@ class Session:
         return Seals(self._seal(_TO_DIALLER), self._seal(_TO_LISTENER))
 
     def _seal(self, purpose: str) -> Seal:
-        return _KINDS[self.protection](self._derive(purpose))
+        return Seal(self._derive(purpose), bares=self.plain_chunks)
 
     def _derive(self, purpose: str) -> bytes:
-        """Keys of the two protections have nothing in common: no end takes one for the other."""
-        return derive(self.key, f"{purpose}, {_KINDS[self.protection].__name__}")
+        # The two kinds have no key in common: no end takes one for the other.
+        return derive(self.key, f"{purpose}, chunks {'plain' if self.plain_chunks else 'encrypted'}")
 
 
 class Grants:
@@ -68,13 +65,13 @@ class Grants:
         self._per_peer = per_peer
         self._granted: dict[bytes, _Grant] = {}
 
-    def grant(self, peer: Peer, protection: peer_pb2.Protection) -> Session:
+    def grant(self, peer: Peer, *, plain_chunks: bool) -> Session:
         """Make a session for `peer`. Too many of one peer: the oldest is void."""
         self._forget_expired()
         mine = [identifier for identifier, grant in self._granted.items() if grant.peer == peer]
         for identifier in mine[: max(0, len(mine) - self._per_peer + 1)]:
             del self._granted[identifier]
-        session = Session(secrets.token_bytes(ID_SIZE), secrets.token_bytes(KEY_SIZE), protection)
+        session = Session(secrets.token_bytes(ID_SIZE), secrets.token_bytes(KEY_SIZE), plain_chunks)
         self._granted[session.id] = _Grant(peer, session, self._clock() + self._lifetime)
         return session
 

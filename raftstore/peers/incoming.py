@@ -119,7 +119,7 @@ class Incoming(Channel):
         try:
             if len(self.tasks) >= self.limits.serving or self._in_hand > self.limits.serving_bytes:
                 raise Unavailable("too many calls at once")
-            service = self._services.find(self.peer, header.method, sealed=self.sealed)
+            service = self._services.find(self.peer, header.method)
         except StoreError as error:
             self.write(error_header(header.call, error))
             return

@@ -93,4 +93,4 @@ class Limits:
     clients: int = 64
     """Connections of operators' commands at one time."""
     session_time: float = 10.0
-    """How long the key for a `bulk-auth` connection waits to be used."""
+    """How long the key for a sealed connection waits to be used."""

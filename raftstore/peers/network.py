@@ -61,7 +61,7 @@ class PeerNetwork:
         self._encryption = encryption
         self._shared = Shared(limits)
         self._services = Services()
-        self._services.serve(_SESSION_METHOD, self._grant_session, _NODES, secret=True)
+        self._services.serve(_SESSION_METHOD, self._grant_session, _NODES)
         self._dialler = Dialler(identity, self._shared)
         self._grants: Grants | None = None  # for a running loop
         self._context = server_context(identity)
@@ -217,7 +217,7 @@ class PeerNetwork:
         """Ask a member and wait for its answer, at most `timeout` seconds.
 
         `by_digest`: the handler compares `payload`, and the caller the payload of the answer, with a digest that it
-        has from the body or knows already. Then `bulk-auth` does not hash them once more.
+        has from the body or knows already. Then `bulk-auth` sends them as they are.
 
         `payload` must not be changed afterwards. Raises the remote StoreError as it was raised there;
         Unavailable for an unknown member, a connection that is down or gets lost (the call may have been
@@ -273,35 +273,33 @@ class PeerNetwork:
         """Ask a member for a bulk connection: encrypted, or as this node is configured if that member takes such."""
         if self._encryption == "bulk-auth":
             try:
-                session = await self._session(name, peer_pb2.AUTHENTICATED)
+                session = await self._session(name, plain_chunks=True)
             except Refused:
                 self._shared.quiet.warning("peer takes only encrypted bulk connections", peer=name)
-                session = await self._session(name, peer_pb2.ENCRYPTED)
+                session = await self._session(name, plain_chunks=False)
         else:
-            session = await self._session(name, peer_pb2.ENCRYPTED)
+            session = await self._session(name, plain_chunks=False)
         return session.preamble(), session.dialler_seals()
 
-    async def _session(self, name: str, protection: peer_pb2.Protection) -> Session:
+    async def _session(self, name: str, *, plain_chunks: bool) -> Session:
         """Ask a member for a key. Raises Refused."""
-        body = peer_pb2.BulkSessionRequest(protection=protection).SerializeToString()
+        body = peer_pb2.BulkSessionRequest(plain_chunks=plain_chunks).SerializeToString()
         reply = await self.call(
             name, _SESSION_METHOD, body, lane=Lane.CONSENSUS, timeout=self._limits.dial_time
         )
         granted = peer_pb2.BulkSession.FromString(reply.body)
         if len(granted.id) != ID_SIZE or len(granted.key) != KEY_SIZE:
             raise Unavailable(f"{name} sent a bulk session that cannot be used")
-        return Session(granted.id, granted.key, protection)
+        return Session(granted.id, granted.key, plain_chunks)
 
     # Accepting.
 
     async def _grant_session(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
         assert self._grants is not None
-        protection = peer_pb2.BulkSessionRequest.FromString(body).protection
-        if protection not in (peer_pb2.ENCRYPTED, peer_pb2.AUTHENTICATED):
-            raise Invalid(f"no protection {protection} of bulk connections")
-        if protection != peer_pb2.ENCRYPTED and self._encryption == "full":
+        plain_chunks = peer_pb2.BulkSessionRequest.FromString(body).plain_chunks
+        if plain_chunks and self._encryption == "full":
             raise Refused("this node takes only encrypted connections")
-        session = self._grants.grant(peer, protection)
+        session = self._grants.grant(peer, plain_chunks=plain_chunks)
         return Reply(peer_pb2.BulkSession(id=session.id, key=session.key).SerializeToString())
 
     def _make_incoming(self, peer: Peer | None, seals: Seals | None) -> Incoming:

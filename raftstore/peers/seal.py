@@ -1,18 +1,17 @@
-"""What protects the frames of a connection without TLS: a cipher (`full`), or tags alone (`bulk-auth`).
+"""The cipher of connections without TLS: AES-256-GCM, as in TLS, but with one record a frame.
 
-Both ends have a key of their own for each direction, and count frames: nothing can be changed, replayed, reordered or
-reflected without breaking a tag. The lengths have a tag of their own, so that a changed one does not make the reader
-wait for what never comes.
+TLS has at most 16 KiB in a record (RFC 8446, section 5.1), and each costs calls, copies and wake-ups that are dearer by
+far than the cipher. Both ends have a key of their own for each direction, and count frames: nothing can be changed,
+replayed, reordered or reflected without breaking a tag. The lengths are not secret; they have a tag of their own, so
+that a changed one does not make the reader wait for what never comes.
 
-The cipher is AES-256-GCM, as in TLS, with one record a frame: TLS has at most 16 KiB in a record (RFC 8446, section
-5.1), and each costs calls, copies and wake-ups that are dearer by far than the cipher.
+`bulk-auth` leaves out payloads whose receiver compares them with a digest from the (encrypted) header: chunks.
 """
 
 from __future__ import annotations
 
 import hmac
 import struct
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,53 +51,71 @@ def derive(key: bytes, purpose: str) -> bytes:
     return blake3(key, derive_key_context=purpose).digest()
 
 
-class Seal(ABC):
-    """Seals or opens the frames of one direction, which must come in the order in which they travel."""
+class Seal:
+    """Seals or opens the frames of one direction, which must come in the order in which they travel.
 
-    bares = False
-    """Whether the payload may be left out, for a receiver that compares it with a digest."""
-    extra = 0
-    """Bytes that a header gets longer, and a payload unless it is empty."""
-    prefix = LENGTHS_TAG_SIZE
-    """Bytes between the lengths and the header."""
+    `bares`: a payload may be left out, for a receiver that compares it with a digest.
+    """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, bares: bool = False) -> None:
+        self.bares = bares
         self._key = key
         self._lengths_key = derive(key, _LENGTHS)
+        self._engine = AESGCM(derive(key, _FRAMES))
         self._sequence = 0
-
-    def _lengths_tag(self, lengths: Buffer) -> bytes:
-        """Make the tag of the next frame's lengths; the frame itself is still to come."""
-        state = blake3(self._sequence.to_bytes(8, "big"), key=self._lengths_key)
-        return state.update(lengths).digest(LENGTHS_TAG_SIZE)
 
     def check(self, lengths: Buffer, tag: Buffer) -> None:
         """Check the lengths of the next frame. Raises BrokenSeal."""
         if not hmac.compare_digest(self._lengths_tag(lengths), tag):
             raise BrokenSeal("the tag of a frame's lengths is wrong")
 
-    @abstractmethod
-    def seal(self, lengths: bytes, header: bytes, payload: Buffer, room: Room, *, bare: bool) -> list[Buffer]:
-        """Make the buffers of the next frame."""
+    def size(self, header: int, payload: int, *, bare: bool) -> int:
+        """Return how many bytes follow the lengths of a frame, given the plain lengths."""
+        tags = TAG_SIZE if bare or not payload else 2 * TAG_SIZE
+        return LENGTHS_TAG_SIZE + header + payload + tags
 
-    @abstractmethod
+    def seal(self, lengths: bytes, header: bytes, payload: Buffer, room: Room, *, bare: bool) -> list[Buffer]:
+        """Make the buffers of the next frame. A long payload is encrypted into `room`, or stays as it is (`bare`)."""
+        tag = self._lengths_tag(lengths)
+        number = self._next()
+        head = self._engine.encrypt(_NONCE.pack(_HEADER, number), header, lengths)
+        nonce = _NONCE.pack(_PAYLOAD, number)
+        if len(payload) < JOIN_BELOW:
+            body = payload if bare or not len(payload) else self._engine.encrypt(nonce, payload, None)
+            return [b"".join((lengths, tag, head, body))]
+        if bare:
+            return [b"".join((lengths, tag, head)), payload]
+        space = room(len(payload) + TAG_SIZE)
+        self._engine.encrypt_into(nonce, payload, None, space)
+        return [b"".join((lengths, tag, head)), space]
+
     def open(
         self, lengths: memoryview, sealed: memoryview, header: int, *, bare: bool
-    ) -> tuple[Buffer, memoryview]:
+    ) -> tuple[bytes, memoryview]:
         """Return header and payload of the next frame, given what follows its lengths, and the header's plain length.
 
-        Both last: a `sealed` that is read-only is the reader's own, and used again. Raises BrokenSeal.
+        The payload is decrypted where it is, unless `sealed` is read-only: then it is the reader's own, and copied.
+        Raises BrokenSeal.
         """
+        number = self._next()
+        middle = LENGTHS_TAG_SIZE + header + TAG_SIZE
+        body = sealed[middle:]
+        nonce = _NONCE.pack(_PAYLOAD, number)
+        try:
+            plain = self._engine.decrypt(_NONCE.pack(_HEADER, number), sealed[LENGTHS_TAG_SIZE:middle], lengths)
+            if bare or not body:
+                return plain, memoryview(bytes(body)) if body.readonly else body
+            if body.readonly:
+                return plain, memoryview(self._engine.decrypt(nonce, body, None))
+            self._engine.decrypt_into(nonce, body, None, body[:-TAG_SIZE])
+        except InvalidTag:
+            raise BrokenSeal("the tag of a frame is wrong") from None
+        return plain, body[:-TAG_SIZE]
 
-
-class Cipher(Seal):
-    """Contents are secret, and authentic."""
-
-    extra = TAG_SIZE
-
-    def __init__(self, key: bytes) -> None:
-        super().__init__(key)
-        self._engine = AESGCM(derive(key, _FRAMES))
+    def _lengths_tag(self, lengths: Buffer) -> bytes:
+        """Make the tag of the next frame's lengths; the frame itself is still to come."""
+        state = blake3(self._sequence.to_bytes(8, "big"), key=self._lengths_key)
+        return state.update(lengths).digest(LENGTHS_TAG_SIZE)
 
     def _next(self) -> int:
         """Return the number of the next frame."""
@@ -108,77 +125,6 @@ class Cipher(Seal):
             self._key = derive(self._key, _NEXT)
             self._engine = AESGCM(derive(self._key, _FRAMES))
         return number
-
-    def seal(self, lengths: bytes, header: bytes, payload: Buffer, room: Room, *, bare: bool) -> list[Buffer]:
-        """See `Seal`."""
-        tag = self._lengths_tag(lengths)
-        number = self._next()
-        head = self._engine.encrypt(_NONCE.pack(_HEADER, number), header, lengths)
-        if not len(payload):
-            return [b"".join((lengths, tag, head))]
-        nonce = _NONCE.pack(_PAYLOAD, number)
-        if len(payload) < JOIN_BELOW:
-            return [b"".join((lengths, tag, head, self._engine.encrypt(nonce, payload, None)))]
-        body = room(len(payload) + TAG_SIZE)
-        self._engine.encrypt_into(nonce, payload, None, body)
-        return [b"".join((lengths, tag, head)), body]
-
-    def open(
-        self, lengths: memoryview, sealed: memoryview, header: int, *, bare: bool
-    ) -> tuple[Buffer, memoryview]:
-        """See `Seal`. A payload is decrypted where it is."""
-        number = self._next()
-        head = sealed[LENGTHS_TAG_SIZE : LENGTHS_TAG_SIZE + header + TAG_SIZE]
-        body = sealed[LENGTHS_TAG_SIZE + header + TAG_SIZE :]
-        try:
-            plain = self._engine.decrypt(_NONCE.pack(_HEADER, number), head, lengths)
-            if not body:
-                return plain, body
-            nonce = _NONCE.pack(_PAYLOAD, number)
-            if body.readonly:
-                return plain, memoryview(self._engine.decrypt(nonce, body, None))
-            payload = body[:-TAG_SIZE]
-            self._engine.decrypt_into(nonce, body, None, payload)
-        except InvalidTag:
-            raise BrokenSeal("the tag of a frame is wrong") from None
-        return plain, payload
-
-
-class Tags(Seal):
-    """Contents are authentic, but everybody can read them."""
-
-    bares = True
-    prefix = LENGTHS_TAG_SIZE + TAG_SIZE
-
-    def __init__(self, key: bytes) -> None:
-        super().__init__(key)
-        self._frames_key = derive(key, _FRAMES)
-
-    def _tag(self, *parts: Buffer) -> bytes:
-        state = blake3(self._sequence.to_bytes(8, "big"), key=self._frames_key)
-        self._sequence += 1
-        for part in parts:
-            state.update(part)
-        return state.digest(TAG_SIZE)
-
-    def seal(self, lengths: bytes, header: bytes, payload: Buffer, room: Room, *, bare: bool) -> list[Buffer]:
-        """See `Seal`."""
-        tags = self._lengths_tag(lengths) + self._tag(lengths, header, b"" if bare else payload)
-        if len(payload) < JOIN_BELOW:
-            return [b"".join((lengths, tags, header, payload))]
-        return [b"".join((lengths, tags, header)), payload]
-
-    def open(
-        self, lengths: memoryview, sealed: memoryview, header: int, *, bare: bool
-    ) -> tuple[Buffer, memoryview]:
-        """See `Seal`."""
-        if sealed.readonly:
-            sealed = memoryview(bytes(sealed))
-        content = sealed[self.prefix :]
-        covered = content[:header] if bare else content
-        if not hmac.compare_digest(self._tag(lengths, covered), sealed[LENGTHS_TAG_SIZE : self.prefix]):
-            raise BrokenSeal("the tag of a frame is wrong")
-        return content[:header], content[header:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from raftstore.peers.model import Handler, OneWay, Peer, Role
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A method. `secret`: its answer travels only under TLS. `by_digest`: the handler compares each payload with a digest in the body."""
+    """A method. `by_digest`: the handler compares each payload with a digest in the body."""
 
     handler: Handler
     roles: frozenset[Role]
-    secret: bool = False
     by_digest: bool = False
 
 
@@ -32,13 +31,12 @@ class Services:
         handler: Handler,
         roles: Iterable[Role],
         *,
-        secret: bool = False,
         by_digest: bool = False,
     ) -> None:
         """Register a method; a second handler for it is a ValueError."""
         if method in self._methods:
             raise ValueError(f"{method} is served already")
-        self._methods[method] = Service(handler, frozenset(roles), secret, by_digest)
+        self._methods[method] = Service(handler, frozenset(roles), by_digest)
 
     def on_message(self, method: str, handler: OneWay) -> None:
         """Register a one-way message; a second handler for it is a ValueError."""
@@ -46,8 +44,8 @@ class Services:
             raise ValueError(f"{method} is taken already")
         self._messages[method] = handler
 
-    def find(self, peer: Peer, method: str, *, sealed: bool) -> Service:
-        """Give the service; raises Refused when there is none, or none for this peer on this connection."""
+    def find(self, peer: Peer, method: str) -> Service:
+        """Give the service; raises Refused when there is none, or none for this peer."""
         service = self._methods.get(method)
         if service is None:
             raise Refused(f"unknown method {method[:100]!r}")
@@ -57,8 +55,6 @@ class Services:
                     "it needs the administrator's directory (`--cluster DIR`), not a node's configuration"
                 )
             raise Refused(f"{method} is not for the role {peer.role.value}")
-        if service.secret and sealed:
-            raise Refused(f"{method} needs TLS")
         return service
 
     def taker(self, method: str) -> OneWay | None:

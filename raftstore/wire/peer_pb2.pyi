@@ -24,11 +24,6 @@ class LaneKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CLIENT: _ClassVar[LaneKind]
     CONSENSUS: _ClassVar[LaneKind]
     BULK: _ClassVar[LaneKind]
-
-class Protection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    ENCRYPTED: _ClassVar[Protection]
-    AUTHENTICATED: _ClassVar[Protection]
 NOTHING: Kind
 HELLO: Kind
 WELCOME: Kind
@@ -42,8 +37,6 @@ PONG: Kind
 CLIENT: LaneKind
 CONSENSUS: LaneKind
 BULK: LaneKind
-ENCRYPTED: Protection
-AUTHENTICATED: Protection
 
 class Header(_message.Message):
     __slots__ = ("kind", "call", "method", "body", "error", "detail", "deadline_ms", "hello", "by_digest")
@@ -80,10 +73,10 @@ class Hello(_message.Message):
     def __init__(self, version: _Optional[int] = ..., lane: _Optional[_Union[LaneKind, str]] = ..., instance: _Optional[bytes] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class BulkSessionRequest(_message.Message):
-    __slots__ = ("protection",)
-    PROTECTION_FIELD_NUMBER: _ClassVar[int]
-    protection: Protection
-    def __init__(self, protection: _Optional[_Union[Protection, str]] = ...) -> None: ...
+    __slots__ = ("plain_chunks",)
+    PLAIN_CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    plain_chunks: bool
+    def __init__(self, plain_chunks: _Optional[bool] = ...) -> None: ...
 
 class BulkSession(_message.Message):
     __slots__ = ("id", "key")

@@ -12,13 +12,11 @@ from raftstore.peers import seal as seal_module
 from raftstore.peers.framing import SCRATCH_SIZE, BadFrame, BufferPool, Frame, FrameReader, encode
 from raftstore.peers.grants import PREAMBLE_SIZE, Grants, Session
 from raftstore.peers.model import Peer, Role
-from raftstore.peers.seal import Cipher, Seal, Tags
+from raftstore.peers.seal import Seal
 from raftstore.wire import peer_pb2
 
 KEY = bytes(range(32))
 LIMIT = 1 << 20
-KINDS: list[type[Seal]] = [Cipher, Tags]
-PROTECTIONS = [peer_pb2.ENCRYPTED, peer_pb2.AUTHENTICATED]
 
 
 def reader(seal: Seal | None = None, pool: BufferPool | None = None) -> FrameReader:
@@ -101,48 +99,61 @@ def test_a_seal_that_leaves_the_payload_to_its_receiver(size: int) -> None:
     header = peer_pb2.Header(kind=peer_pb2.REQUEST, call=7, method="m", by_digest=True)
 
     def sealed(header: peer_pb2.Header) -> bytearray:
-        seal = Tags(KEY)
+        seal = Seal(KEY, bares=True)
         buffers = encode(header, bytes(size), header_limit=LIMIT, payload_limit=LIMIT, seal=seal)
         return bytearray(b"".join(buffers))
 
     data = sealed(header)
-    ((got, payload),) = feed(reader(Tags(KEY)), bytes(data))
+    ((got, payload),) = feed(reader(Seal(KEY, bares=True)), bytes(data))
     assert (got, payload) == (header, bytes(size))
     data[-1] ^= 1
-    ((got, payload),) = feed(reader(Tags(KEY)), bytes(data))  # the receiver will see that
+    ((got, payload),) = feed(reader(Seal(KEY, bares=True)), bytes(data))  # the receiver will see that
     assert payload[-1] == 1
     for position in (0, 3, 4, 8, 16, 31, 32, 40):
         data = sealed(header)
         data[position] ^= 1
         with pytest.raises(BadFrame, match="tag"):
-            list(feed(reader(Tags(KEY)), bytes(data)))
+            list(feed(reader(Seal(KEY, bares=True)), bytes(data)))
     data = sealed(header)
     data[0] ^= 0x80  # says that the tag covers the payload, or the other way round
     with pytest.raises(BadFrame, match="tag"):
-        list(feed(reader(Tags(KEY)), bytes(data)))
+        list(feed(reader(Seal(KEY, bares=True)), bytes(data)))
     header.by_digest = False
     data = sealed(header)
     data[0] ^= 0x80
     with pytest.raises(BadFrame, match="tag"):
-        list(feed(reader(Tags(KEY)), bytes(data)))
+        list(feed(reader(Seal(KEY, bares=True)), bytes(data)))
     with pytest.raises(BadFrame, match="at most"):  # without a seal there is no such thing
         list(feed(reader(), b"\x80" + frame(b"x")[1:]))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [100, SCRATCH_SIZE * 2])
+def test_a_member_cannot_leave_out_a_payload_on_its_own(size: int) -> None:
+    def left_out(seal: Seal) -> bytes:
+        header = peer_pb2.Header(kind=peer_pb2.REQUEST, call=7, method="m").SerializeToString()
+        lengths = struct.pack("!II", len(header) | 0x80000000, size)
+        return b"".join(seal.seal(lengths, header, bytes(size), BufferPool().take, bare=True))
+
+    with pytest.raises(BadFrame, match="nothing covers"):
+        list(feed(reader(Seal(KEY, bares=True)), left_out(Seal(KEY, bares=True))))
+    with pytest.raises(BadFrame, match="at most"):
+        list(feed(reader(Seal(KEY)), left_out(Seal(KEY))))
+
+
+@pytest.mark.parametrize("bares", [False, True])
 @pytest.mark.parametrize("position", [0, 4, 7, 8, 15, 16, 31, 32, 40, -17, -1])
 @pytest.mark.parametrize("size", [100, SCRATCH_SIZE * 2])
-def test_a_changed_byte_breaks_the_seal(kind: type[Seal], position: int, size: int) -> None:
-    sealed = bytearray(frame(bytes(size), kind(KEY)))
+def test_a_changed_byte_breaks_the_seal(bares: bool, position: int, size: int) -> None:
+    sealed = bytearray(frame(bytes(size), Seal(KEY, bares=bares)))
     sealed[position] ^= 1
-    target = reader(kind(KEY))
+    target = reader(Seal(KEY, bares=bares))
     with pytest.raises(BadFrame, match="tag"):
         list(feed(target, bytes(sealed)))
 
 
-@pytest.mark.parametrize("protection", PROTECTIONS)
-def test_frames_cannot_be_replayed_reordered_left_out_or_reflected(protection: peer_pb2.Protection) -> None:
-    session = Session(bytes(16), KEY, protection)
+@pytest.mark.parametrize("plain_chunks", [False, True])
+def test_frames_cannot_be_replayed_reordered_left_out_or_reflected(plain_chunks: bool) -> None:
+    session = Session(bytes(16), KEY, plain_chunks)
     here, there = session.dialler_seals(), session.listener_seals()
     first, second = frame(b"1", here.sending), frame(b"2", here.sending)
     assert [bytes(payload) for _, payload in feed(reader(there.receiving), first + second)] == [b"1", b"2"]
@@ -156,20 +167,20 @@ def test_frames_cannot_be_replayed_reordered_left_out_or_reflected(protection: p
 def test_header_and_payload_of_other_frames_do_not_fit_together() -> None:
     """Neither may be taken for the other, nor one frame's for another's: each has a nonce of its own."""
     body = bytes(30)
-    sender = Cipher(KEY)
+    sender = Seal(KEY)
     first, second = frame(body, sender), frame(body, sender)
     for wrong in (first[:-46] + second[-46:], second):
         with pytest.raises(BadFrame, match="tag"):
-            list(feed(reader(Cipher(KEY)), wrong))
+            list(feed(reader(Seal(KEY)), wrong))
     twice = peer_pb2.Header(body=body).SerializeToString()
-    sealed = Cipher(KEY).seal(struct.pack("!II", 32, 32), twice, twice, BufferPool().take, bare=False)[0]
+    sealed = Seal(KEY).seal(struct.pack("!II", 32, 32), twice, twice, BufferPool().take, bare=False)[0]
     assert bytes(sealed[16:48]) != bytes(sealed[64:96])
 
 
 @pytest.mark.parametrize("size", [0, 100, SCRATCH_SIZE * 2])
 def test_nothing_of_what_is_encrypted_can_be_seen(size: int) -> None:
     marker = b"a picture of a cat"
-    sealed = frame(marker * (size // len(marker)), Cipher(KEY), body=marker)
+    sealed = frame(marker * (size // len(marker)), Seal(KEY), body=marker)
     assert marker not in sealed
     assert struct.unpack("!II", sealed[:8]) == struct.unpack(
         "!II", frame(marker * (size // len(marker)), body=marker)[:8]
@@ -180,11 +191,11 @@ def test_a_long_payload_is_encrypted_into_the_pool_and_left_as_it_was() -> None:
     pool = BufferPool(size=200_000, count=2)
     payload = bytearray(b"x" * 100_000)
     header = peer_pb2.Header(kind=peer_pb2.REQUEST)
-    buffers = encode(header, payload, header_limit=LIMIT, payload_limit=LIMIT, seal=Cipher(KEY), room=pool.take)
+    buffers = encode(header, payload, header_limit=LIMIT, payload_limit=LIMIT, seal=Seal(KEY), room=pool.take)
     assert payload == b"x" * 100_000
     assert isinstance(buffers[1], memoryview)
     first = buffers[1].obj
-    ((_, got),) = feed(reader(Cipher(KEY), pool), b"".join(buffers))
+    ((_, got),) = feed(reader(Seal(KEY), pool), b"".join(buffers))
     assert got == payload
     assert got.obj is not first
     del buffers
@@ -193,12 +204,12 @@ def test_a_long_payload_is_encrypted_into_the_pool_and_left_as_it_was() -> None:
 
 def test_the_cipher_goes_on_with_new_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal_module, "REKEY_FRAMES", 3)
-    sender, target = Cipher(KEY), reader(Cipher(KEY))
+    sender, target = Seal(KEY), reader(Seal(KEY))
     sent = [bytes([number]) * size for number in range(10) for size in (5, 100_000)]
     frames = [frame(data, sender) for data in sent]
     assert [bytes(payload) for data in frames for _, payload in feed(target, data)] == sent
     monkeypatch.setattr(seal_module, "REKEY_FRAMES", 1 << 16)
-    target = reader(Cipher(KEY))  # stays with the first key
+    target = reader(Seal(KEY))  # stays with the first key
     assert [bytes(payload) for data in frames[:3] for _, payload in feed(target, data)] == sent[:3]
     with pytest.raises(BadFrame, match="tag"):
         list(feed(target, frames[3]))
@@ -211,12 +222,12 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize("protection", PROTECTIONS)
-def test_a_session_works_once(protection: peer_pb2.Protection) -> None:
+@pytest.mark.parametrize("plain_chunks", [False, True])
+def test_a_session_works_once(plain_chunks: bool) -> None:
     clock = Clock()
     grants = Grants(10, clock)
     peer = Peer("a", Role.NODE)
-    opening = grants.grant(peer, protection).preamble()
+    opening = grants.grant(peer, plain_chunks=plain_chunks).preamble()
     assert len(opening) == PREAMBLE_SIZE
     wrong = opening[:-1] + bytes([opening[-1] ^ 1])
     assert grants.redeem(wrong) is None  # and it did not use the session up
@@ -227,20 +238,20 @@ def test_a_session_works_once(protection: peer_pb2.Protection) -> None:
     assert grants.redeem(opening) is None
 
 
-def test_a_session_is_for_one_protection() -> None:
-    """Whoever dials with tags alone what was granted to be encrypted, or the other way round, does not come in."""
-    for granted, dialled in (PROTECTIONS, reversed(PROTECTIONS)):
-        grants = Grants(10, Clock())
-        session = grants.grant(Peer("a", Role.NODE), granted)
-        assert grants.redeem(Session(session.id, session.key, dialled).preamble()) is None
-        assert grants.redeem(session.preamble()) is not None
+@pytest.mark.parametrize("plain_chunks", [False, True])
+def test_a_session_is_of_one_kind(plain_chunks: bool) -> None:
+    """Whoever dials for plain chunks what was granted to be encrypted, or the other way round, does not come in."""
+    grants = Grants(10, Clock())
+    session = grants.grant(Peer("a", Role.NODE), plain_chunks=plain_chunks)
+    assert grants.redeem(Session(session.id, session.key, not plain_chunks).preamble()) is None
+    assert grants.redeem(session.preamble()) is not None
 
 
 def test_a_session_expires_and_few_wait_at_a_time() -> None:
     clock = Clock()
     grants = Grants(10, clock, per_peer=2)
-    sessions = [grants.grant(Peer("a", Role.NODE), peer_pb2.ENCRYPTED) for _ in range(3)]
-    other = grants.grant(Peer("b", Role.NODE), peer_pb2.ENCRYPTED)
+    sessions = [grants.grant(Peer("a", Role.NODE), plain_chunks=False) for _ in range(3)]
+    other = grants.grant(Peer("b", Role.NODE), plain_chunks=False)
     assert grants.redeem(sessions[0].preamble()) is None
     assert grants.redeem(sessions[1].preamble()) is not None
     assert grants.redeem(other.preamble()) is not None

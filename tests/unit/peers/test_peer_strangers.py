@@ -19,7 +19,7 @@ from structlog.typing import EventDict
 from raftstore import errors
 from raftstore.peers import Identity, Lane, Peer, PeerClient, PeerNetwork, Reply, Role, create_authority
 from raftstore.peers.channel import VERSION
-from raftstore.peers.framing import FrameReader, encode
+from raftstore.peers.framing import SCRATCH_SIZE, FrameReader, encode
 from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Session
 from raftstore.peers.model import MIB
 from raftstore.peers.network import Encryption
@@ -391,21 +391,17 @@ def test_strangers_cannot_fill_the_log() -> None:
 
 # Sealed connections
 
-PROTECTIONS: dict[Encryption, peer_pb2.Protection] = {
-    "full": peer_pb2.ENCRYPTED,
-    "bulk-auth": peer_pb2.AUTHENTICATED,
-}
 MODES: list[Encryption] = ["full", "bulk-auth"]
 
 
 async def bulk_session(net: PeerNetwork, encryption: Encryption) -> Session:
     """Ask for a session as `a`, as a node would."""
-    protection = PROTECTIONS[encryption]
+    plain = encryption == "bulk-auth"
     async with PeerClient(identity("a"), net.address) as client:
-        request = peer_pb2.BulkSessionRequest(protection=protection)
+        request = peer_pb2.BulkSessionRequest(plain_chunks=plain)
         reply = await client.call("peers.bulk-session", request.SerializeToString())
     session = peer_pb2.BulkSession.FromString(reply.body)
-    return Session(session.id, session.key, protection)
+    return Session(session.id, session.key, plain)
 
 
 @pytest.mark.parametrize("encryption", MODES)
@@ -417,7 +413,7 @@ def test_what_can_be_seen_between_nodes(loop: str, encryption: Encryption) -> No
             seen.extend(block)
             return block
 
-        marker = b"not secret, but authentic"
+        marker = b"a picture, or a whole catalog"
         async with (
             node(encryption=encryption) as (net, _),
             PeerProxy(net.address) as proxy,
@@ -429,6 +425,10 @@ def test_what_can_be_seen_between_nodes(loop: str, encryption: Encryption) -> No
             assert marker not in seen
             for payload in (marker, marker * 20_000):
                 await nets["a"].call("b", "echo", marker, payload, timeout=DEADLINE)
+                assert marker not in seen
+            # A chunk, which its receiver compares with a digest.
+            net.serve("keep", echo, by_digest=True)
+            await nets["a"].call("b", "keep", b"", marker, timeout=DEADLINE, by_digest=True)
             assert (marker in seen) == (encryption == "bulk-auth")
 
     run_on(loop, main())
@@ -534,30 +534,25 @@ def test_a_sealed_connection_needs_the_key_of_an_unused_session(loop: str, encry
 
 
 @pytest.mark.parametrize("encryption", MODES)
-def test_a_sealed_connection_carries_only_bulk_and_no_keys(encryption: Encryption) -> None:
+def test_a_sealed_connection_carries_only_bulk(encryption: Encryption) -> None:
     async def main() -> None:
         async with node(encryption=encryption) as (net, _):
-            for lane, reason in ((peer_pb2.CONSENSUS, "only bulk"), (peer_pb2.BULK, "needs TLS")):
-                session = await bulk_session(net, encryption)
-                seals = session.dialler_seals()
-                greeting = peer_pb2.Hello(version=VERSION, lane=lane, instance=b"i", sequence=1)
-                headers = [
-                    peer_pb2.Header(kind=peer_pb2.HELLO, hello=greeting),
-                    peer_pb2.Header(kind=peer_pb2.REQUEST, call=1, method="peers.bulk-session"),
-                ]
-                async with opened(net.address) as (reader, writer):
-                    writer.write(session.preamble())
-                    for header in headers:
-                        writer.writelines(
-                            encode(header, b"", header_limit=MIB, payload_limit=MIB, seal=seals.sending)
-                        )
-                    answers = FrameReader(header_limit=MIB, payload_limit=MIB, seal=seals.receiving)
-                    details: list[str] = []
-                    while not any(reason in detail for detail in details):
-                        block = await reader.read(65536)
-                        assert block
-                        answers.buffer()[: len(block)] = block
-                        details += [header.detail for header, _ in answers.received(len(block))]
+            session = await bulk_session(net, encryption)
+            seals = session.dialler_seals()
+            greeting = peer_pb2.Header(
+                kind=peer_pb2.HELLO,
+                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.CONSENSUS, instance=b"i", sequence=1),
+            )
+            async with opened(net.address) as (reader, writer):
+                writer.write(session.preamble())
+                writer.writelines(
+                    encode(greeting, b"", header_limit=MIB, payload_limit=MIB, seal=seals.sending)
+                )
+                answer = await reader.read(SCRATCH_SIZE)
+            answers = FrameReader(header_limit=MIB, payload_limit=MIB, seal=seals.receiving)
+            answers.buffer()[: len(answer)] = answer
+            ((refusal, _),) = answers.received(len(answer))
+            assert refusal.detail == "only bulk data travels without TLS"
 
     run_on("asyncio", main())
 

@@ -1,8 +1,8 @@
 """One authenticated channel between nodes: framing, TLS, calls.
 
 Invariant: what a handler gets was sent, in this order and unchanged, by the peer that it is told, which holds a
-certificate of this cluster (or a key that it got with one); nothing of anybody else is decoded beyond the TLS handshake. Every call ends: with
-the peer's answer, its StoreError, or Unavailable.
+certificate of this cluster (or a key that it got with one); nothing of anybody else is decoded beyond the TLS
+handshake. Every call ends: with the peer's answer, its StoreError, or Unavailable.
 
 It is a package of its own because consensus and chunks share it and neither should know of sockets, TLS or
 reconnection; a simulator replaces it as a whole.

@@ -40,7 +40,7 @@ class Dialler:
         on_drop: Callable[[Outgoing], None] | None = None,
         timeout: float | None = None,
     ) -> Outgoing:
-        """Connect, check who answers and say hello; `session` (preamble, seals) makes it a sealed connection, without TLS.
+        """Connect, check who answers and say hello; `session` (preamble, seals): without TLS, sealed.
 
         Raises Unavailable (nobody there, not in time, a stranger) or Refused (the peer's own words). Takes
         `limits.dial_time` at most, or `timeout` seconds.

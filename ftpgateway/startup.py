@@ -7,7 +7,6 @@ import errno
 import fcntl
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from cryptography import x509
 from ftpgateway.config import Address, NodeConfig, Problem
 from ftpgateway.ftp.tls import server_context
 from raftstore.errors import Damaged, Invalid
-from raftstore.peers.pki import Identity
+from raftstore.peers.pki import Identity, exposed
 
 
 def machine_problems(config: NodeConfig) -> Iterator[Problem]:
@@ -56,15 +55,21 @@ def certificate_problems(config: NodeConfig) -> Iterator[Problem]:
 
 def warnings(config: NodeConfig) -> Iterator[Problem]:
     """Yield what keeps no node from starting, but should be mended. Looks the masquerade address up."""
+    yield from local_warnings(config)
+    ftp = config.ftp
+    if ftp.masquerade_address and (reason := _not_found(ftp.masquerade_address)):
+        problem = f"{ftp.masquerade_address}: {reason}; clients cannot open passive data connections before it has one"
+        yield Problem(config.source, "ftp.masquerade_address", problem, "correct it, or its entry in the DNS")
+
+
+def local_warnings(config: NodeConfig) -> Iterator[Problem]:
+    """Yield those of the warnings for which nobody has to be asked."""
     yield from _keys_for_all(config)
-    ftp, ports = config.ftp, config.ftp.passive_ports
+    ports = config.ftp.passive_ports
     for key, address in config.listening():
         if ports is not None and ports[0] <= address.port <= ports[1]:
             problem = f"{ports[0]}-{ports[1]} has the port of {key} ({address}); data connections do without it"
             yield Problem(config.source, "ftp.passive_ports", problem, "take ports on which nothing listens")
-    if ftp.masquerade_address and (reason := _not_found(ftp.masquerade_address)):
-        problem = f"{ftp.masquerade_address}: {reason}; clients cannot open passive data connections before it has one"
-        yield Problem(config.source, "ftp.masquerade_address", problem, "correct it, or its entry in the DNS")
 
 
 def _not_found(host: str) -> str:
@@ -81,12 +86,7 @@ def _not_found(host: str) -> str:
 def _keys_for_all(config: NodeConfig) -> Iterator[Problem]:
     """Yield the private keys that others can read."""
     for key, file in (("peers.key", config.peers.key), ("ftp.tls_certificate", config.ftp.tls_certificate)):
-        try:
-            mode = 0 if file is None else stat.S_IMODE(file.stat().st_mode)
-        except OSError:
-            continue  # a problem, told as such
-        if mode & 0o077:
-            problem = f"{file}, a private key, can be read by others (mode {mode:04o})"
+        if file is not None and (problem := exposed(file)):
             yield Problem(config.source, key, problem, f"chmod 600 {file}")
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from ftpgateway.cli import output
 from ftpgateway.cli.access import Access
 from ftpgateway.cli.errors import NotReachable
 from ftpgateway.config import Member
@@ -15,7 +16,7 @@ from ftpgateway.config.errors import ConfigError
 from raftstore.cluster.convert import node_from_wire
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
 from raftstore.peers import PeerClient
-from raftstore.peers.pki import Identity
+from raftstore.peers.pki import Identity, exposed
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
 
@@ -40,6 +41,8 @@ class ClusterClient:
             self._identity = Identity.load(access.ca, access.certificate, access.key)
         except (Invalid, Damaged) as error:
             raise ConfigError(f"{error.detail}; copy it again from what `pixraft init` made") from None
+        if problem := exposed(access.key):
+            output.warn(f"{problem}; chmod 600 {access.key}")
 
     async def ask(self, method: str, request: Message, reply: type[_Reply], *, changes: bool = False) -> _Reply:
         """Call the first member that answers; one without quorum is passed over while others are left.

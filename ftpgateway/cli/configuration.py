@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ftpgateway.cli import logs, output
+from ftpgateway.cli import output
 from ftpgateway.cli.errors import OK
 from ftpgateway.config import ConfigError, Effective, Member, Problem, effective, load_node_config
 
@@ -75,8 +75,7 @@ def _problems(file: Path) -> tuple[list[Problem], list[Problem]]:
         config = load_node_config(file)
     except ConfigError as error:
         return list(error.problems), []
-    with logs.only_errors():  # what is logged on the way stands among the warnings
-        return list(startup.machine_problems(config)), list(startup.warnings(config))
+    return list(startup.machine_problems(config)), list(startup.warnings(config))
 
 
 def problem_as_json(problem: Problem) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import sys
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any, Protocol, TextIO, cast
 
 import structlog
@@ -102,12 +101,10 @@ def configure(config: LogConfig, stream: _Stream | None = None) -> None:
         logging.getLogger(name).setLevel(max(level, least))
 
 
-@contextlib.contextmanager
-def only_errors() -> Iterator[None]:
-    """Log nothing less than errors within."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
+def to_standard_error() -> None:
+    """Have what is logged before `configure` on standard error: a command's result is on standard output."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, Clock(), text_line],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+    )

@@ -12,6 +12,8 @@ from typing import IO, Any
 
 import click
 
+from ftpgateway.cli import logs
+
 COMMANDS = {
     "init": "ftpgateway.cli.init",
     "serve": "ftpgateway.cli.serve",
@@ -132,4 +134,5 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    logs.to_standard_error()
     group(prog_name="pixraft")

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import structlog
 
 from ftpgateway import memory
 from ftpgateway.cli import logs, output
@@ -28,6 +29,8 @@ EXAMPLES = """
 pixraft serve --config /etc/pixraft/pixraft.toml
 PIXRAFT_LOG_LEVEL=debug pixraft serve --config n1/pixraft.toml
 """
+
+log = structlog.get_logger()
 
 _ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
@@ -56,6 +59,7 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
     check_can_start(config)
     log_file = _open_log(config)
     logs.configure(config.log, log_file)
+    log_warnings(config)
     memory.reuse_large_buffers()
     _allow_descriptors()
     if supervised:
@@ -70,6 +74,14 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
             raise DiskFailed(f"{error.filename or config.data}: {error.strerror}") from error
         raise AddressInUse(str(error)) from None
     click.get_current_context().exit(code)
+
+
+def log_warnings(config: NodeConfig) -> None:
+    """Log what should be mended, but for a name that is not found: the FTP server looks it up again and again."""
+    from ftpgateway import startup
+
+    for warning in startup.local_warnings(config):
+        log.warning("configuration", key=warning.key, problem=warning.problem, remedy=warning.remedy)
 
 
 def _open_log(config: NodeConfig) -> AppendedFile | None:

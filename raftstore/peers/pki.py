@@ -10,11 +10,11 @@ import datetime
 import ipaddress
 import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,8 +23,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from raftstore.errors import AlreadyExists, Damaged, DiskFailed, Invalid
 from raftstore.peers.model import Role
-
-log = structlog.get_logger()
 
 AUTHORITY_DAYS = 20 * 365
 IDENTITY_DAYS = 10 * 365
@@ -268,9 +266,16 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
         raise Damaged(f"{path} is not an unencrypted private key in PEM") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise Invalid(f"{path} is not an EC key")
-    if path.stat().st_mode & 0o077:
-        log.warning("private key can be read by others", path=str(path))
     return key
+
+
+def exposed(key: Path) -> str:
+    """Say that a private key can be read by others; "" when it cannot, or is not there."""
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+    except OSError:
+        return ""
+    return f"{key}, a private key, can be read by others (mode {mode:04o})" if mode & 0o077 else ""
 
 
 def _check_dates(path: Path, certificate: x509.Certificate) -> None:

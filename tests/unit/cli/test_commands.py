@@ -15,12 +15,14 @@ from pathlib import Path
 
 import click
 import pytest
+import structlog
 from commandline import pixraft
 from rich.console import Console
 
-from ftpgateway.cli import errors, output, reference, statusview, useroptions
+from ftpgateway.cli import errors, logs, output, reference, serve, statusview, useroptions
 from ftpgateway.cli.main import COMMANDS
 from ftpgateway.cli.node import becomes
+from ftpgateway.config import load_node_config
 from raftstore.cluster.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
@@ -77,6 +79,50 @@ def test_commands_are_imported_only_when_called() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_key_that_others_can_read_is_told_beside_the_result(node: Path) -> None:
+    key = node.parent.parent / "admin" / "node.key"
+    command = [
+        sys.executable,
+        "-m",
+        "ftpgateway.cli",
+        "status",
+        "--cluster",
+        str(node.parent.parent),
+        "-o",
+        "json",
+    ]
+    for mode, told in ((0o600, ""), (0o640, f"(mode 0640); chmod 600 {key}\n")):
+        key.chmod(mode)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+        assert json.loads(done.stdout)["verdict"] == "unreachable"
+        assert done.stderr.endswith(told)
+        assert bool(done.stderr) == bool(told)
+
+
+def test_what_commands_log_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config()
+    try:
+        logs.to_standard_error()
+        structlog.get_logger().info("not worth a line")
+        structlog.get_logger().warning("garbage from peer", peer="n2")
+    finally:
+        structlog.configure(**before)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"\S+Z \[warning  \] garbage from peer +peer=n2\n", err)
+
+
+def test_serve_logs_what_should_be_mended(node: Path) -> None:
+    key = node.parent / "node.key"
+    key.chmod(0o644)
+    config = load_node_config(node)
+    with structlog.testing.capture_logs() as lines:
+        serve.log_warnings(config)
+    (line,) = lines
+    assert (line["log_level"], line["event"], line["key"]) == ("warning", "configuration", "peers.key")
+    assert (str(key) in line["problem"], line["remedy"]) == (True, f"chmod 600 {key}")
 
 
 def test_a_bad_configuration_is_one_message(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import structlog
 
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
+from raftstore.sending import write_all
 
 log = structlog.get_logger()
 
@@ -195,7 +196,7 @@ class Stream(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         out, self._out, self._waiting = self._out, [], 0
         if out and self._transport is not None:
-            self._transport.writelines(out)
+            write_all(self._transport, out)
 
     async def _drained(self) -> None:
         try:

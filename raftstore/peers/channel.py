@@ -12,6 +12,7 @@ from raftstore.peers.model import Buffer, Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import peer_of
+from raftstore.sending import write_all
 from raftstore.wire import peer_pb2
 
 VERSION = 1
@@ -22,9 +23,6 @@ MAX_DETAIL = 4096
 
 GATHER_BYTES = 128 * 1024
 """Frames written in one turn of the loop leave together, or as soon as there are so many bytes of them."""
-
-COPY_BELOW = 64 * 1024
-"""Shorter buffers are joined before they are handed to the transport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +128,7 @@ class Channel(asyncio.BufferedProtocol):
         frames, self._frames, self._gathered = self._frames, [], 0
         if not frames or not self._open or self._transport is None:
             return
-        if len(frames) > 1:
-            frames = joined(frames)
-        if len(frames) == 1:
-            self._transport.write(frames[0])
-        else:
-            self._transport.writelines(frames)
+        write_all(self._transport, frames)
 
     async def transmit(self, header: peer_pb2.Header, payload: Buffer = b"") -> None:
         """Write a frame when the transport has room, first come, first served. Raises as `write`."""
@@ -275,23 +268,6 @@ class Channel(asyncio.BufferedProtocol):
                 self.write(peer_pb2.Header(kind=peer_pb2.PING))
             except StoreError:
                 pass  # dropped: the ticker is cancelled
-
-
-def joined(buffers: list[Buffer]) -> list[Buffer]:
-    """Join neighbours of a few bytes; large buffers stay as they are, uncopied."""
-    result: list[Buffer] = []
-    small: list[Buffer] = []
-    for buffer in buffers:
-        if len(buffer) < COPY_BELOW:
-            small.append(buffer)
-            continue
-        if small:
-            result.append(b"".join(small))
-            small = []
-        result.append(buffer)
-    if small:
-        result.append(b"".join(small))
-    return result
 
 
 def error_header(call: int, error: StoreError) -> peer_pb2.Header:

@@ -33,6 +33,7 @@ AT_ONCE = 24
 
 SETTINGS = {
     "PIXRAFT_LOG_LEVEL": "warning",
+    "PIXRAFT_PEERS_ENCRYPTION": "bulk-auth",
     "PIXRAFT_FTP_LOGIN_TIMEOUT": "10",
     "PIXRAFT_FTP_IDLE_TIMEOUT": "10",
     "PIXRAFT_FTP_HANDSHAKE_TIMEOUT": "3",
@@ -40,7 +41,8 @@ SETTINGS = {
     "PIXRAFT_FTP_STALL_TIMEOUT": "3",
     "PIXRAFT_SFTP_IDLE_TIMEOUT": "15",
 }
-"""Short timeouts: who is left hanging is let go before the campaign takes it for a hang."""
+"""Short timeouts: who is left hanging is let go before the campaign takes it for a hang. With `bulk-auth`, who dials
+chooses whether chunks are encrypted: both are tried."""
 
 WARM = 0.2
 """Share of the campaign after which everything is there that a node ever starts or keeps for use again."""

@@ -6,22 +6,25 @@ import asyncio
 import random
 import ssl
 import struct
+from collections import deque
 
 import fuzzinputs
 from fuzzftp import Failure
 
 from raftstore.peers.channel import VERSION
-from raftstore.peers.framing import encode
+from raftstore.peers.framing import BadFrame, FrameReader, encode
+from raftstore.peers.grants import Session
 from raftstore.peers.model import Limits
 from raftstore.peers.pki import Identity
+from raftstore.peers.seal import Seal
 from raftstore.peers.tls import client_context
 from raftstore.wire import chunks_pb2, peer_pb2, raft_pb2
 
 PATIENCE = 30.0
 """Seconds: more than the node gives who does not introduce himself, and than a peer may be silent."""
 
-STATES = ("stranger", "unsaid", "client", "bulk", "consensus")
-_WEIGHTS = (3, 2, 4, 4, 3)
+STATES = ("stranger", "unsaid", "client", "bulk", "sealed", "consensus")
+_WEIGHTS = (3, 2, 4, 2, 4, 3)
 _LIMITS = Limits()
 
 _CALLS = (
@@ -69,6 +72,9 @@ class PeerConnection:
         self.sent = 0
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
+        self._seal: Seal | None = None
+        self._answers = FrameReader(header_limit=_LIMITS.header_bytes, payload_limit=_LIMITS.payload_bytes)
+        self._heard: deque[peer_pb2.Header] = deque()
 
     async def run(self) -> None:
         """Do it all."""
@@ -96,6 +102,7 @@ class PeerConnection:
         finally:
             if writer is not None:
                 writer.transport.abort()
+                self._writer.transport.abort()
 
     async def _as_stranger(self) -> None:
         chance = self._chance
@@ -126,15 +133,37 @@ class PeerConnection:
     async def _as_bulk(self) -> None:
         await self._talk(peer_pb2.BULK, self._call_frame)
 
+    async def _as_sealed(self) -> None:
+        """Without TLS, with a key that was asked for over TLS; chunks encrypted or as they are."""
+        chance = self._chance
+        plain = chance.random() < 0.5
+        await self._hello(peer_pb2.CLIENT)
+        body = peer_pb2.BulkSessionRequest(plain_chunks=plain).SerializeToString()
+        self._send(
+            _frame(peer_pb2.Header(kind=peer_pb2.REQUEST, call=1, method="peers.bulk-session", body=body))
+        )
+        granted = peer_pb2.BulkSession.FromString((await self._frame_of(peer_pb2.REPLY)).body)
+        self._writer.transport.abort()
+        session = Session(granted.id, granted.key, plain)
+        seals = session.dialler_seals()
+        self._reader, self._writer = await asyncio.open_connection(*self._address)
+        opening = session.preamble()
+        if chance.random() < 0.02:
+            opening = fuzzinputs.mutated(chance, opening)
+        self._writer.write(opening)
+        self._seal = seals.sending
+        self._answers = FrameReader(
+            header_limit=_LIMITS.header_bytes, payload_limit=_LIMITS.payload_bytes, seal=seals.receiving
+        )
+        await self._talk(peer_pb2.BULK, self._sealed_frame)
+
     async def _as_consensus(self) -> None:
         await self._talk(peer_pb2.CONSENSUS, self._message_frame)
 
     async def _talk(self, lane: peer_pb2.LaneKind, make: object) -> None:
         assert callable(make)
         chance = self._chance
-        hello = peer_pb2.Hello(version=VERSION, lane=lane, instance=chance.randbytes(16), sequence=1)
-        self._send(_frame(peer_pb2.Header(kind=peer_pb2.HELLO, hello=hello)))
-        await self._frame_of(peer_pb2.WELCOME)
+        await self._hello(lane)
         for number in range(self._inputs):
             data = make(number + 1)
             self.transcript.append(data)
@@ -146,7 +175,29 @@ class PeerConnection:
                 await self._writer.drain()
             self.sent = number + 1
 
+    async def _hello(self, lane: peer_pb2.LaneKind) -> None:
+        hello = peer_pb2.Hello(version=VERSION, lane=lane, instance=self._chance.randbytes(16), sequence=1)
+        self._send(self._framed(peer_pb2.Header(kind=peer_pb2.HELLO, hello=hello)))
+        await self._frame_of(peer_pb2.WELCOME)
+
     # Frames.
+
+    def _sealed_frame(self, call: int) -> bytes:
+        """A request; at times one with a right tag around what is none, or around a payload that nothing covers."""
+        chance = self._chance
+        if chance.random() < 0.98:
+            return self._call_frame(call)
+        assert self._seal is not None
+        header = self._garbage_body()
+        if chance.random() < 0.5:
+            header = peer_pb2.Header(
+                kind=peer_pb2.REQUEST, call=call, method="chunks.put", by_digest=chance.random() < 0.5
+            ).SerializeToString()
+        payload = chance.randbytes(chance.choice((0, 1, 20_000, 70_000)))
+        bare = self._seal.bares and chance.random() < 0.5
+        lengths = struct.pack("!II", len(header) | (0x80000000 if chance.random() < 0.5 else 0), len(payload))
+        sealed = self._seal.seal(lengths, header, payload, lambda size: memoryview(bytearray(size)), bare=bare)
+        return b"".join(sealed)
 
     def _call_frame(self, call: int) -> bytes:
         """A request: to a method there is or not, with a body that is a message of another, or random, or both."""
@@ -159,11 +210,11 @@ class PeerConnection:
             method=method,
             body=self._body(harmless=method in _READING),
             deadline_ms=chance.choice((0, 1, 5000, 2**32 - 1)),
-            by_digest=chance.random() < 0.005,
+            by_digest=chance.random() < (0.5 if method == "chunks.put" else 0.005),
         )
         if chance.random() < 0.01:
             header.kind = chance.choice((0, 1, 2, 4, 5, 6, 7, 9, 77))
-        return self._perhaps_mangled(_frame(header, payload))
+        return self._perhaps_mangled(self._framed(header, payload))
 
     def _message_frame(self, _number: int) -> bytes:
         chance = self._chance
@@ -256,28 +307,36 @@ class PeerConnection:
         """The node answers a ping, unless it dropped the connection, which ends the reading. What was begun and never
         ended takes the ping for its rest: then silence is answered by a drop.
         """
-        self._send(_frame(peer_pb2.Header(kind=peer_pb2.PING)))
+        self._send(self._framed(peer_pb2.Header(kind=peer_pb2.PING)))
         await self._frame_of(peer_pb2.PONG)
 
-    async def _frame_of(self, kind: int) -> None:
+    async def _frame_of(self, kind: int) -> peer_pb2.Header:
+        """Return the next frame of that kind; what comes before it is looked at and forgotten."""
         while True:
-            lengths = await self._reader.readexactly(8)
-            header_length, payload_length = struct.unpack("!II", lengths)
-            if header_length > _LIMITS.header_bytes or payload_length > _LIMITS.payload_bytes:
-                raise Failure(f"the node sent a frame of {header_length} and {payload_length} bytes")
-            header = peer_pb2.Header.FromString(await self._reader.readexactly(header_length))
-            await self._reader.readexactly(payload_length)
-            if "Traceback" in header.detail or 'File "' in header.detail:
-                raise Failure(f"the peer was told {header.detail!r}")
-            if header.kind == kind:
-                return
+            while self._heard:
+                header = self._heard.popleft()
+                if "Traceback" in header.detail or 'File "' in header.detail:
+                    raise Failure(f"the peer was told {header.detail!r}")
+                if header.kind == kind:
+                    return header
+            space = self._answers.buffer()
+            block = await self._reader.read(len(space))
+            if not block:
+                raise ConnectionResetError
+            space[: len(block)] = block
+            try:
+                self._heard += [header for header, _ in self._answers.received(len(block))]
+            except BadFrame as error:
+                raise Failure(f"the node sent what is no frame: {error.detail}") from None
 
     async def _read_to_end(self) -> None:
         while await self._reader.read(65536):
             pass
 
+    def _framed(self, header: peer_pb2.Header, payload: bytes = b"") -> bytes:
+        return _frame(header, payload, self._seal)
 
-def _frame(header: peer_pb2.Header, payload: bytes = b"") -> bytes:
-    return b"".join(
-        encode(header, payload, header_limit=_LIMITS.header_bytes, payload_limit=_LIMITS.payload_bytes)
-    )
+
+def _frame(header: peer_pb2.Header, payload: bytes = b"", seal: Seal | None = None) -> bytes:
+    limits = {"header_limit": _LIMITS.header_bytes, "payload_limit": _LIMITS.payload_bytes}
+    return b"".join(encode(header, payload, **limits, seal=seal))

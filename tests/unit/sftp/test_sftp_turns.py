@@ -16,7 +16,7 @@ class Transport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Nothing is buffered."""
 
-    def writelines(self, list_of_data: object) -> None:
+    def write(self, data: object) -> None:
         """Nobody reads."""
 
     def close(self) -> None:
@@ -51,6 +51,7 @@ def test_a_flood_of_requests_leaves_others_their_turns() -> None:
         running = asyncio.create_task(stream.run())
         counts = []
         while sum(counts) < 20_000:
+            assert not running.done() or requests.counted
             await asyncio.sleep(0)
             counts.append(requests.counted)
             requests.counted = 0

@@ -567,3 +567,35 @@ def test_only_nodes_get_bulk_sessions() -> None:
                 await client.call("peers.bulk-session", b"")
 
     run_on("asyncio", main())
+
+
+@pytest.mark.parametrize("gone", ["removed", "replaced"])
+def test_a_bulk_session_ends_with_the_membership(gone: str) -> None:
+    """Neither a key that is not used yet nor an open sealed connection outlives a removal or a new certificate."""
+
+    async def main() -> None:
+        async with node() as (net, logs):
+            unused, used = [await bulk_session(net, "full") for _ in range(2)]
+            greeting = peer_pb2.Header(
+                kind=peer_pb2.HELLO,
+                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1),
+            )
+
+            def say_hello(session: Session, writer: asyncio.StreamWriter) -> None:
+                seal = session.dialler_seals().sending
+                start = encode(greeting, b"", header_limit=MIB, payload_limit=MIB, seal=seal)
+                writer.writelines([session.preamble(), *start])
+
+            async with opened(net.address) as (reader, writer):
+                say_hello(used, writer)
+                await until(lambda: any(channel.sealed for channel in net._incoming))
+                members = {} if gone == "removed" else {"a": ("127.0.0.1", 1)}
+                net.set_members(members, {"a": bytes(32)}, {"a": 7})
+                await hung_up(reader)
+            async with opened(net.address) as (reader, writer):
+                say_hello(unused, writer)
+                await hung_up(reader)
+            assert reasons(logs, "peer refused")
+            assert not net._incoming
+
+    run_on("asyncio", main())

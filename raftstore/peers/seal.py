@@ -26,6 +26,10 @@ TAG_SIZE = 16
 JOIN_BELOW = 16 * 1024
 """Payloads shorter than this are copied behind their header: one buffer is cheaper than two."""
 
+ROOM_FROM = 256 * 1024
+"""Payloads from this size on are encrypted into buffers that are used again. Each has room for a whole chunk: shorter
+payloads would hold many times their size while they wait to be sent."""
+
 REKEY_FRAMES = 1 << 16
 """Frames after which the cipher goes on with a new key, which does not tell the old one. That is 64 GiB of chunks; RFC
 8446, section 5.5, allows six times as much for a key."""
@@ -83,11 +87,14 @@ class Seal:
         if len(payload) < JOIN_BELOW:
             body = payload if bare or not len(payload) else self._engine.encrypt(nonce, payload, None)
             return [b"".join((lengths, tag, head, body))]
+        first = b"".join((lengths, tag, head))
         if bare:
-            return [b"".join((lengths, tag, head)), payload]
+            return [first, payload]
+        if len(payload) < ROOM_FROM:
+            return [first, self._engine.encrypt(nonce, payload, None)]
         space = room(len(payload) + TAG_SIZE)
         self._engine.encrypt_into(nonce, payload, None, space)
-        return [b"".join((lengths, tag, head)), space]
+        return [first, space]
 
     def open(
         self, lengths: memoryview, sealed: memoryview, header: int, *, bare: bool

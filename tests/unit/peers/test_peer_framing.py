@@ -188,11 +188,11 @@ def test_nothing_of_what_is_encrypted_can_be_seen(size: int) -> None:
 
 
 def test_a_long_payload_is_encrypted_into_the_pool_and_left_as_it_was() -> None:
-    pool = BufferPool(size=200_000, count=2)
-    payload = bytearray(b"x" * 100_000)
+    pool = BufferPool(size=400_000, count=2)
+    payload = bytearray(b"x" * 300_000)
     header = peer_pb2.Header(kind=peer_pb2.REQUEST)
     buffers = encode(header, payload, header_limit=LIMIT, payload_limit=LIMIT, seal=Seal(KEY), room=pool.take)
-    assert payload == b"x" * 100_000
+    assert payload == b"x" * 300_000
     assert isinstance(buffers[1], memoryview)
     first = buffers[1].obj
     ((_, got),) = feed(reader(Seal(KEY), pool), b"".join(buffers))
@@ -200,6 +200,10 @@ def test_a_long_payload_is_encrypted_into_the_pool_and_left_as_it_was() -> None:
     assert got.obj is not first
     del buffers
     assert pool.take(10).obj is first
+    shorter = encode(
+        header, payload[:100_000], header_limit=LIMIT, payload_limit=LIMIT, seal=Seal(KEY), room=pool.take
+    )
+    assert isinstance(shorter[1], bytes)  # no more memory than it needs while it waits
 
 
 def test_the_cipher_goes_on_with_new_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.cluster.inventory import take_inventory
-from raftstore.errors import Invalid, StoreError
+from raftstore.errors import Invalid, StoreError, Superseded
 from raftstore.tasks import ended
 from raftstore.types import StoreInfo
 from raftstore.wire import commands_pb2 as commands
@@ -82,8 +82,10 @@ class Registration:
                 try:
                     await self._announce(again=again)
                     due = False
-                except Invalid as error:
-                    self._on_fatal(error)  # what this node keeps would be taken for another one's
+                except (Invalid, Superseded) as error:
+                    self._on_fatal(
+                        error
+                    )  # what this node keeps would be taken for another one's, or a later one's
                     return
                 except StoreError as error:
                     log.info("volumes not announced yet", error=str(error))

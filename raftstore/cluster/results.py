@@ -19,6 +19,7 @@ _ERRORS: dict[int, type[errors.StoreError]] = {
     commands.INVALID: errors.Invalid,
     commands.CHANGED: errors.Changed,
     commands.DENIED: errors.Denied,
+    commands.SUPERSEDED: errors.Superseded,
 }
 
 

@@ -92,7 +92,11 @@ class Stores:
             )
         if self.superseded(node, identity):
             # Its log is older than what this node has acknowledged since.
-            raise Refusal(commands.INVALID, f"{node} has had another disk since this one")
+            raise Refusal(
+                commands.SUPERSEDED,
+                f"{node} has had another disk since this one; if that one is lost too, remove the data directory and "
+                "start: the others have everything",
+            )
         number = known.number if known is not None else len(self._stores) + 1
         self._execute("UPDATE stores SET current = 0 WHERE node = ? AND number <> ?", (node, number))
         self._execute(

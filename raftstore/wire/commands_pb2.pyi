@@ -23,6 +23,7 @@ class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INVALID: _ClassVar[Status]
     CHANGED: _ClassVar[Status]
     DENIED: _ClassVar[Status]
+    SUPERSEDED: _ClassVar[Status]
 OK: Status
 NOT_FOUND: Status
 EXISTS: Status
@@ -37,6 +38,7 @@ STALE: Status
 INVALID: Status
 CHANGED: Status
 DENIED: Status
+SUPERSEDED: Status
 
 class OperationId(_message.Message):
     __slots__ = ("node", "boot", "sequence", "acknowledged")

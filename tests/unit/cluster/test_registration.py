@@ -9,7 +9,8 @@ import pytest
 
 from raftstore.cluster import registration
 from raftstore.cluster.registration import Registration
-from raftstore.errors import Invalid, NoQuorum, StoreError
+from raftstore.cluster.results import accepted
+from raftstore.errors import Invalid, NoQuorum, StoreError, Superseded
 from raftstore.types import StoreInfo
 from raftstore.wire import commands_pb2 as commands
 
@@ -107,14 +108,19 @@ def test_without_a_quorum_it_is_tried_again() -> None:
     asyncio.run(scenario())
 
 
-def test_volumes_of_another_node_stop_this_one() -> None:
+@pytest.mark.parametrize("status", [commands.INVALID, commands.SUPERSEDED])
+def test_volumes_of_another_node_or_an_older_disk_stop_this_one(status: commands.Status) -> None:
     async def scenario() -> None:
         cluster = Cluster()
-        cluster.errors = [Invalid("this store belongs to node n1")]
+        with pytest.raises(StoreError) as refused:
+            accepted(commands.Result(status=status, detail="no").SerializeToString())
+        cluster.errors = [refused.value]
         room = cluster.registration()
         room.start()
         await until(lambda: bool(cluster.fatal))
         await room.stop()
         assert (cluster.proposed, cluster.announced) == (1, 0)
+        # The exit code: a supervisor does not start a node with an old disk again and again.
+        assert isinstance(cluster.fatal[0], Superseded if status == commands.SUPERSEDED else Invalid)
 
     asyncio.run(scenario())

@@ -115,7 +115,7 @@ def test_stores_keep_their_number_and_a_new_disk_gets_another(feeder: Feeder) ->
     stores = {store.number: store for store in feeder.catalog.stores()}
     assert stores[2] == StoreInfo(2, "n2", STORES[2], False)
     assert stores[4] == StoreInfo(4, "n2", b"x" * 16, True)
-    assert feeder.status(command("register_store", node="n2", identity=STORES[2])) == "INVALID"
+    assert feeder.status(command("register_store", node="n2", identity=STORES[2])) == "SUPERSEDED"
     feeder.reopen()
     assert [store.number for store in feeder.catalog.stores() if store.current] == [1, 3, 4]
     assert feeder.catalog.superseded("n2", STORES[2])

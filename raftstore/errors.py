@@ -67,7 +67,7 @@ class BadName(StoreError):
 
 
 class QuotaExceeded(StoreError):
-    """The owner's quota is used up"""
+    """Does not fit into the owner's quota"""
 
     exit_code = 17
 

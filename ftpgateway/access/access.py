@@ -154,7 +154,10 @@ class Access:
         try:
             await session.files.entry("/")
         except NotFound:
-            raise LoginRefused("There is no directory for anonymous users") from None
+            home = session.user.home
+            raise LoginRefused(
+                f"There is no directory {home} for anonymous users; its operator has to make it"
+            ) from None
 
     # Numbers.
 

@@ -133,6 +133,10 @@ def command(
         )
 
 
+SFTP_STEP = 10
+"""Between the SFTP ports of nodes on one host: the next ones above 2022 are where others look for a free one, too."""
+
+
 def _own_ports(nodes: tuple[bundle.NodeSpec, ...]) -> list[bundle.NodeSpec]:
     """Give nodes on the same host FTP and SFTP ports of their own where none was asked for."""
     taken: Counter[str] = Counter()
@@ -143,7 +147,7 @@ def _own_ports(nodes: tuple[bundle.NodeSpec, ...]) -> list[bundle.NodeSpec]:
             node = replace(node, ftp=node.ftp._replace(port=bundle.FTP_PORT + taken[node.address.host]))
             taken[node.address.host] += 1
         if node.sftp is not None and node.sftp.port == bundle.SFTP_PORT:
-            port = bundle.SFTP_PORT + taken_sftp[node.address.host]
+            port = bundle.SFTP_PORT + SFTP_STEP * taken_sftp[node.address.host]
             node = replace(node, sftp=node.sftp._replace(port=port))
             taken_sftp[node.address.host] += 1
         given.append(node)

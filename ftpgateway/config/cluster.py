@@ -19,7 +19,7 @@ class ClusterConfig:
     name: str = declared(kinds.NAME, "Name of the cluster, for people.", "pictures")
     replicas: int = declared(
         kinds.integer(1, 15),
-        "Copies of each picture, on different nodes; at most the number of nodes.",
+        "Copies of each picture, on different nodes; while there are fewer nodes, as many as there are nodes.",
         REPLICAS,
     )
     members: tuple[Member, ...] = declared(

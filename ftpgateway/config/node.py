@@ -57,6 +57,9 @@ class NodeConfig:
             if address.meets(there):
                 problem = f"{address} is the address of {other} ({there}), too"
                 yield Mistake(key, problem, "change one of the ports")
+        if self.log.transfers is not None and self.log.transfers == self.log.file:
+            problem = f"{self.log.file} is log.file, too: who reads transfers would find lines of the log"
+            yield Mistake("log.transfers", problem, "name another file")
 
     def listening(self) -> Iterator[tuple[str, Address]]:
         """Yield every address on which the node listens, with its key."""

@@ -35,7 +35,11 @@ _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
     (errors.Damaged, 451, "The stored copy is damaged and another one could not be read; try again later."),
     (errors.DiskFailed, 451, "A disk of this node failed; try again at another node."),
     (errors.DiskFull, 452, "Not enough free disk in the cluster; ask its operator for room."),
-    (errors.QuotaExceeded, 452, "Your quota is used up; delete something first."),
+    (
+        errors.QuotaExceeded,
+        452,
+        "It does not fit into your quota; delete something, or ask the operator for more.",
+    ),
     (errors.TooLarge, 552, "Larger than this server takes; send a smaller file."),
     (errors.NotFound, 550, "No such file or directory."),
     (errors.AlreadyExists, 550, "It exists already; choose another name."),

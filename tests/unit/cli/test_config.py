@@ -114,6 +114,16 @@ def test_a_mistake_is_one_line_that_names_file_and_key(tmp_path: Path, old: str,
     assert f" {named}: " in message
 
 
+def test_the_log_and_the_transfers_have_files_of_their_own(tmp_path: Path) -> None:
+    environment = {
+        "PIXRAFT_LOG_FILE": str(tmp_path / "log"),
+        "PIXRAFT_LOG_TRANSFERS": str(tmp_path / "xferlog"),
+    }
+    load_node_config(write(tmp_path), environment)
+    with pytest.raises(ConfigError, match=r"log\.file, too.*another file"):
+        load_node_config(write(tmp_path), {**environment, "PIXRAFT_LOG_TRANSFERS": str(tmp_path / "log")})
+
+
 def test_every_truncation_is_a_clear_message_or_a_usable_file(tmp_path: Path) -> None:
     whole = render(VALUES)
     expected = load_node_config(write(tmp_path), {})

@@ -16,7 +16,7 @@ from ftpgateway.ftp import discarding
 from raftstore.errors import NoQuorum, QuotaExceeded
 
 BLOCK = os.urandom(1024 * 1024)
-QUOTA = "452 Your quota is used up; delete something first."
+QUOTA = "452 It does not fit into your quota; delete something, or ask the operator for more."
 
 
 @pytest.fixture(scope="module")

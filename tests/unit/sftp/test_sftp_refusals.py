@@ -68,7 +68,7 @@ def written_to_read(server: SftpServer, client: paramiko.SFTPClient) -> None:
 
 
 Act = Callable[[SftpServer, paramiko.SFTPClient], object]
-QUOTA = "Your quota is used up; delete something first."
+QUOTA = "It does not fit into your quota; delete something, or ask the operator for more."
 TABLE: dict[str, tuple[Act, str, str, str]] = {
     "no such file": (lambda s, c: c.open("no.jpg"), "open", "no.jpg", "No such file or directory."),
     "not a directory": (lambda s, c: c.listdir("a.jpg"), "opendir", "a.jpg", "Not a directory."),

@@ -19,6 +19,7 @@ from raftstore.metadata import snapshots
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
+from raftstore.metadata.levels import NEWEST, batch_refusal, refusal
 from raftstore.metadata.listing import PAGE, Listing
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
@@ -27,6 +28,7 @@ from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.schemas import schema_at
 from raftstore.metadata.transaction import Later, Transaction
 from raftstore.types import Entry, FileVersion, Kind, Partial
+from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
@@ -147,6 +149,21 @@ class Catalog(Questions):
     def level(self) -> int:
         """The level in force (metadata.levels): which commands may be proposed, and what they mean."""
         return self._machine.level
+
+    def refusal(self, command: bytes) -> str | None:
+        """Say why a serialised Command must not be put into the log while this level is in force; None: it may be."""
+        return refusal(command, self._machine.level)
+
+    def batch_refusal(self, batch: bytes) -> str | None:
+        """Say why a serialised Batch must not be put into the log while this level is in force; None: it may be."""
+        return batch_refusal(batch, self._machine.level)
+
+    @property
+    def opening(self) -> bytes | None:
+        """What a new cluster's log begins with: the newest level, so that nobody has to raise it. None: it has begun."""
+        if self._machine.level == NEWEST or not self._machine.untouched:
+            return None
+        return commands.Command(set_level=commands.SetLevel(level=NEWEST, fresh=True)).SerializeToString()
 
     @property
     def configuration(self) -> tuple[int, bytes]:

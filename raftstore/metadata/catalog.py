@@ -78,6 +78,7 @@ class Catalog(Questions):
         self._prepared: object = None
         self._failed: BaseException | None = None
         self._account_changed: Callable[[str | None], object] = lambda name: None
+        self._level_changed: Callable[[int], object] = lambda level: None
         self._open(check_seconds)
         self._replaced.unlink(missing_ok=True)
 
@@ -91,6 +92,7 @@ class Catalog(Questions):
             self._incoming.unlink(missing_ok=True)
             self._machine = Machine(self._database)
             self._machine.accounts.on_change = lambda name: self._account_changed(name)
+            self._machine.on_level = lambda level: self._level_changed(level)
         except BaseException as error:
             self._failed = error
             self._database.close()
@@ -128,6 +130,10 @@ class Catalog(Questions):
         """
         self._account_changed = changed
 
+    def watch_level(self, changed: Callable[[int], object]) -> None:
+        """Call `changed` with the level in force when an entry or a snapshot has brought another. It must not raise."""
+        self._level_changed = changed
+
     # The state machine.
 
     @property
@@ -160,7 +166,7 @@ class Catalog(Questions):
 
     @property
     def opening(self) -> bytes | None:
-        """What a new cluster's log begins with: the newest level, so that nobody has to raise it. None: it has begun."""
+        """What a new log begins with: the newest level, so that nobody has to raise it. None: it has begun."""
         if self._machine.level == NEWEST or not self._machine.untouched:
             return None
         return commands.Command(set_level=commands.SetLevel(level=NEWEST, fresh=True)).SerializeToString()
@@ -289,6 +295,7 @@ class Catalog(Questions):
                 self._readers.resume()
         log.info("catalog replaced by a snapshot", applied=self._applied)
         self._account_changed(None)
+        self._level_changed(self.level)
         return self._applied
 
     def _swap(self) -> None:

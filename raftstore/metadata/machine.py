@@ -72,6 +72,8 @@ class Machine:
         self.secrets = Secrets(database)
         self.jobs = Jobs(database, self.counters.next_job)
         self._drops = Drops(self.jobs, self.intents, self.stores, self.contents)
+        self.on_level: Callable[[int], object] = lambda level: None
+        """Told the level in force when an entry has raised it; must not raise."""
         self._index = 0
         self._time_ns = 0
         self._handlers: dict[str, Callable[[Any], commands.Result]] = {
@@ -174,6 +176,7 @@ class Machine:
         self._flush()
         migrate(self._database, self, level)
         log.info("level raised", level=level, entry=self._index)
+        self.on_level(level)
 
     def _operation(self, operation: commands.Operation) -> bytes:
         try:

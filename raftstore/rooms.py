@@ -27,6 +27,7 @@ from raftstore.cluster.membershipcalls import MembershipCalls
 from raftstore.cluster.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.registration import Registration
 from raftstore.cluster.results import accepted
+from raftstore.cluster.upgrade import UpgradeCalls
 from raftstore.cluster.view import LiveTopology
 from raftstore.cluster.workroom import Workroom
 from raftstore.consensus import Consensus
@@ -100,6 +101,13 @@ class Rooms:
                 self.network,
                 catalog=self.catalog,
                 workroom=lambda: self.workroom,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
+            UpgradeCalls(
+                self.network,
+                catalog=self.catalog,
+                gather=self.health.gather,
                 propose=self.propose,
                 barrier=self.barrier,
             )

@@ -362,3 +362,21 @@ class RotateHostKeys(_message.Message):
     KINDS_FIELD_NUMBER: _ClassVar[int]
     kinds: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UpgradeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Upgrade(_message.Message):
+    __slots__ = ("level", "target", "nodes", "obstacles", "before")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLES_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    level: int
+    target: int
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeStatus]
+    obstacles: _containers.RepeatedScalarFieldContainer[str]
+    before: int
+    def __init__(self, level: _Optional[int] = ..., target: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., before: _Optional[int] = ...) -> None: ...

@@ -1,7 +1,7 @@
 """How data.tar.xz and expected.json were made, once, by the real 35711ca. Nothing runs this any more.
 
-    git worktree add /tmp/old 35711ca && make -C /tmp/old install
-    /tmp/old/.venv/bin/python make.py /tmp/old/.venv/bin/pixraft /tmp/data
+git worktree add /tmp/old 35711ca && make -C /tmp/old install
+/tmp/old/.venv/bin/python make.py /tmp/old/.venv/bin/pixraft /tmp/data
 """
 
 from __future__ import annotations
@@ -142,7 +142,12 @@ def contents(catalog: Catalog) -> dict[str, object]:
                 "chunks": [chunk.digest.hex() for chunk in chunks],
             }
     users = {
-        user.name: {"home": user.home, "rights": user.rights, "rules": dict(user.rules), "disabled": user.disabled}
+        user.name: {
+            "home": user.home,
+            "rights": user.rights,
+            "rules": dict(user.rules),
+            "disabled": user.disabled,
+        }
         for user in catalog.users()
     }
     return {"files": dict(sorted(files.items())), "users": users, "applied": catalog.applied_index}

@@ -1,4 +1,4 @@
-"""Clusters made by earlier releases, opened by this one: served as they were, then upgraded, with all that they held."""
+"""Clusters made by earlier releases: served as they were, then upgraded, with all that they held."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from raftstore.cluster.bootstrap import safe_term
 from raftstore.consensus import Consensus, Journal, driver
 from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.watchedlog import PREFIX
-from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, TooNew, Unavailable
+from raftstore.metadata.levels import NEWEST, OLDEST
 from raftstore.peers.model import Peer, Reply
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Node:
         """It has stopped for good: what its engine says of itself means nothing any more."""
         self.rejoining = joining
         """It has lost its log, or never had one, and has not caught up since."""
+        self.newest = OLDEST if int(name[1:]) in cluster.scenario.old_programs else NEWEST
+        """The highest level that its program knows."""
         self.initial = known
         self.roster = (0, known)
         """The newest committed configuration that it has heard of, with its entry."""
@@ -106,7 +109,13 @@ class Node:
             )
             self.cluster.checks.opened(self.name, self.journal)
             self.catalog = WatchedCatalog(
-                self.name, self.storage, self.cluster.checks, scenario.compare_every, self._later(process)
+                self.name,
+                self.storage,
+                self.cluster.checks,
+                scenario.compare_every,
+                self._later(process),
+                self.newest,
+                scenario.old_cluster,
             )
             self.links = links = SimLinks(self.cluster.network, process)
             self.know()
@@ -201,7 +210,10 @@ class Node:
         self.failed = True
         self.cluster.trace.event(self.name, "stopped", f"{type(error).__name__}: {error}")
         disk = isinstance(error, DiskFailed | DiskFull) and self.disk_faults > 0
-        if not disk and not self.rotten:
+        outdated = isinstance(error, TooNew) and self.newest < NEWEST
+        if outdated:
+            self.newest = NEWEST  # as the message says: a newer version is installed
+        if not disk and not self.rotten and not outdated:
             self.cluster.violate("stops without a cause", f"{self.name} stops without a cause: {_text(error)}")
         must_wipe = isinstance(error, Damaged)
         process = self.process

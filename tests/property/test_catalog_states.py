@@ -13,6 +13,7 @@ from examples import examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from raftstore.metadata.levels import NEWEST, OLDEST
 from raftstore.types import Entry, Kind, Wanted
 from raftstore.wire import commands_pb2 as commands
 
@@ -122,7 +123,6 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="catalog-"))
-        self.feeder = Feeder(self.directory / "main" / "catalog.db", wal_bytes=40_000)
         self.model = Model()
         self.done: list[tuple[commands.Operation, commands.Result]] = []
         self.copies = 0
@@ -130,7 +130,7 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Feed a second catalog with the whole log: it must be equal."""
         try:
-            with Feeder(self.directory / "replayed" / "catalog.db", stores=False) as replayed:
+            with Feeder(self.directory / "replayed" / "catalog.db", stores=False, level=None) as replayed:
                 for index, batch in self.feeder.log:
                     replayed.catalog.apply(index, batch)
                 assert replayed.catalog.digest() == self.feeder.catalog.digest()
@@ -138,9 +138,11 @@ class Histories(RuleBasedStateMachine):
             self.feeder.catalog.close()
             shutil.rmtree(self.directory)
 
-    @initialize()
-    def begin(self) -> None:
-        """Make some directories."""
+    @initialize(level=st.sampled_from([OLDEST, NEWEST]))
+    def begin(self, level: int) -> None:
+        """Make some directories, in an old cluster or in a new one."""
+        self.feeder = Feeder(self.directory / "main" / "catalog.db", level=level, wal_bytes=40_000)
+        self.model.level = level
         self.entry([command("make_directory", path=path, owner="ada") for path in ("/a", "/a/b", "/b")], 0)
 
     @rule(built=st.lists(operations, min_size=1, max_size=6), again=st.integers(0, 3))
@@ -167,6 +169,12 @@ class Histories(RuleBasedStateMachine):
         assert isinstance(file, File)
         assert file.inode in (0, inode)
         file.inode = inode
+
+    @rule(level=st.integers(0, NEWEST))
+    def raise_level(self, level: int) -> None:
+        """Put another level in force, if it is the next one."""
+        self.entry([command("set_level", level=level)], 0)
+        assert self.feeder.catalog.level == self.model.level
 
     @rule()
     def repeat_an_entry(self) -> None:

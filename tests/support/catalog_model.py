@@ -61,6 +61,8 @@ class Model:
     index: int = 0
     time_ns: int = 0
     length: int = 10
+    level: int = 1
+    """The level in force: by which rules commands are decided."""
 
     def apply(self, command: commands.Command) -> str:
         """Apply one command at the current index and time; return the name of its status."""
@@ -143,6 +145,12 @@ class Model:
         return Counter(seed for content in self.contents() for seed in content.seeds)
 
     # Commands.
+
+    def set_level(self, command: commands.SetLevel) -> None:
+        """The next level, of those that there are."""
+        if command.level != self.level + 1:
+            raise No("INVALID")
+        self.level = command.level
 
     def make_directory(self, command: commands.MakeDirectory) -> None:
         """See proto/commands.proto, as for all commands."""

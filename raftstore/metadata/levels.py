@@ -32,12 +32,6 @@ NEWEST = 2
 VERSION = importlib.metadata.version("pixraft")
 """Of this program."""
 
-WAY_OUT = (
-    "Install a version of pixraft that knows it (`pixraft upgrade status` at another node names theirs) and start the "
-    'node again: nothing is lost, it goes on where it stopped. See "A node that is too old" in docs/operating.md'
-)
-"""What to do about an entry or a catalog that this version does not know."""
-
 COMMANDS: dict[str, int] = {
     # The gate itself: known to every version that knows of levels.
     "set_level": 1,
@@ -58,12 +52,12 @@ def program() -> str:
 
 def too_new(level: int, what: str) -> TooNew:
     """Return the error for what is of a level that this version does not know; `what` ends with "is"."""
-    return TooNew(f"{what} at level {level}; this is {program()}. {WAY_OUT}")
+    return TooNew(f"{what} at level {level}; this is {program()}. {TooNew.way_out}")
 
 
 def unknown(index: int, reason: str) -> TooNew:
     """Return the error for a committed log entry that this version does not know."""
-    return TooNew(f"log entry {index}: {reason}; this is {program()}. {WAY_OUT}")
+    return TooNew(f"log entry {index}: {reason}; this is {program()}. {TooNew.way_out}")
 
 
 def above(message: Message, level: int) -> str | None:

@@ -28,12 +28,17 @@ from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
 
 ALL = [
-    *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs", "config", "hostkeys")),
+    *(
+        name
+        for name in COMMANDS
+        if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "upgrade")
+    ),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),
     *(f"node {name}" for name in ("add", "cancel", "list", "move", "remove", "replace")),
     *(f"config {name}" for name in ("check", "show")),
     "leader transfer",
     *(f"hostkeys {name}" for name in ("list", "rotate")),
+    *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"user key {name}" for name in ("add", "list", "remove")),
     *(f"user {name}" for name in ("add", "grant", "list", "passwd", "remove", "revoke", "set")),
 ]

@@ -219,6 +219,23 @@ def _beneath(path: str) -> tuple[str, str, str]:
     return path, path + "/", path + "0"  # what begins with `path/`: 0 is the character after /
 
 
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def number_of(index: int, position: int) -> str:
+    """Return what stands behind the name in the identity of an account made by an operation: its place in the log."""
+    entry = _base36(index)
+    return f"{entry}.{_base36(position)}" if position else entry
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits
+
+
 def _identify(user: commands.User, earlier: User | None, identity: str, index: int) -> None:
     """Set what an account keeps for its life, and whether its sessions end."""
     if earlier is None:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from raftstore.metadata import Catalog
+from raftstore.metadata.levels import NEWEST
+from raftstore.rights import Actor
+from raftstore.rights.changes import TABLE
 from raftstore.wire import commands_pb2 as commands
 
 NOW = 1_700_000_000_000_000_000
@@ -45,10 +48,21 @@ def partial(path: str, *seeds: int, owner: str = "ada", length: int = 10) -> com
     return command("put_partial", path=path, owner=owner, size=length * len(seeds), chunks=chunks)
 
 
-class Feeder:
-    """Proposes commands to a catalog: one log entry a call, each operation with an id of its own."""
+def by(built: commands.Command, actor: Actor) -> commands.Command:
+    """Return a command with its actor."""
+    copied = commands.Command()
+    copied.CopyFrom(built)
+    copied.actor.CopyFrom(actor.message())
+    return copied
 
-    def __init__(self, path: Path, *, stores: bool = True, **options: Any) -> None:
+
+class Feeder:
+    """Proposes commands to a catalog: one log entry a call, each operation with an id of its own.
+
+    A new catalog is first raised to `level`, as a new cluster's; None: the log says so itself.
+    """
+
+    def __init__(self, path: Path, *, stores: bool = True, level: int | None = NEWEST, **options: Any) -> None:
         self.path = path
         self.options = options
         self.catalog = Catalog(path, **options)
@@ -56,7 +70,10 @@ class Feeder:
         self.sequence = 0
         self.boot = 1
         self.log: list[tuple[int, bytes]] = []
-        if stores and not self.index:
+        new = not self.index
+        if new and level is not None and level > self.catalog.level:
+            assert self.one(command("set_level", level=level, fresh=True)).status == commands.OK
+        if stores and new:
             self.all(*(command("register_store", node=f"n{n}", identity=i) for n, i in STORES.items()))
 
     def __enter__(self) -> Feeder:
@@ -71,8 +88,10 @@ class Feeder:
         self.catalog = Catalog(self.path, **self.options)
 
     def operation(self, built: commands.Command, **fields: Any) -> commands.Operation:
-        """Return the next operation."""
+        """Return the next operation. A command that says not whose it is is the system's, where one must say so."""
         self.sequence += 1
+        if self.catalog.level >= 2 and built.WhichOneof("kind") in TABLE and not built.HasField("actor"):
+            built = by(built, Actor.system("test"))
         identity = {"node": "n1", "boot": self.boot, "sequence": self.sequence, "acknowledged": 0, **fields}
         return commands.Operation(
             id=commands.OperationId(**identity),

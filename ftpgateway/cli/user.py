@@ -8,8 +8,6 @@ from typing import Any
 import argon2
 import click
 
-from ftpgateway.access import ROLES
-from ftpgateway.access.rights import word_of
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
@@ -25,6 +23,7 @@ from ftpgateway.cli.useroptions import (
     too_many_copies,
 )
 from raftstore import paths
+from raftstore.rights import ROLES, word_of
 from raftstore.wire import admin_pb2
 
 _MAX_PASSWORD = 1024

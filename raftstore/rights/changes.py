@@ -146,6 +146,7 @@ def write(command: commands.Command, granted: Leave) -> None:
         inner.exclusive = inner.exclusive or granted.keeps
     elif kind == "put_file":
         inner.ClearField("append")
+        inner.of_account = bool(granted.owner)
         inner.own_only = bool(granted.target_of)
         inner.exclusive = inner.exclusive or granted.keeps
 
@@ -153,7 +154,8 @@ def write(command: commands.Command, granted: Leave) -> None:
 def read(command: commands.Command) -> Leave:
     """Return the leave that a command of level 1 carries."""
     kind = command.WhichOneof("kind")
-    inner = getattr(command, kind) if kind in TABLE else None
+    assert kind is not None
+    inner = getattr(command, kind)
     if kind in ("make_directory", "put_partial", "drop_partial"):
         return Leave(inner.owner)
     if kind in ("remove_file", "set_times"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ftpgateway.access import ROLES
+from raftstore.rights import ROLES
 from ftpgateway.cli import reference
 from ftpgateway.config import settings
 from ftpgateway.ftp.replies import Doing, refusal

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from ftpserver import PASSWORD, Server, serving
 
-from ftpgateway.access import ROLES
+from raftstore.rights import ROLES
 
 
 @pytest.fixture(scope="module")

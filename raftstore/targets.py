@@ -32,7 +32,6 @@ class Reading(Protocol):
         ...
 
 
-
 def target(
     rights: Rights, catalog: Reading, put: commands.PutFile, *, append: bool, offset: int | None
 ) -> tuple[Entry | None, FileVersion | Partial | None]:

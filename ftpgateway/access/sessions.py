@@ -103,9 +103,7 @@ class Sessions:
         self._by_user: dict[str, set[Session]] = {}
         self._throttles: dict[str, tuple[Throttle, Throttle]] = {}
 
-    def open(
-        self, user: User, protocol: str, on_end: OnEnd, key: str = "", *, fixed: bool = False
-    ) -> Session:
+    def open(self, user: User, protocol: str, on_end: OnEnd, key: str = "", *, fixed: bool = False) -> Session:
         """Begin a session; of a `fixed` user there is no account that could change.
 
         Raises LoginRefused when the account has as many as it may have, or was changed just now.

@@ -38,7 +38,9 @@ class Adoptions:
         if not command.owner or command.after > MAX_INTEGER or not 0 < command.limit <= MAX_LOOKED_AT:
             raise Refusal(commands.INVALID, "an adoption names an owner, and a limit")
         if self._accounts.owner(command.owner) is not None:
-            raise Refusal(commands.INVALID, f"{command.owner} is an account: only what nobody has can be adopted")
+            raise Refusal(
+                commands.INVALID, f"{command.owner} is an account: only what nobody has can be adopted"
+            )
         rows = self._execute(_NEXT, (command.after, command.limit)).fetchall()
         adopted = 0
         for _, parent, name, kind, size, owner in rows:
@@ -51,9 +53,7 @@ class Adoptions:
         for parent, name in begun:
             self._partials.give(Place(parent, name), command.owner, user.owner)
         after = rows[-1][0] if rows else command.after
-        return commands.Result(
-            after=after, adopted=adopted + len(begun), finished=len(begun) < command.limit
-        )
+        return commands.Result(after=after, adopted=adopted + len(begun), finished=len(begun) < command.limit)
 
     def _adopt(self, place: Place, before: str, owner: str, file: bool, size: int) -> None:
         self._execute(

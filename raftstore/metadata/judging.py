@@ -15,9 +15,7 @@ ANYTHING = Leave()
 """Of a command that changes no names."""
 
 
-def judged(
-    kind: str, command: commands.Command, level: int, accounts: Accounts
-) -> tuple[Leave, Rights | None]:
+def judged(kind: str, command: commands.Command, level: int, accounts: Accounts) -> tuple[Leave, Rights | None]:
     """Return what a command may do, and the rights of its account, if one's are to be asked further.
 
     At level 1 the command says so itself. Refuses with DENIED, INVALID (it does not say whose it is).

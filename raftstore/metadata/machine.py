@@ -127,7 +127,8 @@ class Machine:
         """
         self._index = index
         results = []
-        for self._position, operation in enumerate(operations_of(index, batch, self.level)):
+        for position, operation in enumerate(operations_of(index, batch, self.level)):
+            self._position = position
             results.append(self._operation(operation))
         self.names.flush()
         self.counters.applied = index
@@ -419,6 +420,8 @@ class Machine:
             raise Refusal(commands.EXISTS, command.path)
         if row is not None:
             _check_owner(command.path, row, self._leave.target_of)
+        if self.level >= 2 and command.append and row is not None and not command.base_inode:
+            raise Refusal(commands.CHANGED, command.path)  # it came meanwhile: nothing of it would be kept
         if (command.base_inode or command.base_version) and (
             row is None or row[2] != command.base_inode or row[6] != command.base_version
         ):

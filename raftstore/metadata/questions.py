@@ -43,7 +43,7 @@ class Questions:
             raise self._unreadable(error) from error
 
     def orphans(self) -> list[tuple[str, Usage]]:
-        """Return the owners that have something and no account (any more), by identity, and what they have published."""
+        """Return who has something and no account (any more), by identity, and what is published of it."""
         try:
             accounts = self._machine.accounts
             owners = self._machine.quotas.owners()

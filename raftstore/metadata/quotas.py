@@ -1,8 +1,9 @@
 """What each owner has, and whether it may have more: files and bytes published, bytes in partial uploads.
 
 A file counts for the owner who put its present version, wherever it is moved and by whom: so renaming a directory
-touches nobody's account. An owner is an identity (see `accounts`), of which there may be no account any more. What counts is kept in memory and written with the transaction; it always equals what a
-count of the files would find. Growth is refused beyond a quota, never what makes an owner's share smaller.
+touches nobody's account. An owner is an identity (see `accounts`), of which there may be no account any more. What
+counts is kept in memory and written with the transaction; it always equals what a count of the files would find. Growth
+is refused beyond a quota, never what makes an owner's share smaller.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ class Spans:
             self._set(inode, after)
             if inode == ROOT:
                 return
-            parent, name = self._execute("SELECT parent, name FROM entries WHERE inode = ?", (inode,)).fetchone()
+            parent, name = self._execute(
+                "SELECT parent, name FROM entries WHERE inode = ?", (inode,)
+            ).fetchone()
             inode, span = parent, _with(name, after)
 
     def check_move(self, inode: int, source: str, target: str) -> None:

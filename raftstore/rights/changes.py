@@ -163,7 +163,5 @@ def read(command: commands.Command) -> Leave:
     if kind == "rename":
         return Leave(source_of=inner.source_of, target_of=inner.target_of, keeps=inner.exclusive)
     if kind == "put_file":
-        return Leave(
-            inner.owner, target_of=inner.owner if inner.own_only else "", keeps=inner.exclusive
-        )
+        return Leave(inner.owner, target_of=inner.owner if inner.own_only else "", keeps=inner.exclusive)
     return Leave()

@@ -9,10 +9,15 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST
 from raftstore.rights import Actor
 from raftstore.rights.changes import TABLE
+from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
 NOW = 1_700_000_000_000_000_000
 STORES = {number: bytes([number]) * 16 for number in (1, 2, 3)}
+
+
+WHOEVER = Actor.anonymous_user(User("anonymous", ""))
+"""Who may see everything."""
 
 
 def digest(seed: int) -> bytes:

@@ -132,6 +132,12 @@ class Refused(StoreError):
     exit_code = 50
 
 
+class Incompatible(Refused):
+    """The versions of the nodes do not fit together"""
+
+    exit_code = 55
+
+
 class Removed(StoreError):
     """This node was removed from the cluster"""
 

@@ -13,15 +13,11 @@ from raftstore.wire import admin_pb2
 
 
 def _asked(access: Access) -> list[admin_pb2.Orphan]:
-    answer = run(
-        ClusterClient(access).ask("admin.user_orphans", admin_pb2.OrphansRequest(), admin_pb2.Orphans)
-    )
+    answer = run(ClusterClient(access).ask("admin.user_orphans", admin_pb2.OrphansRequest(), admin_pb2.Orphans))
     return list(answer.orphans)
 
 
-@click.command(
-    "orphans", cls=output.PixraftCommand, examples="pixraft user orphans --cluster pictures -o json"
-)
+@click.command("orphans", cls=output.PixraftCommand, examples="pixraft user orphans --cluster pictures -o json")
 @access_options
 @output.output_option
 def orphans(access: Access, form: str) -> None:

@@ -134,7 +134,6 @@ class Administration:
         await self._store.remove_user(admin.UserRemove.FromString(body).name)
         return Reply(admin.UserReply().SerializeToString())
 
-
     async def _user_orphans(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
         answer = admin.Orphans()
         for owner, usage in await self._store.orphans():

@@ -53,7 +53,7 @@ class Rights:
         while path not in self._rules:
             if path == "/":
                 return None
-            path = path[: path.rindex("/")] or "/"
+            path = path[: path.rfind("/")] or "/"
         return path
 
     def letters(self, path: str) -> str:

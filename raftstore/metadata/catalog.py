@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,17 +16,20 @@ import structlog
 
 from raftstore.errors import Damaged, DiskFailed, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
+from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.levels import NEWEST, batch_refusal, refusal
 from raftstore.metadata.listing import PAGE, Listing
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.namespace import Namespace, entry_of
+from raftstore.metadata.namespace import Namespace, Row, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.schemas import schema_at
 from raftstore.metadata.transaction import Later, Transaction
+from raftstore.rights import Action, Actor, Rights
+from raftstore.rights.looks import shown
 from raftstore.types import Entry, FileVersion, Kind, Partial
 from raftstore.wire import commands_pb2 as commands
 
@@ -365,29 +368,37 @@ class Catalog(Questions):
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    async def list_directory(self, path: str) -> Sequence[Entry]:
-        """Do what `listing` does without holding up the loop for a large directory; sees all that is applied
-        now. What comes back stays small in memory when it is gone through in order.
+    async def list_directory(self, path: str, actor: Actor) -> Sequence[Entry]:
+        """Return what `actor` is shown of a directory, without holding up the loop for a large one.
 
-        Raises Unavailable too, when the catalog is closed or replaced meanwhile.
+        Account, path and entries are of one state: of what is applied now, or, of a large directory, of a moment later,
+        but then all three. What comes back stays small in memory when it is gone through in order. Raises NotFound,
+        NotADirectory, BadName, Denied; Unavailable when the catalog is closed or replaced meanwhile.
         """
         try:
+            rights = actor.rights(self._machine.accounts.rights)
+            rights.require(Action.LIST, path)
             names = self._machine.names
             rows = names.listing(names.directory(path), SMALL_DIRECTORY + 1).fetchall()
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
         if len(rows) <= SMALL_DIRECTORY:
-            return list(map(entry_of, rows))
+            return list(shown(rights, path, map(entry_of, rows)))
         self.settle()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._list_in_thread, path, actor
+        )
 
-    def _list_in_thread(self, path: str) -> Listing:
+    def _list_in_thread(self, path: str, actor: Actor) -> Listing:
         with self._readers.connection() as database:
-            # One transaction from the path's first name to the last entry: all of one state.
+            # One transaction from the account over the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
+            rights = actor.rights(Accounts(database).rights)
+            rights.require(Action.LIST, path)
             names = Namespace(database)
             cursor = names.listing(names.directory(path))
-            return Listing(iter(lambda: cursor.fetchmany(PAGE), []))
+            pages = iter(lambda: cursor.fetchmany(PAGE), [])
+            return Listing(_shown(rights, path, pages))
 
     def partial(self, owner: str, path: str) -> Partial | None:
         """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""
@@ -399,3 +410,18 @@ class Catalog(Questions):
             return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
+
+
+def _shown(rights: Rights, path: str, pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Yield the rows that an account is shown, PAGE at a time."""
+    if not rights.ruled:
+        yield from pages
+        return
+    kept: list[Row] = []
+    for rows in pages:
+        kept += [row for row in rows if rights.shows(path, row[0])]
+        while len(kept) >= PAGE:
+            yield kept[:PAGE]
+            del kept[:PAGE]
+    if kept:
+        yield kept

@@ -16,7 +16,7 @@ from ftpgateway.ftp.sending import Sending
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore import paths
-from raftstore.errors import Denied, NotADirectory, NotFound
+from raftstore.errors import BadName, Denied, NotADirectory, NotFound
 from raftstore.types import Entry
 
 
@@ -56,8 +56,8 @@ async def _below(
         path, label, found = way.pop()
         try:
             found = await files.directory(path) if found is None else found
-        except (Denied, NotFound, NotADirectory):
-            continue  # not to be seen, or gone meanwhile
+        except (BadName, Denied, NotFound, NotADirectory):
+            continue  # not to be seen, gone meanwhile, or too far down to be named
         left -= len(found)
         if left < 0:
             raise TooMany

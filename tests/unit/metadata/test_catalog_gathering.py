@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, put
+from catalogs import WHOEVER, Feeder, put
 
 from raftstore.errors import NotFound, StoreError
 from raftstore.metadata import Catalog
@@ -109,7 +109,7 @@ def test_a_large_directory_is_listed_with_what_was_just_applied(feeder, later):
     feeder.all(*(put(f"/{number:04}.jpg", 1) for number in range(SMALL_DIRECTORY + 1)))
     later.come()
     feeder.one(put("/last.jpg", 2))
-    names = [entry.name for entry in asyncio.run(feeder.catalog.list_directory("/"))]
+    names = [entry.name for entry in asyncio.run(feeder.catalog.list_directory("/", WHOEVER))]
     assert len(names) == SMALL_DIRECTORY + 2
     assert names[-1] == "last.jpg"
 

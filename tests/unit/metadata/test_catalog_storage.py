@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, chunk, command, digest, partial, put
+from catalogs import WHOEVER, Feeder, chunk, command, digest, partial, put
 
 from raftstore.errors import (
     Damaged,
@@ -408,7 +408,7 @@ def test_a_closed_catalog_cannot_be_read(feeder: Feeder) -> None:
     with pytest.raises(Unavailable):
         feeder.catalog.lookup("/")
     with pytest.raises(Unavailable):
-        asyncio.run(feeder.catalog.list_directory("/"))
+        asyncio.run(feeder.catalog.list_directory("/", WHOEVER))
 
 
 def test_a_checkpoint_that_another_process_prevents_is_put_off(
@@ -656,7 +656,7 @@ def test_a_directory_of_twenty_thousand_entries(feeder: Feeder) -> None:
     feeder.make("/a/ZZ")
 
     async def listed() -> list[str]:
-        entries = await feeder.catalog.list_directory("/a")
+        entries = await feeder.catalog.list_directory("/a", WHOEVER)
         everything = feeder.catalog.listing("/a")
         assert list(entries) == everything
         assert list(reversed(entries)) == everything[::-1]
@@ -664,14 +664,14 @@ def test_a_directory_of_twenty_thousand_entries(feeder: Feeder) -> None:
         assert entries[499:1501:250] == everything[499:1501:250]
         with pytest.raises(IndexError):
             entries[len(everything)]
-        assert await feeder.catalog.list_directory("/small") == []
+        assert await feeder.catalog.list_directory("/small", WHOEVER) == []
         with pytest.raises(NotFound):
-            await feeder.catalog.list_directory("/b")
+            await feeder.catalog.list_directory("/b", WHOEVER)
         with pytest.raises(NotADirectory):
-            await feeder.catalog.list_directory("/a/IMG_00001.jpg")
+            await feeder.catalog.list_directory("/a/IMG_00001.jpg", WHOEVER)
         return [entry.name for entry in entries]
 
     assert asyncio.run(listed()) == [*sorted(names), "ZZ"]
     assert feeder.catalog.chunk_stores(digest(1)) == (1, 2, 3)
     feeder.all(command("remove_file", path="/a/IMG_00000.jpg"))
-    assert len(asyncio.run(feeder.catalog.list_directory("/a"))) == 20_000
+    assert len(asyncio.run(feeder.catalog.list_directory("/a", WHOEVER))) == 20_000

@@ -14,10 +14,11 @@ from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
 from raftstore.paths import parent, split
+from raftstore.publishing import Aim
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
-from raftstore.targets import Keep, kept_bytes, newer_of
+from raftstore.targets import Keep, Target, kept_bytes, newer_of
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
@@ -122,7 +123,9 @@ class Store:
 
     async def download(self, path: str) -> DownloadSession:
         """Open the published version of a file for reading. Raises NotFound, IsADirectory."""
-        version = await self.file(path)
+        return self._opened(await self.file(path))
+
+    def _opened(self, version: FileVersion) -> DownloadSession:
         return DownloadSession(version, self._download(version), self._rooms.keeper)
 
     async def upload(
@@ -136,25 +139,66 @@ class Store:
         own_only: bool = False,
         resume: bool = True,
         expected: int | None = None,
+        handle: bool = False,
     ) -> UploadSession:
         """Open an upload of `path`.
 
         `offset` (bytes) keeps that much of the owner's partial upload or else of the published version; `append`
         continues the owner's partial upload or else the published version; otherwise it starts at byte 0.
         `expected` bytes, where known, are checked against quota and free room at once. With `own_only` only a file of
-        `owner` is replaced; without `resume` a partial upload does not count. Raises NotFound (the parent), Denied,
+        `owner` is replaced; without `resume` a partial upload does not count. `handle`: it will be published by what
+        is at `path` now, wherever that is then, see `UploadSession.publish`. Raises NotFound (the parent), Denied,
         AlreadyExists (`exclusive`), NotADirectory, IsADirectory, BadName, Invalid (offset past the
         end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
         keep = Keep.ALL if exclusive else Keep.OTHERS if own_only else Keep.NONE
-        published = await self._confirmed_target(path, owner, keep, fresh=not (append or offset))
+        published, sure = await self._confirmed_target(path, owner, keep, fresh=not (append or offset))
         base: FileVersion | Partial | None = None
         if append or offset:
             base = self._rooms.catalog.partial(owner, path) if resume else None
             if base is None and published is not None:
                 base = self._rooms.catalog.file(path)
         kept = kept_bytes(base, offset, append)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: self._aimed_at(path), sure=sure)
+        session = await self._upload(
+            path, owner, base, kept, published, aim, expected=expected, exclusive=exclusive, own_only=own_only
+        )
+        if handle:
+            aim.begin()
+        return session
+
+    async def rewrite(
+        self, base: DownloadSession, path: str, owner: str, *, own_only: bool = False
+    ) -> UploadSession:
+        """Open an upload that begins as all of `base`, the version of a file that was at `path` when it was opened.
+
+        It is for `publish`. Raises as `upload`.
+        """
+        version = base.version
+        found = Target.of(0, parent(path)[1], version.entry)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: found, sure=True)
+        kept = version.entry.size
+        return await self._upload(path, owner, version, kept, version.entry, aim, own_only=own_only)
+
+    def _aimed_at(self, path: str) -> Target:
+        directory, name = parent(path)
+        return Target.of(self._rooms.catalog.lookup(directory).inode, name, self._published(path))
+
+    async def _upload(
+        self,
+        path: str,
+        owner: str,
+        base: FileVersion | Partial | None,
+        kept: int,
+        published: Entry | None,
+        aim: Aim,
+        *,
+        expected: int | None = None,
+        exclusive: bool = False,
+        own_only: bool = False,
+    ) -> UploadSession:
+        """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
         allowance = self._allowance(owner, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
@@ -192,7 +236,20 @@ class Store:
             own_only=own_only,
             of_account=user is not None,
             base=base.entry if isinstance(base, FileVersion) else None,
+            aim=aim,
+            load=self._chunk,
+            reopen=self._opened,
         )
+
+    async def _chunk(self, ref: ChunkRef) -> bytes:
+        """Return the bytes of a chunk, verified. Raises StoreError."""
+        download = Download(
+            self._rooms.chunk_path,
+            (ref,),
+            on_bad_replica=self._rooms.bad_replica,
+            on_found=self._rooms.found_replica,
+        )
+        return b"".join([block async for block in download.blocks()])
 
     async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
         """Return what `owner` can resume at `path`, or None. Nobody else sees it.
@@ -347,8 +404,11 @@ class Store:
         freed = replaced.size if replaced is not None and own else 0
         return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
 
-    async def _confirmed_target(self, path: str, owner: str, keep: Keep, *, fresh: bool) -> Entry | None:
-        """Return the file that an upload to `path` would replace; raise unless it can be put there.
+    async def _confirmed_target(
+        self, path: str, owner: str, keep: Keep, *, fresh: bool
+    ) -> tuple[Entry | None, bool]:
+        """Return the file that an upload to `path` would replace, and whether that is certain; raise unless it can be
+        put there.
 
         An upload that starts at byte 0 (`fresh`) by somebody without a quota needs nothing of the present state
         but leave to begin, and its commit decides on the state of that moment. So what is applied here is enough
@@ -359,11 +419,11 @@ class Store:
             try:
                 user = self._rooms.catalog.user(owner)
                 if user is not None and not user.quota_bytes and not user.quota_files:
-                    return self._target(path, owner, keep)
+                    return self._target(path, owner, keep), False
             except StoreError:
                 pass
         await self._barrier()
-        return self._target(path, owner, keep)
+        return self._target(path, owner, keep), True
 
     def _target(self, path: str, owner: str, keep: Keep) -> Entry | None:
         """Return the file that an upload to `path` would replace; raise unless it can be put there."""

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from raftstore.types import Entry, Partial, Span, Usage, User
+from raftstore.targets import Target
+from raftstore.types import Entry, FileVersion, Partial, Span, Usage, User
 
 Buffer = bytes | bytearray | memoryview
 Part = Buffer | Span
 
 
+class Published(Protocol):
+    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it."""
+
+    @property
+    def download(self) -> Download:
+        """To be closed."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was published nowhere."""
+        ...
+
+
 class Upload(Protocol):
-    """One upload. Ends with exactly one of `commit`, `suspend`, `abort`; nothing is visible before `commit`."""
+    """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before."""
 
     @property
     def position(self) -> int:
@@ -32,8 +47,49 @@ class Upload(Protocol):
         """Wait until the upload takes more. Raises StoreError."""
         ...
 
+    @property
+    def whole(self) -> int:
+        """Bytes from the start in whole chunks. What is behind, up to `position`, is in memory, to be `patch`ed."""
+        ...
+
+    def check_size(self, size: int) -> None:
+        """Raise QuotaExceeded or TooLarge when a file of `size` bytes could not be published."""
+        ...
+
+    def feed_zeroes(self, count: int) -> bool:
+        """Take `count` zero bytes, whole chunks of them for next to nothing. As `feed`."""
+        ...
+
+    def patch(self, offset: int, data: Buffer) -> None:
+        """Overwrite bytes between `whole` and `position`, copying `data`. Raises StoreError."""
+        ...
+
+    def filling(self, start: int, stop: int) -> bytes:
+        """Return bytes between `whole` and `position`."""
+        ...
+
+    async def chunk(self, index: int) -> Buffer:
+        """Return the bytes of chunk `index`, a whole one. Raises StoreError."""
+        ...
+
+    def replace(self, index: int, data: Buffer) -> bool:
+        """Take `data`, a whole chunk that nobody changes any more, as chunk `index`. As `feed`."""
+        ...
+
+    async def cut(self, size: int) -> None:
+        """Keep the first `size` bytes. Raises StoreError."""
+        ...
+
+    async def target(self) -> Target:
+        """Return the file that it was opened on, or will make. Raises StoreError."""
+        ...
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
-        """Publish: durable and visible everywhere on return. Raises StoreError."""
+        """Publish at the path: durable and visible everywhere on return. Raises StoreError."""
+        ...
+
+    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
+        """Publish as what `target` is by now. Raises StoreError."""
         ...
 
     async def suspend(self) -> None:
@@ -51,6 +107,11 @@ class Download(Protocol):
     @property
     def entry(self) -> Entry:
         """What the name stood for when it was opened."""
+        ...
+
+    @property
+    def version(self) -> FileVersion:
+        """What is read: its entry and chunks."""
         ...
 
     @property
@@ -119,12 +180,17 @@ class Backend(Protocol):
         own_only: bool = False,
         resume: bool = True,
         expected: int | None = None,
+        handle: bool = False,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
 
         It replaces nothing if `exclusive`, only what `owner` has put if `own_only`. Without `resume` it goes on from
-        what is published alone, not from a partial upload.
+        what is published alone, not from a partial upload. `handle`: it is published by what is at `path` now.
         """
+        ...
+
+    async def rewrite(self, base: Any, path: str, owner: str, *, own_only: bool = False) -> Upload:
+        """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
         ...
 
     async def download(self, path: str) -> Download:

@@ -232,6 +232,21 @@ class Workspace:
         """Raise Denied when nothing at `path` could be renamed by the account."""
         self._only_of(Action.RENAME, path)
 
+    def check_remove(self, path: str) -> None:
+        """Raise Denied unless the account may remove a file of its own at `path`."""
+        self.require(Action.DELETE, path, own=True)
+
+    def check_rename_new(self, source: str, target: str, published: Entry | None) -> None:
+        """Raise Denied unless a new file of the account may be published at `target`, where `published` is, not at
+        `source`."""
+        self.require(Action.RENAME, source, own=True)
+        if not self.account.same_rights(source, target):
+            self.require(Action.READ, source)
+            self.require(Action.DELETE, source)
+        self.require(Action.WRITE, target)
+        if published is not None:
+            self.require(Action.OVERWRITE, target, own=published.owner == self._owner)
+
     async def rename(self, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file, over an existing one too unless `exclusive`, or a directory.
 
@@ -271,9 +286,16 @@ class Workspace:
     # Bytes.
 
     async def upload(
-        self, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
+        self,
+        path: str,
+        *,
+        offset: int | None,
+        append: bool,
+        exclusive: bool,
+        expected: int | None,
+        handle: bool = False,
     ) -> Upload:
-        """Open an upload."""
+        """Open an upload; `handle`: published by what is at `path` now, see `Upload.publish`."""
         if not (append and self._may(Action.APPEND, path)):
             self.require(Action.WRITE, path)
         # What goes on from an interrupted upload replaces what is there; nothing is appended to that.
@@ -289,7 +311,35 @@ class Workspace:
             # The right to append is none to replace: not with a partial upload either that comes up just now.
             resume=not appends,
             expected=expected,
+            handle=handle,
         )
+
+    async def base(self, path: str) -> Download:
+        """Open what is published at `path`, to be changed. Its bytes are not for who may not read there."""
+        self._check_changes(path)
+        base = await self._store.download(self._at(path))
+        try:
+            self._check_changes(path, own=base.entry.owner == self._owner)
+        except Denied:
+            await base.close()
+            raise
+        return base
+
+    async def rewrite(self, base: Download, path: str) -> Upload:
+        """Open an upload that begins as all of `base`, which was at `path`."""
+        own = base.entry.owner == self._owner
+        self._check_changes(path, own=own)
+        only_own = not self._may(Action.OVERWRITE, path)
+        return await self._store.rewrite(base, self._at(path), self._owner, own_only=only_own)
+
+    def _check_changes(self, path: str, *, own: bool = True) -> None:
+        """Raise Denied unless the account may change the file there; `own`: it is its own, or may be."""
+        self.require(Action.WRITE, path)
+        self.require(Action.OVERWRITE, path, own=own)
+
+    async def directory_of(self, path: str) -> int:
+        """Return the inode of the directory that `path` is in; nothing is told of what is there. Raises NotFound."""
+        return (await self._store.lookup(self._at(paths.parent(path)[0]))).inode
 
     async def download(self, path: str) -> Download:
         """Open a download."""

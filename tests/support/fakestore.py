@@ -14,11 +14,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from raftstore import paths
 from raftstore.errors import (
     AlreadyExists,
+    Changed,
     Cycle,
     Denied,
     DiskFull,
@@ -27,8 +28,10 @@ from raftstore.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
+    TooLarge,
 )
-from raftstore.types import Entry, Kind, Partial, Usage, User
+from raftstore.targets import Target
+from raftstore.types import MAX_FILE_SIZE, Entry, FileVersion, Kind, Partial, Usage, User
 
 BLOCK = 1024 * 1024
 
@@ -189,6 +192,7 @@ class FakeStore:
         own_only: bool = False,
         resume: bool = True,
         expected: int | None = None,
+        handle: bool = False,
     ) -> FakeUpload:
         await self.hook("upload", path)
         if self.room is not None and expected is not None and expected > self.room:
@@ -214,7 +218,33 @@ class FakeStore:
                 raise Invalid(f"cannot continue at byte {offset}: only {len(base)} bytes are there")
             kept = base[: offset or 0]
         self.opened["upload"] += 1
-        return FakeUpload(self, path, owner, bytearray(kept), exclusive, published)
+        target = Target.of(parent.inode, name, there.entry(name) if there is not None else None)
+        return FakeUpload(self, path, owner, bytearray(kept), exclusive, published, target)
+
+    async def rewrite(self, base: FakeDownload, path: str, owner: str, *, own_only: bool = False) -> FakeUpload:
+        await self.hook("rewrite", path)
+        entry = base.entry
+        self.opened["upload"] += 1
+        target = Target.of(0, entry.name, entry)
+        return FakeUpload(self, path, owner, bytearray(base.data), False, entry, target)
+
+    def place_of(self, inode: int, at: Node | None = None) -> tuple[Node, str] | None:
+        """Return the directory and the name of an inode."""
+        parent = at or self.root
+        for name, child in parent.children.items():
+            if child.inode == inode:
+                return parent, name
+            found = self.place_of(inode, child)
+            if found is not None:
+                return found
+        return None
+
+    def directory(self, inode: int) -> Node | None:
+        """Return a directory by its inode."""
+        if inode == self.root.inode:
+            return self.root
+        place = self.place_of(inode)
+        return place[0].children[place[1]] if place is not None else None
 
     async def download(self, path: str) -> FakeDownload:
         await self.hook("download", path)
@@ -288,9 +318,17 @@ class FakeUpload:
     """An upload into the fake store."""
 
     def __init__(
-        self, store: FakeStore, path: str, owner: str, data: bytearray, exclusive: bool, base: Entry | None
+        self,
+        store: FakeStore,
+        path: str,
+        owner: str,
+        data: bytearray,
+        exclusive: bool,
+        base: Entry | None,
+        target: Target,
     ) -> None:
         self.base = base
+        self._target = target
         self._store = store
         self.path = path
         self.owner = owner
@@ -321,6 +359,75 @@ class FakeUpload:
         await self._store.hook("drained", self.path)
         self._unread = 0
 
+    @property
+    def whole(self) -> int:
+        return len(self._data) // BLOCK * BLOCK
+
+    def check_size(self, size: int) -> None:
+        if size > MAX_FILE_SIZE:
+            raise TooLarge(f"a file has at most {MAX_FILE_SIZE} bytes")
+        if self._store.room is not None and size > self._store.room:
+            raise DiskFull(str(size))
+
+    def feed_zeroes(self, count: int) -> bool:
+        return self.feed(bytes(count))
+
+    def patch(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        assert self.whole <= offset and offset + len(data) <= self.position
+        self._data[offset : offset + len(data)] = data
+
+    def filling(self, start: int, stop: int) -> bytes:
+        assert self.whole <= start <= stop <= self.position
+        return bytes(self._data[start:stop])
+
+    async def chunk(self, index: int) -> bytes:
+        await self._store.hook("chunk", self.path, index)
+        assert (index + 1) * BLOCK <= self.whole
+        return bytes(self._data[index * BLOCK : (index + 1) * BLOCK])
+
+    def replace(self, index: int, data: bytes | bytearray | memoryview) -> bool:
+        assert (index + 1) * BLOCK <= self.whole and len(data) == BLOCK
+        self._data[index * BLOCK : (index + 1) * BLOCK] = data
+        return self._store.window is None
+
+    async def cut(self, size: int) -> None:
+        await self._store.hook("cut", self.path)
+        assert size < len(self._data)
+        del self._data[size:]
+
+    async def target(self) -> Target:
+        await self._store.hook("target", self.path)
+        return self._target
+
+    async def publish(self, target: Target, mtime_ns: int | None = None) -> FakePublished:
+        self._end("commit")
+        await self._store.hook("commit", self.path)
+        store = self._store
+        if target.inode:
+            place = store.place_of(target.inode)
+            if place is None:
+                node = Node(0, self.owner, mtime_ns or time.time_ns(), bytes(self._data))
+                return FakePublished(FakeDownload(store, node.entry(target.name), bytes(self._data)), True)
+            parent, name = place
+            if parent.children[name].version != target.version:
+                raise Changed(self.path)
+        else:
+            directory = store.directory(target.directory)
+            if directory is None:
+                raise NotFound(self.path)
+            parent, name = directory, target.name
+            there = parent.children.get(name)
+            if there is None and target.replaces != (0, 0):
+                raise Changed(self.path)
+            if there is not None and (there.inode, there.version) != target.replaces:
+                raise Changed(self.path)
+        inode = target.inode or next(store._inodes)
+        moment = time.time_ns() if mtime_ns is None else mtime_ns
+        node = Node(inode, self.owner, moment, bytes(self._data), next(store._inodes))
+        parent.children[name] = node
+        self._store.partials.pop((self.owner, self.path), None)
+        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False)
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         self._end("commit")
         await self._store.hook("commit", self.path)
@@ -342,23 +449,34 @@ class FakeUpload:
         await self._store.hook("abort", self.path)
 
 
+class FakePublished(NamedTuple):
+    """What was published."""
+
+    download: FakeDownload
+    gone: bool
+
+
 class FakeDownload:
     """A download of one version."""
 
     def __init__(self, store: FakeStore, entry: Entry, data: bytes) -> None:
         self._store = store
         self.entry = entry
-        self._data = data
+        self.data = data
+
+    @property
+    def version(self) -> FileVersion:
+        return FileVersion(self.entry, ())
 
     @property
     def size(self) -> int:
-        return len(self._data)
+        return len(self.data)
 
     async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        end = len(self._data) if length is None else min(len(self._data), offset + length)
+        end = len(self.data) if length is None else min(len(self.data), offset + length)
         for position in range(offset, end, BLOCK):
             await self._store.hook("block", position)
-            yield self._data[position : min(end, position + BLOCK)]
+            yield self.data[position : min(end, position + BLOCK)]
 
     def at_once(self, offset: int = 0) -> None:
         """Nothing can be sent at once."""

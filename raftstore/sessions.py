@@ -122,8 +122,10 @@ class UploadSession:
         aim: Aim,
         load: Callable[[ChunkRef], Awaitable[Buffer]],
         reopen: Callable[[FileVersion], DownloadSession],
+        published: Callable[[Target], None],
     ) -> None:
         self._aim = aim
+        self._published = published
         self._reopen = reopen
         self._load = load
         self.path = path
@@ -235,6 +237,7 @@ class UploadSession:
         """
         put = await self._finished(mtime_ns)
         done = await self._aim.publish(target, put, self._put)
+        self._published(target)
         entry = self._entry(target.name, put, done if done is not None else commands.Result())
         return Published(self._reopen(FileVersion(entry, tuple(self._received))), done is None)
 

@@ -186,6 +186,27 @@ class Store:
         kept = version.entry.size
         return await self._upload(path, owner, version, kept, version.entry, aim, own_only=own_only)
 
+    async def reserve(self, path: str, owner: str) -> Target | None:
+        """Take the name at `path` for a file that is still to be published; None: the level in force cannot do that.
+
+        It is for `publish`, or `release` it. Raises AlreadyExists, NotFound (the parent), QuotaExceeded.
+        """
+        split(path)
+        if self._rooms.catalog.level < 2:
+            return None
+        await self._barrier()
+        done = await self._rooms.reserver.reserve(path, owner)
+        return Target(done.inode, parent(path)[1], reservation=done.reservation)
+
+    def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at."""
+        if target.reservation:
+            self._rooms.reserver.release(target.reservation)
+
+    def _published_as(self, target: Target) -> None:
+        if target.reservation:
+            self._rooms.reserver.published(target.reservation)
+
     def _aimed_at(self, path: str) -> Target:
         directory, name = parent(path)
         return Target.of(self._rooms.catalog.lookup(directory).inode, name, self._published(path))
@@ -244,6 +265,7 @@ class Store:
             aim=aim,
             load=self._chunk,
             reopen=self._opened,
+            published=self._published_as,
         )
 
     async def _chunk(self, ref: ChunkRef) -> bytes:

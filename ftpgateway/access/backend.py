@@ -193,6 +193,14 @@ class Backend(Protocol):
         """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
         ...
 
+    async def reserve(self, path: str, owner: str) -> Target | None:
+        """Take the name at `path` for a file to be published; None: this cluster cannot yet."""
+        ...
+
+    def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at."""
+        ...
+
     async def download(self, path: str) -> Download:
         """Open the published version of a file."""
         ...

@@ -19,6 +19,7 @@ from ftpgateway.access.rights import Action
 from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
+from raftstore.targets import Target
 from raftstore.types import Entry, Kind
 
 LARGE = 4096
@@ -313,6 +314,18 @@ class Workspace:
             expected=expected,
             handle=handle,
         )
+
+    async def reserve(self, path: str) -> Target | None:
+        """Take the name at `path` for a new file, until that is published or `release`d; None: this cluster cannot yet.
+
+        Raises AlreadyExists.
+        """
+        self.require(Action.WRITE, path)
+        return await self._store.reserve(self._at(path), self._owner)
+
+    def release(self, target: Target) -> None:
+        """End the reservation of a name."""
+        self._store.release(target)
 
     async def base(self, path: str) -> Download:
         """Open what is published at `path`, to be changed. Its bytes are not for who may not read there."""

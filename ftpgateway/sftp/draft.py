@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -70,9 +71,9 @@ class Draft:
 
     # What it is.
 
-    def begin_new(self, upload: Upload) -> None:
-        """It begins empty, in place of what is published there, if anything."""
-        self._upload = upload
+    def begin_new(self, upload: Upload, reserved: Target | None) -> None:
+        """It begins empty, in place of what is published there, if anything, or under a name that is `reserved`."""
+        self._upload, self._target = upload, reserved
         self.dirty = self.touched = True
 
     def begin_as(self, base: Download) -> None:
@@ -98,7 +99,13 @@ class Draft:
         """A new file, not published yet, was renamed. Raises StoreError."""
         if self._resumes:
             await self._begun()  # what its owner can go on from is kept by the earlier name
+        self._release_name()
         self.path, self._target, self.replaces = path, target, replaces
+
+    def _release_name(self) -> None:
+        if self._target is not None and self._target.reservation:
+            self._files.release(self._target)
+            self._target = replace(self._target, reservation=0)
 
     def entry(self) -> Entry:
         """Return what its session sees of it."""
@@ -356,9 +363,10 @@ class Draft:
         except TimeoutError:
             raise NoQuorum() from None
 
-    async def unlink(self) -> None:
+    def unlink(self) -> None:
         """It has no name any more."""
         self.unlinked = True
+        self._release_name()
 
     async def abandon(self) -> None:
         """End without publishing; the contiguous beginning of what came of a new file, or of one that was begun anew,
@@ -398,6 +406,7 @@ class Draft:
 
     async def end(self) -> None:
         """Release what it holds."""
+        self._release_name()
         upload, self._upload = self._upload, None
         if upload is not None:
             await upload.abort()

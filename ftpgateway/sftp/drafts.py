@@ -9,7 +9,7 @@ from ftpgateway.access import Workspace
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.draft import Draft
 from raftstore import paths
-from raftstore.errors import AlreadyExists, IsADirectory, NotEmpty, NotFound
+from raftstore.errors import AlreadyExists, IsADirectory, NotEmpty, NotFound, StoreError
 from raftstore.spool import Spools
 from raftstore.targets import Target
 from raftstore.types import Entry
@@ -139,10 +139,17 @@ class Drafts:
                 directory, name = await self._files.directory_of(path), paths.parent(path)[1]
                 draft.begin_at(Target(directory, name), begun)
                 return draft
-        upload = await self._files.upload(
-            path, offset=None, append=False, exclusive=manner.exclusive, expected=None, handle=True
-        )
-        draft.begin_new(upload)
+        reserved = await self._files.reserve(path) if manner.exclusive else None
+        exclusive = manner.exclusive and reserved is None
+        try:
+            upload = await self._files.upload(
+                path, offset=None, append=False, exclusive=exclusive, expected=None, handle=True
+            )
+        except StoreError:
+            if reserved is not None:
+                self._files.release(reserved)
+            raise
+        draft.begin_new(upload, reserved)
         return draft
 
     async def cut(self, path: str, size: int) -> None:
@@ -181,7 +188,7 @@ class Drafts:
         else:
             await self._files.remove(path)
         if draft is not None:
-            await draft.unlink()
+            draft.unlink()
 
     async def rename(self, source: str, target: str, *, exclusive: bool) -> None:
         """Rename a file or a directory; `exclusive`: over nothing. Raises StoreError."""
@@ -197,7 +204,7 @@ class Drafts:
             await self._files.rename(source, target, exclusive=exclusive)
             self._moved(source, target)
         if there is not None:
-            await there.unlink()
+            there.unlink()
 
     async def _rename_new(self, draft: Draft, source: str, target: str, published: Entry | None) -> None:
         """Move where a file will be published."""

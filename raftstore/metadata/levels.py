@@ -41,10 +41,15 @@ WAY_OUT = (
 COMMANDS: dict[str, int] = {
     # The gate itself: known to every version that knows of levels.
     "set_level": 1,
+    "reserve_name": 2,
+    "renew_names": 2,
+    "release_name": 2,
 }
 """Level from which a command may be in the log, by its name in the oneof `Command.kind`; 1 where there is none."""
 
-FIELDS: dict[str, int] = {}
+FIELDS: dict[str, int] = {
+    "PutFile.handle": 2,
+}
 """Level from which a field may be set, by "Message.field"; 1 where there is none."""
 
 VALUES: dict[str, int] = {}

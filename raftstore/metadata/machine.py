@@ -25,8 +25,10 @@ from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
 from raftstore.metadata.replicas import DEFAULT, ReplicaSets
+from raftstore.metadata.reservations import Reservations
 from raftstore.metadata.secrets import Secrets
 from raftstore.metadata.stores import Stores
+from raftstore.paths import check_name
 from raftstore.types import Entry, Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -71,6 +73,7 @@ class Machine:
         self.intents = Intents(database)
         self.secrets = Secrets(database)
         self.jobs = Jobs(database, self.counters.next_job)
+        self.reservations = Reservations(database)
         self._drops = Drops(self.jobs, self.intents, self.stores, self.contents)
         self.on_level: Callable[[int], object] = lambda level: None
         """Told the level in force when an entry has raised it; must not raise."""
@@ -101,6 +104,9 @@ class Machine:
             "cancel_job": self._job(self.jobs.cancel),
             "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value, c.replaces)),
             "set_level": plain(self._set_level),
+            "reserve_name": self._reserve_name,
+            "renew_names": plain(lambda c: self.reservations.renew(c, self._index)),
+            "release_name": plain(lambda c: self.reservations.release(c)),
         }
 
     # Log entries.
@@ -126,6 +132,7 @@ class Machine:
         self.intents.configure(index, configuration)
         self.stores.keep_of(self.intents.members)
         self.jobs.keep_of(self.intents.members)
+        self.reservations.keep_of(self.intents.members)
         self.counters.applied = index
 
     def finish(self) -> None:
@@ -185,6 +192,7 @@ class Machine:
             return self._refused(refusal)
         if remembered is not None:
             return remembered
+        self.reservations.booted(operation.id.node, operation.id.boot)
         self._time_ns = operation.time_ns
         try:
             kind, command = command_of(self._index, operation.command, self.level, self._handlers)
@@ -250,6 +258,7 @@ class Machine:
         place, row = self._new_place(command.path, commands.EXISTS)
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
+        self.reservations.check_free(place)
         inode = self._new_inode()
         entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, command.owner, self._index)
         self.names.insert(place, entry)
@@ -262,6 +271,7 @@ class Machine:
             raise Refusal(commands.NOT_A_DIRECTORY, command.path)
         if not self.names.is_empty(inode):
             raise Refusal(commands.NOT_EMPTY, command.path)
+        self.reservations.check_none_in(inode)
         self.partials.forget_below(inode)
         self.names.remove(place, directory=True)
         self.names.touch(place.parent, self._time_ns)
@@ -283,6 +293,8 @@ class Machine:
                 raise Refusal(commands.EXISTS, target)
             _check_owner(target, row, command.target_of)
             self._remove(new_place, row)
+        else:
+            self.reservations.check_free(new_place)
         self.names.move(place, new_place, directory=directory)
         if directory:
             self.accounts.directory_renamed(source, target, self._index)
@@ -306,10 +318,12 @@ class Machine:
     # Files.
 
     def _put_file(self, command: commands.PutFile) -> commands.Result:
-        path, owner, size = command.path, command.owner, command.size
+        owner, size = command.owner, command.size
         check_label(owner, "an owner")
-        place, row = self._new_place(path, commands.IS_A_DIRECTORY)
-        self._check_target(command, row)
+        found = self._published_at(command)
+        if found is None:
+            return commands.Result()  # it was removed while it was open
+        place, row, anew = found
         user = self.accounts.user(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
@@ -319,21 +333,66 @@ class Machine:
         self.quotas.check_published(owner, 0 if own else 1, size - (row[3] if row is not None and own else 0))
         mtime_ns = command.mtime_ns or self._time_ns
         demand = self.accounts.replicas(owner) or DEFAULT
-        if row is None:
-            inode = self._new_inode()
-            self.contents.acquire(inode, plan, demand, published=True)
-            self.names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, self._index))
-        else:
-            inode = row[2]
+        if row is not None:
             self._release(row)
             # What was just released may be in the new version too: its references are counted afresh.
-            fresh = self.contents.plan(command.chunks, size, command.since)
-            self.contents.acquire(inode, fresh, demand, published=True)
+            plan = self.contents.plan(command.chunks, size, command.since)
+        if row is not None and not anew:
+            inode = row[2]
             self.names.replace(place, size, mtime_ns, owner, self._index)
+        else:
+            inode = self._new_inode()
+            if row is not None:
+                self.names.remove(place, directory=False)
+            self.names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, self._index))
+        self.contents.acquire(inode, plan, demand, published=True)
+        self.reservations.end(place)
         self._count(owner, 1, size)
         self.names.touch(place.parent, self._time_ns)
         self.partials.forget(place, owner)
         return commands.Result(inode=inode)
+
+    def _published_at(self, command: commands.PutFile) -> tuple[Place, Row | None, bool] | None:
+        """Return where a file is to be published, what is there, and whether that gives way to another inode.
+
+        None: nowhere, since its inode is gone.
+        """
+        if not command.HasField("handle"):
+            place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
+            self._check_target(command, row)
+            self.reservations.check_free(place)
+            return place, row, False
+        handle = command.handle
+        if not handle.new:
+            found = self.names.of_inode(handle.inode)
+            if found is None:
+                return None
+            self._check_target(command, found[1])
+            _check_version(command, found[1])
+            return *found, False
+        if not self.names.is_directory(handle.directory):
+            raise Refusal(commands.NO_PARENT, f"the directory of {command.path} was removed")
+        try:
+            check_name(handle.name)
+        except BadName as error:
+            raise Refusal(commands.BAD_NAME, error.detail) from None
+        place = Place(handle.directory, handle.name)
+        if handle.reservation:
+            self.reservations.check_held(place, handle.reservation)
+        else:
+            self.reservations.check_free(place)
+        row = self.names.at(place)
+        if row is not None or handle.inode:
+            _check_version(command, row)
+            self._check_target(command, row)
+        return place, row, True
+
+    def _reserve_name(self, command: commands.ReserveName) -> commands.Result:
+        place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
+        if row is not None:
+            raise Refusal(commands.EXISTS, command.path)
+        self.reservations.add(place, self.counters.next_inode, command, self._index, self.intents.members)
+        return commands.Result(inode=place.parent, reservation=self._new_inode())
 
     def _check_target(self, command: commands.PutFile, row: Row | None) -> None:
         if row is not None and row[1] == Kind.DIRECTORY:
@@ -413,6 +472,13 @@ class Machine:
             return commands.Result(job=command.id)
 
         return handler
+
+
+def _check_version(command: commands.PutFile, row: Row | None) -> None:
+    """Refuse with CHANGED unless what is there is what the handle was opened on."""
+    there = (row[2], row[6]) if row is not None else (0, 0)
+    if there != (command.handle.inode, command.handle.version):
+        raise Refusal(commands.CHANGED, command.path)
 
 
 def _check_owner(path: str, row: Row, owner: str) -> None:

@@ -62,6 +62,7 @@ class FakeStore:
         self.accounts: dict[str, User] = {}
         self.secrets: dict[str, bytes] = {}
         self.partials: dict[tuple[str, str], bytes] = {}
+        self.reserved: dict[tuple[int, str], int] = {}
         self.hooks: dict[str, Callable[..., Any]] = {}
         self.calls: Counter[str] = Counter()
         self.opened: Counter[str] = Counter()
@@ -128,8 +129,7 @@ class FakeStore:
         await self.hook("make_directory", path)
         paths.split(path)
         parent, name = self._parent(path)
-        if name in parent.children:
-            raise AlreadyExists(path)
+        self._check_free(parent, name)
         self.put(path, None, owner)
 
     async def remove_directory(self, path: str) -> None:
@@ -137,7 +137,7 @@ class FakeStore:
         node = self.find(path)
         if node.data is not None:
             raise NotADirectory(path)
-        if node.children:
+        if node.children or any(directory == node.inode for directory, _ in self.reserved):
             raise NotEmpty(path)
         parent, name = self._parent(path)
         del parent.children[name]
@@ -170,6 +170,8 @@ class FakeStore:
             raise AlreadyExists(target)
         if there is not None:
             self._check_owner(there, target_of)
+        else:
+            self._check_free(parent, name)
         old_parent, old_name = self._parent(source)
         del old_parent.children[old_name]
         parent.children[name] = node
@@ -417,6 +419,10 @@ class FakeUpload:
                 raise NotFound(self.path)
             parent, name = directory, target.name
             there = parent.children.get(name)
+            held = store.reserved.get((parent.inode, name), 0)
+            if held != target.reservation:
+                raise Changed(self.path) if target.reservation else AlreadyExists(self.path)
+            store.reserved.pop((parent.inode, name), None)
             if there is None and target.replaces != (0, 0):
                 raise Changed(self.path)
             if there is not None and (there.inode, there.version) != target.replaces:
@@ -432,8 +438,8 @@ class FakeUpload:
         self._end("commit")
         await self._store.hook("commit", self.path)
         parent, name = self._store._parent(self.path)
-        if self._exclusive and name in parent.children:
-            raise AlreadyExists(self.path)
+        if self._exclusive or name not in parent.children:
+            self._store._check_free(parent, name)
         node = self._store.put(self.path, bytes(self._data), self.owner, mtime_ns=mtime_ns)
         self._store.partials.pop((self.owner, self.path), None)
         return node.entry(name)

@@ -103,10 +103,23 @@ class Reserver:
         """The file is published, and the reservation over with that."""
         self._held.discard(number)
 
-    def release(self, number: int) -> None:
+    async def release(self, number: int) -> None:
+        """End a reservation. Raises StoreError; it ends later then."""
+        self._held.discard(number)
+        try:
+            await self._end(number)
+        except StoreError:
+            self._wake.set()
+            raise
+
+    def forget(self, number: int) -> None:
         """Nobody needs a reservation any more; it ends in a moment."""
         self._held.discard(number)
         self._wake.set()
+
+    async def _end(self, number: int) -> None:
+        release = commands.ReleaseName(node=self._node, boot=self._boot, reservation=number)
+        await self._propose(commands.Command(release_name=release))
 
     async def _run(self) -> None:
         deadline = 0.0
@@ -134,8 +147,7 @@ class Reserver:
             return  # which of them are new nobody knows yet
         for held in self._own():
             if held.number not in self._held and not self._reserving:
-                release = commands.ReleaseName(node=self._node, boot=self._boot, reservation=held.number)
-                await self._propose(commands.Command(release_name=release))
+                await self._end(held.number)
 
     async def _keep(self) -> None:
         if self._own():

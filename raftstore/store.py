@@ -189,7 +189,7 @@ class Store:
     async def reserve(self, path: str, owner: str) -> Target | None:
         """Take the name at `path` for a file that is still to be published; None: the level in force cannot do that.
 
-        It is for `publish`, or `release` it. Raises AlreadyExists, NotFound (the parent), QuotaExceeded.
+        It is for `publish`; otherwise `release` it. Raises AlreadyExists, NotFound (the parent), QuotaExceeded.
         """
         split(path)
         if self._rooms.catalog.level < 2:
@@ -198,10 +198,13 @@ class Store:
         done = await self._rooms.reserver.reserve(path, owner)
         return Target(done.inode, parent(path)[1], reservation=done.reservation)
 
-    def release(self, target: Target) -> None:
-        """End the reservation of a name that nobody will publish at."""
-        if target.reservation:
-            self._rooms.reserver.release(target.reservation)
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at: it is free when this returns."""
+        await self._rooms.reserver.release(target.reservation)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at, in a moment."""
+        self._rooms.reserver.forget(target.reservation)
 
     def _published_as(self, target: Target) -> None:
         if target.reservation:

@@ -197,8 +197,12 @@ class Backend(Protocol):
         """Take the name at `path` for a file to be published; None: this cluster cannot yet."""
         ...
 
-    def release(self, target: Target) -> None:
-        """End the reservation of a name that nobody will publish at."""
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at; it is free on return."""
+        ...
+
+    def forget_reservation(self, target: Target) -> None:
+        """Do the same in a moment."""
         ...
 
     async def download(self, path: str) -> Download:

@@ -316,16 +316,21 @@ class Workspace:
         )
 
     async def reserve(self, path: str) -> Target | None:
-        """Take the name at `path` for a new file, until that is published or `release`d; None: this cluster cannot yet.
+        """Take the name at `path` for a new file, until that is published, or it is ended; None: this
+        cluster cannot do that yet.
 
         Raises AlreadyExists.
         """
         self.require(Action.WRITE, path)
         return await self._store.reserve(self._at(path), self._owner)
 
-    def release(self, target: Target) -> None:
-        """End the reservation of a name."""
-        self._store.release(target)
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name: others can take it when this returns."""
+        await self._store.release(target)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name soon."""
+        self._store.forget_reservation(target)
 
     async def base(self, path: str) -> Download:
         """Open what is published at `path`, to be changed. Its bytes are not for who may not read there."""

@@ -83,6 +83,15 @@ class Draft:
         self._modified_ns = base.entry.mtime_ns
         self._target = Target.of(0, base.entry.name, base.entry)
 
+    def unchanged_since(self, found: Entry) -> bool:
+        """Whether it is changed by its session now, or begins as what is published as `found`."""
+        return self._upload is not None or self._base is None or self._base.entry.version == found.version
+
+    async def begin_anew(self, base: Download) -> None:
+        """Others have published a version since, and nothing is changed here."""
+        await self._release()
+        self.begin_as(base)
+
     def begin_at(self, target: Target, size: int) -> None:
         """It begins as what its owner can go on from."""
         self._target = target
@@ -99,12 +108,16 @@ class Draft:
         """A new file, not published yet, was renamed. Raises StoreError."""
         if self._resumes:
             await self._begun()  # what its owner can go on from is kept by the earlier name
-        self._release_name()
+        await self.give_up_name()
         self.path, self._target, self.replaces = path, target, replaces
 
-    def _release_name(self) -> None:
+    async def give_up_name(self) -> None:
+        """Others may take the name that was reserved for it; what is new there by then it does not replace.
+
+        Raises StoreError.
+        """
         if self._target is not None and self._target.reservation:
-            self._files.release(self._target)
+            await self._files.release(self._target)
             self._target = replace(self._target, reservation=0)
 
     def entry(self) -> Entry:
@@ -363,10 +376,10 @@ class Draft:
         except TimeoutError:
             raise NoQuorum() from None
 
-    def unlink(self) -> None:
-        """It has no name any more."""
+    async def unlink(self) -> None:
+        """It has no name any more. Raises StoreError: the name is still taken for a while."""
         self.unlinked = True
-        self._release_name()
+        await self.give_up_name()
 
     async def abandon(self) -> None:
         """End without publishing; the contiguous beginning of what came of a new file, or of one that was begun anew,
@@ -406,7 +419,8 @@ class Draft:
 
     async def end(self) -> None:
         """Release what it holds."""
-        self._release_name()
+        if self._target is not None and self._target.reservation:
+            self._files.forget_reservation(self._target)
         upload, self._upload = self._upload, None
         if upload is not None:
             await upload.abort()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ftpgateway.access import Workspace
 from ftpgateway.sftp import packets
@@ -38,6 +39,13 @@ class Manner:
             truncate=bool(flags & packets.FLAG_TRUNCATE),
             exclusive=bool(flags & packets.FLAG_EXCLUSIVE) and bool(flags & packets.FLAG_CREATE),
         )
+
+
+class Own(NamedTuple):
+    """What a session sees in a directory beside what is published: new files by name, changed ones by inode."""
+
+    new: dict[str, Entry]
+    changed: dict[int, Entry]
 
 
 class Drafts:
@@ -89,18 +97,20 @@ class Drafts:
                 return draft
         return None
 
-    async def within(self, path: str) -> dict[str, Entry]:
-        """Return what the session sees of its own in the directory `path` that is not published, by name."""
-        new = [draft for draft in self._drafts if not draft.unlinked]
-        if not new:
-            return {}
+    async def within(self, path: str) -> Own:
+        """Return what the session sees of its own in the directory `path`. Raises StoreError."""
+        seen = [draft for draft in self._drafts if not draft.unlinked and draft.dirty]
+        if not seen:
+            return Own({}, {})
         directory = (await self._files.entry(path)).inode
-        found = {}
-        for draft in new:
+        new, changed = {}, {}
+        for draft in seen:
             target = await draft.target()
-            if not target.inode and target.directory == directory:
-                found[target.name] = draft.entry()
-        return found
+            if target.inode:
+                changed[target.inode] = draft.entry()
+            elif target.directory == directory:
+                new[target.name] = draft.entry()
+        return Own(new, changed)
 
     # Opening.
 
@@ -116,6 +126,8 @@ class Drafts:
         if manner.exclusive and (draft is not None or found is not None):
             raise AlreadyExists(path)
         if draft is not None:
+            if found is not None and not draft.unchanged_since(found):
+                await draft.begin_anew(await self._files.base(path))
             if manner.truncate:
                 await draft.set_size(0)
         elif found is not None and not (manner.write or manner.truncate):
@@ -147,7 +159,7 @@ class Drafts:
             )
         except StoreError:
             if reserved is not None:
-                self._files.release(reserved)
+                self._files.forget_reservation(reserved)
             raise
         draft.begin_new(upload, reserved)
         return draft
@@ -188,23 +200,31 @@ class Drafts:
         else:
             await self._files.remove(path)
         if draft is not None:
-            draft.unlink()
+            await draft.unlink()
 
     async def rename(self, source: str, target: str, *, exclusive: bool) -> None:
         """Rename a file or a directory; `exclusive`: over nothing. Raises StoreError."""
-        draft = await self.at(source)
-        there, published = (await self.look(target)) if self._drafts else (None, None)
-        if exclusive and (there is not None or published is not None):
+        if not self._drafts:
+            await self._files.rename(source, target, exclusive=exclusive)
+            return
+        draft, found = await self.look(source)
+        if draft is None and found is None:
+            raise NotFound(source)
+        there, published = await self.look(target)
+        replaced = there is not None or published is not None
+        if replaced and (exclusive or (found is not None and found.is_directory)):
             raise AlreadyExists(target)
         if draft is not None and draft is there:
             return
         if draft is not None and not (await draft.target()).inode:
             await self._rename_new(draft, source, target, published)
         else:
+            if there is not None:
+                await there.give_up_name()
             await self._files.rename(source, target, exclusive=exclusive)
             self._moved(source, target)
         if there is not None:
-            there.unlink()
+            await there.unlink()
 
     async def _rename_new(self, draft: Draft, source: str, target: str, published: Entry | None) -> None:
         """Move where a file will be published."""
@@ -224,5 +244,5 @@ class Drafts:
 
     async def check_empty(self, path: str) -> None:
         """Raise NotEmpty when the session writes a new file in the directory `path`."""
-        if self._drafts and await self.within(path):
+        if (await self.within(path)).new:
             raise NotEmpty(path)

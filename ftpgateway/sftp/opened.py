@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ftpgateway.access import Session
 from ftpgateway.access.rights import Action
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.draft import Draft
-from ftpgateway.sftp.drafts import Drafts, Manner
+from ftpgateway.sftp.drafts import Drafts, Manner, Own
 from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.reading import Reader
 from raftstore.errors import Denied
@@ -24,7 +25,7 @@ def standing_in(name: str, size: int, owner: str, mtime_ns: int | None = None) -
 class Listing:
     """A directory being listed: all entries of one moment, given out in portions."""
 
-    def __init__(self, path: str, entries: Sequence[Entry], own: dict[str, Entry], *, writable: bool) -> None:
+    def __init__(self, path: str, entries: Sequence[Entry], own: Own, *, writable: bool) -> None:
         """`own`: what the session itself sees there beside, or instead."""
         self.path = path
         self._left = merged(entries, own)
@@ -260,12 +261,18 @@ def writable(session: Session, path: str) -> bool:
     return session.may(Action.WRITE, path)
 
 
-def merged(entries: Sequence[Entry], own: dict[str, Entry]) -> Iterator[Entry]:
+def merged(entries: Sequence[Entry], own: Own) -> Iterator[Entry]:
     """Yield entries by name, with those of `own` among them or in their place."""
-    left = sorted(own.values(), key=lambda entry: entry.name)
+    new = sorted(own.new.items(), reverse=True)
     for entry in entries:
-        while left and left[0].name < entry.name:
-            yield left.pop(0)
-        if entry.name not in own:
-            yield entry
-    yield from left
+        while new and new[-1][0] < entry.name:
+            yield _named(*new.pop())
+        if entry.name not in own.new:
+            changed = own.changed.get(entry.inode)
+            yield entry if changed is None else _named(entry.name, changed)
+    while new:
+        yield _named(*new.pop())
+
+
+def _named(name: str, entry: Entry) -> Entry:
+    return replace(entry, name=name)

@@ -285,7 +285,7 @@ class Requests:
     async def _entry(self, path: str) -> Entry:
         """Return what the session sees at `path`: what it writes itself, what is published, what it can resume."""
         draft, found = await self._drafts.look(path)
-        if draft is not None and (draft.touched or found is None):
+        if draft is not None and (draft.dirty or found is None):
             return draft.entry()
         if found is not None:
             return found

@@ -162,7 +162,7 @@ class FakeStore:
         self._check_owner(node, source_of)
         if target == source:
             return
-        if target.startswith(source + "/"):
+        if node.data is None and target.startswith(source + "/"):
             raise Cycle(target)
         parent, name = self._parent(target)
         there = parent.children.get(name)
@@ -222,6 +222,26 @@ class FakeStore:
         self.opened["upload"] += 1
         target = Target.of(parent.inode, name, there.entry(name) if there is not None else None)
         return FakeUpload(self, path, owner, bytearray(kept), exclusive, published, target)
+
+    async def reserve(self, path: str, owner: str) -> Target | None:
+        await self.hook("reserve", path)
+        parent, name = self._parent(path)
+        self._check_free(parent, name)
+        number = next(self._inodes)
+        self.reserved[parent.inode, name] = number
+        return Target(parent.inode, name, reservation=number)
+
+    async def release(self, target: Target) -> None:
+        await self.hook("release", target.name)
+        self.forget_reservation(target)
+
+    def forget_reservation(self, target: Target) -> None:
+        if self.reserved.get((target.directory, target.name)) == target.reservation:
+            del self.reserved[target.directory, target.name]
+
+    def _check_free(self, parent: Node, name: str) -> None:
+        if name in parent.children or (parent.inode, name) in self.reserved:
+            raise AlreadyExists(name)
 
     async def rewrite(self, base: FakeDownload, path: str, owner: str, *, own_only: bool = False) -> FakeUpload:
         await self.hook("rewrite", path)
@@ -422,7 +442,6 @@ class FakeUpload:
             held = store.reserved.get((parent.inode, name), 0)
             if held != target.reservation:
                 raise Changed(self.path) if target.reservation else AlreadyExists(self.path)
-            store.reserved.pop((parent.inode, name), None)
             if there is None and target.replaces != (0, 0):
                 raise Changed(self.path)
             if there is not None and (there.inode, there.version) != target.replaces:
@@ -431,6 +450,7 @@ class FakeUpload:
         moment = time.time_ns() if mtime_ns is None else mtime_ns
         node = Node(inode, self.owner, moment, bytes(self._data), next(store._inodes))
         parent.children[name] = node
+        store.reserved.pop((parent.inode, name), None)
         self._store.partials.pop((self.owner, self.path), None)
         return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False)
 

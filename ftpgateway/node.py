@@ -24,6 +24,7 @@ from raftstore.consensus import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError, TooNew
 from raftstore.peers.pki import Identity
 from raftstore.settings import JobsSettings, StoreSettings
+from raftstore.spool import SpoolLedger, Spools
 from raftstore.store import Store
 
 log = structlog.get_logger()
@@ -143,8 +144,9 @@ async def _frontends(
 ) -> AsyncIterator[None]:
     wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
     sftp = sftp_settings(config)
+    spools = Spools(config.data / "spool", SpoolLedger(store.room))
     if sftp is not None:
-        wanted.append(SftpFrontend(store, access, sftp, transfers=transfers))
+        wanted.append(SftpFrontend(store, access, sftp, spools, transfers=transfers))
     HostKeyCalls(store)
     started = []
     try:
@@ -161,6 +163,7 @@ async def _frontends(
         yield
     finally:
         await asyncio.gather(*(frontend.stop(STOP_GRACE) for frontend in started))
+        spools.close()
 
 
 def store_settings(config: NodeConfig) -> StoreSettings:

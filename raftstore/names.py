@@ -127,6 +127,18 @@ class Names:
         if not (await self.lookup(actor, path)).is_directory:
             raise Denied(Action.WRITE.value)
 
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+
+        def look(rights: Rights, _: Catalog) -> None:
+            granted = leave(rights, command)
+            if published is not None and granted.keeps:
+                raise AlreadyExists(published.name)
+            if published is not None and granted.target_of and published.owner != granted.target_of:
+                raise Denied(Action.OVERWRITE.value)
+
+        await self.read(actor, look)
+
     async def make_directory(self, actor: Actor, path: str) -> None:
         """Make a directory. Raises AlreadyExists, NotFound (its parent), BadName."""
         split(path)

@@ -40,6 +40,7 @@ from raftstore.metadata.jobs import drain_states, draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
 from raftstore.program import VERSIONS
+from raftstore.reserving import Reserver
 from raftstore.settings import StoreSettings
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
@@ -306,6 +307,11 @@ class Rooms:
         self.workroom.start()
         self._stack.push_async_callback(self.workroom.stop)
         name = self.settings.name
+        self.reserver = Reserver(
+            name, boot, self.catalog.reservations, self.propose, lambda: self.consensus.is_leader
+        )
+        self.reserver.start()
+        self._stack.push_async_callback(self.reserver.stop)
         registration = Registration(
             commands.RegisterStore(node=name, identity=self.volumes.identity, zone=self.settings.zone),
             self.catalog,

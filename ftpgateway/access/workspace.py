@@ -19,7 +19,9 @@ from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.rights import Action, Actor
+from raftstore.targets import Target
 from raftstore.types import Entry, Kind
+from raftstore.wire import commands_pb2 as commands
 
 LARGE = 4096
 """Entries from which on a thread looks for those that match."""
@@ -129,6 +131,10 @@ class Workspace:
             with contextlib.suppress(NotFound):
                 await self._store.drop_partial(self._actor, self._at(path))
 
+    async def require(self, action: Action, path: str) -> None:
+        """Raise Denied unless the account may do it."""
+        await self._store.require(self._actor, action, self._at(path))
+
     # Changing names.
 
     async def make_directory(self, path: str) -> None:
@@ -161,6 +167,20 @@ class Workspace:
             if missing is not None and not begun:
                 raise missing
 
+    async def check_remove(self, path: str) -> None:
+        """Raise Denied unless the account may remove a file of its own at `path`."""
+        await self._store.allow(
+            self._actor, commands.Command(remove_file=commands.RemoveFile(path=self._at(path)))
+        )
+
+    async def check_rename_new(self, source: str, target: str, published: Entry | None) -> None:
+        """Raise Denied unless a new file of the account may be published at `target`, where `published` is, not at
+        `source`."""
+        rename = commands.Rename(source=self._at(source), target=self._at(target))
+        await self._store.allow(self._actor, commands.Command(rename=rename), published)
+        put = commands.PutFile(path=self._at(target))
+        await self._store.allow(self._actor, commands.Command(put_file=put), published)
+
     async def rename(self, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file, over an existing one too unless `exclusive`, or a directory.
 
@@ -176,12 +196,53 @@ class Workspace:
     # Bytes.
 
     async def upload(
-        self, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
+        self,
+        path: str,
+        *,
+        offset: int | None,
+        append: bool,
+        exclusive: bool,
+        expected: int | None,
+        handle: bool = False,
     ) -> Upload:
-        """Open an upload."""
+        """Open an upload; `handle`: published by what is at `path` now, see `Upload.publish`."""
         return await self._store.upload(
-            self._actor, self._at(path), offset=offset, append=append, exclusive=exclusive, expected=expected
+            self._actor,
+            self._at(path),
+            offset=offset,
+            append=append,
+            exclusive=exclusive,
+            expected=expected,
+            handle=handle,
         )
+
+    async def reserve(self, path: str) -> Target | None:
+        """Take the name at `path` for a new file, until that is published, or it is ended; None: this
+        cluster cannot do that yet.
+
+        Raises AlreadyExists.
+        """
+        return await self._store.reserve(self._actor, self._at(path))
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name: others can take it when this returns."""
+        await self._store.release(target)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name soon."""
+        self._store.forget_reservation(target)
+
+    async def base(self, path: str) -> Download:
+        """Open what is published at `path`, to be changed. Its bytes are not for who may not read there."""
+        return await self._store.base(self._actor, self._at(path))
+
+    async def rewrite(self, base: Download, path: str) -> Upload:
+        """Open an upload that begins as all of `base`, which was at `path`."""
+        return await self._store.rewrite(self._actor, base, self._at(path))
+
+    async def directory_of(self, path: str) -> int:
+        """Return the inode of the directory that `path` is in; nothing is told of what is there. Raises NotFound."""
+        return await self._store.directory_of(self._at(path))
 
     async def download(self, path: str) -> Download:
         """Open a download."""

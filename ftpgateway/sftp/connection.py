@@ -21,6 +21,7 @@ from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import SessionOver, Stream
 from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
 from raftstore.errors import StoreError, Unavailable
+from raftstore.spool import Spools
 from raftstore.types import User
 from raftstore.wire import sftp_pb2 as wire
 
@@ -45,6 +46,7 @@ class Connection:
         *,
         access: Access,
         settings: SftpSettings,
+        spools: Spools,
         spawn: Spawn,
         on_over: Callable[[Connection], None],
         transfers: TransferLog | None = None,
@@ -55,6 +57,7 @@ class Connection:
         self._control = control
         self._access = access
         self._settings = settings
+        self._spools = spools
         self._spawn = spawn
         self._on_over = on_over
         self._session: Session | None = None
@@ -222,6 +225,7 @@ class Connection:
             session,
             max_handles=self._settings.max_handles,
             wait_limit=self._settings.wait_limit,
+            spools=self._spools,
             events=self._events,
             refused=self._refused_log,
             on_transfer=functools.partial(self._transferred, session.name),
@@ -240,7 +244,7 @@ class Connection:
 
     def _transferred(self, user: str, file: File, whole: bool) -> None:
         seconds = time.monotonic() - file.begun
-        upload = file.writer is not None
+        upload = file.writes
         log.info(
             "transfer",
             session=self.number,

@@ -18,6 +18,7 @@ from ftpgateway.sftp.settings import Address, SftpSettings
 from ftpgateway.sftp.workers import Workers
 from ftpgateway.transferlog import TransferLog
 from raftstore.errors import StoreError
+from raftstore.spool import Spools
 from raftstore.tasks import ended
 
 log = structlog.get_logger()
@@ -35,11 +36,13 @@ class SftpFrontend:
         secrets: hostkeys.Secrets,
         access: Access,
         settings: SftpSettings,
+        spools: Spools,
         *,
         transfers: TransferLog | None = None,
     ) -> None:
         self._transfers = transfers
         self.settings = settings
+        self._spools = spools
         self._secrets = secrets
         self._access = access
         self._socket: socket.socket | None = None
@@ -185,6 +188,7 @@ class SftpFrontend:
                 ours,
                 access=self._access,
                 settings=self.settings,
+                spools=self._spools,
                 spawn=self._background.spawn,
                 on_over=over,
                 transfers=self._transfers,

@@ -360,6 +360,13 @@ class Catalog(Questions):
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
+    def path_of(self, inode: int) -> str | None:
+        """Return the path of an inode, None when no entry has that number."""
+        try:
+            return self._machine.names.path_of(inode)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def listing(self, path: str) -> list[Entry]:
         """Return the entries of a directory by name. Raises NotFound, NotADirectory, BadName."""
         try:

@@ -174,6 +174,7 @@ TABLES = {
     "usage": "owner",
     "proposers": "node",
     "results": "node, sequence",
+    "reservations": "parent, name",
 }
 """Every table, of whatever level, with its key: the order in which `Catalog.digest` reads it."""
 

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from raftstore.metadata import spans
+from raftstore.metadata import reservations, spans
 from raftstore.metadata.database import set_level
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 Migration = Callable[[sqlite3.Connection, "Machine"], None]
 """Gets the connection, within a transaction, and the machine; `machine.level` is still the level before."""
 
-migrate_to_2: tuple[Migration, ...] = (lambda database, machine: spans.make(database),)
+migrate_to_2: tuple[Migration, ...] = (
+    lambda database, machine: spans.make(database),
+    lambda database, machine: reservations.make_table(database),
+)
 """In this order; one function a concern."""
 
 MIGRATIONS: dict[int, tuple[Migration, ...]] = {2: migrate_to_2}

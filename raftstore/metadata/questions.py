@@ -10,6 +10,7 @@ from raftstore.errors import StoreError, Unavailable
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.reports import Reports
+from raftstore.metadata.reservations import Reservation
 from raftstore.rights import Rights
 from raftstore.types import ChunkRef, StoreInfo, Usage, User, Wanted
 from raftstore.wire import commands_pb2 as commands
@@ -104,6 +105,10 @@ class Questions:
     def job(self, number: int) -> commands.Job | None:
         """Return a job, not to be changed; None when there is none."""
         return self._machine.jobs.find(number)
+
+    def reservations(self) -> list[Reservation]:
+        """Return the names that are taken for files which are still to be published."""
+        return self._machine.reservations.all()
 
     # Replicas.
 

@@ -144,6 +144,12 @@ class Superseded(StoreError):
     exit_code = 53
 
 
+class TooNew(StoreError):
+    """The cluster's data need a newer version of pixraft than this one"""
+
+    exit_code = 54
+
+
 class Invalid(StoreError):
     """Not a valid request"""
 

@@ -24,6 +24,7 @@ from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
+from raftstore.metadata.schemas import schema_at
 from raftstore.metadata.transaction import Later, Transaction
 from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial
 
@@ -78,7 +79,7 @@ class Catalog(Questions):
 
     def _open(self, check_seconds: float) -> None:
         try:
-            self._database = open_catalog(self._path, check_seconds)
+            self._database = open_catalog(self._path, check_seconds, schema_at)
         except BaseException as error:
             self._failed = error
             raise
@@ -137,8 +138,13 @@ class Catalog(Questions):
         An entry at or below `applied_index` changes nothing. Any exception means that the node must stop.
         """
         if index <= self._applied:
-            return self._machine.recall(batch)
+            return self._machine.recall(index, batch)
         return self._apply(index, lambda: self._machine.apply(index, batch))
+
+    @property
+    def level(self) -> int:
+        """The level in force (metadata.levels): which commands may be proposed, and what they mean."""
+        return self._machine.level
 
     @property
     def configuration(self) -> tuple[int, bytes]:

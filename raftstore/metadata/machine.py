@@ -13,9 +13,12 @@ from google.protobuf.message import DecodeError
 from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
 from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.contents import Contents
+from raftstore.metadata.database import ROOT, level_of
 from raftstore.metadata.drops import Drops
 from raftstore.metadata.intents import Intents
 from raftstore.metadata.jobs import Jobs
+from raftstore.metadata.levels import COMMANDS, OLDEST, above, raised, unknown
+from raftstore.metadata.migrations import migrate
 from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.operations import operations_of, plain
 from raftstore.metadata.partials import Partials
@@ -48,9 +51,12 @@ class Machine:
     """The state machine's state over one connection, and its transitions. Knows nothing of transactions.
 
     After an exception out of `apply` (not a refusal) its memory no longer matches the database: make a new one.
+    `level` is the one in force at this point of the log: rules that came with a level are behind `if self.level >= N`.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self.level = level_of(database)
         self._execute = database.cursor().execute
         names = ", ".join(field.name for field in fields(Counters))
         self.counters = Counters(*self._execute(f"SELECT {names} FROM state").fetchone())
@@ -93,6 +99,7 @@ class Machine:
             "finish_job": self._job(self.jobs.finish),
             "cancel_job": self._job(self.jobs.cancel),
             "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value, c.replaces)),
+            "set_level": plain(self._set_level),
         }
 
     # Log entries.
@@ -103,9 +110,12 @@ class Machine:
             raise DiskFailed("another process changes this catalog: two nodes run on the same directory")
 
     def apply(self, index: int, batch: bytes) -> list[bytes]:
-        """Apply the entry at log `index` within the current transaction; return a Result an operation."""
+        """Apply the entry at log `index` within the current transaction; return a Result an operation.
+
+        Raises TooNew for what this version does not know, before anything of that operation is done.
+        """
         self._index = index
-        results = [self._operation(operation) for operation in operations_of(batch)]
+        results = [self._operation(operation) for operation in operations_of(index, batch, self.level)]
         self.names.flush()
         self.counters.applied = index
         return results
@@ -119,9 +129,7 @@ class Machine:
 
     def finish(self) -> None:
         """Before the commit: write what is kept in memory meanwhile."""
-        self.sets.flush()
-        self.quotas.flush()
-        self.remembered.flush()
+        self._flush()
         counters = self.counters
         counters.partials = self.partials.total
         counters.next_chunk = self.contents.next_chunk
@@ -141,9 +149,39 @@ class Machine:
         )
         self._stored = counters.applied
 
-    def recall(self, batch: bytes) -> list[bytes]:
-        """Return the remembered results of an entry that was applied before (empty: forgotten)."""
-        return [self.remembered.find(operation.id) for operation in operations_of(batch)]
+    def _flush(self) -> None:
+        self.names.flush()
+        self.sets.flush()
+        self.quotas.flush()
+        self.remembered.flush()
+
+    def recall(self, index: int, batch: bytes) -> list[bytes]:
+        """Return the remembered results of the entry at log `index`, applied before (empty: forgotten)."""
+        return [self.remembered.find(operation.id) for operation in operations_of(index, batch, OLDEST)]
+
+    # The level.
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was put into the catalog yet: the cluster is new, whatever its members are."""
+        counters = self.counters
+        return (
+            counters.next_inode == ROOT + 1
+            and self.jobs.next_job == 1
+            and not self.stores.list()
+            and not self.intents.list()
+            and not any(
+                self._execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
+                for table in ("users", "secrets")
+            )
+        )
+
+    def _set_level(self, command: commands.SetLevel) -> None:
+        members = self.intents.configuration[0]
+        level = raised(command, self.level, members, untouched=self.untouched)
+        self._flush()
+        migrate(self._database, self, level)
+        log.info("level raised", level=level, entry=self._index)
 
     def _operation(self, operation: commands.Operation) -> bytes:
         try:
@@ -154,20 +192,36 @@ class Machine:
             return remembered
         self._time_ns = operation.time_ns
         try:
-            command = commands.Command.FromString(operation.command)
-            handler = self._handlers.get(command.WhichOneof("kind"))
-            if handler is None:
-                raise Refusal(commands.INVALID, "an unknown command")
-            done = handler(getattr(command, command.WhichOneof("kind")))
+            kind, command = self._command(operation.command)
+            done = self._handlers[kind](command)
             self.contents.forget_unreferenced()
             done.index = self._index
             result = done.SerializeToString()
-        except DecodeError:
-            result = self._refused(Refusal(commands.INVALID, "not a command"))
         except Refusal as refusal:
             result = self._refused(refusal)
         self.remembered.remember(operation.id, result)
         return result
+
+    def _command(self, data: bytes) -> tuple[str, Any]:
+        """Decode a command. Raises TooNew when it, or something in it, is not known here.
+
+        At level 1 such a command was answered and passed over, by every version of then alike: no leader appends one
+        any more, but old logs may hold some.
+        """
+        try:
+            command = commands.Command.FromString(data)
+        except DecodeError:
+            if self.level > OLDEST:
+                raise unknown(self._index, "not a command") from None
+            raise Refusal(commands.INVALID, "not a command") from None
+        kind = command.WhichOneof("kind") or ""
+        if self.level > OLDEST:
+            reason = above(command, self.level)
+            if reason is not None or not kind:
+                raise unknown(self._index, reason or "a command of no kind")
+        elif kind not in self._handlers or COMMANDS.get(kind, OLDEST) > OLDEST:
+            raise Refusal(commands.INVALID, "an unknown command")
+        return kind, getattr(command, kind)
 
     def _refused(self, refusal: Refusal) -> bytes:
         result = commands.Result(status=refusal.status, detail=refusal.detail, index=self._index)

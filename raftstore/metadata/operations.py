@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError
 
+from raftstore.metadata.levels import OLDEST, above, unknown
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -23,10 +24,20 @@ def plain(change: Callable[[Any], None]) -> Callable[[Any], commands.Result]:
     return handler
 
 
-def operations_of(batch: bytes) -> list[commands.Operation]:
-    """Return the operations of a log entry. What is not a Batch has none: every node passes over it."""
+def operations_of(index: int, batch: bytes, level: int) -> list[commands.Operation]:
+    """Return the operations of the log entry at `index`.
+
+    What is not a Batch had none at level 1: every node passed over it. Since then it raises TooNew.
+    """
     try:
-        return list(commands.Batch.FromString(batch).operations)
+        decoded = commands.Batch.FromString(batch)
     except DecodeError:
+        if level > OLDEST:
+            raise unknown(index, "not a batch of commands") from None
         log.error("log entry is not a batch of commands", length=len(batch))
         return []
+    if level > OLDEST:
+        reason = above(decoded, level)
+        if reason is not None:
+            raise unknown(index, reason)
+    return list(decoded.operations)

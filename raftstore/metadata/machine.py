@@ -21,6 +21,7 @@ from raftstore.metadata.levels import COMMANDS, OLDEST, above, raised, unknown
 from raftstore.metadata.migrations import migrate
 from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.operations import operations_of, plain
+from raftstore.metadata.orphans import Orphans
 from raftstore.metadata.partials import Partials
 from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
@@ -66,8 +67,9 @@ class Machine:
         self.contents = Contents(database, self.sets, self.stores, self.counters.next_chunk)
         self.names = Namespace(database)
         self.accounts = Accounts(database)
-        self.quotas = Quotas(database, self.accounts.user)
+        self.quotas = Quotas(database, self.accounts.user, lambda: self.level)
         self.partials = Partials(database, self.contents, self.quotas, self.counters.partials)
+        self.orphans = Orphans(database, self.partials)
         self.remembered = Remembered(database)
         self.intents = Intents(database)
         self.secrets = Secrets(database)
@@ -191,6 +193,9 @@ class Machine:
         if remembered is not None:
             return remembered
         self._time_ns = operation.time_ns
+        if self.orphans:
+            self.orphans.drop_some()
+            self.contents.forget_unreferenced()
         try:
             kind, command = self._command(operation.command)
             done = self._handlers[kind](command)
@@ -276,6 +281,9 @@ class Machine:
         place, row = self._new_place(command.path, commands.EXISTS)
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
+        if self.level >= 2:
+            self.quotas.check_published(command.owner, 1, 0)
+            self.quotas.count(command.owner, files=1)
         inode = self._new_inode()
         entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, command.owner, self._index)
         self.names.insert(place, entry)
@@ -283,12 +291,16 @@ class Machine:
         return commands.Result(inode=inode)
 
     def _remove_directory(self, command: commands.RemoveDirectory) -> commands.Result:
-        place, (_, kind, inode, *_rest) = self._old_place(command.path, commands.INVALID)
+        place, (_, kind, inode, _, _, owner, _) = self._old_place(command.path, commands.INVALID)
         if kind != Kind.DIRECTORY:
             raise Refusal(commands.NOT_A_DIRECTORY, command.path)
         if not self.names.is_empty(inode):
             raise Refusal(commands.NOT_EMPTY, command.path)
-        self.partials.forget_below(inode)
+        if self.level >= 2:
+            self.quotas.count(owner, files=-1)
+            self.orphans.add(inode)
+        else:
+            self.partials.forget_below(inode)
         self.names.remove(place, directory=True)
         self.names.touch(place.parent, self._time_ns)
         return commands.Result(inode=inode)

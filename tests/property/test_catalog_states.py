@@ -89,7 +89,7 @@ def renames(draw: st.DrawFn) -> commands.Command:
 
 
 operations = st.one_of(
-    st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
+    st.builds(lambda path, owner: command("make_directory", path=path, owner=owner), paths, owners),
     st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
     st.builds(lambda path: command("remove_directory", path=path), paths),
     sized("put_file"),

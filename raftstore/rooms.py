@@ -37,6 +37,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import drain_states, draining
 from raftstore.peers import PeerNetwork
 from raftstore.settings import StoreSettings
+from raftstore.stallwatch import StallWatch
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -77,6 +78,7 @@ class Rooms:
         )
         self.recorder = ReplicaRecorder(self.propose)
         self._opened = self._takes_part = self._rejoining = False
+        self._watch = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
         self._current = Currency(settings.name)
 
     async def start(self, administered: Administered) -> None:
@@ -85,6 +87,9 @@ class Rooms:
         `administered` answers the admin calls, as soon as the port is open.
         """
         try:
+            if self._watch is not None:
+                self._watch.start()
+                self._stack.callback(self._watch.stop)
             await self._open()
             Administration(administered, self.network)
             MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
@@ -303,6 +308,7 @@ class Rooms:
         node = NodeStatus(name, own, reachable=True, zone=self.settings.zone)
         node.services = self.settings.services_at(own)
         node.voter = name in self.membership.roster.configuration.voters
+        node.loop = None if self._watch is None else self._watch.status
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""

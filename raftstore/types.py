@@ -187,11 +187,28 @@ class StoreInfo:
 
 
 @dataclass(slots=True)
+class LoopStatus:
+    """How long a node's loop took to come to something new, since the node's start; see raftstore/stallwatch.py.
+
+    Of `probes` times that it was asked, `stalls` took `threshold` seconds or more. `longest` is in seconds, the
+    machine's own waiting taken off; `longest_cpu` is processor time. `classes` counts the probes by processor time.
+    """
+
+    threshold: float
+    probes: int = 0
+    stalls: int = 0
+    longest: float = 0.0
+    longest_cpu: float = 0.0
+    classes: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class NodeStatus:
     """One node as seen by the node that was asked; counters are None where it could not be reached.
 
     `drain`: "draining", or "drained" when all that it has has its copies elsewhere; "": it takes pictures.
     `services`: what is served there beside the channel between nodes, by name, and at what address: ftp, sftp.
+    `loop`: None also where the stall watch is off.
     """
 
     name: str
@@ -211,6 +228,7 @@ class NodeStatus:
     zone: str = ""
     drain: str = ""
     services: dict[str, str] = field(default_factory=dict)
+    loop: LoopStatus | None = None
     error: str = ""
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ import structlog
 from raftstore.errors import Damaged, DiskFailed, Invalid, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
 from raftstore.metadata.connections import Readers
+from raftstore.metadata.contents import find_unlisted
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
@@ -391,6 +392,23 @@ class Catalog(Questions):
                 raise Invalid(f"a directory of more than {MAX_SORTED:,} names is only sorted by name")
             cursor = names.sorted(directory, order)
             return PackedListing(directory, path, iter(lambda: cursor.fetchmany(PAGE), []), self._packing)
+
+    # Copies.
+
+    async def find_unlisted(self, names: Sequence[bytes], store: int) -> tuple[list[bytes], list[bytes]]:
+        """Return what `unlisted` does, without holding up the loop; and which of these names are listed elsewhere.
+
+        Sees all that is applied now. At most some thousand names. Raises Unavailable when the catalog is closed or
+        replaced meanwhile.
+        """
+        self._check_usable()
+        self.settle()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._find_unlisted, names, store)
+
+    def _find_unlisted(self, names: Sequence[bytes], store: int) -> tuple[list[bytes], list[bytes]]:
+        with self._readers.connection() as database:
+            return find_unlisted(database, names, store)
 
     def partial(self, owner: str, path: str) -> Partial | None:
         """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 import tempfile
@@ -289,6 +290,10 @@ class Histories(RuleBasedStateMachine):
         for store in (1, 2, 3):
             unlisted = [digest(seed) for seed in range(8) if store not in self.model.replicas.get(seed, ())]
             assert self.feeder.catalog.unlisted(map(digest, range(8)), store) == unlisted
+            names = [digest(seed) for seed in range(8)]
+            elsewhere = [name for name in unlisted if int.from_bytes(name, "big") in self.model.replicas]
+            found = asyncio.run(self.feeder.catalog.find_unlisted(names, store))
+            assert tuple(map(sorted, found)) == (unlisted, elsewhere)
 
 
 TestHistories = Histories.TestCase

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
@@ -35,6 +35,9 @@ from raftstore.types import (
 )
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
+
+USERS = 100
+"""Accounts that are read at a time: some milliseconds."""
 
 
 class Store:
@@ -248,10 +251,17 @@ class Store:
         """Return an account as this node has applied it, without asking the others: for checks on the loop."""
         return self._rooms.catalog.user(name)
 
-    async def users(self) -> list[User]:
-        """Return all accounts by name."""
+    async def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts by name, some at a time: those that nobody changes meanwhile come exactly once."""
         await self._barrier()
-        return self._rooms.catalog.users()
+        after = ""
+        while True:
+            await next_slice()
+            users = self._rooms.catalog.users(after, USERS)
+            if not users:
+                break
+            yield users
+            after = users[-1].name
 
     async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
         """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid.

@@ -101,7 +101,7 @@ def _nested(message: Message, plan: _Plan) -> Iterator[Message]:
 def refusal(command: bytes, level: int) -> str | None:
     """Say why a serialised Command must not be appended while `level` is in force; None: it may be.
 
-    A SetLevel passes: what it may say is decided when it is applied.
+    A SetLevel passes, but to a level that is not known here: the rest is decided when it is applied.
     """
     try:
         decoded = commands.Command.FromString(command)
@@ -110,6 +110,8 @@ def refusal(command: bytes, level: int) -> str | None:
     reason = above(decoded, level)
     if reason is None and decoded.WhichOneof("kind") is None:
         return "a command of no kind"
+    if decoded.set_level.level > NEWEST:
+        return f"level {decoded.set_level.level} is not known here: this is {program()}"
     return reason
 
 

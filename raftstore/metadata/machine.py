@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import structlog
-from google.protobuf.message import DecodeError
 
 from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
 from raftstore.metadata.accounts import Accounts
@@ -17,10 +16,10 @@ from raftstore.metadata.database import ROOT, level_of
 from raftstore.metadata.drops import Drops
 from raftstore.metadata.intents import Intents
 from raftstore.metadata.jobs import Jobs
-from raftstore.metadata.levels import COMMANDS, OLDEST, above, raised, unknown
+from raftstore.metadata.levels import OLDEST, raised
 from raftstore.metadata.migrations import migrate
 from raftstore.metadata.namespace import Namespace, Place, Row
-from raftstore.metadata.operations import operations_of, plain
+from raftstore.metadata.operations import command_of, operations_of, plain
 from raftstore.metadata.orphans import Orphans
 from raftstore.metadata.partials import Partials
 from raftstore.metadata.quotas import Quotas
@@ -75,6 +74,8 @@ class Machine:
         self.secrets = Secrets(database)
         self.jobs = Jobs(database, self.counters.next_job)
         self._drops = Drops(self.jobs, self.intents, self.stores, self.contents)
+        self.on_level: Callable[[int], object] = lambda level: None
+        """Told the level in force when an entry has raised it; must not raise."""
         self._index = 0
         self._time_ns = 0
         self._handlers: dict[str, Callable[[Any], commands.Result]] = {
@@ -161,29 +162,23 @@ class Machine:
         """Return the remembered results of the entry at log `index`, applied before (empty: forgotten)."""
         return [self.remembered.find(operation.id) for operation in operations_of(index, batch, OLDEST)]
 
-    # The level.
-
     @property
     def untouched(self) -> bool:
-        """Whether nothing was put into the catalog yet: the cluster is new, whatever its members are."""
-        counters = self.counters
-        return (
-            counters.next_inode == ROOT + 1
-            and self.jobs.next_job == 1
-            and not self.stores.list()
-            and not self.intents.list()
-            and not any(
-                self._execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]
-                for table in ("users", "secrets")
-            )
+        """Whether nothing was put into the catalog yet: the cluster is new."""
+        new = self.counters.next_inode == ROOT + 1 and self.jobs.next_job == 1
+        return new and not (self.stores.list() or self.intents.list()) and self._empty("users", "secrets")
+
+    def _empty(self, *tables: str) -> bool:
+        return not any(
+            self._execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0] for table in tables
         )
 
     def _set_level(self, command: commands.SetLevel) -> None:
-        members = self.intents.configuration[0]
-        level = raised(command, self.level, members, untouched=self.untouched)
+        level = raised(command, self.level, self.intents.configuration[0], untouched=self.untouched)
         self._flush()
         migrate(self._database, self, level)
         log.info("level raised", level=level, entry=self._index)
+        self.on_level(level)
 
     def _operation(self, operation: commands.Operation) -> bytes:
         try:
@@ -197,7 +192,7 @@ class Machine:
             self.orphans.drop_some()
             self.contents.forget_unreferenced()
         try:
-            kind, command = self._command(operation.command)
+            kind, command = command_of(self._index, operation.command, self.level, self._handlers)
             done = self._handlers[kind](command)
             self.contents.forget_unreferenced()
             done.index = self._index
@@ -206,27 +201,6 @@ class Machine:
             result = self._refused(refusal)
         self.remembered.remember(operation.id, result)
         return result
-
-    def _command(self, data: bytes) -> tuple[str, Any]:
-        """Decode a command. Raises TooNew when it, or something in it, is not known here.
-
-        At level 1 such a command was answered and passed over, by every version of then alike: no leader appends one
-        any more, but old logs may hold some.
-        """
-        try:
-            command = commands.Command.FromString(data)
-        except DecodeError:
-            if self.level > OLDEST:
-                raise unknown(self._index, "not a command") from None
-            raise Refusal(commands.INVALID, "not a command") from None
-        kind = command.WhichOneof("kind") or ""
-        if self.level > OLDEST:
-            reason = above(command, self.level)
-            if reason is not None or not kind:
-                raise unknown(self._index, reason or "a command of no kind")
-        elif kind not in self._handlers or COMMANDS.get(kind, OLDEST) > OLDEST:
-            raise Refusal(commands.INVALID, "an unknown command")
-        return kind, getattr(command, kind)
 
     def _refused(self, refusal: Refusal) -> bytes:
         result = commands.Result(status=refusal.status, detail=refusal.detail, index=self._index)

@@ -143,6 +143,9 @@ def test_what_is_not_a_command_is_refused() -> None:
     assert refusal(UNKNOWN, NEWEST) == "field 1023 of Command is unknown to this version"
     assert refusal(put("/a", 1).SerializeToString(), OLDEST) is None
     assert refusal(raise_to(2).SerializeToString(), OLDEST) is None
+    beyond = refusal(raise_to(NEWEST + 1).SerializeToString(), NEWEST)
+    assert beyond is not None
+    assert beyond.startswith(f"level {NEWEST + 1} is not known here")
 
 
 def test_what_is_not_a_batch_is_refused() -> None:

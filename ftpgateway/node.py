@@ -194,6 +194,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
         ),
         volume_bytes=config.chunks.volume_bytes,
         services=services(config),
+        stall_threshold=config.log.stalls / 1000,
         jobs=JobsSettings(
             concurrency=config.jobs.concurrency,
             bandwidth=config.jobs.bandwidth,

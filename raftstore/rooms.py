@@ -42,6 +42,7 @@ from raftstore.peers.versions import incompatible
 from raftstore.program import VERSIONS
 from raftstore.reserving import Reserver
 from raftstore.settings import StoreSettings
+from raftstore.stallwatch import StallWatch
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -89,6 +90,7 @@ class Rooms:
         )
         self.recorder = ReplicaRecorder(self.propose)
         self._opened = self._takes_part = self._rejoining = False
+        self._watch = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
         self._current = Currency(settings.name)
         self._boots = Boots()
 
@@ -98,6 +100,9 @@ class Rooms:
         `administered` answers the admin calls, as soon as the port is open.
         """
         try:
+            if self._watch is not None:
+                self._watch.start()
+                self._stack.callback(self._watch.stop)
             await self._open()
             Administration(administered, self.network)
             MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
@@ -362,6 +367,7 @@ class Rooms:
         node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
         node.level = self._level_in_force() or None
         node.voter = name in self.membership.roster.configuration.voters
+        node.loop = None if self._watch is None else self._watch.status
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""

@@ -37,7 +37,8 @@ class StoreSettings:
     `members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
     Times are in seconds, sizes in bytes. `reserve_bytes` of the disk are kept free of pictures, for log and catalog;
     None takes a share of it. `zone` names what fails together with this node; "": nothing else does.
-    `services` names what else listens at this node, for the status.
+    `services` names what else listens at this node, for the status. `stall_threshold` is in seconds, too; 0: the loop
+    is not watched.
     """
 
     name: str
@@ -55,6 +56,7 @@ class StoreSettings:
     consensus: ConsensusSettings = field(default_factory=ConsensusSettings)
     jobs: JobsSettings = field(default_factory=JobsSettings)
     services: Mapping[str, Address] = field(default_factory=dict)
+    stall_threshold: float = 0.1
 
     def services_at(self, own: str) -> dict[str, str]:
         """Return where the services are reached. `own`: host:port of this node, for those that listen everywhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
@@ -16,6 +16,7 @@ from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
 from raftstore.metadata.adoption import MAX_LOOKED_AT as ADOPTED
 from raftstore.metadata.catalog import Catalog
+from raftstore.metadata.listing import PackedListing
 from raftstore.names import Names
 from raftstore.paths import parent, split
 from raftstore.publishing import Aim
@@ -23,6 +24,7 @@ from raftstore.rights import Action, Actor, Rights
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
+from raftstore.slices import next_slice
 from raftstore.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
@@ -31,12 +33,17 @@ from raftstore.types import (
     Entry,
     FileVersion,
     NodeStatus,
+    Order,
+    Page,
     Partial,
     Usage,
     User,
 )
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
+
+USERS = 100
+"""Accounts that are read at a time: some milliseconds."""
 
 
 class Store:
@@ -80,9 +87,32 @@ class Store:
         """Return what `path` names, to do that with it. Raises NotFound (also: not to be seen), Denied, BadName."""
         return await self._names.lookup(actor, path, to=to)
 
-    async def listing(self, actor: Actor, path: str) -> Sequence[Entry]:
-        """Return what the actor is shown of a directory, all of one moment. Raises NotFound, NotADirectory, Denied."""
-        return await self._names.listing(actor, path)
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them.
+
+        A directory of one page is seen at one moment. Of a larger one, names that nobody changes meanwhile come
+        exactly once, and each page is as of the moment in which it is asked for, rights included. Raises NotFound,
+        NotADirectory, Denied.
+        """
+        await self._barrier()
+        await next_slice()
+        return self._names.page(actor, path, backwards=backwards)
+
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of, without asking the others.
+
+        All is seen that was acknowledged before `listing` was asked. None: the directory was removed. To be called
+        once in a slice (`raftstore.slices`). Raises NotFound (it is not in the actor's home any more), Denied.
+        """
+        return self._names.next_page(actor, directory, after, backwards=backwards)
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> PackedListing:
+        """Return what the actor is shown of a directory, of one moment, newest or largest first; to be closed.
+
+        Raises NotFound, NotADirectory, Denied, Invalid (too many to be sorted), Unavailable.
+        """
+        await self._barrier()
+        return await self._rooms.catalog.sorted_listing(path, order, actor)
 
     async def require(self, actor: Actor, action: Action, path: str) -> User:
         """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
@@ -149,8 +179,8 @@ class Store:
         `offset` (bytes) keeps that much of the actor's partial upload or else of the published version; `append`
         continues the actor's partial upload or else the published version; otherwise it starts at byte 0.
         `expected` bytes, where known, are checked against quota and free room at once. What the actor may replace is
-        decided when it is published. `handle`: it will be published by what is at `path` now, wherever that is then, see
-        `UploadSession.publish`. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
+        decided when it is published. `handle`: it will be published by what is at `path` now, wherever that is then:
+        see `UploadSession.publish`. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
         IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
@@ -296,10 +326,17 @@ class Store:
         """Return an account as this node has applied it, without asking the others: for checks on the loop."""
         return self._rooms.catalog.user(name)
 
-    async def users(self) -> list[User]:
-        """Return all accounts by name."""
+    async def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts by name, some at a time: those that nobody changes meanwhile come exactly once."""
         await self._barrier()
-        return self._rooms.catalog.users()
+        after = ""
+        while True:
+            await next_slice()
+            users = self._rooms.catalog.users(after, USERS)
+            if not users:
+                break
+            yield users
+            after = users[-1].name
 
     async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
         """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid.

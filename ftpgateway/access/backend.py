@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Protocol
 
 from raftstore.rights import Action, Actor
 from raftstore.targets import Target
-from raftstore.types import Entry, FileVersion, Partial, Span, Usage, User
+from raftstore.types import Entry, FileVersion, Order, Page, Partial, Span, Usage, User
 from raftstore.wire import commands_pb2 as commands
 
 Buffer = bytes | bytearray | memoryview
@@ -138,6 +138,23 @@ class Download(Protocol):
         ...
 
 
+class SortedListing(Protocol):
+    """A whole directory, to be read page by page and closed."""
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        ...
+
+    def page(self, number: int, *, backwards: bool = False) -> Page:
+        """Return a page, the first one is 0; `backwards`: from the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class Backend(Protocol):
     """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError.
 
@@ -148,8 +165,16 @@ class Backend(Protocol):
         """Return what `path` names, to do that with it; NotFound for what the actor does not see."""
         ...
 
-    async def listing(self, actor: Actor, path: str) -> Sequence[Entry]:
-        """Return what the actor is shown of a directory, by name, all of one moment."""
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them."""
+        ...
+
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of; None: it was removed."""
+        ...
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> SortedListing:
+        """Return all that the actor is shown of a directory, of one moment, newest or largest first."""
         ...
 
     async def require(self, actor: Actor, action: Action, path: str) -> User:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -67,8 +67,8 @@ class Administered(Protocol):
         """Return the cluster's status."""
         ...
 
-    async def users(self) -> list[User]:
-        """Return all accounts, after a read barrier."""
+    def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts, after a read barrier, some at a time."""
         ...
 
     async def user(self, name: str) -> User | None:
@@ -129,8 +129,9 @@ class Administration:
         return Reply(cluster_to_wire(status).SerializeToString())
 
     async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
-        users = await self._store.users()
-        answer = admin.Users(users=[user_to_wire(user, self._store.usage(user.owner)) for user in users])
+        answer = admin.Users()
+        async for users in self._store.users():
+            answer.users.extend(user_to_wire(user, self._store.usage(user.owner)) for user in users)
         return Reply(answer.SerializeToString())
 
     async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:

@@ -22,6 +22,7 @@ from raftstore.metadata.levels import OLDEST, raised
 from raftstore.metadata.migrations import migrate
 from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.operations import command_of, operations_of, plain
+from raftstore.metadata.orphans import Orphans
 from raftstore.metadata.partials import Partials
 from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
@@ -73,8 +74,9 @@ class Machine:
         self.names = Namespace(database)
         self.spans = Spans(database)
         self.accounts = Accounts(database)
-        self.quotas = Quotas(database, self.accounts.owner)
+        self.quotas = Quotas(database, self.accounts.owner, lambda: self.level)
         self.partials = Partials(database, self.contents, self.quotas, self.counters.partials)
+        self.orphans = Orphans(database, self.partials)
         self.remembered = Remembered(database)
         self.intents = Intents(database)
         self.secrets = Secrets(database)
@@ -208,6 +210,9 @@ class Machine:
             return remembered
         self.reservations.booted(operation.id.node, operation.id.boot)
         self._time_ns = operation.time_ns
+        if self.orphans:
+            self.orphans.drop_some()
+            self.contents.forget_unreferenced()
         try:
             kind, command = command_of(self._index, operation.command, self.level, self._handlers)
             if kind == "put_file" and command.put_file.HasField("handle"):
@@ -294,6 +299,9 @@ class Machine:
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
         self.reservations.check_free(place)
+        if self.level >= 2:
+            self.quotas.check_published(self._leave.owner, 1, 0)
+            self.quotas.count(self._leave.owner, files=1)
         inode = self._new_inode()
         entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, self._leave.owner, self._index)
         self.names.insert(place, entry)
@@ -303,13 +311,17 @@ class Machine:
 
     def _remove_directory(self, command: commands.RemoveDirectory) -> commands.Result:
         self._check_held(Action.REMOVE_DIRECTORY, command.path)
-        place, (_, kind, inode, *_rest) = self._old_place(command.path, commands.INVALID)
+        place, (_, kind, inode, _, _, owner, _) = self._old_place(command.path, commands.INVALID)
         if kind != Kind.DIRECTORY:
             raise Refusal(commands.NOT_A_DIRECTORY, command.path)
         if not self.names.is_empty(inode):
             raise Refusal(commands.NOT_EMPTY, command.path)
         self.reservations.check_none_in(inode)
-        self.partials.forget_below(inode)
+        if self.level >= 2:
+            self.quotas.count(owner, files=-1)
+            self.orphans.add(inode)
+        else:
+            self.partials.forget_below(inode)
         self.names.remove(place, directory=True)
         if self.level >= 2:
             self.spans.forget(inode)

@@ -22,9 +22,21 @@ if TYPE_CHECKING:
 Migration = Callable[[sqlite3.Connection, "Machine"], None]
 """Gets the connection, within a transaction, and the machine; `machine.level` is still the level before."""
 
+
+def count_directories(database: sqlite3.Connection, machine: Machine) -> None:
+    """Directories count for who has made them, as files do; see `quotas`."""
+    rows = database.execute(
+        "SELECT owner, count(*) FROM entries WHERE kind = 2 AND name > '' GROUP BY owner"
+    ).fetchall()
+    for owner, directories in sorted(rows):
+        machine.quotas.count(owner, files=directories)
+    machine.quotas.flush()
+
+
 migrate_to_2: tuple[Migration, ...] = (
     lambda database, machine: spans.make(database),
     lambda database, machine: reservations.make_table(database),
+    count_directories,
 )
 """In this order; one function a concern."""
 

@@ -39,8 +39,9 @@ class Partials:
         """
         known = self.find(place, owner)
         self._quotas.check_partial(owner, size - (known[1] if known else 0))
-        if known is None and self._count(owner) >= MAX_PARTIALS:
-            raise Refusal(commands.QUOTA, f"{owner_name(owner)} has {MAX_PARTIALS} interrupted uploads")
+        most = self._quotas.partial_names(owner, MAX_PARTIALS)
+        if known is None and self._count(owner) >= most:
+            raise Refusal(commands.QUOTA, f"{owner_name(owner)} has {most} interrupted uploads")
         self.forget(place, owner)
         inode = acquire()
         self._execute(

@@ -52,10 +52,10 @@ class Questions:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def users(self) -> list[User]:
-        """Return all accounts by name."""
+    def users(self, after: str = "", limit: int = -1) -> list[User]:
+        """Return the accounts behind the name `after`, by name; `limit` -1: all."""
         try:
-            return self._machine.accounts.users()
+            return self._machine.accounts.users(after, limit)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 

@@ -27,7 +27,7 @@ class NodeRequest(_message.Message):
     def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ..., boot: _Optional[int] = ..., previous_boot: _Optional[int] = ..., log_end: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "program", "oldest", "newest", "level")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "program", "oldest", "newest", "level")
     class ServicesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,7 @@ class NodeStatus(_message.Message):
     ZONE_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
+    LOOP_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     OLDEST_FIELD_NUMBER: _ClassVar[int]
     NEWEST_FIELD_NUMBER: _ClassVar[int]
@@ -75,11 +76,28 @@ class NodeStatus(_message.Message):
     zone: str
     drain: str
     services: _containers.ScalarMap[str, str]
+    loop: LoopStatus
     program: str
     oldest: int
     newest: int
     level: int
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+
+class LoopStatus(_message.Message):
+    __slots__ = ("threshold", "probes", "stalls", "longest", "longest_cpu", "classes")
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    PROBES_FIELD_NUMBER: _ClassVar[int]
+    STALLS_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_CPU_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    threshold: float
+    probes: int
+    stalls: int
+    longest: float
+    longest_cpu: float
+    classes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, threshold: _Optional[float] = ..., probes: _Optional[int] = ..., stalls: _Optional[int] = ..., longest: _Optional[float] = ..., longest_cpu: _Optional[float] = ..., classes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class NodeReport(_message.Message):
     __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "outdated", "time_ns", "boot", "safe_index", "waiting")

@@ -30,10 +30,11 @@ from raftstore.errors import (
     NotFound,
     TooLarge,
 )
+from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
 from raftstore.targets import Target
-from raftstore.types import MAX_FILE_SIZE, Entry, FileVersion, Kind, Partial, Usage, User
+from raftstore.types import MAX_FILE_SIZE, Entry, FileVersion, Kind, Order, Page, Partial, Usage, User
 from raftstore.wire import commands_pb2 as commands
 
 BLOCK = 1024 * 1024
@@ -76,6 +77,8 @@ class FakeStore:
         self.modified: list[str] = []
         self.listeners: dict[str, Callable[[str, bytes], None]] = {}
         self.told: list[tuple[str, bytes]] = []
+        self.page = 256
+        self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
 
     async def hook(self, name: str, *arguments: Any) -> None:
@@ -144,15 +147,58 @@ class FakeStore:
             rights.require(to, path)
         return looks.entry(rights, path, self._entry)
 
-    async def listing(self, actor: Actor, path: str) -> list[Entry]:
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
         await self.hook("listing", path)
         rights = self.rights(actor)
         rights.require(Action.LIST, path)
+        return looks.page(rights, self._page(self._directory(path), path, "", backwards))
+
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        self.calls["next_page"] += 1
+        self.hooks.get("next_page", lambda *_: None)(directory, after)
+        found = self._with_inode(directory, self.root, "/")
+        if found is None:
+            return None
+        return looks.page(self.rights(actor), self._page(found[0], found[1], after, backwards))
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> PackedListing:
+        await self.hook("sorted_listing", path)
+        rights = self.rights(actor)
+        rights.require(Action.LIST, path)
+        node = self._directory(path)
+        rows = [
+            (name, int(entry.kind), entry.inode, entry.size, entry.mtime_ns, entry.owner, entry.version)
+            for name, child in sorted(node.children.items())
+            for entry in [child.entry(name)]
+            if rights.shows(path, name)
+        ]
+        rows.sort(key=lambda row: -row[4] if order is Order.TIME else -row[3])
+        pages = [rows[at : at + self.page] for at in range(0, len(rows), self.page)] or [[]]
+        return PackedListing(node.inode, path, pages, self.packing)
+
+    def _directory(self, path: str) -> Node:
         node = self.find(path)
         if node.data is not None:
             raise NotADirectory(path)
-        entries = [child.entry(name) for name, child in sorted(node.children.items())]
-        return list(looks.shown(rights, path, entries))
+        return node
+
+    def _with_inode(self, inode: int, node: Node, path: str) -> tuple[Node, str] | None:
+        if node.inode == inode:
+            return node, path
+        below = (
+            self._with_inode(inode, child, f"{path.rstrip('/')}/{name}")
+            for name, child in node.children.items()
+            if child.data is None
+        )
+        return next((found for found in below if found is not None), None)
+
+    def _page(self, node: Node, path: str, after: str, backwards: bool) -> Page:
+        names = sorted(node.children, reverse=backwards)
+        if after:
+            names = [name for name in names if (name < after if backwards else name > after)]
+        entries = [node.children[name].entry(name) for name in names[: self.page]]
+        last = entries[-1].name if entries else ""
+        return Page(node.inode, path, entries, len(names) > self.page, last)
 
     async def require(self, actor: Actor, action: Action, path: str) -> User:
         await self.hook("require", path)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from ftpserver import Client, Server, serving
 
-from ftpgateway.access.account import Account
 from ftpgateway.ftp import removal
 from ftpgateway.ftp.commands import listing
 from raftstore.errors import NoQuorum
@@ -187,7 +186,8 @@ def test_rights_are_judged_for_each_page(server: Server, client: Client) -> None
 
     def take_away(*_: object) -> None:
         (session,) = sessions_of(server)
-        session.files.account = Account(replace(session.files.account.user, rules=(Rule("/d", ""),)))
+        user = session.files.account.user
+        server.store.accounts[user.name] = replace(user, rules=(Rule("/d", ""),))
 
     server.store.hooks["next_page"] = take_away
     with client.data() as data:

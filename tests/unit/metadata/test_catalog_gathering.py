@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, put
+from catalogs import WHOEVER, Feeder, put
 from cursors import paged
 
 from raftstore.errors import NotFound, StoreError

@@ -15,7 +15,10 @@ from raftstore.types import Usage
 
 @pytest.fixture
 def feeder(tmp_path: Path) -> Iterator[Feeder]:
-    with Feeder(tmp_path / "catalog" / "catalog.db") as made:
+    """At level 2, with an account from before: its name is its identity."""
+    with Feeder(tmp_path / "catalog" / "catalog.db", level=1) as made:
+        account(made)
+        assert made.status(command("set_level", level=2)) == "OK"
         yield made
 
 

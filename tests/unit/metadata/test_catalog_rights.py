@@ -356,7 +356,7 @@ def test_what_is_orphaned_is_handed_over_some_names_at_a_time(feeder: Feeder) ->
     assert adopted == 13 + 1 + 5
     assert 5 <= commands_needed <= 10
     assert feeder.catalog.orphans() == []
-    assert feeder.catalog.usage(ada.owner) == Usage(before.files + 13, before.bytes + 130)
+    assert feeder.catalog.usage(ada.owner) == Usage(before.files + 13 + 1, before.bytes + 130)
     assert {entry.owner for entry in feeder.catalog.listing("/")} == {ada.owner}
     assert feeder.catalog.partial(ada.owner, "/p4") is not None
     feeder.reopen()

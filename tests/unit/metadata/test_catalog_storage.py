@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, chunk, command, digest, partial, put
+from catalogs import WHOEVER, Feeder, chunk, command, digest, partial, put
 from cursors import paged
 
 from raftstore.errors import (

@@ -123,7 +123,7 @@ class BaseSession(ControlConnection):
 
     @property
     def _waiting(self) -> bool:
-        return self.runner.busy or self.link.connecting
+        return self.runner.busy
 
     def _advance(self) -> None:
         """Run queued commands until one has to wait, or others have their turn."""

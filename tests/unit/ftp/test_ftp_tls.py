@@ -173,8 +173,8 @@ def test_active_mode(server: Server) -> None:
     with secured(server) as client, socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
-        raw, _ = listener.accept()
         assert client.command("RETR a") == 150
+        raw, _ = listener.accept()
         with context().wrap_socket(raw) as connection:
             assert read_all(connection) == BIG
         assert client.reply() == 226

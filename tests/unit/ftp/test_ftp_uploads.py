@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+from collections.abc import Iterator
 
 import pytest
-from ftpserver import DEADLINE, Client, Server, serving
+from ftpserver import DEADLINE, Client, Server, read_all, serving
 
 from ftpgateway.demo import ports
 from raftstore import errors
@@ -489,7 +491,81 @@ def test_active_mode(server: Server, client: Client) -> None:
             connection.close()
             assert client.reply() == 226
     assert server.run(server.store.read, "/a") == b"active"
-    assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 425, "nobody listens there any more"
+    assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+    assert client.command("STOR a") == 150
+    assert client.reply() == 425, "nobody listens there any more"
+    assert client.text.startswith("425 Cannot connect to the address and port that you gave")
+    assert client.command("STOR a") == 425, "it held for one transfer"
+    assert client.text.startswith("425 No data connection; send PASV")
+    assert server.run(server.store.read, "/a") == b"active"
+
+
+def test_the_client_may_listen_as_late_as_at_the_transfer_command(server: Server, client: Client) -> None:
+    """RFC 959, 3.2: the server connects on the transfer command, not on PORT."""
+    client.store("a", b"late")
+    with socket.socket() as late:
+        late.bind(("127.0.0.1", 0))
+        port = late.getsockname()[1]
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("NOOP") == 200
+        assert client.command("RETR missing") == 550, "a refused command leaves the agreement in force"
+        late.listen(1)
+        late.settimeout(DEADLINE)
+        assert client.command("RETR a") == 150
+        connection, _ = late.accept()
+        with connection:
+            assert read_all(connection) == b"late"
+        assert client.reply() == 226
+
+
+def test_what_is_agreed_on_last_holds(server: Server, client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as never, socket.create_server(("127.0.0.1", 0)) as then:
+        for listener in (never, then):
+            port = listener.getsockname()[1]
+            assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("STOR a") == 150
+        connection, _ = then.accept()
+        connection.close()
+        assert client.reply() == 226
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.store("a", b"passive after all") == 226
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("ABOR") == 225
+        assert client.command("STOR a") == 425
+        for listener in (never, then):
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
+
+@contextlib.contextmanager
+def unanswering() -> Iterator[int]:
+    """Yield a port of 127.0.0.1 at which connecting neither works nor fails, as behind a firewall that drops."""
+    with socket.socket() as full, contextlib.ExitStack() as held:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # more than the queue of who waits to be accepted takes
+            sock = held.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
+def test_a_client_that_cannot_be_reached_holds_nothing_up(server: Server, client: Client) -> None:
+    with unanswering() as port:
+        server.timeouts(data=1.0)
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("STOR a") == 150
+        for command, code in (("NOOP", 200), ("STAT", 211), ("MKD d", 257), ("SIZE a", 550)):
+            assert client.command(command) == code, "other commands do not wait for the connection"
+        assert client.reply() == 425
+        assert client.text.startswith("425 Cannot connect to the address and port that you gave")
+        server.timeouts(data=DEADLINE)
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("STOR a") == 150
+        assert client.command("ABOR") == 426
+        assert client.reply() == 226
+        assert client.store("a", b"x") == 226
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
@@ -13,10 +13,12 @@ from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotFound, Quot
 from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
+from raftstore.metadata.listing import PackedListing
 from raftstore.paths import parent, split
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
+from raftstore.slices import next_slice
 from raftstore.targets import Keep, kept_bytes, newer_of
 from raftstore.types import (
     CHUNK_SIZE,
@@ -25,6 +27,8 @@ from raftstore.types import (
     Entry,
     FileVersion,
     NodeStatus,
+    Order,
+    Page,
     Partial,
     Usage,
     User,
@@ -69,10 +73,31 @@ class Store:
         await self._barrier()
         return self._rooms.catalog.lookup(path)
 
-    async def listing(self, path: str) -> Sequence[Entry]:
-        """Return the entries of a directory by name, all of one moment. Raises NotFound, NotADirectory."""
+    async def listing(self, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones. Raises NotFound, NotADirectory.
+
+        A directory of one page is seen at one moment. Of a larger one, names that nobody changes meanwhile come
+        exactly once, and each page is as of the moment in which it is asked for.
+        """
         await self._barrier()
-        return await self._rooms.catalog.list_directory(path)
+        await next_slice()
+        return self._rooms.catalog.page(path, backwards=backwards)
+
+    def next_page(self, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of, without asking the others.
+
+        All is seen that was acknowledged before `listing` was asked. None: the directory was removed. To be called
+        once in a slice (`raftstore.slices`).
+        """
+        return self._rooms.catalog.next_page(directory, after, backwards=backwards)
+
+    async def sorted_listing(self, path: str, order: Order) -> PackedListing:
+        """Return all entries of a directory, of one moment, newest or largest first; to be closed.
+
+        Raises NotFound, NotADirectory, Invalid (too many to be sorted), Unavailable.
+        """
+        await self._barrier()
+        return await self._rooms.catalog.sorted_listing(path, order)
 
     async def file(self, path: str) -> FileVersion:
         """Return the published version of a file. Raises NotFound, IsADirectory."""

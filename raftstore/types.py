@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,6 +43,28 @@ class Entry:
     def is_directory(self) -> bool:
         """Whether it is a directory."""
         return self.kind is Kind.DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries of a directory that follow each other, all of one moment.
+
+    `directory` is its inode, with which the next page is asked for; `path` is where it was then. `more`: there may be
+    further ones.
+    """
+
+    directory: int
+    path: str
+    entries: Sequence[Entry]
+    more: bool
+
+
+class Order(enum.Enum):
+    """How a listing is sorted: by name in the order of its bytes, newest first, largest first."""
+
+    NAME = "name"
+    TIME = "time"
+    SIZE = "size"
 
 
 @dataclass(frozen=True, slots=True)

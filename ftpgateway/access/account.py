@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ftpgateway.access.rights import Action, permits
 from raftstore import paths
 from raftstore.types import User
@@ -33,6 +35,10 @@ class View:
         if path.startswith(f"{self._prefix}/"):
             return path[len(self._prefix) :]
         return None
+
+
+def _always(name: str) -> bool:
+    return True
 
 
 class Account:
@@ -67,12 +73,31 @@ class Account:
 
     def shows(self, directory: str, name: str) -> bool:
         """Return whether a listing of `directory` shows `name`."""
+        return self.shown_in(directory)(name)
+
+    def shown_in(self, directory: str) -> Callable[[str], bool]:
+        """Return what tells of each name whether a listing of `directory` shows it.
+
+        All names have the same answer but those that a rule concerns, which are found here once: so asking costs the
+        same however many rules and names there are.
+        """
         if not self._rules or self._all:
-            return True
-        path = f"{directory.rstrip('/')}/{name}"
-        if permits(self.letters(directory), Action.LIST):
-            return bool(self.letters(path)) or self._leads(path)
-        return self._leads(path, itself=True)
+            return _always
+        stored = self.view.to_store(directory)
+        prefix = "/" if stored == "/" else f"{stored}/"
+        leading: set[str] = set()
+        hidden: set[str] = set()
+        for rule in self._rules:
+            if rule.path.startswith(prefix):
+                name, _, beneath = rule.path[len(prefix) :].partition("/")
+                if rule.rights:
+                    leading.add(name)
+                elif not beneath:
+                    hidden.add(name)
+        if not permits(self.letters(directory), Action.LIST):
+            return leading.__contains__
+        hidden -= leading
+        return lambda name: name not in hidden
 
     def same_rights(self, one: str, other: str) -> bool:
         """Return whether the same rule, or none, counts at two paths and beneath them.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Protocol
 
-from raftstore.types import Entry, Partial, Span, Usage, User
+from raftstore.types import Entry, Order, Page, Partial, Span, Usage, User
 
 Buffer = bytes | bytearray | memoryview
 Part = Buffer | Span
@@ -75,6 +75,23 @@ class Download(Protocol):
         ...
 
 
+class SortedListing(Protocol):
+    """A whole directory, to be read page by page and closed."""
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        ...
+
+    def page(self, number: int, *, backwards: bool = False) -> Page:
+        """Return a page, the first one is 0; `backwards`: from the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class Backend(Protocol):
     """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError."""
 
@@ -82,8 +99,16 @@ class Backend(Protocol):
         """Return what `path` names."""
         ...
 
-    async def listing(self, path: str) -> Sequence[Entry]:
-        """Return the entries of a directory by name, all of one moment."""
+    async def listing(self, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones."""
+        ...
+
+    def next_page(self, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of; None: it was removed."""
+        ...
+
+    async def sorted_listing(self, path: str, order: Order) -> SortedListing:
+        """Return all entries of a directory, of one moment, newest or largest first."""
         ...
 
     async def make_directory(self, path: str, owner: str) -> None:

@@ -8,25 +8,17 @@ is nothing to inherit, so nothing can.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import fnmatch
-from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
+from ftpgateway.access.directories import DirectoryCursor, Matches, arranged, matcher
 from ftpgateway.access.rights import Action
 from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
-from raftstore.types import Entry, Kind
-
-LARGE = 4096
-"""Entries from which on a thread looks for those that match."""
-
-
-def _matching(entries: Iterable[Entry], pattern: str) -> list[Entry]:
-    return [entry for entry in entries if fnmatch.fnmatchcase(entry.name, pattern)]
+from raftstore.types import Entry, Kind, Order, Page
 
 
 class Workspace:
@@ -131,34 +123,70 @@ class Workspace:
     def _lists(self, path: str) -> bool:
         return self._may(Action.LIST, path) and (path == "/" or self.account.shows(*paths.parent(path)))
 
-    async def entries(self, path: str, *, glob: bool = False) -> Sequence[Entry]:
-        """Return a directory's entries, or a file's own entry, all of one moment.
+    async def listing(
+        self, path: str, *, glob: bool = False, order: Order = Order.NAME, backwards: bool = False
+    ) -> DirectoryCursor:
+        """Return a cursor over a directory's entries, or over a file's own entry.
 
         With `glob`, a last name with wildcards that does not exist selects from its directory.
         """
         try:
-            return await self.directory(path)
+            return await self.directory(path, order=order, backwards=backwards)
         except NotADirectory:
-            return [await self.entry(path)]
+            return DirectoryCursor.of([await self.entry(path)])
         except NotFound:
             if not glob or path == "/":
                 raise
         directory, pattern = paths.parent(path)
         if not any(character in pattern for character in "*?["):
             raise NotFound(path)
-        found = await self.directory(directory)
-        if len(found) >= LARGE:
-            return await asyncio.to_thread(_matching, found, pattern)
-        return _matching(found, pattern)
+        return await self.directory(directory, order=order, backwards=backwards, pattern=pattern)
 
-    async def directory(self, path: str) -> Sequence[Entry]:
-        """Return what the account sees of a directory's entries. Raises NotADirectory for a file."""
+    async def directory(
+        self, path: str, *, order: Order = Order.NAME, backwards: bool = False, pattern: str = ""
+    ) -> DirectoryCursor:
+        """Return a cursor over what the account sees of a directory. Raises NotADirectory for a file."""
         self.require(Action.LIST, path)
-        found = await self._store.listing(self._at(path))
+        matches = matcher(pattern) if pattern else None
+        first = await self._store.listing(self._at(path), backwards=backwards and order is Order.NAME)
+        if order is not Order.NAME and first.more:
+            return await self._sorted(path, order, backwards, matches)
+        if order is not Order.NAME:
+            first = replace(first, entries=arranged(first.entries, order, backwards=backwards))
+
+        def follow(page: Page) -> Page | None:
+            return self._store.next_page(page.directory, page.entries[-1].name, backwards=backwards)
+
+        cursor = DirectoryCursor(follow, self._shown, matches=matches)
+        await cursor.take(first)
+        return cursor
+
+    async def _sorted(
+        self, path: str, order: Order, backwards: bool, matches: Matches | None
+    ) -> DirectoryCursor:
+        """Return a cursor over a large directory that is not sorted by name."""
+        packed = await self._store.sorted_listing(self._at(path), order)
+        numbers = iter(range(packed.pages))
+
+        def follow(page: Page) -> Page | None:
+            return packed.page(next(numbers), backwards=backwards)
+
+        cursor = DirectoryCursor(follow, self._shown, matches=matches, release=packed.close)
+        try:
+            await cursor.take(packed.page(next(numbers), backwards=backwards))
+        except BaseException:
+            cursor.close()
+            raise
+        return cursor
+
+    def _shown(self, page: Page) -> list[Entry]:
+        """Return what the account sees now of a page that was read in this step. Raises Denied, NotFound."""
+        path = self.account.view.to_client(page.path)
+        if path is None:
+            raise NotFound(page.path.rpartition("/")[2])  # it was moved out of the account's home
         self.require(Action.LIST, path)
-        if not self.account.user.rules:
-            return found
-        return [entry for entry in found if self.account.shows(path, entry.name)]
+        shows = self.account.shown_in(path)
+        return [entry for entry in page.entries if shows(entry.name)]
 
     async def enter(self, path: str) -> None:
         """Make `path` the working directory. Raises NotFound, NotADirectory."""

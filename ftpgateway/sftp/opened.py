@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ftpgateway.access import Session
+from ftpgateway.access.directories import DirectoryCursor
 from ftpgateway.access.rights import Action
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.reading import Reader
@@ -20,40 +22,40 @@ def standing_in(name: str, size: int, owner: str, mtime_ns: int | None = None) -
 
 
 class Listing:
-    """A directory being listed: all entries of one moment, given out in portions."""
+    """A directory being listed: it holds a page of entries, however many there are."""
 
-    def __init__(self, path: str, entries: Sequence[Entry], *, writable: bool) -> None:
+    def __init__(self, path: str, cursor: DirectoryCursor, *, writable: bool) -> None:
         self.path = path
-        self._left = iter(entries)
+        self._cursor = cursor
+        self._left: Iterator[Entry] = itertools.chain(_DOTS, cursor.entries)
         self._writable = writable
-        self._begun = False
 
-    def portion(self) -> list[bytes]:
-        """Return the next names, encoded; none at the end."""
+    async def portion(self) -> list[bytes]:
+        """Return the next names, encoded; none at the end. Raises StoreError."""
         items: list[bytes] = []
         size, now = 0, time.time()
-        for name, entry in self._some():
-            item = packets.name_item(name, entry, self._writable, now)
-            items.append(item)
-            size += len(item)
-            if size >= packets.NAMES_SIZE:
-                break
-        return items
-
-    def _some(self) -> Iterator[tuple[str, Entry]]:
-        if not self._begun:
-            self._begun = True
-            for name in (".", ".."):
-                yield name, Entry(name, Kind.DIRECTORY, 0, 0, 0, "", 0)
-        for entry in self._left:
-            yield entry.name, entry
+        while True:
+            for entry in self._left:
+                item = packets.name_item(entry.name, entry, self._writable, now)
+                items.append(item)
+                size += len(item)
+                if size >= packets.NAMES_SIZE:
+                    return items
+            if items or not self._cursor.more:
+                return items
+            await self._cursor.advance()
+            self._left = iter(self._cursor.entries)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Let go of the page."""
+        self._cursor.close()
 
     async def abandon(self) -> None:
-        """Nothing is held."""
+        """Let go of the page."""
+        self._cursor.close()
 
+
+_DOTS = tuple(Entry(name, Kind.DIRECTORY, 0, 0, 0, "", 0) for name in (".", ".."))
 
 HELD = 8
 """Files of a session of which bytes are in memory: a megabyte or two of each."""

@@ -327,14 +327,14 @@ class Requests:
     async def _opendir(self, request: int, fields: Fields) -> Reply:
         path = self._path(fields)
         self._check_handles()
-        entries = await self._files.directory(path)
-        return self._keep(request, Listing(path, entries, writable=writable(self._session, path)))
+        cursor = await self._files.directory(path)
+        return self._keep(request, Listing(path, cursor, writable=writable(self._session, path)))
 
     async def _readdir(self, request: int, fields: Fields) -> Reply:
         opened = self._handle(fields)
         if not isinstance(opened, Listing):
             raise BadPacket("the handle is a file's")
-        items = opened.portion()
+        items = await opened.portion()
         if not items:
             return [packets.status(request, packets.EOF)]
         return [packets.names(request, items)]

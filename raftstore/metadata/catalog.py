@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,18 +14,18 @@ from typing import TypeVar
 
 import structlog
 
-from raftstore.errors import Damaged, DiskFailed, IsADirectory, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, Invalid, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
-from raftstore.metadata.listing import PAGE, Listing
+from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.transaction import Later, Transaction
-from raftstore.types import Entry, FileVersion, Kind, Partial
+from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial
 
 log = structlog.get_logger()
 
@@ -33,9 +33,6 @@ _T = TypeVar("_T")
 
 CHECK_SECONDS = 2.0
 """Longest structural check of the database at a start."""
-
-SMALL_DIRECTORY = 500
-"""Entries up to which a directory is listed on the loop."""
 
 READ_THREADS = 2
 
@@ -70,6 +67,7 @@ class Catalog(Questions):
         self._log_bound = LogBound(path, wal_bytes, self.make_durable)
         self._readers = Readers(path)
         self._threads = ThreadPoolExecutor(READ_THREADS, "catalog-read")
+        self._packing = PackingBudget()
         # Held by whoever writes or takes the incoming file.
         self._incoming_lock = threading.Lock()
         self._prepared: object = None
@@ -335,29 +333,60 @@ class Catalog(Questions):
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    async def list_directory(self, path: str) -> Sequence[Entry]:
-        """Do what `listing` does without holding up the loop for a large directory; sees all that is applied
-        now. What comes back stays small in memory when it is gone through in order.
+    def page(self, path: str, limit: int = PAGE, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones.
 
-        Raises Unavailable too, when the catalog is closed or replaced meanwhile.
+        Raises NotFound, NotADirectory, BadName.
         """
         try:
-            names = self._machine.names
-            rows = names.listing(names.directory(path), SMALL_DIRECTORY + 1).fetchall()
+            return self._page(self._machine.names.directory(path), path, limit, "", backwards)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
-        if len(rows) <= SMALL_DIRECTORY:
-            return list(map(entry_of, rows))
-        self.settle()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
 
-    def _list_in_thread(self, path: str) -> Listing:
+    def next_page(
+        self, directory: int, after: str, limit: int = PAGE, *, backwards: bool = False
+    ) -> Page | None:
+        """Return the entries that follow the name `after` in the directory with this inode, wherever it is by now.
+
+        None: it was removed. Names that did not change since the first page come exactly once, those that did at most
+        once under each name.
+        """
+        try:
+            path = self._machine.names.path_of(directory)
+            return None if path is None else self._page(directory, path, limit, after, backwards)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _page(self, directory: int, path: str, limit: int, after: str, backwards: bool) -> Page:
+        cursor = self._machine.names.listing(directory, limit + 1, after=after, backwards=backwards)
+        rows = cursor.fetchall()
+        return Page(directory, path, list(map(entry_of, rows[:limit])), len(rows) > limit)
+
+    async def sorted_listing(self, path: str, order: Order) -> PackedListing:
+        """Return all entries of a directory, of one moment, in an order for which all must be seen; by a thread.
+
+        Sees all that is applied now. To be closed. Raises NotFound, NotADirectory, BadName; Invalid when
+        there are more than are sorted; Unavailable when too many are sorted already, or the catalog is closed or
+        replaced.
+        """
+        try:
+            self._machine.names.directory(path)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+        self.settle()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._sort_in_thread, path, order)
+
+    def _sort_in_thread(self, path: str, order: Order) -> PackedListing:
         with self._readers.connection() as database:
             # One transaction from the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
             names = Namespace(database)
-            cursor = names.listing(names.directory(path))
-            return Listing(iter(lambda: cursor.fetchmany(PAGE), []))
+            directory = names.directory(path)
+            if names.has_more_than(directory, MAX_SORTED):
+                raise Invalid(f"a directory of more than {MAX_SORTED:,} names is only sorted by name")
+            cursor = names.sorted(directory, order)
+            return PackedListing(directory, path, iter(lambda: cursor.fetchmany(PAGE), []), self._packing)
 
     def partial(self, owner: str, path: str) -> Partial | None:
         """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""

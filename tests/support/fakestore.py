@@ -28,7 +28,8 @@ from raftstore.errors import (
     NotEmpty,
     NotFound,
 )
-from raftstore.types import Entry, Kind, Partial, Usage, User
+from raftstore.metadata.listing import PackedListing, PackingBudget
+from raftstore.types import Entry, Kind, Order, Page, Partial, Usage, User
 
 BLOCK = 1024 * 1024
 
@@ -68,6 +69,8 @@ class FakeStore:
         self.modified: list[str] = []
         self.listeners: dict[str, Callable[[str, bytes], None]] = {}
         self.told: list[tuple[str, bytes]] = []
+        self.page = 256
+        self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
 
     async def hook(self, name: str, *arguments: Any) -> None:
@@ -114,12 +117,49 @@ class FakeStore:
         await self.hook("lookup", path)
         return self.find(path).entry(path.rpartition("/")[2] or "/")
 
-    async def listing(self, path: str) -> list[Entry]:
+    async def listing(self, path: str, *, backwards: bool = False) -> Page:
         await self.hook("listing", path)
+        return self._page(self._directory(path), path, "", backwards)
+
+    def next_page(self, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        self.calls["next_page"] += 1
+        found = self._with_inode(directory, self.root, "/")
+        return None if found is None else self._page(found[0], found[1], after, backwards)
+
+    async def sorted_listing(self, path: str, order: Order) -> PackedListing:
+        await self.hook("sorted_listing", path)
+        node = self._directory(path)
+        rows = [
+            (name, int(entry.kind), entry.inode, entry.size, entry.mtime_ns, entry.owner, entry.version)
+            for name, child in sorted(node.children.items())
+            for entry in [child.entry(name)]
+        ]
+        rows.sort(key=lambda row: -row[4] if order is Order.TIME else -row[3])
+        pages = [rows[at : at + self.page] for at in range(0, len(rows), self.page)]
+        return PackedListing(node.inode, path, pages, self.packing)
+
+    def _directory(self, path: str) -> Node:
         node = self.find(path)
         if node.data is not None:
             raise NotADirectory(path)
-        return [child.entry(name) for name, child in sorted(node.children.items())]
+        return node
+
+    def _with_inode(self, inode: int, node: Node, path: str) -> tuple[Node, str] | None:
+        if node.inode == inode:
+            return node, path
+        below = (
+            self._with_inode(inode, child, f"{path.rstrip('/')}/{name}")
+            for name, child in node.children.items()
+            if child.data is None
+        )
+        return next((found for found in below if found is not None), None)
+
+    def _page(self, node: Node, path: str, after: str, backwards: bool) -> Page:
+        names = sorted(node.children, reverse=backwards)
+        if after:
+            names = [name for name in names if (name < after if backwards else name > after)]
+        entries = [node.children[name].entry(name) for name in names[: self.page]]
+        return Page(node.inode, path, entries, len(names) > self.page)
 
     async def make_directory(self, path: str, owner: str) -> None:
         await self.hook("make_directory", path)

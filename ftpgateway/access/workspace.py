@@ -135,8 +135,16 @@ class Workspace:
         except NotADirectory:
             return DirectoryCursor.of([await self.entry(path)])
         except NotFound:
-            if not glob or path == "/":
+            if not glob:
                 raise
+            return await self.matching(path, order=order, backwards=backwards)
+
+    async def matching(
+        self, path: str, *, order: Order = Order.NAME, backwards: bool = False
+    ) -> DirectoryCursor:
+        """Return a cursor over what the wildcards in the last name of `path` select. Raises NotFound without any."""
+        if path == "/":
+            raise NotFound(path)
         directory, pattern = paths.parent(path)
         if not any(character in pattern for character in "*?["):
             raise NotFound(path)

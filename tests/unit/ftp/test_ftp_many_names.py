@@ -100,10 +100,12 @@ def test_everything_below_as_ls_shows_it(server: Server, client: Client) -> None
     def listed(line: str) -> list[str]:
         return client.fetch(line).decode().split("\r\n")[:-1]
 
-    assert listed("NLST -R") == [
-        *(".:", "a", "b", "f", "", "./a:", "sub", "x y", "", "./a/sub:", "z", "", "./b:"),
+    assert listed("NLST -R") == ["a", "b", "f", "a/sub", "a/x y", "a/sub/z"]
+    assert listed("NLST -rR /a") == ["/a/x y", "/a/sub", "/a/sub/z"]
+    assert listed("NLST -R a/") == ["a/sub", "a/x y", "a/sub/z"]
+    assert [line.rpartition(" ")[2] for line in listed("LIST -R")] == [
+        *(".:", "a", "b", "f", "", "./a:", "sub", "y", "", "./a/sub:", "z", "", "./b:"),
     ]
-    assert listed("NLST -rR /a") == ["/a:", "x y", "sub", "", "/a/sub:", "z"]
     full = listed("LIST -lR a")
     assert full[0] == "a:"
     assert full[1].startswith("drwxr-xr-x") and full[1].endswith(" sub")

@@ -369,10 +369,8 @@ class Catalog(Questions):
         there are more than are sorted; Unavailable when too many are sorted already, or the catalog is closed or
         replaced.
         """
-        try:
-            self._machine.names.directory(path)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        self._check_usable()
+        self.check_directory(path)
         self.settle()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._sort_in_thread, path, order)

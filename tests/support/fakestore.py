@@ -123,6 +123,7 @@ class FakeStore:
 
     def next_page(self, directory: int, after: str, *, backwards: bool = False) -> Page | None:
         self.calls["next_page"] += 1
+        self.hooks.get("next_page", lambda *_: None)(directory, after)
         found = self._with_inode(directory, self.root, "/")
         return None if found is None else self._page(found[0], found[1], after, backwards)
 

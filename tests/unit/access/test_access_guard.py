@@ -178,7 +178,7 @@ def test_anonymous_reads_and_nothing_else() -> None:
             assert user is not None
         ended: list[str] = []
         session = await access.open(user, "ftp", ended.append)
-        assert [entry.name for entry in await session.files.directory("/")] == ["f"]
+        assert [entry.name for entry in (await session.files.directory("/")).entries] == ["f"]
         for denied in (
             session.files.remove("/f"),
             session.files.upload("/g", offset=None, append=False, exclusive=False, expected=None),

@@ -123,22 +123,6 @@ class Workspace:
     def _lists(self, path: str) -> bool:
         return self._may(Action.LIST, path) and (path == "/" or self.account.shows(*paths.parent(path)))
 
-    async def listing(
-        self, path: str, *, glob: bool = False, order: Order = Order.NAME, backwards: bool = False
-    ) -> DirectoryCursor:
-        """Return a cursor over a directory's entries, or over a file's own entry.
-
-        With `glob`, a last name with wildcards that does not exist selects from its directory.
-        """
-        try:
-            return await self.directory(path, order=order, backwards=backwards)
-        except NotADirectory:
-            return DirectoryCursor.of([await self.entry(path)])
-        except NotFound:
-            if not glob:
-                raise
-            return await self.matching(path, order=order, backwards=backwards)
-
     async def matching(
         self, path: str, *, order: Order = Order.NAME, backwards: bool = False
     ) -> DirectoryCursor:

@@ -104,11 +104,15 @@ class LoginCommands(BaseSession):
         self._forget_login()
         self.respond("220 Ready for a new user.")
 
-    @command("QUIT", "end the session, after the transfer under way", login=False)
+    @command(
+        "QUIT",
+        "end the session, after the transfer under way; while an upload is open 221 comes at once, and then its result",
+        login=False,
+    )
     def ftp_QUIT(self, line: str) -> None:
         """QUIT."""
         self.forget_queue()
-        self.end_with("221 Goodbye.")
+        self.end_with("" if self.goodbye_said else "221 Goodbye.")
 
     def ending(self) -> None:
         """See the base class."""

@@ -47,11 +47,20 @@ class SecurityCommands(BaseSession):
             self._greeting_due = False
             self.handle()
 
-    @command("PBSZ", "needed before PROT", source="RFC 4217", syntax="0", login=False, tls=True)
+    @command(
+        "PBSZ",
+        "accepted before PROT; PROT works without it",
+        source="RFC 4217",
+        syntax="0",
+        login=False,
+        tls=True,
+    )
     def ftp_PBSZ(self, line: str) -> None:
         """PBSZ: always 0."""
         if not self.secured:
             self.respond("503 Send AUTH TLS first.")
+        elif not (line.isascii() and line.isdigit()):
+            self.respond("501 Syntax: PBSZ 0.")
         else:
             self.buffer_size_set = True
             self.respond("200 PBSZ=0")
@@ -67,9 +76,13 @@ class SecurityCommands(BaseSession):
     def ftp_PROT(self, line: str) -> None:
         """PROT: encrypt data connections (P) or not (C)."""
         level = line.upper()
-        if not self.buffer_size_set:
-            self.respond("503 Send AUTH TLS and PBSZ 0 first.")
+        if not self.secured:
+            self.respond("503 Send AUTH TLS first.")
         elif level in ("C", "P"):
+            if not self.buffer_size_set:
+                # RFC 4217 wants PBSZ first, which can only say 0; devices leave it out, other servers do not mind.
+                self.buffer_size_set = True
+                self.events.info("PROT without PBSZ accepted")
             self.protect_data = level == "P"
             self.respond(f"200 Data connections are {'encrypted' if self.protect_data else 'not encrypted'}.")
         elif level in ("S", "E"):

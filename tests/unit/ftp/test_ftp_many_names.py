@@ -149,7 +149,9 @@ NAMES_OF = {
 
 
 @pytest.mark.parametrize(("argument", "names"), NAMES_OF.items())
-def test_what_nlst_tells_can_be_sent_back(server: Server, client: Client, argument: str, names: list[str]) -> None:
+def test_what_nlst_tells_can_be_sent_back(
+    server: Server, client: Client, argument: str, names: list[str]
+) -> None:
     """RFC 1123, 4.1.2.7. As vsftpd and ProFTPD have it: the directory is put before the name as it was written."""
     for path in ("/d", "/d/e"):
         server.run(server.store.put, path, None)

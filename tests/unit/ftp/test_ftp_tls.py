@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, ftplib_client, read_all, serving
 
 BIG = bytes(range(256)) * 30_000
@@ -76,12 +77,14 @@ def test_feat_and_sequence(server: Server) -> None:
         assert client.command("FEAT") == 211
         assert " AUTH TLS" in client.lines
         assert client.command("PBSZ 0") == 503
-        assert client.command("PROT P") == 503
+        assert client.command("PROT P") == 503, "there is no TLS yet"
         assert client.command("AUTH NONSENSE") == 504
         secure(client)
         assert client.command("AUTH TLS") == 503
-        assert client.command("PROT P") == 503
+        assert client.command("PROT P") == 200
         assert client.command("PBSZ 0") == 200
+        assert client.command("PBSZ 0") == 200
+        assert client.command("PROT S") == 536
         assert client.command("PROT S") == 536
         assert client.command("PROT X") == 504
         assert client.command("PROT C") == 200
@@ -178,6 +181,28 @@ def test_active_mode(server: Server) -> None:
         with context().wrap_socket(raw) as connection:
             assert read_all(connection) == BIG
         assert client.reply() == 226
+
+
+def test_prot_without_pbsz_is_taken_and_told_once(server: Server) -> None:
+    """RFC 4217 has PBSZ first, which can only say 0: devices leave it out."""
+    with structlog.testing.capture_logs() as lines, server.client(None) as client:
+        secure(client)
+        assert client.command("PROT P") == 200
+        assert client.command("USER alice") == 331
+        assert client.command(f"PASS {PASSWORD}") == 230
+        assert client.command("PROT C") == 200
+        assert client.command("PROT P") == 200
+        assert client.command("PBSZ 0") == 200
+        assert client.command("PBSZ much") == 501
+        with context().wrap_socket(client.data(), do_handshake_on_connect=False) as connection:
+            assert client.command("STOR a") == 150
+            connection.do_handshake()
+            connection.sendall(b"encrypted")
+            connection.unwrap()
+        assert client.reply() == 226
+        assert server.run(server.store.read, "/a") == b"encrypted"
+    told = [line for line in lines if line["event"] == "PROT without PBSZ accepted"]
+    assert [(line["log_level"], line["peer"]) for line in told] == [("info", "127.0.0.1")]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

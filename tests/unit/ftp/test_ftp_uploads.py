@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from ftpserver import DEADLINE, Client, Server, read_all, serving
+from ftpserver import DEADLINE, PASSWORD, Client, Server, read_all, serving
 
 from ftpgateway.demo import ports
 from raftstore import errors
@@ -184,6 +184,86 @@ def test_quit_waits_for_the_commit(server: Server, client: Client) -> None:
     assert client.reply() == 226
     assert client.reply() == 221
     assert client.at_end()
+
+
+def test_quit_while_an_upload_is_open_is_answered_at_once(server: Server, client: Client) -> None:
+    """Some clients send QUIT, wait for 221, and only then close the data connection."""
+    connection = begin(client, "STOR a", b"all ")
+    assert client.command("QUIT") == 221
+    client.send("DELE a")  # nothing is taken after QUIT
+    connection.sendall(b"of it")
+    connection.close()
+    assert client.reply() == 226
+    assert client.at_end()
+    assert server.run(server.store.read, "/a") == b"all of it"
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_who_has_said_goodbye_may_go(server: Server, client: Client, half: bool) -> None:
+    """The control connection ends, wholly or for what the client sends, while the upload goes on: it is published."""
+    with server.client() as leaving:
+        connection = begin(leaving, "STOR a", b"all ")
+        assert leaving.command("QUIT") == 221
+        if half:
+            leaving.sock.shutdown(socket.SHUT_WR)
+        else:
+            reset(leaving.sock)
+        server.wait_for(lambda: any(session._input_over for session in server.frontend._sessions))
+        connection.sendall(b"of it")
+        connection.close()
+        if half:
+            assert leaving.reply() == 226
+            assert leaving.at_end()
+    server.wait_for(lambda: server.frontend.sessions == 1)
+    assert server.run(server.store.read, "/a") == b"all of it"
+
+
+def test_what_is_queued_before_goodbye_is_done_though_the_client_ends_its_side(server: Server) -> None:
+    """`printf 'USER ...' | nc`: it sends all of its commands and closes that direction."""
+    with server.client(None) as client, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        gate = server.gate("make_directory")
+        lines = [
+            "USER alice",
+            f"PASS {PASSWORD}",
+            "MKD d",
+            f"PORT 127,0,0,1,{port >> 8},{port & 255}",
+            "STOR d/a",
+            "QUIT",
+        ]
+        client.sock.sendall("".join(f"{line}\r\n" for line in lines).encode())
+        client.sock.shutdown(socket.SHUT_WR)
+        gate.wait_until_held()
+        gate.open()
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"x")
+        assert [client.reply() for _ in range(7)] == [331, 230, 257, 200, 150, 226, 221]
+        assert client.at_end()
+    assert server.run(server.store.read, "/d/a") == b"x"
+
+
+def test_who_goes_without_goodbye_publishes_nothing(server: Server, client: Client) -> None:
+    with server.client() as victim:
+        connection = begin(victim, "STOR a", b"half of")
+        victim.send("NOOP")
+        assert victim.reply() == 200
+        victim.sock.shutdown(socket.SHUT_WR)
+        server.wait_for(lambda: server.frontend.sessions == 1)
+        connection.close()
+    server.wait_for(lambda: server.store.ended["suspend"] == 1)
+    assert "a" not in server.store.root.children
+
+
+def test_an_upload_that_stalls_after_goodbye_ends(client: Client, server: Server) -> None:
+    connection = begin(client, "STOR a", b"begun")
+    assert client.command("QUIT") == 221
+    server.timeouts(stall=0.4)
+    assert client.reply() == 426
+    assert client.at_end()
+    server.timeouts(stall=120.0)
+    connection.close()
+    assert "a" not in server.store.root.children
 
 
 def test_a_new_transfer_waits_for_the_commit(server: Server, client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -115,8 +116,14 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             self._choose_events()
         elif not self._broken:
             self._broken = True
-            self.ioloop.unregister(self._fileno)
             self.producer_fifo.clear()
+            # Later: it may have been found out within the library's `initiate_send`, which goes on with the socket.
+            asyncio.get_running_loop().call_soon(self._leave_socket)
+
+    def _leave_socket(self) -> None:
+        """Hear no more of a broken connection, which would be told again and again."""
+        if not self._closed:
+            self.ioloop.unregister(self._fileno)
             self.replies_taken()
 
     def close_when_done(self) -> None:
@@ -178,6 +185,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def start_tls(self, secure: Callable[[socket.socket], ssl.SSLSocket]) -> None:
         """Begin the TLS handshake; what was read before must not pass for part of what comes after it."""
         self.discard_input()
+        if self._input_over:  # whoever has ended its side cannot shake hands
+            self.close()
+            return
         try:
             self.socket = secure(self.socket)  # type: ignore[has-type]
         except OSError:
@@ -236,6 +246,8 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """Send what is queued, without turning paused reading on again."""
         held_up = self.backed_up
         super().initiate_send()
+        if self._broken:
+            self.producer_fifo.clear()
         if (self._reading_paused or self._input_over) and not self._closed:
             self._choose_events()
         if held_up and not self.backed_up and self.alive:
@@ -272,13 +284,15 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             self._send_or_queue(said)
 
     def _send_or_queue(self, encoded: bytes) -> None:
+        if self._broken:
+            return
         if not self.producer_fifo:
             try:
                 sent = self.send(encoded)
             except OSError:
                 self.handle_error()
                 return
-            if sent == len(encoded) or self._closed:
+            if sent == len(encoded) or self._closed or self._broken:
                 return
             encoded = encoded[sent:]
         super(FTPHandler, self).push(encoded)

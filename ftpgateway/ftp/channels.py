@@ -147,7 +147,7 @@ class _Handshake(Watched):
         except BlockingIOError:
             return
         except OSError:
-            self._link.failed(Unconnected.HANDSHAKE)
+            self._link.refused(self._stream)
             return
         self._link.shaken(self._stream)
 
@@ -253,10 +253,17 @@ class DataLink:
         self._maker = _Handshake(self, stream)
         self.loop.watch(stream.fileno(), self._maker, READ)
 
+    def refused(self, stream: TlsStream) -> None:
+        """The TLS handshake failed."""
+        if stream.refused_as_new:
+            self.events().warning(
+                "data connection refused: it resumes no TLS session of its control connection"
+            )
+        self.failed(Unconnected.NEW_SESSION if stream.refused_as_new else Unconnected.HANDSHAKE)
+
     def shaken(self, stream: TlsStream) -> None:
         """The TLS handshake is done."""
-        if self._resume_only and not stream.resumed:
-            self.events().warning("data connection refused: its TLS session is a new one")
+        if self._resume_only and not stream.resumed:  # the handshake should have failed: see `tls`
             self.failed(Unconnected.NEW_SESSION)
             return
         self.loop.unwatch(stream.fileno())

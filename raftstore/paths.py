@@ -13,6 +13,17 @@ MAX_DEPTH = 128
 _UNUSABLE = re.compile(r"[/\x00-\x1f\x7f]")
 
 
+def shown(text: str) -> str:
+    """Return `text` for people, on one line: what is not printable, or turns text around it, is written as \\u202e."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(ord(character)) for character in text)
+
+
+def _escaped(point: int) -> str:
+    return f"\\x{point:02x}" if point < 256 else f"\\u{point:04x}" if point < 65536 else f"\\U{point:08x}"
+
+
 def check_name(name: str) -> None:
     """Raise BadName unless `name` can name a file or directory (UTF-8, at most 255 bytes, no control bytes)."""
     if name in ("", ".", ".."):

@@ -173,6 +173,7 @@ TABLES = {
     "usage": "owner",
     "proposers": "node",
     "results": "node, sequence",
+    "expiry": "only",
 }
 """Every table, of whatever level, with its key: the order in which `Catalog.digest` reads it."""
 

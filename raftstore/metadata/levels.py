@@ -41,6 +41,7 @@ WAY_OUT = (
 COMMANDS: dict[str, int] = {
     # The gate itself: known to every version that knows of levels.
     "set_level": 1,
+    "expire_partials": 2,
 }
 """Level from which a command may be in the log, by its name in the oneof `Command.kind`; 1 where there is none."""
 

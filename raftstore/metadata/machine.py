@@ -99,6 +99,7 @@ class Machine:
             "report_job": self._job(self.jobs.report),
             "finish_job": self._job(self.jobs.finish),
             "cancel_job": self._job(self.jobs.cancel),
+            "expire_partials": plain(lambda c: self.partials.expire(c.tick, c.keep, c.limit)),
             "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value, c.replaces)),
             "set_level": plain(self._set_level),
         }

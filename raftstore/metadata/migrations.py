@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 Migration = Callable[[sqlite3.Connection, "Machine"], None]
 """Gets the connection, within a transaction, and the machine; `machine.level` is still the level before."""
 
-migrate_to_2: tuple[Migration, ...] = ()
+
+def _let_partials_age(_: sqlite3.Connection, machine: Machine) -> None:
+    machine.partials.begin_to_age()
+
+
+migrate_to_2: tuple[Migration, ...] = (_let_partials_age,)
 """In this order; one function a concern."""
 
 MIGRATIONS: dict[int, tuple[Migration, ...]] = {2: migrate_to_2}

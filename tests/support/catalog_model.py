@@ -15,6 +15,7 @@ class Content:
     owner: str
     seeds: tuple[int, ...]
     size: int
+    tick: int = field(default=0, kw_only=True)
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Model:
     swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
     time_ns: int = 0
+    tick: int = 0
     length: int = 10
 
     def apply(self, command: commands.Command) -> str:
@@ -283,7 +285,22 @@ class Model:
         if growth > 0 and sum(content.size for content in begun) + command.size > largest:
             raise No("QUOTA")
         self.learn(command)
-        parent.partials[name, command.owner] = Content(command.owner, seeds, command.size)
+        parent.partials[name, command.owner] = Content(command.owner, seeds, command.size, tick=self.tick)
+
+    def expire_partials(self, command: commands.ExpirePartials) -> None:
+        """Count on, and drop what is old; not for more than one command takes."""
+        if command.tick not in (self.tick, self.tick + 1):
+            raise No("CHANGED")
+        if not command.keep:
+            raise No("INVALID")
+        self.tick = command.tick
+        waiting = [self.root]
+        while waiting:
+            directory = waiting.pop()
+            waiting += [entry for entry in directory.entries.values() if isinstance(entry, Directory)]
+            for key, content in list(directory.partials.items()):
+                if content.tick + command.keep <= self.tick:
+                    del directory.partials[key]
 
     def drop_partial(self, command: commands.DropPartial) -> None:
         """Drop a partial upload."""

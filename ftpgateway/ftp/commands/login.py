@@ -15,6 +15,10 @@ from raftstore.errors import StoreError, Unavailable
 log = structlog.get_logger()
 
 
+WRONG = "530 Wrong user name or password; after many wrong ones from an address the right one has to wait, too."
+"""The one answer to whoever may not log in, whatever the reason: what it does not tell, nobody learns."""
+
+
 class LoginCommands(BaseSession):
     """The commands with which a session begins and ends."""
 
@@ -85,7 +89,7 @@ class LoginCommands(BaseSession):
         if self.attempted_logins >= self.host.settings.max_login_attempts:
             self.end_with("421 Wrong user name or password, too often; goodbye.")
         else:
-            self.respond("530 Wrong user name or password.")
+            self.respond(WRONG)
 
     def _forget_login(self) -> None:
         self.link.close()

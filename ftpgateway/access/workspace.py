@@ -218,6 +218,7 @@ class Workspace:
 
     async def make_directory(self, path: str) -> None:
         """Make a directory."""
+        paths.check_new(path)
         self.require(Action.MAKE_DIRECTORY, path)
         if path == "/":
             raise AlreadyExists(path)
@@ -257,6 +258,7 @@ class Workspace:
 
         To take something to where other rights hold needs the right to read and to delete it.
         """
+        paths.check_new(target)
         source_of = self._only_of(Action.RENAME, source)
         if not self.account.same_rights(source, target):
             self.require(Action.READ, source)
@@ -294,6 +296,7 @@ class Workspace:
         self, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
     ) -> Upload:
         """Open an upload."""
+        paths.check_new(path)
         if not (append and self._may(Action.APPEND, path)):
             self.require(Action.WRITE, path)
         # What goes on from an interrupted upload replaces what is there; nothing is appended to that.

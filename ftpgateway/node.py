@@ -201,6 +201,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             repair_after=config.jobs.repair_after,
             scrub_period=config.jobs.scrub_period,
             collect_grace=config.jobs.collect_grace,
+            keep_partials=config.jobs.keep_partials,
         ),
     )
 

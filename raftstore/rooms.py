@@ -20,6 +20,7 @@ from raftstore.cluster.administration import Administered, Administration
 from raftstore.cluster.boot import Boots, next_boot
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.enquiries import Enquiries
+from raftstore.cluster.expiry import PartialCalls, PartialExpiry
 from raftstore.cluster.health import Health
 from raftstore.cluster.jobcalls import JobCalls
 from raftstore.cluster.joining import Doorkeeper
@@ -110,6 +111,13 @@ class Rooms:
                 self.network,
                 catalog=self.catalog,
                 workroom=lambda: self.workroom,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
+            PartialCalls(
+                self.network,
+                kept=self.settings.jobs.keep_partials,
+                catalog=self.catalog,
                 propose=self.propose,
                 barrier=self.barrier,
             )
@@ -311,6 +319,14 @@ class Rooms:
         )
         self.workroom.start()
         self._stack.push_async_callback(self.workroom.stop)
+        expiry = PartialExpiry(
+            self.settings.jobs.keep_partials,
+            catalog=self.catalog,
+            leads=lambda: self.consensus.is_leader,
+            propose=self.propose,
+        )
+        expiry.start()
+        self._stack.push_async_callback(expiry.stop)
         name = self.settings.name
         self.reserver = Reserver(
             name, boot, self.catalog.reservations, self.propose, lambda: self.consensus.is_leader
@@ -405,6 +421,7 @@ class Rooms:
                 # As applied here, so that it fits the other figures: each node may be an entry behind or ahead.
                 node.pictures = self.catalog.store_totals(there[node.name])[0] if node.name in there else 0
         status.files, status.bytes = self.catalog.totals()
+        status.partials, status.partial_bytes = self.catalog.partial_totals()
         live = list(there.values())
         wanted = self.topology.view().wanted
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)

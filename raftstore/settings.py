@@ -28,6 +28,7 @@ class JobsSettings:
     repair_after: float = 300.0
     scrub_period: float = 14 * 24 * 3600.0
     collect_grace: float = 24 * 3600.0
+    keep_partials: float = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)

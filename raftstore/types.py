@@ -133,6 +133,18 @@ class Partial:
     chunks: tuple[ChunkRef, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PartialUpload:
+    """A partial upload as operators see it. `age` in ticks; `place` is its key, in the order of which they are told."""
+
+    path: str
+    owner: str
+    size: int
+    mtime_ns: int
+    age: int
+    place: tuple[int, str, str]
+
+
 class Rule(NamedTuple):
     """What an account may do in and below the directory `path`, in place of its other rights ("": nothing)."""
 
@@ -264,7 +276,7 @@ class ClusterStatus:
     """The cluster as seen by one node: a one-word verdict, the leader and a line a node.
 
     `short` names up to a hundred pictures with fewer live replicas than wanted; `short_count` counts all, and
-    `lost_count` those that cannot be read now.
+    `lost_count` those that cannot be read now. `partials` and `partial_bytes`: what interrupted uploads left.
     """
 
     verdict: str
@@ -277,4 +289,6 @@ class ClusterStatus:
     short: list[str] = field(default_factory=list)
     short_count: int = 0
     lost_count: int = 0
+    partials: int = 0
+    partial_bytes: int = 0
     error: str = ""

@@ -66,20 +66,12 @@ class Workspace:
         """
         return await self._store.lookup(self._actor, self._at(path), to=to)
 
-    async def listing(
-        self, path: str, *, glob: bool = False, order: Order = Order.NAME, backwards: bool = False
+    async def matching(
+        self, path: str, *, order: Order = Order.NAME, backwards: bool = False
     ) -> DirectoryCursor:
-        """Return a cursor over a directory's entries, or over a file's own entry.
-
-        With `glob`, a last name with wildcards that does not exist selects from its directory.
-        """
-        try:
-            return await self.directory(path, order=order, backwards=backwards)
-        except NotADirectory:
-            return DirectoryCursor.of([await self.entry(path)])
-        except NotFound:
-            if not glob or path == "/":
-                raise
+        """Return a cursor over what the wildcards in the last name of `path` select. Raises NotFound without any."""
+        if path == "/":
+            raise NotFound(path)
         directory, pattern = paths.parent(path)
         if not any(character in pattern for character in "*?["):
             raise NotFound(path)
@@ -163,6 +155,7 @@ class Workspace:
 
     async def make_directory(self, path: str) -> None:
         """Make a directory."""
+        paths.check_new(path)
         if path == "/":
             await self._store.require(self._actor, Action.MAKE_DIRECTORY, self._at(path))
             raise AlreadyExists(path)
@@ -200,6 +193,7 @@ class Workspace:
     async def check_rename_new(self, source: str, target: str, published: Entry | None) -> None:
         """Raise Denied unless a new file of the account may be published at `target`, where `published` is, not at
         `source`."""
+        paths.check_new(target)
         rename = commands.Rename(source=self._at(source), target=self._at(target))
         await self._store.allow(self._actor, commands.Command(rename=rename), published)
         put = commands.PutFile(path=self._at(target))
@@ -211,6 +205,7 @@ class Workspace:
         To take something to where other rights hold needs the right to read and to delete it; to move what others'
         homes and rules are for needs an admin's.
         """
+        paths.check_new(target)
         await self._store.rename(self._actor, self._at(source), self._at(target), exclusive=exclusive)
 
     async def set_modified(self, path: str, mtime_ns: int) -> None:
@@ -230,6 +225,7 @@ class Workspace:
         handle: bool = False,
     ) -> Upload:
         """Open an upload; `handle`: published by what is at `path` now, see `Upload.publish`."""
+        paths.check_new(path)
         return await self._store.upload(
             self._actor,
             self._at(path),
@@ -246,6 +242,7 @@ class Workspace:
 
         Raises AlreadyExists.
         """
+        paths.check_new(path)
         return await self._store.reserve(self._actor, self._at(path))
 
     async def release(self, target: Target) -> None:

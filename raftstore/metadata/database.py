@@ -176,6 +176,7 @@ TABLES = {
     "proposers": "node",
     "results": "node, sequence",
     "reservations": "parent, name",
+    "expiry": "only",
 }
 """Every table, of whatever level, with its key: the order in which `Catalog.digest` reads it."""
 
@@ -249,7 +250,9 @@ def connect(path: Path, *, writer: bool = False, patience: float = 5.0) -> sqlit
     the last transactions away, never mix states.
     """
     with contextlib.suppress(OSError):  # SQLite says what is wrong
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its WAL gets the mode of the file
+        os.close(
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        )  # its WAL gets the mode of the file
     database = sqlite3.connect(
         path,
         timeout=patience,

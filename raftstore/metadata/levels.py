@@ -45,6 +45,7 @@ COMMANDS: dict[str, int] = {
     "reserve_name": 2,
     "renew_names": 2,
     "release_name": 2,
+    "expire_partials": 2,
 }
 """Level from which a command may be in the log, by its name in the oneof `Command.kind`; 1 where there is none."""
 

@@ -115,6 +115,7 @@ class Machine:
             "finish_job": self._job(self.jobs.finish),
             "cancel_job": self._job(self.jobs.cancel),
             "adopt_owner": self._adopt_owner,
+            "expire_partials": plain(lambda c: self.partials.expire(c.tick, c.keep, c.limit)),
             "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value, c.replaces)),
             "set_level": plain(self._set_level),
             "reserve_name": self._reserve_name,

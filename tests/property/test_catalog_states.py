@@ -131,6 +131,11 @@ operations = st.one_of(
         whose,
     ),
     st.builds(lambda path, owner: command("drop_partial", path=path, owner=owner), paths, owners),
+    st.builds(
+        lambda tick, keep: command("expire_partials", tick=tick, keep=keep, limit=256),
+        st.integers(0, 6),
+        st.integers(0, 2),
+    ),
     accounts(),
     st.builds(lambda name: command("remove_user", name=name), owners),
     st.builds(

@@ -18,6 +18,7 @@ class Content:
     owner: str
     seeds: tuple[int, ...]
     size: int
+    tick: int = field(default=0, kw_only=True)
 
 
 @dataclass
@@ -123,6 +124,7 @@ class Model:
     swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
     time_ns: int = 0
+    tick: int = 0
     length: int = 10
     position: int = 0
     """Of the operation in its entry."""
@@ -521,7 +523,22 @@ class Model:
         if old is None and len(begun) >= most:
             raise No("QUOTA")
         self.learn(command)
-        parent.partials[name, owner] = Content(owner, seeds, command.size)
+        parent.partials[name, owner] = Content(owner, seeds, command.size, tick=self.tick)
+
+    def expire_partials(self, command: commands.ExpirePartials) -> None:
+        """Count on, and drop what is old; not for more than one command takes."""
+        if command.tick not in (self.tick, self.tick + 1):
+            raise No("CHANGED")
+        if not command.keep:
+            raise No("INVALID")
+        self.tick = command.tick
+        waiting = [self.root]
+        while waiting:
+            directory = waiting.pop()
+            waiting += [entry for entry in directory.entries.values() if isinstance(entry, Directory)]
+            for key, content in list(directory.partials.items()):
+                if content.tick + command.keep <= self.tick:
+                    del directory.partials[key]
 
     def drop_partial(self, command: commands.DropPartial) -> None:
         """Drop a partial upload."""

@@ -102,10 +102,12 @@ def test_everything_below_as_ls_shows_it(server: Server, client: Client) -> None
     def listed(line: str) -> list[str]:
         return client.fetch(line).decode().split("\r\n")[:-1]
 
-    assert listed("NLST -R") == [
-        *(".:", "a", "b", "f", "", "./a:", "sub", "x y", "", "./a/sub:", "z", "", "./b:"),
+    assert listed("NLST -R") == ["a", "b", "f", "a/sub", "a/x y", "a/sub/z"]
+    assert listed("NLST -rR /a") == ["/a/x y", "/a/sub", "/a/sub/z"]
+    assert listed("NLST -R a/") == ["a/sub", "a/x y", "a/sub/z"]
+    assert [line.rpartition(" ")[2] for line in listed("LIST -R")] == [
+        *(".:", "a", "b", "f", "", "./a:", "sub", "y", "", "./a/sub:", "z", "", "./b:"),
     ]
-    assert listed("NLST -rR /a") == ["/a:", "x y", "sub", "", "/a/sub:", "z"]
     full = listed("LIST -lR a")
     assert full[0] == "a:"
     assert full[1].startswith("drwxr-xr-x") and full[1].endswith(" sub")
@@ -118,6 +120,52 @@ def test_everything_below_as_ls_shows_it(server: Server, client: Client) -> None
     assert listed("NLST -R *") == ["a", "b", "f"]
     client.data().close()
     assert client.command("LIST -R missing") == 550
+
+
+NAMES_OF = {
+    "": ["a.jpg", "d", "same.jpg"],
+    ".": ["a.jpg", "d", "same.jpg"],
+    "d": ["d/e", "d/same.jpg", "d/x y.jpg"],
+    "d/": ["d/e", "d/same.jpg", "d/x y.jpg"],
+    "./d": ["./d/e", "./d/same.jpg", "./d/x y.jpg"],
+    "/d": ["/d/e", "/d/same.jpg", "/d/x y.jpg"],
+    "/": ["/a.jpg", "/d", "/same.jpg"],
+    "d/..": ["d/../a.jpg", "d/../d", "d/../same.jpg"],
+    "d/*.jpg": ["d/same.jpg", "d/x y.jpg"],
+    "/d/*.jpg": ["/d/same.jpg", "/d/x y.jpg"],
+    "d//s*": ["d//same.jpg"],
+    "d/*.jpg/.": ["/d/same.jpg", "/d/x y.jpg"],
+    "d/*.jpg/": ["d/same.jpg", "d/x y.jpg"],
+    "*.jpg": ["a.jpg", "same.jpg"],
+    "d/same.jpg": ["d/same.jpg"],
+    "d/e/../same.jpg": ["d/e/../same.jpg"],
+    "-1a d": ["d/e", "d/same.jpg", "d/x y.jpg"],
+    "-t d/*.jpg": ["d/same.jpg", "d/x y.jpg"],
+    "-d d/*.jpg": ["d/same.jpg", "d/x y.jpg"],
+    "-d d/": ["d/"],
+    "d/no*": [],
+}
+
+
+@pytest.mark.parametrize(("argument", "names"), NAMES_OF.items())
+def test_what_nlst_tells_can_be_sent_back(
+    server: Server, client: Client, argument: str, names: list[str]
+) -> None:
+    """RFC 1123, 4.1.2.7. As vsftpd and ProFTPD have it: the directory is put before the name as it was written."""
+    for path in ("/d", "/d/e"):
+        server.run(server.store.put, path, None)
+    for path in ("/a.jpg", "/same.jpg", "/d/same.jpg", "/d/x y.jpg"):
+        server.run(lambda path=path: server.store.put(path, path.encode(), mtime_ns=0))
+    told = client.fetch(f"NLST {argument}".strip()).decode().split("\r\n")[:-1]
+    assert told == names
+    for name in told:
+        if name.endswith(".jpg"):
+            assert client.fetch(f"RETR {name}").decode() == f"/{name}".replace("/./", "/").replace(
+                "/d/e/..", "/d"
+            ).replace("/d/..", "").replace("//", "/")
+        else:
+            assert client.command(f"CWD {name}") == 250
+            assert client.command("CWD /") == 250
 
 
 def test_large_directories_are_sorted_and_searched_page_by_page(server: Server, client: Client) -> None:
@@ -151,12 +199,17 @@ def test_everything_below_page_by_page(
     expected = [".:", *"abcdefg"]
     for name in "abcdefg":
         expected += ["", f"./{name}:", "1", "2", "", f"./{name}/2:"]
-    assert client.fetch("NLST -R").decode().split("\r\n")[:-1] == expected
+
+    def listed(line: str) -> list[str]:
+        return [shown.rpartition(" ")[2] for shown in client.fetch(line).decode().split("\r\n")[:-1]]
+
+    assert listed("LIST -R") == expected
     backwards = [".:", *"gfedcba"]
     for name in "gfedcba":
         backwards += ["", f"./{name}:", "2", "1", "", f"./{name}/2:"]
-    assert client.fetch("NLST -rR").decode().split("\r\n")[:-1] == backwards
-    assert sorted(client.fetch("NLST -tR").split()) == sorted(" ".join(expected).encode().split())
+    assert listed("LIST -rR") == backwards
+    assert sorted(listed("LIST -tR")) == sorted(expected)
+    assert listed("NLST -R") == [*"abcdefg", *(f"{name}/{below}" for name in "abcdefg" for below in "12")]
     assert server.store.packing.taken == 0
 
 

@@ -273,7 +273,7 @@ class Connection:
         user = self._proven.get((opening.user, opening.blob))
         if user is None:
             raise ValueError("its worker opens a session without a login")
-        session = await self._access.open(user, "sftp", self.end, key=opening.blob or None)
+        session = await self._access.open(user, "sftp", self.end, key=opening.blob or None, peer=self.peer)
         if self._ending:
             session.close()
             raise ValueError("ended")

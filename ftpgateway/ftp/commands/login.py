@@ -69,7 +69,7 @@ class LoginCommands(BaseSession):
     async def _login(self, name: str, password: str) -> access.Session | None:
         user = await self.host.access.password(name, password, self.peer)
         if user is not None:
-            return await self.host.access.open(user, "ftp", self.expel)
+            return await self.host.access.open(user, "ftp", self.expel, peer=self.peer)
         return None
 
     def _refuse_login(self, name: str) -> None:

@@ -12,7 +12,7 @@ import structlog
 from ftpgateway.access.backend import Backend
 from ftpgateway.access.credentials import Credentials
 from ftpgateway.access.doors import Doors
-from ftpgateway.access.guard import Guard, network_of
+from ftpgateway.access.guard import Guard
 from ftpgateway.access.keys import matching
 from ftpgateway.access.ledger import Holder, Ledger
 from ftpgateway.access.refusal import LoginRefused
@@ -20,6 +20,7 @@ from ftpgateway.access.rights import ROLES
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NotFound
+from raftstore.networks import network_of
 from raftstore.types import User
 from raftstore.wire import news_pb2
 

@@ -55,7 +55,7 @@ NETWORK = Limits(memory=256 * MIB, handles=5_000, names=1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class LedgerLimits:
-    """The limits of all clients together, of one account, and of one network (`network_of` an address)."""
+    """The limits of all clients together, of one account, and of one network (`raftstore.networks`)."""
 
     node: Limits = NODE
     account: Limits = ACCOUNT

@@ -18,7 +18,9 @@ Address = tuple[str, int]
 
 ACCEPT_PAUSE = 0.5
 """Seconds without accepting after OutOfDescriptors: clients that wait would wake the loop for nothing."""
-_BACKLOG = 512
+_BACKLOG = 4096
+"""Who waits to be accepted; the kernel takes at most net.core.somaxconn. With few, a flood has others wait for their
+next attempt, a second later."""
 _KEEP_TIME = 2.0
 _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -53,7 +55,10 @@ async def listening_socket(address: Address) -> socket.socket:
 
 
 def clients(listening: socket.socket, most: int) -> Iterator[tuple[socket.socket, str]]:
-    """Yield who waits, at most so many, each with its address. Raises OutOfDescriptors."""
+    """Yield who waits, at most so many, each with its address; who has left again is not told of.
+
+    Raises OutOfDescriptors.
+    """
     for _ in range(most):
         try:
             client, address = listening.accept()
@@ -64,7 +69,21 @@ def clients(listening: socket.socket, most: int) -> Iterator[tuple[socket.socket
                 log.error("cannot accept sessions", error=str(error))
                 raise OutOfDescriptors(str(error)) from error
             continue
-        yield client, plain_address(address[0])
+        if not _gone(client):
+            yield client, plain_address(address[0])
+
+
+def _gone(client: socket.socket) -> bool:
+    """Whether a client has closed its connection without a word; the socket is closed then."""
+    try:
+        if client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            return False
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    client.close()
+    return True
 
 
 def plain_address(address: str) -> str:

@@ -15,6 +15,7 @@ import structlog
 
 from ftpgateway import access
 from ftpgateway.access.throttle import Throttle
+from ftpgateway.connections import Slot
 from ftpgateway.ftp.channels import DataLink
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
 from ftpgateway.ftp.hashing import ALGORITHMS
@@ -57,8 +58,9 @@ class BaseSession(ControlConnection):
 
     known_commands: ClassVar[Mapping[str, Command]] = TABLE
 
-    def __init__(self, sock: socket.socket, host: FtpFrontend) -> None:
+    def __init__(self, sock: socket.socket, host: FtpFrontend, slot: Slot, peer: str) -> None:
         self.host = host
+        self.slot = slot
         self.number = host.next_number()
         self.opened = time.monotonic()
         self.login: access.Session | None = None
@@ -90,7 +92,11 @@ class BaseSession(ControlConnection):
         self._turn = TURN
         self._farewell = ""
         self._expelled = False
-        super().__init__(sock, host.loop)
+        super().__init__(sock, host.loop, peer)
+
+    def heard(self) -> None:
+        """See the base class."""
+        self.host.connections.spoke(self.slot)
 
     # Lines come in.
 

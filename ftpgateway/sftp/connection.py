@@ -7,7 +7,7 @@ import functools
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -31,6 +31,15 @@ _MOST_TOLD = 16
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
+
+class OnLogin(Protocol):
+    """Counts a client for its account; raises LoginRefused."""
+
+    def __call__(self, account: str, *, shared: bool) -> None:
+        """See `Connections.logged_in`."""
+        ...
+
+
 NO_QUORUM = "Too few nodes of the cluster can be reached; try again later or at another node."
 
 
@@ -47,8 +56,11 @@ class Connection:
         settings: SftpSettings,
         spawn: Spawn,
         on_over: Callable[[Connection], None],
+        on_question: Callable[[], None],
+        on_login: OnLogin,
         transfers: TransferLog | None = None,
     ) -> None:
+        """`on_question` is called when the client tries to log in, `on_login` when it has: see `Connections`."""
         self._transfers = transfers
         self.number = number
         self.peer = peer
@@ -57,6 +69,8 @@ class Connection:
         self._settings = settings
         self._spawn = spawn
         self._on_over = on_over
+        self._on_question = on_question
+        self._on_login = on_login
         self._session: Session | None = None
         self._proven: dict[tuple[str, bytes], User] = {}
         self._streams: dict[Stream, asyncio.Task[None]] = {}
@@ -142,6 +156,7 @@ class Connection:
             passing.close(descriptors)
             self.end("its worker asks out of turn")
         else:
+            self._on_question()
             # An SFTP session's socket is its descriptor; nothing else has one.
             self._asking = self._spawn(self._answer(message, descriptors))
 
@@ -274,9 +289,13 @@ class Connection:
         if user is None:
             raise ValueError("its worker opens a session without a login")
         session = await self._access.open(user, "sftp", self.end, key=opening.blob or None, peer=self.peer)
-        if self._ending:
+        try:
+            if self._ending:
+                raise ValueError("ended")
+            self._on_login(session.name, shared=not session.holder.account)
+        except (ValueError, LoginRefused):
             session.close()
-            raise ValueError("ended")
+            raise
         self._session = session
         self._events = log.bind(session=self.number, user=user.name, peer=self.peer)
         method = "publickey" if opening.blob else "password"

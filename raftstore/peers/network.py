@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Literal
 from weakref import WeakSet
@@ -10,6 +11,7 @@ from weakref import WeakSet
 import structlog
 
 from raftstore.errors import Invalid, Refused, Removed, Unavailable
+from raftstore.networks import network_of
 from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Address, Dialler
 from raftstore.peers.grants import ID_SIZE, KEY_SIZE, Grants, Session
@@ -31,6 +33,9 @@ Encryption = Literal["full", "bulk-auth"]
 
 _SESSION_METHOD = "peers.bulk-session"
 _NODES = frozenset({Role.NODE})
+
+_KNOWN = 256
+"""Networks of members and admins that are remembered."""
 
 STOP_TIME = 10.0
 """Seconds that handlers have to end when the node stops."""
@@ -78,6 +83,7 @@ class PeerNetwork:
         self._lanes: dict[tuple[str, int], tuple[Incoming, peer_pb2.Hello]] = {}
         self._incoming: set[Incoming] = set()  # admitted
         self._accepted: WeakSet[Incoming] = WeakSet()  # any whose transport may still be there
+        self._known = _KnownNetworks()
         self._watchers: list[tuple[Callable[[str], None], Callable[[str], None]]] = []
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -123,6 +129,7 @@ class PeerNetwork:
             self._limits,
             self._shared.quiet,
             joins=self._joins,
+            is_known=self._known.__contains__,
         )
         await listener.start()
         self._listener = listener
@@ -177,6 +184,8 @@ class PeerNetwork:
                     self._stopping.add(task)
                     task.add_done_callback(self._stopping.discard)
         self._members = fresh
+        for host, _ in fresh.values():
+            self._known.add(host)
         for channel in list(self._incoming):
             if channel.peer is not None and not self._is_member(channel.peer):
                 channel.drop("no longer a member")
@@ -239,7 +248,7 @@ class PeerNetwork:
         async def dial(on_drop: Callable[[Outgoing], None]) -> Outgoing:
             session = await self._bulk_session(name) if lane is Lane.BULK else None
             try:
-                return await self._dialler.dial(
+                channel = await self._dialler.dial(
                     address,
                     _WIRE_LANES[lane],
                     expected=name,
@@ -250,6 +259,8 @@ class PeerNetwork:
             except Removed as error:
                 self.on_removed(name, _entry(error))
                 raise
+            self._known.add(channel.address)
+            return channel
 
         if lane is not Lane.CONSENSUS:
             return Link(name, lane.name.lower(), dial, self._limits)
@@ -327,6 +338,7 @@ class PeerNetwork:
         else:
             self._replace(channel, peer, hello)
         self._incoming.add(channel)
+        self._known.add(channel.address)
 
     def _replace(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
         if peer.name == self.name or hello.lane not in _WIRE_LANES.values():
@@ -349,6 +361,22 @@ class PeerNetwork:
             current = self._lanes.get((channel.peer.name, channel.lane))
             if current is not None and current[0] is channel:
                 del self._lanes[channel.peer.name, channel.lane]
+
+
+class _KnownNetworks:
+    """Where members and admins have been: the latest ones. A host name that is no address does no harm."""
+
+    def __init__(self) -> None:
+        self._networks: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, network: str) -> bool:
+        return network in self._networks
+
+    def add(self, address: str) -> None:
+        self._networks[network_of(address)] = None
+        self._networks.move_to_end(network_of(address))
+        while len(self._networks) > _KNOWN:
+            self._networks.popitem(last=False)
 
 
 def _entry(error: Removed) -> int:

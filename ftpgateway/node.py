@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from ftpgateway.access import Access, AccessSettings
+from ftpgateway.clientlines import ClientLines
 from ftpgateway.config import ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.logfile import AppendedFile
@@ -20,6 +21,7 @@ from ftpgateway.sftp.hostkeys import HostKeyCalls
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.systemd import keep_alive, notify
 from ftpgateway.transferlog import TransferLog
+from raftstore import tasks
 from raftstore.consensus import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError
 from raftstore.peers.pki import Identity
@@ -31,15 +33,21 @@ log = structlog.get_logger()
 STOP_GRACE = 5.0
 """Seconds that transfers under way have to end when the node is asked to stop."""
 
+SUMMARY_PERIOD = 60.0
+"""Seconds between two summaries of what was left out of the log."""
+
 EXIT_FATAL = 4
 """Exit code of a node that stopped because it could no longer keep its promises."""
 
 
-async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> int:
+async def run_node(
+    config: NodeConfig, log_file: AppendedFile | None = None, client_lines: ClientLines | None = None
+) -> int:
     """Run a node until SIGTERM or SIGINT (exit code 0) or a fatal error (EXIT_FATAL).
 
-    At SIGHUP, `log_file` (where the log goes) and the log of transfers are opened anew. Raises StoreError
-    when it cannot start from what is on disk, OSError when an address is taken.
+    At SIGHUP, `log_file` (where the log goes) and the log of transfers are opened anew. `client_lines` tells now and
+    then which lines of the log were left out. Raises StoreError when it cannot start from what is on disk, OSError
+    when an address is taken.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
@@ -64,10 +72,12 @@ async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> 
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     beating = asyncio.create_task(keep_alive(), name="watchdog")
+    telling = asyncio.create_task(_tell(client_lines), name="lines left out")
     try:
         reason = await _until_ended(config, transfers, ended, end)
     finally:
         beating.cancel()
+        await tasks.ended(telling)
         for number in handlers:
             loop.remove_signal_handler(number)
         if transfers is not None:
@@ -80,6 +90,18 @@ async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> 
         return reason.exit_code
     log.error("node stopped: it could no longer keep its promises", node=config.name, error=str(reason))
     return reason.exit_code if isinstance(reason, StoreError) else EXIT_FATAL
+
+
+async def _tell(lines: ClientLines | None) -> None:
+    """Say every SUMMARY_PERIOD, and at the end, which lines were left out."""
+    if lines is None:
+        return
+    try:
+        while True:
+            await asyncio.sleep(SUMMARY_PERIOD)
+            lines.summary()
+    finally:
+        lines.summary()
 
 
 async def _until_ended(

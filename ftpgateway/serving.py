@@ -10,9 +10,11 @@ from typing import Any
 
 import structlog
 
+from raftstore.seldomlog import SeldomLog
 from raftstore.tasks import ended
 
 log = structlog.get_logger()
+_seldom = SeldomLog()
 
 Address = tuple[str, int]
 
@@ -66,7 +68,7 @@ def clients(listening: socket.socket, most: int) -> Iterator[tuple[socket.socket
             return
         except OSError as error:
             if error.errno in _OUT_OF_SOMETHING:
-                log.error("cannot accept sessions", error=str(error))
+                _seldom.warning("cannot accept sessions", peer="", error=str(error))
                 raise OutOfDescriptors(str(error)) from error
             continue
         if not _gone(client):

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
+from ftpgateway.clientlines import ClientLines
 from ftpgateway.config import LogConfig
 
 _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio": logging.WARNING}
@@ -72,8 +73,9 @@ class _Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
-def configure(config: LogConfig, stream: _Stream | None = None) -> None:
-    """Set up logging for this process, to `stream` or else to standard error."""
+def configure(config: LogConfig, stream: _Stream | None = None) -> ClientLines:
+    """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines."""
+    client_lines = ClientLines(config.client_lines)
     stream = stream or sys.stderr
     level = logging.getLevelNamesMapping()[config.level.upper()]
     last: list[Any]
@@ -86,6 +88,7 @@ def configure(config: LogConfig, stream: _Stream | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            client_lines,
             structlog.processors.add_log_level,
             Clock(),
             *last,
@@ -99,6 +102,7 @@ def configure(config: LogConfig, stream: _Stream | None = None) -> None:
     root.setLevel(max(level, logging.WARNING))
     for name, least in _FOREIGN.items():
         logging.getLogger(name).setLevel(max(level, least))
+    return client_lines
 
 
 def to_standard_error() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import structlog
 
 from ftpgateway.access import Access, AccessSettings
+from ftpgateway.access.ledger import LedgerLimits, Limits
 from ftpgateway.clientlines import ClientLines
-from ftpgateway.config import ConfigError, NodeConfig
+from ftpgateway.config import ClientsConfig, ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.logfile import AppendedFile
+from ftpgateway.memory import of_machine
 from ftpgateway.sftp.frontend import SftpFrontend
 from ftpgateway.sftp.hostkeys import HostKeyCalls
 from ftpgateway.sftp.settings import SftpSettings
@@ -35,6 +37,9 @@ STOP_GRACE = 5.0
 
 SUMMARY_PERIOD = 60.0
 """Seconds between two summaries of what was left out of the log."""
+
+LEAST_MEMORY = 128 * 1024 * 1024
+"""Bytes for clients on however small a machine."""
 
 EXIT_FATAL = 4
 """Exit code of a node that stopped because it could no longer keep its promises."""
@@ -244,12 +249,37 @@ def ftp_settings(config: NodeConfig) -> FtpSettings:
         stall_timeout=config.ftp.stall_timeout,
         max_sessions=config.ftp.max_sessions,
         max_sessions_per_address=config.ftp.max_sessions_per_address,
+        max_logging_in=config.ftp.max_logging_in,
+        proxy_networks=config.clients.proxy_networks,
     )
 
 
 def access_settings(config: NodeConfig) -> AccessSettings:
     """Return what must be told about logins."""
-    return AccessSettings(anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None)
+    return AccessSettings(
+        anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None,
+        ledger=ledger_limits(config.clients),
+    )
+
+
+def ledger_limits(clients: ClientsConfig) -> LedgerLimits:
+    """Return what clients may hold at once."""
+    memory = clients.memory or max(LEAST_MEMORY, of_machine() // 4)
+    return LedgerLimits(
+        node=Limits(memory=memory, handles=clients.handles, names=clients.names),
+        account=Limits(
+            memory=clients.memory_per_account or memory // 4,
+            handles=max(1, clients.handles // 10),
+            names=max(1, clients.names // 5),
+            connections=clients.connections_per_account,
+        ),
+        network=Limits(
+            memory=clients.memory_per_address or memory // 2,
+            handles=max(1, clients.handles // 4),
+            names=max(1, clients.names // 2),
+            connections=clients.connections_per_address,
+        ),
+    )
 
 
 def sftp_settings(config: NodeConfig) -> SftpSettings | None:
@@ -266,4 +296,5 @@ def sftp_settings(config: NodeConfig) -> SftpSettings | None:
         max_sessions=sftp.max_sessions,
         max_sessions_per_address=sftp.max_sessions_per_address,
         max_logging_in=sftp.max_logging_in,
+        proxy_networks=config.clients.proxy_networks,
     )

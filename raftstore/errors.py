@@ -144,6 +144,12 @@ class Superseded(StoreError):
     exit_code = 53
 
 
+class WrongClock(StoreError):
+    """This machine's clock is wrong"""
+
+    exit_code = 55
+
+
 class Invalid(StoreError):
     """Not a valid request"""
 

@@ -59,6 +59,20 @@ class Clock:
         return event
 
 
+class _Name:
+    """Adds the name of the node that logs."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """See structlog: a processor."""
+        event["node"] = self._node
+        return event
+
+
 class _Forward(logging.Handler):
     """Hand what libraries log to structlog, so that all lines look the same."""
 
@@ -73,8 +87,11 @@ class _Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
-def configure(config: LogConfig, stream: _Stream | None = None) -> ClientLines:
-    """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines."""
+def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "") -> ClientLines:
+    """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines.
+
+    Lines of JSON have the name of the `node` in them: they are collected, as a rule, from several.
+    """
     client_lines = ClientLines(config.client_lines)
     stream = stream or sys.stderr
     level = logging.getLevelNamesMapping()[config.level.upper()]
@@ -90,6 +107,7 @@ def configure(config: LogConfig, stream: _Stream | None = None) -> ClientLines:
             structlog.contextvars.merge_contextvars,
             client_lines,
             structlog.processors.add_log_level,
+            *([_Name(node)] if node and config.format == "json" else []),
             Clock(),
             *last,
         ],

@@ -21,6 +21,7 @@ from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
 from ftpgateway.ftp.transfers import Host, Transfer, Unconnected
+from ftpgateway.proxies import Proxies
 from ftpgateway.serving import plain_address
 
 _BIND_ATTEMPTS = 64
@@ -76,7 +77,10 @@ def _listen(address: str, port: int) -> socket.socket:
 
 
 class _Listener(Watched):
-    """Waits for the client's connection after PASV; others are turned away and do not end the wait."""
+    """Waits for the client's connection after PASV; others are turned away and do not end the wait.
+
+    It comes from the client's own address, or through a balancer that tells that address (PROXY protocol).
+    """
 
     def __init__(self, link: DataLink, sock: socket.socket, peer: str) -> None:
         self._link = link
@@ -88,13 +92,21 @@ class _Listener(Watched):
             sock, address = self._socket.accept()
         except OSError:
             return
-        if plain_address(address[0]) != self._peer:
-            self._link.events().warning(
-                "data connection from a foreign address turned away", foreign=address[0]
-            )
+        peer = plain_address(address[0])
+        if self._link.proxies.expected(peer):
+            self._link.proxies.read(sock, peer, self._told)
+        else:
+            self._told(sock, peer)
+
+    def _told(self, sock: socket.socket, peer: str) -> None:
+        """It is known who has connected."""
+        if not self._link.awaits(self):  # another connection was faster
             sock.close()
-            return
-        self._link.connected(sock)
+        elif peer != self._peer:
+            self._link.events().warning("data connection from a foreign address turned away", foreign=peer)
+            sock.close()
+        else:
+            self._link.connected(sock)
 
     def close(self) -> None:
         self.let_go().close()
@@ -159,6 +171,7 @@ class DataLink:
         timeout: float,
         context: ssl.SSLContext | None,
         spares: Spares,
+        proxies: Proxies,
         *,
         events: Callable[[], Any],
         resume_only: bool = False,
@@ -167,6 +180,7 @@ class DataLink:
         self.events = events
         self.loop = loop
         self._spares = spares
+        self.proxies = proxies
         self._timeout = timeout
         self.context = context
         """With what data connections are encrypted."""
@@ -273,6 +287,10 @@ class DataLink:
             waiting.start(stream)
         else:
             self._stream = stream
+
+    def awaits(self, maker: Watched) -> bool:
+        """Whether it is `maker` that makes the connection now."""
+        return self._maker is maker
 
     def failed(self, why: Unconnected = Unconnected.MISSING) -> None:
         """The connection did not come about."""

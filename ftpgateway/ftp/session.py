@@ -81,6 +81,7 @@ class BaseSession(ControlConnection):
             host.settings.data_timeout,
             host.context,
             host.spares,
+            host.proxies,
             resume_only=host.settings.require_tls_reuse,
             events=lambda: self.events,
         )

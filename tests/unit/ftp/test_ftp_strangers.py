@@ -177,6 +177,30 @@ def test_before_tls_too(tmp_path: Path) -> None:
             assert peers(server) == ["198.51.100.7"]
 
 
+def test_data_connections_come_from_the_client_or_through_the_balancer() -> None:
+    with (
+        serving(proxy_networks=BALANCER) as server,
+        From(server, "127.0.0.9", version_2("127.0.0.5")) as client,
+    ):
+        server.store.put("/a.jpg", b"picture")
+        for source, header, ours in (
+            ("127.0.0.5", b"", True),
+            ("127.0.0.9", version_2("127.0.0.5"), True),
+            ("127.0.0.9", version_2("127.0.0.6"), False),
+            ("127.0.0.9", version_2("127.0.0.5", command=0), False),
+            ("127.0.0.6", version_2("127.0.0.5"), False),
+        ):
+            port = client.passive()[1]
+            with socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0)) as data:
+                data.sendall(header)
+                assert not (ended := not ours and _ended(data)) or ended
+                if not ours:
+                    continue
+                assert client.command("RETR a.jpg") == 150
+                assert data.recv(100) == b"picture"
+            assert client.reply() == 226
+
+
 def test_balancers_that_send_nothing_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ftpgateway.proxies.MOST_READING", 3)
     with serving(proxy_networks=BALANCER) as server:

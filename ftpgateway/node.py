@@ -258,12 +258,13 @@ def access_settings(config: NodeConfig) -> AccessSettings:
     """Return what must be told about logins."""
     return AccessSettings(
         anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None,
-        ledger=ledger_limits(config.clients),
+        ledger=ledger_limits(config.clients, config.ftp.passive_ports),
     )
 
 
-def ledger_limits(clients: ClientsConfig) -> LedgerLimits:
-    """Return what clients may hold at once."""
+def ledger_limits(clients: ClientsConfig, passive_ports: tuple[int, int] | None) -> LedgerLimits:
+    """Return what clients may hold at once; of the passive ports an account has at most half."""
+    ports = passive_ports[1] - passive_ports[0] + 1 if passive_ports is not None else 0
     memory = clients.memory or max(LEAST_MEMORY, of_machine() // 4)
     return LedgerLimits(
         node=Limits(memory=memory, handles=clients.handles, names=clients.names),
@@ -272,12 +273,14 @@ def ledger_limits(clients: ClientsConfig) -> LedgerLimits:
             handles=max(1, clients.handles // 10),
             names=max(1, clients.names // 5),
             connections=clients.connections_per_account,
+            ports=-(-ports // 2),
         ),
         network=Limits(
             memory=clients.memory_per_address or memory // 2,
             handles=max(1, clients.handles // 4),
             names=max(1, clients.names // 2),
             connections=clients.connections_per_address,
+            ports=-(-ports * 3 // 4),
         ),
     )
 

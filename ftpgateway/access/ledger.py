@@ -7,11 +7,12 @@ buffer, a spool, a listing, a handle) asks for a `Charge` first, of the right si
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from raftstore.errors import StoreError
+from raftstore.types import CHUNK_SIZE
 
 MIB = 1024 * 1024
 
@@ -27,6 +28,8 @@ class Resource(enum.Enum):
     """Entries of listings that are held for a client."""
     CONNECTIONS = "connections"
     """Connections of clients, logged in or not."""
+    PORTS = "ports"
+    """Ports that wait for a passive data connection."""
 
 
 class LimitReached(StoreError):
@@ -41,6 +44,7 @@ class Limits:
     handles: int = 0
     names: int = 0
     connections: int = 0
+    ports: int = 0
 
     def of(self, resource: Resource) -> int:
         """Return the limit of one resource; 0: none."""
@@ -104,6 +108,9 @@ class _Level:
             self.held.pop((name, resource), None)
 
 
+UPLOAD_BEGINS = 64 * 1024
+"""Bytes up to which an upload takes no more memory than it has received (`raftstore.chunks.upload`)."""
+
 _RESERVE = 4
 """One part in so many of the node is kept for who holds little."""
 _LITTLE = 64
@@ -165,6 +172,27 @@ class Charge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+class UploadMemory:
+    """What the chunk takes that an upload fills: its bytes while they are few, a whole chunk from then on."""
+
+    __slots__ = ("_charge", "_whole")
+
+    def __init__(self, charge: Callable[[Resource, int], Charge]) -> None:
+        """`charge` is the session's. Raises LimitReached."""
+        self._charge = charge(Resource.MEMORY, UPLOAD_BEGINS)
+        self._whole = False
+
+    def cover(self, position: int) -> None:
+        """The upload is about to have `position` bytes. Raises LimitReached."""
+        if not self._whole and position > UPLOAD_BEGINS:
+            self._charge.resize(CHUNK_SIZE)
+            self._whole = True
+
+    def release(self) -> None:
+        """The upload is over. Idempotent."""
+        self._charge.release()
 
 
 class Ledger:
@@ -263,6 +291,7 @@ _THINGS = {
     Resource.HANDLES: "many open files and directories",
     Resource.NAMES: "many names of listings",
     Resource.CONNECTIONS: "many connections",
+    Resource.PORTS: "many ports that wait for data connections",
 }
 _ACCOUNT_FULL = "your account has as {} here as it may; end something of it and try again"
 _NETWORK_FULL = "your address has as {} here as it may; end something of it and try again"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ftpgateway.access.ledger import Charge
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.discarding import Discarding
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched
@@ -82,10 +83,11 @@ class _Listener(Watched):
     It comes from the client's own address, or through a balancer that tells that address (PROXY protocol).
     """
 
-    def __init__(self, link: DataLink, sock: socket.socket, peer: str) -> None:
+    def __init__(self, link: DataLink, sock: socket.socket, peer: str, charge: Charge) -> None:
         self._link = link
         self._socket = sock
         self._peer = peer
+        self._charge = charge
 
     def on_events(self, events: int) -> None:
         try:
@@ -113,6 +115,7 @@ class _Listener(Watched):
 
     def let_go(self) -> socket.socket:
         """Wait no more; return the listening socket."""
+        self._charge.release()
         self._link.loop.unwatch(self._fileno)
         return self._socket
 
@@ -220,10 +223,10 @@ class DataLink:
             self._spares.clear()
             return open_listener(address, ports)
 
-    def listen(self, sock: socket.socket, peer: str, *, secure: bool) -> None:
-        """Wait on `sock` for the client's connection."""
+    def listen(self, sock: socket.socket, peer: str, charge: Charge, *, secure: bool) -> None:
+        """Wait on `sock` for the client's connection; `charge` is released when that is over."""
         self.secure = secure
-        self._make(_Listener(self, sock, peer), sock.fileno(), READ)
+        self._make(_Listener(self, sock, peer, charge), sock.fileno(), READ)
 
     def connect(
         self, source: str, address: str, port: int, on_connect: Callable[[bool], None], *, secure: bool

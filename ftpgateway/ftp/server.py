@@ -27,11 +27,14 @@ from ftpgateway.ftp.watch import Watch
 from ftpgateway.proxies import Proxies
 from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.transferlog import TransferLog
+from raftstore.rates import Rates
 
 __all__ = ["FtpFrontend", "FtpSettings"]
 
 log = structlog.get_logger()
 
+HANDSHAKES = 200.0
+"""TLS handshakes of control connections a second, twice as many at once; half of that from one address."""
 RECEIVE_BUFFER = 1024 * 1024
 _ACCEPTS_A_TURN = 64
 
@@ -64,6 +67,8 @@ class FtpFrontend:
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
         )
         self.proxies = Proxies(settings.proxy_networks)
+        self._handshakes: Rates[None] = Rates(HANDSHAKES, 2 * HANDSHAKES)
+        self._handshakes_of_one: Rates[str] = Rates(HANDSHAKES / 2, HANDSHAKES)
         self._background = Background(self._changed)
         self._numbers = itertools.count(1)
         self._session_class: type[Session] = Session
@@ -193,6 +198,10 @@ class FtpFrontend:
             session.begin_secured()
         else:
             session.handle()
+
+    def may_shake_hands(self, session: Session) -> bool:
+        """Whether a stranger's TLS handshake may begin now: each holds the loop for a while. It is counted."""
+        return self._handshakes_of_one.take(session.slot.network) and self._handshakes.take(None)
 
     def session_over(self, session: Session) -> None:
         """A session has ended."""

@@ -39,6 +39,9 @@ T = TypeVar("T")
 QUEUE_LIMIT = 64
 """Commands that may wait; with more, reading from the client pauses."""
 
+QUEUE_BYTES = 16 * 1024
+"""Bytes of them; what is read at once comes on top."""
+
 TURN = 32
 """Commands after which other sessions have their turn: thousands fit into what is read at once."""
 
@@ -153,7 +156,13 @@ class BaseSession(ControlConnection):
         if self._farewell:
             self._part()
         if self.alive:
-            self.pause_reading(len(self._lines) >= QUEUE_LIMIT or self.backed_up)
+            self.pause_reading(self._queue_is_full() or self.backed_up)
+
+    def _queue_is_full(self) -> bool:
+        waiting = self._lines
+        return len(waiting) >= QUEUE_LIMIT or (
+            bool(waiting) and sum(len(argument) for _, argument in waiting) >= QUEUE_BYTES
+        )
 
     def _next_turn(self) -> None:
         self._turn = TURN

@@ -12,13 +12,14 @@ from typing import Any, Protocol
 import structlog
 
 from ftpgateway.access import Access, LoginRefused, Session
+from ftpgateway.access.ledger import Charge, LimitReached, Resource
 from ftpgateway.ftp.replies import one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import passing
 from ftpgateway.sftp.opened import File
 from ftpgateway.sftp.requests import Requests
 from ftpgateway.sftp.settings import SftpSettings
-from ftpgateway.sftp.stream import SessionOver, Stream
+from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
 from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
 from raftstore.errors import StoreError, Unavailable
 from raftstore.types import User
@@ -28,6 +29,9 @@ log = structlog.get_logger()
 
 _MOST_TOLD = 16
 """Refusals of a connection's worker that are remembered, so as not to tell them twice."""
+
+MOST_KEYS = 32
+"""Keys that a connection may offer in vain; the worker's library bounds tries, too."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
@@ -171,7 +175,7 @@ class Connection:
                 answer = await self._open(message.open, descriptors)
             else:
                 raise ValueError(f"no such question: {kind}")
-        except LoginRefused as refused:
+        except (LoginRefused, LimitReached) as refused:
             answer = self._refused(message, str(refused))
         except Unavailable:
             answer = self._refused(message, "Too many logins at once; try again in a moment.")
@@ -217,8 +221,10 @@ class Connection:
     async def _key(self, asked: wire.Key) -> wire.Answer:
         user = await self._access.key_allowed(asked.user, asked.blob)
         if user is None:
-            # Clients offer all the keys that they have: only the library's bound on tries counts these.
+            # Clients offer all the keys that they have; nobody guesses one. But each is asked of the cluster.
             self._keys_refused += 1
+            if self._keys_refused >= MOST_KEYS:
+                self.end("too many keys offered")
             return wire.Answer()
         self._proven[asked.user, asked.blob] = user
         return wire.Answer(yes=True)
@@ -233,6 +239,18 @@ class Connection:
         session = self._session
         if session is None:
             session = await self._login(opening)
+        # What comes waits in a buffer of this size for as long as the session lives.
+        buffer = session.charge(Resource.MEMORY, RECEIVE_BUFFER)
+        try:
+            stream = await self._stream(session, descriptors)
+        except BaseException:
+            buffer.release()
+            raise
+        self._deadline.cancel()
+        self._streams[stream] = self._spawn(self._serve(stream, buffer))
+        return wire.Answer(yes=True)
+
+    async def _stream(self, session: Session, descriptors: list[int]) -> Stream:
         requests = Requests(
             session,
             max_handles=self._settings.max_handles,
@@ -249,9 +267,7 @@ class Connection:
         except BaseException:
             sock.close()
             raise
-        self._deadline.cancel()
-        self._streams[stream] = self._spawn(self._serve(stream))
-        return wire.Answer(yes=True)
+        return stream
 
     def _transferred(self, user: str, file: File, whole: bool) -> None:
         seconds = time.monotonic() - file.begun
@@ -302,7 +318,7 @@ class Connection:
         self._events.info("login", protocol="sftp", method=method)
         return session
 
-    async def _serve(self, stream: Stream) -> None:
+    async def _serve(self, stream: Stream, buffer: Charge) -> None:
         reason = ""
         try:
             await stream.run()
@@ -310,6 +326,7 @@ class Connection:
             reason = str(over)
         finally:
             del self._streams[stream]
+            buffer.release()
             if self._ending:
                 if not self._streams:
                     self._over()

@@ -25,7 +25,7 @@ class SftpServer(Server):
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.store.secrets[hostkeys.SECRET] = KEYS
-        self.access = Access(self.store, AccessSettings())
+        self.access = Access(self.store, AccessSettings(ledger=self.ledger))
         self.access.start()
         self.frontend = SftpFrontend(self.store, self.access, SftpSettings(**self._settings))
         await self.frontend.start()

@@ -3,8 +3,9 @@
 Strangers take places that are bounded. When these are taken, a newcomer replaces somebody instead of being refused,
 so that whoever holds connections open keeps nobody out:
 
-- Who has not sent a byte yet is replaced first, the oldest of the network that has most of them. A client that speaks
-  first (SSH, TLS) sends right behind its handshake, so such a one is silent for no time to speak of.
+- Who has not sent a byte is replaced first, the oldest of the network that has most such: after `GRACE`, or while that
+  network has more places than the newcomer's would have, so that many cannot push out one. A client that speaks first
+  (SSH, TLS) sends right behind its handshake, so such a one is silent for no time to speak of.
 - Who has spoken is in the middle of a login, and is replaced by a newcomer of another network only while its own has
   more than the newcomer's would have; by one of its own, or of a network as large, after `patience` seconds.
 - Nobody who is known (`gone` was called) is ever replaced.
@@ -21,6 +22,9 @@ K = TypeVar("K", bound=Hashable)
 
 PATIENCE = 10.0
 """Seconds that a login may take before others of the same network may have its place."""
+
+GRACE = 0.5
+"""Seconds after which a client that has sent nothing is not about to, but for one that waits for the server (FTP)."""
 
 
 class Decision(NamedTuple, Generic[K]):
@@ -94,6 +98,7 @@ class Admission(Generic[K]):
         self.share = share
         self._patience = patience
         self._clock = clock
+        self._all: _Ranks[K] = _Ranks()
         self._silent: _Ranks[K] = _Ranks()
         self._speaking: _Ranks[K] = _Ranks()
         self._known: dict[K, tuple[str, _Ranks[K]]] = {}
@@ -106,7 +111,7 @@ class Admission(Generic[K]):
 
     def of(self, network: str) -> int:
         """Return how many strangers of a network there are."""
-        return self._silent.count(network) + self._speaking.count(network)
+        return self._all.count(network)
 
     def admit(
         self, key: K, network: str, *, places: int | None = None, share: int | None = None
@@ -143,26 +148,39 @@ class Admission(Generic[K]):
         if found is not None:
             network, ranks = found
             ranks.remove(network, key)
+            self._all.remove(network, key)
 
     def _add(self, key: K, network: str, ranks: _Ranks[K]) -> None:
+        now = self._clock()
         self._known[key] = network, ranks
-        ranks.add(network, key, self._clock())
+        ranks.add(network, key, now)
+        self._all.add(network, key, now)
 
     def _of_its_own(self, network: str) -> K | None:
         """Return whom a newcomer of a network replaces that has its share."""
-        if self._silent.count(network):
-            return self._silent.oldest(network)[0]
-        return self._slow(network)
-
-    def _slow(self, network: str) -> K | None:
-        key, since = self._speaking.oldest(network)
-        return key if self._clock() - since >= self._patience else None
+        return self._oldest_silent(network) or self._slow(network)
 
     def _of_all(self, network: str) -> K | None:
         """Return whom a newcomer replaces when all places are taken."""
+        own, silent = self.of(network), None
         if self._silent.total:
-            return self._silent.oldest(self._silent.largest())[0]
-        largest = self._speaking.largest()
-        if self._speaking.most > self.of(network) + 1:
-            return self._speaking.oldest(largest)[0]
-        return self._slow(largest)
+            place = self._silent.largest()
+            silent, since = self._silent.oldest(place)
+            if place == network or self.of(place) > own + 1 or self._clock() - since >= GRACE:
+                return silent
+            if self.of(place) <= own:
+                silent = None
+        largest = self._all.largest()
+        if self._all.most > own + 1:
+            return self._oldest_silent(largest) or self._speaking.oldest(largest)[0]
+        return silent or self._oldest_silent(network) or self._slow(largest)
+
+    def _oldest_silent(self, network: str) -> K | None:
+        return self._silent.oldest(network)[0] if self._silent.count(network) else None
+
+    def _slow(self, network: str) -> K | None:
+        """Return the oldest login of a network when it has had time enough."""
+        if not self._speaking.count(network):
+            return None
+        key, since = self._speaking.oldest(network)
+        return key if self._clock() - since >= self._patience else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftstore.admission import PATIENCE, Admission, Decision
+from raftstore.admission import GRACE, PATIENCE, Admission, Decision
 
 
 class _Clock:
@@ -28,10 +28,15 @@ def test_the_oldest_silent_one_gives_way_to_a_newcomer_of_its_network() -> None:
 
 
 def test_the_network_with_most_silent_ones_gives_way() -> None:
-    admission, _ = _admission(4)
+    admission, clock = _admission(4)
     for key, network in (("a", "x"), ("b", "y"), ("c", "y"), ("d", "z")):
         admission.admit(key, network)
-    assert admission.admit("e", "x").replaced == "b"
+    assert admission.admit("e", "w").replaced == "b"
+    # As many as the newcomer's would have: none of them, until it has had time enough to say something.
+    assert admission.admit("f", "w") == Decision(True, "e")
+    assert admission.admit("g", "v").replaced == "a"
+    clock.now += GRACE
+    assert admission.admit("h", "u").replaced == "d"
 
 
 def test_a_login_under_way_is_not_pushed_out_by_its_own_network() -> None:
@@ -53,6 +58,19 @@ def test_a_network_that_holds_more_gives_way_to_another_at_once() -> None:
     admission.spoke("d")
     # Now x has two of three: one more of y would only turn it round.
     assert admission.admit("e", "y") == Decision(False)
+
+
+def test_many_who_have_spoken_do_not_push_out_one_who_has_not_yet() -> None:
+    admission, _ = _admission(6)
+    for number in range(6):
+        admission.admit(f"x{number}", f"x{number % 2}")
+        admission.spoke(f"x{number}")
+    assert admission.admit("y", "y").taken
+    assert admission.admit("more", "x0") == Decision(False)
+    assert "y" in admission
+    # One that comes alone takes the place of the many, too, and not of the other who is alone.
+    assert admission.admit("z", "z").replaced in {"x0", "x1"}
+    assert "y" in admission
 
 
 def test_a_network_has_its_share_and_no_more() -> None:

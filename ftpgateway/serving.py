@@ -31,8 +31,12 @@ class OutOfDescriptors(Exception):
     """The machine has no descriptors or memory for more: accept nobody for ACCEPT_PAUSE."""
 
 
-async def listening_socket(address: Address) -> socket.socket:
-    """Return a listening socket; host "" and "::" take IPv4 and IPv6. Raises OSError."""
+async def listening_socket(address: Address, *, receive_buffer: int = 0) -> socket.socket:
+    """Return a listening socket; host "" and "::" take IPv4 and IPv6. Raises OSError.
+
+    `receive_buffer`: bytes that the kernel takes for a client before the node reads them (0: as many as it likes, which
+    is megabytes).
+    """
     host, port = address
     dual = host in ("", "::") and socket.has_dualstack_ipv6()
     if dual:
@@ -46,6 +50,8 @@ async def listening_socket(address: Address) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
         sock.bind(where)

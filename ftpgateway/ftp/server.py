@@ -35,6 +35,9 @@ log = structlog.get_logger()
 
 HANDSHAKES = 200.0
 """TLS handshakes of control connections a second, twice as many at once; half of that from one address."""
+CONTROL_RECEIVE = 64 * 1024
+"""Bytes of commands that the kernel takes for a session that does not read them, because its client does not read the
+replies."""
 RECEIVE_BUFFER = 1024 * 1024
 _ACCEPTS_A_TURN = 64
 
@@ -97,9 +100,10 @@ class FtpFrontend:
         self._nest.start()
         try:
             for address in (settings.listen, *settings.also_listen):
-                self._listeners.append(_Listener(self, await listening_socket(address)))
+                sock = await listening_socket(address, receive_buffer=CONTROL_RECEIVE)
+                self._listeners.append(_Listener(self, sock))
             if settings.implicit_tls_listen is not None:
-                sock = await listening_socket(settings.implicit_tls_listen)
+                sock = await listening_socket(settings.implicit_tls_listen, receive_buffer=CONTROL_RECEIVE)
                 self._listeners.append(_Listener(self, sock, implicit=True))
         except OSError:
             await self.stop(0)

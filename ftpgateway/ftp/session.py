@@ -48,6 +48,9 @@ TURN = 32
 PROBES = frozenset({"SIZE", "MDTM", "MLST"})
 """With these, clients ask whether a name is there."""
 
+MOST_BEFORE_LOGIN = 200
+"""Commands that a client may send without logging in, since it connected or logged out; a login takes some ten."""
+
 TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
 
@@ -90,6 +93,7 @@ class BaseSession(ControlConnection):
         )
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._doing = ("", "")
+        self._before_login = 0
         self._refusals = RefusalLog(lambda: self.events)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
@@ -177,6 +181,13 @@ class BaseSession(ControlConnection):
 
     def _check_and_run(self, command: str, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
+        if self.login is not None:
+            self._before_login = 0
+        elif self._before_login >= MOST_BEFORE_LOGIN:
+            self._lines.clear()
+            self.end_with("421 Too many commands without a login; goodbye.")
+            return
+        self._before_login += 1
         known = self.known_commands.get(command)
         self._doing = command, ""
         if known is None and command == "SITE ":

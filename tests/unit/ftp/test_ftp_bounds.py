@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftpserver import DEADLINE, Client, Server, certificate, serving
+from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
 
 from ftpgateway.access.ledger import UPLOAD_BEGINS, LedgerLimits, Limits, Resource
 from ftpgateway.ftp import server as front
-from ftpgateway.ftp.session import QUEUE_BYTES, QUEUE_LIMIT
+from ftpgateway.ftp.session import MOST_BEFORE_LOGIN, QUEUE_BYTES, QUEUE_LIMIT
 from raftstore.types import CHUNK_SIZE
 
 
@@ -133,3 +133,32 @@ def test_handshakes_of_strangers_are_bounded_by_the_second(
             sock.sendall(b"AUTH TLS\r\n")
             assert replies.readline().startswith(b"234")
             replies.close()
+
+
+def test_the_kernel_takes_few_commands_for_a_session_that_reads_none() -> None:
+    """Left to itself it takes six megabytes of each, and of two thousand strangers together twelve gigabytes."""
+    with serving() as server, server.client() as client:
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        client.sock.settimeout(1.0)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 64 * 2**20:
+                sent += client.sock.send(b"HELP\r\n" * 1000)
+        assert sent < 2 * 2**20
+
+
+def test_commands_before_a_login_are_bounded() -> None:
+    with serving() as server, server.client() as known:
+        with server.client(None) as client:
+            client.sock.sendall(b"NOOP\r\n" * 3 * MOST_BEFORE_LOGIN)
+            replies = [client.reply() for _ in range(MOST_BEFORE_LOGIN + 1)]
+            assert replies == [200] * MOST_BEFORE_LOGIN + [421]
+            assert client.at_end()
+        for _ in range(3):
+            for _ in range(MOST_BEFORE_LOGIN + 1):
+                assert known.command("NOOP") == 200
+            assert known.command("REIN") == 220
+            for _ in range(MOST_BEFORE_LOGIN - 3):
+                assert known.command("NOOP") == 200
+            assert known.command("USER alice") == 331
+            assert known.command(f"PASS {PASSWORD}") == 230

@@ -21,6 +21,7 @@ from raftstore.peers import Identity, Lane, Peer, PeerClient, PeerNetwork, Reply
 from raftstore.peers.channel import VERSION
 from raftstore.peers.framing import SCRATCH_SIZE, FrameReader, encode
 from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Session
+from raftstore.peers.known import MOST, KnownNetworks
 from raftstore.peers.model import MIB
 from raftstore.peers.network import Encryption
 from raftstore.peers.quietlog import QuietLog
@@ -91,7 +92,7 @@ def frame(header: peer_pb2.Header, payload: bytes = b"") -> bytes:
 
 
 def hello(lane: peer_pb2.LaneKind = peer_pb2.CONSENSUS, *, version: int = VERSION, sequence: int = 1) -> bytes:
-    greeting = peer_pb2.Hello(version=version, lane=lane, instance=b"i", sequence=sequence)
+    greeting = peer_pb2.Hello(version=version, lane=lane, instance=b"i", sequence=sequence, oldest=1, newest=1)
     return frame(peer_pb2.Header(kind=peer_pb2.HELLO, hello=greeting))
 
 
@@ -517,7 +518,9 @@ def test_a_sealed_connection_needs_the_key_of_an_unused_session(loop: str, encry
             seals = session.dialler_seals()
             greeting = peer_pb2.Header(
                 kind=peer_pb2.HELLO,
-                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1),
+                hello=peer_pb2.Hello(
+                    version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1, oldest=1, newest=1
+                ),
             )
             start = encode(greeting, b"", header_limit=MIB, payload_limit=MIB, seal=seals.sending)
             async with opened(net.address) as (reader, writer):
@@ -541,7 +544,9 @@ def test_a_sealed_connection_carries_only_bulk(encryption: Encryption) -> None:
             seals = session.dialler_seals()
             greeting = peer_pb2.Header(
                 kind=peer_pb2.HELLO,
-                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.CONSENSUS, instance=b"i", sequence=1),
+                hello=peer_pb2.Hello(
+                    version=VERSION, lane=peer_pb2.CONSENSUS, instance=b"i", sequence=1, oldest=1, newest=1
+                ),
             )
             async with opened(net.address) as (reader, writer):
                 writer.write(session.preamble())
@@ -578,7 +583,9 @@ def test_a_bulk_session_ends_with_the_membership(gone: str) -> None:
             unused, used = [await bulk_session(net, "full") for _ in range(2)]
             greeting = peer_pb2.Header(
                 kind=peer_pb2.HELLO,
-                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1),
+                hello=peer_pb2.Hello(
+                    version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1, oldest=1, newest=1
+                ),
             )
 
             def say_hello(session: Session, writer: asyncio.StreamWriter) -> None:
@@ -672,3 +679,12 @@ def test_handshakes_of_strangers_are_bounded_by_the_second(loop: str) -> None:
             await admin_gets_through(net)
 
     run_on(loop, main())
+
+
+def test_networks_that_are_known_are_the_latest() -> None:
+    known = KnownNetworks()
+    for number in range(3 * MOST):
+        known.add("192.0.2.1")
+        known.add(f"2001:db8:0:{number:x}::1")
+    assert "192.0.2.1" in known and "2001:db8:0:2ff::/64" in known
+    assert "2001:db8::/64" not in known

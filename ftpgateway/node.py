@@ -244,4 +244,5 @@ def sftp_settings(config: NodeConfig) -> SftpSettings | None:
         max_sessions=sftp.max_sessions,
         max_sessions_per_address=sftp.max_sessions_per_address,
         max_logging_in=sftp.max_logging_in,
+        legacy_algorithms=sftp.legacy_algorithms,
     )

@@ -37,3 +37,10 @@ class SftpConfig:
     max_logging_in: int = declared(
         kinds.integer(1, 10_000), "Connections at once that have not logged in yet.", 64
     )
+    legacy_algorithms: bool = declared(
+        kinds.BOOLEAN,
+        "Also offer what devices and programs from before some 2015 need: RSA keys that sign with SHA-1 (ssh-rsa), "
+        "diffie-hellman-group14-sha1, hmac-sha1, aes128-cbc, aes256-cbc and 3des-cbc. They are weak; each is used only "
+        "by clients that know nothing better.",
+        False,
+    )

@@ -138,6 +138,15 @@ class Connection:
             if len(self._told) < _MOST_TOLD:
                 self._told.add(told)
             self._refused_log.refused(command=told[0], path="", reason=told[1], again=again)
+        elif kind == "life":
+            passing.close(descriptors)
+            self._lives(message.life.moving)
+        elif kind == "unusable_key":
+            passing.close(descriptors)
+            unusable = message.unusable_key
+            self._events.warning(
+                "login refused", user=one_line(unusable.user), reason=one_line(unusable.reason)
+            )
         elif self._asking is not None:
             passing.close(descriptors)
             self.end("its worker asks out of turn")
@@ -207,6 +216,21 @@ class Connection:
             return wire.Answer()
         self._proven[asked.user, asked.blob] = user
         return wire.Answer(yes=True)
+
+    def _lives(self, moving: bool) -> None:
+        """The client has sent a keep-alive, or (`moving`) exchanges keys; before its login that changes nothing."""
+        if self._session is None:
+            return
+        for stream in self._streams:
+            stream.lives(moving=moving)
+        if not self._streams:
+            self._wait_for_sessions()
+
+    def _wait_for_sessions(self) -> None:
+        self._deadline.cancel()
+        self._deadline = self._loop.call_later(
+            self._settings.idle_timeout, self.end, "nothing came for too long"
+        )
 
     # SFTP sessions.
 
@@ -297,6 +321,4 @@ class Connection:
             elif reason:
                 self.end(reason)
             elif not self._streams:
-                self._deadline = self._loop.call_later(
-                    self._settings.idle_timeout, self.end, "nothing came for too long"
-                )
+                self._wait_for_sessions()

@@ -20,7 +20,8 @@ from openssh import OpenSsh
 from paramiko.packet import Packetizer
 from sftpserver import SftpServer, serve
 
-from ftpgateway.sftp import sshd
+from ftpgateway.sftp import negotiation
+from ftpgateway.sftp.sshkex import GCM
 
 DATA = os.urandom(2 * 1024 * 1024)
 
@@ -66,13 +67,13 @@ def test_the_library_is_the_one_that_was_read() -> None:
 
 
 def test_lists_of_algorithms_are_read_with_care() -> None:
-    lists = [b"kex", b"key", b"aes128-ctr,aes128-gcm@openssh.com", b"aes256-gcm@openssh.com", b"", b""]
+    lists = [b"kex", b"key", b"aes128-ctr,aes128-gcm@openssh.com", b"aes256-gcm@openssh.com", *[b""] * 6]
     body = b"".join(len(one).to_bytes(4, "big") + one for one in lists)
-    packet = b"\0\0\1\0" + b"\4" + b"\x14" + bytes(16) + body
-    assert sshd.knows_gcm(packet)
-    assert not sshd.knows_gcm(packet.replace(b"aes256-gcm@openssh.com", b"aes256-ctr             "))
-    assert not any(sshd.knows_gcm(packet[:cut]) for cut in range(60))
-    assert not sshd.knows_gcm(b"")
+    packet = b"\0\0\1\0" + b"\4" + b"\x14" + bytes(16) + body + bytes(5)
+    assert negotiation.knows(packet, GCM)
+    assert not negotiation.knows(packet.replace(b"aes256-gcm@openssh.com", b"aes256-ctr             "), GCM)
+    assert not any(negotiation.knows(packet[:cut], GCM) for cut in range(len(packet)))
+    assert not negotiation.knows(b"", GCM)
 
 
 @needs_openssh

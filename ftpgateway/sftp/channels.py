@@ -178,11 +178,15 @@ class Client(Questions):
         """Say what is offered instead of a shell."""
         return self._told("shell", channel)
 
+    def check_channel_pty_request(self, channel: paramiko.Channel, *terminal: object) -> bool:
+        """Grant a terminal, of which nothing comes: without it `ssh -tt` ends before it shows what `_told` says."""
+        return True
+
     def _told(self, request: str, channel: paramiko.Channel) -> bool:
         if self._second(request, channel):
             return False
         self._refused(request, NOT_HERE)
-        self._start(request, self._end, channel, 1, NOT_HERE + "\n")
+        self._start(request, self._end, channel, 1, NOT_HERE + "\r\n")
         return True
 
     def _second(self, request: str, channel: paramiko.Channel) -> bool:

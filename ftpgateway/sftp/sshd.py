@@ -88,6 +88,11 @@ _MOST_EXCHANGES = 4
 _MOST_HELD = 1000
 """Messages that wait for new keys; a client that asks for more meanwhile gets none."""
 _LONGEST_TEXT = 200
+_MOST_LINES = 100
+"""Lines before the greeting."""
+_SHOWN = 40
+_MOMENT = 0.01
+"""Seconds that the thread which reads waits for others to have sent; it must not wait for them for good."""
 
 
 class ServerTransport(paramiko.Transport):  # type: ignore[misc]
@@ -113,13 +118,10 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         packetizer = Packets(sock)
         packetizer.set_log(self.logger)
         packetizer.before_reading = self._do_later
-        packetizer.greeted = self._prefer_fast_ciphers
         packetizer.expects = lambda: bool(self._expected_packet)
         packetizer.concerns = self._concerns
         packetizer.longest = LONGEST_BEFORE_LOGIN
         self.packetizer = packetizer
-        # The node bounds the time to the login; a line may be slow.
-        self.banner_timeout = threading.TIMEOUT_MAX
         self.clear_to_send_lock = threading.RLock()
         self._later: deque[Callable[[], None]] = deque()
         self._allowed: dict[paramiko.Channel, int] = {}
@@ -152,9 +154,22 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
 
     # Agreeing on keys.
 
-    def _prefer_fast_ciphers(self, packet: bytes) -> None:
-        """Offer only AES-GCM to clients that know it. It takes half the time, but the client's order counts."""
-        if negotiation.knows(packet, sshkex.GCM):
+    def _check_banner(self) -> None:
+        """Take the client's greeting (RFC 4253, 4.2), as bytes: they are signed. The node bounds the time.
+
+        Offer only AES-GCM to clients that know it: it takes half the time, but the client's order counts.
+        """
+        first = line = self.packetizer.line()
+        for _ in range(_MOST_LINES):
+            if line.startswith(b"SSH-"):
+                break
+            line = self.packetizer.line()
+        else:
+            raise paramiko.SSHException(f"not an SSH client; it begins with {first[:_SHOWN]!r}")
+        if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
+            raise paramiko.SSHException(f"a client of another version of SSH, {line[:_SHOWN]!r}")
+        self.remote_version = line
+        if negotiation.knows(self.packetizer.first_packet(), sshkex.GCM):
             self._preferred_ciphers = sshkex.GCM
 
     def _parse_kex_init(self, message: paramiko.Message) -> None:
@@ -224,7 +239,17 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         self._watch()
 
     def _send_kex_init(self) -> None:
-        super()._send_kex_init()
+        """Ask for new keys, or answer. Before it asks it goes on reading while another thread sends.
+
+        That one may wait for a client that reads nothing before its own bytes are taken, as paramiko's does.
+        """
+        if not self.clear_to_send.is_set():
+            super()._send_kex_init()
+        elif self.clear_to_send_lock.acquire(timeout=_MOMENT):
+            try:
+                super()._send_kex_init()
+            finally:
+                self.clear_to_send_lock.release()
         self._watch()
 
     # While keys are exchanged.
@@ -282,8 +307,6 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             return True  # where anything that is not expected ends the connection
         if kind in _LIFE and self.is_authenticated():
             self.on_life(False)
-        if kind == MSG_DISCONNECT:
-            self._left(message)
         if kind in _TAKEN or (self._expected_packet and kind >= MSG_KEXINIT):
             return True
         if kind in _OF_A_CHANNEL:
@@ -315,8 +338,8 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         reply.add_bytes(content)
         self._send_message(reply)
 
-    def _left(self, message: paramiko.Message) -> None:
-        """Keep why the client leaves."""
+    def _parse_disconnect(self, message: paramiko.Message) -> None:
+        """The client leaves; keep why."""
         try:
             fields = Fields(message.asbytes())
             code, text = fields.number(), fields.string().decode("utf-8", "replace")
@@ -371,17 +394,24 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         while self._later:
             self._later.popleft()()
         # Before the first keys nothing may be sent, and there is nothing.
-        if self._allowed and self.clear_to_send.is_set():
-            allowed, self._allowed = self._allowed, {}
-            for channel, count in allowed.items():
-                message = paramiko.Message()
-                message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
-                message.add_int(channel.remote_chanid)
-                message.add_int(count)
-                self._send_message(message)
+        if self._allowed and self.clear_to_send_lock.acquire(timeout=_MOMENT):
+            try:
+                self._send_allowed()
+            finally:
+                self.clear_to_send_lock.release()
+
+    def _send_allowed(self) -> None:
+        allowed, self._allowed = self._allowed, {}
+        for channel, count in allowed.items():
+            message = paramiko.Message()
+            message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
+            message.add_int(channel.remote_chanid)
+            message.add_int(count)
+            self._send_message(message)
 
     def run(self) -> None:
         """Serve until the connection is over."""
+        self.packetizer.reader = threading.current_thread()
         try:
             super().run()
         finally:

@@ -13,10 +13,12 @@ import contextlib
 import fcntl
 import mmap
 import os
+import select
 import socket
 import struct
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -102,13 +104,14 @@ class Packets(Packetizer):  # type: ignore[misc]
         self._Packetizer__sequence_number_out: int
         self.before_reading: Callable[[], None] = lambda: None
         """Called before each wait for the client, and every moment during it."""
-        self.greeted: Callable[[bytes], None] = lambda packet: None
         self.expects: Callable[[], bool] = lambda: False
         """Whether paramiko waits for a certain packet, so that it has to see each."""
         self.concerns: Callable[[int, paramiko.Message], bool] = lambda kind, message: True
         """Whether the library is to see a packet; what is not for it was dealt with when that returns."""
         self.longest = MAX_SSH_PACKET
         """Longest packet that is taken now."""
+        self.reader: threading.Thread | None = None
+        """The thread that reads; when it sends it goes on reading."""
         self._received = 0
         self.inlets: dict[int, Taker] = {}
         """What takes the bytes of a channel, by its number; others go to the library."""
@@ -130,19 +133,17 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     # Bytes from the client.
 
-    def readline(self, timeout: float) -> str:
-        """Read a line of the greeting."""
+    def line(self) -> bytes:
+        """Read a line of the greeting, however slowly it comes."""
         while (size := bytes(self._ahead[self._start : self._end]).find(b"\n")) < 0:
             if self._end - self._start > _LONGEST_LINE:
                 raise paramiko.SSHException("the greeting is too long")
-            self._add(self._read_timeout(timeout))
+            self._add(self._read_timeout(threading.TIMEOUT_MAX))
         line = bytes(self._ahead[self._start : self._start + size]).removesuffix(b"\r")
         self._start += size + 1
-        if line.startswith(b"SSH-"):
-            self.greeted(self._first_packet())
-        return line.decode("utf-8", "replace")
+        return line
 
-    def _first_packet(self) -> bytes:
+    def first_packet(self) -> bytes:
         """Return the client's first packet, if it sends it without having seen ours, as nearly all do; it stays."""
         deadline = time.monotonic() + _FIRST_PACKET
         with contextlib.suppress(TimeoutError):
@@ -204,6 +205,36 @@ class Packets(Packetizer):  # type: ignore[misc]
             self._end += count
             self._received += count
             return
+
+    def write_all(self, out: bytes | memoryview) -> None:
+        """Send. The thread that reads goes on reading meanwhile: a client may read nothing before that."""
+        if threading.current_thread() is not self.reader:
+            super().write_all(out)
+            return
+        rest = memoryview(out)
+        while rest:
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except TimeoutError:
+                self._read_ahead()
+            except OSError:
+                raise EOFError from None
+
+    def _read_ahead(self) -> None:
+        """Take what is there, if there is space for it. Raises EOFError."""
+        if self.closed:
+            raise EOFError
+        if self._start:
+            self._move()
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        if self._end == len(self._ahead) or not poll.poll(0):
+            return
+        count = self._sock.recv_into(self._ahead[self._end :])
+        if not count:
+            raise EOFError
+        self._end += count
+        self._received += count
 
     def moved(self) -> tuple[int, int]:
         """Return what changes while bytes go either way: those received, and those that the client has not got yet."""

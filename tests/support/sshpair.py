@@ -41,6 +41,7 @@ class Node:
         self.told: list[wire.FromWorker] = []
         self._control = control
         self.sessions: list[socket.socket] = []
+        self._echoes: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -56,7 +57,8 @@ class Node:
             elif kind == "open":
                 good = True
                 self.sessions += [socket.socket(fileno=one) for one in descriptors]
-                threading.Thread(target=_echo, args=[self.sessions[-1]], daemon=True).start()
+                self._echoes.append(threading.Thread(target=_echo, args=[self.sessions[-1]], daemon=True))
+                self._echoes[-1].start()
             else:
                 continue
             passing.send(self._control, wire.Answer(yes=good, text="" if good else self.text))
@@ -66,7 +68,8 @@ class Node:
         return [getattr(one, kind) for one in list(self.told) if one.WhichOneof("kind") == kind]
 
     def end(self) -> None:
-        self._thread.join(DEADLINE)
+        for thread in (self._thread, *self._echoes):
+            thread.join(DEADLINE)
         self._control.close()
 
 

@@ -19,7 +19,21 @@ from harness import Cluster, eventually
 from pictures import picture, retrieve
 from realclients import Client, NotHere, NotSupported, Target
 from realclients_mounted import Sshfs
-from realclients_python import Aioftp, Fsspec, Ftplib
+from realclients_python import Aioftp, AsyncSsh, Fsspec, Ftplib
+from realclients_scripted import (
+    BasicFtp,
+    BusyBox,
+    Dropbear,
+    PerlFtp,
+    PerlSftp,
+    PhpFtp,
+    PhpSftp,
+    Plink,
+    Psftp,
+    RubyFtp,
+    RubySftp,
+    Ssh2,
+)
 from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
 from realclients_shell import Curl, Lftp, Rclone, Wget
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
@@ -28,7 +42,18 @@ pytestmark = pytest.mark.integration
 
 FTP: list[type[Client]] = [Curl, Lftp, Ncftp, Tnftp, InetutilsFtp, Wget, Rclone, Ftplib, Aioftp, Fsspec]
 SFTP: list[type[Client]] = [OpenSshSftp, LftpSftp, CurlSftp, RcloneSftp, Paramiko, Sshfs]
-CLIENTS = [*FTP, *SFTP]
+MORE: list[type[Client]] = [
+    *(BasicFtp, PerlFtp, PhpFtp, RubyFtp, BusyBox),
+    *(Dropbear, Psftp, Plink, AsyncSsh, Ssh2, PerlSftp, PhpSftp, RubySftp),
+]
+"""A handful of operations each."""
+CLIENTS = [*FTP, *SFTP, *MORE]
+CELLS = [
+    pytest.param(kind, operation, id=f"{kind.name}-{operation}")
+    for kind in CLIENTS
+    for operation in OPERATIONS
+    if kind.tried is None or operation in kind.tried
+]
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +87,7 @@ def address(cluster: Cluster, node: str, protocol: str) -> Target:
     return target(*sftp)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(("kind", "operation"), CELLS)
 def test_cell(
     kind: type[Client],
     operation: str,

@@ -62,8 +62,6 @@ class Client:
 
     notes: ClassVar[Mapping[str, str]] = {}
     """What to know of operations that work."""
-    tried: ClassVar[frozenset[str] | None] = None
-    """Operations that are tried; None for all."""
     time_resolution: ClassVar[int] = 1
     """Seconds to which times of downloads are kept."""
 

@@ -18,7 +18,7 @@ import aioftp
 import asyncssh
 import fsspec
 from fsspec.implementations.ftp import FTPFileSystem
-from realclients import HANDFUL, Client, NotSupported, Refused
+from realclients import Client, NotSupported, Refused
 from realclients_shell import stamp
 
 
@@ -324,7 +324,6 @@ class AsyncSsh(Client):
 
     name = "AsyncSSH"
     protocol = "SFTP"
-    tried = HANDFUL
 
     def version(self) -> str:
         return str(asyncssh.__version__)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from openssh import OpenSsh
-from realclients import HANDFUL, Client, NotSupported, Refused
-from realclients_sftp import PLAIN_RENAME
+from realclients import Client, NotSupported, Refused
 
 SCRIPTS = Path(__file__).resolve().parent / "clientscripts"
 NODE_MODULES = Path(__file__).resolve().parents[2] / "build" / "clients" / "node_modules"
 """Where `make client-modules` puts what tests/clients/package-lock.json names."""
+
+GEMS = Path("/usr/share/rubygems-integration")
 
 
 class Scripted(Client):
@@ -24,7 +25,6 @@ class Scripted(Client):
     """The command that prints the library's version."""
     needs: ClassVar[Path | None] = None
     """A file without which it is not installed."""
-    tried = HANDFUL
 
     @classmethod
     def installed(cls) -> bool:
@@ -82,7 +82,6 @@ class Ssh2(Scripted):
     script = "ssh2.js"
     needs = NODE_MODULES / "ssh2"
     asks_version = _node_version("ssh2")
-    exceptions: ClassVar[Mapping[str, str]] = {"rename over an existing file": PLAIN_RENAME}
 
 
 class BasicFtp(Scripted):
@@ -108,7 +107,7 @@ class PerlSftp(Scripted):
     def environment(self) -> Mapping[str, str]:
         target = self.target
         ssh = OpenSsh(self.work / "openssh", target.port, target.user, target.password)
-        return {**ssh.environment, "SSH_OPTIONS": "\n".join(ssh.options())}
+        return {**ssh.environment, "SSH_OPTIONS": "\n".join([*ssh.options(), "-q"])}
 
 
 class PerlFtp(Scripted):
@@ -133,7 +132,6 @@ class PhpSftp(Scripted):
     protocol = "SFTP"
     script = "sftp.php"
     asks_version = ("php", "-r", "echo phpversion('ssh2');")
-    exceptions: ClassVar[Mapping[str, str]] = {"rename over an existing file": PLAIN_RENAME}
 
     @classmethod
     def installed(cls) -> bool:
@@ -157,11 +155,10 @@ class RubySftp(Scripted):
     protocol = "SFTP"
     script = "sftp.rb"
     asks_version = ("ruby", "-e", "puts Gem::Specification.find_by_name('net-sftp').version")
-    exceptions: ClassVar[Mapping[str, str]] = {"rename over an existing file": PLAIN_RENAME}
 
     @classmethod
     def installed(cls) -> bool:
-        return super().installed() and any(Path("/usr").glob("*/ruby/**/net/sftp.rb"))
+        return super().installed() and any(GEMS.glob("*/gems/net-sftp-*"))
 
 
 class RubyFtp(Scripted):
@@ -178,7 +175,6 @@ class BusyBox(Client):
 
     name = "BusyBox"
     program = "busybox"
-    tried = HANDFUL
 
     def version(self) -> str:
         return self.run("busybox", "--help").split()[1].lstrip("v")
@@ -207,8 +203,6 @@ class Through(Client):
     """OpenSSH's sftp over another SSH client, which carries the session."""
 
     protocol = "SFTP"
-    tried = HANDFUL
-    exceptions: ClassVar[Mapping[str, str]] = {}
 
     def carrier(self) -> str:
         """The command that carries an SFTP session on its standard input and output."""
@@ -225,8 +219,8 @@ class Through(Client):
         self._sftp(f'get "{remote}" "{local}"')
 
     def names(self, directory: str) -> list[str]:
-        lines = self._sftp(f'cd "{directory}"', "ls -1").splitlines()
-        return [line for line in lines if not line.startswith(("sftp>", "dbclient:"))]
+        lines = self._sftp(f'ls -1 "{directory}"').splitlines()
+        return [line.removeprefix(f"{directory}/") for line in lines if line.startswith(f"{directory}/")]
 
     def rename(self, old: str, new: str) -> None:
         self._sftp(f'rename "{old}" "{new}"')
@@ -265,7 +259,6 @@ class Putty(Client):
     """What the two programs of PuTTY share: they are told the host key, for want of somebody to ask."""
 
     protocol = "SFTP"
-    tried = HANDFUL
 
     def version(self) -> str:
         assert self.program is not None
@@ -297,7 +290,6 @@ class Psftp(Putty):
 
     name = "psftp, PuTTY"
     program = "psftp"
-    exceptions: ClassVar[Mapping[str, str]] = {"rename over an existing file": PLAIN_RENAME}
 
     def _sftp(self, *commands: str) -> str:
         batch = self.work / "batch"
@@ -316,7 +308,8 @@ class Psftp(Putty):
 
     def names(self, directory: str) -> list[str]:
         lines = self._sftp(f'ls "{directory}"').splitlines()
-        return [line.split(maxsplit=8)[8] for line in lines if line.startswith(("-", "d"))]
+        found = [line.split(maxsplit=8)[8] for line in lines if line.startswith(("-", "d"))]
+        return [name for name in found if name not in (".", "..")]
 
     def rename(self, old: str, new: str) -> None:
         self._sftp(f'mv "{old}" "{new}"')

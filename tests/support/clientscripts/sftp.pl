@@ -2,10 +2,12 @@
 # It runs ssh, which asks SSH_ASKPASS for the password; ssh's options are in SSH_OPTIONS, a line each.
 use strict;
 use warnings;
+use Encode;
 use File::Basename;
 use Net::SFTP::Foreign;
 
-my ($host, $port, $user, undef, undef, $operation, @rest) = @ARGV;
+my ($host, $port, $user, undef, undef, $operation, @rest) = map { decode_utf8($_) } @ARGV;
+binmode STDOUT, ':utf8';
 my $sftp = Net::SFTP::Foreign->new(
     host => $host, port => $port, user => $user, autodie => 1, more => [split /\n/, $ENV{SSH_OPTIONS}]);
 my %operations = (

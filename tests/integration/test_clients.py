@@ -181,12 +181,8 @@ def test_duplicity_backs_up_and_restores(cluster: Cluster, tmp_path: Path) -> No
     place = address(cluster, "n2", "SFTP")
     url = f"paramiko+sftp://{place.user}@{place.host}:{place.port}//duplicity"
     environment = {**os.environ, "FTP_PASSWORD": place.password, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
-    options = [
-        "--no-encryption",
-        "--archive-dir",
-        str(tmp_path / "archive"),
-        "--ssh-options=-oStrictHostKeyChecking=no",
-    ]
+    (tmp_path / ".ssh").mkdir()
+    options = ["--no-encryption", "--archive-dir", str(tmp_path / "archive")]
     for command in (
         [str(source), url],
         ["verify", url, str(source)],

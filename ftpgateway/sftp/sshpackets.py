@@ -116,6 +116,7 @@ class Packets(Packetizer):  # type: ignore[misc]
         self.inlets: dict[int, Taker] = {}
         """What takes the bytes of a channel, by its number; others go to the library."""
         self._sock = sock
+        self._tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
         self._ahead = memory(MAX_SSH_PACKET + _READ_AHEAD)
         self._start = self._end = 0
         self._opening: _Key | None = None
@@ -188,9 +189,11 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     def _fill(self, *, idle: bool) -> None:
         """Wait for bytes. Raises EOFError at the end, NeedRekeyException when new keys are due between packets."""
+        if not idle and self._tcp:
+            # A client that writes a packet in two parts sends the second when the first was acknowledged, which
+            # would be after 40 ms (Node's do: RFC 896 meets RFC 1122, 4.2.3.2). The system forgets this each time.
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         while True:
-            if self.handshake_timed_out():
-                raise EOFError
             try:
                 count = self._sock.recv_into(self._ahead[self._end : self._end + _READ_AHEAD])
             except TimeoutError:

@@ -182,6 +182,7 @@ def test_duplicity_backs_up_and_restores(cluster: Cluster, tmp_path: Path) -> No
     url = f"paramiko+sftp://{place.user}@{place.host}:{place.port}//duplicity"
     environment = {**os.environ, "FTP_PASSWORD": place.password, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
     (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").touch()
     options = ["--no-encryption", "--archive-dir", str(tmp_path / "archive")]
     for command in (
         [str(source), url],

@@ -156,11 +156,12 @@ def pair(
     kind: type[ByHand] = ByHand,
     *,
     line: Callable[[socket.socket], socket.socket] = lambda sock: sock,
+    sockets: Callable[[], tuple[socket.socket, socket.socket]] = socket.socketpair,
     start: bool = True,
     **options: Any,
 ) -> Iterator[Pair]:
     """Connect; `line` may put something between the client and the server's socket."""
-    one, other = socket.socketpair()
+    one, other = sockets()
     control, at_node = passing.pair()
     asked, node = Client(control, 4, life_period=0.0), Node(at_node)
     reasons: list[str] = []

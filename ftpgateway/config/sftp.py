@@ -22,7 +22,9 @@ class SftpConfig:
         2,
     )
     idle_timeout: int = declared(
-        kinds.integer(10, 86400), "Seconds after which a session that does nothing is closed.", 300
+        kinds.integer(10, 86400),
+        "Seconds after which a session that does nothing is closed; keep-alives of SSH count as doing something.",
+        300,
     )
     login_timeout: int = declared(
         kinds.integer(5, 3600), "Seconds within which a client has to have logged in.", 60

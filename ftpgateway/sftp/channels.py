@@ -92,7 +92,7 @@ class Client(Questions):
         return self._text
 
     def lives(self, moving: bool) -> None:
-        """Tell the node now and then that the client lives, though no request of it is seen."""
+        """Tell the node, now and then, that a client lives that has logged in, though no request of it is seen."""
         now = time.monotonic()
         if now < self._told_life + self._life_period:
             return

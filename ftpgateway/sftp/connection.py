@@ -58,6 +58,7 @@ class Connection:
         self._spawn = spawn
         self._on_over = on_over
         self._session: Session | None = None
+        self._authenticated = False
         self._proven: dict[tuple[str, bytes], User] = {}
         self._streams: dict[Stream, asyncio.Task[None]] = {}
         self._failures = self._keys_refused = 0
@@ -75,7 +76,7 @@ class Connection:
     @property
     def logged_in(self) -> bool:
         """Whether its client has logged in."""
-        return self._session is not None
+        return self._session is not None or self._authenticated
 
     @property
     def busy(self) -> bool:
@@ -94,7 +95,7 @@ class Connection:
             self._asking.cancel()
         for stream in self._streams:
             stream.close()
-        if self._session is None and self._keys_refused:
+        if not self.logged_in and self._keys_refused:
             self._events.warning("login refused", reason="public key", keys=self._keys_refused)
         self._events.info(
             "session over", reason=reason or "the client has left", refused=self._refused_log.total
@@ -124,7 +125,7 @@ class Connection:
         kind = message.WhichOneof("kind")
         if kind == "over":
             passing.close(descriptors)
-            self.end(message.over.reason)
+            self.end(one_line(message.over.reason))  # the client may have written it
         elif kind == "refused":
             passing.close(descriptors)
             refused = message.refused
@@ -182,7 +183,7 @@ class Connection:
     def _refused(self, message: wire.FromWorker, text: str) -> wire.Answer:
         kind = message.WhichOneof("kind") or ""
         user = getattr(message, kind).user
-        log.warning("login refused", session=self.number, user=user, peer=self.peer, reason=text)
+        log.warning("login refused", session=self.number, user=one_line(user), peer=self.peer, reason=text)
         return wire.Answer(text=text)
 
     def _reply(self, answer: wire.Answer) -> None:
@@ -202,7 +203,11 @@ class Connection:
         if user is None:
             self._failures += 1
             log.warning(
-                "login refused", session=self.number, user=asked.user, peer=self.peer, reason="password"
+                "login refused",
+                session=self.number,
+                user=one_line(asked.user),
+                peer=self.peer,
+                reason="password",
             )
             return wire.Answer()
         self._proven[asked.user, b""] = user
@@ -218,9 +223,11 @@ class Connection:
         return wire.Answer(yes=True)
 
     def _lives(self, moving: bool) -> None:
-        """The client has sent a keep-alive, or (`moving`) exchanges keys; before its login that changes nothing."""
-        if self._session is None:
+        """The client has logged in, has sent a keep-alive since, or (`moving`) exchanges keys."""
+        if not self._proven:
+            self.end("its worker tells of a login that was none")
             return
+        self._authenticated = True
         for stream in self._streams:
             stream.lives(moving=moving)
         if not self._streams:

@@ -134,7 +134,7 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         self.channel_over: Callable[[int], None] = lambda number: None
         """Told, in this transport's thread, when the client has closed a channel; nothing comes on it any more."""
         self.on_life: Callable[[bool], None] = lambda moving: None
-        """Told of keep-alives, and (true) of bytes that move while keys are exchanged and nothing else is seen."""
+        """Told of the login, of keep-alives after it, and (true) of bytes that move while keys are exchanged."""
         self._open: dict[int, paramiko.Channel] = {}
         self.channels_seen = Seen()
         self.local_version = VERSION
@@ -232,6 +232,7 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         """The client has logged in."""
         super()._auth_trigger()
         self.packetizer.longest = MAX_SSH_PACKET
+        self.on_life(False)
 
     def _negotiate_keys(self, message: paramiko.Message) -> None:
         """The client asks for keys, or answers that we do."""
@@ -267,7 +268,8 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         moved = self.packetizer.moved()
         if moved != self._moved:
             self._watch()
-            self.on_life(True)
+            if self.is_authenticated():
+                self.on_life(True)
         elif time.monotonic() - self._moved_at > self._idle:
             raise paramiko.SSHException("new keys were asked for, and nothing came for too long")
 

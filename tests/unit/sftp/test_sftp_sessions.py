@@ -185,7 +185,15 @@ def test_keep_alives_keep_a_session_and_none_that_does_not_log_in() -> None:
             transport.packetizer.set_keepalive(0, None)
             server.wait_for(lambda: server.frontend.sessions == 0)
         transport = server.transport()
-        try:
+        try:  # who has logged in and opens nothing yet is not in time for a login, but idle (`ssh -N`, masters)
+            transport.connect(username="alice", password=PASSWORD)
+            transport.set_keepalive(0.1)
+            time.sleep(2.0)
+            late = paramiko.SFTPClient.from_transport(transport)
+            assert late is not None and late.listdir() == []
+            transport.close()
+            server.wait_for(lambda: server.frontend.sessions == 0)
+            transport = server.transport()
             transport.start_client(timeout=DEADLINE)
             transport.set_keepalive(0.1)
             server.wait_for(lambda: server.frontend.sessions == 0)

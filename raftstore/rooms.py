@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -16,7 +17,7 @@ from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import Administered, Administration
-from raftstore.cluster.boot import next_boot
+from raftstore.cluster.boot import Boots, next_boot
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.enquiries import Enquiries
 from raftstore.cluster.health import Health
@@ -27,6 +28,7 @@ from raftstore.cluster.membershipcalls import MembershipCalls
 from raftstore.cluster.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.registration import Registration
 from raftstore.cluster.results import accepted
+from raftstore.cluster.upgrade import UpgradeCalls
 from raftstore.cluster.view import LiveTopology
 from raftstore.cluster.workroom import Workroom
 from raftstore.consensus import Consensus
@@ -36,6 +38,8 @@ from raftstore.evidence import Keeper
 from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import drain_states, draining
 from raftstore.peers import PeerNetwork
+from raftstore.peers.versions import incompatible
+from raftstore.program import VERSIONS
 from raftstore.settings import StoreSettings
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
@@ -64,7 +68,12 @@ class Rooms:
         self._on_fatal = on_fatal
         self._stack = contextlib.AsyncExitStack()
         self.network = PeerNetwork(
-            settings.identity, settings.listen, settings.members, encryption=settings.encryption
+            settings.identity,
+            settings.listen,
+            settings.members,
+            encryption=settings.encryption,
+            versions=VERSIONS,
+            in_force=self._level_in_force,
         )
         self.membership = Membership(settings, self.network, self, self._members_changed, on_fatal)
         self._enquiries = Enquiries(self.network, self.membership)
@@ -73,11 +82,14 @@ class Rooms:
             self.membership.roster,
             self._enquiries.call,
             store=lambda: self.volumes.identity,
+            boots=lambda: self._boots,
             heard=self._heard,
+            misfit=self.network.misfit,
         )
         self.recorder = ReplicaRecorder(self.propose)
         self._opened = self._takes_part = self._rejoining = False
         self._current = Currency(settings.name)
+        self._boots = Boots()
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -95,7 +107,22 @@ class Rooms:
                 propose=self.propose,
                 barrier=self.barrier,
             )
-            doorkeeper = Doorkeeper(self.settings, self.membership.roster, self.catalog.intents, self.propose)
+            UpgradeCalls(
+                self.network,
+                catalog=self.catalog,
+                gather=self.health.gather,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
+            doorkeeper = Doorkeeper(
+                self.settings,
+                self.membership.roster,
+                self.catalog.intents,
+                self.propose,
+                fits=lambda peer, theirs: incompatible(
+                    self.settings.name, VERSIONS, peer, theirs, self._level_in_force()
+                ),
+            )
             self.network.serve_joins(doorkeeper.open, doorkeeper.key, doorkeeper.answer)
             await self._join()
         except BaseException:
@@ -117,10 +144,12 @@ class Rooms:
     async def _open(self) -> None:
         """Recover what is on disk, without a word to the others."""
         settings = self.settings
-        settings.data.mkdir(parents=True, exist_ok=True)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in _PRIVATE:
             (settings.data / name).mkdir(exist_ok=True)
             (settings.data / name).chmod(0o700)
+            for file in (settings.data / name).iterdir():
+                file.chmod(0o600)
         self.membership.check_not_removed()
         self.volumes = VolumeSet(
             settings.data / "volumes",
@@ -132,6 +161,9 @@ class Rooms:
         self._stack.push_async_callback(self.volumes.close)
         self.catalog = Catalog(settings.data / "catalog" / "catalog.db", later=self._settle_later)
         self._stack.callback(self.catalog.close)
+        loop = asyncio.get_running_loop()
+        # Soon: it is told in the middle of an entry.
+        self.catalog.watch_level(lambda level: loop.call_soon(self.network.level_changed))
         self.journal = Journal(settings.data / "journal", segment_bytes=settings.consensus.segment_bytes)
         self._stack.callback(self.journal.close)
         self.topology = LiveTopology(
@@ -155,6 +187,10 @@ class Rooms:
         self.confirm = Confirmer(self.topology, self.volumes, self.network)
         self.found_replica = FoundReplicas(self.catalog, self.topology, self.confirm, self.recorder)
         self.keeper = Keeper(settings.jobs.collect_grace / 4, self.confirm)
+
+    def _level_in_force(self) -> int:
+        """Return the level as far as this node has applied the log; 0 while it has applied nothing."""
+        return self.catalog.level if self._opened and self.catalog.opening is None else 0
 
     def _settle_later(self, settle: Callable[[], None]) -> None:
         """See Catalog: a failure there stops the node."""
@@ -192,14 +228,15 @@ class Rooms:
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
                 self.journal.setCurrentTerm(term, settings.name)
-        boot = next_boot(settings.data / "boot")
+        log_end = 0 if self._rejoining or not len(self.journal) else self.journal[-1][1]
+        self._boots = replace(next_boot(settings.data / "boot"), log_end=log_end)
         self.consensus = Consensus(
             node=settings.name,
             members=self.membership.roster.committed[1],
             machine=self.catalog,
             journal=self.journal,
             links=self.network,
-            boot=boot,
+            boot=self._boots.now,
             snapshot_dir=settings.data / "snapshots",
             on_fatal=self._on_fatal,
             settings=settings.consensus,
@@ -211,18 +248,32 @@ class Rooms:
         self.membership.take_part(self.consensus)
         await self.consensus.start()
         self._takes_part = True
-        self._start_work(boot)
+        self._start_work(self._boots.now)
 
     def _heard(self, name: str, report: admin.NodeReport) -> None:
         node = report.node
         caught_up = node.role != STARTING and node.applied_index >= node.commit_index
         try:
-            self._current.hear(name, superseded=report.superseded, caught_up=caught_up)
+            self._current.hear(
+                name, superseded=report.superseded, outdated=report.outdated, caught_up=caught_up
+            )
         except Superseded as error:
             self._on_fatal(error)
             return
         if self._takes_part and self._current.certain(self.membership.roster.configuration.voters):
             self.consensus.release()
+
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """See Store.outdated."""
+        if boots.outdated(self.catalog.latest_boot(node)):
+            return True
+        return self.health.progress.lacks(node, identity, boots.now, boots.log_end)
+
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """See Store.add_progress."""
+        if self._takes_part:
+            report.boot = self._boots.now
+            report.safe_index = min(self.consensus.commit_index, self.consensus.durable_index)
 
     def _rejoined(self, marker: Path) -> None:
         marker.unlink(missing_ok=True)
@@ -302,6 +353,8 @@ class Rooms:
         own = self.membership.own_address
         node = NodeStatus(name, own, reachable=True, zone=self.settings.zone)
         node.services = self.settings.services_at(own)
+        node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
+        node.level = self._level_in_force() or None
         node.voter = name in self.membership.roster.configuration.voters
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
@@ -344,7 +397,9 @@ class Rooms:
         wanted = self.topology.view().wanted
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)
         status.lost_count, _ = self.catalog.short_files(Wanted(1, 1), live, 0)
-        status.verdict, status.error = verdict.judge(status, confirmed=confirmed)
+        status.verdict, status.error = verdict.judge(
+            status, confirmed=confirmed, changes=self.membership.under_way()
+        )
         return status
 
     async def _confirmed(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.cluster.administration import Answering, serve_admin
+from raftstore.cluster.boot import Boots
 from raftstore.cluster.news import Heard, News
 from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
@@ -61,6 +62,11 @@ class Store:
     async def stop(self) -> None:
         """Leave; what was acknowledged is on disk already."""
         await self._rooms.stop()
+
+    @property
+    def level(self) -> int:
+        """The level in force, as this node has applied it (metadata.levels): what commands may be proposed."""
+        return self._rooms.catalog.level
 
     # Names.
 
@@ -312,6 +318,14 @@ class Store:
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         return self._rooms.catalog.superseded(node, identity)
+
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
+        return self._rooms.outdated(node, identity, boots)
+
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """Add to a report the number of this start and up to where the log is committed and synced."""
+        self._rooms.add_progress(report)
 
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""

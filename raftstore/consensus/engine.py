@@ -18,6 +18,7 @@ from raftstore.consensus.links import Links
 from raftstore.consensus.mailbox import Mailbox
 from raftstore.consensus.membership import Membership
 from raftstore.consensus.normalise import Entry
+from raftstore.consensus.opening import Opening
 from raftstore.consensus.post import METHOD, Post
 from raftstore.consensus.proposer import OVERHEAD, Proposer
 from raftstore.consensus.raft import Raft, Role
@@ -113,7 +114,7 @@ class Consensus:
             runtime,
             settings.apply_slice,
             lambda: raft.handed_over,
-            lambda: self._reads.check(),
+            self._more_applied,
             self._driver.soon,
         )
         self._replicator = Replicator(
@@ -169,7 +170,9 @@ class Consensus:
             boot=self._boot,
             tick=self._tick,
             guard=self._driver.guard,
+            refusal=self._machine.refusal,
         )
+        self._opening = Opening(self._machine, self._proposer.propose, lambda: self.is_leader, runtime)
         self._mailbox = Mailbox(
             raft=raft,
             post=self._post,
@@ -180,6 +183,7 @@ class Consensus:
             reads=self._reads,
             boot=self._boot,
             largest=self._settings.max_command + self._settings.batch_bytes + OVERHEAD,
+            refusal=self._machine.batch_refusal,
             soon=self._driver.soon,
         )
 
@@ -201,6 +205,7 @@ class Consensus:
 
     def _halted(self, reason: str) -> None:
         self._shortlog.halt()
+        self._opening.stop(reason)
         self._proposer.stop(reason)
         self._reads.stop()
         self.membership.stop(reason)
@@ -210,10 +215,10 @@ class Consensus:
     def propose(self, command: bytes, *, timeout: float) -> Coroutine[Any, Any, bytes]:
         """Return, when awaited, the serialised Result of `command`, applied exactly once, and here before this returns.
 
-        TooLarge; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or may not be done, as it may
-        when the call is cancelled.
+        TooLarge; Invalid: not a command of now; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or
+        may not be done, as it may when the call is cancelled.
         """
-        return self._proposer.propose(command, timeout)
+        return (self._proposer if self._opening.over else self._opening).propose(command, timeout)
 
     async def read_barrier(self, *, timeout: float) -> None:
         """Return when the state machine here has all that was acknowledged before the call, anywhere.
@@ -308,6 +313,7 @@ class Consensus:
         self._reads.check()
         self._confirmation.check()
         self.membership.check()
+        self._opening.check()
         leader = self._elections.leader()
         if leader != self._leader:
             self._leader = leader
@@ -316,6 +322,10 @@ class Consensus:
             self._reads.leader_changed()
             for watcher in self._watchers:
                 watcher(leader)
+
+    def _more_applied(self) -> None:
+        self._reads.check()
+        self._opening.check()
 
     def _synced(self) -> None:
         self._acceptor.release()

@@ -229,6 +229,26 @@ def test_openssh_shows_why_it_is_refused(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@needs_openssh
+def test_old_devices_are_let_in_where_that_is_wanted(tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", tmp_path / "id"], check=True)
+    key = (tmp_path / "id.pub").read_text().strip()
+    old = ["-oKexAlgorithms=diffie-hellman-group14-sha1", "-oHostKeyAlgorithms=ssh-rsa", "-oMACs=hmac-sha1"]
+    signs = ["-i", str(tmp_path / "id"), "-oPubkeyAcceptedAlgorithms=ssh-rsa", "-oBatchMode=yes"]
+    for legacy in (False, True):
+        with running(legacy_algorithms=legacy) as server:
+            server.store.accounts["alice"] = replace(server.store.accounts["alice"], authorized_keys=(key,))
+            client = OpenSsh(tmp_path / f"{legacy}", server.port, "alice", "not her password")
+            (client.place / "a.jpg").write_bytes(DATA)
+            outcomes = {
+                client.sftp("put a.jpg\n", *algorithms, *signs).returncode == 0
+                for algorithms in ([*old, "-oCiphers=aes128-cbc"], [*old, "-oCiphers=3des-cbc"], [])
+            }
+            assert outcomes == {legacy}
+            if legacy:
+                assert server.store.read("/a.jpg") == DATA
+
+
 def test_sessions_are_bounded() -> None:
     with running(max_sessions=2, max_channels=2, max_sessions_per_address=2) as server:
         with server.sftp() as client, server.sftp("bob"):

@@ -308,4 +308,5 @@ def sftp_settings(config: NodeConfig) -> SftpSettings | None:
         max_sessions_per_address=sftp.max_sessions_per_address,
         max_logging_in=sftp.max_logging_in,
         proxy_networks=config.clients.proxy_networks,
+        legacy_algorithms=sftp.legacy_algorithms,
     )

@@ -72,7 +72,12 @@ class SftpFrontend:
         keys = await self._host_keys()
         settings = self.settings
         workers = Workers(
-            hostkeys.split(keys), settings.workers, settings.max_channels, settings.restart_longest
+            hostkeys.split(keys),
+            settings.workers,
+            settings.max_channels,
+            settings.restart_longest,
+            legacy_algorithms=settings.legacy_algorithms,
+            idle_timeout=settings.idle_timeout,
         )
         self._workers = workers
         self._listen()

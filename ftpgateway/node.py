@@ -187,6 +187,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             snapshot_piece=config.consensus.snapshot_piece,
         ),
         volume_bytes=config.chunks.volume_bytes,
+        ballast_bytes=config.ballast_bytes,
         services=services(config),
         jobs=JobsSettings(
             concurrency=config.jobs.concurrency,

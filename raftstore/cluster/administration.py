@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.space import Space
 from raftstore.types import ClusterStatus, NodeStatus, Rule, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
@@ -47,6 +48,10 @@ class Administered(Protocol):
 
     def room(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
+        ...
+
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
         ...
 
     def superseded(self, node: str, identity: bytes) -> bool:
@@ -95,6 +100,7 @@ class Administration:
             empty=self._store.log_empty(),
             store=self._store.volumes_identity(),
             room=self._store.room(),
+            space=self._store.space(),
             superseded=self._store.superseded(peer.name, request.store),
         )
         self._store.add_membership(report, request.known)

@@ -16,6 +16,7 @@ from raftstore.cluster.convert import node_from_wire
 from raftstore.cluster.roster import Roster, format_address
 from raftstore.consensus.configuration import Configuration
 from raftstore.errors import StoreError
+from raftstore.space import Space
 from raftstore.tasks import ended
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2 as admin
@@ -39,13 +40,16 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a node last said of itself, whom it follows, its bytes for more pictures, and when (monotonic seconds)."""
+    """What a node last said of itself, whom it follows, its bytes for more pictures, its space for log and catalog, and
+    when (monotonic seconds).
+    """
 
     node: NodeStatus
     leader: str
     waiting: tuple[str, ...]
     store: bytes
     room: int
+    space: Space
     at: float
 
 
@@ -120,6 +124,7 @@ class Health:
             tuple(reply.waiting),
             reply.store,
             reply.room,
+            Space(min(reply.space, max(Space))),
             time.monotonic(),
         )
         self._reports[name] = report

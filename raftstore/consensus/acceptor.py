@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -17,6 +17,10 @@ log = structlog.get_logger()
 ALIVE = raft_pb2.AppendReply.ALIVE
 MATCHED = raft_pb2.AppendReply.MATCHED
 REJECTED = raft_pb2.AppendReply.REJECTED
+LEFT_BYTES = 64 * 1024
+"""Bytes that entries of earlier terms may have to be taken on a full disk."""
+REGULAR = b"\x00"
+"""How everything begins that is not pysyncobj's own: its command type of that name."""
 
 
 @dataclass(slots=True)
@@ -29,12 +33,23 @@ class _Promise:
     next_index: int
 
 
+def grows(entries: Sequence[Entry], term: int) -> bool:
+    """Whether entries are more than what a leader of `term` begins with: its first, and what others left to it."""
+    left = sum(len(command) for command, _, of in entries if of < term)
+    return left > LEFT_BYTES or any(of == term and command.startswith(REGULAR) for command, _, of in entries)
+
+
 class Acceptor:
     """Takes the appends of the current leader.
 
     Invariant: MATCHED leaves only when the journal has synced every entry before its next_index, and only in
     the term in which the entries were matched. One acknowledgement waits at a time: a later one covers it.
+
+    While `paused`, since the disk is full, the leader's commands are not taken. It gets signs of life, so that it stays
+    the leader and reads go on. What a new leader begins with is taken: reads wait for it, and it has a few bytes.
     """
+
+    paused = False
 
     def __init__(
         self,
@@ -65,6 +80,9 @@ class Acceptor:
         if not self._raft.follows(leader, term):
             self._raft.follow(leader, term)
         decision = normalise(self._raft.view(), previous, append.previous_term, entries, append.commit_index)
+        if self.paused and (isinstance(decision, Reject) or grows(decision.entries, term)):
+            self._reply(leader, append.sequence, ALIVE, 0)
+            return
         if isinstance(decision, Reject):
             if append.oldest:
                 self._need_snapshot(leader)

@@ -58,6 +58,8 @@ class Mailbox:
         self._largest = largest
         self._soon = soon
         self.transferring = False
+        self.paused = False
+        """The disk is full: as the leader this node takes no proposals."""
 
     # From the raft.
 
@@ -161,6 +163,10 @@ class Mailbox:
     def _proposed_by(self, peer: str, propose: raft_pb2.Propose) -> None:
         if not propose.command.startswith(CALL_PREFIX) or len(propose.command) > self._largest:
             raise Invalid("a proposal that is not one, or too large")
+        if self.paused and self._raft.role == "leader":
+            reply = {"boot": propose.boot, "request": propose.request, "error": NOT_LEADER}
+            self._post.send(peer, raft_pb2.Envelope(proposed=reply))
+            return
         self._raft.proposal(peer, (propose.boot, propose.request), propose.command)
 
     def _answered(self, reply: raft_pb2.Proposed) -> None:

@@ -68,7 +68,7 @@ class NodeStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "waiting")
+    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "waiting", "space")
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     EMPTY_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class NodeReport(_message.Message):
     ROOM_FIELD_NUMBER: _ClassVar[int]
     SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
     node: NodeStatus
     leader: str
     empty: bool
@@ -87,7 +88,8 @@ class NodeReport(_message.Message):
     room: int
     superseded: bool
     waiting: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
+    space: int
+    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., waiting: _Optional[_Iterable[str]] = ..., space: _Optional[int] = ...) -> None: ...
 
 class MembershipRequest(_message.Message):
     __slots__ = ()

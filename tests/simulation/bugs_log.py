@@ -82,9 +82,10 @@ def sync_without_sync(stack: ExitStack) -> None:
 
 @bug("term and vote are renamed into place without a sync of the directory")
 def vote_not_synced(stack: ExitStack) -> None:
-    def replace_file(disk: Any, path: Any, data: Any) -> None:
-        temporary = path.with_name(path.name + ".tmp")
-        if temporary.name in disk.names(path.parent):
+    def put(disk: Any, directory: Any, data: Any) -> None:
+        path = directory / hardstate.HARD_STATE
+        temporary = directory / hardstate.SPARE
+        if temporary.name in disk.names(directory):
             disk.unlink(temporary)
         file = disk.open(temporary, create=True)
         file.write_at(0, data)
@@ -92,7 +93,7 @@ def vote_not_synced(stack: ExitStack) -> None:
         file.close()
         disk.rename(temporary, path)
 
-    replace(stack, hardstate, "replace_file", replace_file)
+    replace(stack, hardstate, "_replace", put)
 
 
 @bug("the vote is forgotten at a restart")

@@ -294,6 +294,14 @@ class SimDisk:
         self._unsynced_names.update((source, target))
         self.done()
 
+    def link(self, source: Path, target: Path) -> None:
+        if self.operation("link", target):
+            self.fail("link", target)
+        assert target not in self._seen
+        self._seen[target] = self._seen[source]
+        self._unsynced_names.add(target)
+        self.done()
+
     def unlink(self, path: Path) -> None:
         if self.operation("unlink", path):
             self.fail("unlink", path)

@@ -133,6 +133,13 @@ class WatchedCatalog:
         if new:
             self._checks.apply(self._node, index, configuration, [])
 
+    @property
+    def behind(self) -> bool:
+        return self.catalog.behind
+
+    def catch_up(self) -> None:
+        self.catalog.catch_up()
+
     def compare(self) -> None:
         """Compare the whole state with that of others."""
         self.catalog.settle()

@@ -11,7 +11,7 @@ from simhistory import Answer, Kind, Operation
 from simmachine import put, remove
 from simnode import Node
 
-from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
+from raftstore.errors import DiskFull, NoQuorum, OutcomeUnknown, StoreError
 from raftstore.wire import commands_pb2
 
 REFUSED = {
@@ -102,7 +102,7 @@ class Clients:
                 self._take(operation, commands_pb2.Result.FromString(raw))
         except (OutcomeUnknown, Died):  # the former is a NoQuorum too
             operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
-        except NoQuorum:
+        except (NoQuorum, DiskFull):
             operation.answer = Answer.FAILED
         except StoreError as error:
             cluster.violate("wrong answer", f"a client gets {error!r} for {operation}")

@@ -39,6 +39,7 @@ FAULTS = (
     "pause",
     "slow_disk",
     "disk_error",
+    "disk_full",
     "rot",
     "restart",
     "transfer",
@@ -63,6 +64,7 @@ MIXES: dict[str, dict[str, float]] = {
         "wipe": 1,
         "blackout": 1,
     },
+    "full": {"disk_full": 8, "power": 2, "kill": 1, "blackout": 1, "isolate": 1, "transfer": 1, "left_behind": 1},
     "leaders": {
         "isolate": 3,
         "cut_off": 1,
@@ -151,6 +153,7 @@ def scenario(
             "crashes",
             "power",
             "disk",
+            "full",
             "leaders",
             "plots",
             "plots",

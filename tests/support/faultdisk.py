@@ -165,6 +165,11 @@ class FaultDisk:
         """Lose power after the operation's (volatile) effect."""
         self.stop_before()
 
+    def write_back(self) -> None:
+        """The kernel writes what is not synced of its own accord, as it does after a while."""
+        for content in {id(content): content for content in self._seen.values()}.values():
+            content.sync()
+
     def crash(self, rng: random.Random) -> None:
         """Lose power, and come back."""
         names: dict[Path, _Content] = {}

@@ -64,7 +64,15 @@ MIXES: dict[str, dict[str, float]] = {
         "wipe": 1,
         "blackout": 1,
     },
-    "full": {"disk_full": 8, "power": 2, "kill": 1, "blackout": 1, "isolate": 1, "transfer": 1, "left_behind": 1},
+    "full": {
+        "disk_full": 8,
+        "power": 2,
+        "kill": 1,
+        "blackout": 1,
+        "isolate": 1,
+        "transfer": 1,
+        "left_behind": 1,
+    },
     "leaders": {
         "isolate": 3,
         "cut_off": 1,

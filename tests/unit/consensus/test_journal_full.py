@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faultdisk import FaultDisk, FaultFile, PowerLoss
@@ -86,6 +88,47 @@ def test_a_loss_of_power_around_a_full_disk_loses_nothing_that_was_durable(seed:
     found = indexes(again)
     assert found == list(range(1, found[-1] + 1))
     assert durable <= found[-1] <= last
+    again.close()
+
+
+class AllButTheFirst(random.Random):
+    """Chance at a loss of power: of each file every sector was written but the first of those that were not synced."""
+
+    def choice(self, seq: Sequence[Any]) -> Any:
+        self._first = True
+        return 0.5 if isinstance(seq[0], float) else max(seq) if isinstance(seq[0], int) else seq[0]
+
+    def randint(self, a: int, b: int) -> int:
+        return b
+
+    def random(self) -> float:
+        first, self._first = self._first, False
+        return 1.0 if first else 0.0
+
+
+def test_no_mix_of_two_frames_is_ever_on_the_disk() -> None:
+    """What a full disk took of a frame may have reached the platter when the next one is written in its place."""
+    disk = FaultDisk()
+    journal = Journal(DIRECTORY, disk=disk)
+    fill(journal, 1, 3)
+    journal.sync()
+    leave(disk, 2048)
+    fill(journal, 4, 90)
+    with pytest.raises(DiskFull):
+        journal.sync()
+    disk.write_back()
+    fill(journal, 91, 120)
+    leave(disk, 1 << 20)
+
+    def lose_power(path: Path) -> None:
+        if len(disk.read(path).rstrip(b"\0")) > 6000:  # the next frame has been written, and is not synced yet
+            raise PowerLoss
+
+    disk.before_sync = lose_power
+    with pytest.raises(PowerLoss):
+        journal.sync()
+    again = killed_and_reopened(disk, AllButTheFirst())
+    assert indexes(again) == [1, 2, 3]
     again.close()
 
 

@@ -132,6 +132,12 @@ class Refused(StoreError):
     exit_code = 50
 
 
+class Incompatible(Refused):
+    """The versions of the nodes do not fit together"""
+
+    exit_code = 55
+
+
 class Removed(StoreError):
     """This node was removed from the cluster"""
 
@@ -142,6 +148,12 @@ class Superseded(StoreError):
     """This node's data are older than what it had on another disk"""
 
     exit_code = 53
+
+
+class TooNew(StoreError):
+    """The cluster's data need a newer version of pixraft than this one"""
+
+    exit_code = 54
 
 
 class Invalid(StoreError):

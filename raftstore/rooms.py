@@ -28,6 +28,7 @@ from raftstore.cluster.membershipcalls import MembershipCalls
 from raftstore.cluster.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.registration import Registration
 from raftstore.cluster.results import accepted
+from raftstore.cluster.upgrade import UpgradeCalls
 from raftstore.cluster.view import LiveTopology
 from raftstore.cluster.workroom import Workroom
 from raftstore.consensus import Consensus
@@ -38,6 +39,8 @@ from raftstore.evidence import Keeper
 from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import drain_states, draining
 from raftstore.peers import PeerNetwork
+from raftstore.peers.versions import incompatible
+from raftstore.program import VERSIONS
 from raftstore.settings import StoreSettings
 from raftstore.space import LOOK_SECONDS, Ballast, Space, SpaceWatch
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
@@ -69,7 +72,12 @@ class Rooms:
         self._on_fatal = on_fatal
         self._stack = contextlib.AsyncExitStack()
         self.network = PeerNetwork(
-            settings.identity, settings.listen, settings.members, encryption=settings.encryption
+            settings.identity,
+            settings.listen,
+            settings.members,
+            encryption=settings.encryption,
+            versions=VERSIONS,
+            in_force=self._level_in_force,
         )
         self.membership = Membership(settings, self.network, self, self._members_changed, on_fatal)
         self._enquiries = Enquiries(self.network, self.membership)
@@ -79,6 +87,7 @@ class Rooms:
             self._enquiries.call,
             store=lambda: self.volumes.identity,
             heard=self._heard,
+            misfit=self.network.misfit,
         )
         self.recorder = ReplicaRecorder(self.propose)
         ballast = Ballast(settings.data, settings.ballast_bytes)
@@ -102,7 +111,22 @@ class Rooms:
                 propose=self.propose,
                 barrier=self.barrier,
             )
-            doorkeeper = Doorkeeper(self.settings, self.membership.roster, self.catalog.intents, self.propose)
+            UpgradeCalls(
+                self.network,
+                catalog=self.catalog,
+                gather=self.health.gather,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
+            doorkeeper = Doorkeeper(
+                self.settings,
+                self.membership.roster,
+                self.catalog.intents,
+                self.propose,
+                fits=lambda peer, theirs: incompatible(
+                    self.settings.name, VERSIONS, peer, theirs, self._level_in_force()
+                ),
+            )
             self.network.serve_joins(doorkeeper.open, doorkeeper.key, doorkeeper.answer)
             await self._join()
         except BaseException:
@@ -167,6 +191,9 @@ class Rooms:
             free_space=self._watch.ballast.free_space,
         )
         self._stack.callback(self.catalog.close)
+        loop = asyncio.get_running_loop()
+        # Soon: it is told in the middle of an entry.
+        self.catalog.watch_level(lambda level: loop.call_soon(self.network.level_changed))
         self.journal = Journal(
             settings.data / "journal",
             segment_bytes=settings.consensus.segment_bytes,
@@ -194,6 +221,10 @@ class Rooms:
         self.confirm = Confirmer(self.topology, self.volumes, self.network)
         self.found_replica = FoundReplicas(self.catalog, self.topology, self.confirm, self.recorder)
         self.keeper = Keeper(settings.jobs.collect_grace / 4, self.confirm)
+
+    def _level_in_force(self) -> int:
+        """Return the level as far as this node has applied the log; 0 while it has applied nothing."""
+        return self.catalog.level if self._opened and self.catalog.opening is None else 0
 
     def _settle_later(self, settle: Callable[[], None]) -> None:
         """See Catalog: a failure there stops the node. A full disk does not: consensus has it tried again."""
@@ -382,6 +413,8 @@ class Rooms:
         own = self.membership.own_address
         node = NodeStatus(name, own, reachable=True, zone=self.settings.zone)
         node.services = self.settings.services_at(own)
+        node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
+        node.level = self._level_in_force() or None
         node.voter = name in self.membership.roster.configuration.voters
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"

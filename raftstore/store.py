@@ -63,6 +63,11 @@ class Store:
         """Leave; what was acknowledged is on disk already."""
         await self._rooms.stop()
 
+    @property
+    def level(self) -> int:
+        """The level in force, as this node has applied it (metadata.levels): what commands may be proposed."""
+        return self._rooms.catalog.level
+
     # Names.
 
     async def lookup(self, path: str) -> Entry:

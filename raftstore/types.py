@@ -170,6 +170,8 @@ class NodeStatus:
 
     `drain`: "draining", or "drained" when all that it has has its copies elsewhere; "": it takes pictures.
     `services`: what is served there beside the channel between nodes, by name, and at what address: ftp, sftp.
+    `program`: its version; it knows the levels `oldest` to `newest` of the log, and has applied it up to where `level`
+    is in force.
     """
 
     name: str
@@ -190,6 +192,10 @@ class NodeStatus:
     drain: str = ""
     services: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    program: str = ""
+    oldest: int | None = None
+    newest: int | None = None
+    level: int | None = None
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from raftstore.cluster.membership import JOINED
 from raftstore.cluster.tokens import Token
 from raftstore.errors import AlreadyExists, Invalid, Unavailable
 from raftstore.peers.pki import write_private
+from raftstore.program import VERSIONS
 
 NOWHERE = Address("", 0)
 
@@ -92,7 +93,7 @@ def command(
     if place.exists() and any(place.iterdir()):
         raise AlreadyExists(f"{place} holds something already; a node joins with an empty disk")
     try:
-        welcome = run(join(ticket, str(where)))
+        welcome = run(join(ticket, str(where), VERSIONS))
     except Unavailable as error:
         raise NotReachable(error.detail) from None
     _write(directory, place, ticket, welcome, where, listen, ftp, sftp, passive_ports, data)

@@ -22,6 +22,7 @@ COMMANDS = {
     "members": "ftpgateway.cli.members",
     "user": "ftpgateway.cli.user",
     "hostkeys": "ftpgateway.cli.hostkeys",
+    "upgrade": "ftpgateway.cli.upgrade",
     "node": "ftpgateway.cli.node",
     "leader": "ftpgateway.cli.leader",
     "join": "ftpgateway.cli.join",

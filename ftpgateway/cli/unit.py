@@ -15,7 +15,7 @@ from ftpgateway.cli.configuration import config_option
 from ftpgateway.cli.errors import USAGE
 from ftpgateway.config import ConfigError, NodeConfig, load_node_config
 from ftpgateway.systemd import unit
-from raftstore.errors import Damaged, Removed, Superseded
+from raftstore.errors import Damaged, Removed, Superseded, TooNew
 
 EXAMPLES = """
 pixraft unit --config /etc/pixraft/pixraft.toml | sudo tee /etc/systemd/system/pixraft.service
@@ -28,6 +28,7 @@ NO_RESTART = {
     Damaged.exit_code: "damaged data",
     Removed.exit_code: "removed from the cluster",
     Superseded.exit_code: "an old disk",
+    TooNew.exit_code: "a newer version of pixraft is needed",
 }
 """Exit codes after which the same start would end in the same way, and in short why."""
 

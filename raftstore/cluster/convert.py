@@ -7,7 +7,7 @@ from raftstore.wire import admin_pb2 as admin
 
 _OPTIONAL = (
     *("term", "commit_index", "applied_index", "lag"),
-    *("pictures", "bytes", "free_disk", "reclaimable", "quarantined"),
+    *("pictures", "bytes", "free_disk", "reclaimable", "quarantined", "oldest", "newest", "level"),
 )
 
 
@@ -23,6 +23,7 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         zone=node.zone,
         drain=node.drain,
         services=node.services,
+        program=node.program,
     )
     for field in _OPTIONAL:
         value = getattr(node, field)
@@ -43,6 +44,7 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
         zone=message.zone,
         drain=message.drain,
         services=dict(sorted(message.services.items())),
+        program=message.program,
     )
     for field in _OPTIONAL:
         if message.HasField(field):

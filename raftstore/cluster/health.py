@@ -64,13 +64,17 @@ class Health:
         *,
         store: Callable[[], bytes],
         heard: Callable[[str, admin.NodeReport], None],
+        misfit: Callable[[str], str],
     ) -> None:
-        """`store` tells the identity of this node's volumes; `heard` is called with every answer."""
+        """`store` tells the identity of this node's volumes; `heard` is called with every answer; `misfit` tells why a
+        member's version does not fit, "" when it does.
+        """
         self._own = own
         self._roster = roster
         self._call = call
         self._store = store
         self._heard = heard
+        self._misfit = misfit
         self._reports: dict[str, Report] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._started = False
@@ -140,7 +144,9 @@ class Health:
         reports = await asyncio.gather(*(self._ask(name) for name in others))
         nodes = {own.name: own}
         for name, report in zip(others, reports, strict=True):
-            nodes[name] = report.node if report else NodeStatus(name, "", error="cannot be reached")
+            nodes[name] = (
+                report.node if report else NodeStatus(name, "", error=self._misfit(name) or "cannot be reached")
+            )
             nodes[name].address = addresses.get(name, "")
             nodes[name].voter = members[name].voter
         status = ClusterStatus(

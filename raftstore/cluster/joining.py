@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 from raftstore import errors
 from raftstore.cluster.roster import Roster, format_address, parse_address
 from raftstore.cluster.tokens import Token
-from raftstore.errors import Invalid, Refused, StoreError, Unavailable
+from raftstore.errors import Incompatible, Invalid, Refused, StoreError, Unavailable
 from raftstore.peers.joining import ask_to_join
 from raftstore.peers.pki import Identity
+from raftstore.peers.versions import Versions
 from raftstore.settings import StoreSettings
 from raftstore.wire import commands_pb2 as commands
 from raftstore.wire import join_pb2
@@ -40,11 +41,14 @@ class Doorkeeper:
         roster: Roster,
         intents: Callable[[], Sequence[Intent]],
         propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        fits: Callable[[str, Versions], str | None],
     ) -> None:
+        """`fits` says why a node of that name and program cannot work with the cluster, None when it can."""
         self._settings = settings
         self._roster = roster
         self._intents = intents
         self._propose = propose
+        self._fits = fits
 
     def open(self) -> bool:
         """Whether any token is known that has not expired."""
@@ -76,6 +80,9 @@ class Doorkeeper:
         intent = self._find(token)
         if intent is None or request.node != intent.node:
             raise Refused(f"the token is not for a node named {request.node}")
+        misfit = self._fits(request.node, Versions(request.program, request.oldest, request.newest))
+        if misfit is not None:
+            raise Incompatible(misfit)
         self._roster.check_free(request.address, request.node, intent.replaces)
         redeem = commands.RedeemToken(id=token, nonce=nonce, address=request.address)
         await self._propose(commands.Command(redeem_token=redeem))
@@ -106,16 +113,22 @@ class Welcome:
     index: int
 
 
-async def join(token: Token, address: str) -> Welcome:
-    """Use a token for a node that the others will reach at `address` (host:port).
+async def join(token: Token, address: str, versions: Versions) -> Welcome:
+    """Use a token for a node of this program that the others will reach at `address` (host:port).
 
-    Raises Invalid (expired, used, not a usable address), Refused (no member knows the token), Unavailable (no member
-    answers; the token may be used up), NoQuorum.
+    Raises Invalid (expired, used, not a usable address), Incompatible (another version is needed; the token stays
+    good), Refused (no member knows the token), Unavailable (no member answers; the token may be used up), NoQuorum.
     """
     token.check_expiry()
     parse_address(address)
     nonce = secrets.token_bytes(16)
-    request = join_pb2.Request(node=token.node, address=address).SerializeToString()
+    request = join_pb2.Request(
+        node=token.node,
+        address=address,
+        oldest=versions.oldest,
+        newest=versions.newest,
+        program=versions.program,
+    ).SerializeToString()
     failures: list[StoreError] = []
     for place in token.addresses:
         try:

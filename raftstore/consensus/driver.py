@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from raftstore.consensus.runtime import Runtime, Timer, error_of
-from raftstore.errors import DiskFull
+from raftstore.errors import DiskFull, TooNew
 
 log = structlog.get_logger()
 
@@ -78,7 +78,10 @@ class Driver:
         if self._failed or not self.running:
             return  # it has failed already, or is stopping
         self._failed = True
-        log.critical("consensus failed", error=repr(error), exc_info=error)
+        if isinstance(error, TooNew):  # not a failure of this program: no traceback
+            log.critical("the log goes on with what this version does not know", error=error.detail)
+        else:
+            log.critical("consensus failed", error=repr(error), exc_info=error)
         self._halt(f"the node failed: {error}")
         self._on_fatal(error)
 

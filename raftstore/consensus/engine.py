@@ -18,6 +18,7 @@ from raftstore.consensus.links import Links
 from raftstore.consensus.mailbox import Mailbox
 from raftstore.consensus.membership import Membership
 from raftstore.consensus.normalise import Entry
+from raftstore.consensus.opening import Opening
 from raftstore.consensus.post import METHOD, Post
 from raftstore.consensus.proposer import OVERHEAD, Proposer
 from raftstore.consensus.raft import Raft, Role
@@ -117,7 +118,7 @@ class Consensus:
             runtime,
             settings.apply_slice,
             lambda: raft.handed_over,
-            lambda: self._reads.check(),
+            self._more_applied,
             self._driver.soon,
         )
         self._replicator = Replicator(
@@ -173,7 +174,9 @@ class Consensus:
             boot=self._boot,
             tick=self._tick,
             guard=self._driver.guard,
+            refusal=self._machine.refusal,
         )
+        self._opening = Opening(self._machine, self._proposer.propose, lambda: self.is_leader, runtime)
         self._mailbox = Mailbox(
             raft=raft,
             post=self._post,
@@ -184,6 +187,7 @@ class Consensus:
             reads=self._reads,
             boot=self._boot,
             largest=self._settings.max_command + self._settings.batch_bytes + OVERHEAD,
+            refusal=self._machine.batch_refusal,
             soon=self._driver.soon,
         )
 
@@ -205,6 +209,7 @@ class Consensus:
 
     def _halted(self, reason: str) -> None:
         self._shortlog.halt()
+        self._opening.stop(reason)
         self._proposer.stop(reason)
         self._reads.stop()
         self.membership.stop(reason)
@@ -214,12 +219,12 @@ class Consensus:
     def propose(self, command: bytes, *, timeout: float) -> Coroutine[Any, Any, bytes]:
         """Return, when awaited, the serialised Result of `command`, applied exactly once, and here before this returns.
 
-        TooLarge; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or may not be done, as it may
-        when the call is cancelled; DiskFull: it is not done, this node leads and cannot write.
+        TooLarge; Invalid: not a command of now; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or
+        may not be done, as it may when the call is cancelled; DiskFull: it is not done, this node leads and cannot write.
         """
         if self._space is Space.NONE and self.is_leader:
             raise DiskFull("the disk of the leader is full: free space on it")
-        return self._proposer.propose(command, timeout)
+        return (self._proposer if self._opening.over else self._opening).propose(command, timeout)
 
     async def read_barrier(self, *, timeout: float) -> None:
         """Return when the state machine here has all that was acknowledged before the call, anywhere.
@@ -335,6 +340,7 @@ class Consensus:
         self._reads.check()
         self._confirmation.check()
         self.membership.check()
+        self._opening.check()
         leader = self._elections.leader()
         if leader != self._leader:
             self._leader = leader
@@ -343,6 +349,10 @@ class Consensus:
             self._reads.leader_changed()
             for watcher in self._watchers:
                 watcher(leader)
+
+    def _more_applied(self) -> None:
+        self._reads.check()
+        self._opening.check()
 
     def _synced(self) -> None:
         self._acceptor.release()

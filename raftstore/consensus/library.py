@@ -40,6 +40,7 @@ REFUSALS = frozenset(
 )
 """Failures after which the proposal is surely not in the log and never will be; others leave it open."""
 NOT_LEADER: int = FAIL_REASON.NOT_LEADER
+DENIED: int = FAIL_REASON.REQUEST_DENIED
 UNKNOWN: int = FAIL_REASON.UNKNOWN_OUTCOME
 SUCCESS: int = FAIL_REASON.SUCCESS
 

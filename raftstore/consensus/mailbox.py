@@ -8,15 +8,16 @@ import structlog
 
 from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.elections import Elections
-from raftstore.consensus.library import NOT_LEADER, UNKNOWN, Message
+from raftstore.consensus.library import DENIED, NOT_LEADER, UNKNOWN, Message
 from raftstore.consensus.post import Post
 from raftstore.consensus.raft import CALL_PREFIX, Raft
 from raftstore.consensus.reads import Confirmation, Reads
 from raftstore.consensus.replicator import Replicator
 from raftstore.errors import Invalid
+from raftstore.seldomlog import SeldomLog
 from raftstore.wire import raft_pb2
 
-log = structlog.get_logger()
+log, denied = structlog.get_logger(), SeldomLog()
 
 OF_THIS_TERM = frozenset({"append_reply", "vote", "timeout_now", "probe", "probe_ack"})
 """Mean something only in the term in which they were sent."""
@@ -45,6 +46,7 @@ class Mailbox:
         reads: Reads,
         boot: int,
         largest: int,
+        refusal: Callable[[bytes], str | None],
         soon: Callable[[Callable[[], None]], None],
     ) -> None:
         self._raft = raft
@@ -56,6 +58,7 @@ class Mailbox:
         self._reads = reads
         self._boot = boot
         self._largest = largest
+        self._refusal = refusal
         self._soon = soon
         self.transferring = False
         self.paused = False
@@ -163,8 +166,14 @@ class Mailbox:
     def _proposed_by(self, peer: str, propose: raft_pb2.Propose) -> None:
         if not propose.command.startswith(CALL_PREFIX) or len(propose.command) > self._largest:
             raise Invalid("a proposal that is not one, or too large")
-        if self.paused and self._raft.role == "leader":
-            reply = {"boot": propose.boot, "request": propose.request, "error": NOT_LEADER}
+        # Against the level in force here. It only rises, so what passes now may be appended at any later time; a node
+        # that has applied more than this one is told no until this one has caught up, and tries again.
+        reason = self._refusal(propose.command[len(CALL_PREFIX) :])
+        if reason is not None:
+            denied.warning("proposal refused", peer=peer, reason=reason)
+        if reason is not None or (self.paused and self._raft.role == "leader"):
+            error = NOT_LEADER if reason is None else DENIED
+            reply = {"boot": propose.boot, "request": propose.request, "error": error}
             self._post.send(peer, raft_pb2.Envelope(proposed=reply))
             return
         self._raft.proposal(peer, (propose.boot, propose.request), propose.command)

@@ -20,7 +20,7 @@ from raftstore.consensus.library import REFUSALS, SUCCESS
 from raftstore.consensus.raft import Raft
 from raftstore.consensus.runtime import Runtime, Timer
 from raftstore.consensus.settings import ConsensusSettings
-from raftstore.errors import Damaged, NoQuorum, OutcomeUnknown, TooLarge
+from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, TooLarge
 from raftstore.wire import commands_pb2
 
 log = structlog.get_logger()
@@ -111,6 +111,7 @@ class Proposer:
         boot: int,
         tick: Callable[[], None],
         guard: Callable[[Callable[[], None]], Callable[[], None]],
+        refusal: Callable[[bytes], str | None],
     ) -> None:
         self._raft = raft
         self._applier = applier
@@ -120,6 +121,7 @@ class Proposer:
         self._boot = boot
         self._tick = tick
         self._guard = guard
+        self._refusal = refusal
         self._pump_guarded = guard(self._pump)
         self._deadlines = _Deadlines(runtime)
         self._pending: deque[_Operation] = deque()
@@ -135,8 +137,12 @@ class Proposer:
     async def propose(self, command: bytes, timeout: float) -> bytes:
         """Return the serialised Result of `command`, applied exactly once.
 
-        TooLarge; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or may not be done.
+        TooLarge; Invalid: not a command of now; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or
+        may not be done.
         """
+        reason = self._refusal(command)
+        if reason is not None:
+            raise Invalid(reason)
         if len(command) > self._settings.max_command:
             raise TooLarge(f"a command has at most {self._settings.max_command} bytes, not {len(command)}")
         size, deadline = len(command), self._runtime.now() + timeout

@@ -24,7 +24,7 @@ from raftstore.consensus.normalise import Entry
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.statemachine import StateMachine
-from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, TooNew, Unavailable
 from raftstore.peers.model import Buffer, Peer, Reply
 from raftstore.wire import raft_pb2
 
@@ -241,7 +241,7 @@ class SnapshotClient:
     async def _run(self, leader: str) -> None:
         try:
             await self._fetch(leader)
-        except DiskFailed as error:
+        except (DiskFailed, TooNew) as error:
             self._failed(error)
         except (StoreError, OSError) as error:
             # A later heartbeat of a leader whose log is still too new starts it again.

@@ -31,6 +31,22 @@ class StateMachine(Protocol):
         """
         ...
 
+    def refusal(self, command: bytes) -> str | None:
+        """Say why `command` must not be put into the log now: this state, or a later one, could not apply it.
+
+        None: it may be. Whether it changes anything is decided when it is applied.
+        """
+        ...
+
+    def batch_refusal(self, batch: bytes) -> str | None:
+        """Say why a serialised commands.Batch, of another node, must not be put into the log now; None: it may be."""
+        ...
+
+    @property
+    def opening(self) -> bytes | None:
+        """What must be the first command of the log, while this state is that of a new log; else None."""
+        ...
+
     @property
     def configuration(self) -> tuple[int, bytes]:
         """The last configuration given to `configure`, with its index; (0, b"") before the first."""

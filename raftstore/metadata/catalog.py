@@ -19,13 +19,16 @@ from raftstore.metadata import snapshots
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated, wants_space
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
+from raftstore.metadata.levels import NEWEST, batch_refusal, refusal
 from raftstore.metadata.listing import PAGE, Listing
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
+from raftstore.metadata.schemas import schema_at
 from raftstore.metadata.transaction import Later, Transaction
 from raftstore.types import Entry, FileVersion, Kind, Partial
+from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
@@ -83,12 +86,13 @@ class Catalog(Questions):
         self._prepared: object = None
         self._failed: BaseException | None = None
         self._account_changed: Callable[[str | None], object] = lambda name: None
+        self._level_changed: Callable[[int], object] = lambda level: None
         self._open(check_seconds)
         self._replaced.unlink(missing_ok=True)
 
     def _open(self, check_seconds: float) -> None:
         try:
-            self._database = open_catalog(self._path, check_seconds)
+            self._database = open_catalog(self._path, check_seconds, schema_at)
         except BaseException as error:
             self._failed = error
             raise
@@ -106,6 +110,7 @@ class Catalog(Questions):
         """Begin with what is in the database."""
         self._machine = Machine(self._database)
         self._machine.accounts.on_change = lambda name: self._account_changed(name)
+        self._machine.on_level = lambda level: self._level_changed(level)
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
         self._transaction = Transaction(self._database, self._machine, self._write_lock)
@@ -137,6 +142,10 @@ class Catalog(Questions):
         """
         self._account_changed = changed
 
+    def watch_level(self, changed: Callable[[int], object]) -> None:
+        """Call `changed` with the level in force when an entry or a snapshot has brought another. It must not raise."""
+        self._level_changed = changed
+
     # The state machine.
 
     @property
@@ -152,8 +161,28 @@ class Catalog(Questions):
         exception means that the node must stop.
         """
         if index <= self._applied:
-            return self._machine.recall(batch)
+            return self._machine.recall(index, batch)
         return self._apply(index, lambda: self._machine.apply(index, batch))
+
+    @property
+    def level(self) -> int:
+        """The level in force (metadata.levels): which commands may be proposed, and what they mean."""
+        return self._machine.level
+
+    def refusal(self, command: bytes) -> str | None:
+        """Say why a serialised Command must not be put into the log while this level is in force; None: it may be."""
+        return refusal(command, self._machine.level)
+
+    def batch_refusal(self, batch: bytes) -> str | None:
+        """Say why a serialised Batch must not be put into the log while this level is in force; None: it may be."""
+        return batch_refusal(batch, self._machine.level)
+
+    @property
+    def opening(self) -> bytes | None:
+        """What a new log begins with: the newest level, so that nobody has to raise it. None: it has begun."""
+        if self._machine.level == NEWEST or not self._machine.untouched:
+            return None
+        return commands.Command(set_level=commands.SetLevel(level=NEWEST, fresh=True)).SerializeToString()
 
     @property
     def configuration(self) -> tuple[int, bytes]:
@@ -339,6 +368,7 @@ class Catalog(Questions):
                 self._readers.resume()
         log.info("catalog replaced by a snapshot", applied=self._applied)
         self._account_changed(None)
+        self._level_changed(self.level)
         return self._applied
 
     def _swap(self) -> None:

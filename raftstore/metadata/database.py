@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sqlite3
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from raftstore.disk import has_space
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
+from raftstore.metadata.levels import NEWEST, OLDEST, too_new
+
+Schema = list[tuple[str, str]]
+SchemaAt = Callable[[int], Schema]
+"""Tells what a catalog of a level consists of."""
 
 APPLICATION_ID = 0x50785266
 SCHEMA_VERSION = 6
+"""Of a catalog at level 1; each level has the next one. It is where the level in force is kept: as part of the
+transaction like everything else, and in snapshots. A program that does not know a level refuses its catalogs by it."""
 ROOT = 1
 """Inode number of the root directory."""
 
@@ -161,12 +168,14 @@ TABLES = {
     "jobs": "id",
     "membership": "only",
     "intents": "id",
+    "secrets": "name",
     "users": "name",
+    "places": "path, user",
     "usage": "owner",
     "proposers": "node",
     "results": "node, sequence",
 }
-"""Every table with its key: the order in which `Catalog.digest` reads it."""
+"""Every table, of whatever level, with its key: the order in which `Catalog.digest` reads it."""
 
 _UNTOLD = {
     sqlite3.SQLITE_IOERR_WRITE,
@@ -276,10 +285,20 @@ def connect(path: Path, *, writer: bool = False, patience: float = 5.0) -> sqlit
     return database
 
 
-def open_catalog(path: Path, check_seconds: float) -> sqlite3.Connection:
+def level_of(database: sqlite3.Connection) -> int:
+    """Return the level in force in a catalog."""
+    return int(database.execute("PRAGMA user_version").fetchone()[0]) - SCHEMA_VERSION + OLDEST
+
+
+def set_level(database: sqlite3.Connection, level: int) -> None:
+    """Note the level in force, within the current transaction."""
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + level - OLDEST}")
+
+
+def open_catalog(path: Path, check_seconds: float, schema_at: SchemaAt) -> sqlite3.Connection:
     """Open the writer's connection, making the database when there is none.
 
-    Raises Damaged when it is not a whole catalog of this version, DiskFailed or DiskFull.
+    Raises Damaged when it is not a whole catalog, TooNew when it is one of a later version, DiskFailed or DiskFull.
     `check_seconds` bounds the structural check, so that a huge catalog does not hold up a start.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -292,7 +311,7 @@ def open_catalog(path: Path, check_seconds: float) -> sqlite3.Connection:
             if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 _create(database)
                 sync_directory(path.parent)
-            check(database, path, check_seconds)
+            check(database, path, check_seconds, schema_at)
         except BaseException:
             database.close()
             raise
@@ -306,15 +325,7 @@ def _create(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("BEGIN IMMEDIATE")
     try:
-        for statement in SCHEMA.split(";\n"):
-            if statement.strip():
-                database.execute(statement)
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        database.execute("INSERT INTO state VALUES (1, 0, ?, 1, 1, 0, 0, 0)", (ROOT + 1,))
-        # The root is its own parent's empty name: found like any other entry, and never listed as one.
-        database.execute("INSERT INTO entries VALUES (?, '', 2, ?, 0, 0, '', 0)", (ROOT, ROOT))
-        database.execute("INSERT INTO replicas VALUES (1, '', 0, 0, 0, 0)")
+        fill(database)
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:
@@ -322,18 +333,33 @@ def _create(database: sqlite3.Connection) -> None:
         raise
 
 
-def check(database: sqlite3.Connection, path: Path, seconds: float | None) -> None:
-    """Raise Damaged unless `database` is a catalog of this version and structurally whole.
+def fill(database: sqlite3.Connection) -> None:
+    """Make what a catalog has before the first entry, at level 1, within the current transaction."""
+    for statement in SCHEMA.split(";\n"):
+        if statement.strip():
+            database.execute(statement)
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    set_level(database, OLDEST)
+    database.execute("INSERT INTO state VALUES (1, 0, ?, 1, 1, 0, 0, 0)", (ROOT + 1,))
+    # The root is its own parent's empty name: found like any other entry, and never listed as one.
+    database.execute("INSERT INTO entries VALUES (?, '', 2, ?, 0, 0, '', 0)", (ROOT, ROOT))
+    database.execute("INSERT INTO replicas VALUES (1, '', 0, 0, 0, 0)")
+
+
+def check(database: sqlite3.Connection, path: Path, seconds: float | None, schema_at: SchemaAt) -> None:
+    """Raise Damaged unless `database` is a catalog and structurally whole, TooNew if its level is not known here.
 
     The walk through all pages ends after `seconds` (0: before it begins; None: never) and counts as passed then.
     """
     application = database.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID:
         raise damaged(path, "is not a pixraft catalog")
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        raise damaged(path, f"has schema version {version}, this program reads version {SCHEMA_VERSION}")
-    if _schema(database) != _expected_schema():
+    level = level_of(database)
+    if level > NEWEST:
+        raise too_new(level, f"{path} is")
+    if level < OLDEST:
+        raise damaged(path, f"is of level {level}, this program reads level {OLDEST} to {NEWEST}")
+    if schema_of(database) != schema_at(level):
         raise damaged(path, "has an unknown schema")
     if database.execute("SELECT count(*) FROM state").fetchone()[0] != 1:
         raise damaged(path, "has no state")
@@ -358,19 +384,10 @@ def _quick_check(database: sqlite3.Connection, seconds: float | None) -> str:
         database.set_progress_handler(None, 0)
 
 
-def _schema(database: sqlite3.Connection) -> list[tuple[str, str]]:
+def schema_of(database: sqlite3.Connection) -> Schema:
+    """Return what a database consists of: names, and the statements that made them."""
     rows = database.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
     return [(str(name), str(sql)) for name, sql in rows]
-
-
-@functools.cache
-def _expected_schema() -> list[tuple[str, str]]:
-    fresh = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        fresh.executescript(SCHEMA)
-        return _schema(fresh)
-    finally:
-        fresh.close()
 
 
 def sync_directory(directory: Path) -> None:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import structlog
-from google.protobuf.message import DecodeError
 
 from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
 from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.contents import Contents
+from raftstore.metadata.database import ROOT, level_of
 from raftstore.metadata.drops import Drops
 from raftstore.metadata.intents import Intents
 from raftstore.metadata.jobs import Jobs
+from raftstore.metadata.levels import OLDEST, raised
+from raftstore.metadata.migrations import migrate
 from raftstore.metadata.namespace import Namespace, Place, Row
-from raftstore.metadata.operations import operations_of, plain
+from raftstore.metadata.operations import command_of, operations_of, plain
 from raftstore.metadata.partials import Partials
 from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
@@ -48,9 +50,12 @@ class Machine:
     """The state machine's state over one connection, and its transitions. Knows nothing of transactions.
 
     After an exception out of `apply` (not a refusal) its memory no longer matches the database: make a new one.
+    `level` is the one in force at this point of the log: rules that came with a level are behind `if self.level >= N`.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self.level = level_of(database)
         self._execute = database.cursor().execute
         names = ", ".join(field.name for field in fields(Counters))
         self.counters = Counters(*self._execute(f"SELECT {names} FROM state").fetchone())
@@ -67,6 +72,8 @@ class Machine:
         self.secrets = Secrets(database)
         self.jobs = Jobs(database, self.counters.next_job)
         self._drops = Drops(self.jobs, self.intents, self.stores, self.contents)
+        self.on_level: Callable[[int], object] = lambda level: None
+        """Told the level in force when an entry has raised it; must not raise."""
         self._index = 0
         self._time_ns = 0
         self._handlers: dict[str, Callable[[Any], commands.Result]] = {
@@ -93,6 +100,7 @@ class Machine:
             "finish_job": self._job(self.jobs.finish),
             "cancel_job": self._job(self.jobs.cancel),
             "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value, c.replaces)),
+            "set_level": plain(self._set_level),
         }
 
     # Log entries.
@@ -103,9 +111,12 @@ class Machine:
             raise DiskFailed("another process changes this catalog: two nodes run on the same directory")
 
     def apply(self, index: int, batch: bytes) -> list[bytes]:
-        """Apply the entry at log `index` within the current transaction; return a Result an operation."""
+        """Apply the entry at log `index` within the current transaction; return a Result an operation.
+
+        Raises TooNew for what this version does not know, before anything of that operation is done.
+        """
         self._index = index
-        results = [self._operation(operation) for operation in operations_of(batch)]
+        results = [self._operation(operation) for operation in operations_of(index, batch, self.level)]
         self.names.flush()
         self.counters.applied = index
         return results
@@ -119,9 +130,7 @@ class Machine:
 
     def finish(self) -> None:
         """Before the commit: write what is kept in memory meanwhile."""
-        self.sets.flush()
-        self.quotas.flush()
-        self.remembered.flush()
+        self._flush()
         counters = self.counters
         counters.partials = self.partials.total
         counters.next_chunk = self.contents.next_chunk
@@ -141,9 +150,33 @@ class Machine:
         )
         self._stored = counters.applied
 
-    def recall(self, batch: bytes) -> list[bytes]:
-        """Return the remembered results of an entry that was applied before (empty: forgotten)."""
-        return [self.remembered.find(operation.id) for operation in operations_of(batch)]
+    def _flush(self) -> None:
+        self.names.flush()
+        self.sets.flush()
+        self.quotas.flush()
+        self.remembered.flush()
+
+    def recall(self, index: int, batch: bytes) -> list[bytes]:
+        """Return the remembered results of the entry at log `index`, applied before (empty: forgotten)."""
+        return [self.remembered.find(operation.id) for operation in operations_of(index, batch, OLDEST)]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was put into the catalog yet: the cluster is new."""
+        new = self.counters.next_inode == ROOT + 1 and self.jobs.next_job == 1
+        return new and not (self.stores.list() or self.intents.list()) and self._empty("users", "secrets")
+
+    def _empty(self, *tables: str) -> bool:
+        return not any(
+            self._execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0] for table in tables
+        )
+
+    def _set_level(self, command: commands.SetLevel) -> None:
+        level = raised(command, self.level, self.intents.configuration[0], untouched=self.untouched)
+        self._flush()
+        migrate(self._database, self, level)
+        log.info("level raised", level=level, entry=self._index)
+        self.on_level(level)
 
     def _operation(self, operation: commands.Operation) -> bytes:
         try:
@@ -154,16 +187,11 @@ class Machine:
             return remembered
         self._time_ns = operation.time_ns
         try:
-            command = commands.Command.FromString(operation.command)
-            handler = self._handlers.get(command.WhichOneof("kind"))
-            if handler is None:
-                raise Refusal(commands.INVALID, "an unknown command")
-            done = handler(getattr(command, command.WhichOneof("kind")))
+            kind, command = command_of(self._index, operation.command, self.level, self._handlers)
+            done = self._handlers[kind](command)
             self.contents.forget_unreferenced()
             done.index = self._index
             result = done.SerializeToString()
-        except DecodeError:
-            result = self._refused(Refusal(commands.INVALID, "not a command"))
         except Refusal as refusal:
             result = self._refused(refusal)
         self.remembered.remember(operation.id, result)

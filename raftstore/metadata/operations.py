@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import structlog
 from google.protobuf.message import DecodeError
 
+from raftstore.metadata.levels import COMMANDS, OLDEST, above, unknown
+from raftstore.metadata.refusal import Refusal
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -23,10 +25,42 @@ def plain(change: Callable[[Any], None]) -> Callable[[Any], commands.Result]:
     return handler
 
 
-def operations_of(batch: bytes) -> list[commands.Operation]:
-    """Return the operations of a log entry. What is not a Batch has none: every node passes over it."""
+def operations_of(index: int, batch: bytes, level: int) -> list[commands.Operation]:
+    """Return the operations of the log entry at `index`.
+
+    What is not a Batch had none at level 1: every node passed over it. Since then it raises TooNew.
+    """
     try:
-        return list(commands.Batch.FromString(batch).operations)
+        decoded = commands.Batch.FromString(batch)
     except DecodeError:
+        if level > OLDEST:
+            raise unknown(index, "not a batch of commands") from None
         log.error("log entry is not a batch of commands", length=len(batch))
         return []
+    if level > OLDEST:
+        reason = above(decoded, level)
+        if reason is not None:
+            raise unknown(index, reason)
+    return list(decoded.operations)
+
+
+def command_of(index: int, data: bytes, level: int, kinds: Container[str]) -> tuple[str, Any]:
+    """Return which of `kinds` a command is that the log entry at `index` holds, and what it says.
+
+    Raises TooNew when it, or something in it, is not known here. At level 1 it refuses it instead, as every version of
+    then did: no leader appends such a command any more, but old logs may hold some.
+    """
+    try:
+        command = commands.Command.FromString(data)
+    except DecodeError:
+        if level > OLDEST:
+            raise unknown(index, "not a command") from None
+        raise Refusal(commands.INVALID, "not a command") from None
+    kind = command.WhichOneof("kind") or ""
+    if level > OLDEST:
+        reason = above(command, level)
+        if reason is not None or not kind:
+            raise unknown(index, reason or "a command of no kind")
+    elif kind not in kinds or COMMANDS.get(kind, OLDEST) > OLDEST:
+        raise Refusal(commands.INVALID, "an unknown command")
+    return kind, getattr(command, kind)

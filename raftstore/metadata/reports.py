@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 
 import blake3
 
-from raftstore.metadata.database import TABLES
+from raftstore.metadata.database import TABLES, level_of
 from raftstore.metadata.namespace import Namespace
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.replicas import ReplicaSet, ReplicaSets
@@ -161,7 +161,11 @@ def content_digest(database: sqlite3.Connection) -> str:
     hasher = blake3.blake3()
     database.execute("BEGIN")
     try:
+        hasher.update(str(level_of(database)).encode())
+        there = {row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         for table, key in TABLES.items():
+            if table not in there:
+                continue  # of a later level
             hasher.update(table.encode())
             for row in database.execute(f"SELECT * FROM {table} ORDER BY {key}"):
                 hasher.update(hashlib.blake2b(repr(row).encode(), digest_size=16).digest())

@@ -12,6 +12,7 @@ import blake3
 from raftstore.disk import is_full
 from raftstore.errors import Damaged, DiskFailed, DiskFull
 from raftstore.metadata.database import check, sync_directory, translated
+from raftstore.metadata.schemas import schema_at
 
 SEAL_MAGIC = b"pixraft catalog snapshot"
 SEAL_BYTES = len(SEAL_MAGIC) + 32
@@ -94,8 +95,8 @@ def _hash(file: BinaryIO, size: int, copy: BinaryIO | None = None) -> bytes:
 def unpack(source: Path, target: Path) -> int:
     """Check the snapshot `source` and copy its database, synced, to `target`; return its applied index.
 
-    Raises Damaged when it is not whole or not a catalog of this version, DiskFailed, DiskFull; `target` is then
-    removed.
+    Raises Damaged when it is not whole or not a catalog, TooNew when it is one of a later version, DiskFailed, DiskFull;
+    `target` is then removed.
     """
     target.unlink(missing_ok=True)
     try:
@@ -119,7 +120,7 @@ def _check(target: Path, source: Path) -> int:
     try:
         database = sqlite3.connect(f"{target.absolute().as_uri()}?immutable=1", uri=True, isolation_level=None)
         try:
-            check(database, source, None)
+            check(database, source, None, schema_at)
             return int(database.execute("SELECT applied FROM state").fetchone()[0])
         finally:
             database.close()

@@ -10,6 +10,7 @@ reconnection; a simulator replaces it as a whole.
     model       lanes, roles, peers, replies, limits
     pki         authority, certificates, identities     tls         contexts, who the peer is
     framing     bytes <-> frames, no I/O                seal        frames without TLS  grants     keys for them
+    versions    who understands whom
     channel     what both ends of a connection share    outgoing    dialling end     incoming   accepting end
     dial, link  one attempt; a lane that is kept up     listener    the port         network    it all together
 """
@@ -18,6 +19,7 @@ from raftstore.peers.client import PeerClient
 from raftstore.peers.model import Handler, Lane, Limits, OneWay, Peer, Reply, Role
 from raftstore.peers.network import PeerNetwork
 from raftstore.peers.pki import Authority, Identity, create_authority, self_signed_server_pem
+from raftstore.peers.versions import Versions
 
 __all__ = [
     "Authority",
@@ -31,6 +33,7 @@ __all__ = [
     "PeerNetwork",
     "Reply",
     "Role",
+    "Versions",
     "create_authority",
     "self_signed_server_pem",
 ]

@@ -43,6 +43,8 @@ class Channel(asyncio.BufferedProtocol):
     def __init__(self, shared: Shared, *, seals: Seals | None = None, peer: Peer | None = None) -> None:
         self.limits = limits = shared.limits
         self.peer = peer
+        self.theirs = peer_pb2.Hello()
+        """What the peer has said of itself, once the connection is in use."""
         self.sealed = seals is not None
         self.reason = ""
         """Why the channel was dropped."""

@@ -15,15 +15,20 @@ from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, client_context, failure
+from raftstore.peers.versions import Greetings
 from raftstore.wire import peer_pb2
 
 Address = tuple[str, int]
 
 
 class Dialler:
-    """Opens connections with one identity. The peer's certificate must name the member that was meant."""
+    """Opens connections with one identity. The peer's certificate must name the member that was meant.
 
-    def __init__(self, identity: Identity, shared: Shared) -> None:
+    `greetings`: of a node; None for an operator's command, which works with every version.
+    """
+
+    def __init__(self, identity: Identity, shared: Shared, greetings: Greetings | None = None) -> None:
+        self._greetings = greetings
         self._context = client_context(identity)
         self._shared = shared
         self._instance = secrets.token_bytes(16)
@@ -42,12 +47,14 @@ class Dialler:
     ) -> Outgoing:
         """Connect, check who answers and say hello; `session` (preamble, seals): without TLS, sealed.
 
-        Raises Unavailable (nobody there, not in time, a stranger) or Refused (the peer's own words). Takes
-        `limits.dial_time` at most, or `timeout` seconds.
+        Raises Unavailable (nobody there, not in time, a stranger), Refused (the peer's own words) or Incompatible.
+        Takes `limits.dial_time` at most, or `timeout` seconds.
         """
         hello = peer_pb2.Hello(
             version=VERSION, lane=lane, instance=self._instance, sequence=next(self._sequence)
         )
+        if self._greetings is not None:
+            self._greetings.add_to(hello)
         opening, seals = session or (b"", None)
         channel = Outgoing(
             self._shared,
@@ -57,6 +64,7 @@ class Dialler:
             opening=opening,
             seals=seals,
             on_drop=on_drop,
+            check=self._greetings.check if self._greetings is not None else None,
         )
         who = f"{expected or 'the node'} at {address[0]}:{address[1]}"
         connected = False

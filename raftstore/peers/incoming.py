@@ -27,6 +27,10 @@ class Door(Protocol):
         """Take the connection into use, in place of an older one of the same lane; raises Refused, Removed."""
         ...
 
+    def greeting(self) -> peer_pb2.Hello:
+        """Say what this node says of itself."""
+        ...
+
     def left(self, channel: Incoming) -> None:
         """The connection was dropped."""
         ...
@@ -95,9 +99,9 @@ class Incoming(Channel):
         except (Refused, Removed) as error:
             self.refuse(error)
             return
-        self.lane = hello.lane
+        self.lane, self.theirs = hello.lane, hello
         self._admitted = True
-        self.write(peer_pb2.Header(kind=peer_pb2.WELCOME))
+        self.write(peer_pb2.Header(kind=peer_pb2.WELCOME, hello=self._door.greeting()))
         self.settled.set()
 
     def _message(self, header: peer_pb2.Header) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from raftstore.errors import Removed, StoreError, Unavailable
+from raftstore.errors import Incompatible, Removed, StoreError, Unavailable
 from raftstore.peers.model import Limits
 from raftstore.peers.outgoing import Outgoing
 
@@ -121,7 +121,8 @@ class Link:
         try:
             channel = await self._dial(self._on_drop)
         except StoreError as error:
-            self._fail(str(error) if isinstance(error, Removed) else error.detail or str(error))
+            reason = str(error) if isinstance(error, Removed) else error.detail or str(error)
+            self._fail(reason, anew=isinstance(error, Incompatible) and reason != self._failure)
             return None
         except Exception as error:  # whatever it is, the lane is tried again
             log.exception("dialling failed", peer=self.member, lane=self.lane)
@@ -134,8 +135,9 @@ class Link:
         self._up()
         return channel
 
-    def _fail(self, reason: str) -> None:
-        if not self._failure:  # one line for an outage, not one for every attempt
+    def _fail(self, reason: str, *, anew: bool = False) -> None:
+        """`anew`: it is another reason than before, that an operator must hear of."""
+        if anew or not self._failure:  # one line for an outage, not one for every attempt
             log.warning("peer cannot be reached", peer=self.member, lane=self.lane, reason=reason)
         self._failure = reason
         self._settled.set()

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 import structlog
 
-from raftstore.errors import Invalid, Refused, Removed, Unavailable
+from raftstore.errors import Incompatible, Invalid, Refused, Removed, Unavailable
 from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Address, Dialler
 from raftstore.peers.grants import ID_SIZE, KEY_SIZE, Grants, Session
@@ -23,6 +23,7 @@ from raftstore.peers.pki import Identity
 from raftstore.peers.seal import Seals
 from raftstore.peers.services import Services
 from raftstore.peers.tls import server_context
+from raftstore.peers.versions import Greetings, Versions
 from raftstore.wire import peer_pb2
 
 log = structlog.get_logger()
@@ -39,7 +40,8 @@ STOP_TIME = 10.0
 class PeerNetwork:
     """The channel between this node and the other members, one listening port and two lanes to each.
 
-    `members` maps names to addresses; this node's own name in it is ignored. Raises Invalid when the identity
+    `members` maps names to addresses; this node's own name in it is ignored. `versions` and `in_force`: see `versions`.
+    Raises Invalid when the identity
     does not load or is not a node's. Everything runs on the loop on which `start` was called.
     """
 
@@ -50,6 +52,8 @@ class PeerNetwork:
         members: Mapping[str, Address],
         *,
         encryption: Encryption = "full",
+        versions: Versions = Versions(),  # noqa: B008  # immutable
+        in_force: Callable[[], int] = lambda: 0,
         limits: Limits = Limits(),  # noqa: B008  # immutable
     ) -> None:
         if identity.role is not Role.NODE:
@@ -62,7 +66,8 @@ class PeerNetwork:
         self._shared = Shared(limits)
         self._services = Services()
         self._services.serve(_SESSION_METHOD, self._grant_session, _NODES)
-        self._dialler = Dialler(identity, self._shared)
+        self._greetings = Greetings(identity.name, versions, in_force)
+        self._dialler = Dialler(identity, self._shared, self._greetings)
         self._grants: Grants | None = None  # for a running loop
         self._context = server_context(identity)
         self._listen = listen
@@ -320,6 +325,8 @@ class PeerNetwork:
             if entry is not None:
                 raise Removed(f"{peer.name} by log entry {entry}")
             raise Refused(f"{peer.name} is not a member")
+        if hello.lane != peer_pb2.CLIENT:
+            self._greetings.check(peer.name, hello)
         if hello.lane == peer_pb2.CLIENT:
             clients = sum(other.lane == peer_pb2.CLIENT for other in self._incoming)
             if clients >= self._limits.clients:
@@ -327,6 +334,25 @@ class PeerNetwork:
         else:
             self._replace(channel, peer, hello)
         self._incoming.add(channel)
+
+    def greeting(self) -> peer_pb2.Hello:
+        """Say what this node says of itself (`incoming.Door`)."""
+        return self._greetings.add_to(peer_pb2.Hello())
+
+    def level_changed(self) -> None:
+        """Another level is in force: hang up on members that do not know it."""
+        links = [link.channel for link in self._links.values()]
+        for channel in [*self._incoming, *filter(None, links)]:
+            if channel.peer is None or (isinstance(channel, Incoming) and channel.lane == peer_pb2.CLIENT):
+                continue
+            try:
+                self._greetings.check(channel.peer.name, channel.theirs)
+            except Incompatible as error:
+                channel.drop(error.detail, warn="peer refused")
+
+    def misfit(self, peer: str) -> str:
+        """Return why a member's version does not fit this node's, "" when it does or nothing is known of it."""
+        return self._greetings.refused.get(peer, "")
 
     def _replace(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
         if peer.name == self.name or hello.lane not in _WIRE_LANES.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from raftstore.errors import Refused, StoreError, Unavailable, error_of
+from raftstore.errors import Incompatible, Refused, StoreError, Unavailable, error_of
 from raftstore.peers.channel import Channel, Shared
 from raftstore.peers.framing import BadFrame
 from raftstore.peers.model import Buffer, Peer, Reply, Role
@@ -18,7 +18,7 @@ class Outgoing(Channel):
 
     `expected` is the member dialled: a certificate with another name is refused, before anything of the peer is
     decoded; None takes any node of the cluster. `certificate`, if it is known, is the hash of the only one that
-    this member may show.
+    this member may show. `check` raises Incompatible for a member whose version does not fit.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Outgoing(Channel):
         opening: bytes = b"",
         seals: Seals | None = None,
         on_drop: Callable[[Outgoing], None] | None = None,
+        check: Callable[[str, peer_pb2.Hello], None] | None = None,
     ) -> None:
         peer = Peer(expected, Role.NODE) if seals and expected else None
         super().__init__(shared, seals=seals, peer=peer)
@@ -39,6 +40,7 @@ class Outgoing(Channel):
         self._certificate = certificate
         self._opening = opening
         self._on_drop = on_drop
+        self._check = check
         self._settled = asyncio.Event()
         self._welcome = False
         self._refusal: StoreError | None = None
@@ -128,12 +130,24 @@ class Outgoing(Channel):
             self._refusal = error_of(header.error, f"{self.name}: {header.detail}")
             self.drop(f"refused by the peer: {header.detail}")
         elif header.kind == peer_pb2.WELCOME and not self._welcome:
-            self._welcome = True
-            self._settled.set()
+            self._welcomed(header.hello)
         elif header.kind in (peer_pb2.REPLY, peer_pb2.ERROR) and self._welcome:
             self._answer(header, payload)
         else:
             raise BadFrame(f"a frame of kind {header.kind} out of place")
+
+    def _welcomed(self, hello: peer_pb2.Hello) -> None:
+        """Take the connection into use, unless the peer's version does not fit."""
+        self.theirs = hello
+        try:
+            if self._check is not None:
+                self._check(self.name, hello)
+        except Incompatible as error:
+            self._refusal = error
+            self.drop(error.detail, warn="peer refused")
+            return
+        self._welcome = True
+        self._settled.set()
 
     def dropped(self) -> None:
         """Fail everybody who waits."""

@@ -21,7 +21,7 @@ class NodeRequest(_message.Message):
     def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "program", "oldest", "newest", "level")
     class ServicesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +47,10 @@ class NodeStatus(_message.Message):
     ZONE_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
     role: str
@@ -65,7 +69,11 @@ class NodeStatus(_message.Message):
     zone: str
     drain: str
     services: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    program: str
+    oldest: int
+    newest: int
+    level: int
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
 
 class NodeReport(_message.Message):
     __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "waiting", "space")
@@ -356,3 +364,21 @@ class RotateHostKeys(_message.Message):
     KINDS_FIELD_NUMBER: _ClassVar[int]
     kinds: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class UpgradeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Upgrade(_message.Message):
+    __slots__ = ("level", "target", "nodes", "obstacles", "before")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLES_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    level: int
+    target: int
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeStatus]
+    obstacles: _containers.RepeatedScalarFieldContainer[str]
+    before: int
+    def __init__(self, level: _Optional[int] = ..., target: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., before: _Optional[int] = ...) -> None: ...

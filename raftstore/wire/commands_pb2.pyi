@@ -538,8 +538,18 @@ class AgreeOnSecret(_message.Message):
     replaces: bytes
     def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ..., replaces: _Optional[bytes] = ...) -> None: ...
 
+class SetLevel(_message.Message):
+    __slots__ = ("level", "fresh", "members")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    level: int
+    fresh: bool
+    members: int
+    def __init__(self, level: _Optional[int] = ..., fresh: _Optional[bool] = ..., members: _Optional[int] = ...) -> None: ...
+
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -563,6 +573,7 @@ class Command(_message.Message):
     CANCEL_JOB_FIELD_NUMBER: _ClassVar[int]
     DROP_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     AGREE_ON_SECRET_FIELD_NUMBER: _ClassVar[int]
+    SET_LEVEL_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
     put_file: PutFile
@@ -586,4 +597,5 @@ class Command(_message.Message):
     cancel_job: CancelJob
     drop_replicas: DropReplicas
     agree_on_secret: AgreeOnSecret
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ...) -> None: ...
+    set_level: SetLevel
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ...) -> None: ...

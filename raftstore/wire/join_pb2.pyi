@@ -25,12 +25,18 @@ class Token(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., secret: _Optional[bytes] = ..., authority: _Optional[bytes] = ..., node: _Optional[str] = ..., expires_ns: _Optional[int] = ..., addresses: _Optional[_Iterable[str]] = ..., cluster: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("node", "address")
+    __slots__ = ("node", "address", "oldest", "newest", "program")
     NODE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
     node: str
     address: str
-    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    oldest: int
+    newest: int
+    program: str
+    def __init__(self, node: _Optional[str] = ..., address: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., program: _Optional[str] = ...) -> None: ...
 
 class Reply(_message.Message):
     __slots__ = ("error", "detail", "sealed", "members", "replicas", "encryption", "index")

@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\npeer.proto\x12\x0cpixraft.peer\"\xc1\x01\n\x06Header\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.pixraft.peer.Kind\x12\x0c\n\x04\x63\x61ll\x18\x02 \x01(\x04\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\r\x12\"\n\x05hello\x18\x08 \x01(\x0b\x32\x13.pixraft.peer.Hello\x12\x11\n\tby_digest\x18\t \x01(\x08\"b\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12$\n\x04lane\x18\x02 \x01(\x0e\x32\x16.pixraft.peer.LaneKind\x12\x10\n\x08instance\x18\x03 \x01(\x0c\x12\x10\n\x08sequence\x18\x04 \x01(\x04\"*\n\x12\x42ulkSessionRequest\x12\x14\n\x0cplain_chunks\x18\x01 \x01(\x08\"&\n\x0b\x42ulkSession\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0b\n\x03key\x18\x02 \x01(\x0c*{\n\x04Kind\x12\x0b\n\x07NOTHING\x10\x00\x12\t\n\x05HELLO\x10\x01\x12\x0b\n\x07WELCOME\x10\x02\x12\x0b\n\x07REQUEST\x10\x03\x12\t\n\x05REPLY\x10\x04\x12\t\n\x05\x45RROR\x10\x05\x12\n\n\x06\x43\x41NCEL\x10\x06\x12\x0b\n\x07MESSAGE\x10\x07\x12\x08\n\x04PING\x10\x08\x12\x08\n\x04PONG\x10\t*/\n\x08LaneKind\x12\n\n\x06\x43LIENT\x10\x00\x12\r\n\tCONSENSUS\x10\x01\x12\x08\n\x04\x42ULK\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\npeer.proto\x12\x0cpixraft.peer\"\xc1\x01\n\x06Header\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.pixraft.peer.Kind\x12\x0c\n\x04\x63\x61ll\x18\x02 \x01(\x04\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\r\x12\"\n\x05hello\x18\x08 \x01(\x0b\x32\x13.pixraft.peer.Hello\x12\x11\n\tby_digest\x18\t \x01(\x08\"\xa2\x01\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12$\n\x04lane\x18\x02 \x01(\x0e\x32\x16.pixraft.peer.LaneKind\x12\x10\n\x08instance\x18\x03 \x01(\x0c\x12\x10\n\x08sequence\x18\x04 \x01(\x04\x12\x0e\n\x06oldest\x18\x05 \x01(\r\x12\x0e\n\x06newest\x18\x06 \x01(\r\x12\r\n\x05level\x18\x07 \x01(\r\x12\x0f\n\x07program\x18\x08 \x01(\t\"*\n\x12\x42ulkSessionRequest\x12\x14\n\x0cplain_chunks\x18\x01 \x01(\x08\"&\n\x0b\x42ulkSession\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0b\n\x03key\x18\x02 \x01(\x0c*{\n\x04Kind\x12\x0b\n\x07NOTHING\x10\x00\x12\t\n\x05HELLO\x10\x01\x12\x0b\n\x07WELCOME\x10\x02\x12\x0b\n\x07REQUEST\x10\x03\x12\t\n\x05REPLY\x10\x04\x12\t\n\x05\x45RROR\x10\x05\x12\n\n\x06\x43\x41NCEL\x10\x06\x12\x0b\n\x07MESSAGE\x10\x07\x12\x08\n\x04PING\x10\x08\x12\x08\n\x04PONG\x10\t*/\n\x08LaneKind\x12\n\n\x06\x43LIENT\x10\x00\x12\r\n\tCONSENSUS\x10\x01\x12\x08\n\x04\x42ULK\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'peer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KIND']._serialized_start=408
-  _globals['_KIND']._serialized_end=531
-  _globals['_LANEKIND']._serialized_start=533
-  _globals['_LANEKIND']._serialized_end=580
+  _globals['_KIND']._serialized_start=473
+  _globals['_KIND']._serialized_end=596
+  _globals['_LANEKIND']._serialized_start=598
+  _globals['_LANEKIND']._serialized_end=645
   _globals['_HEADER']._serialized_start=29
   _globals['_HEADER']._serialized_end=222
-  _globals['_HELLO']._serialized_start=224
-  _globals['_HELLO']._serialized_end=322
-  _globals['_BULKSESSIONREQUEST']._serialized_start=324
-  _globals['_BULKSESSIONREQUEST']._serialized_end=366
-  _globals['_BULKSESSION']._serialized_start=368
-  _globals['_BULKSESSION']._serialized_end=406
+  _globals['_HELLO']._serialized_start=225
+  _globals['_HELLO']._serialized_end=387
+  _globals['_BULKSESSIONREQUEST']._serialized_start=389
+  _globals['_BULKSESSIONREQUEST']._serialized_end=431
+  _globals['_BULKSESSION']._serialized_start=433
+  _globals['_BULKSESSION']._serialized_end=471
 # @@protoc_insertion_point(module_scope)

@@ -61,16 +61,24 @@ class Header(_message.Message):
     def __init__(self, kind: _Optional[_Union[Kind, str]] = ..., call: _Optional[int] = ..., method: _Optional[str] = ..., body: _Optional[bytes] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., deadline_ms: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., by_digest: _Optional[bool] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("version", "lane", "instance", "sequence")
+    __slots__ = ("version", "lane", "instance", "sequence", "oldest", "newest", "level", "program")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PROGRAM_FIELD_NUMBER: _ClassVar[int]
     version: int
     lane: LaneKind
     instance: bytes
     sequence: int
-    def __init__(self, version: _Optional[int] = ..., lane: _Optional[_Union[LaneKind, str]] = ..., instance: _Optional[bytes] = ..., sequence: _Optional[int] = ...) -> None: ...
+    oldest: int
+    newest: int
+    level: int
+    program: str
+    def __init__(self, version: _Optional[int] = ..., lane: _Optional[_Union[LaneKind, str]] = ..., instance: _Optional[bytes] = ..., sequence: _Optional[int] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ..., program: _Optional[str] = ...) -> None: ...
 
 class BulkSessionRequest(_message.Message):
     __slots__ = ("plain_chunks",)

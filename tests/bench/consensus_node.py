@@ -35,6 +35,13 @@ class Counting:
         self.applied_index = 0
         self.configuration = (0, b"")
         self.count = 0
+        self.opening: bytes | None = None
+
+    def refusal(self, command: bytes) -> str | None:
+        """Take everything."""
+        return None
+
+    batch_refusal = refusal
 
     def apply(self, index: int, batch: bytes) -> list[bytes]:
         """Count the operations; each result is its number."""

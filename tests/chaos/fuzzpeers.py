@@ -11,6 +11,7 @@ from collections import deque
 import fuzzinputs
 from fuzzftp import Failure
 
+from raftstore.metadata.levels import NEWEST
 from raftstore.peers.channel import VERSION
 from raftstore.peers.framing import BadFrame, FrameReader, encode
 from raftstore.peers.grants import Session
@@ -176,7 +177,9 @@ class PeerConnection:
             self.sent = number + 1
 
     async def _hello(self, lane: peer_pb2.LaneKind) -> None:
-        hello = peer_pb2.Hello(version=VERSION, lane=lane, instance=self._chance.randbytes(16), sequence=1)
+        hello = peer_pb2.Hello(
+            version=VERSION, lane=lane, instance=self._chance.randbytes(16), sequence=1, oldest=1, newest=NEWEST
+        )
         self._send(self._framed(peer_pb2.Header(kind=peer_pb2.HELLO, hello=hello)))
         await self._frame_of(peer_pb2.WELCOME)
 

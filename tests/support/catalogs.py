@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from raftstore.metadata import Catalog
+from raftstore.metadata.levels import NEWEST
 from raftstore.wire import commands_pb2 as commands
 
 NOW = 1_700_000_000_000_000_000
@@ -46,9 +47,12 @@ def partial(path: str, *seeds: int, owner: str = "ada", length: int = 10) -> com
 
 
 class Feeder:
-    """Proposes commands to a catalog: one log entry a call, each operation with an id of its own."""
+    """Proposes commands to a catalog: one log entry a call, each operation with an id of its own.
 
-    def __init__(self, path: Path, *, stores: bool = True, **options: Any) -> None:
+    A new catalog is first raised to `level`, as a new cluster's; None: the log says so itself.
+    """
+
+    def __init__(self, path: Path, *, stores: bool = True, level: int | None = NEWEST, **options: Any) -> None:
         self.path = path
         self.options = options
         self.catalog = Catalog(path, **options)
@@ -56,7 +60,10 @@ class Feeder:
         self.sequence = 0
         self.boot = 1
         self.log: list[tuple[int, bytes]] = []
-        if stores and not self.index:
+        new = not self.index
+        if new and level is not None and level > self.catalog.level:
+            assert self.one(command("set_level", level=level, fresh=True)).status == commands.OK
+        if stores and new:
             self.all(*(command("register_store", node=f"n{n}", identity=i) for n, i in STORES.items()))
 
     def __enter__(self) -> Feeder:

@@ -8,12 +8,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from raftstore.peers import Authority, Identity, Limits, PeerNetwork, Role, create_authority
+from raftstore.peers import Authority, Identity, Limits, PeerNetwork, Role, Versions, create_authority
+from raftstore.peers.channel import Shared
+from raftstore.peers.dial import Dialler
 from raftstore.peers.network import Encryption
+from raftstore.peers.versions import Greetings
 
 LOOPBACK = ("127.0.0.1", 0)
 DEADLINE = 20.0
 """Seconds that a test waits for what should happen at once."""
+
+VERSIONS = Versions("1.2.3", 1, 2)
 
 LIMITS = Limits(dial_time=10, handshake_time=10, ping_timeout=10, backoff_max=0.2)
 """Patient where a slow machine could hurt."""
@@ -59,9 +64,25 @@ def network(
     listen: tuple[str, int] = LOOPBACK,
     encryption: Encryption = "full",
     limits: Limits = LIMITS,
+    versions: Versions = VERSIONS,
+    in_force: Callable[[], int] = lambda: 0,
 ) -> PeerNetwork:
     """A network that is not started yet."""
-    return PeerNetwork(identity(name), listen, members or {}, encryption=encryption, limits=limits)
+    return PeerNetwork(
+        identity(name),
+        listen,
+        members or {},
+        encryption=encryption,
+        limits=limits,
+        versions=versions,
+        in_force=in_force,
+    )
+
+
+def dialler(name: str, versions: Versions | None = VERSIONS, level: int = 0) -> Dialler:
+    """What a node of that name dials with; `versions` None: one of 0.1, which says nothing of levels."""
+    greetings = None if versions is None else Greetings(name, versions, lambda: level)
+    return Dialler(identity(name), Shared(LIMITS), greetings)
 
 
 @asynccontextmanager

@@ -152,6 +152,14 @@ class CountingMachine:
         self.prepared = ""
         self.saved = self._state()
 
+    opening: bytes | None = None
+
+    def refusal(self, command: bytes) -> str | None:
+        return None
+
+    def batch_refusal(self, batch: bytes) -> str | None:
+        return None
+
     def crash(self) -> CountingMachine:
         """The machine that is found after a loss of power."""
         machine = CountingMachine(self.check)

@@ -149,6 +149,16 @@ class WatchedCatalog:
         return results
 
     @property
+    def opening(self) -> bytes | None:
+        return self.catalog.opening
+
+    def refusal(self, command: bytes) -> str | None:
+        return self.catalog.refusal(command)
+
+    def batch_refusal(self, batch: bytes) -> str | None:
+        return self.catalog.batch_refusal(batch)
+
+    @property
     def configuration(self) -> tuple[int, bytes]:
         return self.catalog.configuration
 

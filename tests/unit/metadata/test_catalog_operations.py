@@ -11,7 +11,7 @@ import pytest
 from catalogs import Feeder, command, put
 
 from raftstore.consensus.statemachine import StateMachine
-from raftstore.errors import DiskFailed, Unavailable
+from raftstore.errors import DiskFailed, TooNew, Unavailable
 from raftstore.metadata import remembered
 from raftstore.wire import commands_pb2 as commands
 
@@ -129,18 +129,41 @@ def test_malformed_ids_change_nothing(feeder: Feeder, fields: dict[str, object],
     assert feeder.catalog.digest() != digest
 
 
-@pytest.mark.parametrize("raw", [b"\xff\xff", b"", b"\x0a\x05\x0a\x03\xff\xfe\xfd", b"\xa2\x06\x00"])
-def test_malformed_commands_are_invalid(feeder: Feeder, raw: bytes) -> None:
+MALFORMED = [b"\xff\xff", b"", b"\x0a\x05\x0a\x03\xff\xfe\xfd", b"\xa2\x06\x00"]
+
+
+@pytest.mark.parametrize("raw", MALFORMED)
+def test_malformed_commands_are_invalid_at_level_1(tmp_path: Path, raw: bytes) -> None:
+    with Feeder(tmp_path / "old.db", level=1) as feeder:
+        operation = feeder.operation(MKDIR)
+        operation.command = raw
+        result = feeder.apply(operation)[0]
+        assert (status(result), result.index) == ("INVALID", feeder.index)
+
+
+@pytest.mark.parametrize("raw", MALFORMED)
+def test_malformed_commands_stop_the_node_since_level_2(feeder: Feeder, raw: bytes) -> None:
     operation = feeder.operation(MKDIR)
     operation.command = raw
-    result = feeder.apply(operation)[0]
-    assert (status(result), result.index) == ("INVALID", feeder.index)
+    before = feeder.catalog.digest()
+    with pytest.raises(TooNew, match=f"log entry {feeder.index + 1}: "):
+        feeder.apply(operation)
+    with pytest.raises(Unavailable):
+        feeder.one(MKDIR)
+    feeder.reopen()
+    assert feeder.catalog.digest() == before
 
 
-def test_an_entry_that_is_no_batch_is_passed_over(feeder: Feeder) -> None:
-    assert feeder.catalog.apply(feeder.index + 1, b"\xff\xff") == []
-    assert feeder.catalog.apply(feeder.index + 5, b"") == []
-    assert feeder.catalog.applied_index == feeder.index + 5
+def test_an_entry_that_is_no_batch_is_passed_over_at_level_1(tmp_path: Path) -> None:
+    with Feeder(tmp_path / "old.db", level=1) as feeder:
+        assert feeder.catalog.apply(feeder.index + 1, b"\xff\xff") == []
+        assert feeder.catalog.apply(feeder.index + 5, b"") == []
+        assert feeder.catalog.applied_index == feeder.index + 5
+
+
+def test_an_entry_that_is_no_batch_stops_the_node_since_level_2(feeder: Feeder) -> None:
+    with pytest.raises(TooNew, match="not a batch of commands"):
+        feeder.catalog.apply(feeder.index + 1, b"\xff\xff")
 
 
 def test_an_entry_applied_before_returns_what_is_remembered(feeder: Feeder) -> None:

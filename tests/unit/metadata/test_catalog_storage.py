@@ -14,9 +14,20 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, chunk, command, digest, partial, put
 
-from raftstore.errors import Damaged, DiskFailed, DiskFull, NotADirectory, NotFound, StoreError, Unavailable
+from raftstore.errors import (
+    Damaged,
+    DiskFailed,
+    DiskFull,
+    NotADirectory,
+    NotFound,
+    StoreError,
+    TooNew,
+    Unavailable,
+)
 from raftstore.metadata import Catalog, database, durability, snapshots
 from raftstore.metadata import catalog as catalog_module
+from raftstore.metadata.levels import NEWEST
+from raftstore.metadata.schemas import schema_at
 
 
 @pytest.fixture
@@ -155,7 +166,7 @@ def test_a_failed_checkpoint_stops_the_catalog(tmp_path: Path, monkeypatch: pyte
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(durability, "ENTRIES_A_CHECK", 1)
-    with Feeder(tmp_path / "catalog.db", wal_bytes=1, stores=False) as feeder:
+    with Feeder(tmp_path / "catalog.db", wal_bytes=1, stores=False, level=1) as feeder:
         with monkeypatch.context() as patched:
             patched.setattr(durability.os, "fsync", broken)
             feeder.make("/a")
@@ -286,7 +297,7 @@ def test_a_database_of_something_else_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("PRAGMA user_version = 99", "schema version 99"),
+        ("PRAGMA user_version = 5", "level 0, this program reads level 1 to"),
         ("DROP TABLE usage", "unknown schema"),
         ("CREATE INDEX extra ON users (record)", "unknown schema"),
         ("DELETE FROM state", "no state"),
@@ -299,6 +310,17 @@ def test_another_schema_is_damaged(feeder: Feeder, statement: str, message: str)
     other.close()
     with pytest.raises(Damaged, match=message):
         Catalog(feeder.path)
+
+
+def test_a_catalog_of_a_later_version_is_refused_and_left_alone(feeder: Feeder) -> None:
+    feeder.catalog.close()
+    other = sqlite3.connect(feeder.path, isolation_level=None)
+    other.execute(f"PRAGMA user_version = {database.SCHEMA_VERSION + NEWEST}")
+    other.close()
+    before = feeder.path.read_bytes()
+    with pytest.raises(TooNew, match=f"is at level {NEWEST + 1}; this is pixraft .* levels 1 to {NEWEST}"):
+        Catalog(feeder.path)
+    assert feeder.path.read_bytes() == before
 
 
 def test_damaged_pages_are_found_at_the_start(feeder: Feeder) -> None:
@@ -361,7 +383,7 @@ def test_an_unusable_directory_is_a_failed_disk(tmp_path: Path) -> None:
 
 
 def test_what_errors_of_sqlite_mean(tmp_path: Path) -> None:
-    small = database.open_catalog(tmp_path / "catalog.db", 1.0)
+    small = database.open_catalog(tmp_path / "catalog.db", 1.0, schema_at)
     try:
         small.execute("PRAGMA max_page_count = 1")
         with pytest.raises(sqlite3.OperationalError) as full:

@@ -6,14 +6,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from peer_networks import DEADLINE, LIMITS, event_loops, identity, network, run_on, running, until
+from peer_networks import DEADLINE, LIMITS, dialler, event_loops, network, run_on, running, until
 from peer_proxy import PeerProxy
 from structlog.testing import capture_logs
 
 from raftstore import errors
 from raftstore.peers import Lane, Limits, Peer, PeerNetwork, Reply
-from raftstore.peers.channel import Shared
-from raftstore.peers.dial import Dialler
 from raftstore.peers.link import Backoff
 from raftstore.peers.network import Encryption
 from raftstore.wire import peer_pb2
@@ -152,13 +150,13 @@ def test_a_newer_connection_replaces_the_older_which_delivers_nothing_more(loop:
         peer.on_message("m", lambda who, body: got.append(body))
         peer.serve("wait", wait)
         await peer.start()
-        dialler = Dialler(identity("a"), Shared(LIMITS))
-        older = await dialler.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
-        bulk = await dialler.dial(peer.address, peer_pb2.BULK, expected="b")
+        node = dialler("a")
+        older = await node.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
+        bulk = await node.dial(peer.address, peer_pb2.BULK, expected="b")
         call = asyncio.create_task(older.call("wait", b"", b"", 60))
         assert older.message("m", b"1")
         await until(lambda: got == [b"1"])
-        newer = await dialler.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
+        newer = await node.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
         older.message("m", b"too late")
         newer.message("m", b"2")
         await cancelled.wait()
@@ -184,12 +182,12 @@ def test_what_a_replaced_connection_has_sent_already_is_not_delivered() -> None:
         peer = network("b", {"a": ("127.0.0.1", 1)})
         peer.on_message("m", lambda who, body: got.append(body))
         await peer.start()
-        dialler = Dialler(identity("a"), Shared(LIMITS))
+        node = dialler("a")
         async with PeerProxy(peer.address) as proxy:
-            older = await dialler.dial(proxy.address, peer_pb2.CONSENSUS, expected="b")
+            older = await node.dial(proxy.address, peer_pb2.CONSENSUS, expected="b")
             proxy.going.clear()
             assert older.message("m", b"delayed")
-            newer = await dialler.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
+            newer = await node.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
             proxy.going.set()
             await until(lambda: not older.usable)
             newer.message("m", b"new")
@@ -206,20 +204,18 @@ def test_a_delayed_hello_does_not_replace_a_newer_connection() -> None:
     async def main() -> None:
         peer = network("b", {"a": ("127.0.0.1", 1)})
         await peer.start()
-        dialler = Dialler(identity("a"), Shared(LIMITS))
+        node = dialler("a")
         async with PeerProxy(peer.address) as proxy:
             proxy.going.clear()
-            delayed = asyncio.create_task(dialler.dial(proxy.address, peer_pb2.CONSENSUS, expected="b"))
+            delayed = asyncio.create_task(node.dial(proxy.address, peer_pb2.CONSENSUS, expected="b"))
             await until(lambda: proxy.accepted == 1)
-            newer = await dialler.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
+            newer = await node.dial(peer.address, peer_pb2.CONSENSUS, expected="b")
             proxy.going.set()
             with pytest.raises(errors.Refused, match="a newer connection is in use"):
                 await delayed
             assert newer.usable
             # another process of that node is another matter: it is the one that lives
-            restarted = await Dialler(identity("a"), Shared(LIMITS)).dial(
-                peer.address, peer_pb2.CONSENSUS, expected="b"
-            )
+            restarted = await dialler("a").dial(peer.address, peer_pb2.CONSENSUS, expected="b")
             await until(lambda: not newer.usable)
             restarted.drop("done")
             await restarted.finished.wait()

@@ -91,7 +91,7 @@ def frame(header: peer_pb2.Header, payload: bytes = b"") -> bytes:
 
 
 def hello(lane: peer_pb2.LaneKind = peer_pb2.CONSENSUS, *, version: int = VERSION, sequence: int = 1) -> bytes:
-    greeting = peer_pb2.Hello(version=version, lane=lane, instance=b"i", sequence=sequence)
+    greeting = peer_pb2.Hello(version=version, lane=lane, instance=b"i", sequence=sequence, oldest=1, newest=1)
     return frame(peer_pb2.Header(kind=peer_pb2.HELLO, hello=greeting))
 
 
@@ -517,7 +517,9 @@ def test_a_sealed_connection_needs_the_key_of_an_unused_session(loop: str, encry
             seals = session.dialler_seals()
             greeting = peer_pb2.Header(
                 kind=peer_pb2.HELLO,
-                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1),
+                hello=peer_pb2.Hello(
+                    version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1, oldest=1, newest=1
+                ),
             )
             start = encode(greeting, b"", header_limit=MIB, payload_limit=MIB, seal=seals.sending)
             async with opened(net.address) as (reader, writer):
@@ -541,7 +543,9 @@ def test_a_sealed_connection_carries_only_bulk(encryption: Encryption) -> None:
             seals = session.dialler_seals()
             greeting = peer_pb2.Header(
                 kind=peer_pb2.HELLO,
-                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.CONSENSUS, instance=b"i", sequence=1),
+                hello=peer_pb2.Hello(
+                    version=VERSION, lane=peer_pb2.CONSENSUS, instance=b"i", sequence=1, oldest=1, newest=1
+                ),
             )
             async with opened(net.address) as (reader, writer):
                 writer.write(session.preamble())
@@ -578,7 +582,9 @@ def test_a_bulk_session_ends_with_the_membership(gone: str) -> None:
             unused, used = [await bulk_session(net, "full") for _ in range(2)]
             greeting = peer_pb2.Header(
                 kind=peer_pb2.HELLO,
-                hello=peer_pb2.Hello(version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1),
+                hello=peer_pb2.Hello(
+                    version=VERSION, lane=peer_pb2.BULK, instance=b"i", sequence=1, oldest=1, newest=1
+                ),
             )
 
             def say_hello(session: Session, writer: asyncio.StreamWriter) -> None:

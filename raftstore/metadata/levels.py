@@ -1,0 +1,207 @@
+"""Levels: which rules of the log are in force, and what of a command belongs to which of them.
+
+The cluster has one level at each point of its log. It starts at 1 and is raised by the applied command `SetLevel`, by
+nothing else; what comes before that entry replays by the rules of its time. A leader appends no command that is above
+the level in force, so that every node that knows the level understands every entry (docs/decisions/001-levels.md).
+
+Whoever adds a command, a field, or a value of an enum adds a line here. Everything in this module is pure.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from raftstore.errors import TooNew
+from raftstore.metadata.refusal import Refusal
+from raftstore.wire import commands_pb2 as commands
+
+OLDEST = 1
+"""The lowest level whose catalogs and logs this version can go on from: the rules of 0.1 (commit 35711ca)."""
+
+NEWEST = 2
+"""The highest level that this version knows: the rules of 0.2."""
+
+VERSION = importlib.metadata.version("pixraft")
+"""Of this program."""
+
+WAY_OUT = (
+    "Install a version of pixraft that knows it (`pixraft upgrade status` at another node names theirs) and start the "
+    'node again: nothing is lost, it goes on where it stopped. See "A node that is too old" in docs/operating.md'
+)
+"""What to do about an entry or a catalog that this version does not know."""
+
+COMMANDS: dict[str, int] = {
+    # The gate itself: known to every version that knows of levels.
+    "set_level": 1,
+}
+"""Level from which a command may be in the log, by its name in the oneof `Command.kind`; 1 where there is none."""
+
+FIELDS: dict[str, int] = {}
+"""Level from which a field may be set, by "Message.field"; 1 where there is none."""
+
+VALUES: dict[str, int] = {}
+"""Level from which an enum's value may be used, by "Message.Enum.VALUE"; 1 where there is none."""
+
+
+def program() -> str:
+    """Name this version and the levels that it knows, for people."""
+    return f"pixraft {VERSION}, which knows levels {OLDEST} to {NEWEST}"
+
+
+def too_new(level: int, what: str) -> TooNew:
+    """Return the error for what is of a level that this version does not know; `what` ends with "is"."""
+    return TooNew(f"{what} at level {level}; this is {program()}. {WAY_OUT}")
+
+
+def unknown(index: int, reason: str) -> TooNew:
+    """Return the error for a committed log entry that this version does not know."""
+    return TooNew(f"log entry {index}: {reason}; this is {program()}. {WAY_OUT}")
+
+
+def above(message: Message, level: int) -> str | None:
+    """Say what of a message, nested ones included, is above `level` or unknown to this version; None: nothing."""
+    unknown_fields = UnknownFieldSet(message)
+    if len(unknown_fields):
+        return f"field {unknown_fields[0].field_number} of {message.DESCRIPTOR.name} is unknown to this version"
+    plan = _plan(message.DESCRIPTOR, level)
+    for name, why in plan.above:
+        if _is_set(message, name):
+            return why
+    for name, enum in plan.enums:
+        reason = _of_value(enum, getattr(message, name), level)
+        if reason is not None:
+            return reason
+    for nested in _nested(message, plan):
+        reason = above(nested, level)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _nested(message: Message, plan: _Plan) -> Iterator[Message]:
+    for oneof in plan.oneofs:
+        chosen = message.WhichOneof(oneof)
+        if chosen is not None:
+            yield getattr(message, chosen)
+    for name in plan.single:
+        if message.HasField(name):
+            yield getattr(message, name)
+    for name in plan.repeated:
+        yield from getattr(message, name)
+
+
+def refusal(command: bytes, level: int) -> str | None:
+    """Say why a serialised Command must not be appended while `level` is in force; None: it may be.
+
+    A SetLevel passes, but to a level that is not known here: the rest is decided when it is applied.
+    """
+    try:
+        decoded = commands.Command.FromString(command)
+    except DecodeError:
+        return "not a command"
+    reason = above(decoded, level)
+    if reason is None and decoded.WhichOneof("kind") is None:
+        return "a command of no kind"
+    if decoded.set_level.level > NEWEST:
+        return f"level {decoded.set_level.level} is not known here: this is {program()}"
+    return reason
+
+
+def raised(command: commands.SetLevel, present: int, members: int, *, untouched: bool) -> int:
+    """Return the level that holds after a SetLevel applied at level `present`, with the configuration of log entry
+    `members`; `untouched`: nothing was put into the catalog before.
+
+    Refuses with INVALID, CHANGED. Raises TooNew when this version does not know the level.
+    """
+    level: int = command.level
+    if level <= present or (level > present + 1 and not command.fresh):
+        raise Refusal(
+            commands.INVALID, f"level {present} is in force: the next one is {present + 1}, not {level}"
+        )
+    if command.fresh and not untouched:
+        raise Refusal(commands.CHANGED, "the cluster is not new any more")
+    if command.members and command.members != members:
+        raise Refusal(
+            commands.CHANGED, "the members are others now: ask them first whether they know the level"
+        )
+    if level > NEWEST:
+        raise too_new(level, "from this entry of the log on the cluster is")
+    return level
+
+
+def batch_refusal(batch: bytes, level: int) -> str | None:
+    """Say why a serialised Batch must not be appended while `level` is in force; None: it may be."""
+    try:
+        decoded = commands.Batch.FromString(batch)
+    except DecodeError:
+        return "not a batch of commands"
+    reason = above(decoded, level)
+    if reason is not None:
+        return reason
+    for operation in decoded.operations:
+        reason = refusal(operation.command, level)
+        if reason is not None:
+            return reason
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What there is to look at in messages of one type. `above`: fields that must not be set, and what to say then."""
+
+    above: tuple[tuple[str, str], ...]
+    enums: tuple[tuple[str, EnumDescriptor], ...]
+    oneofs: tuple[str, ...]
+    single: tuple[str, ...]
+    repeated: tuple[str, ...]
+
+
+@functools.cache
+def _plan(descriptor: Descriptor, level: int) -> _Plan:
+    refused, enums = [], []
+    oneofs, single, repeated = set(), [], []
+    for field in descriptor.fields:
+        since, called = _since(descriptor.name, field)
+        if since > level:
+            refused.append((field.name, f"{called} needs level {since}, in force is {level}"))
+        if field.enum_type is not None:
+            enums.append((field.name, field.enum_type))
+        elif field.message_type is None:
+            continue
+        elif field.is_repeated:
+            repeated.append(field.name)
+        elif field.containing_oneof is not None:
+            oneofs.add(field.containing_oneof.name)
+        else:
+            single.append(field.name)
+    return _Plan(tuple(refused), tuple(enums), tuple(sorted(oneofs)), tuple(single), tuple(repeated))
+
+
+def _since(message: str, field: FieldDescriptor) -> tuple[int, str]:
+    """Return from which level on a field may be set, and what to call it."""
+    if message == "Command" and field.containing_oneof is not None:
+        return COMMANDS.get(field.name, OLDEST), f"the command {field.name}"
+    name = f"{message}.{field.name}"
+    return FIELDS.get(name, OLDEST), f"the field {name}"
+
+
+def _is_set(message: Message, name: str) -> bool:
+    value: Any = getattr(message, name)
+    return message.HasField(name) if isinstance(value, Message) else bool(value)
+
+
+def _of_value(enum: EnumDescriptor, number: int, level: int) -> str | None:
+    value = enum.values_by_number.get(number)
+    name = enum.full_name.removeprefix("pixraft.commands.")
+    if value is None:
+        return f"value {number} of {name} is unknown to this version"
+    since = VALUES.get(f"{name}.{value.name}", OLDEST)
+    return f"{name}.{value.name} needs level {since}, in force is {level}" if since > level else None

@@ -1,0 +1,37 @@
+"""What a catalog goes through when the level is raised: new tables and columns, and what is filled in there.
+
+A migration runs inside the transaction of the entry `SetLevel`, on every node alike, so it must be deterministic: of
+the tables and of nothing else, and in a given order where it goes through rows. It finds all tables up to date (what
+`Machine` keeps in memory was written before) and leaves memory and tables saying the same. An exception stops the node.
+
+A table that a migration makes has a line in `database.TABLES`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from raftstore.metadata.database import set_level
+
+if TYPE_CHECKING:
+    from raftstore.metadata.machine import Machine
+
+Migration = Callable[[sqlite3.Connection, "Machine"], None]
+"""Gets the connection, within a transaction, and the machine; `machine.level` is still the level before."""
+
+migrate_to_2: tuple[Migration, ...] = ()
+"""In this order; one function a concern."""
+
+MIGRATIONS: dict[int, tuple[Migration, ...]] = {2: migrate_to_2}
+"""By the level that they lead to."""
+
+
+def migrate(database: sqlite3.Connection, machine: Machine, level: int) -> None:
+    """Take a catalog from the level in force to a higher one, within the current transaction."""
+    while machine.level < level:
+        for migration in MIGRATIONS[machine.level + 1]:
+            migration(database, machine)
+        machine.level += 1
+    set_level(database, level)

@@ -1,0 +1,312 @@
+"""Levels: what a command may hold at which of them, and how the one in force is raised."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from catalogs import Feeder, command, put
+from google.protobuf.descriptor import Descriptor, EnumDescriptor
+
+from raftstore.errors import TooNew
+from raftstore.metadata import levels, migrations
+from raftstore.metadata.database import SCHEMA_VERSION, TABLES, fill, schema_of
+from raftstore.metadata.levels import COMMANDS, FIELDS, NEWEST, OLDEST, VALUES, above, batch_refusal, refusal
+from raftstore.metadata.machine import Machine
+from raftstore.metadata.schemas import schema_at
+from raftstore.wire import commands_pb2 as commands
+
+UNKNOWN = b"\xfa\x3f\x01x"
+"""Field 1023 of any message."""
+
+
+@pytest.fixture
+def feeder(tmp_path: Path) -> Iterator[Feeder]:
+    with Feeder(tmp_path / "catalog.db", level=1) as made:
+        yield made
+
+
+def raise_to(level: int, **fields: object) -> commands.Command:
+    return command("set_level", level=level, **fields)
+
+
+# What a command may hold.
+
+
+def messages() -> dict[str, Descriptor]:
+    """Every message that a command can hold, and those around it, by name."""
+    found: dict[str, Descriptor] = {}
+    waiting = [commands.Batch.DESCRIPTOR, commands.Command.DESCRIPTOR]
+    while waiting:
+        descriptor = waiting.pop()
+        if descriptor.name not in found:
+            found[descriptor.name] = descriptor
+            waiting += [field.message_type for field in descriptor.fields if field.message_type]
+    return found
+
+
+def enums() -> dict[str, EnumDescriptor]:
+    found = [field.enum_type for message in messages().values() for field in message.fields if field.enum_type]
+    return {enum.full_name.removeprefix("pixraft.commands."): enum for enum in found}
+
+
+def test_the_registries_name_what_there_is() -> None:
+    kinds = {field.name for field in commands.Command.DESCRIPTOR.oneofs_by_name["kind"].fields}
+    assert set(COMMANDS) <= kinds
+    assert set(FIELDS) <= {
+        f"{message.name}.{field.name}" for message in messages().values() for field in message.fields
+    }
+    assert set(VALUES) <= {f"{name}.{value.name}" for name, enum in enums().items() for value in enum.values}
+    assert {*COMMANDS.values(), *FIELDS.values(), *VALUES.values()} <= set(range(OLDEST, NEWEST + 1))
+
+
+def test_no_enum_is_repeated_and_no_map_is_used() -> None:
+    """`above` looks at neither: whoever adds one teaches it."""
+    for message in messages().values():
+        for field in message.fields:
+            assert field.enum_type is None or not field.is_repeated
+            assert field.message_type is None or not field.message_type.GetOptions().map_entry
+
+
+def test_message_names_are_unique_so_that_a_registry_entry_means_one_field() -> None:
+    everywhere = [descriptor.name for descriptor in messages().values()]
+    assert len(everywhere) == len(set(everywhere))
+
+
+def test_every_command_has_a_handler() -> None:
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    fill(database)
+    kinds = {field.name for field in commands.Command.DESCRIPTOR.oneofs_by_name["kind"].fields}
+    assert set(Machine(database)._handlers) == kinds
+
+
+def test_a_command_above_the_level_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "begin_sweep", 2)
+    levels._plan.cache_clear()
+    try:
+        sweep = command("begin_sweep", store=1)
+        assert above(sweep, 1) == "the command begin_sweep needs level 2, in force is 1"
+        assert above(sweep, 2) is None
+    finally:
+        levels._plan.cache_clear()
+
+
+def test_a_field_above_the_level_is_found_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIELDS, "Count.value", 2)
+    levels._plan.cache_clear()
+    try:
+        counts = [commands.Count(name="files"), commands.Count(name="bytes", value=3)]
+        report = command("report_job", id=1, progress=commands.Progress(counts=counts))
+        assert above(report, 1) == "the field Count.value needs level 2, in force is 1"
+        assert above(report, 2) is None
+        del report.report_job.progress.counts[1]
+        assert above(report, 1) is None
+    finally:
+        levels._plan.cache_clear()
+
+
+def test_a_value_above_the_level_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VALUES, "Job.Kind.TRIM", 2)
+    job = command("put_job", job=commands.Job(node="n1", kind=commands.Job.TRIM))
+    assert above(job, 1) == "Job.Kind.TRIM needs level 2, in force is 1"
+    assert above(job, 2) is None
+
+
+def test_an_unknown_value_is_found() -> None:
+    job = commands.Job.FromString(b"\x10\x63")
+    assert job.kind == 99
+    assert above(command("put_job", job=job), NEWEST) == "value 99 of Job.Kind is unknown to this version"
+
+
+@pytest.mark.parametrize("name", sorted(messages()))
+def test_an_unknown_field_of_any_message_is_found(name: str) -> None:
+    kind = getattr(commands, name)
+    for level in range(OLDEST, NEWEST + 1):
+        assert above(kind.FromString(UNKNOWN), level) == f"field 1023 of {name} is unknown to this version"
+        assert above(kind(), level) is None
+
+
+def test_an_unknown_field_is_found_however_deep() -> None:
+    chunk = commands.Chunk.FromString(UNKNOWN)
+    deep = command("put_file", path="/a", chunks=[commands.Chunk(), chunk])
+    assert above(deep, NEWEST) == "field 1023 of Chunk is unknown to this version"
+    operation = commands.Operation(id=commands.OperationId.FromString(UNKNOWN))
+    assert above(commands.Batch(operations=[operation]), NEWEST) is not None
+
+
+def test_what_is_not_a_command_is_refused() -> None:
+    assert refusal(b"\xff\xff", NEWEST) == "not a command"
+    assert refusal(b"", NEWEST) == "a command of no kind"
+    assert refusal(UNKNOWN, NEWEST) == "field 1023 of Command is unknown to this version"
+    assert refusal(put("/a", 1).SerializeToString(), OLDEST) is None
+    assert refusal(raise_to(2).SerializeToString(), OLDEST) is None
+    beyond = refusal(raise_to(NEWEST + 1).SerializeToString(), NEWEST)
+    assert beyond is not None
+    assert beyond.startswith(f"level {NEWEST + 1} is not known here")
+
+
+def test_what_is_not_a_batch_is_refused() -> None:
+    good = commands.Operation(command=put("/a", 1).SerializeToString())
+    assert batch_refusal(commands.Batch(operations=[good, good]).SerializeToString(), OLDEST) is None
+    assert batch_refusal(b"\xff\xff", NEWEST) == "not a batch of commands"
+    assert batch_refusal(UNKNOWN, NEWEST) == "field 1023 of Batch is unknown to this version"
+    bad = commands.Operation(command=UNKNOWN)
+    assert batch_refusal(commands.Batch(operations=[good, bad]).SerializeToString(), NEWEST) is not None
+
+
+# How the level is raised.
+
+
+def test_a_catalog_starts_at_the_oldest_level(feeder: Feeder) -> None:
+    assert feeder.catalog.level == OLDEST
+
+
+def test_the_next_level_is_in_force_from_its_entry_on_and_after_a_restart(feeder: Feeder) -> None:
+    before = feeder.catalog.digest()
+    assert feeder.status(raise_to(2)) == "OK"
+    assert feeder.catalog.level == 2
+    assert feeder.catalog.digest() != before
+    feeder.reopen()
+    assert feeder.catalog.level == 2
+
+
+@pytest.mark.parametrize("level", [0, 1, 3, 2**32 - 1])
+def test_only_the_next_level_may_follow(feeder: Feeder, level: int) -> None:
+    before = feeder.catalog.level
+    assert feeder.status(raise_to(level)) == "INVALID"
+    assert feeder.catalog.level == before
+
+
+def test_the_same_level_twice_is_refused(feeder: Feeder) -> None:
+    assert feeder.status(raise_to(2)) == "OK"
+    assert feeder.status(raise_to(2)) == "INVALID"
+
+
+def test_a_level_that_this_version_does_not_know_stops_it_before_anything_is_changed(feeder: Feeder) -> None:
+    for level in range(OLDEST + 1, NEWEST + 1):
+        assert feeder.status(raise_to(level)) == "OK"
+    digest = feeder.catalog.digest()
+    with pytest.raises(TooNew, match=f"at level {NEWEST + 1}; this is pixraft .* levels 1 to {NEWEST}"):
+        feeder.one(raise_to(NEWEST + 1))
+    feeder.reopen()
+    assert (feeder.catalog.level, feeder.catalog.digest()) == (NEWEST, digest)
+
+
+def test_a_new_cluster_may_be_raised_over_several_levels(tmp_path: Path) -> None:
+    with Feeder(tmp_path / "new.db", stores=False, level=None) as new:
+        assert new.status(raise_to(NEWEST, fresh=True)) == "OK"
+        assert new.catalog.level == NEWEST
+
+
+TOUCHES = [
+    command("make_directory", path="/a"),
+    command("register_store", node="n1", identity=b"1" * 16),
+    command("put_user", user=commands.User(name="ada", home="/")),
+    command("agree_on_secret", name="s", value=b"v"),
+]
+
+
+@pytest.mark.parametrize("touch", TOUCHES, ids=lambda touch: str(touch.WhichOneof("kind")))
+def test_a_cluster_that_has_anything_is_not_new(tmp_path: Path, touch: commands.Command) -> None:
+    with Feeder(tmp_path / "old.db", stores=False, level=None) as old:
+        assert old.status(touch) == "OK"
+        assert old.status(raise_to(NEWEST, fresh=True)) == "CHANGED"
+        # The proposer starts anew: what it did before is remembered no more, but was done.
+        old.boot, old.sequence = old.boot + 1, 0
+        assert old.status(raise_to(NEWEST, fresh=True)) == "CHANGED"
+        assert old.catalog.level == OLDEST
+
+
+def test_the_members_that_were_asked_must_be_those_in_force(feeder: Feeder) -> None:
+    feeder.index += 1
+    feeder.catalog.configure(feeder.index, b"")
+    configured = feeder.index
+    assert feeder.status(raise_to(2, members=configured - 1)) == "CHANGED"
+    assert feeder.status(raise_to(2, members=configured)) == "OK"
+
+
+def test_what_is_above_the_level_stops_the_node_before_it_is_done(
+    feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeder.one(raise_to(2))
+    monkeypatch.setitem(COMMANDS, "make_directory", 3)
+    levels._plan.cache_clear()
+    try:
+        digest = feeder.catalog.digest()
+        with pytest.raises(TooNew, match="the command make_directory needs level 3"):
+            feeder.one(command("make_directory", path="/a"))
+        feeder.reopen()
+        assert feeder.catalog.digest() == digest
+    finally:
+        levels._plan.cache_clear()
+
+
+def test_at_level_1_what_came_later_is_passed_over_as_it_was_then(
+    feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMMANDS, "make_directory", 2)
+    result = feeder.one(command("make_directory", path="/a"))
+    assert (result.status, result.detail) == (commands.INVALID, "an unknown command")
+    assert feeder.catalog.listing("/") == []
+
+
+def test_a_snapshot_brings_its_level_along(feeder: Feeder, tmp_path: Path) -> None:
+    feeder.one(raise_to(2))
+    feeder.catalog.write_snapshot(tmp_path / "snapshot")
+    with Feeder(tmp_path / "other" / "catalog.db", level=1) as other:
+        other.catalog.install_snapshot(tmp_path / "snapshot")
+        assert other.catalog.level == 2
+        assert other.catalog.digest() == feeder.catalog.digest()
+
+
+def test_a_snapshot_of_a_level_that_is_not_known_is_refused_before_anything_is_changed(
+    feeder: Feeder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Feeder(tmp_path / "other" / "catalog.db", level=1) as other:
+        other.make("/theirs")
+        with monkeypatch.context() as later:
+            later.setattr(levels, "NEWEST", NEWEST + 1)
+            later.setitem(migrations.MIGRATIONS, NEWEST + 1, ())
+            for level in range(OLDEST + 1, NEWEST + 2):
+                assert other.status(raise_to(level)) == "OK"
+            other.catalog.write_snapshot(tmp_path / "snapshot")
+            other.catalog.close()
+        feeder.make("/own")
+        digest = feeder.catalog.digest()
+        for _ in range(2):
+            with pytest.raises(TooNew, match=f"at level {NEWEST + 1}"):
+                feeder.catalog.prepare_snapshot(tmp_path / "snapshot")
+            with pytest.raises(TooNew):
+                feeder.catalog.install_snapshot(tmp_path / "snapshot")
+        assert feeder.catalog.digest() == digest
+        feeder.make("/more")
+
+
+# What a catalog of each level consists of.
+
+
+def test_the_schema_of_level_1_is_that_of_35711ca() -> None:
+    """Until an upgrade is finished the version before must be able to read the catalog: this never changes."""
+    assert SCHEMA_VERSION == 6
+    assert sha256(repr(schema_at(1)).encode()).hexdigest() == SCHEMA_OF_35711CA
+
+
+SCHEMA_OF_35711CA = "a490c8f588daac4bc2d30471b9d5761ec4d2b15e4cb50df6dc0958cf26d45d3c"
+
+
+@pytest.mark.parametrize("level", range(OLDEST, NEWEST + 1))
+def test_a_catalog_that_was_raised_has_the_schema_of_its_level(tmp_path: Path, level: int) -> None:
+    with Feeder(tmp_path / "catalog.db", level=level) as made:
+        made.catalog.settle()
+        assert schema_of(made.catalog._database) == schema_at(level)
+
+
+def test_every_table_is_part_of_the_digest() -> None:
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    fill(database)
+    migrations.migrate(database, Machine(database), NEWEST)
+    tables = {row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    assert tables == set(TABLES)

@@ -220,7 +220,7 @@ class Consensus:
         """Return, when awaited, the serialised Result of `command`, applied exactly once, and here before this returns.
 
         TooLarge; Invalid: not a command of now; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or
-        may not be done, as it may when the call is cancelled; DiskFull: it is not done, this node leads and cannot write.
+        may not be done, as it may when the call is cancelled; DiskFull: it is not done, this leader cannot write.
         """
         if self._space is Space.NONE and self.is_leader:
             raise DiskFull("the disk of the leader is full: free space on it")

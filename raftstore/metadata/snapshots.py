@@ -95,8 +95,8 @@ def _hash(file: BinaryIO, size: int, copy: BinaryIO | None = None) -> bytes:
 def unpack(source: Path, target: Path) -> int:
     """Check the snapshot `source` and copy its database, synced, to `target`; return its applied index.
 
-    Raises Damaged when it is not whole or not a catalog, TooNew when it is one of a later version, DiskFailed, DiskFull;
-    `target` is then removed.
+    Raises Damaged when it is not whole or not a catalog, TooNew when it is one of a later version, DiskFailed,
+    DiskFull; `target` is then removed.
     """
     target.unlink(missing_ok=True)
     try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from raftstore.consensus.normalise import Entry, Reject, check_append, normalise
+from raftstore.consensus.normalise import Accept, Entry, Reject, check_append, normalise
 from raftstore.consensus.post import Post
 from raftstore.consensus.raft import Raft
 from raftstore.wire import raft_pb2
@@ -33,10 +33,30 @@ class _Promise:
     next_index: int
 
 
-def grows(entries: Sequence[Entry], term: int) -> bool:
-    """Whether entries are more than what a leader of `term` begins with: its first, and what others left to it."""
-    left = sum(len(command) for command, _, of in entries if of < term)
-    return left > LEFT_BYTES or any(of == term and command.startswith(REGULAR) for command, _, of in entries)
+def small_part(decision: Accept, term: int) -> Accept | None:
+    """Return what of an append of the leader of `term` is taken on a full disk; None: nothing.
+
+    That is what it begins with: its first entry, and a little of what earlier leaders left to it. And it is what is
+    known here already.
+    """
+    size = taken = 0
+    for command, _, of in decision.entries:
+        size += len(command)
+        if size > LEFT_BYTES or (of == term and command.startswith(REGULAR)):
+            break
+        taken += 1
+    if taken == len(decision.entries):
+        return decision
+    if not taken:
+        return None
+    matched = decision.previous_index + taken
+    return Accept(
+        decision.previous_index,
+        decision.previous_term,
+        decision.entries[:taken],
+        min(decision.commit_index, matched),
+        matched,
+    )
 
 
 class Acceptor:
@@ -80,21 +100,27 @@ class Acceptor:
         if not self._raft.follows(leader, term):
             self._raft.follow(leader, term)
         decision = normalise(self._raft.view(), previous, append.previous_term, entries, append.commit_index)
-        if self.paused and (isinstance(decision, Reject) or grows(decision.entries, term)):
+        if isinstance(decision, Reject):
+            self._reject(leader, append, decision)
+            return
+        taken = small_part(decision, term) if self.paused else decision
+        if taken is None:
             self._reply(leader, append.sequence, ALIVE, 0)
             return
-        if isinstance(decision, Reject):
-            if append.oldest:
-                self._need_snapshot(leader)
-                self._reply(leader, append.sequence, ALIVE, 0)
-            else:
-                self._reply(leader, append.sequence, REJECTED, decision.next_index)
-            return
-        self._raft.append(leader, term, decision)
-        self.promise(leader, decision.matched + 1)
+        self._raft.append(leader, term, taken)
+        self.promise(leader, taken.matched + 1)
         if self._promise is not None and not append.entries:
             # A heartbeat is answered at once, whatever the disk does, or a slow disk would cost the leader.
             self._reply(leader, append.sequence, ALIVE, 0)
+
+    def _reject(self, leader: str, append: raft_pb2.Append, reject: Reject) -> None:
+        """Ask for what is missing before an append; on a full disk for nothing."""
+        if append.oldest and not self.paused:
+            self._need_snapshot(leader)
+        if append.oldest or self.paused:
+            self._reply(leader, append.sequence, ALIVE, 0)
+        else:
+            self._reply(leader, append.sequence, REJECTED, reject.next_index)
 
     def promise(self, leader: str, next_index: int) -> None:
         """Acknowledge everything before `next_index` as soon as it is durable."""

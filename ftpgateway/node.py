@@ -220,6 +220,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             snapshot_piece=config.consensus.snapshot_piece,
         ),
         volume_bytes=config.chunks.volume_bytes,
+        ballast_bytes=config.ballast_bytes,
         services=services(config),
         stall_threshold=config.log.stalls / 1000,
         jobs=JobsSettings(

@@ -25,6 +25,7 @@ from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
 from raftstore.slices import next_slice
+from raftstore.space import Space
 from raftstore.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
@@ -438,6 +439,10 @@ class Store:
     def room(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
         return self._rooms.room()
+
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
+        return self._rooms.space()
 
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""

@@ -100,7 +100,7 @@ class LoopStatus(_message.Message):
     def __init__(self, threshold: _Optional[float] = ..., probes: _Optional[int] = ..., stalls: _Optional[int] = ..., longest: _Optional[float] = ..., longest_cpu: _Optional[float] = ..., classes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "outdated", "time_ns", "boot", "safe_index", "waiting")
+    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "outdated", "time_ns", "boot", "safe_index", "waiting", "space")
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     EMPTY_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +114,7 @@ class NodeReport(_message.Message):
     BOOT_FIELD_NUMBER: _ClassVar[int]
     SAFE_INDEX_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
     node: NodeStatus
     leader: str
     empty: bool
@@ -127,7 +128,8 @@ class NodeReport(_message.Message):
     boot: int
     safe_index: int
     waiting: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., outdated: _Optional[bool] = ..., time_ns: _Optional[int] = ..., boot: _Optional[int] = ..., safe_index: _Optional[int] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
+    space: int
+    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., outdated: _Optional[bool] = ..., time_ns: _Optional[int] = ..., boot: _Optional[int] = ..., safe_index: _Optional[int] = ..., waiting: _Optional[_Iterable[str]] = ..., space: _Optional[int] = ...) -> None: ...
 
 class MembershipRequest(_message.Message):
     __slots__ = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +15,31 @@ from unittest import mock
 from simchecks import Checks
 
 from raftstore.errors import NotFound
-from raftstore.metadata import Catalog, levels
+from raftstore.metadata import Catalog, catalog, levels
+from raftstore.metadata.transaction import Transaction
 from raftstore.wire import commands_pb2
 
 DATABASE = "catalog.db"
 WAL = DATABASE + "-wal"
+
+
+FULL: dict[str, Callable[[], bool]] = {}
+"""Whether the disk under a database is full, by its path."""
+
+
+class FullTransaction(Transaction):
+    """A transaction whose commit fails as on a full disk."""
+
+    def commit(self) -> None:
+        full = FULL.get(self._database.execute("PRAGMA database_list").fetchone()[2])
+        if self._open and full is not None and full():
+            error = sqlite3.OperationalError("simulated: database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        super().commit()
+
+
+catalog.Transaction = FullTransaction  # type: ignore[misc]
 
 
 class Storage:
@@ -114,8 +135,11 @@ class WatchedCatalog:
         checks: Checks,
         every: int,
         later: Callable[[Callable[[], None]], object] | None,
+        *,
         newest: int,
         old_cluster: bool,
+        full: Callable[[], bool],
+        free_space: Callable[[], bool],
     ) -> None:
         """`newest`: the highest level that the node's program knows. `old_cluster`: the log began without levels."""
         self._program = functools.partial(program, newest)
@@ -124,8 +148,9 @@ class WatchedCatalog:
         self._storage = storage
         self._checks = checks
         self._every = every
+        FULL[str(storage.path())] = full
         with self._program():
-            self.catalog = Catalog(storage.path(), later=later)
+            self.catalog = Catalog(storage.path(), later=later, free_space=free_space)
         self._closed = False
 
     @property
@@ -170,6 +195,13 @@ class WatchedCatalog:
         if new:
             self._checks.apply(self._node, index, configuration, [])
 
+    @property
+    def behind(self) -> bool:
+        return self.catalog.behind
+
+    def catch_up(self) -> None:
+        self.catalog.catch_up()
+
     def compare(self) -> None:
         """Compare the whole state with that of others."""
         self.catalog.settle()
@@ -211,6 +243,7 @@ class WatchedCatalog:
         if not self._closed:
             self._closed = True
             self.catalog.close()
+            del FULL[str(self.catalog._path)]
 
 
 def path(key: int) -> str:
@@ -219,7 +252,7 @@ def path(key: int) -> str:
 
 def put(
     key: int, token: int, owner: str, *, exclusive: bool = False, base: tuple[int, int] | None = None
-) -> bytes:
+) -> commands_pb2.Command:
     """The command that makes `key` hold `token`; `base` are the inode and version that it must have."""
     inode, version = base or (0, 0)
     return commands_pb2.Command(
@@ -231,9 +264,9 @@ def put(
             base_inode=inode,
             base_version=version,
         )
-    ).SerializeToString()
+    )
 
 
-def remove(key: int) -> bytes:
+def remove(key: int) -> commands_pb2.Command:
     """The command that makes `key` hold nothing."""
-    return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key))).SerializeToString()
+    return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key)))

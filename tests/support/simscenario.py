@@ -39,6 +39,7 @@ FAULTS = (
     "pause",
     "slow_disk",
     "disk_error",
+    "disk_full",
     "rot",
     "restart",
     "transfer",
@@ -62,6 +63,15 @@ MIXES: dict[str, dict[str, float]] = {
         "forgotten_vote": 3,
         "wipe": 1,
         "blackout": 1,
+    },
+    "full": {
+        "disk_full": 8,
+        "power": 2,
+        "kill": 1,
+        "blackout": 1,
+        "isolate": 1,
+        "transfer": 1,
+        "left_behind": 1,
     },
     "leaders": {
         "isolate": 3,
@@ -94,6 +104,9 @@ MIXES: dict[str, dict[str, float]] = {
     },
     "all": dict.fromkeys(FAULTS[:-2], 1.0),
 }
+
+ACCOUNTS = 0.3
+"""Part of the seeds that have clients with accounts."""
 
 SIZES = {"plots": (3, 5, 5, 5), "leaders": (3, 5), "members": (2, 3, 4, 4)}
 """How many nodes there are at the beginning, by mix; else three or five."""
@@ -130,6 +143,8 @@ class Scenario:
     latencies: list[Latency]
     members: bool = False
     """Whether members come and go."""
+    accounts: bool = False
+    """Whether there are clients with accounts and rules, too."""
     weights: dict[str, float] = field(default_factory=dict)
     old_cluster: bool = False
     """Whether it begins at the oldest level, as one that was made by the first version; else at the newest."""
@@ -159,6 +174,7 @@ def scenario(
             "crashes",
             "power",
             "disk",
+            "full",
             "leaders",
             "plots",
             "plots",
@@ -235,5 +251,6 @@ def scenario(
         # One at least can propose it.
         old_programs=frozenset(programs if len(programs) < size else set()),
         nonsense=levels.random() < 0.3,
+        accounts=random.Random(f"accounts {seed}").random() < ACCOUNTS,
         weights={name: weight for name, weight in MIXES[mix].items() if size == 5 or name not in OF_FIVE},
     )

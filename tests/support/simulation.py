@@ -156,6 +156,8 @@ class _Simulation:
             cluster.checks.opened(node.name, node.journal)
         self._compare_logs()
         self._levels.account()
+        if self.clients.accounts is not None:
+            self.clients.accounts.account()
         done = cluster.checks.done
         for operation in self.clients.history:
             if operation.kind is Kind.READ:

@@ -33,8 +33,8 @@ FIRST_REQUEST = 1 << 40
 
 def nonsense(chance: random.Random) -> bytes:
     """A command that no leader may append, whatever the level."""
-    harmless = put(1, chance.randrange(1 << 40, 1 << 41), "")
-    command = commands_pb2.Command.FromString(harmless)
+    command = put(1, chance.randrange(1 << 50, 1 << 51), "")
+    harmless = command.SerializeToString()
     chunk = commands_pb2.Chunk.FromString(UNKNOWN_FIELD)
     command.put_file.chunks.append(chunk)
     raised = commands_pb2.SetLevel(level=levels.NEWEST + chance.choice((1, 7)))

@@ -8,14 +8,14 @@ when it is applied.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotFound
 from raftstore.paths import split
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave, read, write
-from raftstore.types import Entry, FileVersion, Partial, User
+from raftstore.types import Entry, FileVersion, Page, Partial, User
 from raftstore.wire import commands_pb2 as commands
 
 if TYPE_CHECKING:
@@ -62,10 +62,23 @@ class Names:
 
         return await self.read(actor, look)
 
-    async def listing(self, actor: Actor, path: str) -> Sequence[Entry]:
-        """Return what the actor is shown of a directory's entries, by name, all of one moment."""
-        await self._barrier()
-        return await self._catalog().list_directory(path, actor)
+    def page(self, actor: Actor, path: str, *, backwards: bool) -> Page:
+        """Return what the actor is shown of the first entries of a directory, or the last ones, as applied here."""
+
+        def look(rights: Rights, catalog: Catalog) -> Page:
+            rights.require(Action.LIST, path)
+            return looks.page(rights, catalog.page(path, backwards=backwards))
+
+        return self.now(actor, look)
+
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool) -> Page | None:
+        """Return what follows the name `after` in the directory with this inode; None: it was removed."""
+
+        def look(rights: Rights, catalog: Catalog) -> Page | None:
+            page = catalog.next_page(directory, after, backwards=backwards)
+            return None if page is None else looks.page(rights, page)
+
+        return self.now(actor, look)
 
     async def file(self, actor: Actor, path: str) -> FileVersion:
         """Return the published version of a file to read."""
@@ -126,6 +139,18 @@ class Names:
     async def _check_directory(self, actor: Actor, path: str) -> None:
         if not (await self.lookup(actor, path)).is_directory:
             raise Denied(Action.WRITE.value)
+
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+
+        def look(rights: Rights, _: Catalog) -> None:
+            granted = leave(rights, command)
+            if published is not None and granted.keeps:
+                raise AlreadyExists(published.name)
+            if published is not None and granted.target_of and published.owner != granted.target_of:
+                raise Denied(Action.OVERWRITE.value)
+
+        await self.read(actor, look)
 
     async def make_directory(self, actor: Actor, path: str) -> None:
         """Make a directory. Raises AlreadyExists, NotFound (its parent), BadName."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from raftstore.cluster.boot import Boots
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.space import Space
 from raftstore.types import ClusterStatus, NodeStatus, Rule, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
@@ -55,6 +56,10 @@ class Administered(Protocol):
         """Bytes of this node's disk that pictures may still take."""
         ...
 
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
+        ...
+
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         ...
@@ -67,8 +72,8 @@ class Administered(Protocol):
         """Return the cluster's status."""
         ...
 
-    async def users(self) -> list[User]:
-        """Return all accounts, after a read barrier."""
+    def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts, after a read barrier, some at a time."""
         ...
 
     async def user(self, name: str) -> User | None:
@@ -113,6 +118,7 @@ class Administration:
             empty=self._store.log_empty(),
             store=self._store.volumes_identity(),
             room=self._store.room(),
+            space=self._store.space(),
             superseded=self._store.superseded(peer.name, request.store),
             outdated=self._store.outdated(
                 peer.name, request.store, Boots(request.previous_boot, request.boot, request.log_end)
@@ -129,8 +135,9 @@ class Administration:
         return Reply(cluster_to_wire(status).SerializeToString())
 
     async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
-        users = await self._store.users()
-        answer = admin.Users(users=[user_to_wire(user, self._store.usage(user.owner)) for user in users])
+        answer = admin.Users()
+        async for users in self._store.users():
+            answer.users.extend(user_to_wire(user, self._store.usage(user.owner)) for user in users)
         return Reply(answer.SerializeToString())
 
     async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:

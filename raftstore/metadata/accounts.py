@@ -128,9 +128,11 @@ class Accounts:
         user = self.owner(owner)
         return user.replicas if user is not None else 0
 
-    def users(self) -> list[User]:
-        """Return all accounts by name."""
-        rows = self._execute("SELECT record FROM users ORDER BY name").fetchall()
+    def users(self, after: str = "", limit: int = -1) -> list[User]:
+        """Return the accounts behind the name `after`, by name; `limit` -1: all."""
+        rows = self._execute(
+            "SELECT record FROM users WHERE name > ? ORDER BY name LIMIT ?", (after, limit)
+        ).fetchall()
         return [user_of_message(commands.User.FromString(record)) for (record,) in rows]
 
     def put(self, put: commands.PutUser, index: int, identity: str | None = None) -> None:

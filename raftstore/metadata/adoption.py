@@ -59,6 +59,6 @@ class Adoptions:
         self._execute(
             "UPDATE entries SET owner = ? WHERE parent = ? AND name = ?", (owner, place.parent, place.name)
         )
-        if file:
-            self._quotas.count(before, files=-1, size=-size)
-            self._quotas.count(owner, files=1, size=size)
+        size = size if file else 0
+        self._quotas.count(before, files=-1, size=-size)
+        self._quotas.count(owner, files=1, size=size)

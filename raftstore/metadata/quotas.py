@@ -1,5 +1,8 @@
 """What each owner has, and whether it may have more: files and bytes published, bytes in partial uploads.
 
+From level 2 on a directory that an owner has made counts as a file: names cost the catalog, whatever is in them. So an
+account without a quota of files has a bound, too, and it cannot begin more uploads than it may have files.
+
 A file counts for the owner who put its present version, wherever it is moved and by whom: so renaming a directory
 touches nobody's account. An owner is an identity (see `accounts`), of which there may be no account any more. What
 counts is kept in memory and written with the transaction; it always equals what a count of the files would find. Growth
@@ -16,6 +19,9 @@ from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
 from raftstore.types import Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
+NAMES = 10_000_000
+"""Files and directories of an account whose quota does not say how many, from level 2 on: as many as were measured."""
+
 MAX_KNOWN = 4096
 """Owners kept in memory beyond the end of a transaction."""
 
@@ -30,10 +36,14 @@ class _Share:
 class Quotas:
     """The table `usage`."""
 
-    def __init__(self, database: sqlite3.Connection, user: Callable[[str], User | None]) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, user: Callable[[str], User | None], level: Callable[[], int]
+    ) -> None:
+        """`level` tells the level in force."""
         self._execute = database.cursor().execute
         self._executemany = database.cursor().executemany
         self._user = user
+        self._level = level
         self._known: dict[str, _Share] = {}
         self._changed: set[str] = set()
 
@@ -80,11 +90,20 @@ class Quotas:
             raise Refusal(
                 commands.QUOTA, f"{owner_name(owner)} may have {most} bytes, not {share.bytes + size}"
             )
-        most = (user.quota_files if user is not None else 0) or MAX_INTEGER
+        most = self._most_names(user)
         if files > 0 and share.files + files > most:
             raise Refusal(
                 commands.QUOTA, f"{owner_name(owner)} may have {most} files, not {share.files + files}"
             )
+
+    def _most_names(self, user: User | None) -> int:
+        if user is None:
+            return MAX_INTEGER
+        return user.quota_files or (NAMES if self._level() >= 2 else MAX_INTEGER)
+
+    def partial_names(self, owner: str, most: int) -> int:
+        """Return how many partial uploads an owner may have, `most` in any case."""
+        return min(most, self._most_names(self._user(owner))) if self._level() >= 2 else most
 
     def check_partial(self, owner: str, size: int) -> None:
         """Refuse with QUOTA when the owner's partial uploads would take more than the quota by themselves.

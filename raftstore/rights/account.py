@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 from raftstore import paths
 from raftstore.errors import Denied
@@ -94,12 +95,30 @@ class Rights:
 
     def shows(self, directory: str, name: str) -> bool:
         """Return whether a listing of `directory` shows `name`."""
+        return self.shown_in(directory)(name)
+
+    def shown_in(self, directory: str) -> Callable[[str], bool]:
+        """Return what tells of each name whether a listing of `directory` shows it.
+
+        All names have the same answer but those that a rule concerns, which are found here once: so asking costs the
+        same however many rules and names there are.
+        """
         if not self.ruled:
-            return True
-        path = f"{directory.rstrip('/')}/{name}"
-        if permits(self.letters(directory), Action.LIST):
-            return bool(self.letters(path)) or self._leads(path)
-        return self._leads(path, itself=True)
+            return _always
+        prefix = "/" if directory == "/" else f"{directory}/"
+        leading: set[str] = set()
+        hidden: set[str] = set()
+        for rule, rights in self._rules.items():
+            if rule.startswith(prefix):
+                name, _, beneath = rule[len(prefix) :].partition("/")
+                if rights:
+                    leading.add(name)
+                elif not beneath:
+                    hidden.add(name)
+        if not permits(self.letters(directory), Action.LIST):
+            return leading.__contains__
+        hidden -= leading
+        return lambda name: name not in hidden
 
     def lists(self, path: str) -> bool:
         """Return whether the account may list `path` and is shown it where it lies."""
@@ -126,11 +145,12 @@ class Rights:
         outer = self.user.rights if above is None else self._rules[above]
         return not set(outer) <= set(self._rules[rule])
 
-    def _leads(self, path: str, *, itself: bool = False) -> bool:
-        """Whether a rule gives rights to a directory beneath `path`, or to `path` `itself`."""
+    def _leads(self, path: str) -> bool:
+        """Whether a rule gives rights to a directory beneath `path`."""
         if not self.ruled or not self.covers(path):
             return False
-        return any(
-            rights and paths.within(rule, path) and (itself or rule != path)
-            for rule, rights in self._rules.items()
-        )
+        return any(rights and rule != path and paths.within(rule, path) for rule, rights in self._rules.items())
+
+
+def _always(name: str) -> bool:
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 import tempfile
@@ -109,6 +110,7 @@ def renames(draw: st.DrawFn) -> commands.Command:
 
 
 operations = st.one_of(
+    st.builds(lambda path, owner: command("make_directory", path=path, owner=owner), paths, owners),
     st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
     st.builds(
         lambda path, home: command("make_directory", path=path, owner="ada", home=home), paths, st.booleans()
@@ -129,6 +131,11 @@ operations = st.one_of(
         whose,
     ),
     st.builds(lambda path, owner: command("drop_partial", path=path, owner=owner), paths, owners),
+    st.builds(
+        lambda tick, keep: command("expire_partials", tick=tick, keep=keep, limit=256),
+        st.integers(0, 6),
+        st.integers(0, 2),
+    ),
     accounts(),
     st.builds(lambda name: command("remove_user", name=name), owners),
     st.builds(
@@ -344,6 +351,10 @@ class Histories(RuleBasedStateMachine):
         for store in (1, 2, 3):
             unlisted = [digest(seed) for seed in range(8) if store not in self.model.replicas.get(seed, ())]
             assert self.feeder.catalog.unlisted(map(digest, range(8)), store) == unlisted
+            names = [digest(seed) for seed in range(8)]
+            elsewhere = [name for name in unlisted if int.from_bytes(name, "big") in self.model.replicas]
+            found = asyncio.run(self.feeder.catalog.find_unlisted(names, store))
+            assert tuple(map(sorted, found)) == (unlisted, elsewhere)
 
 
 TestHistories = Histories.TestCase

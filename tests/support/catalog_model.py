@@ -18,6 +18,7 @@ class Content:
     owner: str
     seeds: tuple[int, ...]
     size: int
+    tick: int = field(default=0, kw_only=True)
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Directory:
     entries: dict[str, Directory | File] = field(default_factory=dict)
     partials: dict[tuple[str, str], Content] = field(default_factory=dict)
     mtime_ns: int = 0
+    owner: str = ""
+    number: int = 0
 
 
 @dataclass
@@ -114,11 +117,14 @@ class Model:
     """The state that the commands applied so far make."""
 
     root: Directory = field(default_factory=Directory)
+    orphaned: list[Directory] = field(default_factory=list)
+    made: int = 0
     accounts: dict[str, Account] = field(default_factory=dict)
     replicas: dict[int, set[int]] = field(default_factory=dict)
     swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
     time_ns: int = 0
+    tick: int = 0
     length: int = 10
     position: int = 0
     """Of the operation in its entry."""
@@ -129,13 +135,13 @@ class Model:
         """Apply one command at the current index and time; return the name of its status."""
         kind = command.WhichOneof("kind")
         assert kind is not None
+        self.drop_orphans()
         try:
             self.actor = self.acting(kind, command)
             getattr(self, kind)(getattr(command, kind))
         except No as refusal:
             return str(refusal)
-        # What nothing refers to any more is forgotten, with all that was known of its copies.
-        self.replicas = {seed: self.replicas[seed] for seed in self.references()}
+        self.forget()
         return "OK"
 
     # Who may do what.
@@ -224,6 +230,21 @@ class Model:
         """Return who owns what is put."""
         return owner if self.actor is None else self.actor.identity
 
+    def forget(self) -> None:
+        """Forget what nothing refers to any more, with all that was known of its copies."""
+        self.replicas = {seed: self.replicas[seed] for seed in self.references()}
+
+    def drop_orphans(self) -> None:
+        """Drop a few of the partial uploads in a directory that was removed, the oldest directory first."""
+        if self.orphaned:
+            oldest = min(self.orphaned, key=lambda directory: directory.number)
+            some = sorted(oldest.partials)[:4]
+            for key in some:
+                del oldest.partials[key]
+            if len(some) < 4:
+                self.orphaned.remove(oldest)
+            self.forget()
+
     # Places.
 
     def place(self, path: str, at_root: str) -> tuple[Directory, str]:
@@ -256,7 +277,7 @@ class Model:
 
     def contents(self) -> list[Content]:
         """Return every file and partial upload."""
-        found: list[Content] = []
+        found = [content for directory in self.orphaned for content in directory.partials.values()]
         waiting = [self.root]
         while waiting:
             directory = waiting.pop()
@@ -272,10 +293,19 @@ class Model:
         """Return every published file."""
         return [content for content in self.contents() if isinstance(content, File)]
 
+    def directories(self) -> list[Directory]:
+        """Return every directory but the root."""
+        found, waiting = [], [self.root]
+        while waiting:
+            below = [entry for entry in waiting.pop().entries.values() if isinstance(entry, Directory)]
+            found += below
+            waiting += below
+        return found
+
     def usage(self, owner: str) -> tuple[int, int]:
-        """Return how many files an owner has, and their bytes."""
+        """Return how many files and directories an owner has, and the bytes of the files."""
         sizes = [file.size for file in self.files() if file.owner == owner]
-        return len(sizes), sum(sizes)
+        return len(sizes) + sum(directory.owner == owner for directory in self.directories()), sum(sizes)
 
     def account(self, owner: str) -> Account | None:
         """Return the account that an owner is, if it is one."""
@@ -307,7 +337,10 @@ class Model:
         parent, name = self.place(command.path, "EXISTS")
         if name in parent.entries:
             raise No("EXISTS")
-        parent.entries[name] = Directory(mtime_ns=self.time_ns)
+        if self.usage(command.owner)[0] + 1 > self.quota(command.owner)[0]:
+            raise No("QUOTA")
+        self.made += 1
+        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=command.owner, number=self.made)
         parent.mtime_ns = self.time_ns
 
     def remove_directory(self, command: commands.RemoveDirectory) -> None:
@@ -321,6 +354,8 @@ class Model:
         if entry.entries:
             raise No("NOT_EMPTY")
         del parent.entries[name]
+        if entry.partials:
+            self.orphaned.append(entry)
         parent.mtime_ns = self.time_ns
 
     def proven(self, stores: list[int], since: int) -> set[int]:
@@ -482,11 +517,28 @@ class Model:
         old = parent.partials.get((name, owner))
         begun = [c for c in self.contents() if not isinstance(c, File) and c.owner == owner and c is not old]
         growth = command.size - (old.size if old else 0)
-        largest = self.quota(owner)[1]
+        most, largest = self.quota(owner)
         if growth > 0 and sum(content.size for content in begun) + command.size > largest:
             raise No("QUOTA")
+        if old is None and len(begun) >= most:
+            raise No("QUOTA")
         self.learn(command)
-        parent.partials[name, owner] = Content(owner, seeds, command.size)
+        parent.partials[name, owner] = Content(owner, seeds, command.size, tick=self.tick)
+
+    def expire_partials(self, command: commands.ExpirePartials) -> None:
+        """Count on, and drop what is old; not for more than one command takes."""
+        if command.tick not in (self.tick, self.tick + 1):
+            raise No("CHANGED")
+        if not command.keep:
+            raise No("INVALID")
+        self.tick = command.tick
+        waiting = [self.root]
+        while waiting:
+            directory = waiting.pop()
+            waiting += [entry for entry in directory.entries.values() if isinstance(entry, Directory)]
+            for key, content in list(directory.partials.items()):
+                if content.tick + command.keep <= self.tick:
+                    del directory.partials[key]
 
     def drop_partial(self, command: commands.DropPartial) -> None:
         """Drop a partial upload."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cursors import all_of
 from fakestore import FakeStore
 
 from ftpgateway.access import Account, View, Workspace, keys
@@ -172,7 +173,7 @@ def test_a_drop_box_changes_its_own_and_sees_nothing() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         for denied in (
             files.directory("/"),
-            files.entries("/own"),
+            files.matching("/own*"),
             files.download("/own"),
             files.remove_directory("/d"),
             files.rename("/own", "/theirs"),
@@ -254,9 +255,9 @@ def test_nothing_is_taken_to_where_it_could_be_read() -> None:
 
 def test_listings_leave_out_what_may_not_be_seen() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
-        assert [entry.name for entry in await files.directory("/")] == ["own", "theirs"]
-        assert [entry.name for entry in await files.entries("/*", glob=True)] == ["own", "theirs"]
-        for denied in (files.enter("/d"), files.entry("/d"), files.entries("/d/*", glob=True)):
+        assert [entry.name for entry in await all_of(await files.directory("/"))] == ["own", "theirs"]
+        assert [entry.name for entry in await all_of(await files.matching("/*"))] == ["own", "theirs"]
+        for denied in (files.enter("/d"), files.entry("/d"), files.matching("/d/*")):
             with pytest.raises(Denied):
                 await denied
 

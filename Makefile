@@ -28,6 +28,7 @@ help:
 	@echo "make fuzz    220,000 inputs for FTP, SFTP and the port between nodes (some 3 minutes)"
 	@echo "make bench-logins  logins with argon2id, without and beside 50 guesses a second from one address"
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
+	@echo "make stalls  the worst that can be asked of a node's loop, and how long that holds it (some 3 minutes)"
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
@@ -96,6 +97,9 @@ bench-logins: install
 
 fuzz: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/fuzz.py $(ARGS)
+
+stalls: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/stalls.py $(ARGS)
 
 bench-slow: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/slow.py $(ARGS)

@@ -28,6 +28,7 @@ from ftpgateway.ftp.waiting import Runner
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.transferlog import ANONYMOUS, Transferred
 from raftstore.errors import NotFound, StoreError
+from raftstore.slices import call_in_slice
 
 if TYPE_CHECKING:
     from ftpgateway.ftp.server import FtpFrontend
@@ -38,8 +39,9 @@ T = TypeVar("T")
 QUEUE_LIMIT = 64
 """Commands that may wait; with more, reading from the client pauses."""
 
-TURN = 32
-"""Commands after which other sessions have their turn: thousands fit into what is read at once."""
+TURN = 8
+"""Commands after which other sessions have their turn: thousands fit into what is read at once, and a hundred sessions
+may have something at the same moment."""
 
 PROBES = frozenset({"SIZE", "MDTM", "MLST"})
 """With these, clients ask whether a name is there."""
@@ -139,7 +141,7 @@ class BaseSession(ControlConnection):
                 self._begin(command, argument)
                 self._turn -= 1
                 if self._turn <= 0:
-                    self.host.host_loop.call_soon(self._next_turn)
+                    call_in_slice(self._next_turn, self.host.host_loop)
                     break
         finally:
             self._advancing = False

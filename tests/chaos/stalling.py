@@ -136,13 +136,14 @@ class Ground:
             except BaseException as error:
                 failures.append(error)
 
-        threads = [threading.Thread(target=work, args=(one,)) for one in CASES[name]]
+        threads = [threading.Thread(target=work, args=(one,), daemon=True) for one in CASES[name]]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(PATIENCE)
         if failures:
             raise failures[0]
+        assert not any(thread.is_alive() for thread in threads), f"{name}: a client waits for ever"
         return Held.between(name, before, self.loop())
 
 

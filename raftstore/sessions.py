@@ -91,7 +91,7 @@ class UploadSession:
 
     def __init__(
         self,
-        path: str,
+        put: commands.PutFile,
         owner: str,
         upload: Upload,
         late: LateReplicas,
@@ -102,14 +102,12 @@ class UploadSession:
         gathering: Gathering,
         *,
         allowance: Allowance = Allowance(),
-        quorum: int,
-        exclusive: bool = False,
-        own_only: bool = False,
-        of_account: bool = False,
         base: Entry | None = None,
     ) -> None:
-        self.path = path
+        """`put` publishes it, but for what only the end tells; `owner`: whose it is."""
+        self.path = put.path
         self.owner = owner
+        self._put = put
         self._upload = upload
         self._late = late
         self._propose = propose
@@ -118,10 +116,6 @@ class UploadSession:
         self._keeper = keeper
         self._gathering = gathering
         self._allowance = allowance
-        self._quorum = quorum
-        self._exclusive = exclusive
-        self._own_only = own_only
-        self._of_account = of_account
         self._base = base
         keeper.watch(self)
 
@@ -163,16 +157,8 @@ class UploadSession:
         else:
             received, size = await self._upload.finish()
         mtime_ns = mtime_ns or time.time_ns()
-        put = commands.PutFile(
-            path=self.path,
-            owner=self.owner,
-            size=size,
-            mtime_ns=mtime_ns,
-            exclusive=self._exclusive,
-            own_only=self._own_only,
-            of_account=self._of_account,
-            quorum=self._quorum,
-        )
+        put = self._put
+        put.size, put.mtime_ns = size, mtime_ns
         if self._base is not None:
             put.base_inode = self._base.inode
             put.base_version = self._base.version
@@ -214,7 +200,7 @@ class UploadSession:
         try:
             chunks, size = await self._received()
             if size and not await self._overtaken():
-                put = commands.PutPartial(path=self.path, owner=self.owner, size=size)
+                put = commands.PutPartial(path=self.path, size=size)
                 chunks, _ = await self._publish(chunks, put, lambda: commands.Command(put_partial=put))
                 self._late.publish(chunks)
         except StoreError as error:

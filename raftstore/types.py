@@ -47,15 +47,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some entries of a directory that follow each other, all of one moment.
+    """Some entries of a directory that follow each other, all of one moment, as far as they are to be seen.
 
-    `directory` is its inode, with which the next page is asked for; `path` is where it was then. `more`: there may be
-    further ones.
+    `directory` is its inode and `last` the last name that was read: with these the next page is asked for. `path` is
+    where the directory was then. `more`: there may be further ones.
     """
 
     directory: int
     path: str
     entries: Sequence[Entry]
+    last: str
     more: bool
 
 
@@ -151,7 +152,8 @@ class User:
     """An account. `rights` are letters (see `raftstore.metadata.accounts.RIGHTS`).
 
     `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
-    are in bytes a second, and as the sessions counted at one node.
+    are in bytes a second, and as the sessions counted at one node. `sessions_since`: the revision before which no
+    session may have been opened that goes on.
     """
 
     name: str
@@ -168,6 +170,25 @@ class User:
     upload_rate: int = 0
     download_rate: int = 0
     max_sessions: int = 0
+    identity: str = ""
+    sessions_since: int = 0
+
+    @property
+    def owner(self) -> str:
+        """Who owns what the account puts: its identity, which no other account ever has.
+
+        An account that is made anew under an old name gets another. Those from before level 2 have their names.
+        """
+        return self.identity or self.name
+
+
+IDENTITY_MARK = "/"
+"""Between name and number in an identity; no name has it."""
+
+
+def owner_name(identity: str) -> str:
+    """Return the name that an owner has, or had, for people."""
+    return identity.partition(IDENTITY_MARK)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from ftpgateway.access.doors import Doors
 from ftpgateway.access.guard import Guard, network_of
 from ftpgateway.access.keys import matching
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.rights import ROLES
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NotFound
+from raftstore.rights import ROLES
 from raftstore.types import User
 from raftstore.wire import news_pb2
 
@@ -138,7 +138,7 @@ class Access:
         LoginRefused when the account has as many sessions as it may have, StoreError.
         """
         line = matching(user.authorized_keys, key) if key is not None else None
-        session = self._sessions.open(user, protocol, on_end, line, fixed=user is self._anonymous)
+        session = self._sessions.open(user, protocol, on_end, line or "", fixed=user is self._anonymous)
         try:
             if user is self._anonymous:
                 await self._find_anonymous_root(session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Protocol
 
+from raftstore.rights import Action, Actor
 from raftstore.types import Entry, Order, Page, Partial, Span, Usage, User
 
 Buffer = bytes | bytearray | memoryview
@@ -83,8 +84,8 @@ class SortedListing(Protocol):
         """How many pages there are."""
         ...
 
-    def page(self, number: int, *, backwards: bool = False) -> Page:
-        """Return a page, the first one is 0; `backwards`: from the end."""
+    def page(self, number: int, *, backwards: bool = False) -> Page | None:
+        """Return a page, the first one is 0; `backwards`: from the end. None: the directory was removed."""
         ...
 
     def close(self) -> None:
@@ -93,75 +94,81 @@ class SortedListing(Protocol):
 
 
 class Backend(Protocol):
-    """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError."""
+    """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError.
 
-    async def lookup(self, path: str) -> Entry:
-        """Return what `path` names."""
+    What concerns names says who asks: it is judged by the rights of that actor, and Denied where they do not allow it.
+    """
+
+    async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
+        """Return what `path` names, to do that with it; NotFound for what the actor does not see."""
         ...
 
-    async def listing(self, path: str, *, backwards: bool = False) -> Page:
-        """Return the first entries of a directory by name, or the last ones."""
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them."""
         ...
 
-    def next_page(self, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
         """Return what follows the name `after` in a directory that `listing` told of; None: it was removed."""
         ...
 
-    async def sorted_listing(self, path: str, order: Order) -> SortedListing:
-        """Return all entries of a directory, of one moment, newest or largest first."""
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> SortedListing:
+        """Return all that the actor is shown of a directory, of one moment, newest or largest first."""
         ...
 
-    async def make_directory(self, path: str, owner: str) -> None:
+    async def require(self, actor: Actor, action: Action, path: str) -> User:
+        """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
+        ...
+
+    async def make_directory(self, actor: Actor, path: str) -> None:
         """Make a directory."""
         ...
 
-    async def remove_directory(self, path: str) -> None:
+    async def make_home(self, actor: Actor) -> None:
+        """Make the actor's home directory where it is missing."""
+        ...
+
+    async def remove_directory(self, actor: Actor, path: str) -> None:
         """Remove an empty directory."""
         ...
 
-    async def remove(self, path: str, *, only_of: str = "") -> None:
-        """Remove a file, only one of the owner `only_of` if that is given (else Denied), as below."""
+    async def remove(self, actor: Actor, path: str) -> None:
+        """Remove a file."""
         ...
 
-    async def rename(
-        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
-    ) -> None:
+    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
         ...
 
-    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
+    async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch."""
         ...
 
     async def upload(
         self,
+        actor: Actor,
         path: str,
-        owner: str,
         *,
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
-        own_only: bool = False,
-        resume: bool = True,
         expected: int | None = None,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
 
-        It replaces nothing if `exclusive`, only what `owner` has put if `own_only`. Without `resume` it goes on from
-        what is published alone, not from a partial upload.
+        It replaces nothing if `exclusive`, and never what the actor may not.
         """
         ...
 
-    async def download(self, path: str) -> Download:
+    async def download(self, actor: Actor, path: str) -> Download:
         """Open the published version of a file."""
         ...
 
-    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
-        """Return what `owner` can resume at `path`; `anew`: ask the cluster."""
+    async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
+        """Return what the actor can resume at `path`; `anew`: ask the cluster."""
         ...
 
-    async def drop_partial(self, path: str, owner: str) -> None:
-        """Forget what `owner` could resume at `path`."""
+    async def drop_partial(self, actor: Actor, path: str) -> None:
+        """Forget what the actor could resume at `path`."""
         ...
 
     async def user(self, name: str) -> User | None:
@@ -184,10 +191,10 @@ class Backend(Protocol):
         """Call `changed` on the loop soon after an account was changed or removed (None: any may have been)."""
         ...
 
-    def takes(self, owner: str) -> int:
-        """Return how many bytes of pictures of `owner` the cluster takes now, quotas aside. Raises NoQuorum."""
+    def takes(self, name: str) -> int:
+        """Return how many bytes of pictures of an account the cluster takes now, quotas aside. Raises NoQuorum."""
         ...
 
     def usage(self, owner: str) -> Usage:
-        """Return what an account owns, as this node has applied it."""
+        """Return what an owner, an account's identity, has published, as this node has applied it."""
         ...

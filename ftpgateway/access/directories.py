@@ -1,8 +1,8 @@
 """Directories that are listed page by page, so that neither a large one nor a slow client costs much.
 
 The place in a directory is its inode and the last name that was seen. So nothing is held between two pages, the listing
-goes on when the directory is renamed, and rights are judged for each page, by where the directory is then and what the
-account may do by then.
+goes on when the directory is renamed, and the store judges rights for each page, by where the directory is then and
+what the account may do by then.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def arranged(entries: Sequence[Entry], order: Order, *, backwards: bool) -> list
 
 
 class DirectoryCursor:
-    """A place in a directory: `entries` are those of the page at hand, as far as they are to be seen.
+    """A place in a directory: `entries` are those of the page at hand.
 
     `more`: `advance` may bring further ones. To be closed when it is given up before its end.
     """
@@ -44,14 +44,12 @@ class DirectoryCursor:
     def __init__(
         self,
         follow: Callable[[Page], Page | None],
-        shown: Callable[[Page], list[Entry]],
         *,
         matches: Matches | None = None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """`follow` returns the page after another one, `shown` what of a page the account sees (raises StoreError)."""
+        """`follow` returns the page after another one, None when the directory is gone; raises StoreError."""
         self._follow = follow
-        self._shown = shown
         self._matches = matches
         self._release = release
         self._page: Page | None = None
@@ -60,7 +58,7 @@ class DirectoryCursor:
     @classmethod
     def of(cls, entries: list[Entry]) -> DirectoryCursor:
         """Return a cursor over what is known already."""
-        cursor = cls(lambda page: None, lambda page: [])
+        cursor = cls(lambda page: None)
         cursor.entries = entries
         return cursor
 
@@ -70,10 +68,10 @@ class DirectoryCursor:
         return self._page is not None and self._page.more
 
     async def take(self, page: Page) -> None:
-        """Go to `page`, which was read in this step. Raises StoreError when it must not be seen."""
+        """Go to `page`."""
         self._page = page
-        found = self._shown(page)
-        self.entries = found if self._matches is None else await _matching(found, self._matches)
+        found = page.entries
+        self.entries = list(found) if self._matches is None else await _matching(found, self._matches)
         if not page.more:
             self.close()
 
@@ -94,7 +92,7 @@ class DirectoryCursor:
         release()
 
 
-async def _matching(entries: list[Entry], matches: Matches) -> list[Entry]:
+async def _matching(entries: Sequence[Entry], matches: Matches) -> list[Entry]:
     found: list[Entry] = []
     part = Slice()
     for entry in entries:

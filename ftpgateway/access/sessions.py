@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ftpgateway.access.account import Account, why_ended
+from ftpgateway.access.account import Account
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.rights import Action
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.access.workspace import Workspace
+from raftstore.rights import Action, Actor, why_ended
 from raftstore.types import User
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Session:
         user: User,
         protocol: str,
         on_end: OnEnd,
-        key: str | None,
+        key: str,
         fixed: bool,
     ) -> None:
         self._registry = registry
@@ -43,7 +43,8 @@ class Session:
         self._fixed = fixed
         self._ended = False
         self.protocol = protocol
-        self.files = Workspace(store, Account(user))
+        actor = Actor.anonymous_user(user) if fixed else Actor.session(user, key)
+        self.files = Workspace(store, Account(user), actor)
         self.up, self.down = registry.throttles(user)
         """How fast it may send and be sent to, with all other sessions of its user at this node."""
 
@@ -102,9 +103,7 @@ class Sessions:
         self._by_user: dict[str, set[Session]] = {}
         self._throttles: dict[str, tuple[Throttle, Throttle]] = {}
 
-    def open(
-        self, user: User, protocol: str, on_end: OnEnd, key: str | None, *, fixed: bool = False
-    ) -> Session:
+    def open(self, user: User, protocol: str, on_end: OnEnd, key: str = "", *, fixed: bool = False) -> Session:
         """Begin a session; of a `fixed` user there is no account that could change.
 
         Raises LoginRefused when the account has as many as it may have, or was changed just now.

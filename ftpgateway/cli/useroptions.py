@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from ftpgateway.access import ROLES
 from raftstore import paths
 from raftstore.errors import BadName
 from raftstore.metadata.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
+from raftstore.rights import ROLES
 from raftstore.wire import admin_pb2
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}

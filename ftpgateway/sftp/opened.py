@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from ftpgateway.access import Session
 from ftpgateway.access.directories import DirectoryCursor
-from ftpgateway.access.rights import Action
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.reading import Reader
 from ftpgateway.sftp.writing import Writer
 from raftstore.errors import Denied, Invalid, NotFound
+from raftstore.rights import Action
 from raftstore.types import Entry, Kind
 
 

@@ -87,13 +87,21 @@ class Administered(Protocol):
         """Remove an account."""
         ...
 
+    async def orphans(self) -> list[tuple[str, Usage]]:
+        """Return who has something and no account any more."""
+        ...
+
+    async def adopt(self, owner: str, name: str, after: int) -> tuple[int, int, bool]:
+        """Hand some of what an orphan has left over to an account."""
+        ...
+
 
 class Administration:
     """Registers the admin calls on the peers channel, for node and admin certificates."""
 
     def __init__(self, store: Administered, network: PeerNetwork) -> None:
         self._store = store
-        for name in ("node", "status", "users", "user_put", "user_remove"):
+        for name in ("node", "status", "users", "user_put", "user_remove", "user_orphans", "user_adopt"):
             network.serve(f"admin.{name}", getattr(self, f"_{name}"), roles=BOTH)
 
     async def _node(self, peer: Peer, body: bytes, _payload: memoryview) -> Reply:
@@ -123,7 +131,7 @@ class Administration:
     async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
         answer = admin.Users()
         async for users in self._store.users():
-            answer.users.extend(user_to_wire(user, self._store.usage(user.name)) for user in users)
+            answer.users.extend(user_to_wire(user, self._store.usage(user.owner)) for user in users)
         return Reply(answer.SerializeToString())
 
     async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
@@ -141,6 +149,17 @@ class Administration:
     async def _user_remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         await self._store.remove_user(admin.UserRemove.FromString(body).name)
         return Reply(admin.UserReply().SerializeToString())
+
+    async def _user_orphans(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
+        answer = admin.Orphans()
+        for owner, usage in await self._store.orphans():
+            answer.orphans.add(owner=owner, files=usage.files, bytes=usage.bytes)
+        return Reply(answer.SerializeToString())
+
+    async def _user_adopt(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        adopt = admin.UserAdopt.FromString(body)
+        after, adopted, finished = await self._store.adopt(adopt.owner, adopt.name, adopt.after)
+        return Reply(admin.UserAdopted(after=after, adopted=adopted, finished=finished).SerializeToString())
 
 
 def serve_admin(network: PeerNetwork, method: str, answer: Answering, *, changes: bool) -> None:

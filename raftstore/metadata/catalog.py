@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ import structlog
 
 from raftstore.errors import Damaged, DiskFailed, Invalid, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
+from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.contents import find_unlisted
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
@@ -23,11 +24,12 @@ from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.levels import NEWEST, batch_refusal, refusal
 from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.namespace import Namespace, entry_of
+from raftstore.metadata.namespace import Namespace, Row, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.schemas import schema_at
 from raftstore.metadata.transaction import Later, Transaction
+from raftstore.rights import Action, Actor, Rights
 from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial
 from raftstore.wire import commands_pb2 as commands
 
@@ -391,31 +393,42 @@ class Catalog(Questions):
     def _page(self, directory: int, path: str, limit: int, after: str, backwards: bool) -> Page:
         cursor = self._machine.names.listing(directory, limit + 1, after=after, backwards=backwards)
         rows = cursor.fetchall()
-        return Page(directory, path, list(map(entry_of, rows[:limit])), len(rows) > limit)
+        last = rows[:limit][-1][0] if rows else after
+        return Page(directory, path, list(map(entry_of, rows[:limit])), last, len(rows) > limit)
 
-    async def sorted_listing(self, path: str, order: Order) -> PackedListing:
-        """Return all entries of a directory, of one moment, in an order for which all must be seen; by a thread.
+    def path_of(self, directory: int) -> str | None:
+        """Return where the directory with this inode is; None: nowhere any more."""
+        try:
+            return self._machine.names.path_of(directory)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
-        Sees all that is applied now. To be closed. Raises NotFound, NotADirectory, BadName; Invalid when
+    async def sorted_listing(self, path: str, actor: Actor, order: Order) -> PackedListing:
+        """Return what `actor` is shown of a directory, in an order for which all must be seen; by a thread.
+
+        Account, path and entries are of one state, at least of what is applied now. To be closed. Raises NotFound,
+        NotADirectory, BadName, Denied; Invalid when
         there are more than are sorted; Unavailable when too many are sorted already, or the catalog is closed or
         replaced.
         """
         self._check_usable()
-        self.check_directory(path)
         self.settle()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._sort_in_thread, path, order)
+        return await loop.run_in_executor(self._threads, self._sort_in_thread, path, actor, order)
 
-    def _sort_in_thread(self, path: str, order: Order) -> PackedListing:
+    def _sort_in_thread(self, path: str, actor: Actor, order: Order) -> PackedListing:
         with self._readers.connection() as database:
-            # One transaction from the path's first name to the last entry: all of one state.
+            # One transaction from the account over the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
+            rights = actor.rights(Accounts(database).rights)
+            rights.require(Action.LIST, path)
             names = Namespace(database)
             directory = names.directory(path)
             if names.has_more_than(directory, MAX_SORTED):
                 raise Invalid(f"a directory of more than {MAX_SORTED:,} names is only sorted by name")
             cursor = names.sorted(directory, order)
-            return PackedListing(directory, path, iter(lambda: cursor.fetchmany(PAGE), []), self._packing)
+            pages = iter(lambda: cursor.fetchmany(PAGE), [])
+            return PackedListing(directory, path, _shown(rights, path, pages), self._packing)
 
     # Copies.
 
@@ -444,3 +457,19 @@ class Catalog(Questions):
             return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
+
+
+def _shown(rights: Rights, path: str, pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Yield the rows that an account is shown, PAGE at a time."""
+    if not rights.ruled:
+        yield from pages
+        return
+    kept: list[Row] = []
+    shows = rights.shown_in(path)
+    for rows in pages:
+        kept += [row for row in rows if shows(row[0])]
+        while len(kept) >= PAGE:
+            yield kept[:PAGE]
+            del kept[:PAGE]
+    if kept:
+        yield kept

@@ -170,6 +170,7 @@ TABLES = {
     "secrets": "name",
     "users": "name",
     "places": "path, user",
+    "spans": "inode",
     "usage": "owner",
     "proposers": "node",
     "results": "node, sequence",

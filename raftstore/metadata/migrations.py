@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from raftstore.metadata import spans
 from raftstore.metadata.database import set_level
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def count_directories(database: sqlite3.Connection, machine: Machine) -> None:
     machine.quotas.flush()
 
 
-migrate_to_2: tuple[Migration, ...] = (count_directories,)
+migrate_to_2: tuple[Migration, ...] = (
+    lambda database, machine: spans.make(database),
+    count_directories,
+)
 """In this order; one function a concern."""
 
 MIGRATIONS: dict[int, tuple[Migration, ...]] = {2: migrate_to_2}

@@ -9,6 +9,7 @@ from raftstore.metadata.contents import Contents
 from raftstore.metadata.namespace import Place
 from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal
+from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
 
 MAX_PARTIALS = 10_000
@@ -40,7 +41,7 @@ class Partials:
         self._quotas.check_partial(owner, size - (known[1] if known else 0))
         most = self._quotas.partial_names(owner, MAX_PARTIALS)
         if known is None and self._count(owner) >= most:
-            raise Refusal(commands.QUOTA, f"{owner} has {most} interrupted uploads")
+            raise Refusal(commands.QUOTA, f"{owner_name(owner)} has {most} interrupted uploads")
         self.forget(place, owner)
         inode = acquire()
         self._execute(
@@ -71,6 +72,20 @@ class Partials:
         self._quotas.count(owner, partial_bytes=-size)
         self.total -= 1
         return True
+
+    def give(self, place: Place, before: str, owner: str) -> None:
+        """Hand a partial upload over to another owner, unless that has one of its own there: then drop it."""
+        if self.find(place, owner) is not None:
+            self.forget(place, before)
+            return
+        known = self.find(place, before)
+        assert known is not None
+        self._execute(
+            "UPDATE partials SET owner = ? WHERE parent = ? AND name = ? AND owner = ?",
+            (owner, place.parent, place.name, before),
+        )
+        self._quotas.count(before, partial_bytes=-known[1])
+        self._quotas.count(owner, partial_bytes=known[1])
 
     def forget_below(self, directory: int) -> None:
         """Drop all partial uploads in a directory, given by its inode."""

@@ -10,6 +10,7 @@ from raftstore.errors import StoreError, Unavailable
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.reports import Reports
+from raftstore.rights import Rights
 from raftstore.types import ChunkRef, StoreInfo, Usage, User, Wanted
 from raftstore.wire import commands_pb2 as commands
 
@@ -31,6 +32,22 @@ class Questions:
         """Return an account, None when there is none."""
         try:
             return self._machine.accounts.user(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def rights(self, name: str) -> Rights | None:
+        """Return what an account may do, None when there is none. The same object until the account changes."""
+        try:
+            return self._machine.accounts.rights(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def orphans(self) -> list[tuple[str, Usage]]:
+        """Return who has something and no account (any more), by identity, and what is published of it."""
+        try:
+            accounts = self._machine.accounts
+            owners = self._machine.quotas.owners()
+            return [(owner, usage) for owner, usage in owners if owner and accounts.owner(owner) is None]
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 

@@ -369,6 +369,46 @@ class UserReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class OrphansRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Orphans(_message.Message):
+    __slots__ = ("orphans",)
+    ORPHANS_FIELD_NUMBER: _ClassVar[int]
+    orphans: _containers.RepeatedCompositeFieldContainer[Orphan]
+    def __init__(self, orphans: _Optional[_Iterable[_Union[Orphan, _Mapping]]] = ...) -> None: ...
+
+class Orphan(_message.Message):
+    __slots__ = ("owner", "files", "bytes")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    files: int
+    bytes: int
+    def __init__(self, owner: _Optional[str] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class UserAdopt(_message.Message):
+    __slots__ = ("owner", "name", "after")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    name: str
+    after: int
+    def __init__(self, owner: _Optional[str] = ..., name: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class UserAdopted(_message.Message):
+    __slots__ = ("after", "adopted", "finished")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ADOPTED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    adopted: int
+    finished: bool
+    def __init__(self, after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ...) -> None: ...
+
 class HostKeysRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftpgateway.access.account import Account
-from ftpgateway.access.rights import Action, permits
 from raftstore import paths
+from raftstore.rights import Action, Rights
+from raftstore.rights.letters import permits
 from raftstore.types import Rule, User
 
 _NAMES = ("a", "b", "ab")
@@ -15,16 +15,15 @@ _PATHS = st.lists(st.sampled_from(_NAMES), max_size=4).map(lambda names: "/" + "
 _RIGHTS = st.sampled_from(["", "l", "el", "w", "elr", "A", "o"])
 
 
-def shown(account: Account, directory: str, name: str) -> bool:
+def shown(rights: Rights, directory: str, name: str) -> bool:
     """Say it rule by rule: what leads to rights, and with the right to list also what has some."""
-    if not account.user.rules or "A" in account.user.rights:
+    if not rights.user.rules or "A" in rights.user.rights:
         return True
     path = f"{directory.rstrip('/')}/{name}"
-    stored = account.view.to_store(path)
-    leads = any(rule.rights and paths.within(rule.path, stored) for rule in account.user.rules)
-    if permits(account.letters(directory), Action.LIST):
-        return bool(account.letters(path)) or leads
-    return leads
+    leads = any(rule.rights and paths.within(rule.path, path) for rule in rights.user.rules)
+    if permits(rights.letters(directory), Action.LIST):
+        return bool(rights.letters(path)) or (leads and rights.covers(path))
+    return leads and rights.covers(path)
 
 
 @given(
@@ -34,11 +33,11 @@ def shown(account: Account, directory: str, name: str) -> bool:
     _PATHS,
 )
 def test_precomputed_and_one_by_one_agree(
-    home: str, rights: str, rules: list[tuple[str, str]], directory: str
+    home: str, letters: str, rules: list[tuple[str, str]], directory: str
 ) -> None:
-    made = tuple(Rule(path, letters) for path, letters in rules)
-    account = Account(User("anna", "", home, rights, rules=made))
-    shows = account.shown_in(directory)
+    made = tuple(Rule(path, rights) for path, rights in rules)
+    rights = Rights(User("anna", "", home, letters, rules=made))
+    shows = rights.shown_in(directory)
     for name in (*_NAMES, "c"):
-        assert shows(name) == shown(account, directory, name)
-        assert account.shows(directory, name) == shows(name)
+        assert shows(name) == shown(rights, directory, name)
+        assert rights.shows(directory, name) == shows(name)

@@ -2,7 +2,7 @@
 
 `hooks[name]` is called (and awaited if it returns an awaitable) at the start of the call `name`: it may wait
 on an event or raise a StoreError. Calls: lookup, listing, make_directory, remove_directory, remove, rename,
-set_modified, upload, download, partial, drop_partial, user, drained, commit, suspend, abort, feed
+set_modified, require, make_home, upload, download, partial, drop_partial, user, drained, commit, suspend, abort, feed
 (synchronous), block.
 """
 
@@ -29,7 +29,10 @@ from raftstore.errors import (
     NotFound,
 )
 from raftstore.metadata.listing import PackedListing, PackingBudget
+from raftstore.rights import Action, Actor, Rights, Whose, looks
+from raftstore.rights.changes import Leave, leave
 from raftstore.types import Entry, Kind, Order, Page, Partial, Usage, User
+from raftstore.wire import commands_pb2 as commands
 
 BLOCK = 1024 * 1024
 
@@ -58,6 +61,7 @@ class FakeStore:
         self._inodes = itertools.count(2)
         self.root = Node(1, "", 0)
         self.accounts: dict[str, User] = {}
+        self.gone: set[str] = set()
         self.secrets: dict[str, bytes] = {}
         self.partials: dict[tuple[str, str], bytes] = {}
         self.hooks: dict[str, Callable[..., Any]] = {}
@@ -113,27 +117,57 @@ class FakeStore:
         assert data is not None
         return data
 
-    async def lookup(self, path: str) -> Entry:
-        await self.hook("lookup", path)
+    def rights(self, actor: Actor) -> Rights:
+        """Rights by the account as it is; one that was never told of here is taken to be as the actor says."""
+
+        def find(name: str) -> Rights | None:
+            user = self.accounts.get(name)
+            if user is None and name not in self.gone:
+                user = actor.user
+            return Rights(user) if user is not None else None
+
+        return actor.rights(find)
+
+    def leave(self, actor: Actor, kind: str, **fields: Any) -> Leave:
+        command = commands.Command()
+        getattr(command, kind).MergeFrom(type(getattr(command, kind))(**fields))
+        return leave(self.rights(actor), command)
+
+    def _entry(self, path: str) -> Entry:
         return self.find(path).entry(path.rpartition("/")[2] or "/")
 
-    async def listing(self, path: str, *, backwards: bool = False) -> Page:
-        await self.hook("listing", path)
-        return self._page(self._directory(path), path, "", backwards)
+    async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
+        await self.hook("lookup", path)
+        rights = self.rights(actor)
+        if to is not None and rights.whose(to, path) is Whose.NOBODYS:
+            rights.require(to, path)
+        return looks.entry(rights, path, self._entry)
 
-    def next_page(self, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        await self.hook("listing", path)
+        rights = self.rights(actor)
+        rights.require(Action.LIST, path)
+        return looks.page(rights, self._page(self._directory(path), path, "", backwards))
+
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
         self.calls["next_page"] += 1
         self.hooks.get("next_page", lambda *_: None)(directory, after)
         found = self._with_inode(directory, self.root, "/")
-        return None if found is None else self._page(found[0], found[1], after, backwards)
+        if found is None:
+            return None
+        return looks.page(self.rights(actor), self._page(found[0], found[1], after, backwards))
 
-    async def sorted_listing(self, path: str, order: Order) -> PackedListing:
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> PackedListing:
         await self.hook("sorted_listing", path)
+        rights = self.rights(actor)
+        rights.require(Action.LIST, path)
+        shown = rights.shown_in(path)
         node = self._directory(path)
         rows = [
             (name, int(entry.kind), entry.inode, entry.size, entry.mtime_ns, entry.owner, entry.version)
             for name, child in sorted(node.children.items())
             for entry in [child.entry(name)]
+            if shown(name)
         ]
         rows.sort(key=lambda row: -row[4] if order is Order.TIME else -row[3])
         pages = [rows[at : at + self.page] for at in range(0, len(rows), self.page)]
@@ -160,18 +194,41 @@ class FakeStore:
         if after:
             names = [name for name in names if (name < after if backwards else name > after)]
         entries = [node.children[name].entry(name) for name in names[: self.page]]
-        return Page(node.inode, path, entries, len(names) > self.page)
+        return Page(
+            node.inode, path, entries, names[: self.page][-1] if names else after, len(names) > self.page
+        )
 
-    async def make_directory(self, path: str, owner: str) -> None:
+    async def require(self, actor: Actor, action: Action, path: str) -> User:
+        await self.hook("require", path)
+        rights = self.rights(actor)
+        rights.require(action, path)
+        return rights.user
+
+    async def make_directory(self, actor: Actor, path: str) -> None:
         await self.hook("make_directory", path)
+        self._make_directory(actor, path)
+
+    def _make_directory(self, actor: Actor, path: str, *, home: bool = False) -> None:
+        granted = self.leave(actor, "make_directory", path=path, home=home)
         paths.split(path)
         parent, name = self._parent(path)
         if name in parent.children:
             raise AlreadyExists(path)
-        self.put(path, None, owner)
+        self.put(path, None, granted.owner)
 
-    async def remove_directory(self, path: str) -> None:
+    async def make_home(self, actor: Actor) -> None:
+        await self.hook("make_home")
+        path = ""
+        for name in paths.split(self.rights(actor).home):
+            path = f"{path}/{name}"
+            try:
+                self._make_directory(actor, path, home=True)
+            except AlreadyExists:
+                continue
+
+    async def remove_directory(self, actor: Actor, path: str) -> None:
         await self.hook("remove_directory", path)
+        self.leave(actor, "remove_directory", path=path)
         node = self.find(path)
         if node.data is not None:
             raise NotADirectory(path)
@@ -184,65 +241,79 @@ class FakeStore:
         if owner and (node.data is None or node.owner != owner):
             raise Denied(owner)
 
-    async def remove(self, path: str, *, only_of: str = "") -> None:
+    def _check_seen(self, actor: Actor, path: str, granted: Leave) -> None:
+        node = self.find(path)
+        seen = looks.sees(self.rights(actor), path, directory=node.data is None, owner=node.owner)
+        if granted.source_of and not seen:
+            raise NotFound(path)
+
+    async def remove(self, actor: Actor, path: str) -> None:
         await self.hook("remove", path)
+        granted = self.leave(actor, "remove_file", path=path)
+        self._check_seen(actor, path, granted)
         if self.find(path).data is None:
             raise IsADirectory(path)
-        self._check_owner(self.find(path), only_of)
+        self._check_owner(self.find(path), granted.source_of)
         parent, name = self._parent(path)
         del parent.children[name]
 
-    async def rename(
-        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
-    ) -> None:
+    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
         await self.hook("rename", source, target)
+        granted = self.leave(actor, "rename", source=source, target=target)
         node = self.find(source)
-        self._check_owner(node, source_of)
+        self._check_seen(actor, source, granted)
+        self._check_owner(node, granted.source_of)
+        if granted.directories and node.data is not None:
+            raise Denied(target)
         if target == source:
             return
         if target.startswith(source + "/"):
             raise Cycle(target)
         parent, name = self._parent(target)
         there = parent.children.get(name)
-        if there is not None and (there.data is None or node.data is None or exclusive):
+        keeps = exclusive or granted.keeps
+        if there is not None and (there.data is None or node.data is None or keeps):
             raise AlreadyExists(target)
         if there is not None:
-            self._check_owner(there, target_of)
+            self._check_owner(there, granted.target_of)
         old_parent, old_name = self._parent(source)
         del old_parent.children[old_name]
         parent.children[name] = node
 
-    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
+    async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         await self.hook("set_modified", path)
-        self._check_owner(self.find(path), only_of)
+        granted = self.leave(actor, "set_times", path=path)
+        self._check_seen(actor, path, granted)
+        self._check_owner(self.find(path), granted.source_of)
         self.find(path).mtime_ns = mtime_ns
 
     # Bytes.
 
     async def upload(
         self,
+        actor: Actor,
         path: str,
-        owner: str,
         *,
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
-        own_only: bool = False,
-        resume: bool = True,
         expected: int | None = None,
     ) -> FakeUpload:
         await self.hook("upload", path)
+        owner = self.rights(actor).owner
+        begun = self.partials.get((owner, path))
+        granted = self.leave(actor, "put_file", path=path, append=append and begun is None)
         if self.room is not None and expected is not None and expected > self.room:
             raise DiskFull(str(expected))
         parent, name = self._parent(path)
         there = parent.children.get(name)
         if there is not None and there.data is None:
             raise IsADirectory(path)
-        if there is not None and exclusive:
+        if there is not None and (exclusive or granted.keeps):
             raise AlreadyExists(path)
-        if there is not None and own_only:
-            self._check_owner(there, owner)
-        base = self.partials.get((owner, path)) if resume else None
+        if there is not None:
+            self._check_owner(there, granted.target_of)
+        base = begun
         published = None
         if base is None and there is not None and (append or offset):
             published = there.entry(name)
@@ -255,24 +326,30 @@ class FakeStore:
                 raise Invalid(f"cannot continue at byte {offset}: only {len(base)} bytes are there")
             kept = base[: offset or 0]
         self.opened["upload"] += 1
-        return FakeUpload(self, path, owner, bytearray(kept), exclusive, published)
+        return FakeUpload(self, path, owner, bytearray(kept), exclusive or granted.keeps, published)
 
-    async def download(self, path: str) -> FakeDownload:
+    async def download(self, actor: Actor, path: str) -> FakeDownload:
         await self.hook("download", path)
+        self.rights(actor).require(Action.READ, path)
         node = self.find(path)
         if node.data is None:
             raise IsADirectory(path)
         self.opened["download"] += 1
         return FakeDownload(self, node.entry(path.rpartition("/")[2]), node.data)
 
-    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
+    async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
         await self.hook("partial", path)
-        data = self.partials.get((owner, path))
-        return None if data is None else Partial(path, owner, len(data), 0, ())
 
-    async def drop_partial(self, path: str, owner: str) -> None:
+        def find(owner: str, where: str) -> Partial | None:
+            data = self.partials.get((owner, where))
+            return None if data is None else Partial(where, owner, len(data), 0, ())
+
+        return looks.partial(self.rights(actor), path, find)
+
+    async def drop_partial(self, actor: Actor, path: str) -> None:
         await self.hook("drop_partial", path)
-        if self.partials.pop((owner, path), None) is None:
+        granted = self.leave(actor, "drop_partial", path=path)
+        if self.partials.pop((granted.owner, path), None) is None:
             raise NotFound(path)
 
     # Secrets.
@@ -306,6 +383,7 @@ class FakeStore:
         """Change or remove an account, as the application of a log entry does. On the loop."""
         if user is None:
             self.accounts.pop(name, None)
+            self.gone.add(name)
         else:
             self.accounts[name] = user
         for changed in self.watchers:
@@ -321,7 +399,7 @@ class FakeStore:
         sizes = list(of(self.root))
         return Usage(len(sizes), sum(sizes))
 
-    def takes(self, owner: str) -> int:
+    def takes(self, name: str) -> int:
         return 1 << 62 if self.room is None else self.room
 
 

@@ -9,20 +9,17 @@ when it is applied.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotFound
 from raftstore.paths import split
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave, read, write
-from raftstore.slices import next_slice
-from raftstore.types import Entry, FileVersion, Order, Page, Partial, User
+from raftstore.types import Entry, FileVersion, Page, Partial, User
 from raftstore.wire import commands_pb2 as commands
 
 if TYPE_CHECKING:
     from raftstore.metadata.catalog import Catalog
-    from raftstore.metadata.listing import PackedListing
 
 _T = TypeVar("_T")
 
@@ -65,30 +62,23 @@ class Names:
 
         return await self.read(actor, look)
 
-    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
-        """Return what the actor is shown of a directory's first entries by name, or its last ones."""
+    def page(self, actor: Actor, path: str, *, backwards: bool) -> Page:
+        """Return what the actor is shown of the first entries of a directory, or the last ones, as applied here."""
 
         def look(rights: Rights, catalog: Catalog) -> Page:
             rights.require(Action.LIST, path)
             return looks.page(rights, catalog.page(path, backwards=backwards))
 
-        await self._barrier()
-        await next_slice()
         return self.now(actor, look)
 
-    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
-        """Return what follows the name `after`, judged by where the directory is now; None: it was removed."""
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool) -> Page | None:
+        """Return what follows the name `after` in the directory with this inode; None: it was removed."""
 
         def look(rights: Rights, catalog: Catalog) -> Page | None:
             page = catalog.next_page(directory, after, backwards=backwards)
             return None if page is None else looks.page(rights, page)
 
         return self.now(actor, look)
-
-    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> JudgedListing:
-        """Return all that the actor is shown of a directory, of one moment, newest or largest first; to be closed."""
-        await self._barrier()
-        return JudgedListing(self, actor, await self._catalog().sorted_listing(path, actor, order))
 
     async def file(self, actor: Actor, path: str) -> FileVersion:
         """Return the published version of a file to read."""
@@ -150,6 +140,18 @@ class Names:
         if not (await self.lookup(actor, path)).is_directory:
             raise Denied(Action.WRITE.value)
 
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+
+        def look(rights: Rights, _: Catalog) -> None:
+            granted = leave(rights, command)
+            if published is not None and granted.keeps:
+                raise AlreadyExists(published.name)
+            if published is not None and granted.target_of and published.owner != granted.target_of:
+                raise Denied(Action.OVERWRITE.value)
+
+        await self.read(actor, look)
+
     async def make_directory(self, actor: Actor, path: str) -> None:
         """Make a directory. Raises AlreadyExists, NotFound (its parent), BadName."""
         split(path)
@@ -204,31 +206,3 @@ class Names:
     async def drop_partial(self, actor: Actor, path: str) -> None:
         """Forget what the actor could resume at `path`. Raises NotFound."""
         await self.change(actor, commands.Command(drop_partial=commands.DropPartial(path=path)))
-
-
-class JudgedListing:
-    """A sorted listing whose pages are also judged by what the actor may do when each is asked for."""
-
-    def __init__(self, names: Names, actor: Actor, packed: PackedListing) -> None:
-        self._names = names
-        self._actor = actor
-        self._packed = packed
-
-    @property
-    def pages(self) -> int:
-        """How many pages there are."""
-        return self._packed.pages
-
-    def page(self, number: int, *, backwards: bool = False) -> Page | None:
-        """Return a page, the first one is 0; `backwards`: from the end. None: the directory was removed."""
-
-        def look(rights: Rights, catalog: Catalog) -> Page | None:
-            page = self._packed.page(number, backwards=backwards)
-            path = catalog.path_of(page.directory)
-            return None if path is None else looks.page(rights, replace(page, path=path))
-
-        return self._names.now(self._actor, look)
-
-    def close(self) -> None:
-        """Let go of it."""
-        self._packed.close()

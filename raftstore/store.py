@@ -16,14 +16,17 @@ from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
 from raftstore.metadata.adoption import MAX_LOOKED_AT as ADOPTED
 from raftstore.metadata.catalog import Catalog
-from raftstore.names import JudgedListing, Names
-from raftstore.paths import split
+from raftstore.metadata.listing import PackedListing
+from raftstore.names import Names
+from raftstore.paths import parent, split
+from raftstore.publishing import Aim
 from raftstore.rights import Action, Actor, Rights
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
 from raftstore.slices import next_slice
-from raftstore.targets import kept_bytes, newer_of, target
+from raftstore.space import Space
+from raftstore.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
@@ -89,25 +92,28 @@ class Store:
         """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them.
 
         A directory of one page is seen at one moment. Of a larger one, names that nobody changes meanwhile come
-        exactly once, and each page is as of the moment in which it is asked for.
-        Raises NotFound, NotADirectory, Denied.
+        exactly once, and each page is as of the moment in which it is asked for, rights included. Raises NotFound,
+        NotADirectory, Denied.
         """
-        return await self._names.listing(actor, path, backwards=backwards)
+        await self._barrier()
+        await next_slice()
+        return self._names.page(actor, path, backwards=backwards)
 
     def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
         """Return what follows the name `after` in a directory that `listing` told of, without asking the others.
 
-        All is seen that was acknowledged before `listing` was asked. None: the directory was removed. Raises Denied. To
-        be called once in a slice (`raftstore.slices`).
+        All is seen that was acknowledged before `listing` was asked. None: the directory was removed. To be called
+        once in a slice (`raftstore.slices`). Raises NotFound (it is not in the actor's home any more), Denied.
         """
         return self._names.next_page(actor, directory, after, backwards=backwards)
 
-    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> JudgedListing:
-        """Return all that the actor is shown of a directory, of one moment, newest or largest first; to be closed.
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> PackedListing:
+        """Return what the actor is shown of a directory, of one moment, newest or largest first; to be closed.
 
         Raises NotFound, NotADirectory, Denied, Invalid (too many to be sorted), Unavailable.
         """
-        return await self._names.sorted_listing(actor, path, order)
+        await self._barrier()
+        return await self._rooms.catalog.sorted_listing(path, order, actor)
 
     async def require(self, actor: Actor, action: Action, path: str) -> User:
         """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
@@ -147,7 +153,15 @@ class Store:
 
         It stays readable to its end, whatever becomes of the name and of the right to it.
         """
-        version = await self._names.file(actor, path)
+        return self._opened(await self._names.file(actor, path))
+
+    async def base(self, actor: Actor, path: str) -> DownloadSession:
+        """Open the published version of a file that the actor may change. Raises NotFound, IsADirectory, Denied."""
+        return self._opened(
+            await self._names.read(actor, lambda rights, catalog: changed(rights, catalog, path))
+        )
+
+    def _opened(self, version: FileVersion) -> DownloadSession:
         return DownloadSession(version, self._download(version), self._rooms.keeper)
 
     async def upload(
@@ -159,19 +173,88 @@ class Store:
         append: bool = False,
         exclusive: bool = False,
         expected: int | None = None,
+        handle: bool = False,
     ) -> UploadSession:
         """Open an upload of `path`.
 
         `offset` (bytes) keeps that much of the actor's partial upload or else of the published version; `append`
         continues the actor's partial upload or else the published version; otherwise it starts at byte 0.
         `expected` bytes, where known, are checked against quota and free room at once. What the actor may replace is
-        decided when it is published. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
+        decided when it is published. `handle`: it will be published by what is at `path` now, wherever that is then:
+        see `UploadSession.publish`. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
         IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
         put = commands.PutFile(path=path, exclusive=exclusive)
-        published, base = await self._target(actor, put, append=append, offset=offset)
+        published, base, sure = await self._target(actor, put, append=append, offset=offset)
         kept = kept_bytes(base, offset, append)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: self._aimed_at(path), sure=sure)
+        session = await self._upload(actor, put, base, kept, published, aim, expected=expected)
+        if handle:
+            aim.begin()
+        return session
+
+    async def rewrite(self, actor: Actor, base: DownloadSession, path: str) -> UploadSession:
+        """Open an upload that begins as all of `base`, the version of a file that was at `path` when it was opened.
+
+        It is for `publish`. Raises as `upload`.
+        """
+        version = base.version
+        found = Target.of(0, parent(path)[1], version.entry)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: found, sure=True)
+        put = commands.PutFile(path=path)
+        return await self._upload(actor, put, version, version.entry.size, version.entry, aim)
+
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+        await self._names.allow(actor, command, published)
+
+    async def directory_of(self, path: str) -> int:
+        """Return the inode of the directory that `path` is in: to compare with, not to be told. Raises NotFound."""
+        await self._barrier()
+        return self._rooms.catalog.lookup(parent(path)[0]).inode
+
+    async def reserve(self, actor: Actor, path: str) -> Target | None:
+        """Take the name at `path` for a file that is still to be published; None: the level in force cannot do that.
+
+        It is for `publish`; otherwise `release` it. Raises AlreadyExists, NotFound (the parent), QuotaExceeded, Denied.
+        """
+        split(path)
+        if self._rooms.catalog.level < 2:
+            return None
+        await self._barrier()
+        done = await self._rooms.reserver.reserve(path, lambda command: self._names.change(actor, command))
+        return Target(done.inode, parent(path)[1], reservation=done.reservation)
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at: it is free when this returns."""
+        await self._rooms.reserver.release(target.reservation)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at, in a moment."""
+        self._rooms.reserver.forget(target.reservation)
+
+    def _published_as(self, target: Target) -> None:
+        if target.reservation:
+            self._rooms.reserver.published(target.reservation)
+
+    def _aimed_at(self, path: str) -> Target:
+        directory, name = parent(path)
+        return Target.of(self._rooms.catalog.lookup(directory).inode, name, self._published(path))
+
+    async def _upload(
+        self,
+        actor: Actor,
+        put: commands.PutFile,
+        base: FileVersion | Partial | None,
+        kept: int,
+        published: Entry | None,
+        aim: Aim,
+        *,
+        expected: int | None = None,
+    ) -> UploadSession:
+        """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
+        path = put.path
         allowance = self._allowance(actor, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
@@ -206,7 +289,21 @@ class Store:
             self._gathering,
             allowance=allowance,
             base=base.entry if isinstance(base, FileVersion) else None,
+            aim=aim,
+            load=self._chunk,
+            reopen=self._opened,
+            published=self._published_as,
         )
+
+    async def _chunk(self, ref: ChunkRef) -> bytes:
+        """Return the bytes of a chunk, verified. Raises StoreError."""
+        download = Download(
+            self._rooms.chunk_path,
+            (ref,),
+            on_bad_replica=self._rooms.bad_replica,
+            on_found=self._rooms.found_replica,
+        )
+        return b"".join([block async for block in download.blocks()])
 
     async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
         """Return what the actor can resume at `path`, or None. Nobody else sees it.
@@ -343,6 +440,10 @@ class Store:
         """Bytes of this node's disk that pictures may still take."""
         return self._rooms.room()
 
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
+        return self._rooms.space()
+
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         return self._rooms.catalog.superseded(node, identity)
@@ -396,8 +497,9 @@ class Store:
 
     async def _target(
         self, actor: Actor, put: commands.PutFile, *, append: bool, offset: int | None
-    ) -> tuple[Entry | None, FileVersion | Partial | None]:
-        """Return the file that an upload would replace, and what it keeps the beginning of; raise unless it may be put.
+    ) -> tuple[Entry | None, FileVersion | Partial | None, bool]:
+        """Return the file that an upload would replace, what it keeps the beginning of, and whether that is certain;
+        raise unless it may be put.
 
         An upload that starts at byte 0 by somebody without a quota needs nothing of the present state but leave to
         begin, and its commit decides on the state of that moment. So what is applied here is enough to say yes; only a
@@ -412,10 +514,10 @@ class Store:
         unbounded = user is not None and not user.quota_bytes and not user.quota_files
         if not append and not offset and unbounded and self._rooms.follows():
             try:
-                return self._names.now(actor, look)
+                return *self._names.now(actor, look), False
             except StoreError:
                 pass
-        return await self._names.read(actor, look)
+        return *await self._names.read(actor, look), True
 
     def _published(self, path: str) -> Entry | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotADirectory, NotFound
@@ -67,6 +68,14 @@ def target(
     return published, base
 
 
+def changed(rights: Rights, catalog: Reading, path: str) -> FileVersion:
+    """Return the published version at `path`, which the actor may replace. Raises as `target`, NotFound."""
+    published, _ = target(rights, catalog, commands.PutFile(path=path), append=False, offset=None)
+    if published is None:
+        raise NotFound(path)
+    return catalog.file(path)
+
+
 def newer_of(owner: str, before: Entry | None, now: Entry | None) -> bool:
     """Whether what is at a path now is a version that `owner` has put there since `before`."""
     return now is not None and now.owner == owner and (before is None or now.version != before.version)
@@ -82,3 +91,31 @@ def kept_bytes(base: FileVersion | Partial | None, offset: int | None, append: b
             f"cannot continue at byte {offset}: only {size} bytes are there; send the file again from 0"
         )
     return offset or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The file that an open handle stands for, whatever its name is by now.
+
+    A published one is `inode` at `version`. A new one (`inode` 0) will be `name` in the directory with the inode
+    `directory`; there it takes the place of the file `replaces` (inode, version), or of nothing. `reservation` is what
+    holds the name for it (0: nothing does), see `raftstore.metadata.reservations`.
+    """
+
+    directory: int
+    name: str
+    inode: int = 0
+    version: int = 0
+    replaces: tuple[int, int] = (0, 0)
+    reservation: int = 0
+
+    @staticmethod
+    def of(directory: int, name: str, published: Entry | None) -> Target:
+        """Return what a handle stands for that was opened where `published` is, or nothing."""
+        if published is None:
+            return Target(directory, name)
+        return Target(directory, name, published.inode, published.version)
+
+    def became(self, entry: Entry) -> Target:
+        """Return what the handle stands for after `entry` was published through it."""
+        return Target(self.directory, self.name, entry.inode, entry.version)

@@ -47,17 +47,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some entries of a directory that follow each other, all of one moment, as far as they are to be seen.
+    """Some entries of a directory that follow each other, all of one moment.
 
-    `directory` is its inode and `last` the last name that was read: with these the next page is asked for. `path` is
-    where the directory was then. `more`: there may be further ones.
+    `directory` is its inode, with which the next page is asked for; `path` is where it was then. `more`: there may be
+    further ones, behind the name `last`: not all that were looked at need be among `entries`.
     """
 
     directory: int
     path: str
     entries: Sequence[Entry]
-    last: str
     more: bool
+    last: str = ""
 
 
 class Order(enum.Enum):
@@ -131,6 +131,18 @@ class Partial:
     size: int
     mtime_ns: int
     chunks: tuple[ChunkRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartialUpload:
+    """A partial upload as operators see it. `age` in ticks; `place` is its key, in the order of which they are told."""
+
+    path: str
+    owner: str
+    size: int
+    mtime_ns: int
+    age: int
+    place: tuple[int, str, str]
 
 
 class Rule(NamedTuple):
@@ -264,7 +276,7 @@ class ClusterStatus:
     """The cluster as seen by one node: a one-word verdict, the leader and a line a node.
 
     `short` names up to a hundred pictures with fewer live replicas than wanted; `short_count` counts all, and
-    `lost_count` those that cannot be read now.
+    `lost_count` those that cannot be read now. `partials` and `partial_bytes`: what interrupted uploads left.
     """
 
     verdict: str
@@ -277,4 +289,6 @@ class ClusterStatus:
     short: list[str] = field(default_factory=list)
     short_count: int = 0
     lost_count: int = 0
+    partials: int = 0
+    partial_bytes: int = 0
     error: str = ""

@@ -35,10 +35,6 @@ class View:
         return None
 
 
-def _always(name: str) -> bool:
-    return True
-
-
 class Account:
     """One state of a user's record, to show a client what it may do. Paths are the client's."""
 

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from raftstore.rights import Action, Actor
-from raftstore.types import Entry, Order, Page, Partial, Span, Usage, User
+from raftstore.targets import Target
+from raftstore.types import Entry, FileVersion, Order, Page, Partial, Span, Usage, User
+from raftstore.wire import commands_pb2 as commands
 
 Buffer = bytes | bytearray | memoryview
 Part = Buffer | Span
 
 
+class Published(Protocol):
+    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it."""
+
+    @property
+    def download(self) -> Download:
+        """To be closed."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was published nowhere."""
+        ...
+
+
 class Upload(Protocol):
-    """One upload. Ends with exactly one of `commit`, `suspend`, `abort`; nothing is visible before `commit`."""
+    """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before."""
 
     @property
     def position(self) -> int:
@@ -33,8 +49,49 @@ class Upload(Protocol):
         """Wait until the upload takes more. Raises StoreError."""
         ...
 
+    @property
+    def whole(self) -> int:
+        """Bytes from the start in whole chunks. What is behind, up to `position`, is in memory, to be `patch`ed."""
+        ...
+
+    def check_size(self, size: int) -> None:
+        """Raise QuotaExceeded or TooLarge when a file of `size` bytes could not be published."""
+        ...
+
+    def feed_zeroes(self, count: int) -> bool:
+        """Take `count` zero bytes, whole chunks of them for next to nothing. As `feed`."""
+        ...
+
+    def patch(self, offset: int, data: Buffer) -> None:
+        """Overwrite bytes between `whole` and `position`, copying `data`. Raises StoreError."""
+        ...
+
+    def filling(self, start: int, stop: int) -> bytes:
+        """Return bytes between `whole` and `position`."""
+        ...
+
+    async def chunk(self, index: int) -> Buffer:
+        """Return the bytes of chunk `index`, a whole one. Raises StoreError."""
+        ...
+
+    def replace(self, index: int, data: Buffer) -> bool:
+        """Take `data`, a whole chunk that nobody changes any more, as chunk `index`. As `feed`."""
+        ...
+
+    async def cut(self, size: int) -> None:
+        """Keep the first `size` bytes. Raises StoreError."""
+        ...
+
+    async def target(self) -> Target:
+        """Return the file that it was opened on, or will make. Raises StoreError."""
+        ...
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
-        """Publish: durable and visible everywhere on return. Raises StoreError."""
+        """Publish at the path: durable and visible everywhere on return. Raises StoreError."""
+        ...
+
+    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
+        """Publish as what `target` is by now. Raises StoreError."""
         ...
 
     async def suspend(self) -> None:
@@ -52,6 +109,11 @@ class Download(Protocol):
     @property
     def entry(self) -> Entry:
         """What the name stood for when it was opened."""
+        ...
+
+    @property
+    def version(self) -> FileVersion:
+        """What is read: its entry and chunks."""
         ...
 
     @property
@@ -84,8 +146,8 @@ class SortedListing(Protocol):
         """How many pages there are."""
         ...
 
-    def page(self, number: int, *, backwards: bool = False) -> Page | None:
-        """Return a page, the first one is 0; `backwards`: from the end. None: the directory was removed."""
+    def page(self, number: int, *, backwards: bool = False) -> Page:
+        """Return a page, the first one is 0; `backwards`: from the end."""
         ...
 
     def close(self) -> None:
@@ -152,11 +214,41 @@ class Backend(Protocol):
         append: bool = False,
         exclusive: bool = False,
         expected: int | None = None,
+        handle: bool = False,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
 
-        It replaces nothing if `exclusive`, and never what the actor may not.
+        It replaces nothing if `exclusive`, and never what the actor may not. `handle`: it is published by what is at
+        `path` now.
         """
+        ...
+
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+        ...
+
+    async def base(self, actor: Actor, path: str) -> Download:
+        """Open the published version of a file to be changed; its bytes are not for who may not read there."""
+        ...
+
+    async def rewrite(self, actor: Actor, base: Any, path: str) -> Upload:
+        """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
+        ...
+
+    async def directory_of(self, path: str) -> int:
+        """Return the inode of the directory that `path` is in: to compare with, not to be told."""
+        ...
+
+    async def reserve(self, actor: Actor, path: str) -> Target | None:
+        """Take the name at `path` for a file to be published; None: this cluster cannot yet."""
+        ...
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at; it is free on return."""
+        ...
+
+    def forget_reservation(self, target: Target) -> None:
+        """Do the same in a moment."""
         ...
 
     async def download(self, actor: Actor, path: str) -> Download:

@@ -1,8 +1,8 @@
 """Directories that are listed page by page, so that neither a large one nor a slow client costs much.
 
 The place in a directory is its inode and the last name that was seen. So nothing is held between two pages, the listing
-goes on when the directory is renamed, and the store judges rights for each page, by where the directory is then and
-what the account may do by then.
+goes on when the directory is renamed, and rights are judged for each page, by where the directory is then and what the
+account may do by then.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def arranged(entries: Sequence[Entry], order: Order, *, backwards: bool) -> list
 
 
 class DirectoryCursor:
-    """A place in a directory: `entries` are those of the page at hand.
+    """A place in a directory: `entries` are those of the page at hand, as far as they are to be seen.
 
     `more`: `advance` may bring further ones. To be closed when it is given up before its end.
     """
@@ -48,7 +48,7 @@ class DirectoryCursor:
         matches: Matches | None = None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """`follow` returns the page after another one, None when the directory is gone; raises StoreError."""
+        """`follow` returns what the account sees of the page after another one (raises StoreError)."""
         self._follow = follow
         self._matches = matches
         self._release = release
@@ -70,8 +70,8 @@ class DirectoryCursor:
     async def take(self, page: Page) -> None:
         """Go to `page`."""
         self._page = page
-        found = page.entries
-        self.entries = list(found) if self._matches is None else await _matching(found, self._matches)
+        found = list(page.entries)
+        self.entries = found if self._matches is None else await _matching(found, self._matches)
         if not page.more:
             self.close()
 
@@ -92,7 +92,7 @@ class DirectoryCursor:
         release()
 
 
-async def _matching(entries: Sequence[Entry], matches: Matches) -> list[Entry]:
+async def _matching(entries: list[Entry], matches: Matches) -> list[Entry]:
     found: list[Entry] = []
     part = Slice()
     for entry in entries:

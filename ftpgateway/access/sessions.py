@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ftpgateway.access.account import Account
+from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.access.workspace import Workspace
@@ -33,9 +34,12 @@ class Session:
         protocol: str,
         on_end: OnEnd,
         key: str,
+        holder: Holder,
         fixed: bool,
     ) -> None:
         self._registry = registry
+        self.holder = holder
+        """To whom the ledger charges what the session holds."""
         self._store = store
         self._opened = user
         self._on_end = on_end
@@ -69,6 +73,10 @@ class Session:
         self.refresh()
         return not self._ended and self.files.account.may(action, path, own=own)
 
+    def charge(self, resource: Resource, amount: int = 0) -> Charge:
+        """Hold `amount` of the node for this session, until the charge is released. Raises LimitReached."""
+        return self._registry.ledger.charge(self.holder, resource, amount)
+
     def refresh(self) -> None:
         """Take the account as it is now; end the session when it may not go on."""
         if self._ended or self._fixed:
@@ -98,12 +106,22 @@ class Session:
 class Sessions:
     """All sessions of a node, by account."""
 
-    def __init__(self, store: Backend) -> None:
+    def __init__(self, store: Backend, ledger: Ledger) -> None:
         self._store = store
+        self.ledger = ledger
         self._by_user: dict[str, set[Session]] = {}
         self._throttles: dict[str, tuple[Throttle, Throttle]] = {}
 
-    def open(self, user: User, protocol: str, on_end: OnEnd, key: str = "", *, fixed: bool = False) -> Session:
+    def open(
+        self,
+        user: User,
+        protocol: str,
+        on_end: OnEnd,
+        key: str,
+        holder: Holder,
+        *,
+        fixed: bool = False,
+    ) -> Session:
         """Begin a session; of a `fixed` user there is no account that could change.
 
         Raises LoginRefused when the account has as many as it may have, or was changed just now.
@@ -113,7 +131,7 @@ class Sessions:
             raise LoginRefused(reason)
         if user.max_sessions and self.of(user.name) >= user.max_sessions:
             raise LoginRefused("You have as many sessions as you may have; end one of them first.")
-        session = Session(self, self._store, user, protocol, on_end, key, fixed)
+        session = Session(self, self._store, user, protocol, on_end, key, holder, fixed)
         self._by_user.setdefault(user.name, set()).add(session)
         return session
 

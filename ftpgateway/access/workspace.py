@@ -18,7 +18,9 @@ from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.rights import Action, Actor
+from raftstore.targets import Target
 from raftstore.types import Entry, Kind, Order, Page
+from raftstore.wire import commands_pb2 as commands
 
 
 class Workspace:
@@ -64,20 +66,12 @@ class Workspace:
         """
         return await self._store.lookup(self._actor, self._at(path), to=to)
 
-    async def listing(
-        self, path: str, *, glob: bool = False, order: Order = Order.NAME, backwards: bool = False
+    async def matching(
+        self, path: str, *, order: Order = Order.NAME, backwards: bool = False
     ) -> DirectoryCursor:
-        """Return a cursor over a directory's entries, or over a file's own entry.
-
-        With `glob`, a last name with wildcards that does not exist selects from its directory.
-        """
-        try:
-            return await self.directory(path, order=order, backwards=backwards)
-        except NotADirectory:
-            return DirectoryCursor.of([await self.entry(path)])
-        except NotFound:
-            if not glob or path == "/":
-                raise
+        """Return a cursor over what the wildcards in the last name of `path` select. Raises NotFound without any."""
+        if path == "/":
+            raise NotFound(path)
         directory, pattern = paths.parent(path)
         if not any(character in pattern for character in "*?["):
             raise NotFound(path)
@@ -88,15 +82,14 @@ class Workspace:
     ) -> DirectoryCursor:
         """Return a cursor over what the account sees of a directory. Raises NotADirectory for a file."""
         matches = matcher(pattern) if pattern else None
-        stored = self._at(path)
-        first = await self._store.listing(self._actor, stored, backwards=backwards and order is Order.NAME)
+        at = self._at(path)
+        first = await self._store.listing(self._actor, at, backwards=backwards and order is Order.NAME)
         if order is not Order.NAME and first.more:
-            return await self._sorted(stored, order, backwards, matches)
+            return await self._sorted(path, order, backwards, matches)
         if order is not Order.NAME:
             first = replace(first, entries=arranged(first.entries, order, backwards=backwards))
 
         def follow(page: Page) -> Page | None:
-            self._at("/")
             return self._store.next_page(self._actor, page.directory, page.last, backwards=backwards)
 
         cursor = DirectoryCursor(follow, matches=matches)
@@ -104,25 +97,21 @@ class Workspace:
         return cursor
 
     async def _sorted(
-        self, stored: str, order: Order, backwards: bool, matches: Matches | None
+        self, path: str, order: Order, backwards: bool, matches: Matches | None
     ) -> DirectoryCursor:
         """Return a cursor over a large directory that is not sorted by name."""
-        packed = await self._store.sorted_listing(self._actor, stored, order)
-        if not packed.pages:
+        packed = await self._store.sorted_listing(self._actor, self._at(path), order)
+        if not packed.pages:  # nothing of it is to be seen
             packed.close()
             return DirectoryCursor.of([])
         numbers = iter(range(packed.pages))
 
-        def follow(page: Page) -> Page | None:
-            self._at("/")
+        def follow(_: Page) -> Page | None:
             return packed.page(next(numbers), backwards=backwards)
 
         cursor = DirectoryCursor(follow, matches=matches, release=packed.close)
         try:
-            first = packed.page(next(numbers), backwards=backwards)
-            if first is None:
-                raise NotFound(stored)
-            await cursor.take(first)
+            await cursor.take(packed.page(next(numbers), backwards=backwards))
         except BaseException:
             cursor.close()
             raise
@@ -161,10 +150,15 @@ class Workspace:
             with contextlib.suppress(NotFound):
                 await self._store.drop_partial(self._actor, self._at(path))
 
+    async def require(self, action: Action, path: str) -> None:
+        """Raise Denied unless the account may do it."""
+        await self._store.require(self._actor, action, self._at(path))
+
     # Changing names.
 
     async def make_directory(self, path: str) -> None:
         """Make a directory."""
+        paths.check_new(path)
         if path == "/":
             await self._store.require(self._actor, Action.MAKE_DIRECTORY, self._at(path))
             raise AlreadyExists(path)
@@ -193,12 +187,28 @@ class Workspace:
             if missing is not None and not begun:
                 raise missing
 
+    async def check_remove(self, path: str) -> None:
+        """Raise Denied unless the account may remove a file of its own at `path`."""
+        await self._store.allow(
+            self._actor, commands.Command(remove_file=commands.RemoveFile(path=self._at(path)))
+        )
+
+    async def check_rename_new(self, source: str, target: str, published: Entry | None) -> None:
+        """Raise Denied unless a new file of the account may be published at `target`, where `published` is, not at
+        `source`."""
+        paths.check_new(target)
+        rename = commands.Rename(source=self._at(source), target=self._at(target))
+        await self._store.allow(self._actor, commands.Command(rename=rename), published)
+        put = commands.PutFile(path=self._at(target))
+        await self._store.allow(self._actor, commands.Command(put_file=put), published)
+
     async def rename(self, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file, over an existing one too unless `exclusive`, or a directory.
 
         To take something to where other rights hold needs the right to read and to delete it; to move what others'
         homes and rules are for needs an admin's.
         """
+        paths.check_new(target)
         await self._store.rename(self._actor, self._at(source), self._at(target), exclusive=exclusive)
 
     async def set_modified(self, path: str, mtime_ns: int) -> None:
@@ -208,12 +218,55 @@ class Workspace:
     # Bytes.
 
     async def upload(
-        self, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
+        self,
+        path: str,
+        *,
+        offset: int | None,
+        append: bool,
+        exclusive: bool,
+        expected: int | None,
+        handle: bool = False,
     ) -> Upload:
-        """Open an upload."""
+        """Open an upload; `handle`: published by what is at `path` now, see `Upload.publish`."""
+        paths.check_new(path)
         return await self._store.upload(
-            self._actor, self._at(path), offset=offset, append=append, exclusive=exclusive, expected=expected
+            self._actor,
+            self._at(path),
+            offset=offset,
+            append=append,
+            exclusive=exclusive,
+            expected=expected,
+            handle=handle,
         )
+
+    async def reserve(self, path: str) -> Target | None:
+        """Take the name at `path` for a new file, until that is published, or it is ended; None: this
+        cluster cannot do that yet.
+
+        Raises AlreadyExists.
+        """
+        paths.check_new(path)
+        return await self._store.reserve(self._actor, self._at(path))
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name: others can take it when this returns."""
+        await self._store.release(target)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name soon."""
+        self._store.forget_reservation(target)
+
+    async def base(self, path: str) -> Download:
+        """Open what is published at `path`, to be changed. Its bytes are not for who may not read there."""
+        return await self._store.base(self._actor, self._at(path))
+
+    async def rewrite(self, base: Download, path: str) -> Upload:
+        """Open an upload that begins as all of `base`, which was at `path`."""
+        return await self._store.rewrite(self._actor, base, self._at(path))
+
+    async def directory_of(self, path: str) -> int:
+        """Return the inode of the directory that `path` is in; nothing is told of what is there. Raises NotFound."""
+        return await self._store.directory_of(self._at(path))
 
     async def download(self, path: str) -> Download:
         """Open a download."""

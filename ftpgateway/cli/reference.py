@@ -145,7 +145,7 @@ _SHAPES = [
         "status",
         "`verdict`, `asked`, `leader`, `term`, `nodes`, `files`, `bytes`, `short` (names of pictures with fewer "
         "copies than wanted, at most 100), `short_count`, `lost_count` (those that no node that answers has "
-        "whole), `error`",
+        "whole), `partials` and `partial_bytes` (what interrupted uploads left), `error`",
     ),
     (
         "members",
@@ -174,6 +174,12 @@ _SHAPES = [
     ),
     ("jobs show", "a job"),
     ("jobs cancel", "`id`, `done`"),
+    (
+        "partials list, remove",
+        "`partials`: each `path`, `owner`, `bytes`, `changed` (when something was added last), `left` (seconds after "
+        "which it goes at the earliest, null: never); `kept` (seconds, null: for ever), `bytes` of all; with remove "
+        "`removed`, a list of the same",
+    ),
     ("drain", "`jobs`; with `--cancel` `node`, `done`"),
     (
         "fsck",

@@ -105,6 +105,10 @@ def directory(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
 def _new_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if value != value.strip():
         raise click.BadParameter(f"{value!r} begins or ends with a blank, which clients leave out")
+    try:
+        paths.check_new(value)
+    except BadName as error:
+        raise click.BadParameter(str(error)) from None
     return _name(context, parameter, value)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from raftstore import paths
 from raftstore.types import Entry, Order
 
 FACTS = ("type", "size", "modify", "perm", "unique", "UNIX.mode")
@@ -59,6 +60,22 @@ def parse_request(argument: str) -> Request:
         below="R" in flags,
         itself="d" in flags,
     )
+
+
+def before_names(directory: str) -> str:
+    """Return what makes paths of the names in `directory`, as the client wrote it; "" and "." are where it is."""
+    if directory in ("", "."):
+        return ""
+    return directory if directory.endswith("/") else f"{directory}/"
+
+
+def before_matches(argument: str, path: str) -> str:
+    """Return what makes paths of the names that the wildcards at the end of `argument` select; `path` is resolved."""
+    directory, pattern = paths.parent(path)
+    written = argument.rstrip("/")
+    if written.rpartition("/")[2] == pattern:
+        return written.removesuffix(pattern)
+    return before_names(directory)  # written in a roundabout way: `d/*.jpg/.`
 
 
 def list_line(entry: Entry, now: float) -> str:

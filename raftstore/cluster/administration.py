@@ -11,6 +11,7 @@ from raftstore.cluster.boot import Boots
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.space import Space
 from raftstore.types import ClusterStatus, NodeStatus, Rule, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
@@ -53,6 +54,10 @@ class Administered(Protocol):
 
     def room(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
+        ...
+
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
         ...
 
     def superseded(self, node: str, identity: bytes) -> bool:
@@ -113,6 +118,7 @@ class Administration:
             empty=self._store.log_empty(),
             store=self._store.volumes_identity(),
             room=self._store.room(),
+            space=self._store.space(),
             superseded=self._store.superseded(peer.name, request.store),
             outdated=self._store.outdated(
                 peer.name, request.store, Boots(request.previous_boot, request.boot, request.log_end)

@@ -74,6 +74,8 @@ def cluster_to_wire(status: ClusterStatus) -> admin.ClusterStatus:
         short=status.short,
         short_count=status.short_count,
         lost_count=status.lost_count,
+        partials=status.partials,
+        partial_bytes=status.partial_bytes,
         error=status.error,
     )
 

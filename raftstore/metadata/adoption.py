@@ -9,12 +9,13 @@ from raftstore.metadata.namespace import Place
 from raftstore.metadata.partials import Partials
 from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
+from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
 MAX_LOOKED_AT = 2_000
 """Names that one command looks at: some milliseconds of the loop."""
 
-_NEXT = "SELECT inode, parent, name, size, owner FROM entries WHERE inode > ? ORDER BY inode LIMIT ?"
+_NEXT = "SELECT inode, parent, name, kind, size, owner FROM entries WHERE inode > ? ORDER BY inode LIMIT ?"
 _BEGUN = "SELECT parent, name FROM partials WHERE owner = ? ORDER BY parent, name LIMIT ?"
 
 
@@ -42,9 +43,9 @@ class Adoptions:
             )
         rows = self._execute(_NEXT, (command.after, command.limit)).fetchall()
         adopted = 0
-        for _, parent, name, size, owner in rows:
+        for _, parent, name, kind, size, owner in rows:
             if owner == command.owner:
-                self._adopt(Place(parent, name), command.owner, user.owner, size)
+                self._adopt(Place(parent, name), command.owner, user.owner, kind == Kind.FILE, size)
                 adopted += 1
         if len(rows) == command.limit:
             return commands.Result(after=rows[-1][0], adopted=adopted)
@@ -54,9 +55,10 @@ class Adoptions:
         after = rows[-1][0] if rows else command.after
         return commands.Result(after=after, adopted=adopted + len(begun), finished=len(begun) < command.limit)
 
-    def _adopt(self, place: Place, before: str, owner: str, size: int) -> None:
+    def _adopt(self, place: Place, before: str, owner: str, file: bool, size: int) -> None:
         self._execute(
             "UPDATE entries SET owner = ? WHERE parent = ? AND name = ?", (owner, place.parent, place.name)
         )
+        size = size if file else 0
         self._quotas.count(before, files=-1, size=-size)
         self._quotas.count(owner, files=1, size=size)

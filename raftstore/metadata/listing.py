@@ -76,9 +76,7 @@ class PackedListing:
         """Return a page, the first one is 0; `backwards`: from the end."""
         rows: list[Row] = json.loads(zlib.decompress(self._pages[-1 - number if backwards else number]))
         entries: list[Entry] = list(map(entry_of, reversed(rows) if backwards else rows))
-        return Page(
-            self._directory, self._path, entries, rows[0 if backwards else -1][0], number + 1 < len(self._pages)
-        )
+        return Page(self._directory, self._path, entries, number + 1 < len(self._pages))
 
     def close(self) -> None:
         """Let go of the entries."""

@@ -28,9 +28,11 @@ from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.remembered import Remembered
 from raftstore.metadata.replicas import DEFAULT, ReplicaSets
+from raftstore.metadata.reservations import Reservations
 from raftstore.metadata.secrets import Secrets
 from raftstore.metadata.spans import Spans
 from raftstore.metadata.stores import Stores
+from raftstore.paths import check_name
 from raftstore.rights import Action, Rights
 from raftstore.rights.looks import sees
 from raftstore.types import Entry, Kind
@@ -79,6 +81,7 @@ class Machine:
         self.intents = Intents(database)
         self.secrets = Secrets(database)
         self.jobs = Jobs(database, self.counters.next_job)
+        self.reservations = Reservations(database)
         self._drops = Drops(self.jobs, self.intents, self.stores, self.contents)
         self.on_level: Callable[[int], object] = lambda level: None
         """Told the level in force when an entry has raised it; must not raise."""
@@ -112,8 +115,12 @@ class Machine:
             "finish_job": self._job(self.jobs.finish),
             "cancel_job": self._job(self.jobs.cancel),
             "adopt_owner": self._adopt_owner,
+            "expire_partials": plain(lambda c: self.partials.expire(c.tick, c.keep, c.limit)),
             "agree_on_secret": plain(lambda c: self.secrets.agree(c.name, c.value, c.replaces)),
             "set_level": plain(self._set_level),
+            "reserve_name": self._reserve_name,
+            "renew_names": plain(lambda c: self.reservations.renew(c, self._index)),
+            "release_name": plain(lambda c: self.reservations.release(c)),
         }
 
     # Log entries.
@@ -142,6 +149,7 @@ class Machine:
         self.intents.configure(index, configuration)
         self.stores.keep_of(self.intents.members)
         self.jobs.keep_of(self.intents.members)
+        self.reservations.keep_of(self.intents.members)
         self.counters.applied = index
 
     def finish(self) -> None:
@@ -201,12 +209,15 @@ class Machine:
             return self._refused(refusal)
         if remembered is not None:
             return remembered
+        self.reservations.booted(operation.id.node, operation.id.boot)
         self._time_ns = operation.time_ns
         if self.orphans:
             self.orphans.drop_some()
             self.contents.forget_unreferenced()
         try:
             kind, command = command_of(self._index, operation.command, self.level, self._handlers)
+            if kind == "put_file" and command.put_file.HasField("handle"):
+                self._find_path(command.put_file)
             self._leave, self._rights = judged(kind, command, self.level, self.accounts)
             done = self._handlers[kind](getattr(command, kind))
             self.contents.forget_unreferenced()
@@ -288,13 +299,12 @@ class Machine:
         place, row = self._new_place(command.path, commands.EXISTS)
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
-        owner = self._leave.owner
+        self.reservations.check_free(place)
         if self.level >= 2:
-            if not command.home:  # that counts, but is made in any case
-                self.quotas.check_published(owner, 1, 0)
-            self.quotas.count(owner, files=1)
+            self.quotas.check_published(self._leave.owner, 1, 0)
+            self.quotas.count(self._leave.owner, files=1)
         inode = self._new_inode()
-        entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, owner, self._index)
+        entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, self._leave.owner, self._index)
         self.names.insert(place, entry)
         self._grown(place)
         self.names.touch(place.parent, self._time_ns)
@@ -307,6 +317,7 @@ class Machine:
             raise Refusal(commands.NOT_A_DIRECTORY, command.path)
         if not self.names.is_empty(inode):
             raise Refusal(commands.NOT_EMPTY, command.path)
+        self.reservations.check_none_in(inode)
         if self.level >= 2:
             self.quotas.count(owner, files=-1)
             self.orphans.add(inode)
@@ -342,6 +353,8 @@ class Machine:
             self.spans.check_move(inode, source, target)
         if row is not None:
             self._remove(new_place, row)
+        else:
+            self.reservations.check_free(new_place)
         self.names.move(place, new_place, directory=directory)
         self._grown(new_place, inode if directory else None)
         if directory:
@@ -371,10 +384,12 @@ class Machine:
     # Files.
 
     def _put_file(self, command: commands.PutFile) -> commands.Result:
-        path, owner, size = command.path, self._leave.owner, command.size
+        owner, size = self._leave.owner, command.size
         check_label(owner, "an owner")
-        place, row = self._new_place(path, commands.IS_A_DIRECTORY)
-        self._check_target(command, row)
+        found = self._published_at(command)
+        if found is None:
+            return commands.Result()  # it was removed while it was open
+        place, row, anew = found
         user = self.accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
@@ -384,22 +399,78 @@ class Machine:
         self.quotas.check_published(owner, 0 if own else 1, size - (row[3] if row is not None and own else 0))
         mtime_ns = command.mtime_ns or self._time_ns
         demand = self.accounts.replicas(owner) or DEFAULT
-        if row is None:
-            inode = self._new_inode()
-            self.contents.acquire(inode, plan, demand, published=True)
-            self.names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, self._index))
-            self._grown(place)
-        else:
-            inode = row[2]
+        if row is not None:
             self._release(row)
             # What was just released may be in the new version too: its references are counted afresh.
-            fresh = self.contents.plan(command.chunks, size, command.since)
-            self.contents.acquire(inode, fresh, demand, published=True)
+            plan = self.contents.plan(command.chunks, size, command.since)
+        if row is not None and not anew:
+            inode = row[2]
             self.names.replace(place, size, mtime_ns, owner, self._index)
+        else:
+            inode = self._new_inode()
+            if row is not None:
+                self.names.remove(place, directory=False)
+            self.names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, self._index))
+            self._grown(place)
+        self.contents.acquire(inode, plan, demand, published=True)
+        self.reservations.end(place)
         self._count(owner, 1, size)
         self.names.touch(place.parent, self._time_ns)
         self.partials.forget(place, owner)
         return commands.Result(inode=inode)
+
+    def _published_at(self, command: commands.PutFile) -> tuple[Place, Row | None, bool] | None:
+        """Return where a file is to be published, what is there, and whether that gives way to another inode.
+
+        None: nowhere, since its inode is gone.
+        """
+        if not command.HasField("handle"):
+            place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
+            self._check_target(command, row)
+            self.reservations.check_free(place)
+            return place, row, False
+        handle = command.handle
+        if not handle.new:
+            found = self.names.of_inode(handle.inode)
+            if found is None:
+                return None
+            self._check_target(command, found[1])
+            _check_version(command, found[1])
+            return *found, False
+        if not self.names.is_directory(handle.directory):
+            raise Refusal(commands.NO_PARENT, f"the directory of {command.path} was removed")
+        try:
+            check_name(handle.name)
+        except BadName as error:
+            raise Refusal(commands.BAD_NAME, error.detail) from None
+        place = Place(handle.directory, handle.name)
+        if handle.reservation:
+            self.reservations.check_held(place, handle.reservation)
+        else:
+            self.reservations.check_free(place)
+        row = self.names.at(place)
+        if row is not None or handle.inode:
+            _check_version(command, row)
+            self._check_target(command, row)
+        return place, row, True
+
+    def _find_path(self, put: commands.PutFile) -> None:
+        """Say where the file of a handle is now: by that it is judged. Where it is gone, nothing is published."""
+        handle = put.handle
+        inode = handle.directory if handle.new else handle.inode
+        path = self.names.path_of(inode)
+        if path is not None:
+            put.path = f"{path.rstrip('/')}/{handle.name}" if handle.new else path
+
+    def _reserve_name(self, command: commands.ReserveName) -> commands.Result:
+        place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
+        if row is not None:
+            raise Refusal(commands.EXISTS, command.path)
+        owner = self._leave.owner
+        self.reservations.add(
+            place, owner, self.counters.next_inode, command, self._index, self.intents.members
+        )
+        return commands.Result(inode=place.parent, reservation=self._new_inode())
 
     def _check_target(self, command: commands.PutFile, row: Row | None) -> None:
         if row is not None and row[1] == Kind.DIRECTORY:
@@ -492,6 +563,13 @@ class Machine:
             return commands.Result(job=command.id)
 
         return handler
+
+
+def _check_version(command: commands.PutFile, row: Row | None) -> None:
+    """Refuse with CHANGED unless what is there is what the handle was opened on."""
+    there = (row[2], row[6]) if row is not None else (0, 0)
+    if there != (command.handle.inode, command.handle.version):
+        raise Refusal(commands.CHANGED, command.path)
 
 
 def _check_owner(path: str, row: Row, owner: str) -> None:

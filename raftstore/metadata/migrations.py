@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from raftstore.metadata import spans
+from raftstore.metadata import reservations, spans
 from raftstore.metadata.database import set_level
 
 if TYPE_CHECKING:
@@ -33,9 +33,16 @@ def count_directories(database: sqlite3.Connection, machine: Machine) -> None:
     machine.quotas.flush()
 
 
+def let_partials_age(_: sqlite3.Connection, machine: Machine) -> None:
+    """Interrupted uploads age from now on; see `partials`."""
+    machine.partials.begin_to_age()
+
+
 migrate_to_2: tuple[Migration, ...] = (
     lambda database, machine: spans.make(database),
+    lambda database, machine: reservations.make_table(database),
     count_directories,
+    let_partials_age,
 )
 """In this order; one function a concern."""
 

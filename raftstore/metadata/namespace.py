@@ -149,6 +149,16 @@ class Namespace:
         row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
         return row is None
 
+    def of_inode(self, inode: int) -> tuple[Place, Row] | None:
+        """Return where an inode is, and its row; None when it is nowhere."""
+        found = self._execute(f"SELECT parent, {COLUMNS} FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return (Place(found[0], found[1]), found[1:]) if found is not None else None
+
+    def is_directory(self, inode: int) -> bool:
+        """Whether there is a directory with that inode."""
+        row = self._execute("SELECT kind FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return row is not None and row[0] == Kind.DIRECTORY
+
     def path_of(self, inode: int) -> str | None:
         """Return the path of an inode; None when no entry has that number."""
         names: list[str] = []

@@ -19,10 +19,6 @@ class Whose(enum.Enum):
     NOBODYS = enum.auto()
 
 
-def _always(name: str) -> bool:
-    return True
-
-
 class Rights:
     """What an account may do where. Outside of its home it has no rights at all."""
 
@@ -113,12 +109,12 @@ class Rights:
         leading: set[str] = set()
         hidden: set[str] = set()
         for rule, rights in self._rules.items():
-            if rule.startswith(prefix) and rule != prefix:
+            if rule.startswith(prefix):
                 name, _, beneath = rule[len(prefix) :].partition("/")
-                if not rights and not beneath:
-                    hidden.add(name)
-                elif rights and self.covers(f"{prefix}{name}"):
+                if rights:
                     leading.add(name)
+                elif not beneath:
+                    hidden.add(name)
         if not permits(self.letters(directory), Action.LIST):
             return leading.__contains__
         hidden -= leading
@@ -149,11 +145,12 @@ class Rights:
         outer = self.user.rights if above is None else self._rules[above]
         return not set(outer) <= set(self._rules[rule])
 
-    def _leads(self, path: str, *, itself: bool = False) -> bool:
-        """Whether a rule gives rights to a directory beneath `path`, or to `path` `itself`."""
+    def _leads(self, path: str) -> bool:
+        """Whether a rule gives rights to a directory beneath `path`."""
         if not self.ruled or not self.covers(path):
             return False
-        return any(
-            rights and paths.within(rule, path) and (itself or rule != path)
-            for rule, rights in self._rules.items()
-        )
+        return any(rights and rule != path and paths.within(rule, path) for rule, rights in self._rules.items())
+
+
+def _always(name: str) -> bool:
+    return True

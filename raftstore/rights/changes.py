@@ -93,6 +93,11 @@ def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
     return Leave(rights.owner, target_of=_of(rights, replaces), keeps=replaces is Whose.NOBODYS)
 
 
+def _reserve_name(rights: Rights, command: commands.ReserveName) -> Leave:
+    rights.require(Action.WRITE, command.path)
+    return Leave(rights.owner)
+
+
 def _put_partial(rights: Rights, command: commands.PutPartial) -> Leave:
     if not goes_on(rights, command.path):
         raise Denied(Action.WRITE.value)
@@ -121,6 +126,7 @@ TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "set_times": _set_times,
     "put_partial": _put_partial,
     "drop_partial": _drop_partial,
+    "reserve_name": _reserve_name,
 }
 """The commands that change names: each carries its actor."""
 

@@ -75,15 +75,17 @@ def goes_on(rights: Rights, path: str) -> bool:
     return rights.may(Action.WRITE, path) or rights.whose(Action.APPEND, path) is not Whose.NOBODYS
 
 
+def page(rights: Rights, found: Page) -> Page:
+    """Return what the account is shown of a page. Raises Denied, NotFound (it was moved out of the home)."""
+    if not rights.covers(found.path):
+        raise NotFound(found.path.rpartition("/")[2])
+    rights.require(Action.LIST, found.path)
+    return replace(found, entries=list(shown(rights, found.path, found.entries)))
+
+
 def shown(rights: Rights, path: str, entries: Iterable[Entry]) -> Iterable[Entry]:
     """Return those of a directory's entries that the account is shown."""
     if not rights.ruled:
         return entries
     shows = rights.shown_in(path)
     return [each for each in entries if shows(each.name)]
-
-
-def page(rights: Rights, found: Page) -> Page:
-    """Return what the account is shown of a page, by where its directory is. Raises Denied."""
-    rights.require(Action.LIST, found.path)
-    return replace(found, entries=list(shown(rights, found.path, found.entries)))

@@ -111,6 +111,7 @@ def renames(draw: st.DrawFn) -> commands.Command:
 
 operations = st.one_of(
     st.builds(lambda path, owner: command("make_directory", path=path, owner=owner), paths, owners),
+    st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
     st.builds(
         lambda path, home: command("make_directory", path=path, owner="ada", home=home), paths, st.booleans()
     ),
@@ -130,6 +131,11 @@ operations = st.one_of(
         whose,
     ),
     st.builds(lambda path, owner: command("drop_partial", path=path, owner=owner), paths, owners),
+    st.builds(
+        lambda tick, keep: command("expire_partials", tick=tick, keep=keep, limit=256),
+        st.integers(0, 6),
+        st.integers(0, 2),
+    ),
     accounts(),
     st.builds(lambda name: command("remove_user", name=name), owners),
     st.builds(

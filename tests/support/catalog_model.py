@@ -18,6 +18,7 @@ class Content:
     owner: str
     seeds: tuple[int, ...]
     size: int
+    tick: int = field(default=0, kw_only=True)
 
 
 @dataclass
@@ -123,6 +124,7 @@ class Model:
     swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
     time_ns: int = 0
+    tick: int = 0
     length: int = 10
     position: int = 0
     """Of the operation in its entry."""
@@ -141,21 +143,6 @@ class Model:
             return str(refusal)
         self.forget()
         return "OK"
-
-    def forget(self) -> None:
-        """Forget what nothing refers to any more, with all that was known of its copies."""
-        self.replicas = {seed: self.replicas[seed] for seed in self.references()}
-
-    def drop_orphans(self) -> None:
-        """Drop a few of the partial uploads in a directory that was removed, the oldest directory first."""
-        if self.orphaned:
-            oldest = min(self.orphaned, key=lambda directory: directory.number)
-            some = sorted(oldest.partials)[:4]
-            for key in some:
-                del oldest.partials[key]
-            if len(some) < 4:
-                self.orphaned.remove(oldest)
-            self.forget()
 
     # Who may do what.
 
@@ -242,6 +229,21 @@ class Model:
     def whose(self, owner: str) -> str:
         """Return who owns what is put."""
         return owner if self.actor is None else self.actor.identity
+
+    def forget(self) -> None:
+        """Forget what nothing refers to any more, with all that was known of its copies."""
+        self.replicas = {seed: self.replicas[seed] for seed in self.references()}
+
+    def drop_orphans(self) -> None:
+        """Drop a few of the partial uploads in a directory that was removed, the oldest directory first."""
+        if self.orphaned:
+            oldest = min(self.orphaned, key=lambda directory: directory.number)
+            some = sorted(oldest.partials)[:4]
+            for key in some:
+                del oldest.partials[key]
+            if len(some) < 4:
+                self.orphaned.remove(oldest)
+            self.forget()
 
     # Places.
 
@@ -335,11 +337,10 @@ class Model:
         parent, name = self.place(command.path, "EXISTS")
         if name in parent.entries:
             raise No("EXISTS")
-        owner = self.whose(command.owner)
-        if not command.home and self.usage(owner)[0] + 1 > self.quota(owner)[0]:
+        if self.usage(command.owner)[0] + 1 > self.quota(command.owner)[0]:
             raise No("QUOTA")
         self.made += 1
-        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=owner, number=self.made)
+        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=command.owner, number=self.made)
         parent.mtime_ns = self.time_ns
 
     def remove_directory(self, command: commands.RemoveDirectory) -> None:
@@ -522,7 +523,22 @@ class Model:
         if old is None and len(begun) >= most:
             raise No("QUOTA")
         self.learn(command)
-        parent.partials[name, owner] = Content(owner, seeds, command.size)
+        parent.partials[name, owner] = Content(owner, seeds, command.size, tick=self.tick)
+
+    def expire_partials(self, command: commands.ExpirePartials) -> None:
+        """Count on, and drop what is old; not for more than one command takes."""
+        if command.tick not in (self.tick, self.tick + 1):
+            raise No("CHANGED")
+        if not command.keep:
+            raise No("INVALID")
+        self.tick = command.tick
+        waiting = [self.root]
+        while waiting:
+            directory = waiting.pop()
+            waiting += [entry for entry in directory.entries.values() if isinstance(entry, Directory)]
+            for key, content in list(directory.partials.items()):
+                if content.tick + command.keep <= self.tick:
+                    del directory.partials[key]
 
     def drop_partial(self, command: commands.DropPartial) -> None:
         """Drop a partial upload."""

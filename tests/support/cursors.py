@@ -22,7 +22,7 @@ def paged(catalog: Catalog, path: str, *, limit: int = PAGE, backwards: bool = F
     page = catalog.page(path, limit, backwards=backwards)
     entries = list(page.entries)
     while page.more:
-        following = catalog.next_page(page.directory, page.last, limit, backwards=backwards)
+        following = catalog.next_page(page.directory, entries[-1].name, limit, backwards=backwards)
         assert following is not None
         page = following
         entries += page.entries

@@ -48,6 +48,8 @@ class FakeCluster:
         self.outcome = commands.Job(state=commands.Job.DONE)
         """What becomes of every job at once."""
         self.calls: list[tuple[str, str, str]] = []
+        self.partials: list[admin_pb2.PartialUpload] = []
+        self.kept = 604_800
 
     def status(self, asked: str) -> admin_pb2.ClusterStatus:
         verdict = self.verdict[asked]
@@ -59,6 +61,8 @@ class FakeCluster:
             files=2,
             bytes=3000,
             lost_count=self.lost,
+            partials=len(self.partials),
+            partial_bytes=sum(one.size for one in self.partials),
         )
         for name, address in self.addresses.items():
             up = verdict == "healthy" or name == asked or (verdict == "degraded" and name != "n3")
@@ -98,6 +102,21 @@ class FakeCluster:
         answer("jobs", lambda _body: self._jobs())
         answer("job_put", self._put_job)
         answer("job_cancel", self._cancel_job)
+        answer("partials", self._partials)
+        answer("partial_remove", self._remove_partial)
+
+    def _partials(self, body: bytes) -> bytes:
+        after = admin_pb2.PartialsRequest.FromString(body).after.parent
+        found = [one for one in self.partials if one.place.parent > after][:2]
+        return admin_pb2.Partials(partials=found, kept=self.kept).SerializeToString()
+
+    def _remove_partial(self, body: bytes) -> bytes:
+        request = admin_pb2.PartialRemove.FromString(body)
+        for one in self.partials:
+            if (one.path, one.owner) == (request.path, request.owner):
+                self.partials.remove(one)
+                return b""
+        raise NotFound(request.path)
 
     def _jobs(self) -> bytes:
         known = [job.SerializeToString() for job in self.jobs.values()]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from ftpgateway.access import Workspace
 from ftpgateway.access.directories import DirectoryCursor
-from ftpgateway.ftp.listings import FactWriter, Request, block, list_line, parse_request
+from ftpgateway.ftp.listings import (
+    FactWriter,
+    Request,
+    before_matches,
+    before_names,
+    block,
+    list_line,
+    parse_request,
+)
 from ftpgateway.ftp.replies import TooMany, one_line, quoted
 from ftpgateway.ftp.sending import Sending
 from ftpgateway.ftp.session import BaseSession
@@ -43,6 +51,18 @@ async def _rest(cursor: DirectoryCursor, render: Render) -> AsyncIterator[bytes]
             yield block(map(render, cursor.entries))
 
 
+class _Asked(NamedTuple):
+    """What LIST, NLST or STAT asked for: a cursor over it, and what NLST writes before and instead of its names."""
+
+    cursor: DirectoryCursor
+    before: str
+    instead: str | None = None
+
+    def name(self, entry: Entry) -> str:
+        """Return the entry as a path that the client can use as it is (RFC 1123, 4.1.2.7)."""
+        return self.before + entry.name if self.instead is None else self.instead
+
+
 class _Level:
     """A directory on the way of LIST -R, and those of its directories that were not listed yet."""
 
@@ -55,22 +75,26 @@ class _Level:
 
 
 class _Tree:
-    """The listing of a directory and of all below it, as `ls -R` writes them; `cursor` is at the top's beginning."""
+    """The listing of a directory and of all below it; `cursor` is at the top's beginning.
+
+    With `render`, which writes an entry, as `ls -R` has it; without it the paths alone, for programs.
+    """
 
     def __init__(
-        self, files: Workspace, top: str, request: Request, cursor: DirectoryCursor, render: Render
+        self, files: Workspace, top: str, request: Request, cursor: DirectoryCursor, render: Render | None
     ) -> None:
         self._files = files
         self._request = request
         self._render = render
         self._cursor = cursor
-        self._way = [_Level(top, request.path or ".")]
+        label = request.path or "."
+        self._way = [_Level(top, "" if render is None and label == "." else label)]
         self._left = TREE_LIMIT
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """Yield the listing. Raises StoreError, TooMany."""
         level = self._way[-1]
-        async for part in self._directory(level, self._cursor, f"{level.label}:"):
+        async for part in self._directory(level, self._cursor, ""):
             yield part
         while self._way:
             level = self._way[-1]
@@ -80,11 +104,11 @@ class _Tree:
                 self._way.pop()
                 continue
             name = level.names.popleft()
-            below = _Level(paths.join(level.path, name), f"{level.label.rstrip('/')}/{name}")
+            below = _Level(paths.join(level.path, name), _label(level, name))
             cursor = await self._open(below.path)
             if cursor is not None:
                 self._way.append(below)
-                async for part in self._directory(below, cursor, f"\r\n{below.label}:"):
+                async for part in self._directory(below, cursor, "\r\n"):
                     yield part
 
     def close(self) -> None:
@@ -99,14 +123,20 @@ class _Tree:
             return None  # not to be seen, gone meanwhile, or too far down to be named
         return self._cursor
 
-    async def _directory(self, level: _Level, cursor: DirectoryCursor, head: str) -> AsyncIterator[bytes]:
-        lines = [head]
+    async def _directory(self, level: _Level, cursor: DirectoryCursor, gap: str) -> AsyncIterator[bytes]:
+        render, lines = self._render, [f"{gap}{level.label}:"]
+        if render is None:
+            before, lines = before_names(level.label), []
+
+            def render(entry: Entry) -> str:
+                return before + entry.name
+
         while True:
             self._left -= len(cursor.entries)
             if self._left < 0:
                 raise TooMany
             self._keep_in_mind(level, cursor.entries)
-            yield block([*lines, *map(self._render, cursor.entries)])
+            yield block([*lines, *map(render, cursor.entries)])
             lines = []
             if not cursor.more:
                 break
@@ -136,6 +166,10 @@ class _Tree:
             await cursor.advance()
 
 
+def _label(level: _Level, name: str) -> str:
+    return f"{level.label.rstrip('/')}/{name}" if level.label else name
+
+
 class ListingCommands(BaseSession):
     """The commands that list."""
 
@@ -145,24 +179,30 @@ class ListingCommands(BaseSession):
         now = time.time()
         self._list("LIST", line, lambda entry: list_line(entry, now))
 
-    @command("NLST", "the names in a directory", syntax="[<options>] [<path>]", right="l")
+    @command(
+        "NLST",
+        "the names in a directory, with the directory before them that was asked for: `NLST d` tells `d/name`",
+        syntax="[<options>] [<path>]",
+        right="l",
+    )
     def ftp_NLST(self, line: str) -> None:
-        """NLST [options] [path]."""
-        self._list("NLST", line, lambda entry: entry.name)
+        """NLST [options] [path]: what it tells can be sent back as it is (RFC 1123, 4.1.2.7)."""
+        self._list("NLST", line, None)
 
-    def _list(self, command: str, line: str, render: Callable[[Entry], str]) -> None:
+    def _list(self, command: str, line: str, render: Render | None) -> None:
         self.take_range()
         if self.no_data_connection():
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        cursor = self._asked(path, request)
+        asked = self._asked(path, request)
+        cursor = asked.cursor
         try:
             if request.below and not request.itself and self._is_directory(path):
                 tree = _Tree(self.files, path, request, cursor, render)
                 self._send(command, path, b"", tree.blocks(), tree.close)
             else:
-                self._send_all(command, path, cursor, render)
+                self._send_all(command, path, cursor, render or asked.name)
         except BaseException:
             cursor.close()
             raise
@@ -173,13 +213,19 @@ class ListingCommands(BaseSession):
         except NotFound:  # a pattern
             return False
 
-    def _asked(self, path: str, request: Request) -> DirectoryCursor:
-        if request.itself:
-            with contextlib.suppress(NotFound):
-                found = self.wait(self.files.entry(path))
-                return DirectoryCursor.of([replace(found, name=request.path or ".")])
-        order, reverse = request.order, request.reverse
-        return self.wait(self.files.listing(path, glob=True, order=order, backwards=reverse))
+    def _asked(self, path: str, request: Request) -> _Asked:
+        argument, order, reverse = request.path, request.order, request.reverse
+        try:
+            if request.itself:
+                found = replace(self.wait(self.files.entry(path)), name=argument or ".")
+                return _Asked(DirectoryCursor.of([found]), "")
+            cursor = self.wait(self.files.directory(path, order=order, backwards=reverse))
+            return _Asked(cursor, before_names(argument))
+        except NotADirectory:
+            return _Asked(DirectoryCursor.of([self.wait(self.files.entry(path))]), "", argument)
+        except NotFound:
+            cursor = self.wait(self.files.matching(path, order=order, backwards=reverse))
+            return _Asked(cursor, before_matches(argument, path))
 
     @command(
         "MLSD",
@@ -247,7 +293,7 @@ class ListingCommands(BaseSession):
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        cursor = self._asked(path, request)
+        cursor = self._asked(path, request).cursor
         try:
             self.push(f"213-Status of {quoted(path)}:\r\n")
             now = time.time()

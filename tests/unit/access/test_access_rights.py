@@ -165,7 +165,7 @@ def test_a_drop_box_changes_its_own_and_sees_nothing() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         for denied in (
             files.directory("/"),
-            files.listing("/own"),
+            files.matching("/own*"),
             files.download("/own"),
             files.remove_directory("/d"),
             files.rename("/own", "/theirs"),
@@ -248,8 +248,8 @@ def test_nothing_is_taken_to_where_it_could_be_read() -> None:
 def test_listings_leave_out_what_may_not_be_seen() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         assert [entry.name for entry in await all_of(await files.directory("/"))] == ["own", "theirs"]
-        assert [entry.name for entry in await all_of(await files.listing("/*", glob=True))] == ["own", "theirs"]
-        for denied in (files.enter("/d"), files.entry("/d"), files.listing("/d/*", glob=True)):
+        assert [entry.name for entry in await all_of(await files.matching("/*"))] == ["own", "theirs"]
+        for denied in (files.enter("/d"), files.entry("/d"), files.matching("/d/*")):
             with pytest.raises(Denied):
                 await denied
 

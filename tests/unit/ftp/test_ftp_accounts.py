@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from ftpserver import PASSWORD, Server, serving
+from ftpserver import HASH, PASSWORD, Server, serving
 
+from ftpgateway.access.guard import Slowness
 from raftstore.rights import ROLES
+from raftstore.types import User
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,28 @@ def server(one: Server) -> Iterator[Server]:
     yield one
     one.heal()
     one.reset()
+
+
+def test_a_login_that_is_refused_does_not_tell_why() -> None:
+    """Unknown, disabled, wrong password, an address that has to wait: code and text are one, and so is the way on."""
+    with serving(max_login_attempts=4) as server:
+        server.access._guard._slowness = Slowness(free=4, first=60.0)
+        server.run(server.store.accounts.__setitem__, "off", User("off", HASH, disabled=True))
+        with server.client():
+            pass  # alice has logged in from here: she is judged by her own failures
+        said = set()
+        for _ in range(3):
+            with server.client(None) as client:
+                for name in ("alice", "off", "nobody"):
+                    assert client.command(f"USER {name}") == 331
+                    assert client.command("PASS wrong") == 530
+                    said.add(client.text)
+        assert server.access.refused == 3, "after five failures all have to wait, but alice"
+        assert len(said) == 1
+        with server.client(None) as client:
+            for name, code in (("alice", 530), ("off", 530), ("nobody", 530), ("x", 421)):
+                assert client.command(f"USER {name}") == 331
+                assert client.command("PASS wrong") == code
 
 
 def test_a_disabled_account_ends_its_sessions_and_what_they_do(server: Server) -> None:

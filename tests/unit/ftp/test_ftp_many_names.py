@@ -7,6 +7,7 @@ import hashlib
 import re
 import socket
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ftpserver import Client, Server, serving
@@ -101,10 +102,12 @@ def test_everything_below_as_ls_shows_it(server: Server, client: Client) -> None
     def listed(line: str) -> list[str]:
         return client.fetch(line).decode().split("\r\n")[:-1]
 
-    assert listed("NLST -R") == [
-        *(".:", "a", "b", "f", "", "./a:", "sub", "x y", "", "./a/sub:", "z", "", "./b:"),
+    assert listed("NLST -R") == ["a", "b", "f", "a/sub", "a/x y", "a/sub/z"]
+    assert listed("NLST -rR /a") == ["/a/x y", "/a/sub", "/a/sub/z"]
+    assert listed("NLST -R a/") == ["a/sub", "a/x y", "a/sub/z"]
+    assert [line.rpartition(" ")[2] for line in listed("LIST -R")] == [
+        *(".:", "a", "b", "f", "", "./a:", "sub", "y", "", "./a/sub:", "z", "", "./b:"),
     ]
-    assert listed("NLST -rR /a") == ["/a:", "x y", "sub", "", "/a/sub:", "z"]
     full = listed("LIST -lR a")
     assert full[0] == "a:"
     assert full[1].startswith("drwxr-xr-x") and full[1].endswith(" sub")
@@ -117,6 +120,52 @@ def test_everything_below_as_ls_shows_it(server: Server, client: Client) -> None
     assert listed("NLST -R *") == ["a", "b", "f"]
     client.data().close()
     assert client.command("LIST -R missing") == 550
+
+
+NAMES_OF = {
+    "": ["a.jpg", "d", "same.jpg"],
+    ".": ["a.jpg", "d", "same.jpg"],
+    "d": ["d/e", "d/same.jpg", "d/x y.jpg"],
+    "d/": ["d/e", "d/same.jpg", "d/x y.jpg"],
+    "./d": ["./d/e", "./d/same.jpg", "./d/x y.jpg"],
+    "/d": ["/d/e", "/d/same.jpg", "/d/x y.jpg"],
+    "/": ["/a.jpg", "/d", "/same.jpg"],
+    "d/..": ["d/../a.jpg", "d/../d", "d/../same.jpg"],
+    "d/*.jpg": ["d/same.jpg", "d/x y.jpg"],
+    "/d/*.jpg": ["/d/same.jpg", "/d/x y.jpg"],
+    "d//s*": ["d//same.jpg"],
+    "d/*.jpg/.": ["/d/same.jpg", "/d/x y.jpg"],
+    "d/*.jpg/": ["d/same.jpg", "d/x y.jpg"],
+    "*.jpg": ["a.jpg", "same.jpg"],
+    "d/same.jpg": ["d/same.jpg"],
+    "d/e/../same.jpg": ["d/e/../same.jpg"],
+    "-1a d": ["d/e", "d/same.jpg", "d/x y.jpg"],
+    "-t d/*.jpg": ["d/same.jpg", "d/x y.jpg"],
+    "-d d/*.jpg": ["d/same.jpg", "d/x y.jpg"],
+    "-d d/": ["d/"],
+    "d/no*": [],
+}
+
+
+@pytest.mark.parametrize(("argument", "names"), NAMES_OF.items())
+def test_what_nlst_tells_can_be_sent_back(
+    server: Server, client: Client, argument: str, names: list[str]
+) -> None:
+    """RFC 1123, 4.1.2.7. As vsftpd and ProFTPD have it: the directory is put before the name as it was written."""
+    for path in ("/d", "/d/e"):
+        server.run(server.store.put, path, None)
+    for path in ("/a.jpg", "/same.jpg", "/d/same.jpg", "/d/x y.jpg"):
+        server.run(lambda path=path: server.store.put(path, path.encode(), mtime_ns=0))
+    told = client.fetch(f"NLST {argument}".strip()).decode().split("\r\n")[:-1]
+    assert told == names
+    for name in told:
+        if name.endswith(".jpg"):
+            assert client.fetch(f"RETR {name}").decode() == f"/{name}".replace("/./", "/").replace(
+                "/d/e/..", "/d"
+            ).replace("/d/..", "").replace("//", "/")
+        else:
+            assert client.command(f"CWD {name}") == 250
+            assert client.command("CWD /") == 250
 
 
 def test_large_directories_are_sorted_and_searched_page_by_page(server: Server, client: Client) -> None:
@@ -150,12 +199,17 @@ def test_everything_below_page_by_page(
     expected = [".:", *"abcdefg"]
     for name in "abcdefg":
         expected += ["", f"./{name}:", "1", "2", "", f"./{name}/2:"]
-    assert client.fetch("NLST -R").decode().split("\r\n")[:-1] == expected
+
+    def listed(line: str) -> list[str]:
+        return [shown.rpartition(" ")[2] for shown in client.fetch(line).decode().split("\r\n")[:-1]]
+
+    assert listed("LIST -R") == expected
     backwards = [".:", *"gfedcba"]
     for name in "gfedcba":
         backwards += ["", f"./{name}:", "2", "1", "", f"./{name}/2:"]
-    assert client.fetch("NLST -rR").decode().split("\r\n")[:-1] == backwards
-    assert sorted(client.fetch("NLST -tR").split()) == sorted(" ".join(expected).encode().split())
+    assert listed("LIST -rR") == backwards
+    assert sorted(listed("LIST -tR")) == sorted(expected)
+    assert listed("NLST -R") == [*"abcdefg", *(f"{name}/{below}" for name in "abcdefg" for below in "12")]
     assert server.store.packing.taken == 0
 
 
@@ -178,14 +232,24 @@ def test_names_come_once_whatever_changes_around_them(server: Server, client: Cl
     assert [number for number in shown if number % 2 == 0] == list(range(0, 100, 2))
 
 
+def test_a_large_directory_of_which_nothing_is_to_be_seen(server: Server, client: Client) -> None:
+    server.store.page = 2
+    server.run(lambda: [server.store.put(f"/{n}", b"") for n in range(9)])
+    hidden = tuple(Rule(f"/{n}", "") for n in range(9))
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rules=hidden)
+    assert [client.fetch(line) for line in ("LIST", "LIST -t", "NLST -rS", "MLSD")] == [b""] * 4
+    assert server.store.packing.taken == 0
+
+
 def test_rights_are_judged_for_each_page(server: Server, client: Client) -> None:
     server.store.page = 5
     server.run(server.store.put, "/d", None)
     server.run(lambda: [server.store.put(f"/d/{n:03}", b"") for n in range(100)])
 
     def take_away(*_: object) -> None:
-        alice = server.store.accounts["alice"]
-        server.store.accounts["alice"] = replace(alice, rules=(Rule("/d", ""),))
+        (session,) = sessions_of(server)
+        user = session.files.account.user
+        server.store.accounts[user.name] = replace(user, rules=(Rule("/d", ""),))
 
     server.store.hooks["next_page"] = take_away
     with client.data() as data:
@@ -211,6 +275,11 @@ def test_a_directory_that_is_moved_or_removed_while_it_is_listed(server: Server,
     assert client.fetch("NLST d").count(b"\n") == 20
     server.store.hooks["next_page"] = lambda *_: server.store.root.children.clear()
     assert client.fetch("NLST e").count(b"\n") == 5, "what is gone is not listed, and is no failure"
+
+
+def sessions_of(server: Server) -> list[Any]:
+    """The sessions that are open."""
+    return list(server.frontend._sessions)
 
 
 def test_a_listing_that_is_cut_short_is_no_success(

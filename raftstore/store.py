@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from raftstore.about import AboutFree
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.cluster.administration import Answering, serve_admin
 from raftstore.cluster.boot import Boots
 from raftstore.cluster.news import Heard, News
-from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotFound, QuotaExceeded, StoreError
+from raftstore.errors import AlreadyExists, Denied, DiskFull, IsADirectory, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
@@ -46,6 +47,7 @@ class Store:
 
     def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
         self._rooms = Rooms(settings, on_fatal)
+        self._about_free = AboutFree(lambda replicas: self._rooms.chunk_path.room(replicas))
         self._gathering = Gathering()
         self._news = News(self._rooms.network, lambda: self._rooms.membership.others())
 
@@ -167,12 +169,14 @@ class Store:
         own_only: bool = False,
         resume: bool = True,
         expected: int | None = None,
+        about: bool = False,
     ) -> UploadSession:
         """Open an upload of `path`.
 
         `offset` (bytes) keeps that much of the owner's partial upload or else of the published version; `append`
         continues the owner's partial upload or else the published version; otherwise it starts at byte 0.
-        `expected` bytes, where known, are checked against quota and free room at once. With `own_only` only a file of
+        `expected` bytes, where known, are checked against quota and free room at once (`about`: that as `takes`
+        tells it then). With `own_only` only a file of
         `owner` is replaced; without `resume` a partial upload does not count. Raises NotFound (the parent), Denied,
         AlreadyExists (`exclusive`), NotADirectory, IsADirectory, BadName, Invalid (offset past the
         end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
@@ -188,6 +192,10 @@ class Store:
         kept = kept_bytes(base, offset, append)
         allowance = self._allowance(owner, published)
         allowance.check(max(kept, expected or 0))
+        if about and expected is not None:
+            if expected > CHUNK_SIZE and expected > self.takes(owner, about=True):
+                raise DiskFull()
+            expected = None  # an exact look would tell what `about` does not
         prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
         evidence = Evidence(self._rooms.catalog, self._rooms.confirm, prefix)
@@ -275,13 +283,14 @@ class Store:
         loop = asyncio.get_running_loop()
         self._rooms.catalog.watch_accounts(lambda name: loop.call_soon_threadsafe(changed, name))
 
-    def takes(self, owner: str) -> int:
+    def takes(self, owner: str, *, about: bool = False) -> int:
         """Return how many bytes of pictures of `owner` the cluster takes now in all their copies, quotas aside.
 
-        Raises NoQuorum when too few nodes can be reached.
+        `about`: roughly and late, see the module `about`. Raises NoQuorum when too few nodes can be reached.
         """
         user = self.cached_user(owner)
-        return self._rooms.chunk_path.room(user.replicas if user is not None else 0)
+        replicas = user.replicas if user is not None else 0
+        return self._about_free(replicas) if about else self._rooms.chunk_path.room(replicas)
 
     # News.
 

@@ -144,8 +144,11 @@ class Backend(Protocol):
         own_only: bool = False,
         resume: bool = True,
         expected: int | None = None,
+        about: bool = False,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
+
+        `about`: against that as `takes` tells it then.
 
         It replaces nothing if `exclusive`, only what `owner` has put if `own_only`. Without `resume` it goes on from
         what is published alone, not from a partial upload.
@@ -184,8 +187,11 @@ class Backend(Protocol):
         """Call `changed` on the loop soon after an account was changed or removed (None: any may have been)."""
         ...
 
-    def takes(self, owner: str) -> int:
-        """Return how many bytes of pictures of `owner` the cluster takes now, quotas aside. Raises NoQuorum."""
+    def takes(self, owner: str, *, about: bool = False) -> int:
+        """Return how many bytes of pictures of `owner` the cluster takes now, quotas aside. Raises NoQuorum.
+
+        `about`: roughly and late, so that it does not tell whether a picture is stored already.
+        """
         ...
 
     def usage(self, owner: str) -> Usage:

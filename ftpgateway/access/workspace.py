@@ -17,7 +17,7 @@ from ftpgateway.access.directories import DirectoryCursor, Matches, arranged, ma
 from ftpgateway.access.rights import Action
 from ftpgateway.access.room import Room
 from raftstore import paths
-from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
+from raftstore.errors import AlreadyExists, Denied, Invalid, NotADirectory, NotFound, StoreError
 from raftstore.types import Entry, Kind, Order, Page
 
 
@@ -299,6 +299,8 @@ class Workspace:
         paths.check_new(path)
         if not (append and self._may(Action.APPEND, path)):
             self.require(Action.WRITE, path)
+        if offset:
+            await self._check_continued(path, offset)
         # What goes on from an interrupted upload replaces what is there; nothing is appended to that.
         appends = append and await self._store.partial(self._at(path), self._owner) is None
         only_of, keep_all = self._replaces(Action.APPEND if appends else Action.OVERWRITE, path)
@@ -312,7 +314,22 @@ class Workspace:
             # The right to append is none to replace: not with a partial upload either that comes up just now.
             resume=not appends,
             expected=expected,
+            about=not self._sees_all(),
         )
+
+    async def _check_continued(self, path: str, offset: int) -> None:
+        """Raise Invalid where the account neither sees how long the file is nor has begun it.
+
+        Whether there are `offset` bytes to go on from would tell who asks often enough.
+        """
+        if self._may(Action.READ, path) or await self.begun(path):
+            return
+        try:
+            await self.entry(path)
+        except (NotFound, Denied):
+            raise Invalid(
+                f"cannot continue at byte {offset}: you have begun no upload there; send the file again from 0"
+            ) from None
 
     async def download(self, path: str) -> Download:
         """Open a download."""
@@ -325,10 +342,22 @@ class Workspace:
             raise
         return download
 
+    def _sees_all(self) -> bool:
+        """Whether nothing is hidden from the account: it may know what is stored, and so how much is free."""
+        user, needed = self.account.user, {"l", "r"}
+        rules = () if "A" in user.rights else user.rules
+        return user.home == "/" and all(
+            needed <= set(each) for each in (user.rights, *(r.rights for r in rules))
+        )
+
     async def room(self, path: str) -> Room:
-        """Return how much the account may still store at `path`. Raises NoQuorum, Denied."""
+        """Return how much the account may still store at `path`; roughly, if it does not see all that is stored.
+
+        Raises NoQuorum, Denied.
+        """
         self.require(Action.WRITE, path)
         user = await self._store.user(self._owner) or self.account.user
         usage = self._store.usage(self._owner)
         full = bool(user.quota_files) and usage.files >= user.quota_files
-        return Room(self._store.takes(self._owner), user.quota_bytes or None, usage.bytes, full)
+        free = self._store.takes(self._owner, about=not self._sees_all())
+        return Room(free, user.quota_bytes or None, usage.bytes, full)

@@ -230,9 +230,10 @@ class FakeStore:
         own_only: bool = False,
         resume: bool = True,
         expected: int | None = None,
+        about: bool = False,
     ) -> FakeUpload:
         await self.hook("upload", path)
-        if self.room is not None and expected is not None and expected > self.room:
+        if expected is not None and expected > self.takes(owner, about=about):
             raise DiskFull(str(expected))
         parent, name = self._parent(path)
         there = parent.children.get(name)
@@ -321,8 +322,9 @@ class FakeStore:
         sizes = list(of(self.root))
         return Usage(len(sizes), sum(sizes))
 
-    def takes(self, owner: str) -> int:
-        return 1 << 62 if self.room is None else self.room
+    def takes(self, owner: str, *, about: bool = False) -> int:
+        free = 1 << 62 if self.room is None else self.room
+        return free // 1000 * 1000 if about else free
 
 
 class FakeUpload:

@@ -96,8 +96,8 @@ def _rows(found: Sequence[Found], kept: int) -> list[str]:
             _moment(one),
             output.human_bytes(one.size),
             _span(one.left) if kept else "-",
-            paths.shown(one.owner),
-            paths.shown(one.path),
+            one.owner,
+            one.path,
         ]
         for one in found
     ]

@@ -43,9 +43,9 @@ _NOTES = """
   what the client still sends is thrown away, up to 256 MiB and for a minute, since most clients look for a reply
   only then. With more, or after ABOR, the data connection is reset.
 - **QUIT** while an upload is open is answered with 221 after 0.3 s at the latest: some clients close the data
-  connection only then. The upload goes on and is published, its 226 (or failure) follows, and the connection ends; so it
-  does when the client has closed its side, or all of the control connection, after QUIT. Commands that were sent before
-  QUIT are done. Who goes without QUIT publishes nothing.
+  connection only then. The upload goes on and is published, its 226 (or failure) follows, and the connection ends;
+  so it does when the client has closed its side, or all of the control connection, after QUIT. Commands that were sent
+  before QUIT are done. Who goes without QUIT publishes nothing.
 - **NLST** tells names that can be sent back as they are (RFC 1123, 4.1.2.7): what was asked for stands before them, as
   vsftpd and ProFTPD have it. `mget dir/*.jpg` of tnftp, inetutils, ftp.exe and Net::FTP needs that.
 
@@ -88,7 +88,8 @@ _NOTES = """
   are answered at once, the transfer command connects (RFC 959, 3.2): 425 when that fails or takes 30 s, during which
   other commands are answered. They hold for one transfer.
 - **FTPS**: TLS 1.2 and 1.3. Session resumption is offered for data connections, and can be required
-  (`require_tls_reuse`): of a session of the same control connection. PROT works without PBSZ. A data connection that ends without close_notify is no end of file. On the port of
+  (`require_tls_reuse`): of a session of the same control connection. PROT works without PBSZ. A data connection that
+  ends without close_notify is no end of file. On the port of
   `implicit_tls_listen` data connections are encrypted from the start (PROT P).
 
 ## What is not there

@@ -10,6 +10,8 @@ MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 128
 
+EXISTING = 8
+"""So many times longer may be the path of what is there already: directories could be moved beyond the bounds once."""
 _MISLEADING = re.compile(
     "["
     "\x7f-\x9f"  # C1: a terminal obeys U+009B as it does ESC [
@@ -82,18 +84,22 @@ def check_new(path: str) -> None:
         )
 
 
-def split(path: str) -> list[str]:
-    """Split a normalised absolute path into its names; `/` gives an empty list. Raise BadName if unusable."""
+def split(path: str, *, existing: bool = False) -> list[str]:
+    """Split a normalised absolute path into its names; `/` gives an empty list. Raise BadName if unusable.
+
+    `existing`: it is to find something, not to make it.
+    """
+    most = EXISTING if existing else 1
     if not path.startswith("/"):
         raise BadName("a path starts with /")
     if path == "/":
         return []
     names = path[1:].split("/")
-    if len(names) > MAX_DEPTH:
+    if len(names) > MAX_DEPTH * most:
         raise BadName(f"a path has at most {MAX_DEPTH} levels, this one has {len(names)}")
     for name in names:
         check_name(name)
-    if len(path.encode()) > MAX_PATH_BYTES:
+    if len(path.encode()) > MAX_PATH_BYTES * most:
         raise BadName(f"a path has at most {MAX_PATH_BYTES} bytes")
     return names
 

@@ -73,3 +73,23 @@ class Slice:
         if self.used:
             await next_slice()
             self._until = time.perf_counter() + SLICE
+
+
+class Pace:
+    """Keeps long work on the loop to a share of its time: `with pace:` around each slice, then `await pace.rest()`."""
+
+    def __init__(self, share: float) -> None:
+        """`share` of the loop's time, above 0 and at most 1."""
+        self._pause = 1 / share - 1
+        self._spent = self._since = 0.0
+
+    def __enter__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._spent += time.perf_counter() - self._since
+
+    async def rest(self) -> None:
+        """Leave the loop to others for as long as its share asks for."""
+        spent, self._spent = self._spent, 0.0
+        await asyncio.sleep(spent * self._pause)

@@ -11,13 +11,15 @@ import structlog
 from ftpgateway.access.backend import Backend
 from ftpgateway.access.credentials import Credentials
 from ftpgateway.access.doors import Doors
-from ftpgateway.access.guard import Guard, network_of
+from ftpgateway.access.guard import Guard
 from ftpgateway.access.keys import matching
+from ftpgateway.access.ledger import Holder, Ledger
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.rights import ROLES
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NotFound
+from raftstore.networks import network_of
+from raftstore.rights import ROLES
 from raftstore.types import User
 from raftstore.wire import news_pb2
 
@@ -41,7 +43,9 @@ class Access:
         self._credentials = Credentials(store, settings, clock=clock)
         self._guard = Guard(settings.slowness, clock)
         self._doors = Doors(max(1, settings.password_threads // 2), settings.password_queue_per_network)
-        self._sessions = Sessions(store)
+        self.ledger = Ledger(settings.ledger)
+        """What all clients of the node hold."""
+        self._sessions = Sessions(store, self.ledger)
         self._telling: asyncio.TimerHandle | None = None
         self._refused = 0
         self._anonymous: User | None = None
@@ -137,15 +141,22 @@ class Access:
             return None
         return user
 
-    async def open(self, user: User, protocol: str, on_end: OnEnd, *, key: bytes | None = None) -> Session:
+    async def open(
+        self, user: User, protocol: str, on_end: OnEnd, *, key: bytes | None = None, peer: str = ""
+    ) -> Session:
         """Begin a session of an account just verified, by `key` if one was; its home is made where it is missing.
+
+        `peer` is the client's address, to which what it holds is charged.
 
         `on_end` is called once, on the loop, with a sentence for the client when the account is removed, disabled, or
         otherwise no longer what the session was opened with: end it then, and publish nothing more of it. Raises
         LoginRefused when the account has as many sessions as it may have, StoreError.
         """
         line = matching(user.authorized_keys, key) if key is not None else None
-        session = self._sessions.open(user, protocol, on_end, line, fixed=user is self._anonymous)
+        # Everybody is anonymous: what one of them holds counts for the address alone.
+        anonymous = user is self._anonymous
+        holder = Holder("" if anonymous else user.name, network_of(peer) if peer else "")
+        session = self._sessions.open(user, protocol, on_end, line or "", holder, fixed=anonymous)
         try:
             if user is self._anonymous:
                 await self._find_anonymous_root(session)

@@ -44,14 +44,12 @@ class DirectoryCursor:
     def __init__(
         self,
         follow: Callable[[Page], Page | None],
-        shown: Callable[[Page], list[Entry]],
         *,
         matches: Matches | None = None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """`follow` returns the page after another one, `shown` what of a page the account sees (raises StoreError)."""
+        """`follow` returns what the account sees of the page after another one (raises StoreError)."""
         self._follow = follow
-        self._shown = shown
         self._matches = matches
         self._release = release
         self._page: Page | None = None
@@ -60,7 +58,7 @@ class DirectoryCursor:
     @classmethod
     def of(cls, entries: list[Entry]) -> DirectoryCursor:
         """Return a cursor over what is known already."""
-        cursor = cls(lambda page: None, lambda page: [])
+        cursor = cls(lambda page: None)
         cursor.entries = entries
         return cursor
 
@@ -70,9 +68,9 @@ class DirectoryCursor:
         return self._page is not None and self._page.more
 
     async def take(self, page: Page) -> None:
-        """Go to `page`, which was read in this step. Raises StoreError when it must not be seen."""
+        """Go to `page`."""
         self._page = page
-        found = self._shown(page)
+        found = list(page.entries)
         self.entries = found if self._matches is None else await _matching(found, self._matches)
         if not page.more:
             self.close()

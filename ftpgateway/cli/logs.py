@@ -12,6 +12,7 @@ from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
+from ftpgateway.clientlines import ClientLines
 from ftpgateway.config import LogConfig
 from raftstore import paths
 
@@ -100,11 +101,12 @@ class _Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
-def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "") -> None:
-    """Set up logging for this process, to `stream` or else to standard error.
+def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "") -> ClientLines:
+    """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines.
 
     Lines of JSON have the name of the `node` in them: they are collected, as a rule, from several.
     """
+    client_lines = ClientLines(config.client_lines)
     stream = stream or sys.stderr
     level = logging.getLevelNamesMapping()[config.level.upper()]
     last: list[Any]
@@ -121,6 +123,7 @@ def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            client_lines,
             structlog.processors.add_log_level,
             *([_Name(node)] if node and config.format == "json" else []),
             Clock(),
@@ -135,6 +138,7 @@ def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "
     root.setLevel(max(level, logging.WARNING))
     for name, least in _FOREIGN.items():
         logging.getLogger(name).setLevel(max(level, least))
+    return client_lines
 
 
 def to_standard_error() -> None:

@@ -15,6 +15,7 @@ from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
 from raftstore import paths
 from raftstore.errors import NotFound
+from raftstore.types import owner_name
 from raftstore.wire import admin_pb2
 
 LIST_EXAMPLES = """
@@ -61,7 +62,7 @@ def _selected(found: Sequence[Found], path: str, user: str, older_than: float | 
             one
             for one in found
             if (not path or paths.within(one.path, path))
-            and (not user or one.owner == user)
+            and (not user or owner_name(one.owner) == user)
             and (older_than is None or one.mtime_ns <= latest)
         ),
         key=lambda one: (one.mtime_ns, one.path, one.owner),
@@ -71,7 +72,7 @@ def _selected(found: Sequence[Found], path: str, user: str, older_than: float | 
 def _shape(found: Found, kept: int) -> dict[str, object]:
     return {
         "path": found.path,
-        "owner": found.owner,
+        "owner": owner_name(found.owner),
         "bytes": found.size,
         "changed": _moment(found),
         "left": found.left if kept else None,
@@ -96,8 +97,8 @@ def _rows(found: Sequence[Found], kept: int) -> list[str]:
             _moment(one),
             output.human_bytes(one.size),
             _span(one.left) if kept else "-",
-            one.owner,
-            one.path,
+            paths.shown(owner_name(one.owner)),
+            paths.shown(one.path),
         ]
         for one in found
     ]

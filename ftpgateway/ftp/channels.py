@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftpgateway.access.ledger import Charge
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.discarding import Discarding
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched
@@ -22,6 +23,7 @@ from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
 from ftpgateway.ftp.transfers import Host, Transfer, Unconnected
+from ftpgateway.proxies import Proxies
 from ftpgateway.serving import plain_address
 
 _BIND_ATTEMPTS = 64
@@ -77,31 +79,44 @@ def _listen(address: str, port: int) -> socket.socket:
 
 
 class _Listener(Watched):
-    """Waits for the client's connection after PASV; others are turned away and do not end the wait."""
+    """Waits for the client's connection after PASV; others are turned away and do not end the wait.
 
-    def __init__(self, link: DataLink, sock: socket.socket, peer: str) -> None:
+    It comes from the client's own address, or through a balancer that tells that address (PROXY protocol).
+    """
+
+    def __init__(self, link: DataLink, sock: socket.socket, peer: str, charge: Charge) -> None:
         self._link = link
         self._socket = sock
         self._peer = peer
+        self._charge = charge
 
     def on_events(self, events: int) -> None:
         try:
             sock, address = self._socket.accept()
         except OSError:
             return
-        if plain_address(address[0]) != self._peer:
-            self._link.events().warning(
-                "data connection from a foreign address turned away", foreign=address[0]
-            )
+        peer = plain_address(address[0])
+        if self._link.proxies.expected(peer):
+            self._link.proxies.read(sock, peer, self._told)
+        else:
+            self._told(sock, peer)
+
+    def _told(self, sock: socket.socket, peer: str) -> None:
+        """It is known who has connected."""
+        if not self._link.awaits(self):  # another connection was faster
             sock.close()
-            return
-        self._link.connected(sock)
+        elif peer != self._peer:
+            self._link.events().warning("data connection from a foreign address turned away", foreign=peer)
+            sock.close()
+        else:
+            self._link.connected(sock)
 
     def close(self) -> None:
         self.let_go().close()
 
     def let_go(self) -> socket.socket:
         """Wait no more; return the listening socket."""
+        self._charge.release()
         self._link.loop.unwatch(self._fileno)
         return self._socket
 
@@ -165,6 +180,7 @@ class DataLink:
         timeout: float,
         context: ssl.SSLContext | None,
         spares: Spares,
+        proxies: Proxies,
         *,
         events: Callable[[], Any],
         resume_only: bool = False,
@@ -173,6 +189,7 @@ class DataLink:
         self.events = events
         self.loop = loop
         self._spares = spares
+        self.proxies = proxies
         self._timeout = timeout
         self.context = context
         """With what data connections are encrypted."""
@@ -207,10 +224,10 @@ class DataLink:
             self._spares.clear()
             return open_listener(address, ports)
 
-    def listen(self, sock: socket.socket, peer: str, *, secure: bool) -> None:
-        """Wait on `sock` for the client's connection."""
+    def listen(self, sock: socket.socket, peer: str, charge: Charge, *, secure: bool) -> None:
+        """Wait on `sock` for the client's connection; `charge` is released when that is over."""
         self.secure = secure
-        self._make(_Listener(self, sock, peer), sock.fileno(), READ)
+        self._make(_Listener(self, sock, peer, charge), sock.fileno(), READ)
 
     def target(self, source: str, address: str, port: int, *, secure: bool) -> None:
         """Connect from `source` to the client when a transfer begins: it may not listen before it has said so."""
@@ -278,6 +295,10 @@ class DataLink:
             waiting.start(stream)
         else:
             self._stream = stream
+
+    def awaits(self, maker: Watched) -> bool:
+        """Whether it is `maker` that makes the connection now."""
+        return self._maker is maker
 
     def failed(self, why: Unconnected = Unconnected.MISSING) -> None:
         """The connection did not come about."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from ftpgateway.access.ledger import LimitReached
 from raftstore import errors, paths
 from raftstore.errors import StoreError
 
@@ -65,6 +66,9 @@ def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> str:
     if isinstance(error, errors.Invalid):
         code = 501 if doing is Doing.NAMES else 554
         return f"{code} {one_line(error.detail or str(error))}."
+    if isinstance(error, LimitReached):
+        # 452: what is being written has nowhere to go; 450: what was asked for cannot be had now.
+        return f"{452 if doing is Doing.WRITING else 450} {one_line(str(error))}."
     if isinstance(error, errors.Unavailable) and doing is Doing.READING:
         return "450 No healthy copy of this file can be reached now; try again later."
     if isinstance(error, errors.NoQuorum) and type(error) is errors.NoQuorum and doing is Doing.READING:

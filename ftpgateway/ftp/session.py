@@ -16,6 +16,7 @@ import structlog
 
 from ftpgateway import access
 from ftpgateway.access.throttle import Throttle
+from ftpgateway.connections import Slot
 from ftpgateway.ftp.channels import DataLink
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
 from ftpgateway.ftp.hashing import ALGORITHMS
@@ -39,11 +40,17 @@ T = TypeVar("T")
 QUEUE_LIMIT = 64
 """Commands that may wait; with more, reading from the client pauses."""
 
+QUEUE_BYTES = 16 * 1024
+"""Bytes of them; what is read at once comes on top."""
+
 TURN = 32
 """Commands after which other sessions have their turn: thousands fit into what is read at once."""
 
 PROBES = frozenset({"SIZE", "MDTM", "MLST"})
 """With these, clients ask whether a name is there."""
+
+MOST_BEFORE_LOGIN = 200
+"""Commands that a client may send without logging in, since it connected or logged out; a login takes some ten."""
 
 TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
@@ -61,8 +68,9 @@ class BaseSession(ControlConnection):
 
     known_commands: ClassVar[Mapping[str, Command]] = TABLE
 
-    def __init__(self, sock: socket.socket, host: FtpFrontend) -> None:
+    def __init__(self, sock: socket.socket, host: FtpFrontend, slot: Slot, peer: str) -> None:
         self.host = host
+        self.slot = slot
         self.number = host.next_number()
         self.opened = time.monotonic()
         self.login: access.Session | None = None
@@ -83,11 +91,13 @@ class BaseSession(ControlConnection):
             host.settings.data_timeout,
             host.context,
             host.spares,
+            host.proxies,
             resume_only=host.settings.require_tls_reuse,
             events=lambda: self.events,
         )
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._doing = ("", "")
+        self._before_login = 0
         self._refusals = RefusalLog(lambda: self.events)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
@@ -97,7 +107,11 @@ class BaseSession(ControlConnection):
         self._goodbye: asyncio.TimerHandle | None = None
         self.goodbye_said = False
         """Whether QUIT was answered while the upload went on."""
-        super().__init__(sock, host.loop)
+        super().__init__(sock, host.loop, peer)
+
+    def heard(self) -> None:
+        """See the base class."""
+        self.host.connections.spoke(self.slot)
 
     # Lines come in.
 
@@ -155,7 +169,13 @@ class BaseSession(ControlConnection):
         if self._farewell:
             self._part()
         if self.alive:
-            self.pause_reading(len(self._lines) >= QUEUE_LIMIT or self.backed_up)
+            self.pause_reading(self._queue_is_full() or self.backed_up)
+
+    def _queue_is_full(self) -> bool:
+        waiting = self._lines
+        return len(waiting) >= QUEUE_LIMIT or (
+            bool(waiting) and sum(len(argument) for _, argument in waiting) >= QUEUE_BYTES
+        )
 
     def _expect_end(self) -> None:
         """QUIT waits for an upload: its client may close the data connection only when QUIT is answered."""
@@ -180,6 +200,13 @@ class BaseSession(ControlConnection):
 
     def _check_and_run(self, command: str, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
+        if self.login is not None:
+            self._before_login = 0
+        elif self._before_login >= MOST_BEFORE_LOGIN:
+            self._lines.clear()
+            self.end_with("421 Too many commands without a login; goodbye.")
+            return
+        self._before_login += 1
         known = self.known_commands.get(command)
         self._doing = command, ""
         if known is None and command == "SITE ":

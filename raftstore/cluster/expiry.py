@@ -17,6 +17,7 @@ from raftstore.errors import Changed, StoreError
 from raftstore.metadata import Catalog
 from raftstore.metadata.partials import MAX_EXPIRED
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.rights import Actor
 from raftstore.tasks import ended
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -154,5 +155,8 @@ class PartialCalls:
     async def _remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         request = admin.PartialRemove.FromString(body)
         drop = commands.DropPartial(path=request.path, owner=request.owner)
-        await self._propose(commands.Command(drop_partial=drop))
+        command = commands.Command(drop_partial=drop)
+        if self._catalog.level >= 2:
+            command.actor.CopyFrom(Actor.system("an operator removes a partial upload").message())
+        await self._propose(command)
         return Reply(admin.PartialReply().SerializeToString())

@@ -64,22 +64,25 @@ class Namespace:
         parent = self._known.get(head)
         try:
             if parent is None or not slash:
-                parent = self._walk(split(path)[:-1])
+                parent = self._walk(split(path, existing=True)[:-1])
             row: Row | None = self._execute(_FIND, (parent, name)).fetchone()
         except UnicodeEncodeError:
             raise BadName("a name must be UTF-8; set your client to UTF-8") from None
         if row is None:
             if len(path) > 1:
-                split(path)
+                split(path, existing=True)
             raise NotFound(path)
         return row
 
-    def place(self, path: str) -> Place:
-        """Return where `path`, not the root, is or would be. Raises BadName, NotFound, NotADirectory."""
+    def place(self, path: str, *, existing: bool = False) -> Place:
+        """Return where `path`, not the root, is or would be. Raises BadName, NotFound, NotADirectory.
+
+        `existing`: for something that is there, however long its path has become.
+        """
         head, slash, name = path.rpartition("/")
         parent = self._known.get(head)
         if parent is None or not slash or len(path) > _SURELY_SHORT or path.count("/") > MAX_DEPTH:
-            names = split(path)
+            names = split(path, existing=existing)
             parent, name = self._walk(names[:-1]), names[-1]
         else:
             check_name(name)
@@ -145,6 +148,16 @@ class Namespace:
         """Whether a directory has no entries."""
         row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
         return row is None
+
+    def of_inode(self, inode: int) -> tuple[Place, Row] | None:
+        """Return where an inode is, and its row; None when it is nowhere."""
+        found = self._execute(f"SELECT parent, {COLUMNS} FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return (Place(found[0], found[1]), found[1:]) if found is not None else None
+
+    def is_directory(self, inode: int) -> bool:
+        """Whether there is a directory with that inode."""
+        row = self._execute("SELECT kind FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return row is not None and row[0] == Kind.DIRECTORY
 
     def path_of(self, inode: int) -> str | None:
         """Return the path of an inode; None when no entry has that number."""

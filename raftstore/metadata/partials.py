@@ -15,6 +15,7 @@ from raftstore.metadata.contents import Contents
 from raftstore.metadata.namespace import Place
 from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal
+from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
 
 MAX_PARTIALS = 10_000
@@ -113,8 +114,9 @@ class Partials:
         """
         known = self.find(place, owner)
         self._quotas.check_partial(owner, size - (known[1] if known else 0))
-        if known is None and self._count(owner) >= MAX_PARTIALS:
-            raise Refusal(commands.QUOTA, f"{owner} has {MAX_PARTIALS} interrupted uploads")
+        most = self._quotas.partial_names(owner, MAX_PARTIALS)
+        if known is None and self._count(owner) >= most:
+            raise Refusal(commands.QUOTA, f"{owner_name(owner)} has {most} interrupted uploads")
         self.forget(place, owner)
         inode = acquire()
         row: tuple[object, ...] = (place.parent, place.name, owner, inode, size, time_ns)
@@ -147,6 +149,20 @@ class Partials:
         self.total -= 1
         self.bytes -= size
         return True
+
+    def give(self, place: Place, before: str, owner: str) -> None:
+        """Hand a partial upload over to another owner, unless that has one of its own there: then drop it."""
+        if self.find(place, owner) is not None:
+            self.forget(place, before)
+            return
+        known = self.find(place, before)
+        assert known is not None
+        self._execute(
+            "UPDATE partials SET owner = ? WHERE parent = ? AND name = ? AND owner = ?",
+            (owner, place.parent, place.name, before),
+        )
+        self._quotas.count(before, partial_bytes=-known[1])
+        self._quotas.count(owner, partial_bytes=known[1])
 
     def forget_below(self, directory: int) -> None:
         """Drop all partial uploads in a directory, given by its inode."""

@@ -11,6 +11,8 @@ from raftstore.errors import StoreError, Unavailable
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.reports import Reports
+from raftstore.metadata.reservations import Reservation
+from raftstore.rights import Rights
 from raftstore.types import ChunkRef, PartialUpload, StoreInfo, Usage, User, Wanted
 from raftstore.wire import commands_pb2 as commands
 
@@ -35,10 +37,26 @@ class Questions:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def users(self) -> list[User]:
-        """Return all accounts by name."""
+    def rights(self, name: str) -> Rights | None:
+        """Return what an account may do, None when there is none. The same object until the account changes."""
         try:
-            return self._machine.accounts.users()
+            return self._machine.accounts.rights(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def orphans(self) -> list[tuple[str, Usage]]:
+        """Return who has something and no account (any more), by identity, and what is published of it."""
+        try:
+            accounts = self._machine.accounts
+            owners = self._machine.quotas.owners()
+            return [(owner, usage) for owner, usage in owners if owner and accounts.owner(owner) is None]
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def users(self, after: str = "", limit: int = -1) -> list[User]:
+        """Return the accounts behind the name `after`, by name; `limit` -1: all."""
+        try:
+            return self._machine.accounts.users(after, limit)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
@@ -122,6 +140,10 @@ class Questions:
     def job(self, number: int) -> commands.Job | None:
         """Return a job, not to be changed; None when there is none."""
         return self._machine.jobs.find(number)
+
+    def reservations(self) -> list[Reservation]:
+        """Return the names that are taken for files which are still to be published."""
+        return self._machine.reservations.all()
 
     # Replicas.
 

@@ -35,6 +35,8 @@ class FakeCluster:
         ]
         bundle.make_cluster(directory, bundle.ClusterSpec(nodes=specs))
         self.users: dict[str, admin_pb2.UserPut] = {}
+        self.orphans: dict[str, int] = {}
+        """Names that an owner without an account has; two are handed over at a time."""
         self.verdict = dict.fromkeys(names, "healthy")
         self.raises: dict[str, Exception] = {}
         self.silent: set[str] = set()
@@ -95,6 +97,8 @@ class FakeCluster:
         answer("users", lambda _body: self._users())
         answer("user_put", self._put)
         answer("user_remove", self._remove)
+        answer("user_orphans", lambda _body: self._orphans())
+        answer("user_adopt", self._adopt)
         answer("jobs", lambda _body: self._jobs())
         answer("job_put", self._put_job)
         answer("job_cancel", self._cancel_job)
@@ -148,6 +152,23 @@ class FakeCluster:
             user.rules.extend(put.set_rules)
             user.authorized_keys.extend(key for key in put.add_keys if key not in put.drop_keys)
         return made.SerializeToString()
+
+    def _orphans(self) -> bytes:
+        made = admin_pb2.Orphans()
+        for owner, count in self.orphans.items():
+            made.orphans.add(owner=owner, files=count, bytes=count * 1024)
+        return made.SerializeToString()
+
+    def _adopt(self, body: bytes) -> bytes:
+        adopt = admin_pb2.UserAdopt.FromString(body)
+        if adopt.name not in self.users:
+            raise NotFound(adopt.name)
+        adopted = min(2, self.orphans[adopt.owner] - adopt.after)
+        after = adopt.after + adopted
+        finished = after == self.orphans[adopt.owner]
+        if finished:
+            del self.orphans[adopt.owner]
+        return admin_pb2.UserAdopted(after=after, adopted=adopted, finished=finished).SerializeToString()
 
     def _put(self, body: bytes) -> bytes:
         put = admin_pb2.UserPut.FromString(body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 
+from ftpgateway.access.ledger import Resource
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
@@ -57,14 +58,17 @@ class ConnectionCommands(BaseSession):
 
     def _listen(self) -> int:
         """Listen for the client's data connection; return the port, 0 after a refusal."""
+        self.link.close()
+        charge = self.session.charge(Resource.PORTS, 1)
         try:
             sock = self.link.listener(self.local, self.host.settings.passive_ports)
         except OSError as error:
+            charge.release()
             self.events.warning("no passive port", error=errno.errorcode.get(error.errno or 0))
             self.respond("425 No free port for a data connection; try again in a moment.")
             return 0
         port = int(sock.getsockname()[1])
-        self.link.listen(sock, self.peer, secure=self.protect_data)
+        self.link.listen(sock, self.peer, charge, secure=self.protect_data)
         return port
 
     # Active: we connect to the client, when it sends the transfer command.

@@ -26,7 +26,7 @@ from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from ftpgateway.ftp.waiting import SessionEnded
 from raftstore import paths
-from raftstore.errors import Denied, NotADirectory, NotFound
+from raftstore.errors import BadName, Denied, NotADirectory, NotFound
 from raftstore.types import Entry
 
 TREE_LIMIT = 100_000
@@ -119,8 +119,8 @@ class _Tree:
         order, reverse = self._request.order, self._request.reverse
         try:
             self._cursor = await self._files.directory(path, order=order, backwards=reverse)
-        except (Denied, NotFound, NotADirectory):
-            return None  # not to be seen, or gone meanwhile
+        except (BadName, Denied, NotFound, NotADirectory):
+            return None  # not to be seen, gone meanwhile, or too far down to be named
         return self._cursor
 
     async def _directory(self, level: _Level, cursor: DirectoryCursor, gap: str) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ import structlog
 
 from ftpgateway import access
 from ftpgateway.access import LoginRefused
+from ftpgateway.connections import TooMany
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore.errors import StoreError, Unavailable
@@ -30,6 +31,8 @@ class LoginCommands(BaseSession):
             return
         if self.login is not None:
             self._forget_login()
+            if not self.alive:
+                return
         self.username = line
         self.respond("331 Username ok, send password.")
 
@@ -72,9 +75,16 @@ class LoginCommands(BaseSession):
 
     async def _login(self, name: str, password: str) -> access.Session | None:
         user = await self.host.access.password(name, password, self.peer)
-        if user is not None:
-            return await self.host.access.open(user, "ftp", self.expel)
-        return None
+        if user is None:
+            return None
+        login = await self.host.access.open(user, "ftp", self.expel, peer=self.peer)
+        try:
+            if self.alive:
+                self.host.connections.logged_in(self.slot, login.name, shared=not login.holder.account)
+        except BaseException:
+            login.close()
+            raise
+        return login
 
     def _refuse_login(self, name: str) -> None:
         self.attempted_logins += 1
@@ -101,6 +111,10 @@ class LoginCommands(BaseSession):
         self.announced = None
         self.rename_from = self.told_of_begun = None
         self.set_idle_timer(self.host.settings.login_timeout)
+        try:
+            self.host.connections.logged_out(self.slot)
+        except TooMany as refused:
+            self.end_with(f"421 {refused}")
 
     @command("REIN", "log out; the connection stays")
     def ftp_REIN(self, line: str) -> None:

@@ -9,6 +9,8 @@ from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from ftpgateway.ftp.tls import control_side
 
+TOO_MANY_HANDSHAKES = "Too many TLS handshakes at once; try again in a moment."
+
 
 class SecurityCommands(BaseSession):
     """The commands that encrypt control and data connections."""
@@ -22,6 +24,8 @@ class SecurityCommands(BaseSession):
             self.respond("503 The control connection is encrypted already.")
         elif line.upper() not in ("TLS", "TLS-C", "TLS-P", "SSL"):
             self.respond("504 Use AUTH TLS.")
+        elif not self.host.may_shake_hands(self):
+            self.end_with(f"421 {TOO_MANY_HANDSHAKES}")
         elif (context := self._control_context()) is None:
             self.respond("431 TLS cannot be set up now; try again in a moment.")
         else:
@@ -31,6 +35,10 @@ class SecurityCommands(BaseSession):
 
     def begin_secured(self) -> None:
         """TLS at once, on the port for that: then the greeting. Data connections are encrypted, too."""
+        if not self.host.may_shake_hands(self):
+            self.events.warning("session refused", reason=TOO_MANY_HANDSHAKES)
+            self.close()
+            return
         self._greeting_due = True
         self.buffer_size_set = self.protect_data = True
         context = self._control_context()

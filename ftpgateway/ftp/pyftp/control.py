@@ -65,7 +65,8 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     _idler: Any
 
-    def __init__(self, sock: socket.socket, loop: NestedIOLoop) -> None:
+    def __init__(self, sock: socket.socket, loop: NestedIOLoop, peer: str = "") -> None:
+        """`peer` is the client's address where that is another than who has connected: a balancer."""
         self._ending = False
         self._begun = b""
         self._newline: bytes | None = None
@@ -76,10 +77,11 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         self._parting = False
         self._input_over = False
         self._broken = False
+        self._heard = False
         self.secured = False
         self.peer = ""
         super().__init__(sock, _Server(), ioloop=loop)
-        self.peer = plain_address(self.remote_ip)
+        self.peer = peer or plain_address(self.remote_ip)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CONTROL_SEND)
         self.local = plain_address(sock.getsockname()[0]) if self.connected else ""
@@ -179,6 +181,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def handle_read_event(self) -> None:
         """Go on with a TLS handshake, or read commands."""
+        if not self._heard:
+            self._heard = True
+            self.heard()
         if self._shaking:
             self._shake_hands()
         else:
@@ -335,6 +340,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """The log, where each line tells whose session this is."""
         return log.bind(peer=self.peer)
 
+    def heard(self) -> None:
+        """The first bytes of the client are there."""
+
     def handshake_over(self) -> None:
         """TLS stands: set the idle timer again."""
         raise NotImplementedError
@@ -417,7 +425,10 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             return True
 
     def end_with(self, reply: str) -> None:
-        """Send a last reply, "" for none, and close."""
+        """Send a last reply, "" for none, and close; in the middle of a TLS handshake there is nobody to read it."""
+        if self._shaking:
+            self.close()
+            return
         if reply:
             self.respond(reply)
         if self.alive:

@@ -13,9 +13,10 @@ from fakestore import FakeStore
 from ftpserver import HASH, PASSWORD
 
 from ftpgateway.access import Access, AccessSettings, LoginRefused
-from ftpgateway.access.guard import Guard, Slowness, network_of
+from ftpgateway.access.guard import Guard, Slowness
 from ftpgateway.access.throttle import BURST, LEAST, Throttle, paced
 from raftstore.errors import Denied
+from raftstore.networks import network_of
 from raftstore.types import User
 
 

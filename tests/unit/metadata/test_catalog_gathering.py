@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, put
+from catalogs import WHOEVER, Feeder, put
 from cursors import paged
 
 from raftstore.errors import NotFound, StoreError
@@ -114,7 +114,7 @@ def test_a_large_directory_is_listed_and_sorted_with_what_was_just_applied(feede
     names = [entry.name for entry in paged(feeder.catalog, "/")]
     assert len(names) == PAGE + 2
     assert names[-1] == "last.jpg"
-    packed = asyncio.run(feeder.catalog.sorted_listing("/", Order.TIME))
+    packed = asyncio.run(feeder.catalog.sorted_listing("/", Order.TIME, WHOEVER))
     assert sum(len(packed.page(number).entries) for number in range(packed.pages)) == PAGE + 2
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, chunk, command, digest, partial, put
+from catalogs import WHOEVER, Feeder, chunk, command, digest, partial, put
 from cursors import paged
 
 from raftstore.errors import (
@@ -416,7 +416,7 @@ def test_a_closed_catalog_cannot_be_read(feeder: Feeder) -> None:
     with pytest.raises(Unavailable):
         feeder.catalog.next_page(1, "a")
     with pytest.raises(Unavailable):
-        asyncio.run(feeder.catalog.sorted_listing("/", Order.TIME))
+        asyncio.run(feeder.catalog.sorted_listing("/", Order.TIME, WHOEVER))
 
 
 def test_a_checkpoint_that_another_process_prevents_is_put_off(
@@ -703,7 +703,7 @@ def test_a_sorted_listing_is_small_bounded_and_given_back(
     feeder.all(*(put(f"/a/{n:05}", size=n % 7 + 1, chunks=[chunk(n % 7, n % 7 + 1)]) for n in range(count)))
 
     def sorted_names(order: Order, *, backwards: bool) -> list[str]:
-        packed = asyncio.run(feeder.catalog.sorted_listing("/a", order))
+        packed = asyncio.run(feeder.catalog.sorted_listing("/a", order, WHOEVER))
         pages = [packed.page(number, backwards=backwards) for number in range(packed.pages)]
         assert [page.more for page in pages] == [True] * 3 + [False]
         packed.close()
@@ -718,9 +718,9 @@ def test_a_sorted_listing_is_small_bounded_and_given_back(
     assert feeder.catalog._packing.taken == 0
     monkeypatch.setattr(catalog_module, "MAX_SORTED", count - 1)
     with pytest.raises(Invalid, match="only sorted by name"):
-        asyncio.run(feeder.catalog.sorted_listing("/a", Order.SIZE))
+        asyncio.run(feeder.catalog.sorted_listing("/a", Order.SIZE, WHOEVER))
     monkeypatch.setattr(catalog_module, "MAX_SORTED", count)
     feeder.catalog._packing.take(MAX_PACKED - count + 1)
     with pytest.raises(Unavailable, match="too many"):
-        asyncio.run(feeder.catalog.sorted_listing("/a", Order.SIZE))
+        asyncio.run(feeder.catalog.sorted_listing("/a", Order.SIZE, WHOEVER))
     assert feeder.catalog._packing.taken == MAX_PACKED - count + 1

@@ -235,6 +235,15 @@ class DataLink:
         self.secure = secure
         self._target = _Target(source, address, port)
 
+    def protect(self, secure: bool) -> None:
+        """PROT came after PASV or PORT: it holds for the connection to come; one that stands already is closed."""
+        if secure == self.secure or not self.exists:
+            return
+        if self._target is not None or isinstance(self._maker, _Listener):
+            self.secure = secure
+        else:
+            self.close()
+
     def _connect(self, target: _Target) -> None:
         sock = socket.socket(family_of(target.address), socket.SOCK_STREAM)
         try:

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients flood conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -89,8 +89,14 @@ churn: install
 conformance: install
 	PYTHONPATH=tests/support $(BIN)/python tests/conformance/run.py $(ARGS)
 
-clients: install
+clients: install client-modules
 	PIXRAFT_WRITE_CLIENTS=1 $(BIN)/python -m pytest tests/integration/test_clients.py
+
+# The clients that come from npm, as tests/clients/package-lock.json has them.
+client-modules:
+	mkdir -p build/clients
+	cp tests/clients/package.json tests/clients/package-lock.json build/clients
+	cd build/clients && npm ci --ignore-scripts --no-audit --no-fund
 
 bench-logins: install
 	$(BIN)/python tests/bench/logins.py $(ARGS)

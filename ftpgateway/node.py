@@ -28,6 +28,7 @@ from raftstore.consensus import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError, TooNew
 from raftstore.peers.pki import Identity
 from raftstore.settings import JobsSettings, StoreSettings
+from raftstore.spool import SpoolLedger, Spools
 from raftstore.store import Store
 
 log = structlog.get_logger()
@@ -170,8 +171,9 @@ async def _frontends(
 ) -> AsyncIterator[None]:
     wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
     sftp = sftp_settings(config)
+    spools = Spools(config.data / "spool", SpoolLedger(store.room))
     if sftp is not None:
-        wanted.append(SftpFrontend(store, access, sftp, transfers=transfers))
+        wanted.append(SftpFrontend(store, access, sftp, spools, transfers=transfers))
     HostKeyCalls(store)
     started = []
     try:
@@ -188,6 +190,7 @@ async def _frontends(
         yield
     finally:
         await asyncio.gather(*(frontend.stop(STOP_GRACE) for frontend in started))
+        spools.close()
 
 
 def store_settings(config: NodeConfig) -> StoreSettings:
@@ -217,13 +220,16 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             snapshot_piece=config.consensus.snapshot_piece,
         ),
         volume_bytes=config.chunks.volume_bytes,
+        ballast_bytes=config.ballast_bytes,
         services=services(config),
+        stall_threshold=config.log.stalls / 1000,
         jobs=JobsSettings(
             concurrency=config.jobs.concurrency,
             bandwidth=config.jobs.bandwidth,
             repair_after=config.jobs.repair_after,
             scrub_period=config.jobs.scrub_period,
             collect_grace=config.jobs.collect_grace,
+            keep_partials=config.jobs.keep_partials,
         ),
     )
 
@@ -303,4 +309,5 @@ def sftp_settings(config: NodeConfig) -> SftpSettings | None:
         max_sessions_per_address=sftp.max_sessions_per_address,
         max_logging_in=sftp.max_logging_in,
         proxy_networks=config.clients.proxy_networks,
+        legacy_algorithms=sftp.legacy_algorithms,
     )

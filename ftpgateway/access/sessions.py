@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ftpgateway.access.account import Account, why_ended
+from ftpgateway.access.account import Account
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.rights import Action
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.access.workspace import Workspace
+from raftstore.rights import Action, Actor, why_ended
 from raftstore.types import User
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Session:
         user: User,
         protocol: str,
         on_end: OnEnd,
-        key: str | None,
+        key: str,
         holder: Holder,
         fixed: bool,
     ) -> None:
@@ -47,7 +47,8 @@ class Session:
         self._fixed = fixed
         self._ended = False
         self.protocol = protocol
-        self.files = Workspace(store, Account(user))
+        actor = Actor.anonymous_user(user) if fixed else Actor.session(user, key)
+        self.files = Workspace(store, Account(user), actor)
         self.up, self.down = registry.throttles(user)
         """How fast it may send and be sent to, with all other sessions of its user at this node."""
 
@@ -116,7 +117,7 @@ class Sessions:
         user: User,
         protocol: str,
         on_end: OnEnd,
-        key: str | None,
+        key: str,
         holder: Holder,
         *,
         fixed: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -13,6 +14,7 @@ import structlog
 
 from ftpgateway.clientlines import ClientLines
 from ftpgateway.config import LogConfig
+from raftstore import paths
 
 _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio": logging.WARNING}
 """Libraries that log with the standard module, and from which level on they are heard."""
@@ -30,8 +32,20 @@ def text_line(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     moment, level = event.pop("timestamp", ""), event.pop("level", "")
     phrase, trace = event.pop("event", ""), event.pop("exception", "")
     details = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
-    line = f"{moment} [{level:<9}] {phrase!s:<30} {details}".rstrip()
-    return f"{line}\n{trace}" if trace else line
+    line = f"{moment} [{level:<9}] {paths.shown(str(phrase)):<30} {details}".rstrip()
+    return f"{line}\n{paths.shown_lines(trace)}" if trace else line
+
+
+def _json(event: object, **options: Any) -> str:
+    return paths.shown_json(json.dumps(event, **options))
+
+
+def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For terminals: clients' texts are shown and not obeyed."""
+    for key, value in event.items():
+        if type(value) is str:
+            event[key] = paths.shown_lines(value) if key == "exception" else paths.shown(value)
+    return event
 
 
 def _shown(value: object) -> str:
@@ -97,9 +111,13 @@ def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "
     level = logging.getLevelNamesMapping()[config.level.upper()]
     last: list[Any]
     if config.format == "json":
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        last = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(_json, ensure_ascii=False),
+        ]
     elif stream.isatty():
-        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        last = [structlog.processors.format_exc_info, _printable, plain]
     else:
         last = [structlog.processors.format_exc_info, text_line]
     structlog.configure(

@@ -40,6 +40,12 @@ class NodeConfig:
         'zones as far as there are enough. "": nothing else fails with it.',
         "",
     )
+    ballast_bytes: int = declared(
+        kinds.integer(0, 64 * 1024**3),
+        "Bytes of the disk that are kept in a file for log and catalog: when something else has filled the disk, they "
+        "go on with these. 0: nothing is kept.",
+        64 * 1024**2,
+    )
     peers: PeersConfig
     cluster: ClusterConfig
     consensus: ConsensusConfig

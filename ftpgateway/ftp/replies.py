@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from ftpgateway.access.ledger import LimitReached
-from raftstore import errors
+from raftstore import errors, paths
 from raftstore.errors import StoreError
 
 
@@ -55,11 +55,8 @@ _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
 )
 
 
-def one_line(text: str) -> str:
-    """Return `text` fit for one line of a reply: no control characters."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else "?" for character in text)
+one_line = paths.shown
+"""Makes a text fit for one line of a reply or of the log."""
 
 
 def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> str:
@@ -83,8 +80,9 @@ def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> str:
 
 
 def quoted(path: str) -> str:
-    """Return `path` in double quotes, those within doubled (RFC 959, appendix II); names have no control characters.
+    """Return `path` in double quotes, those within doubled (RFC 959, appendix II).
 
-    Exactly: the client may send it back.
+    Exactly, since the client may send it back. No name has a CR, LF or NUL; one that came before `paths.check_new` may
+    have others that a terminal obeys.
     """
     return '"' + path.replace('"', '""') + '"'

@@ -22,7 +22,7 @@ from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.settings import Address, FtpSettings
 from ftpgateway.ftp.spares import Spares
-from ftpgateway.ftp.tls import Certificate
+from ftpgateway.ftp.tls import Certificate, ServerIdentity
 from ftpgateway.ftp.watch import Watch
 from ftpgateway.proxies import Proxies
 from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
@@ -56,6 +56,7 @@ class FtpFrontend:
         self.context: ssl.SSLContext | None = None
         self.masquerade: Masquerade | None = None
         self._certificate: Certificate | None = None
+        self._identity: ServerIdentity | None = None
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.watch = Watch(settings.stall_timeout)
         self.spares = Spares()
@@ -112,8 +113,17 @@ class FtpFrontend:
             tls = "implicit" if listener.implicit else "explicit" if self.context is not None else "none"
             log.info("ftp listening", address=listener.address, tls=tls)
 
-    def _use(self, context: ssl.SSLContext) -> None:
-        self.context = context
+    def _use(self, identity: ServerIdentity) -> None:
+        self._identity, self.context = identity, identity.context
+
+    def control_context(self) -> ssl.SSLContext | None:
+        """Return the context of a new control connection and of its data connections; None: there is no TLS.
+
+        Raises OSError, ValueError when one cannot be made now.
+        """
+        if self._identity is not None and self.settings.require_tls_reuse:
+            return self._identity.tied_context()
+        return self.context
 
     async def stop(self, grace: float = 5.0) -> None:
         """Accept nobody any more, give transfers `grace` seconds to end, close all sessions. Idempotent."""

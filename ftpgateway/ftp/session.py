@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import socket
 import time
@@ -54,6 +55,9 @@ MOST_BEFORE_LOGIN = 200
 TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
 
+GOODBYE_AFTER = 0.3
+"""Seconds for which QUIT during an upload waits for the end of the data, so that 226 comes first where it can."""
+
 _TELNET = bytes(range(0xF0, 0x100))
 _ANY_BYTES = frozenset({"USER", "PASS"})
 _NOT_THERE = refusal(NotFound())
@@ -100,6 +104,9 @@ class BaseSession(ControlConnection):
         self._turn = TURN
         self._farewell = ""
         self._expelled = False
+        self._goodbye: asyncio.TimerHandle | None = None
+        self.goodbye_said = False
+        """Whether QUIT was answered while the upload went on."""
         super().__init__(sock, host.loop, peer)
 
     def heard(self) -> None:
@@ -137,7 +144,7 @@ class BaseSession(ControlConnection):
 
     @property
     def _waiting(self) -> bool:
-        return self.runner.busy or self.link.connecting
+        return self.runner.busy
 
     def _advance(self) -> None:
         """Run queued commands until one has to wait, or others have their turn."""
@@ -148,6 +155,8 @@ class BaseSession(ControlConnection):
             while self._lines and self.alive and not self.backed_up:
                 command, argument = self._lines[0]
                 if not may_run(command, bool(argument), waiting=self._waiting, phase=self.phase):
+                    if command == "QUIT":
+                        self._expect_end()
                     break
                 self._lines.popleft()
                 self._begin(command, argument)
@@ -167,6 +176,16 @@ class BaseSession(ControlConnection):
         return len(waiting) >= QUEUE_LIMIT or (
             bool(waiting) and sum(len(argument) for _, argument in waiting) >= QUEUE_BYTES
         )
+
+    def _expect_end(self) -> None:
+        """QUIT waits for an upload: its client may close the data connection only when QUIT is answered."""
+        if self.transfer is not None and self.transfer.upload and self._goodbye is None:
+            self._goodbye = self.host.host_loop.call_later(GOODBYE_AFTER, self._say_goodbye)
+
+    def _say_goodbye(self) -> None:
+        if self.phase is Phase.MOVING and not self.goodbye_said:
+            self.goodbye_said = True
+            self.respond("221 Goodbye; your upload goes on, its result follows.")
 
     def _next_turn(self) -> None:
         self._turn = TURN
@@ -364,7 +383,11 @@ class BaseSession(ControlConnection):
 
     def hung_up(self) -> bool:
         """Whether the client is gone without a word; who sent QUIT behind its upload has ended it in order."""
-        return not any(command == "QUIT" for command, _ in self._lines) and super().hung_up()
+        return not self.outlives_client() and super().hung_up()
+
+    def outlives_client(self) -> bool:
+        """Whether QUIT came, in the queue or behind an upload."""
+        return any(command == "QUIT" for command, _ in self._lines)
 
     def replies_taken(self) -> None:
         """Go on, but not within the command whose reply that was."""
@@ -390,6 +413,8 @@ class BaseSession(ControlConnection):
         self.mark_ending()
         self._lines.clear()
         self.runner.cancel()
+        if self._goodbye is not None:
+            self._goodbye.cancel()
         if self.transfer is not None:
             self.transfer.lost_control()
         self.link.close()

@@ -23,6 +23,7 @@ from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
 from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
 from raftstore.descriptors import scarce
 from raftstore.errors import StoreError, Unavailable
+from raftstore.spool import Spools
 from raftstore.types import User
 from raftstore.wire import sftp_pb2 as wire
 
@@ -59,6 +60,7 @@ class Connection:
         *,
         access: Access,
         settings: SftpSettings,
+        spools: Spools,
         spawn: Spawn,
         on_over: Callable[[Connection], None],
         on_question: Callable[[], None],
@@ -72,11 +74,13 @@ class Connection:
         self._control = control
         self._access = access
         self._settings = settings
+        self._spools = spools
         self._spawn = spawn
         self._on_over = on_over
         self._on_question = on_question
         self._on_login = on_login
         self._session: Session | None = None
+        self._authenticated = False
         self._proven: dict[tuple[str, bytes], User] = {}
         self._streams: dict[Stream, asyncio.Task[None]] = {}
         self._failures = self._keys_refused = 0
@@ -94,7 +98,7 @@ class Connection:
     @property
     def logged_in(self) -> bool:
         """Whether its client has logged in."""
-        return self._session is not None
+        return self._session is not None or self._authenticated
 
     @property
     def busy(self) -> bool:
@@ -113,7 +117,7 @@ class Connection:
             self._asking.cancel()
         for stream in self._streams:
             stream.close()
-        if self._session is None and self._keys_refused:
+        if not self.logged_in and self._keys_refused:
             self._events.warning("login refused", reason="public key", keys=self._keys_refused)
         self._events.info(
             "session over", reason=reason or "the client has left", refused=self._refused_log.total
@@ -143,7 +147,7 @@ class Connection:
         kind = message.WhichOneof("kind")
         if kind == "over":
             passing.close(descriptors)
-            self.end(message.over.reason)
+            self.end(one_line(message.over.reason))  # the client may have written it
         elif kind == "refused":
             passing.close(descriptors)
             refused = message.refused
@@ -157,6 +161,15 @@ class Connection:
             if len(self._told) < _MOST_TOLD:
                 self._told.add(told)
             self._refused_log.refused(command=told[0], path="", reason=told[1], again=again)
+        elif kind == "life":
+            passing.close(descriptors)
+            self._lives(message.life.moving)
+        elif kind == "unusable_key":
+            passing.close(descriptors)
+            unusable = message.unusable_key
+            self._events.warning(
+                "login refused", user=one_line(unusable.user), reason=one_line(unusable.reason)
+            )
         elif self._asking is not None:
             passing.close(descriptors)
             self.end("its worker asks out of turn")
@@ -193,7 +206,7 @@ class Connection:
     def _refused(self, message: wire.FromWorker, text: str) -> wire.Answer:
         kind = message.WhichOneof("kind") or ""
         user = getattr(message, kind).user
-        log.warning("login refused", session=self.number, user=user, peer=self.peer, reason=text)
+        log.warning("login refused", session=self.number, user=one_line(user), peer=self.peer, reason=text)
         return wire.Answer(text=text)
 
     def _reply(self, answer: wire.Answer) -> None:
@@ -213,7 +226,11 @@ class Connection:
         if user is None:
             self._failures += 1
             log.warning(
-                "login refused", session=self.number, user=asked.user, peer=self.peer, reason="password"
+                "login refused",
+                session=self.number,
+                user=one_line(asked.user),
+                peer=self.peer,
+                reason="password",
             )
             return wire.Answer()
         self._proven[asked.user, b""] = user
@@ -229,6 +246,23 @@ class Connection:
             return wire.Answer()
         self._proven[asked.user, asked.blob] = user
         return wire.Answer(yes=True)
+
+    def _lives(self, moving: bool) -> None:
+        """The client has logged in, has sent a keep-alive since, or (`moving`) exchanges keys."""
+        if not self._proven:
+            self.end("its worker tells of a login that was none")
+            return
+        self._authenticated = True
+        for stream in self._streams:
+            stream.lives(moving=moving)
+        if not self._streams:
+            self._wait_for_sessions()
+
+    def _wait_for_sessions(self) -> None:
+        self._deadline.cancel()
+        self._deadline = self._loop.call_later(
+            self._settings.idle_timeout, self.end, "nothing came for too long"
+        )
 
     # SFTP sessions.
 
@@ -260,6 +294,7 @@ class Connection:
             session,
             max_handles=self._settings.max_handles,
             wait_limit=self._settings.wait_limit,
+            spools=self._spools,
             events=self._events,
             refused=self._refused_log,
             on_transfer=functools.partial(self._transferred, session.name),
@@ -276,7 +311,7 @@ class Connection:
 
     def _transferred(self, user: str, file: File, whole: bool) -> None:
         seconds = time.monotonic() - file.begun
-        upload = file.writer is not None
+        upload = file.writes
         log.info(
             "transfer",
             session=self.number,
@@ -338,6 +373,4 @@ class Connection:
             elif reason:
                 self.end(reason)
             elif not self._streams:
-                self._deadline = self._loop.call_later(
-                    self._settings.idle_timeout, self.end, "nothing came for too long"
-                )
+                self._wait_for_sessions()

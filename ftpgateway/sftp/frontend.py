@@ -21,6 +21,7 @@ from ftpgateway.sftp.silent import Silent
 from ftpgateway.sftp.workers import Workers
 from ftpgateway.transferlog import TransferLog
 from raftstore.errors import StoreError
+from raftstore.spool import Spools
 from raftstore.tasks import ended
 
 log = structlog.get_logger()
@@ -38,11 +39,13 @@ class SftpFrontend:
         secrets: hostkeys.Secrets,
         access: Access,
         settings: SftpSettings,
+        spools: Spools,
         *,
         transfers: TransferLog | None = None,
     ) -> None:
         self._transfers = transfers
         self.settings = settings
+        self._spools = spools
         self._secrets = secrets
         self._access = access
         self._socket: socket.socket | None = None
@@ -69,7 +72,12 @@ class SftpFrontend:
         keys = await self._host_keys()
         settings = self.settings
         workers = Workers(
-            hostkeys.split(keys), settings.workers, settings.max_channels, settings.restart_longest
+            hostkeys.split(keys),
+            settings.workers,
+            settings.max_channels,
+            settings.restart_longest,
+            legacy_algorithms=settings.legacy_algorithms,
+            idle_timeout=settings.idle_timeout,
         )
         self._workers = workers
         self._listen()
@@ -222,6 +230,7 @@ class SftpFrontend:
             ours,
             access=self._access,
             settings=self.settings,
+            spools=self._spools,
             spawn=self._background.spawn,
             on_over=over,
             on_question=functools.partial(self._clients.spoke, slot),

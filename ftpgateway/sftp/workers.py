@@ -141,8 +141,22 @@ class Worker:
 class Workers:
     """Up to `most` of them."""
 
-    def __init__(self, host_keys: Sequence[bytes], most: int, channels: int, restart_longest: float) -> None:
-        self._setup = wire.Setup(host_keys=host_keys, channels=channels)
+    def __init__(
+        self,
+        host_keys: Sequence[bytes],
+        most: int,
+        channels: int,
+        restart_longest: float,
+        *,
+        legacy_algorithms: bool = False,
+        idle_timeout: float = 0.0,
+    ) -> None:
+        self._setup = wire.Setup(
+            host_keys=host_keys,
+            channels=channels,
+            legacy_algorithms=legacy_algorithms,
+            idle_timeout=idle_timeout,
+        )
         self._most = most
         self._longest = restart_longest
         self._workers: list[Worker] = []
@@ -188,7 +202,8 @@ class Workers:
 
     def take_keys(self, host_keys: Sequence[bytes]) -> None:
         """Show these to who connects from now on."""
-        self._setup = wire.Setup(host_keys=host_keys, channels=self._setup.channels)
+        del self._setup.host_keys[:]
+        self._setup.host_keys.extend(host_keys)
         for worker in self._workers:
             worker.take(self._setup)
 

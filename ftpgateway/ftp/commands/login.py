@@ -16,6 +16,10 @@ from raftstore.errors import StoreError, Unavailable
 log = structlog.get_logger()
 
 
+WRONG = "530 Wrong user name or password; after many wrong ones from an address the right one has to wait, too."
+"""The one answer to whoever may not log in, whatever the reason: what it does not tell, nobody learns."""
+
+
 class LoginCommands(BaseSession):
     """The commands with which a session begins and ends."""
 
@@ -95,7 +99,7 @@ class LoginCommands(BaseSession):
         if self.attempted_logins >= self.host.settings.max_login_attempts:
             self.end_with("421 Wrong user name or password, too often; goodbye.")
         else:
-            self.respond("530 Wrong user name or password.")
+            self.respond(WRONG)
 
     def _forget_login(self) -> None:
         self.link.close()
@@ -118,11 +122,15 @@ class LoginCommands(BaseSession):
         self._forget_login()
         self.respond("220 Ready for a new user.")
 
-    @command("QUIT", "end the session, after the transfer under way", login=False)
+    @command(
+        "QUIT",
+        "end the session, after the transfer under way; while an upload is open 221 comes at once, and then its result",
+        login=False,
+    )
     def ftp_QUIT(self, line: str) -> None:
         """QUIT."""
         self.forget_queue()
-        self.end_with("221 Goodbye.")
+        self.end_with("" if self.goodbye_said else "221 Goodbye.")
 
     def ending(self) -> None:
         """See the base class."""

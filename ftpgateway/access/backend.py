@@ -284,7 +284,10 @@ class Backend(Protocol):
         ...
 
     def takes(self, name: str) -> int:
-        """Return how many bytes of pictures of an account the cluster takes now, quotas aside. Raises NoQuorum."""
+        """Return how many bytes of pictures of an account the cluster takes now, quotas aside. Raises NoQuorum.
+
+        Roughly for one that does not see all that is stored: it must not tell whether a picture is there already.
+        """
         ...
 
     def usage(self, owner: str) -> Usage:

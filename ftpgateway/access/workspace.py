@@ -101,6 +101,9 @@ class Workspace:
     ) -> DirectoryCursor:
         """Return a cursor over a large directory that is not sorted by name."""
         packed = await self._store.sorted_listing(self._actor, self._at(path), order)
+        if not packed.pages:  # nothing of it is to be seen
+            packed.close()
+            return DirectoryCursor.of([])
         numbers = iter(range(packed.pages))
 
         def follow(_: Page) -> Page | None:

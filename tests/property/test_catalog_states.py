@@ -318,7 +318,7 @@ class Histories(RuleBasedStateMachine):
         assert catalog.totals() == (len(files), sum(file.size for file in files))
         for owner in OWNERS:
             user, account = catalog.user(owner), model.accounts.get(owner)
-            for identity in (owner, account.identity if account is not None else "nobody"):
+            for identity in (owner, "", account.identity if account is not None else "nobody"):
                 assert catalog.usage(identity) == model.usage(identity)
             assert (user is None) == (account is None)
             if user is not None and account is not None:

@@ -337,10 +337,11 @@ class Model:
         parent, name = self.place(command.path, "EXISTS")
         if name in parent.entries:
             raise No("EXISTS")
-        if self.usage(command.owner)[0] + 1 > self.quota(command.owner)[0]:
+        owner = "" if command.home else self.whose(command.owner)
+        if self.usage(owner)[0] + 1 > self.quota(owner)[0]:
             raise No("QUOTA")
         self.made += 1
-        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=command.owner, number=self.made)
+        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=owner, number=self.made)
         parent.mtime_ns = self.time_ns
 
     def remove_directory(self, command: commands.RemoveDirectory) -> None:
@@ -609,7 +610,7 @@ class Model:
             for entry in directory.entries.values():
                 if isinstance(entry, Directory):
                     waiting.append(entry)
-                elif entry.owner == command.owner:
+                if entry.owner == command.owner:
                     entry.owner = account.identity
 
 

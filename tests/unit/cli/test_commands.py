@@ -28,7 +28,13 @@ from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
 
 ALL = [
-    *(name for name in COMMANDS if name not in ("user", "node", "leader", "jobs", "config", "hostkeys")),
+    *(
+        name
+        for name in COMMANDS
+        if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "partials", "upgrade")
+    ),
+    *(f"partials {name}" for name in ("list", "remove")),
+    *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),
     *(f"node {name}" for name in ("add", "cancel", "list", "move", "remove", "replace")),
     *(f"config {name}" for name in ("check", "show")),

@@ -57,7 +57,7 @@ class Requests:
         self._drafts = Drafts(self._files, session.name, spools, wait_limit)
         self._handles: dict[bytes, Opened] = {}
         self._charge = session.charge(Resource.HANDLES)
-        self._held = Held()
+        self._held = Held(session.charge(Resource.MEMORY))
         self._numbers = 0
         self._pause = 0.0
         self._methods: dict[int, Callable[[int, Fields], Awaitable[Reply]]] = {
@@ -173,6 +173,7 @@ class Requests:
             used = isinstance(opened, File) and opened.used
             await opened.abandon()
             self._transferred(opened, used, whole=False)
+        self._held.release()
 
     def _transferred(self, opened: Opened, used: bool, *, whole: bool) -> None:
         if used and isinstance(opened, File) and self._on_transfer is not None:

@@ -8,6 +8,7 @@ nothing else is sent, for as long as that takes on a slow line.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -352,13 +353,13 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
 
     def leave(self, code: int, reason: str) -> NoReturn:
         """Say farewell (RFC 4253, 11.1) and end the connection; only for this transport's thread."""
-        farewell = paramiko.Message()
-        farewell.add_byte(cMSG_DISCONNECT)
-        farewell.add_int(code)
-        farewell.add_string(reason[:_LONGEST_TEXT])
-        farewell.add_string("en")
-        super()._send_message(farewell)
+        with contextlib.suppress(EOFError):  # the client may have left already
+            super()._send_message(_farewell(code, reason))
         raise paramiko.SSHException(reason)
+
+    def farewell(self, reason: str) -> None:
+        """Say why the connection ends now, if that can be sent at once. For other threads; nothing may follow."""
+        self.packetizer.send_last(_farewell(_BY_APPLICATION, reason))
 
     # Channels.
 
@@ -420,6 +421,8 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             self.packetizer.release()
             self._open.clear()
             self._held.clear()
+            while self._later:  # they see that it is over, and let go of what they have
+                self._later.popleft()()
             error = self.saved_exception
             # Many clients just close the connection, without the farewell of SSH.
             if error is None or isinstance(error, EOFError):
@@ -429,6 +432,15 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             else:
                 reason = f"{type(error).__name__}: {error}"
             self._on_end(reason)
+
+
+def _farewell(code: int, reason: str) -> paramiko.Message:
+    message = paramiko.Message()
+    message.add_byte(cMSG_DISCONNECT)
+    message.add_int(code)
+    message.add_string(reason[:_LONGEST_TEXT])
+    message.add_string("en")
+    return message
 
 
 def quiet() -> None:

@@ -41,6 +41,8 @@ _MOST_PARTS = 256
 _LONGEST_LINE = 16 * 1024
 _FIRST_PACKET = 0.3
 """Seconds to wait for the client's own list of algorithms before ours is sent."""
+_LAST_PACKET = 0.1
+"""Seconds to wait for others to have sent before a farewell."""
 _TAG = 16
 _GCM_BLOCK = 16
 _LEAST_PADDING = 4
@@ -113,6 +115,7 @@ class Packets(Packetizer):  # type: ignore[misc]
         self.reader: threading.Thread | None = None
         """The thread that reads; when it sends it goes on reading."""
         self._received = 0
+        self._last = False
         self.inlets: dict[int, Taker] = {}
         """What takes the bytes of a channel, by its number; others go to the library."""
         self._sock = sock
@@ -211,6 +214,9 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     def write_all(self, out: bytes | memoryview) -> None:
         """Send. The thread that reads goes on reading meanwhile: a client may read nothing before that."""
+        if self._last:
+            self._sock.send(out, socket.MSG_DONTWAIT)
+            return
         if threading.current_thread() is not self.reader:
             super().write_all(out)
             return
@@ -384,6 +390,16 @@ class Packets(Packetizer):  # type: ignore[misc]
                     raise paramiko.SSHException(f"a message of {len(content)} bytes")
                 self._plain[1 : 1 + len(content)] = content
                 self._write(self._seal(1 + len(content), 0), 1)
+
+    def send_last(self, message: paramiko.Message) -> None:
+        """Send a packet if that can be done in a moment; nothing waits from then on."""
+        if self._Packetizer__write_lock.acquire(timeout=_LAST_PACKET):
+            try:
+                self._last = True
+                with contextlib.suppress(OSError, EOFError):
+                    self.send_message(message)
+            finally:
+                self._Packetizer__write_lock.release()
 
     def _send_data(self, outgoing: Outgoing) -> None:
         data, most = outgoing.data, outgoing.most

@@ -61,7 +61,10 @@ class Node:
                 self._echoes[-1].start()
             else:
                 continue
-            passing.send(self._control, wire.Answer(yes=good, text="" if good else self.text))
+            try:
+                passing.send(self._control, wire.Answer(yes=good, text="" if good else self.text))
+            except OSError:  # it is over
+                return
 
     def about(self, kind: str) -> list[Any]:
         """What was told of a kind."""

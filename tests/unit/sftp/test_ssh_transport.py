@@ -228,6 +228,36 @@ def test_keys_are_asked_for_by_both_at_once_and_again_and_again(ciphers: tuple[s
         assert kinds.count(21) >= 4 and made.stands
 
 
+class Late(ByHand):
+    """Takes its time between the server's new keys and its own."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def _activate_outbound(self) -> None:
+        if self.meanwhile is not None:
+            self.meanwhile()
+        super()._activate_outbound()
+
+
+def test_keys_are_not_asked_for_between_two_halves_of_an_exchange() -> None:
+    with pair(Late) as made:
+        made.client.logs_in()
+        channel = session(made)
+
+        def meanwhile() -> None:
+            made.client.meanwhile = None  # type: ignore[attr-defined]
+            made.server.packetizer._trigger_rekey()
+            time.sleep(0.3)  # the server looks every 0.1 s
+
+        while not made.client.came.empty():
+            made.client.came.get()
+        made.client.meanwhile = meanwhile  # type: ignore[attr-defined]
+        made.client.renegotiate_keys()
+        comes_back(channel, b"goes on")
+        kinds = [made.client.came.get()[0] for _ in range(made.client.came.qsize())]
+        assert kinds[:3] == [20, 31, 21] and 20 not in kinds[3:]
+
+
 def test_clients_that_do_nothing_get_new_keys_when_they_ask() -> None:
     """OpenSSH asks after a time (RekeyLimit)."""
     with pair() as made:

@@ -1,17 +1,15 @@
 """SSH packets: paramiko's packetizer replaced by one that takes and sends many packets at a time.
 
-A test fails when what it replaces changes. It reads ahead instead of three
-times a packet, and refuses packets nobody may send before anything of them is kept. With AES-GCM, which all of today's
-clients know, it opens and seals packets itself: what comes for an SFTP session goes on to the node without passing
-through paramiko's loop, all that is at hand with one call to the system, and so do bytes to the client. Other ciphers
-take paramiko's own way.
+A test fails when what it replaces changes. It reads ahead instead of three times a packet, and refuses packets nobody
+may send before anything of them is kept. With AES-GCM, which all of today's clients know, it opens and seals packets
+itself: what comes for an SFTP session goes on to the node without passing through paramiko's loop, all that is at hand
+with one call to the system, and so do bytes to the client. Other ciphers take paramiko's own way.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import mmap
 import os
 import select
 import socket
@@ -20,12 +18,14 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_DATA, cMSG_CHANNEL_DATA, xffffffff
 from paramiko.packet import NeedRekeyException, Packetizer
+
+from ftpgateway.sftp.sshparts import GcmKey, Outgoing, Taker, memory
 
 MAX_SSH_PACKET = 256 * 1024
 """Longest SSH packet that is taken; RFC 4253 asks for 35,000 bytes."""
@@ -49,52 +49,6 @@ _LEAST_PADDING = 4
 _LENGTH = struct.Struct("!I")
 _DATA_HEAD = struct.Struct("!BBII")  # length of the padding, kind, channel, length of the data
 _AROUND_DATA = _LENGTH.size + _DATA_HEAD.size + _LEAST_PADDING + _GCM_BLOCK + _TAG
-
-
-def memory(size: int) -> memoryview:
-    """Return a buffer that takes memory only as far as it is used."""
-    return memoryview(mmap.mmap(-1, size))
-
-
-class _Key:
-    """AES-GCM in one direction (RFC 5647): a packet's number counts up in the nonce."""
-
-    def __init__(self, engine: Any, nonce: bytes) -> None:
-        self._engine = engine
-        self._fixed = nonce[:4]
-        self._counter = int.from_bytes(nonce[4:], "big")
-
-    def _nonce(self) -> bytes:
-        counter = self._counter
-        self._counter = (counter + 1) & 0xFFFFFFFFFFFFFFFF
-        return self._fixed + counter.to_bytes(8, "big")
-
-    def seal(self, plain: memoryview, length: memoryview, out: memoryview) -> None:
-        """Encrypt a packet; `out` has room for its tag."""
-        self._engine.encrypt_into(self._nonce(), plain, length, out)
-
-    def open(self, sealed: memoryview, length: memoryview, out: memoryview) -> None:
-        """Decrypt a packet with its tag. Raises InvalidTag: nothing of it may be used."""
-        self._engine.decrypt_into(self._nonce(), sealed, length, out)
-
-
-class Outgoing:
-    """Bytes of one channel, for which its window has room; stands where paramiko passes a message on."""
-
-    __slots__ = ("channel", "data", "most")
-
-    def __init__(self, channel: int, data: memoryview, most: int) -> None:
-        self.channel = channel
-        self.data = data
-        self.most = most  # bytes in one packet
-
-
-class Taker(Protocol):
-    """Takes the bytes of a channel."""
-
-    def feed(self, data: Sequence[memoryview]) -> None:
-        """Take all; the buffers are used again afterwards."""
-        ...
 
 
 class Packets(Packetizer):  # type: ignore[misc]
@@ -122,9 +76,9 @@ class Packets(Packetizer):  # type: ignore[misc]
         self._tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
         self._ahead = memory(MAX_SSH_PACKET + _READ_AHEAD)
         self._start = self._end = 0
-        self._opening: _Key | None = None
+        self._opening: GcmKey | None = None
         self._opened = memoryview(b"")
-        self._sealing: _Key | None = None
+        self._sealing: GcmKey | None = None
         self._plain = self._sealed = memoryview(b"")
         self._padding = os.urandom(_LEAST_PADDING + _GCM_BLOCK)
 
@@ -261,7 +215,7 @@ class Packets(Packetizer):  # type: ignore[misc]
     def set_inbound_cipher(self, block_engine: Any, *rest: Any, **options: Any) -> None:
         """Take the keys for what comes."""
         super().set_inbound_cipher(block_engine, *rest, **options)
-        self._opening = _Key(block_engine, options["iv_in"]) if options.get("aead") else None
+        self._opening = GcmKey(block_engine, options["iv_in"]) if options.get("aead") else None
         if self._opening is not None and not self._opened:
             self._opened = memory(MAX_SSH_PACKET)
 
@@ -370,7 +324,7 @@ class Packets(Packetizer):  # type: ignore[misc]
     def set_outbound_cipher(self, block_engine: Any, *rest: Any, **options: Any) -> None:
         """Take the keys for what goes."""
         super().set_outbound_cipher(block_engine, *rest, **options)
-        self._sealing = _Key(block_engine, options["iv_out"]) if options.get("aead") else None
+        self._sealing = GcmKey(block_engine, options["iv_out"]) if options.get("aead") else None
         if self._sealing is not None and not self._plain:
             self._plain = memory(LARGEST_DATA + _AROUND_DATA)
             self._sealed = memory(BLOCK + 16 * _AROUND_DATA)

@@ -26,6 +26,7 @@ help:
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
 	@echo "make clients   docs/clients.md anew, from the real clients at a running cluster"
 	@echo "make fuzz    220,000 inputs for FTP, SFTP and the port between nodes (some 3 minutes)"
+	@echo "make flood   floods of strangers at every port of a node, while a client that behaves must be served (some 3 minutes)"
 	@echo "make bench-logins  logins with argon2id, without and beside 50 guesses a second from one address"
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
@@ -102,6 +103,9 @@ bench-logins: install
 
 fuzz: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/fuzz.py $(ARGS)
+
+flood: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/flood.py $(ARGS)
 
 bench-slow: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/slow.py $(ARGS)

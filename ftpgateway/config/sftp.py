@@ -32,12 +32,19 @@ class SftpConfig:
     max_login_attempts: int = declared(
         kinds.integer(1, 10), "Wrong passwords after which the connection is closed.", 3
     )
-    max_sessions: int = declared(kinds.integer(1, 10_000), "Connections at once on this node.", 500)
+    max_sessions: int = declared(
+        kinds.integer(1, 10_000),
+        "Connections at once on this node. An account has at most three quarters of them.",
+        500,
+    )
     max_sessions_per_address: int = declared(
         kinds.integer(0, 10_000), "Connections at once from one address; 0 is any number.", 0
     )
     max_logging_in: int = declared(
-        kinds.integer(1, 10_000), "Connections at once that have not logged in yet.", 64
+        kinds.integer(1, 10_000),
+        "Connections at once that have not logged in yet, three quarters of them from one address. One more replaces "
+        "the oldest that has sent nothing, of the address that has most.",
+        64,
     )
     legacy_algorithms: bool = declared(
         kinds.BOOLEAN,

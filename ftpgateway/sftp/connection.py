@@ -8,20 +8,22 @@ import functools
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from ftpgateway.access import Access, LoginRefused, Session
+from ftpgateway.access.ledger import Charge, LimitReached, Resource
 from ftpgateway.ftp.replies import one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import passing
 from ftpgateway.sftp.opened import File
 from ftpgateway.sftp.requests import Requests
 from ftpgateway.sftp.settings import SftpSettings
-from ftpgateway.sftp.stream import SessionOver, Stream
+from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
 from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
 from raftstore.errors import StoreError, Unavailable
+from raftstore.spool import Spools
 from raftstore.types import User
 from raftstore.wire import sftp_pb2 as wire
 
@@ -30,7 +32,19 @@ log = structlog.get_logger()
 _MOST_TOLD = 16
 """Refusals of a connection's worker that are remembered, so as not to tell them twice."""
 
+MOST_KEYS = 32
+"""Keys that a connection may offer in vain; the worker's library bounds tries, too."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class OnLogin(Protocol):
+    """Counts a client for its account; raises LoginRefused."""
+
+    def __call__(self, account: str, *, shared: bool) -> None:
+        """See `Connections.logged_in`."""
+        ...
+
 
 NO_QUORUM = "Too few nodes of the cluster can be reached; try again later or at another node."
 
@@ -46,18 +60,25 @@ class Connection:
         *,
         access: Access,
         settings: SftpSettings,
+        spools: Spools,
         spawn: Spawn,
         on_over: Callable[[Connection], None],
+        on_question: Callable[[], None],
+        on_login: OnLogin,
         transfers: TransferLog | None = None,
     ) -> None:
+        """`on_question` is called when the client tries to log in, `on_login` when it has: see `Connections`."""
         self._transfers = transfers
         self.number = number
         self.peer = peer
         self._control = control
         self._access = access
         self._settings = settings
+        self._spools = spools
         self._spawn = spawn
         self._on_over = on_over
+        self._on_question = on_question
+        self._on_login = on_login
         self._session: Session | None = None
         self._authenticated = False
         self._proven: dict[tuple[str, bytes], User] = {}
@@ -155,6 +176,7 @@ class Connection:
             passing.close(descriptors)
             self.end("its worker asks out of turn")
         else:
+            self._on_question()
             # An SFTP session's socket is its descriptor; nothing else has one.
             self._asking = self._spawn(self._answer(message, descriptors))
 
@@ -169,7 +191,7 @@ class Connection:
                 answer = await self._open(message.open, descriptors)
             else:
                 raise ValueError(f"no such question: {kind}")
-        except LoginRefused as refused:
+        except (LoginRefused, LimitReached) as refused:
             answer = self._refused(message, str(refused))
         except Unavailable:
             answer = self._refused(message, "Too many logins at once; try again in a moment.")
@@ -219,8 +241,10 @@ class Connection:
     async def _key(self, asked: wire.Key) -> wire.Answer:
         user = await self._access.key_allowed(asked.user, asked.blob)
         if user is None:
-            # Clients offer all the keys that they have: only the library's bound on tries counts these.
+            # Clients offer all the keys that they have; nobody guesses one. But each is asked of the cluster.
             self._keys_refused += 1
+            if self._keys_refused >= MOST_KEYS:
+                self.end("too many keys offered")
             return wire.Answer()
         self._proven[asked.user, asked.blob] = user
         return wire.Answer(yes=True)
@@ -252,10 +276,23 @@ class Connection:
         session = self._session
         if session is None:
             session = await self._login(opening)
+        # What comes waits in a buffer of this size for as long as the session lives.
+        buffer = session.charge(Resource.MEMORY, RECEIVE_BUFFER)
+        try:
+            stream = await self._stream(session, descriptors)
+        except BaseException:
+            buffer.release()
+            raise
+        self._deadline.cancel()
+        self._streams[stream] = self._spawn(self._serve(stream, buffer))
+        return wire.Answer(yes=True)
+
+    async def _stream(self, session: Session, descriptors: list[int]) -> Stream:
         requests = Requests(
             session,
             max_handles=self._settings.max_handles,
             wait_limit=self._settings.wait_limit,
+            spools=self._spools,
             events=self._events,
             refused=self._refused_log,
             on_transfer=functools.partial(self._transferred, session.name),
@@ -268,13 +305,11 @@ class Connection:
         except BaseException:
             sock.close()
             raise
-        self._deadline.cancel()
-        self._streams[stream] = self._spawn(self._serve(stream))
-        return wire.Answer(yes=True)
+        return stream
 
     def _transferred(self, user: str, file: File, whole: bool) -> None:
         seconds = time.monotonic() - file.begun
-        upload = file.writer is not None
+        upload = file.writes
         log.info(
             "transfer",
             session=self.number,
@@ -307,17 +342,21 @@ class Connection:
         user = self._proven.get((opening.user, opening.blob))
         if user is None:
             raise ValueError("its worker opens a session without a login")
-        session = await self._access.open(user, "sftp", self.end, key=opening.blob or None)
-        if self._ending:
+        session = await self._access.open(user, "sftp", self.end, key=opening.blob or None, peer=self.peer)
+        try:
+            if self._ending:
+                raise ValueError("ended")
+            self._on_login(session.name, shared=not session.holder.account)
+        except (ValueError, LoginRefused):
             session.close()
-            raise ValueError("ended")
+            raise
         self._session = session
         self._events = log.bind(session=self.number, user=user.name, peer=self.peer)
         method = "publickey" if opening.blob else "password"
         self._events.info("login", protocol="sftp", method=method)
         return session
 
-    async def _serve(self, stream: Stream) -> None:
+    async def _serve(self, stream: Stream, buffer: Charge) -> None:
         reason = ""
         try:
             await stream.run()
@@ -325,6 +364,7 @@ class Connection:
             reason = str(over)
         finally:
             del self._streams[stream]
+            buffer.release()
             if self._ending:
                 if not self._streams:
                     self._over()

@@ -52,6 +52,8 @@ _MOST_HELD = 1000
 _LONGEST_TEXT = 200
 _MOST_LINES = 100
 """Lines before the greeting."""
+_NEXT_LINE = 2.0
+"""Seconds for each line but the first: what begins with something else hardly ever comes to the greeting."""
 _SHOWN = 40
 _MOMENT = 0.01
 """Seconds that the thread which reads waits for others to have sent; it must not wait for them for good."""
@@ -122,11 +124,12 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         Offer only AES-GCM to clients that know it: it takes half the time, but the client's order counts.
         """
         first = line = self.packetizer.line()
-        for _ in range(_MOST_LINES):
-            if line.startswith(b"SSH-"):
-                break
-            line = self.packetizer.line()
-        else:
+        with contextlib.suppress(TimeoutError):
+            for _ in range(_MOST_LINES):
+                if line.startswith(b"SSH-"):
+                    break
+                line = self.packetizer.line(_NEXT_LINE)
+        if not line.startswith(b"SSH-"):
             raise paramiko.SSHException(f"not an SSH client; it begins with {first[:_SHOWN]!r}")
         if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
             raise paramiko.SSHException(f"a client of another version of SSH, {line[:_SHOWN]!r}")

@@ -91,12 +91,12 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     # Bytes from the client.
 
-    def line(self) -> bytes:
-        """Read a line of the greeting, however slowly it comes."""
+    def line(self, timeout: float = threading.TIMEOUT_MAX) -> bytes:
+        """Read a line of the greeting. Raises TimeoutError when nothing comes for so many seconds."""
         while (size := bytes(self._ahead[self._start : self._end]).find(b"\n")) < 0:
             if self._end - self._start > _LONGEST_LINE:
                 raise paramiko.SSHException("the greeting is too long")
-            self._add(self._read_timeout(threading.TIMEOUT_MAX))
+            self._add(self._read_timeout(timeout))
         line = bytes(self._ahead[self._start : self._start + size]).removesuffix(b"\r")
         self._start += size + 1
         return line

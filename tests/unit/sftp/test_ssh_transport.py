@@ -387,6 +387,12 @@ def test_greetings_that_are_none(sent: bytes, why: str) -> None:
     assert why in reason
 
 
+def test_who_begins_with_something_else_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sshd, "_NEXT_LINE", 0.2)
+    came, (reason,) = greeting(b"\x16\x03\x01\x02\0\1\0\n\1\xfc\3\3")  # a browser's hello
+    assert came == b"SSH-2.0-pixraft\r\n" and reason.startswith("not an SSH client; it begins with b'\\x16")
+
+
 def test_a_name_that_is_not_text_is_signed_as_it_came() -> None:
     class Latin(ByHand):
         def __init__(self, sock: socket.socket) -> None:

@@ -291,7 +291,8 @@ class Spool:
         if not self._count:
             self.close()
         elif gone_from:
-            await self._give_back(first * PAGE, stop if stop is not None else (max(gone_from) + 1) * CHUNK_SIZE)
+            last = after if after is not None else (max(gone_from) + 1) * _PAGES
+            await self._give_back(first * PAGE, last * PAGE)
 
     async def _give_back(self, start: int, stop: int) -> None:
         """Give the disk space of what was forgotten back, and some of what was charged for it."""

@@ -94,9 +94,10 @@ class File:
         """The session has renamed it."""
         self._path = path
 
-    @property
-    def inode(self) -> int:
-        """Of the published file that was opened to be read; 0: it was not."""
+    async def inode(self) -> int:
+        """Return the inode of the published file that it is; 0: it is not published. Raises StoreError."""
+        if self.draft is not None:
+            return (await self.draft.target()).inode
         return self._entry.inode if self._entry is not None else 0
 
     def follow(self, draft: Draft) -> None:

@@ -7,6 +7,7 @@ says which of the REASONS it is, and they are counted. Nothing else may differ.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
@@ -18,14 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import fakestore
 import structlog
 from fakestore import FakeStore
 
 from ftpgateway.access import Account, Workspace
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.refusallog import RefusalLog
-from ftpgateway.sftp import packets
+from ftpgateway.sftp import draft, packets, reading
 from ftpgateway.sftp.requests import Requests
+from raftstore import spool
 from raftstore.spool import Spools
 from raftstore.types import User
 
@@ -60,7 +63,10 @@ class Reference:
         found = program()
         assert found is not None
         self._process = subprocess.Popen(
-            [found, "-d", str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [found, "-d", str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         self._send(bytes([packets.INIT]) + _U32.pack(3))
         self._receive()
@@ -236,7 +242,10 @@ class Sequence_:
         for which, peer in enumerate((self._references[session], self._ours[session])):
             body = b"".join(string(one[which]) if isinstance(one, tuple) else one for one in fields)
             answers.append(understood(*await peer.ask(kind, body)))
-        self.told.append(f"{session}: {told} -> {_short(answers[0])}" + ("" if answers[0] == answers[1] else f" | {_short(answers[1])}"))
+        self.told.append(
+            f"{session}: {told} -> {_short(answers[0])}"
+            + ("" if answers[0] == answers[1] else f" | {_short(answers[1])}")
+        )
         self.compared += 1
         return answers[0], answers[1]
 
@@ -249,6 +258,7 @@ class Sequence_:
         if codes and all(kind in ("failure", "missing") for kind in kinds):
             return one
         if one != other:
+            self.told[-1] += _where(one, other)
             raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.told))
         return one
 
@@ -357,7 +367,11 @@ class Sequence_:
             self._skip("versions")
             return
         if posix and source in self._names and target in self._names and source != target:
-            if self._names[source] is None and self._names[target] is None and not target.startswith(f"{source}/"):
+            if (
+                self._names[source] is None
+                and self._names[target] is None
+                and not target.startswith(f"{source}/")
+            ):
                 self._skip("directories")
                 return
         told = f"{'posix-' if posix else ''}rename {source} {target}"
@@ -388,8 +402,10 @@ class Sequence_:
     async def _list(self, session: int) -> None:
         name = self._random.choice(("", "d", "e"))
         inside = [known for one, known in self._names.items() if one.rpartition("/")[0] == name]
-        hidden = self._hidden_in(session, name) if name else any(
-            self._hidden(session, one) for one in self._names if "/" not in one
+        hidden = (
+            self._hidden_in(session, name)
+            if name
+            else any(self._hidden(session, one) for one in self._names if "/" not in one)
         )
         if hidden or any(known is not None and self._in_flux(session, known) for known in inside):
             self._skip("versions")
@@ -419,9 +435,14 @@ class Sequence_:
             self._skip("conflict")
             return
         body = _U32.pack(1) + _U64.pack(size)
-        answer = await self.same(session, packets.SETSTAT, self._path(name), body, told=f"setstat {name} {size}")
+        answer = await self.same(
+            session, packets.SETSTAT, self._path(name), body, told=f"setstat {name} {size}"
+        )
         if answer == ("ok",) and known is not None:
-            if any(handle.session == session and handle.file is known and self._changes(handle) for handle in self._handles):
+            if any(
+                handle.session == session and handle.file is known and self._changes(handle)
+                for handle in self._handles
+            ):
                 known.changed_by.add(session)
             else:
                 known.version += 1
@@ -456,7 +477,11 @@ class Sequence_:
                 return
         changes = bool(flags & (WRITE | TRUNCATE))
         answer = await self.same(
-            session, packets.OPEN, self._path(name), _U32.pack(flags) + _U32.pack(0), told=f"open {name} {_flags(flags)}"
+            session,
+            packets.OPEN,
+            self._path(name),
+            _U32.pack(flags) + _U32.pack(0),
+            told=f"open {name} {_flags(flags)}",
         )
         if answer[0] != "handle":
             return
@@ -521,7 +546,10 @@ class Sequence_:
         if reason is not None:
             self._skip(reason)
             return
-        offset, data = self._number(), self._random.randbytes(1 + self._random.randrange(self._random.choice((4, 40, 400))))
+        offset, data = (
+            self._number(),
+            self._random.randbytes(1 + self._random.randrange(self._random.choice((4, 40, 400)))),
+        )
         answer = await self.same(
             session, packets.WRITE, handle.names, _U64.pack(offset) + string(data),
             told=f"write {_told(handle)} {offset}+{len(data)}", codes=not handle.writes,
@@ -539,7 +567,11 @@ class Sequence_:
             return
         size = self._number()
         one, other = await self.both(
-            session, packets.FSETSTAT, handle.names, _U32.pack(1) + _U64.pack(size), told=f"fsetstat {_told(handle)} {size}"
+            session,
+            packets.FSETSTAT,
+            handle.names,
+            _U32.pack(1) + _U64.pack(size),
+            told=f"fsetstat {_told(handle)} {size}",
         )
         if (one == ("ok",)) != (other == ("ok",)):
             raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.told))
@@ -584,11 +616,17 @@ class Sequence_:
         for name, known in self._names.items():
             if known is None:
                 continue
-            opened = await self.same(0, packets.OPEN, self._path(name), _U32.pack(READ) + _U32.pack(0), told=f"look at {name}")
+            opened = await self.same(
+                0, packets.OPEN, self._path(name), _U32.pack(READ) + _U32.pack(0), told=f"look at {name}"
+            )
             offset = 0
             while True:
                 answer = await self.same(
-                    0, packets.READ, opened[1], _U64.pack(offset) + _U32.pack(100_000), told=f"read {name} at {offset}"
+                    0,
+                    packets.READ,
+                    opened[1],
+                    _U64.pack(offset) + _U32.pack(100_000),
+                    told=f"read {name} at {offset}",
                 )
                 if answer[0] != "data":
                     break
@@ -621,6 +659,36 @@ def _flags(flags: int) -> str:
 
 def _short(answer: Answer) -> str:
     return " ".join(f"{one!r}"[:90] for one in answer)
+
+
+def _where(one: Answer, other: Answer) -> str:
+    """Say where two contents differ."""
+    if one[0] != "data" or other[0] != "data":
+        return ""
+    at = next((at for at, pair in enumerate(zip(one[1], other[1], strict=False)) if pair[0] != pair[1]), -1)
+    return f" ({len(one[1])} and {len(other[1])} bytes, other ones from {at} on)"
+
+
+@contextlib.contextmanager
+def small_chunks() -> Iterator[None]:
+    """Make chunks and pages so small that short files have many of them, some on disk."""
+    small = (
+        *((module, "CHUNK_SIZE", 256) for module in (draft, spool)),
+        *((module, "PAGE", 16) for module in (draft, spool)),
+        (spool, "_PAGES", 16),
+        (spool, "IN_MEMORY", 8),
+        (draft, "A_TURN", 2),
+        (fakestore, "BLOCK", 256),
+        (reading, "KEPT", 40),  # a read may reach over more than two of them
+    )
+    before = [(module, name, getattr(module, name)) for module, name, _ in small]
+    for module, name, value in small:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 async def campaign(
@@ -667,4 +735,7 @@ if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     first, count, sessions = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     with tempfile.TemporaryDirectory() as temporary:
+        if sys.argv[4:] != ["large"]:
+            stack = contextlib.ExitStack()
+            stack.enter_context(small_chunks())
         print(asyncio.run(campaign(Path(temporary), range(first, first + count), sessions=sessions)))

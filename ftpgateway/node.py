@@ -21,7 +21,7 @@ from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.systemd import keep_alive, notify
 from ftpgateway.transferlog import TransferLog
 from raftstore.consensus import ConsensusSettings
-from raftstore.errors import Damaged, Invalid, Removed, StoreError
+from raftstore.errors import Damaged, Invalid, Removed, StoreError, TooNew
 from raftstore.peers.pki import Identity
 from raftstore.settings import JobsSettings, StoreSettings
 from raftstore.spool import SpoolLedger, Spools
@@ -78,6 +78,9 @@ async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> 
         return 0
     if isinstance(reason, Removed):
         log.warning("node stopped: it was removed from the cluster", node=config.name, reason=reason.detail)
+        return reason.exit_code
+    if isinstance(reason, TooNew):
+        log.error("node stopped: a newer version of pixraft is needed", node=config.name, reason=reason.detail)
         return reason.exit_code
     log.error("node stopped: it could no longer keep its promises", node=config.name, error=str(reason))
     return reason.exit_code if isinstance(reason, StoreError) else EXIT_FATAL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -16,7 +17,7 @@ from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import Administered, Administration
-from raftstore.cluster.boot import next_boot
+from raftstore.cluster.boot import Boots, next_boot
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.enquiries import Enquiries
 from raftstore.cluster.health import Health
@@ -27,6 +28,7 @@ from raftstore.cluster.membershipcalls import MembershipCalls
 from raftstore.cluster.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.registration import Registration
 from raftstore.cluster.results import accepted
+from raftstore.cluster.upgrade import UpgradeCalls
 from raftstore.cluster.view import LiveTopology
 from raftstore.cluster.workroom import Workroom
 from raftstore.consensus import Consensus
@@ -81,12 +83,14 @@ class Rooms:
             self.membership.roster,
             self._enquiries.call,
             store=lambda: self.volumes.identity,
+            boots=lambda: self._boots,
             heard=self._heard,
             misfit=self.network.misfit,
         )
         self.recorder = ReplicaRecorder(self.propose)
         self._opened = self._takes_part = self._rejoining = False
         self._current = Currency(settings.name)
+        self._boots = Boots()
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -101,6 +105,13 @@ class Rooms:
                 self.network,
                 catalog=self.catalog,
                 workroom=lambda: self.workroom,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
+            UpgradeCalls(
+                self.network,
+                catalog=self.catalog,
+                gather=self.health.gather,
                 propose=self.propose,
                 barrier=self.barrier,
             )
@@ -134,10 +145,12 @@ class Rooms:
     async def _open(self) -> None:
         """Recover what is on disk, without a word to the others."""
         settings = self.settings
-        settings.data.mkdir(parents=True, exist_ok=True)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in _PRIVATE:
             (settings.data / name).mkdir(exist_ok=True)
             (settings.data / name).chmod(0o700)
+            for file in (settings.data / name).iterdir():
+                file.chmod(0o600)
         self.membership.check_not_removed()
         self.volumes = VolumeSet(
             settings.data / "volumes",
@@ -216,14 +229,15 @@ class Rooms:
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
                 self.journal.setCurrentTerm(term, settings.name)
-        boot = next_boot(settings.data / "boot")
+        log_end = 0 if self._rejoining or not len(self.journal) else self.journal[-1][1]
+        self._boots = replace(next_boot(settings.data / "boot"), log_end=log_end)
         self.consensus = Consensus(
             node=settings.name,
             members=self.membership.roster.committed[1],
             machine=self.catalog,
             journal=self.journal,
             links=self.network,
-            boot=boot,
+            boot=self._boots.now,
             snapshot_dir=settings.data / "snapshots",
             on_fatal=self._on_fatal,
             settings=settings.consensus,
@@ -235,18 +249,32 @@ class Rooms:
         self.membership.take_part(self.consensus)
         await self.consensus.start()
         self._takes_part = True
-        self._start_work(boot)
+        self._start_work(self._boots.now)
 
     def _heard(self, name: str, report: admin.NodeReport) -> None:
         node = report.node
         caught_up = node.role != STARTING and node.applied_index >= node.commit_index
         try:
-            self._current.hear(name, superseded=report.superseded, caught_up=caught_up)
+            self._current.hear(
+                name, superseded=report.superseded, outdated=report.outdated, caught_up=caught_up
+            )
         except Superseded as error:
             self._on_fatal(error)
             return
         if self._takes_part and self._current.certain(self.membership.roster.configuration.voters):
             self.consensus.release()
+
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """See Store.outdated."""
+        if boots.outdated(self.catalog.latest_boot(node)):
+            return True
+        return self.health.progress.lacks(node, identity, boots.now, boots.log_end)
+
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """See Store.add_progress."""
+        if self._takes_part:
+            report.boot = self._boots.now
+            report.safe_index = min(self.consensus.commit_index, self.consensus.durable_index)
 
     def _rejoined(self, marker: Path) -> None:
         marker.unlink(missing_ok=True)
@@ -375,7 +403,9 @@ class Rooms:
         wanted = self.topology.view().wanted
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)
         status.lost_count, _ = self.catalog.short_files(Wanted(1, 1), live, 0)
-        status.verdict, status.error = verdict.judge(status, confirmed=confirmed)
+        status.verdict, status.error = verdict.judge(
+            status, confirmed=confirmed, changes=self.membership.under_way()
+        )
         return status
 
     async def _confirmed(self) -> bool:

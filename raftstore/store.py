@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.cluster.administration import Answering, serve_admin
+from raftstore.cluster.boot import Boots
 from raftstore.cluster.news import Heard, News
 from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
@@ -399,6 +400,14 @@ class Store:
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         return self._rooms.catalog.superseded(node, identity)
+
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
+        return self._rooms.outdated(node, identity, boots)
+
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """Add to a report the number of this start and up to where the log is committed and synced."""
+        self._rooms.add_progress(report)
 
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""

@@ -58,6 +58,20 @@ class Clock:
         return event
 
 
+class _Name:
+    """Adds the name of the node that logs."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """See structlog: a processor."""
+        event["node"] = self._node
+        return event
+
+
 class _Forward(logging.Handler):
     """Hand what libraries log to structlog, so that all lines look the same."""
 
@@ -72,8 +86,11 @@ class _Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
-def configure(config: LogConfig, stream: _Stream | None = None) -> None:
-    """Set up logging for this process, to `stream` or else to standard error."""
+def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "") -> None:
+    """Set up logging for this process, to `stream` or else to standard error.
+
+    Lines of JSON have the name of the `node` in them: they are collected, as a rule, from several.
+    """
     stream = stream or sys.stderr
     level = logging.getLevelNamesMapping()[config.level.upper()]
     last: list[Any]
@@ -87,6 +104,7 @@ def configure(config: LogConfig, stream: _Stream | None = None) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            *([_Name(node)] if node and config.format == "json" else []),
             Clock(),
             *last,
         ],

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import itertools
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -22,6 +23,7 @@ COMMANDS = {
     "members": "ftpgateway.cli.members",
     "user": "ftpgateway.cli.user",
     "hostkeys": "ftpgateway.cli.hostkeys",
+    "upgrade": "ftpgateway.cli.upgrade",
     "node": "ftpgateway.cli.node",
     "leader": "ftpgateway.cli.leader",
     "join": "ftpgateway.cli.join",
@@ -134,5 +136,6 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    os.umask(os.umask(0o077) | 0o027)  # logs, names and keys are nothing for the other users of this machine
     logs.to_standard_error()
     group(prog_name="pixraft")

@@ -56,12 +56,16 @@ class PixraftCommand(click.Command):
 
 
 class ListingGroup(click.Group):
-    """A group that means its command `list` when only options are given."""
+    """A group that means its command `default` when only options are given."""
+
+    def __init__(self, *args: Any, default: str = "list", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.default = default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click."""
         if args and args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
-            args = ["list", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 

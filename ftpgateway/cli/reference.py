@@ -155,6 +155,11 @@ _SHAPES = [
     ("user add, set, grant, revoke, passwd, remove", "`user`, `done`"),
     ("user key list", "`user`, `keys`: each `type`, `fingerprint`, `comment`, `key`"),
     ("user key add, remove", "`user`, and `added` or `removed` as `keys`"),
+    (
+        "upgrade status, finish",
+        "`level` (in force), `before` (`finish`: before it), `target`, `finished`, `obstacles`, `nodes`: each `name`, "
+        "`reachable`, `program`, `oldest` and `newest` (level that it knows), `level`, `error`",
+    ),
     ("hostkeys list, rotate", "`keys`: each `kind`, `bits`, `fingerprint`, `key` (as in a .pub file)"),
     (
         "jobs list, repair, scrub",

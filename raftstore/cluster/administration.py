@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from raftstore.cluster.boot import Boots
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
@@ -41,6 +43,10 @@ class Administered(Protocol):
         """Add what this node knows of the membership beyond log entry `known`."""
         ...
 
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """Add the number of this start, and up to where the log is safe, once the node takes part."""
+        ...
+
     def volumes_identity(self) -> bytes:
         """Identity of the volumes on this node's disk."""
         ...
@@ -51,6 +57,10 @@ class Administered(Protocol):
 
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
+        ...
+
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
         ...
 
     async def status(self, short_limit: int = 100) -> ClusterStatus:
@@ -96,7 +106,12 @@ class Administration:
             store=self._store.volumes_identity(),
             room=self._store.room(),
             superseded=self._store.superseded(peer.name, request.store),
+            outdated=self._store.outdated(
+                peer.name, request.store, Boots(request.previous_boot, request.boot, request.log_end)
+            ),
+            time_ns=time.time_ns(),
         )
+        self._store.add_progress(report)
         self._store.add_membership(report, request.known)
         return Reply(report.SerializeToString())
 

@@ -246,6 +246,7 @@ def connect(path: Path, *, writer: bool = False, patience: float = 5.0) -> sqlit
     when the WAL starts over, and data before what depends on it in a checkpoint: a power cut can only take
     the last transactions away, never mix states.
     """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its WAL gets the mode of the file
     database = sqlite3.connect(
         path,
         timeout=patience,

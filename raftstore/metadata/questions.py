@@ -64,6 +64,10 @@ class Questions:
         """Whether `node` has registered another store since the one with `identity`."""
         return self._machine.stores.superseded(node, identity)
 
+    def latest_boot(self, node: str) -> int:
+        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
+        return self._machine.remembered.boot(node)
+
     def swept(self) -> Mapping[int, int]:
         """Return by store number the log index at which each store last began to remove chunks (0: never)."""
         return self._machine.stores.swept

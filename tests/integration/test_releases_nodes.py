@@ -1,0 +1,168 @@
+"""Clusters made by earlier releases, opened by this one: served as they were, then upgraded, with all that they held."""
+
+from __future__ import annotations
+
+import contextlib
+import ftplib
+import io
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blake3 import blake3
+from harness import Cluster, eventually
+from members import Failed, pixraft
+from releases import expected, unpack
+
+from raftstore.metadata.database import SCHEMA_VERSION, schema_of
+from raftstore.metadata.levels import NEWEST
+from raftstore.metadata.schemas import schema_at
+from raftstore.types import CHUNK_SIZE
+
+RELEASE = "35711ca"
+
+
+class Old(Cluster):
+    """The release's cluster under this version. Its accounts are its own."""
+
+    def __enter__(self) -> Old:
+        try:
+            self.local.start()
+            for name in self.names:
+                eventually(lambda name=name: self.login(name, "anna", "anna-secret")).close()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def wait_ready(self, name: str) -> None:
+        eventually(lambda: self.login(name, "anna", "anna-secret")).close()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("--config", str(self.local.directory / "admin" / "admin.toml"))
+
+    def run(self, *words: str) -> Any:
+        return eventually(lambda: [self._attempt(*words)])[0]
+
+    def _attempt(self, *words: str) -> Any:
+        try:
+            return pixraft(*words, *self.options)
+        except Failed as failure:
+            if failure.code in (5, 30, 31):
+                raise OSError(str(failure)) from failure
+            raise
+
+    def catalog(self, name: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self.data(name) / 'catalog' / 'catalog.db'}?mode=ro", uri=True)
+
+    def levels(self) -> set[int]:
+        found = set()
+        for name in self.names:
+            with contextlib.closing(self.catalog(name)) as database:
+                found.add(database.execute("PRAGMA user_version").fetchone()[0] - SCHEMA_VERSION + 1)
+        return found
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Old]:
+    unpack(RELEASE, tmp_path / "old")
+    with Old(tmp_path / "old") as cluster:
+        yield cluster
+
+
+def digests(content: bytes) -> list[str]:
+    pieces = range(0, len(content), CHUNK_SIZE)
+    return [blake3(content[start : start + CHUNK_SIZE]).hexdigest() for start in pieces]
+
+
+def check_everything(cluster: Old, name: str) -> None:
+    """All that the release had is there at that node, byte for byte, for whom it was there."""
+    was = expected(RELEASE)
+    with contextlib.closing(cluster.login(name, "root", "root-secret")) as root:
+        for path, file in was["files"].items():
+            if "size" not in file:
+                assert root.sendcmd(f"MLST {path}")
+                continue
+            content = io.BytesIO()
+            root.retrbinary(f"RETR {path}", content.write)
+            assert digests(content.getvalue()) == file["chunks"], path
+            assert root.size(path) == file["size"]
+        root.voidcmd("TYPE I")
+    with contextlib.closing(cluster.login(name, "anna", "anna-secret")) as anna:
+        assert anna.sendcmd("MDTM 2024/summer/p0.jpg") == "213 20240102030405"
+        anna.voidcmd("TYPE I")
+        assert anna.size("broken.jpg") == 30_000  # of the upload that broke off
+    with contextlib.closing(cluster.login(name, "bert", "bert-secret")) as bert:
+        with pytest.raises(ftplib.error_perm):
+            bert.retrbinary("RETR /anna/private/hidden.jpg", lambda _: None)
+        with pytest.raises(ftplib.error_perm):
+            bert.storbinary("STOR /team/no.jpg", io.BytesIO(b"x"))
+    with pytest.raises(ftplib.error_perm, match="530"):
+        cluster.login(name, "off", "off-secret")
+    with pytest.raises(ftplib.error_perm, match="530"):
+        cluster.login(name, "gone", "gone-secret")
+    accounts = {user["name"]: user for user in cluster.run("user", "list")["users"]}
+    assert set(accounts) == set(was["users"])
+    for user, (files, size, _) in was["usage"].items():
+        if user in accounts:
+            assert (accounts[user]["used_files"], accounts[user]["used_bytes"]) == (files, size)
+
+
+def test_a_cluster_of_0_1_is_served_as_it_was_until_its_upgrade_is_finished(old: Old) -> None:
+    for name in old.names:
+        check_everything(old, name)
+    with contextlib.closing(old.login("n1", "anna", "anna-secret")) as anna:
+        anna.storbinary("STOR new.jpg", io.BytesIO(b"n" * 5000))
+        anna.rename("new.jpg", "newer.jpg")
+        anna.storbinary("STOR broken.jpg", io.BytesIO(b"rest"), rest=30_000)
+        assert anna.size("broken.jpg") == 30_004
+        anna.delete("broken.jpg")
+        anna.delete("newer.jpg")
+    status = old.run("upgrade", "status")
+    assert (status["level"], status["target"], status["finished"], status["obstacles"]) == (
+        1,
+        NEWEST,
+        False,
+        [],
+    )
+    assert {node["newest"] for node in status["nodes"]} == {NEWEST}
+    old.local.stop_all()
+    # What is on disk is what 35711ca reads: its schema, and nothing in the log that it does not know.
+    assert old.levels() == {1}
+    for name in old.names:
+        with contextlib.closing(old.catalog(name)) as database:
+            assert schema_of(database) == schema_at(1)
+
+
+def test_an_upgrade_is_finished_when_all_nodes_are_there_and_keeps_everything(old: Old, tmp_path: Path) -> None:
+    old.local.stop("n3")
+    with pytest.raises(Failed) as refused:
+        old.run("upgrade", "finish", "--yes")
+    assert refused.value.code == 55
+    assert "n3: cannot be reached; start it with the new version" in refused.value.said
+    assert old.levels() == {1}
+    old.start_node("n3")
+    old.wait_ready("n3")
+    with pytest.raises(Failed, match="give --yes"):
+        old.run("upgrade", "finish")
+    done = old.run("upgrade", "finish", "--yes")
+    assert (done["before"], done["level"], done["finished"]) == (1, NEWEST, True)
+    again = old.run("upgrade", "finish", "--yes")
+    assert (again["before"], again["level"]) == (NEWEST, NEWEST)
+    for name in old.names:
+        check_everything(old, name)
+    assert {node["level"] for node in old.run("upgrade", "status")["nodes"]} == {NEWEST}
+    old.kill_all()
+    old.local.start()
+    # One comes back without its catalog and log: it gets both from the others.
+    shutil.rmtree(old.data("n2") / "catalog")
+    for name in old.names:
+        old.wait_ready(name)
+    for name in old.names:
+        check_everything(old, name)
+    old.local.stop_all()
+    assert old.levels() == {NEWEST}

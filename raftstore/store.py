@@ -17,7 +17,7 @@ from raftstore.metadata.accounts import user_to_message
 from raftstore.paths import parent, split
 from raftstore.publishing import Aim
 from raftstore.rooms import Rooms
-from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
+from raftstore.sessions import Allowance, DownloadSession, HandleCalls, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
 from raftstore.targets import Keep, Target, kept_bytes, newer_of
 from raftstore.types import (
@@ -266,10 +266,7 @@ class Store:
             own_only=own_only,
             of_account=user is not None,
             base=base.entry if isinstance(base, FileVersion) else None,
-            aim=aim,
-            load=self._chunk,
-            reopen=self._opened,
-            published=self._published_as,
+            handle=HandleCalls(aim, self._chunk, self._opened, self._published_as),
         )
 
     async def _chunk(self, ref: ChunkRef) -> bytes:

@@ -342,6 +342,7 @@ class Draft:
                 for first, last in self._spool.runs(start, upload.position):
                     upload.patch(first, await self._spool.read(first, last))
         await self._append(upload, size)
+        await self._drained()
 
     async def _append(self, upload: Upload, size: int) -> None:
         """Add what is behind the upload's end."""

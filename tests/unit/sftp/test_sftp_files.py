@@ -150,8 +150,11 @@ def test_changing_a_part_keeps_the_rest(server: SftpServer) -> None:
         with client.open("a.jpg", "r+b") as file:
             file.truncate(10)
         assert server.store.read("/a.jpg") == expected[:10]
-        with client.open("a.jpg", "xb") as _:
+        with pytest.raises(OSError, match="exists"):
+            client.open("a.jpg", "xb")
+        with client.open("b.jpg", "xb") as _:
             pass
+        assert server.store.read("/b.jpg") == b""
 
 
 def test_gaps_are_zeroes_and_anything_can_be_written_again(server: SftpServer) -> None:

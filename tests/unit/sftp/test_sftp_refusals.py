@@ -53,7 +53,7 @@ def written_with(failing: str, server: SftpServer, client: paramiko.SFTPClient) 
     server.store.window = 1
     server.fail(failing, QuotaExceeded("0"))
     try:
-        file = unclosed(client.open("q.jpg", "wb"))
+        file = unclosed(client.open(f"{failing}.jpg", "wb"))
         for number in range(16):
             client._request(packets.WRITE, file.handle, paramiko.sftp.int64(number * BLOCK), bytes(BLOCK))
         client._request(packets.CLOSE, file.handle)
@@ -97,9 +97,9 @@ TABLE: dict[str, tuple[Act, str, str, str]] = {
         "/a.jpg",
         "the file was not opened for writing",
     ),
-    "past the quota at once": (lambda s, c: written_with("feed", s, c), "write", "/q.jpg", QUOTA),
-    "past the quota": (lambda s, c: written_with("drained", s, c), "close", "/q.jpg", QUOTA),
-    "past the quota at the end": (lambda s, c: written_with("commit", s, c), "close", "/q.jpg", QUOTA),
+    "past the quota at once": (lambda s, c: written_with("feed", s, c), "write", "/feed.jpg", QUOTA),
+    "past the quota": (lambda s, c: written_with("drained", s, c), "write", "/drained.jpg", QUOTA),
+    "past the quota at the end": (lambda s, c: written_with("commit", s, c), "close", "/commit.jpg", QUOTA),
 }
 
 

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test sftp-differential simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-logins  logins with argon2id, without and beside 50 guesses a second from one address"
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
+	@echo "make sftp-differential  SEQUENCES of random requests to OpenSSH's sftp-server and to ours (default: 20000)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
@@ -99,6 +100,9 @@ fuzz: install
 
 bench-slow: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/slow.py $(ARGS)
+
+sftp-differential: install
+	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/unit/sftp/test_sftp_differential.py -q
 
 lint: types proto-check docs-check
 	$(BIN)/ruff check .

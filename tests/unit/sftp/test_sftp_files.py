@@ -233,7 +233,7 @@ def test_names(server: SftpServer) -> None:
 def test_handles_are_bounded_and_bad_ones_refused(server: SftpServer) -> None:
     with server.sftp() as client:
         server.store.put("/a.jpg", b"x", "alice")
-        files = [client.open("a.jpg") for _ in range(64)]
+        files = [client.open("a.jpg") for _ in range(1024)]
         with pytest.raises(OSError, match="can be open"):
             client.open("a.jpg")
         for file in files:

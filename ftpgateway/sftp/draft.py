@@ -28,6 +28,9 @@ log = structlog.get_logger()
 
 _T = TypeVar("_T")
 
+SMALL = 16 * 1024
+"""Bytes of a draft that may stay in memory in any case."""
+
 A_TURN = 64
 """Chunks of zeroes that are added before others have their turn."""
 
@@ -237,6 +240,19 @@ class Draft:
             await self._spool.drop(start, None if stop == self.size else stop)
             if not self._more:
                 await self._drained()
+
+    async def put_down(self) -> None:
+        """Keep nothing of it in memory but some pages: others of its session are written now. Raises StoreError."""
+        upload = self._upload
+        self._chunk = None
+        if upload is None or self._failure is not None or upload.position - upload.whole <= SMALL:
+            return
+        await self._spool.write(upload.whole, upload.filling(upload.whole, upload.position), self._page)
+        await upload.cut(upload.whole)
+
+    def fail(self, error: StoreError) -> None:
+        """A change was not taken: it is never published."""
+        self._failure = error
 
     async def set_size(self, size: int) -> None:
         """Cut it, or make it longer by zeroes. Raises StoreError, also that of an earlier change."""

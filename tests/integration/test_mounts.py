@@ -97,9 +97,9 @@ def test_sqlite_with_a_rollback_journal(mounted: Path) -> None:
     database.execute("DELETE FROM pictures")
     database.rollback()
     database.close()
-    assert run("sqlite3", str(path), "PRAGMA integrity_check; SELECT count(*), sum(title = 'x') FROM pictures") == (
-        "ok\n300|150\n"
-    )
+    assert run(
+        "sqlite3", str(path), "PRAGMA integrity_check; SELECT count(*), sum(title = 'x') FROM pictures"
+    ) == ("ok\n300|150\n")
 
 
 def test_zip_rewrites_what_it_has_written(mounted: Path, tmp_path: Path) -> None:

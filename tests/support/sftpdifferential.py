@@ -26,7 +26,7 @@ from fakestore import FakeStore
 from ftpgateway.access import Account, Workspace
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.refusallog import RefusalLog
-from ftpgateway.sftp import draft, packets, reading
+from ftpgateway.sftp import draft, drafts, packets, reading
 from ftpgateway.sftp.requests import Requests
 from raftstore import spool
 from raftstore.spool import SpoolLedger, Spools
@@ -672,6 +672,8 @@ def small_chunks() -> Iterator[None]:
         (spool, "_PAGES", 16),
         (spool, "IN_MEMORY", 8),
         (draft, "A_TURN", 2),
+        (draft, "SMALL", 20),
+        (drafts, "WARM", 1),
         (fakestore, "BLOCK", 256),
         (reading, "KEPT", 40),  # a read may reach over more than two of them
     )
@@ -705,7 +707,8 @@ async def campaign(
             for one in ours:
                 await one.end()
             shutil.rmtree(directory / f"s{seed}")
-            assert ledger.total == 0 and not store.reserved, f"seed {seed} leaves something behind"
+            left = (ledger.total, spools.memory_used, spools.files_used, len(store.reserved))
+            assert not any(left), f"seed {seed} leaves something behind: {left}"
     finally:
         for reference in references:
             reference.close()

@@ -7,11 +7,33 @@ the disk, and the caller must not try again: the kernel may have dropped the dat
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
 Data = bytes | bytearray | memoryview
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk, or a quota on it, that is full."""
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error says that the disk is full: nothing of it is broken, and it may have space again later.
+
+    Believe it of a write, or of making a file. From a sync it says that data are lost, which is a failure.
+    """
+    return isinstance(error, OSError) and error.errno in NO_SPACE
+
+
+def has_space(directory: Path, size: int = 64 * 1024) -> bool:
+    """Try whether `size` bytes can be written to a new file in `directory`. For errors that do not tell."""
+    try:
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+            return file.write(bytes(size)) == size
+    except OSError as error:
+        return not is_full(error)
 
 
 class DiskFile(Protocol):
@@ -63,6 +85,10 @@ class Disk(Protocol):
 
     def rename(self, source: Path, target: Path) -> None:
         """Atomically give a file a new name, replacing what had it."""
+        ...
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a further name, which nothing has. OSError also where the file system has no such names."""
         ...
 
     def unlink(self, path: Path) -> None:
@@ -173,6 +199,10 @@ class RealDisk:
     def rename(self, source: Path, target: Path) -> None:
         """See Disk."""
         os.replace(source, target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """See Disk."""
+        os.link(source, target)
 
     def unlink(self, path: Path) -> None:
         """See Disk."""

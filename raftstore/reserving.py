@@ -88,12 +88,15 @@ class Reserver:
         """Stop; the next boot ends what is left."""
         await ended(self._task)
 
-    async def reserve(self, path: str, owner: str) -> commands.Result:
-        """Take the name at `path`; return its number and the directory's inode. Raises AlreadyExists, StoreError."""
+    async def reserve(self, path: str, propose: Propose) -> commands.Result:
+        """Take the name at `path`, proposed as its actor does; return its number and the directory's inode.
+
+        Raises AlreadyExists, StoreError.
+        """
         self._reserving += 1
         try:
-            command = commands.ReserveName(path=path, owner=owner, node=self._node, boot=self._boot)
-            done = await self._propose(commands.Command(reserve_name=command))
+            command = commands.ReserveName(path=path, node=self._node, boot=self._boot)
+            done = await propose(commands.Command(reserve_name=command))
             self._held.add(done.reservation)
             return done
         finally:

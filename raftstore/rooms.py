@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -15,11 +16,12 @@ from raftstore.chunks.path import ChunkPath
 from raftstore.chunks.service import ChunkService
 from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.volumes import VolumeSet
-from raftstore.cluster import bootstrap, verdict
+from raftstore.cluster import bootstrap, diskspace, verdict
 from raftstore.cluster.administration import Administered, Administration
 from raftstore.cluster.boot import Boots, next_boot
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.enquiries import Enquiries
+from raftstore.cluster.expiry import PartialCalls, PartialExpiry
 from raftstore.cluster.health import Health
 from raftstore.cluster.jobcalls import JobCalls
 from raftstore.cluster.joining import Doorkeeper
@@ -33,7 +35,8 @@ from raftstore.cluster.view import LiveTopology
 from raftstore.cluster.workroom import Workroom
 from raftstore.consensus import Consensus
 from raftstore.consensus.journal import Journal
-from raftstore.errors import NoQuorum, StoreError, Superseded
+from raftstore.disk import is_full
+from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
 from raftstore.evidence import Keeper
 from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import drain_states, draining
@@ -42,11 +45,15 @@ from raftstore.peers.versions import incompatible
 from raftstore.program import VERSIONS
 from raftstore.reserving import Reserver
 from raftstore.settings import StoreSettings
+from raftstore.space import LOOK_SECONDS, Ballast, Space, SpaceWatch
+from raftstore.stallwatch import StallWatch
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
+
+_T = TypeVar("_T")
 
 STATUS_BARRIER = 1.5
 """Seconds that status waits for a majority before it says that there is no quorum."""
@@ -88,7 +95,10 @@ class Rooms:
             misfit=self.network.misfit,
         )
         self.recorder = ReplicaRecorder(self.propose)
+        ballast = Ballast(settings.data, settings.ballast_bytes)
+        self._watch = SpaceWatch(settings.data, ballast, self._space_changed, self._hand_over)
         self._opened = self._takes_part = self._rejoining = False
+        self._stalls = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
         self._current = Currency(settings.name)
         self._boots = Boots()
 
@@ -98,13 +108,23 @@ class Rooms:
         `administered` answers the admin calls, as soon as the port is open.
         """
         try:
-            await self._open()
+            if self._stalls is not None:
+                self._stalls.start()
+                self._stack.callback(self._stalls.stop)
+            await self._open_with_space()
             Administration(administered, self.network)
             MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
             JobCalls(
                 self.network,
                 catalog=self.catalog,
                 workroom=lambda: self.workroom,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
+            PartialCalls(
+                self.network,
+                kept=self.settings.jobs.keep_partials,
+                catalog=self.catalog,
                 propose=self.propose,
                 barrier=self.barrier,
             )
@@ -142,6 +162,30 @@ class Rooms:
         """Close everything."""
         await self._stack.aclose()
 
+    async def _open_with_space(self) -> None:
+        """`_open`, as soon as the disk has space for that. A node that ended here would need a person to start it."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        await self._watch.until_enough_to_start()
+        await self._with_space(self._open, self.stop)
+        self._watch.start()
+        self._stack.push_async_callback(self._watch.stop)
+
+    async def _with_space(
+        self, work: Callable[[], Awaitable[_T]], undo: Callable[[], Awaitable[None]] | None = None
+    ) -> _T:
+        """Do what a start does; again, after `undo`, as long as the disk is full."""
+        while True:
+            try:
+                return await work()
+            except (DiskFull, OSError) as error:
+                if not isinstance(error, DiskFull) and not is_full(error):
+                    raise
+                log.error("disk is full: the start waits for space", error=str(error))
+            if undo is not None:
+                await undo()
+            if not self._watch.ballast.free_space():
+                await asyncio.sleep(LOOK_SECONDS)
+
     async def _open(self) -> None:
         """Recover what is on disk, without a word to the others."""
         settings = self.settings
@@ -160,12 +204,20 @@ class Rooms:
         )
         await self.volumes.open()
         self._stack.push_async_callback(self.volumes.close)
-        self.catalog = Catalog(settings.data / "catalog" / "catalog.db", later=self._settle_later)
+        self.catalog = Catalog(
+            settings.data / "catalog" / "catalog.db",
+            later=self._settle_later,
+            free_space=self._watch.ballast.free_space,
+        )
         self._stack.callback(self.catalog.close)
         loop = asyncio.get_running_loop()
         # Soon: it is told in the middle of an entry.
         self.catalog.watch_level(lambda level: loop.call_soon(self.network.level_changed))
-        self.journal = Journal(settings.data / "journal", segment_bytes=settings.consensus.segment_bytes)
+        self.journal = Journal(
+            settings.data / "journal",
+            segment_bytes=settings.consensus.segment_bytes,
+            free_space=self._watch.ballast.free_space,
+        )
         self._stack.callback(self.journal.close)
         self.topology = LiveTopology(
             node=settings.name,
@@ -194,11 +246,13 @@ class Rooms:
         return self.catalog.level if self._opened and self.catalog.opening is None else 0
 
     def _settle_later(self, settle: Callable[[], None]) -> None:
-        """See Catalog: a failure there stops the node."""
+        """See Catalog: a failure there stops the node. A full disk does not: consensus has it tried again."""
 
         def guarded() -> None:
             try:
                 settle()
+            except DiskFull as error:
+                log.error("disk is full: the catalog waits for space", error=str(error))
             except BaseException as error:
                 self._on_fatal(error)
 
@@ -223,14 +277,15 @@ class Rooms:
         self._stack.push_async_callback(self.network.stop)
         marker = settings.data / "rejoining"
         others = self.membership.others
-        self._rejoining = await bootstrap.must_rejoin(marker, self.log_empty(), others, self._enquiries.empty)
+        self._rejoining = await self._with_space(
+            lambda: bootstrap.must_rejoin(marker, self.log_empty(), others, self._enquiries.empty)
+        )
         if self._rejoining:
             term = await bootstrap.safe_term(others, self._enquiries.term)
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
                 self.journal.setCurrentTerm(term, settings.name)
-        log_end = 0 if self._rejoining or not len(self.journal) else self.journal[-1][1]
-        self._boots = replace(next_boot(settings.data / "boot"), log_end=log_end)
+        self._boots = await self._with_space(self._next_boot)
         self.consensus = Consensus(
             node=settings.name,
             members=self.membership.roster.committed[1],
@@ -246,6 +301,8 @@ class Rooms:
             on_rejoined=lambda: self._rejoined(marker),
         )
         self._stack.push_async_callback(self.consensus.stop)
+        self.consensus.successors = lambda: bool(self._successors())
+        self.consensus.space = self._watch.space
         self.membership.take_part(self.consensus)
         await self.consensus.start()
         self._takes_part = True
@@ -275,6 +332,10 @@ class Rooms:
         if self._takes_part:
             report.boot = self._boots.now
             report.safe_index = min(self.consensus.commit_index, self.consensus.durable_index)
+
+    async def _next_boot(self) -> Boots:
+        log_end = 0 if self._rejoining or not len(self.journal) else self.journal[-1][1]
+        return replace(next_boot(self.settings.data / "boot"), log_end=log_end)
 
     def _rejoined(self, marker: Path) -> None:
         marker.unlink(missing_ok=True)
@@ -306,6 +367,14 @@ class Rooms:
         )
         self.workroom.start()
         self._stack.push_async_callback(self.workroom.stop)
+        expiry = PartialExpiry(
+            self.settings.jobs.keep_partials,
+            catalog=self.catalog,
+            leads=lambda: self.consensus.is_leader,
+            propose=self.propose,
+        )
+        expiry.start()
+        self._stack.push_async_callback(expiry.stop)
         name = self.settings.name
         self.reserver = Reserver(
             name, boot, self.catalog.reservations, self.propose, lambda: self.consensus.is_leader
@@ -337,6 +406,9 @@ class Rooms:
 
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
+        voters = self.membership.roster.configuration.voters
+        if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
+            raise DiskFull(reason)
         result = await self._running().propose(
             command.SerializeToString(), timeout=self.settings.command_timeout
         )
@@ -346,6 +418,35 @@ class Rooms:
         if not self._takes_part:
             raise NoQuorum("this node is waiting to hear from all members for its first start")
         return self.consensus
+
+    # Space.
+
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
+        return self._watch.space
+
+    def _space_changed(self, space: Space) -> None:
+        if self._takes_part:
+            self.consensus.space = space
+
+    def _spaces(self) -> dict[str, Space]:
+        """What the members that can be reached have said of their disks, this node among them."""
+        spaces = {self.settings.name: self._watch.space}
+        for name in self.membership.others():
+            if (report := self.health.last(name)) is not None:
+                spaces[name] = report.space
+        return spaces
+
+    def _successors(self) -> list[str]:
+        voters = self.membership.roster.configuration.voters
+        return diskspace.successors(self._spaces(), voters, self.settings.name)
+
+    def _hand_over(self) -> None:
+        """Have another node lead if its disk has more space; tried with every look, until one takes over."""
+        if not self._takes_part or not self.consensus.is_leader or self._watch.space is Space.ENOUGH:
+            return
+        if any(self.consensus.transfer_leadership(name) for name in self._successors()):
+            log.warning("leadership is handed over: the disk is full")
 
     def bad_replica(self, digest: bytes, store: int, reason: str) -> None:
         """A store does not have a copy whole that the catalog lists there: repair makes it again."""
@@ -362,6 +463,7 @@ class Rooms:
         node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
         node.level = self._level_in_force() or None
         node.voter = name in self.membership.roster.configuration.voters
+        node.loop = None if self._stalls is None else self._stalls.status
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""
@@ -377,6 +479,10 @@ class Rooms:
         node.quarantined = stats.quarantined
         if stats.failed:
             node.error = "its disk failed: it takes no more pictures"
+        elif self._watch.space is not Space.ENOUGH:
+            node.error = diskspace.complaint(
+                self._watch.space, str(self.settings.data), self._watch.ballast.held
+            )
         elif self.room() < CHUNK_SIZE:
             node.error = "its disk is full: it takes no more pictures"
         elif self._rejoining:
@@ -399,6 +505,7 @@ class Rooms:
                 # As applied here, so that it fits the other figures: each node may be an entry behind or ahead.
                 node.pictures = self.catalog.store_totals(there[node.name])[0] if node.name in there else 0
         status.files, status.bytes = self.catalog.totals()
+        status.partials, status.partial_bytes = self.catalog.partial_totals()
         live = list(there.values())
         wanted = self.topology.view().wanted
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)

@@ -115,7 +115,7 @@ class UploadSession:
 
     def __init__(
         self,
-        path: str,
+        put: commands.PutFile,
         owner: str,
         upload: Upload,
         late: LateReplicas,
@@ -126,16 +126,14 @@ class UploadSession:
         gathering: Gathering,
         *,
         allowance: Allowance = Allowance(),
-        quorum: int,
-        exclusive: bool = False,
-        own_only: bool = False,
-        of_account: bool = False,
         base: Entry | None = None,
         handle: HandleCalls | None = None,
     ) -> None:
+        """`put` publishes it, but for what only the end tells; `owner`: whose it is."""
         self._handle = handle
-        self.path = path
+        self.path = put.path
         self.owner = owner
+        self._put = put
         self._upload = upload
         self._late = late
         self._propose = propose
@@ -145,10 +143,6 @@ class UploadSession:
         self._gathering = gathering
         self._received: Sequence[ChunkRef] = ()
         self._allowance = allowance
-        self._quorum = quorum
-        self._exclusive = exclusive
-        self._own_only = own_only
-        self._of_account = of_account
         self._base = base
         keeper.watch(self)
 
@@ -239,7 +233,7 @@ class UploadSession:
         if self._base is not None:
             put.base_inode = self._base.inode
             put.base_version = self._base.version
-        done = await self._put(put)
+        done = await self._propose_put(put)
         return self._entry(parent(self.path)[1], put, done)
 
     async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
@@ -248,7 +242,7 @@ class UploadSession:
         Raises as `commit`; Changed when others have changed it, or there is something now where it was to be new.
         """
         put = await self._finished(mtime_ns)
-        done = await self._calls.aim.publish(target, put, self._put)
+        done = await self._calls.aim.publish(target, put, self._propose_put)
         self._calls.published(target)
         entry = self._entry(target.name, put, done if done is not None else commands.Result())
         return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None)
@@ -262,18 +256,12 @@ class UploadSession:
         else:
             received, size = await self._upload.finish()
         self._received = received
-        return commands.PutFile(
-            path=self.path,
-            owner=self.owner,
-            size=size,
-            mtime_ns=mtime_ns or time.time_ns(),
-            exclusive=self._exclusive,
-            own_only=self._own_only,
-            of_account=self._of_account,
-            quorum=self._quorum,
-        )
+        put = commands.PutFile()
+        put.CopyFrom(self._put)
+        put.size, put.mtime_ns = size, mtime_ns or time.time_ns()
+        return put
 
-    async def _put(self, put: commands.PutFile) -> commands.Result:
+    async def _propose_put(self, put: commands.PutFile) -> commands.Result:
         chunks, done = await self._publish(self._received, put, lambda: commands.Command(put_file=put))
         self._received = chunks
         self._late.publish(chunks)
@@ -316,7 +304,7 @@ class UploadSession:
         try:
             chunks, size = await self._came()
             if size and not await self._overtaken():
-                put = commands.PutPartial(path=self.path, owner=self.owner, size=size)
+                put = commands.PutPartial(path=self.path, size=size)
                 chunks, _ = await self._publish(chunks, put, lambda: commands.Command(put_partial=put))
                 self._late.publish(chunks)
         except StoreError as error:

@@ -28,6 +28,7 @@ class JobsSettings:
     repair_after: float = 300.0
     scrub_period: float = 14 * 24 * 3600.0
     collect_grace: float = 24 * 3600.0
+    keep_partials: float = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class StoreSettings:
 
     `members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
     Times are in seconds, sizes in bytes. `reserve_bytes` of the disk are kept free of pictures, for log and catalog;
-    None takes a share of it. `zone` names what fails together with this node; "": nothing else does.
-    `services` names what else listens at this node, for the status.
+    None takes a share of it. `ballast_bytes` are kept in a file, which log and catalog get when the disk is full.
+    `zone` names what fails together with this node; "": nothing else does. `services` names what else listens at this
+    node, for the status. `stall_threshold` is in seconds, too; 0: the loop is not watched.
     """
 
     name: str
@@ -50,11 +52,13 @@ class StoreSettings:
     encryption: Literal["full", "bulk-auth"] = "full"
     volume_bytes: int = 1 << 30
     reserve_bytes: int | None = None
+    ballast_bytes: int = 64 * 1024**2
     command_timeout: float = 10.0
     barrier_timeout: float = 5.0
     consensus: ConsensusSettings = field(default_factory=ConsensusSettings)
     jobs: JobsSettings = field(default_factory=JobsSettings)
     services: Mapping[str, Address] = field(default_factory=dict)
+    stall_threshold: float = 0.1
 
     def services_at(self, own: str) -> dict[str, str]:
         """Return where the services are reached. `own`: host:port of this node, for those that listen everywhere."""

@@ -2,20 +2,78 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
+from typing import Protocol
 
-from raftstore.errors import Invalid
+from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotADirectory, NotFound
+from raftstore.paths import parent
+from raftstore.rights import Action, Rights
+from raftstore.rights.changes import leave
 from raftstore.types import Entry, FileVersion, Partial
+from raftstore.wire import commands_pb2 as commands
 
 
-class Keep(enum.Enum):
-    """What an upload must not replace."""
+class Reading(Protocol):
+    """What is looked at of the catalog."""
 
-    NONE = enum.auto()
-    OTHERS = enum.auto()
-    """What another owner has put."""
-    ALL = enum.auto()
+    def lookup(self, path: str) -> Entry:
+        """Return what `path` names."""
+        ...
+
+    def check_directory(self, path: str) -> None:
+        """Raise unless `path` is a directory."""
+        ...
+
+    def file(self, path: str) -> FileVersion:
+        """Return the published version of a file."""
+        ...
+
+    def partial(self, owner: str, path: str) -> Partial | None:
+        """Return what `owner` can resume at `path`."""
+        ...
+
+
+def target(
+    rights: Rights, catalog: Reading, put: commands.PutFile, *, append: bool, offset: int | None
+) -> tuple[Entry | None, FileVersion | Partial | None]:
+    """Return the file that an upload would replace, and what it keeps the beginning of.
+
+    Sets in `put` whether it is an append to what is published: that goes on from a partial upload is none. Raises
+    Denied, AlreadyExists, IsADirectory, NotFound, NotADirectory, BadName.
+    """
+    path = put.path
+    begun = catalog.partial(rights.owner, path) if append or offset else None
+    put.append = append and begun is None
+    granted = leave(rights, commands.Command(put_file=put))
+    try:
+        catalog.check_directory(parent(path)[0])
+    except NotADirectory:
+        if rights.lists(path):
+            raise
+        raise NotFound(path) from None
+    try:
+        published = catalog.lookup(path)
+    except NotFound:
+        published = None
+    if published is not None:
+        if published.is_directory:
+            raise IsADirectory(path)
+        if granted.keeps or put.exclusive:
+            raise AlreadyExists(path)
+        if granted.target_of and published.owner != granted.target_of:
+            raise Denied(Action.OVERWRITE.value)
+    base: FileVersion | Partial | None = begun
+    if base is None and published is not None and (append or offset):
+        base = catalog.file(path)
+    return published, base
+
+
+def changed(rights: Rights, catalog: Reading, path: str) -> FileVersion:
+    """Return the published version at `path`, which the actor may replace. Raises as `target`, NotFound."""
+    published, _ = target(rights, catalog, commands.PutFile(path=path), append=False, offset=None)
+    if published is None:
+        raise NotFound(path)
+    return catalog.file(path)
 
 
 def newer_of(owner: str, before: Entry | None, now: Entry | None) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Protocol
 
+from raftstore.rights import Action, Actor
 from raftstore.targets import Target
-from raftstore.types import Entry, FileVersion, Partial, Span, Usage, User
+from raftstore.types import Entry, FileVersion, Order, Page, Partial, Span, Usage, User
+from raftstore.wire import commands_pb2 as commands
 
 Buffer = bytes | bytearray | memoryview
 Part = Buffer | Span
@@ -136,64 +138,108 @@ class Download(Protocol):
         ...
 
 
+class SortedListing(Protocol):
+    """A whole directory, to be read page by page and closed."""
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        ...
+
+    def page(self, number: int, *, backwards: bool = False) -> Page:
+        """Return a page, the first one is 0; `backwards`: from the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class Backend(Protocol):
-    """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError."""
+    """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError.
 
-    async def lookup(self, path: str) -> Entry:
-        """Return what `path` names."""
+    What concerns names says who asks: it is judged by the rights of that actor, and Denied where they do not allow it.
+    """
+
+    async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
+        """Return what `path` names, to do that with it; NotFound for what the actor does not see."""
         ...
 
-    async def listing(self, path: str) -> Sequence[Entry]:
-        """Return the entries of a directory by name, all of one moment."""
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them."""
         ...
 
-    async def make_directory(self, path: str, owner: str) -> None:
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of; None: it was removed."""
+        ...
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> SortedListing:
+        """Return all that the actor is shown of a directory, of one moment, newest or largest first."""
+        ...
+
+    async def require(self, actor: Actor, action: Action, path: str) -> User:
+        """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
+        ...
+
+    async def make_directory(self, actor: Actor, path: str) -> None:
         """Make a directory."""
         ...
 
-    async def remove_directory(self, path: str) -> None:
+    async def make_home(self, actor: Actor) -> None:
+        """Make the actor's home directory where it is missing."""
+        ...
+
+    async def remove_directory(self, actor: Actor, path: str) -> None:
         """Remove an empty directory."""
         ...
 
-    async def remove(self, path: str, *, only_of: str = "") -> None:
-        """Remove a file, only one of the owner `only_of` if that is given (else Denied), as below."""
+    async def remove(self, actor: Actor, path: str) -> None:
+        """Remove a file."""
         ...
 
-    async def rename(
-        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
-    ) -> None:
+    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
         ...
 
-    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
+    async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch."""
         ...
 
     async def upload(
         self,
+        actor: Actor,
         path: str,
-        owner: str,
         *,
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
-        own_only: bool = False,
-        resume: bool = True,
         expected: int | None = None,
         handle: bool = False,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
 
-        It replaces nothing if `exclusive`, only what `owner` has put if `own_only`. Without `resume` it goes on from
-        what is published alone, not from a partial upload. `handle`: it is published by what is at `path` now.
+        It replaces nothing if `exclusive`, and never what the actor may not. `handle`: it is published by what is at
+        `path` now.
         """
         ...
 
-    async def rewrite(self, base: Any, path: str, owner: str, *, own_only: bool = False) -> Upload:
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+        ...
+
+    async def base(self, actor: Actor, path: str) -> Download:
+        """Open the published version of a file to be changed; its bytes are not for who may not read there."""
+        ...
+
+    async def rewrite(self, actor: Actor, base: Any, path: str) -> Upload:
         """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
         ...
 
-    async def reserve(self, path: str, owner: str) -> Target | None:
+    async def directory_of(self, path: str) -> int:
+        """Return the inode of the directory that `path` is in: to compare with, not to be told."""
+        ...
+
+    async def reserve(self, actor: Actor, path: str) -> Target | None:
         """Take the name at `path` for a file to be published; None: this cluster cannot yet."""
         ...
 
@@ -205,16 +251,16 @@ class Backend(Protocol):
         """Do the same in a moment."""
         ...
 
-    async def download(self, path: str) -> Download:
+    async def download(self, actor: Actor, path: str) -> Download:
         """Open the published version of a file."""
         ...
 
-    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
-        """Return what `owner` can resume at `path`; `anew`: ask the cluster."""
+    async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
+        """Return what the actor can resume at `path`; `anew`: ask the cluster."""
         ...
 
-    async def drop_partial(self, path: str, owner: str) -> None:
-        """Forget what `owner` could resume at `path`."""
+    async def drop_partial(self, actor: Actor, path: str) -> None:
+        """Forget what the actor could resume at `path`."""
         ...
 
     async def user(self, name: str) -> User | None:
@@ -237,10 +283,10 @@ class Backend(Protocol):
         """Call `changed` on the loop soon after an account was changed or removed (None: any may have been)."""
         ...
 
-    def takes(self, owner: str) -> int:
-        """Return how many bytes of pictures of `owner` the cluster takes now, quotas aside. Raises NoQuorum."""
+    def takes(self, name: str) -> int:
+        """Return how many bytes of pictures of an account the cluster takes now, quotas aside. Raises NoQuorum."""
         ...
 
     def usage(self, owner: str) -> Usage:
-        """Return what an account owns, as this node has applied it."""
+        """Return what an owner, an account's identity, has published, as this node has applied it."""
         ...

@@ -11,7 +11,6 @@ camera behind the same router as a broken script goes on.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,19 +39,6 @@ class _Record:
     failures: float = 0.0
     counted: float = 0.0
     until: float = 0.0
-
-
-def network_of(address: str) -> str:
-    """Return what counts as one place: an IPv4 address itself, of an IPv6 address its /64."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)
 
 
 class Guard:

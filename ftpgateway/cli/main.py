@@ -28,6 +28,7 @@ COMMANDS = {
     "leader": "ftpgateway.cli.leader",
     "join": "ftpgateway.cli.join",
     "jobs": "ftpgateway.cli.jobs",
+    "partials": "ftpgateway.cli.partials",
     "repair": "ftpgateway.cli.upkeep:repair",
     "scrub": "ftpgateway.cli.upkeep:scrub",
     "drain": "ftpgateway.cli.upkeep:drain",

@@ -64,7 +64,7 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
         _check(config, form)
         return
     log_file = _open_log(config)
-    logs.configure(config.log, log_file, node=config.name)
+    client_lines = logs.configure(config.log, log_file, node=config.name)
     _wait_for_clock(config)
     check_can_start(config)
     log_warnings(config)
@@ -76,7 +76,7 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            code = runner.run(run_node(config, log_file))
+            code = runner.run(run_node(config, log_file, client_lines))
     except OSError as error:
         if error.errno not in _ADDRESS_ERRORS:
             raise DiskFailed(f"{error.filename or config.data}: {error.strerror}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ftpgateway.config import kinds
 from ftpgateway.config.chunks import ChunksConfig
+from ftpgateway.config.clients import ClientsConfig
 from ftpgateway.config.cluster import ClusterConfig
 from ftpgateway.config.consensus import ConsensusConfig
 from ftpgateway.config.declare import Mistake, Setting, declared, sections_of, settings_of
@@ -39,6 +40,12 @@ class NodeConfig:
         'zones as far as there are enough. "": nothing else fails with it.',
         "",
     )
+    ballast_bytes: int = declared(
+        kinds.integer(0, 64 * 1024**3),
+        "Bytes of the disk that are kept in a file for log and catalog: when something else has filled the disk, they "
+        "go on with these. 0: nothing is kept.",
+        64 * 1024**2,
+    )
     peers: PeersConfig
     cluster: ClusterConfig
     consensus: ConsensusConfig
@@ -46,6 +53,7 @@ class NodeConfig:
     jobs: JobsConfig
     ftp: FtpConfig
     sftp: SftpConfig
+    clients: ClientsConfig
     log: LogConfig
     source: Path
 

@@ -221,7 +221,7 @@ class Drafts:
         """Remove a file. Raises StoreError."""
         draft, found = (await self.look(path)) if self._drafts else (None, None)
         if draft is not None and found is None:
-            self._files.check_remove(path)
+            await self._files.check_remove(path)
         else:
             await self._files.remove(path)
         if draft is not None:
@@ -253,7 +253,7 @@ class Drafts:
 
     async def _rename_new(self, draft: Draft, source: str, target: str, published: Entry | None) -> None:
         """Move where a file will be published."""
-        self._files.check_rename_new(source, target, published)
+        await self._files.check_rename_new(source, target, published)
         if published is not None and published.is_directory:
             raise AlreadyExists(target)
         directory, name = await self._files.directory_of(target), paths.parent(target)[1]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ftpgateway.access import Session
-from ftpgateway.access.rights import Action
+from ftpgateway.access.directories import DirectoryCursor
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.draft import Draft
 from ftpgateway.sftp.drafts import Drafts, Manner, Own
 from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.reading import Reader
 from raftstore.errors import Denied
+from raftstore.rights import Action
 from raftstore.types import Entry, Kind
 
 
@@ -23,41 +25,45 @@ def standing_in(name: str, size: int, owner: str, mtime_ns: int | None = None) -
 
 
 class Listing:
-    """A directory being listed: all entries of one moment, given out in portions."""
+    """A directory being listed: it holds a page of entries, however many there are."""
 
-    def __init__(self, path: str, entries: Sequence[Entry], own: Own, *, writable: bool) -> None:
+    def __init__(self, path: str, cursor: DirectoryCursor, own: Own, *, writable: bool) -> None:
         """`own`: what the session itself sees there beside, or instead."""
         self.path = path
-        self._left = merged(entries, own)
+        self._cursor = cursor
+        self._own = Merging(own)
+        self._left: Iterator[Entry] = itertools.chain(_DOTS, self._page())
         self._writable = writable
-        self._begun = False
 
-    def portion(self) -> list[bytes]:
-        """Return the next names, encoded; none at the end."""
+    async def portion(self) -> list[bytes]:
+        """Return the next names, encoded; none at the end. Raises StoreError."""
         items: list[bytes] = []
         size, now = 0, time.time()
-        for name, entry in self._some():
-            item = packets.name_item(name, entry, self._writable, now)
-            items.append(item)
-            size += len(item)
-            if size >= packets.NAMES_SIZE:
-                break
-        return items
+        while True:
+            for entry in self._left:
+                item = packets.name_item(entry.name, entry, self._writable, now)
+                items.append(item)
+                size += len(item)
+                if size >= packets.NAMES_SIZE:
+                    return items
+            if items or not self._cursor.more:
+                return items
+            await self._cursor.advance()
+            self._left = self._page()
 
-    def _some(self) -> Iterator[tuple[str, Entry]]:
-        if not self._begun:
-            self._begun = True
-            for name in (".", ".."):
-                yield name, Entry(name, Kind.DIRECTORY, 0, 0, 0, "", 0)
-        for entry in self._left:
-            yield entry.name, entry
+    def _page(self) -> Iterator[Entry]:
+        return self._own.page(self._cursor.entries, more=self._cursor.more)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Let go of the page."""
+        self._cursor.close()
 
     async def abandon(self) -> None:
-        """Nothing is held."""
+        """Let go of the page."""
+        self._cursor.close()
 
+
+_DOTS = tuple(Entry(name, Kind.DIRECTORY, 0, 0, 0, "", 0) for name in (".", ".."))
 
 HELD = 8
 """Files of a session of which bytes are in memory: a megabyte or two of each."""
@@ -138,7 +144,8 @@ class File:
             raise Denied("the file was not opened for reading")
         if self._reader is None or self._sees_draft:
             assert self.draft is not None
-            self._session.files.require(Action.READ, self.path)
+            if not self._session.may(Action.READ, self.path):
+                raise Denied(Action.READ.value)  # who may replace a file may not for that read what it was
             parts = await self.draft.read(offset, length)
         else:
             parts = await self._reader.fetch(offset, length)
@@ -264,17 +271,24 @@ def writable(session: Session, path: str) -> bool:
     return session.may(Action.WRITE, path)
 
 
-def merged(entries: Sequence[Entry], own: Own) -> Iterator[Entry]:
-    """Yield entries by name, with those of `own` among them or in their place."""
-    new = sorted(own.new.items(), reverse=True)
-    for entry in entries:
-        while new and new[-1][0] < entry.name:
+class Merging:
+    """Puts what a session sees of its own among the entries of a directory, or in their place, page by page."""
+
+    def __init__(self, own: Own) -> None:
+        self._own = own
+        self._new = sorted(own.new.items(), reverse=True)
+
+    def page(self, entries: Sequence[Entry], *, more: bool) -> Iterator[Entry]:
+        """Yield the entries of the next page by name; `more`: another one follows."""
+        own, new = self._own, self._new
+        for entry in entries:
+            while new and new[-1][0] < entry.name:
+                yield _named(*new.pop())
+            if entry.name not in own.new:
+                changed = own.changed.get(entry.inode)
+                yield entry if changed is None else _named(entry.name, changed)
+        while new and not more:
             yield _named(*new.pop())
-        if entry.name not in own.new:
-            changed = own.changed.get(entry.inode)
-            yield entry if changed is None else _named(entry.name, changed)
-    while new:
-        yield _named(*new.pop())
 
 
 def _named(name: str, entry: Entry) -> Entry:

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ftpgateway.access import Session
-from ftpgateway.access.rights import Action
 from ftpgateway.ftp.replies import Doing, one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
@@ -17,6 +16,7 @@ from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
 from ftpgateway.sftp.refusals import Unsupported
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Invalid, NotFound, StoreError
+from raftstore.rights import Action
 from raftstore.spool import Spools
 from raftstore.types import Entry
 
@@ -220,7 +220,7 @@ class Requests:
         draft = await self._drafts.at(path)
         file = File(self._session, path, manner, self._drafts, None)
         if draft is not None and draft.touched:
-            self._files.require(Action.READ, path)
+            await self._files.require(Action.READ, path)
             file.follow(draft)
             return self._keep(request, file)
         ahead = self._held.room and draft is None
@@ -338,15 +338,15 @@ class Requests:
     async def _opendir(self, request: int, fields: Fields) -> Reply:
         path = self._path(fields)
         self._check_handles()
-        entries = await self._files.directory(path)
+        cursor = await self._files.directory(path)
         own = await self._drafts.within(path)
-        return self._keep(request, Listing(path, entries, own, writable=writable(self._session, path)))
+        return self._keep(request, Listing(path, cursor, own, writable=writable(self._session, path)))
 
     async def _readdir(self, request: int, fields: Fields) -> Reply:
         opened = self._handle(fields)
         if not isinstance(opened, Listing):
             raise BadPacket("the handle is a file's")
-        items = opened.portion()
+        items = await opened.portion()
         if not items:
             return [packets.status(request, packets.EOF)]
         return [packets.names(request, items)]

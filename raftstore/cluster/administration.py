@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from raftstore.cluster.boot import Boots
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.space import Space
 from raftstore.types import ClusterStatus, NodeStatus, Rule, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
@@ -55,6 +56,10 @@ class Administered(Protocol):
         """Bytes of this node's disk that pictures may still take."""
         ...
 
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
+        ...
+
     def superseded(self, node: str, identity: bytes) -> bool:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         ...
@@ -67,8 +72,8 @@ class Administered(Protocol):
         """Return the cluster's status."""
         ...
 
-    async def users(self) -> list[User]:
-        """Return all accounts, after a read barrier."""
+    def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts, after a read barrier, some at a time."""
         ...
 
     async def user(self, name: str) -> User | None:
@@ -87,13 +92,21 @@ class Administered(Protocol):
         """Remove an account."""
         ...
 
+    async def orphans(self) -> list[tuple[str, Usage]]:
+        """Return who has something and no account any more."""
+        ...
+
+    async def adopt(self, owner: str, name: str, after: int) -> tuple[int, int, bool]:
+        """Hand some of what an orphan has left over to an account."""
+        ...
+
 
 class Administration:
     """Registers the admin calls on the peers channel, for node and admin certificates."""
 
     def __init__(self, store: Administered, network: PeerNetwork) -> None:
         self._store = store
-        for name in ("node", "status", "users", "user_put", "user_remove"):
+        for name in ("node", "status", "users", "user_put", "user_remove", "user_orphans", "user_adopt"):
             network.serve(f"admin.{name}", getattr(self, f"_{name}"), roles=BOTH)
 
     async def _node(self, peer: Peer, body: bytes, _payload: memoryview) -> Reply:
@@ -105,6 +118,7 @@ class Administration:
             empty=self._store.log_empty(),
             store=self._store.volumes_identity(),
             room=self._store.room(),
+            space=self._store.space(),
             superseded=self._store.superseded(peer.name, request.store),
             outdated=self._store.outdated(
                 peer.name, request.store, Boots(request.previous_boot, request.boot, request.log_end)
@@ -121,8 +135,9 @@ class Administration:
         return Reply(cluster_to_wire(status).SerializeToString())
 
     async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
-        users = await self._store.users()
-        answer = admin.Users(users=[user_to_wire(user, self._store.usage(user.name)) for user in users])
+        answer = admin.Users()
+        async for users in self._store.users():
+            answer.users.extend(user_to_wire(user, self._store.usage(user.owner)) for user in users)
         return Reply(answer.SerializeToString())
 
     async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
@@ -140,6 +155,17 @@ class Administration:
     async def _user_remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         await self._store.remove_user(admin.UserRemove.FromString(body).name)
         return Reply(admin.UserReply().SerializeToString())
+
+    async def _user_orphans(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
+        answer = admin.Orphans()
+        for owner, usage in await self._store.orphans():
+            answer.orphans.add(owner=owner, files=usage.files, bytes=usage.bytes)
+        return Reply(answer.SerializeToString())
+
+    async def _user_adopt(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        adopt = admin.UserAdopt.FromString(body)
+        after, adopted, finished = await self._store.adopt(adopt.owner, adopt.name, adopt.after)
+        return Reply(admin.UserAdopted(after=after, adopted=adopted, finished=finished).SerializeToString())
 
 
 def serve_admin(network: PeerNetwork, method: str, answer: Answering, *, changes: bool) -> None:

@@ -18,6 +18,7 @@ from raftstore.cluster.progress import Progress
 from raftstore.cluster.roster import Roster, format_address
 from raftstore.consensus.configuration import Configuration
 from raftstore.errors import StoreError
+from raftstore.space import Space
 from raftstore.tasks import ended
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2 as admin
@@ -44,13 +45,16 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a node last said of itself, whom it follows, its bytes for more pictures, and when (monotonic seconds)."""
+    """What a node last said of itself, whom it follows, its bytes for more pictures, its space for log and catalog, and
+    when (monotonic seconds).
+    """
 
     node: NodeStatus
     leader: str
     waiting: tuple[str, ...]
     store: bytes
     room: int
+    space: Space
     at: float
     ahead: float | None = None
     """Seconds by which its clock is ahead of this node's; None: not told."""
@@ -146,6 +150,7 @@ class Health:
             tuple(reply.waiting),
             reply.store,
             reply.room,
+            Space(min(reply.space, max(Space))),
             time.monotonic(),
             clocks.ahead(sent, received, reply.time_ns),
         )

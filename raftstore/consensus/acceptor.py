@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from raftstore.consensus.normalise import Entry, Reject, check_append, normalise
+from raftstore.consensus.normalise import Accept, Entry, Reject, check_append, normalise
 from raftstore.consensus.post import Post
 from raftstore.consensus.raft import Raft
 from raftstore.wire import raft_pb2
@@ -17,6 +17,10 @@ log = structlog.get_logger()
 ALIVE = raft_pb2.AppendReply.ALIVE
 MATCHED = raft_pb2.AppendReply.MATCHED
 REJECTED = raft_pb2.AppendReply.REJECTED
+LEFT_BYTES = 64 * 1024
+"""Bytes that entries of earlier terms may have to be taken on a full disk."""
+REGULAR = b"\x00"
+"""How everything begins that is not pysyncobj's own: its command type of that name."""
 
 
 @dataclass(slots=True)
@@ -29,12 +33,43 @@ class _Promise:
     next_index: int
 
 
+def small_part(decision: Accept, term: int) -> Accept | None:
+    """Return what of an append of the leader of `term` is taken on a full disk; None: nothing.
+
+    That is what it begins with: its first entry, and a little of what earlier leaders left to it. And it is what is
+    known here already.
+    """
+    size = taken = 0
+    for command, _, of in decision.entries:
+        size += len(command)
+        if size > LEFT_BYTES or (of == term and command.startswith(REGULAR)):
+            break
+        taken += 1
+    if taken == len(decision.entries):
+        return decision
+    if not taken:
+        return None
+    matched = decision.previous_index + taken
+    return Accept(
+        decision.previous_index,
+        decision.previous_term,
+        decision.entries[:taken],
+        min(decision.commit_index, matched),
+        matched,
+    )
+
+
 class Acceptor:
     """Takes the appends of the current leader.
 
     Invariant: MATCHED leaves only when the journal has synced every entry before its next_index, and only in
     the term in which the entries were matched. One acknowledgement waits at a time: a later one covers it.
+
+    While `paused`, since the disk is full, the leader's commands are not taken. It gets signs of life, so that it stays
+    the leader and reads go on. What a new leader begins with is taken: reads wait for it, and it has a few bytes.
     """
+
+    paused = False
 
     def __init__(
         self,
@@ -66,17 +101,26 @@ class Acceptor:
             self._raft.follow(leader, term)
         decision = normalise(self._raft.view(), previous, append.previous_term, entries, append.commit_index)
         if isinstance(decision, Reject):
-            if append.oldest:
-                self._need_snapshot(leader)
-                self._reply(leader, append.sequence, ALIVE, 0)
-            else:
-                self._reply(leader, append.sequence, REJECTED, decision.next_index)
+            self._reject(leader, append, decision)
             return
-        self._raft.append(leader, term, decision)
-        self.promise(leader, decision.matched + 1)
+        taken = small_part(decision, term) if self.paused else decision
+        if taken is None:
+            self._reply(leader, append.sequence, ALIVE, 0)
+            return
+        self._raft.append(leader, term, taken)
+        self.promise(leader, taken.matched + 1)
         if self._promise is not None and not append.entries:
             # A heartbeat is answered at once, whatever the disk does, or a slow disk would cost the leader.
             self._reply(leader, append.sequence, ALIVE, 0)
+
+    def _reject(self, leader: str, append: raft_pb2.Append, reject: Reject) -> None:
+        """Ask for what is missing before an append; on a full disk for nothing."""
+        if append.oldest and not self.paused:
+            self._need_snapshot(leader)
+        if append.oldest or self.paused:
+            self._reply(leader, append.sequence, ALIVE, 0)
+        else:
+            self._reply(leader, append.sequence, REJECTED, reject.next_index)
 
     def promise(self, leader: str, next_index: int) -> None:
         """Acknowledge everything before `next_index` as soon as it is durable."""

@@ -8,12 +8,11 @@ there; without room on the disk for them the log goes on without.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 
 import structlog
 
-from raftstore.disk import DiskFile
+from raftstore.disk import DiskFile, is_full
 
 log = structlog.get_logger()
 
@@ -22,7 +21,6 @@ AHEAD_BYTES = 1024 * 1024
 PIECE_BYTES = 64 * 1024
 """The file is locked against the log's own writes for no longer than so many bytes take."""
 _BLOCK = 4096
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Ahead:
@@ -49,6 +47,11 @@ class Ahead:
     def fits(self, end: int) -> bool:
         """Whether a frame that ends there may be written now."""
         return not self._filling or end <= self._filled
+
+    @property
+    def filled(self) -> int:
+        """Up to here the file has bytes that were written, zeros or frames."""
+        return self._filled
 
     def written(self, end: int) -> None:
         """A frame that ends there was written."""
@@ -80,7 +83,7 @@ class Ahead:
             try:
                 file.write_at(offset, bytes(min(PIECE_BYTES, stop - offset)))
             except OSError as error:
-                if error.errno not in _NO_ROOM:
+                if not is_full(error):
                     raise
                 self._no_room = True
                 log.warning("journal: no room to write ahead of the log", error=str(error))

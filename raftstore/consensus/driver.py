@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from raftstore.consensus.runtime import Runtime, Timer, error_of
-from raftstore.errors import TooNew
+from raftstore.errors import DiskFull, TooNew
 
 log = structlog.get_logger()
 
@@ -21,13 +21,16 @@ QUICK = 0.05
 """While syncs take less (seconds), the journal is written on the loop; after a longer one by its thread, since on
 a busy disk a write may have to wait, too. Far more than a sync takes: when the processors are busy, not the disk, it
 is the thread that waits, for them and for the interpreter's lock."""
+RETRY = 1.0
+"""Seconds after which a journal for which the disk had no space is tried again."""
 
 
 class Driver:
     """Runs everything on the loop, one thing at a time.
 
     Invariant: after an exception in anything that it runs, nothing of the member runs any more, and `on_fatal`
-    has been called with it, once. `tick`, `timer` and `synced` are set before `start`.
+    has been called with it, once. But a full disk ends nothing: what is to be synced waits until there is space.
+    `tick`, `timer` and `synced` are set before `start`.
     """
 
     tick: Action
@@ -51,6 +54,8 @@ class Driver:
         self._scheduled = False
         self._syncing = False
         self._sync_began = 0.0
+        self._full_since: float | None = None
+        self._retry: Timer | None = None
         self._quick = True
         self._idle: asyncio.Future[None] | None = None
         self._timer: Timer | None = None
@@ -106,7 +111,7 @@ class Driver:
     def sync(self) -> None:
         """Sync the journal off the loop, if need be. One at a time: the next takes all that came meanwhile."""
         journal = self._journal
-        if self._syncing or not journal.dirty:
+        if self._syncing or self._retry is not None or not journal.dirty:
             return
         self._sync_began = self._runtime.now()
         try:
@@ -139,6 +144,28 @@ class Driver:
         """Whether a sync has been under way for more than `limit` seconds."""
         return self._syncing and self._runtime.now() - self._sync_began > limit
 
+    def starves(self, limit: float) -> bool:
+        """Whether the disk has had no space for the journal for more than `limit` seconds."""
+        return self._full_since is not None and self._runtime.now() - self._full_since > limit
+
+    def _wait_for_space(self, error: DiskFull) -> None:
+        if self._full_since is None:
+            self._full_since = self._runtime.now()
+            log.error(
+                "disk is full: the journal waits for space, nothing more is acknowledged", error=str(error)
+            )
+        if self.running:
+            self._retry = self._runtime.call_later(RETRY, self.guard(self._try_again))
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.sync()
+
+    def _has_space(self) -> None:
+        if self._full_since is not None:
+            log.warning("journal is written again", seconds=round(self._runtime.now() - self._full_since, 1))
+            self._full_since = None
+
     def _tick(self) -> None:
         self._scheduled = False
         self.tick()
@@ -159,14 +186,19 @@ class Driver:
     def _done(self, error: BaseException | None) -> None:
         self._syncing = False
         self._quick = self._runtime.now() - self._sync_began < QUICK
-        if error is not None:
+        if isinstance(error, DiskFull):
+            self._wait_for_space(error)
+        elif error is not None:
             self.fail(error)
+        else:
+            self._has_space()
         self.run(self.synced)
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     def _halt(self, reason: str) -> None:
         self.running = False
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._retry):
+            if timer is not None:
+                timer.cancel()
         self.halted(reason)

@@ -44,6 +44,10 @@ class Elections:
         """This node has lost its log, and no leader has brought it up to date yet."""
         self.held = held
         """It is not certain yet that what this node has on disk is the latest that it ever had."""
+        self.paused = False
+        """The disk is full to the last byte: who leads must write. Votes are given."""
+        self.reluctant = False
+        """Others should rather lead: what is written here is taken from what was kept for a full disk."""
         self._heard = NEVER
         self._round = 0
         self._granted: set[str] = set()
@@ -54,6 +58,11 @@ class Elections:
     @property
     def _abstains(self) -> bool:
         return self.observer or self.held
+
+    @property
+    def _stays(self) -> bool:
+        """Whether this node does not stand, whatever others want."""
+        return self._abstains or self.paused
 
     def _enough(self) -> bool:
         """Whether this node has a vote of its own, and so many voters can be reached that they could elect it."""
@@ -101,18 +110,23 @@ class Elections:
     def _postpone(self) -> None:
         settings, self._polling = self._settings, False
         spread = settings.election_max - settings.election_min
-        self._deadline = self._runtime.now() + settings.election_min + spread * self._runtime.random()
+        self._deadline = (
+            self._runtime.now() + settings.election_min + spread * self._runtime.random() + self._later()
+        )
 
     def _brief(self) -> float:
         # Long enough for a round of messages, and random enough that two nodes seldom meet.
-        return (0.1 + 0.9 * self._runtime.random()) * self._settings.election_min / 2
+        return (0.1 + 0.9 * self._runtime.random()) * self._settings.election_min / 2 + self._later()
+
+    def _later(self) -> float:
+        return self._settings.election_max if self.reluctant else 0.0
 
     # Standing.
 
     def check(self) -> None:
         """Poll the others if it is time. To be called a few times a heartbeat."""
         raft = self._raft
-        if raft.role == "leader" or self._abstains or self._runtime.now() < self._deadline:
+        if raft.role == "leader" or self._stays or self._runtime.now() < self._deadline:
             return
         if raft.alone:
             self._deadline = self._runtime.now() + self._settings.election_min
@@ -147,7 +161,7 @@ class Elections:
 
     def stand(self, *, transfer: bool) -> None:
         """Become a candidate; the next poll is after a random while, in case the vote is split."""
-        if self._abstains or not self._enough():
+        if self._stays or not self._enough():
             return
         self._polling = False
         self._deadline = self._runtime.now() + self._settings.election_min / 2 + self._brief()

@@ -29,9 +29,10 @@ from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.shortlog import ShortLog
 from raftstore.consensus.startup import base_configuration, check_start
 from raftstore.consensus.statemachine import StateMachine
-from raftstore.errors import Damaged, Invalid
+from raftstore.errors import Damaged, DiskFull, Invalid
 from raftstore.peers.model import Peer
 from raftstore.seldomlog import SeldomLog
+from raftstore.space import Space
 from raftstore.wire import raft_pb2
 
 log, dropped = structlog.get_logger(), SeldomLog()
@@ -81,6 +82,9 @@ class Consensus:
         self._on_rejoined = on_rejoined
         self._leader: str | None = None
         self._leading = False
+        self._space = Space.ENOUGH
+        self.successors: Callable[[], bool] = lambda: False
+        """Whether another node could lead that has space: without one, a leader with a full disk stays, for reads."""
         self._watchers: list[Callable[[str | None], None]] = []
         self._driver = Driver(self._runtime, journal, self._settings.heartbeat / 2, on_fatal)
         self._raft = Raft(
@@ -216,8 +220,10 @@ class Consensus:
         """Return, when awaited, the serialised Result of `command`, applied exactly once, and here before this returns.
 
         TooLarge; Invalid: not a command of now; NoQuorum: it is not done and never will be; OutcomeUnknown: it may or
-        may not be done, as it may when the call is cancelled.
+        may not be done, as it may when the call is cancelled; DiskFull: it is not done, this leader cannot write.
         """
+        if self._space is Space.NONE and self.is_leader:
+            raise DiskFull("the disk of the leader is full: free space on it")
         return (self._proposer if self._opening.over else self._opening).propose(command, timeout)
 
     async def read_barrier(self, *, timeout: float) -> None:
@@ -236,6 +242,18 @@ class Consensus:
     def release(self) -> None:
         """See `held`: it is certain now that this node has not been replaced, so it votes and stands for election."""
         self._elections.held = False
+
+    @property
+    def space(self) -> Space:
+        """How full the disk is, as consensus was told; see `Space` for what follows from it."""
+        return self._space
+
+    @space.setter
+    def space(self, space: Space) -> None:
+        self._space = space
+        paused = space is Space.NONE
+        self._acceptor.paused = self._elections.paused = self._mailbox.paused = paused
+        self._elections.reluctant = space is not Space.ENOUGH
 
     def on_leader_change(self, callback: Callable[[str | None], None]) -> None:
         """Call with the name of the leader, or None, when this node sees another one than before."""
@@ -284,13 +302,22 @@ class Consensus:
     # What happens.
 
     def _on_timer(self) -> None:
-        if not self._driver.hangs(self._settings.disk_patience):
+        if not self._stuck():
             self._elections.check()
             self._replicator.heartbeats()
-        # Otherwise the disk hangs. Nothing can be committed here, and no call fails: only silence makes the others
-        # look for another leader.
+        self._applier.check()
         self._shortlog.check()
         self._tick()
+
+    def _stuck(self) -> bool:
+        """Whether the disk hangs, or is full and another node could lead.
+
+        Nothing can be committed here, and no call fails: only silence makes the others look for another leader.
+        """
+        patience = self._settings.disk_patience
+        if self._driver.hangs(patience):
+            return True
+        return self._raft.role == "leader" and self._driver.starves(patience) and self.successors()
 
     def _tick(self) -> None:
         if not self._unsynced_alone():

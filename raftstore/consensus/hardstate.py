@@ -1,7 +1,9 @@
 """The journal's two small files: the hard state (term and vote) and the mark (how far the log was synced).
 
-`hardstate` is replaced whole (new file, sync, rename, sync of the directory) and is durable when `write`
-returns. One that is missing or damaged is refused: a node that forgets its vote may vote twice in a term.
+`hardstate` is replaced whole (another file, sync, rename, sync of the directory) and is durable when `write`
+returns. One that is missing or damaged is refused: a node that forgets its vote may vote twice in a term. The file
+that was replaced is kept for the next write, which so needs no space: a node votes, and follows a new leader, on a
+full disk, too.
 
 `mark` has two slots in sectors of their own, written in turn. A mark is written after each sync of the log, and
 never says more than what was synced; it is itself synced only now and then. So it is exact after the death of
@@ -11,17 +13,24 @@ makes a log that has become shorter visible. The hard state carries the mark of 
 
 from __future__ import annotations
 
+import errno
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
-from raftstore.disk import Disk, DiskFile, replace_file
+from raftstore.disk import Disk, DiskFile, is_full, replace_file
 from raftstore.errors import Damaged
 
 HARD_STATE = "hardstate"
 MARK = "mark"
+SPARE = HARD_STATE + ".tmp"
+"""The file that is written next. Only of the process that has made it: after a loss of power it may be `hardstate`
+itself under a second name."""
+_REPLACED = HARD_STATE + ".old.tmp"
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 _DIGEST = 16
 _SLOT = 4096
@@ -76,8 +85,13 @@ def read_hard_state(disk: Disk, directory: Path) -> HardState:
     return HardState(journal, generation, term, vote, Mark(segment, offset, sequence, chain))
 
 
-def write_hard_state(disk: Disk, directory: Path, state: HardState) -> None:
-    """Replace the hard state; durable on return. OSError as from the disk."""
+def write_hard_state(
+    disk: Disk, directory: Path, state: HardState, free_space: Callable[[], bool] = lambda: False
+) -> None:
+    """Replace the hard state; durable on return. OSError as from the disk.
+
+    `free_space`: see `Journal`; the first write of a process needs a block, and each on a file system that copies.
+    """
     vote = (state.vote or "").encode()
     mark = state.mark
     head = _HARD.pack(
@@ -92,7 +106,45 @@ def write_hard_state(disk: Disk, directory: Path, state: HardState) -> None:
         state.vote is not None,
         len(vote),
     )
-    replace_file(disk, directory / HARD_STATE, _seal(head + vote))
+    while True:
+        try:
+            _replace(disk, directory, _seal(head + vote))
+            return
+        except OSError as error:
+            if not is_full(error) or not free_space():
+                raise
+
+
+def _replace(disk: Disk, directory: Path, data: bytes) -> None:
+    """As `replace_file`, but into the file that the last write replaced, if there is one."""
+    path, spare, replaced = (directory / name for name in (HARD_STATE, SPARE, _REPLACED))
+    names = disk.names(directory)
+    file = disk.open(spare, create=SPARE not in names)
+    try:
+        file.write_at(0, data)
+        file.truncate(len(data))
+        file.datasync()
+    finally:
+        file.close()
+    kept = HARD_STATE in names and _keep(disk, path, replaced)
+    disk.rename(spare, path)
+    disk.sync_directory(directory)
+    if kept:
+        # Only now: before, `path` might have been this file again after a loss of power.
+        disk.rename(replaced, spare)
+
+
+def _keep(disk: Disk, path: Path, replaced: Path) -> bool:
+    """Give the hard state in use a second name; False where the file system does not do that."""
+    if replaced.name in disk.names(path.parent):
+        disk.unlink(replaced)
+    try:
+        disk.link(path, replaced)
+    except OSError as error:
+        if error.errno in _NO_LINKS or is_full(error):
+            return False
+        raise
+    return True
 
 
 class MarkFile:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, SupportsIndex, overload
 
+import structlog
 from pysyncobj.journal import Journal as RaftJournal
 
 from raftstore.consensus.ahead import AHEAD_BYTES
@@ -31,9 +32,11 @@ from raftstore.consensus.records import (
     encode_record,
 )
 from raftstore.consensus.recovery import recover
-from raftstore.consensus.segments import Batch, SegmentWriter
-from raftstore.disk import Disk, DiskFile, RealDisk
-from raftstore.errors import Damaged, DiskFailed
+from raftstore.consensus.segments import Batch, NoSpace, SegmentWriter
+from raftstore.disk import Disk, DiskFile, RealDisk, is_full
+from raftstore.errors import Damaged, DiskFailed, DiskFull
+
+log = structlog.get_logger()
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 QUICK_BYTES = 64 * 1024
@@ -52,7 +55,8 @@ class Journal(RaftJournal):  # type: ignore[misc]
     All methods are for the loop's thread, except `sync`, which blocks and is for a worker thread; the two may
     overlap. `write`, a sync of the file that it returns, and `synced` do the same without a worker; only one of
     these ways is gone at a time. After DiskFailed, and after Diverged, the node must stop: the journal takes
-    nothing more after the former.
+    nothing more after the former. After DiskFull it is as before, what was to be written still waits for the next
+    `sync`, and nothing of it counts as durable.
 
     Bounded by its callers: `add` buffers until `sync`, and the whole log is in memory until it is compacted.
     """
@@ -64,13 +68,16 @@ class Journal(RaftJournal):  # type: ignore[misc]
         disk: Disk | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         ahead_bytes: int = AHEAD_BYTES,
+        free_space: Callable[[], bool] = lambda: False,
     ) -> None:
         """Open or make the journal in `directory`; what is read is synced on return.
 
         A segment is ended after it has reached `segment_bytes`, and filled with at most `ahead_bytes` of zeros at a
-        time. Raises Damaged, naming file and byte; DiskFailed.
+        time. `free_space` is called, in any thread, when the disk is full; it returns whether it is worth while to try
+        again. Raises Damaged, naming file and byte; DiskFailed, DiskFull.
         """
         self._disk = RealDisk() if disk is None else disk
+        self._free_space = free_space
         self._directory = directory
         self._lock = threading.Lock()  # what follows; held for moments only
         self._io = threading.Lock()  # one sync at a time
@@ -81,7 +88,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
             recovered = recover(self._disk, directory)
             self._writer = SegmentWriter(self._disk, directory, recovered, segment_bytes, ahead_bytes)
         except OSError as error:
-            raise DiskFailed(f"journal {directory}: {error}") from error
+            raise (DiskFull if is_full(error) else DiskFailed)(f"journal {directory}: {error}") from error
         self._hard: HardState = recovered.hard
         self._entries: list[Entry] = recovered.replay.entries
         self._replaced: list[Entry] | None = None
@@ -225,7 +232,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
             )
         state = HardState(hard.journal, hard.generation + 1, term, votedForNodeId, self._writer.mark)
         try:
-            write_hard_state(self._disk, self._directory, state)
+            write_hard_state(self._disk, self._directory, state, self._free_space)
         except BaseException as error:
             self._fail(error)
         with self._lock:
@@ -256,7 +263,7 @@ class Journal(RaftJournal):  # type: ignore[misc]
     def sync(self) -> int:
         """Write and sync what was added before the call; return `durable_index`. Blocks; for a worker thread.
 
-        Raises DiskFailed, and for ever after a write or sync has failed.
+        Raises DiskFailed, and for ever after a write or sync has failed; DiskFull.
         """
         with self._fill, self._io:
             self._check()
@@ -265,17 +272,40 @@ class Journal(RaftJournal):  # type: ignore[misc]
                 batch = self._take()
                 mark_due, self._mark_due = self._mark_due, False
             try:
-                if batch is not None:
-                    self._writer.append(batch)
+                if batch is not None and not self._append(batch):
+                    raise DiskFull(f"journal {self._directory}: nothing is written until there is space again")
                 if mark_due and not self._writer.mark_synced:
                     self._writer.sync_mark()
                 self._writer.remove_oldest()
+            except DiskFull:
+                raise
             except BaseException as error:
                 self._fail(error)
             with self._lock:
                 if batch is not None:
                     self._durable = self._floor
                 return self._durable
+
+    def _append(self, batch: Batch) -> bool:
+        """Write a batch, durably; False: the disk is full, and it waits again."""
+        while True:
+            try:
+                self._writer.append(batch)
+                return True
+            except NoSpace:
+                if self._writer.superseded:
+                    self._writer.remove_oldest()
+                elif not self._free_space():
+                    self._put_back(batch)
+                    return False
+
+    def _put_back(self, batch: Batch) -> None:
+        """Have the next batch begin with this one, of which nothing is written."""
+        with self._lock:
+            self._records[:0] = batch.records
+            self._size += batch.size
+            self._reset |= batch.reset
+            self._commit_due = True
 
     def _finish(self) -> None:
         """Sync what `write` has written, and write its mark, if nobody did."""
@@ -288,14 +318,14 @@ class Journal(RaftJournal):  # type: ignore[misc]
     def write(self) -> DiskFile | None:
         """Write what was added, if that is quickly done: returns the file to sync, after which `synced` is due.
 
-        None if there is nothing to write, or more to do than to write a little: that is for `sync`. Raises
-        DiskFailed.
+        None if there is nothing to write, or more to do than to write a little: that is for `sync`. So is what does
+        not fit on the disk. Raises DiskFailed.
         """
         self._check()
         writer = self._writer
         if self._size > QUICK_BYTES or self._mark_due or writer.superseded or writer.begins(self._reset):
             return None
-        if not writer.fits(self._records):
+        if writer.torn or not writer.fits(self._records):
             return None  # it would pass where zeros are being written
         with self._lock:
             batch = self._take()
@@ -303,6 +333,9 @@ class Journal(RaftJournal):  # type: ignore[misc]
             return None
         try:
             return writer.write(batch)
+        except NoSpace:
+            self._put_back(batch)
+            return None
         except BaseException as error:
             self._fail(error)
 
@@ -350,7 +383,13 @@ class Journal(RaftJournal):  # type: ignore[misc]
         entries = self._entries if self._replaced is None else self._replaced
         first = entries[0][1] if entries else 0
         batch = Batch(
-            self._records, self._hard.generation, self._commit, first, first + len(entries), self._reset
+            self._records,
+            self._size,
+            self._hard.generation,
+            self._commit,
+            first,
+            first + len(entries),
+            self._reset,
         )
         self._records, self._size = [], 0
         self._reset = self._commit_due = False
@@ -365,7 +404,10 @@ class Journal(RaftJournal):  # type: ignore[misc]
             self._mark_due = not self._writer.mark_synced
 
     def close(self) -> None:
-        """Sync what is left, with the mark, and close; idempotent. Raises DiskFailed."""
+        """Sync what is left, with the mark, and close; idempotent. Raises DiskFailed.
+
+        What a full disk does not take was never acknowledged, so that nobody misses it.
+        """
         if self._closed:
             return
         try:
@@ -374,6 +416,8 @@ class Journal(RaftJournal):  # type: ignore[misc]
                 self.sync()
                 self.onOneSecondTimer()
                 self.sync()
+        except DiskFull as error:
+            log.warning("journal closed without its last entries", error=str(error))
         finally:
             self._closed = True
             with self._fill, self._io:

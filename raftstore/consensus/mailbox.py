@@ -61,6 +61,8 @@ class Mailbox:
         self._refusal = refusal
         self._soon = soon
         self.transferring = False
+        self.paused = False
+        """The disk is full: as the leader this node takes no proposals."""
 
     # From the raft.
 
@@ -169,7 +171,9 @@ class Mailbox:
         reason = self._refusal(propose.command[len(CALL_PREFIX) :])
         if reason is not None:
             denied.warning("proposal refused", peer=peer, reason=reason)
-            reply = {"boot": propose.boot, "request": propose.request, "error": DENIED}
+        if reason is not None or (self.paused and self._raft.role == "leader"):
+            error = NOT_LEADER if reason is None else DENIED
+            reply = {"boot": propose.boot, "request": propose.request, "error": error}
             self._post.send(peer, raft_pb2.Envelope(proposed=reply))
             return
         self._raft.proposal(peer, (propose.boot, propose.request), propose.command)

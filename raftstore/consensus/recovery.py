@@ -151,9 +151,6 @@ def recover(disk: Disk, directory: Path) -> Recovered:
     """Read the journal in `directory` or make an empty one. Raise Damaged (file, byte) rather than guess."""
     disk.make_directory(directory)
     names = disk.names(directory)
-    for name in names:
-        if name.endswith(".tmp"):
-            disk.unlink(directory / name)
     firsts = sorted(_sequence_of(directory, name) for name in names if name.endswith(SUFFIX))
     hard = _hard_state(disk, directory, firsts)
     if hardstate.MARK not in disk.names(directory):
@@ -348,6 +345,9 @@ class _Reader:
         that this sync means something.
         """
         self._cut_tail()
+        for name in self._disk.names(self._directory):
+            if name.endswith(".tmp"):
+                self._disk.unlink(self._directory / name)
         if self._segments:
             active = self._segments[-1].first
             start = self._synced.offset if self._synced.segment == active else 0

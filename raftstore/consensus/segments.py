@@ -10,17 +10,23 @@ from raftstore.consensus.ahead import Ahead
 from raftstore.consensus.hardstate import Mark
 from raftstore.consensus.records import FIRST_CHAIN, Start, encode_frame, encode_record, frame_size
 from raftstore.consensus.recovery import Recovered, Segment, journal_key, segment_name
-from raftstore.disk import Disk, DiskFile
+from raftstore.disk import Disk, DiskFile, is_full
+
+
+class NoSpace(Exception):
+    """The disk is full: a batch is not written, and the journal is as it was before. It may be tried again."""
 
 
 @dataclass(slots=True)
 class Batch:
     """What one sync writes, and the log (entries `first` to `next` - 1) as it is with it.
 
-    `reset`: the records hold a reset, which makes all earlier segments superfluous.
+    `size`: bytes of the commands in the records. `reset`: the records hold a reset, which makes all earlier segments
+    superfluous.
     """
 
     records: Sequence[bytes]
+    size: int
     hard: int
     commit: int
     first: int
@@ -29,7 +35,11 @@ class Batch:
 
 
 class SegmentWriter:
-    """Appends to the journal's segments. Not thread-safe; useless after any method has raised."""
+    """Appends to the journal's segments. Not thread-safe; useless after any method has raised, but for NoSpace.
+
+    What a full disk has taken of a frame is overwritten with zeros, and that synced, before another frame is written
+    in its place (`_mend`): a loss of power could else leave a mix of the two, which recovery takes for damage.
+    """
 
     def __init__(
         self, disk: Disk, directory: Path, recovered: Recovered, segment_bytes: int, ahead_bytes: int
@@ -50,6 +60,7 @@ class SegmentWriter:
         self._file: DiskFile | None = None
         self._pending: Batch | None = None
         self._unmarked: Mark | None = None
+        self._torn = 0
         self._ahead = Ahead(segment_bytes, ahead_bytes)
         if self._segments:
             self._file = disk.open(directory / segment_name(self._segments[-1].first))
@@ -72,6 +83,11 @@ class SegmentWriter:
         return self._superseded
 
     @property
+    def torn(self) -> bool:
+        """Whether a part of a frame lies at the end, which only `append` may write over."""
+        return self._torn > 0
+
+    @property
     def segments(self) -> int:
         """How many segment files there are."""
         return len(self._segments)
@@ -89,7 +105,8 @@ class SegmentWriter:
         return self._ahead.work(self._end)
 
     def append(self, batch: Batch) -> None:
-        """Write one frame; it is durable on return."""
+        """Write one frame; it is durable on return. NoSpace."""
+        self._mend()
         if self.begins(batch.reset):
             self._begin(batch)
         else:
@@ -98,11 +115,30 @@ class SegmentWriter:
             self.write_mark()
 
     def write(self, batch: Batch) -> DiskFile:
-        """Write one frame that begins no segment; return its file, to be synced before `synced` is called."""
-        assert self._file is not None
+        """Write one frame that begins no segment; return its file, to be synced before `synced` is called. NoSpace."""
+        assert self._file is not None and not self._torn
+        payload = b"".join(batch.records)
+        try:
+            self._write(self._file, payload, batch)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._torn = frame_size(len(payload))
+            raise NoSpace(str(error)) from error
         self._pending = batch
-        self._write(self._file, b"".join(batch.records), batch)
         return self._file
+
+    def _mend(self) -> None:
+        """Durably put zeros where a part of a frame was written, or cut it off where the file ended before."""
+        if not self._torn:
+            return
+        assert self._file is not None
+        filled = self._ahead.filled
+        if self._file.size() > filled:
+            self._file.truncate(filled)
+        self._file.write_at(self._end, bytes(max(0, min(filled, self._end + self._torn) - self._end)))
+        self._file.datasync()
+        self._torn = 0
 
     def synced(self) -> None:
         """The frame last written is durable."""
@@ -130,16 +166,26 @@ class SegmentWriter:
         self._count_superseded()
 
     def _begin(self, batch: Batch) -> None:
-        """Begin a segment with the batch as its first frame."""
+        """Begin a segment with the batch as its first frame. NoSpace: there is no such segment."""
         start = encode_record(Start(self._journal, self._chain, self._first, self._next))
         first = self._sequence
-        file = self._disk.open(self._directory / segment_name(first), create=True)
+        end, chain = self._end, self._chain
+        file = self._create(first)
+        self._end, self._chain = 0, FIRST_CHAIN
+        try:
+            self._write(file, b"".join((start, *batch.records)), batch)
+        except BaseException as error:
+            file.close()
+            if not is_full(error):
+                raise
+            self._end, self._chain = end, chain
+            self._disk.unlink(self._directory / segment_name(first))
+            self._disk.sync_directory(self._directory)
+            raise NoSpace(str(error)) from error
         if self._file is not None:
             self._file.close()
         self._file = file
-        self._end, self._chain = 0, FIRST_CHAIN
-        self._ahead.begin(file, 0)
-        self._write(file, b"".join((start, *batch.records)), batch)
+        self._ahead.begin(file, self._end)
         file.datasync()
         self._disk.sync_directory(self._directory)
         self._segments.append(Segment(first, self._next))
@@ -147,6 +193,14 @@ class SegmentWriter:
         self._mark.write(Mark(first, self._end, first, self._chain))
         self.sync_mark()
         self._advance(batch)
+
+    def _create(self, first: int) -> DiskFile:
+        try:
+            return self._disk.open(self._directory / segment_name(first), create=True)
+        except OSError as error:
+            if is_full(error):
+                raise NoSpace(str(error)) from error
+            raise
 
     def _write(self, file: DiskFile, payload: bytes, batch: Batch) -> None:
         frame, chain = encode_frame(
@@ -160,7 +214,8 @@ class SegmentWriter:
         )
         file.write_at(self._end, frame)
         self._end += len(frame)
-        self._ahead.written(self._end)
+        if file is self._file:
+            self._ahead.written(self._end)
         self._chain = chain
         self._sequence += 1
 

@@ -14,11 +14,20 @@ class StateMachine(Protocol):
         """Log index of the last entry applied (0: none); survives a restart with the state."""
         ...
 
+    @property
+    def behind(self) -> bool:
+        """Whether entries that were applied are undone, since the disk is full: `applied_index` has gone back."""
+        ...
+
+    def catch_up(self) -> None:
+        """Apply again what was undone. Raises DiskFull when there is still no space."""
+        ...
+
     def apply(self, index: int, batch: bytes) -> list[bytes]:
         """Apply the entry at log `index`, a serialised commands.Batch; return a serialised Result an operation.
 
         Deterministic. An entry at or below `applied_index` changes nothing; its remembered results come back
-        (an empty `bytes` for what is forgotten).
+        (an empty `bytes` for what is forgotten). DiskFull: nothing is done, and it may be tried again.
         """
         ...
 
@@ -46,7 +55,7 @@ class StateMachine(Protocol):
     def configure(self, index: int, configuration: bytes) -> None:
         """Remember `configuration`, who the members are, as the entry at log `index`.
 
-        Part of the state like everything else: deterministic, once, and in snapshots.
+        Part of the state like everything else: deterministic, once, and in snapshots. DiskFull as with `apply`.
         """
         ...
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,20 +14,23 @@ from typing import TypeVar
 
 import structlog
 
-from raftstore.errors import Damaged, DiskFailed, IsADirectory, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
+from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.connections import Readers
-from raftstore.metadata.database import connect, open_catalog, sync_directory, translated
+from raftstore.metadata.contents import find_unlisted
+from raftstore.metadata.database import connect, open_catalog, sync_directory, translated, wants_space
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.levels import NEWEST, batch_refusal, refusal
-from raftstore.metadata.listing import PAGE, Listing
+from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.namespace import Namespace, entry_of
+from raftstore.metadata.namespace import Namespace, Row, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.schemas import schema_at
 from raftstore.metadata.transaction import Later, Transaction
-from raftstore.types import Entry, FileVersion, Kind, Partial
+from raftstore.rights import Action, Actor, Rights
+from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -37,9 +40,6 @@ _T = TypeVar("_T")
 CHECK_SECONDS = 2.0
 """Longest structural check of the database at a start."""
 
-SMALL_DIRECTORY = 500
-"""Entries up to which a directory is listed on the loop."""
-
 READ_THREADS = 2
 
 
@@ -48,11 +48,14 @@ class Catalog(Questions):
 
     Runs on one thread, the loop's, but for `make_durable`, `write_snapshot`, `prepare_snapshot` and `digest`,
     which any thread may call. Reads see every entry applied so far. Raises Damaged (also when opened) when the
-    database cannot be trusted, DiskFailed, DiskFull; the node must then stop.
+    database cannot be trusted, DiskFailed; the node must then stop.
 
     With `later`, all entries applied until it calls back share one transaction: each page that they change is
     written once. What is not committed when the process dies is applied again from the log; other connections,
     and so `write_snapshot`, `digest` and `make_durable`, do not see it yet.
+
+    A full disk is no failure. What is not committed is undone and applied again, when `free_space` has made some (it
+    returns whether there is more now); else `apply` raises DiskFull, and `behind` is true until `catch_up` succeeds.
     """
 
     def __init__(
@@ -62,8 +65,13 @@ class Catalog(Questions):
         wal_bytes: int = WAL_BYTES,
         check_seconds: float = CHECK_SECONDS,
         later: Later | None = None,
+        free_space: Callable[[], bool] = lambda: False,
     ) -> None:
         self._path = path
+        self._free_space = free_space
+        self._steps: list[tuple[int, Callable[[], object]]] = []
+        self.behind = False
+        """Whether entries that were applied are undone for want of space: `applied_index` has gone back."""
         self._incoming = path.with_name(path.name + ".incoming")
         self._replaced = path.with_name(path.name + ".replaced")
         self._later = later
@@ -73,6 +81,7 @@ class Catalog(Questions):
         self._log_bound = LogBound(path, wal_bytes, self.make_durable)
         self._readers = Readers(path)
         self._threads = ThreadPoolExecutor(READ_THREADS, "catalog-read")
+        self._packing = PackingBudget()
         # Held by whoever writes or takes the incoming file.
         self._incoming_lock = threading.Lock()
         self._prepared: object = None
@@ -90,15 +99,19 @@ class Catalog(Questions):
             raise
         try:
             self._incoming.unlink(missing_ok=True)
-            self._machine = Machine(self._database)
-            self._machine.accounts.on_change = lambda name: self._account_changed(name)
-            self._machine.on_level = lambda level: self._level_changed(level)
+            self._load()
         except BaseException as error:
             self._failed = error
             self._database.close()
             if isinstance(error, sqlite3.Error):
                 raise translated(error, self._path) from error
             raise
+
+    def _load(self) -> None:
+        """Begin with what is in the database."""
+        self._machine = Machine(self._database)
+        self._machine.accounts.on_change = lambda name: self._account_changed(name)
+        self._machine.on_level = lambda level: self._level_changed(level)
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
         self._transaction = Transaction(self._database, self._machine, self._write_lock)
@@ -145,7 +158,8 @@ class Catalog(Questions):
         """Apply the entry at log `index`; return a serialised Result an operation, never empty but for a
         forgotten one.
 
-        An entry at or below `applied_index` changes nothing. Any exception means that the node must stop.
+        An entry at or below `applied_index` changes nothing. DiskFull: it is not applied, see `behind`. Any other
+        exception means that the node must stop.
         """
         if index <= self._applied:
             return self._machine.recall(index, batch)
@@ -186,26 +200,86 @@ class Catalog(Questions):
 
     def _apply(self, index: int, work: Callable[[], _T]) -> _T:
         self._check_usable()
+        self._check_space()
         with self._breaking():
-            if self._transaction.begin() and self._later is not None:
-                self._later(self.settle)
-            results = work()
-            self._applied = index
-            if self._later is None:
-                self._transaction.commit()
+            while True:
+                try:
+                    results = self._step(index, work)
+                    break
+                except sqlite3.Error as error:
+                    self._undo(error)
+                    self._catch_up()
         self._log_bound.check()
+        return results
+
+    def _step(self, index: int, work: Callable[[], _T]) -> _T:
+        """Apply an entry: for good, or so that it can be undone and done again until `settle`."""
+        results = self._do(index, work)
+        if self._later is None:
+            self._transaction.commit()
+        else:
+            self._steps.append((index, work))
+        return results
+
+    def _do(self, index: int, work: Callable[[], _T]) -> _T:
+        if self._transaction.begin() and self._later is not None:
+            self._later(self.settle)
+        results = work()
+        self._applied = index
         return results
 
     def settle(self) -> None:
         """Commit what is applied, so that other connections see it. Raises what `apply` raises."""
+        self._check_space()
         with self._breaking():
-            self._transaction.commit()
+            try:
+                self._transaction.commit()
+            except sqlite3.Error as error:
+                self._undo(error)
+                self._catch_up()
+            self._steps.clear()
+
+    def _check_space(self) -> None:
+        if self.behind:
+            raise DiskFull(f"{self._path}: entries wait to be applied again")
+
+    def _undo(self, error: sqlite3.Error) -> None:
+        """Go back to what was committed last, if the disk is full and something can be done; else raise."""
+        if not wants_space(error, self._path):
+            raise error
+        self._transaction.roll_back()
+        self._load()
+        self.behind = bool(self._steps)
+        if not self._free_space():
+            raise translated(error, self._path) from error
+
+    def catch_up(self) -> None:
+        """Apply again what was undone, and commit it. DiskFull: not yet. Otherwise raises what `apply` raises."""
+        self._check_usable()
+        with self._breaking():
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self.behind:
+            try:
+                for index, work in self._steps:
+                    self._do(index, work)
+                self._transaction.commit()
+                self._steps.clear()
+                self.behind = False
+            except sqlite3.Error as error:
+                self._undo(error)
 
     @contextmanager
     def _breaking(self) -> Iterator[None]:
-        """After any failure nothing is applied or read: what came last may be gone with its transaction."""
+        """After any failure nothing is applied or read: what came last may be gone with its transaction.
+
+        DiskFull is none: what came last has been undone.
+        """
         try:
             yield
+        except DiskFull:
+            raise
         except BaseException as error:
             self._failed = error
             self._transaction.abandon()
@@ -229,7 +303,7 @@ class Catalog(Questions):
         """Sync what is applied; return the applied index that a power cut can no longer undo. For a thread.
 
         Also moves a large write-ahead log into the database. A thread of the catalog's own calls it for that too.
-        Raises DiskFailed, DiskFull; nothing is applied any more then.
+        Raises DiskFailed; nothing is applied any more then.
         """
         return self._make_durable()
 
@@ -372,29 +446,78 @@ class Catalog(Questions):
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    async def list_directory(self, path: str) -> Sequence[Entry]:
-        """Do what `listing` does without holding up the loop for a large directory; sees all that is applied
-        now. What comes back stays small in memory when it is gone through in order.
+    def page(self, path: str, limit: int = PAGE, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones.
 
-        Raises Unavailable too, when the catalog is closed or replaced meanwhile.
+        Raises NotFound, NotADirectory, BadName.
         """
         try:
-            names = self._machine.names
-            rows = names.listing(names.directory(path), SMALL_DIRECTORY + 1).fetchall()
+            return self._page(self._machine.names.directory(path), path, limit, "", backwards)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
-        if len(rows) <= SMALL_DIRECTORY:
-            return list(map(entry_of, rows))
-        self.settle()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
 
-    def _list_in_thread(self, path: str) -> Listing:
+    def next_page(
+        self, directory: int, after: str, limit: int = PAGE, *, backwards: bool = False
+    ) -> Page | None:
+        """Return the entries that follow the name `after` in the directory with this inode, wherever it is by now.
+
+        None: it was removed. Names that did not change since the first page come exactly once, those that did at most
+        once under each name.
+        """
+        try:
+            path = self._machine.names.path_of(directory)
+            return None if path is None else self._page(directory, path, limit, after, backwards)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _page(self, directory: int, path: str, limit: int, after: str, backwards: bool) -> Page:
+        cursor = self._machine.names.listing(directory, limit + 1, after=after, backwards=backwards)
+        rows = cursor.fetchall()
+        last = rows[:limit][-1][0] if rows else ""
+        return Page(directory, path, list(map(entry_of, rows[:limit])), len(rows) > limit, last)
+
+    async def sorted_listing(self, path: str, order: Order, actor: Actor) -> PackedListing:
+        """Return what `actor` is shown of a directory in an order for which all must be seen; by a thread.
+
+        Account, path and entries are of one state, in which all is applied that is applied now. To be closed. Raises
+        NotFound, NotADirectory, BadName, Denied; Invalid when there are more than are sorted; Unavailable when too many
+        are sorted already, or the catalog is closed or replaced.
+        """
+        self._check_usable()
+        self.settle()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._sort_in_thread, path, order, actor)
+
+    def _sort_in_thread(self, path: str, order: Order, actor: Actor) -> PackedListing:
         with self._readers.connection() as database:
-            # One transaction from the path's first name to the last entry: all of one state.
+            # One transaction from the account over the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
+            rights = actor.rights(Accounts(database).rights)
+            rights.require(Action.LIST, path)
             names = Namespace(database)
-            cursor = names.listing(names.directory(path))
-            return Listing(iter(lambda: cursor.fetchmany(PAGE), []))
+            directory = names.directory(path)
+            if names.has_more_than(directory, MAX_SORTED):
+                raise Invalid(f"a directory of more than {MAX_SORTED:,} names is only sorted by name")
+            cursor = names.sorted(directory, order)
+            pages = iter(lambda: cursor.fetchmany(PAGE), [])
+            return PackedListing(directory, path, _shown(rights, path, pages), self._packing)
+
+    # Copies.
+
+    async def find_unlisted(self, names: Sequence[bytes], store: int) -> tuple[list[bytes], list[bytes]]:
+        """Return what `unlisted` does, without holding up the loop; and which of these names are listed elsewhere.
+
+        Sees all that is applied now. At most some thousand names. Raises Unavailable when the catalog is closed or
+        replaced meanwhile.
+        """
+        self._check_usable()
+        self.settle()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._find_unlisted, names, store)
+
+    def _find_unlisted(self, names: Sequence[bytes], store: int) -> tuple[list[bytes], list[bytes]]:
+        with self._readers.connection() as database:
+            return find_unlisted(database, names, store)
 
     def partial(self, owner: str, path: str) -> Partial | None:
         """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""
@@ -406,3 +529,18 @@ class Catalog(Questions):
             return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
+
+
+def _shown(rights: Rights, path: str, pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Yield the rows that an account is shown, PAGE at a time."""
+    if not rights.ruled:
+        yield from pages
+        return
+    kept: list[Row] = []
+    for rows in pages:
+        kept += [row for row in rows if rights.shows(path, row[0])]
+        while len(kept) >= PAGE:
+            yield kept[:PAGE]
+            del kept[:PAGE]
+    if kept:
+        yield kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from raftstore.disk import has_space
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 from raftstore.metadata.levels import NEWEST, OLDEST, too_new
 
@@ -170,13 +172,22 @@ TABLES = {
     "secrets": "name",
     "users": "name",
     "places": "path, user",
+    "spans": "inode",
     "usage": "owner",
     "proposers": "node",
     "results": "node, sequence",
     "reservations": "parent, name",
+    "expiry": "only",
 }
 """Every table, of whatever level, with its key: the order in which `Catalog.digest` reads it."""
 
+_UNTOLD = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""Errors in which SQLite does not tell a full disk, or a quota on it, from a broken one."""
 _DISK = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 _PASSING = {
     sqlite3.SQLITE_BUSY,
@@ -198,13 +209,21 @@ def damaged(path: Path, what: str) -> Damaged:
 def translated(error: sqlite3.Error, path: Path) -> StoreError:
     """Return what an error of SQLite on the catalog at `path` means: DiskFull, DiskFailed, Damaged or Unavailable."""
     primary = primary_code(error)
-    if primary == sqlite3.SQLITE_FULL:
+    if wants_space(error, path):
         return DiskFull(f"{path}: {error}")
     if primary in _DISK:
         return DiskFailed(f"{path}: {error}")
     if primary in _PASSING or primary is None:  # None: misuse of the module, which is a closed catalog
         return Unavailable(f"{path}: {error}")
     return damaged(path, str(error))
+
+
+def wants_space(error: sqlite3.Error, path: Path) -> bool:
+    """Whether an error on the catalog at `path` means that the disk is full: nothing is broken."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None or code & 0xFF == sqlite3.SQLITE_FULL:
+        return code is not None
+    return code in _UNTOLD and not has_space(path.parent)
 
 
 def primary_code(error: sqlite3.Error) -> int | None:
@@ -246,7 +265,10 @@ def connect(path: Path, *, writer: bool = False, patience: float = 5.0) -> sqlit
     when the WAL starts over, and data before what depends on it in a checkpoint: a power cut can only take
     the last transactions away, never mix states.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its WAL gets the mode of the file
+    with contextlib.suppress(OSError):  # SQLite says what is wrong
+        os.close(
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        )  # its WAL gets the mode of the file
     database = sqlite3.connect(
         path,
         timeout=patience,

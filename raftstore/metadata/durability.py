@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from raftstore.errors import DiskFailed, StoreError
-from raftstore.metadata.database import primary_code, translated
+from raftstore.metadata.database import primary_code, translated, wants_space
 
 log = structlog.get_logger()
 
@@ -45,8 +45,7 @@ class Durability:
     def make_durable(
         self, applied: Callable[[], int], connection: Callable[[], sqlite3.Connection], *, empty: bool = False
     ) -> int:
-        """Return an applied index (of those `applied` tells) that survives a power cut. Raises DiskFailed,
-        DiskFull.
+        """Return an applied index (of those `applied` tells) that survives a power cut. Raises DiskFailed.
 
         `connection` opens one for a checkpoint, which this closes. `empty`: make one if there is anything to move.
         """
@@ -68,6 +67,10 @@ class Durability:
             except sqlite3.Error as error:
                 if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     log.info("checkpoint of the catalog put off", error=str(error))
+                    return index
+                if wants_space(error, self._path):
+                    # What is in the write-ahead log is synced, and stays there.
+                    log.warning("checkpoint of the catalog put off: the disk is full", error=str(error))
                     return index
                 self._failed = translated(error, self._path)
                 raise self._failed from error

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from raftstore.metadata.namespace import Place
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
+from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
 
 MAX_OF_OWNER = 1_000
@@ -87,23 +88,29 @@ class Reservations:
             raise Refusal(commands.CHANGED, "its name is not reserved any more")
 
     def add(
-        self, place: Place, number: int, command: commands.ReserveName, index: int, members: Collection[str]
+        self,
+        place: Place,
+        owner: str,
+        number: int,
+        command: commands.ReserveName,
+        index: int,
+        members: Collection[str],
     ) -> None:
         """Take a name, where nothing is. Refuses with EXISTS, QUOTA, INVALID, STALE."""
-        check_label(command.owner, "an owner")
+        check_label(owner, "an owner")
         check_label(command.node, "a node's name")
         if not command.node or not 0 < command.boot <= MAX_INTEGER or (members and command.node not in members):
             raise Refusal(commands.INVALID, "a name is reserved by a node in one of its boots")
         if command.boot < self._boots.get(command.node, 0):
             raise Refusal(commands.STALE, f"node {command.node} was started again")
         self.check_free(place)
-        if self._counts["owner", command.owner] >= MAX_OF_OWNER:
+        if self._counts["owner", owner] >= MAX_OF_OWNER:
             raise Refusal(
-                commands.QUOTA, f"{command.owner} has reserved {MAX_OF_OWNER} names; close some files"
+                commands.QUOTA, f"{owner_name(owner)} has reserved {MAX_OF_OWNER} names; close some files"
             )
         if self._counts["node", command.node] >= MAX_OF_NODE:
             raise Refusal(commands.QUOTA, f"node {command.node} has reserved {MAX_OF_NODE} names")
-        held = Reservation(place, number, command.owner, command.node, command.boot, index)
+        held = Reservation(place, number, owner, command.node, command.boot, index)
         self._execute(
             "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?)",
             (held.place.parent, held.place.name, held.number, held.owner, held.node, held.boot, held.renewed),

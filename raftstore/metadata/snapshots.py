@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 import blake3
 
-from raftstore.errors import Damaged, DiskFailed
+from raftstore.disk import is_full
+from raftstore.errors import Damaged, DiskFailed, DiskFull
 from raftstore.metadata.database import check, sync_directory, translated
 from raftstore.metadata.schemas import schema_at
 
@@ -24,7 +25,7 @@ have to wait for a whole snapshot to be written."""
 def write(database: sqlite3.Connection, target: Path) -> int:
     """Copy the state that `database` now sees to `target`, sealed and synced; return its applied index.
 
-    The writer is not held up. Raises sqlite3.Error, DiskFailed; `target` is then removed.
+    The writer is not held up. Raises sqlite3.Error, DiskFailed, DiskFull; `target` is then removed.
     """
     target.unlink(missing_ok=True)
     try:
@@ -39,7 +40,7 @@ def write(database: sqlite3.Connection, target: Path) -> int:
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise DiskFailed(f"{target}: {error}") from error
+            raise (DiskFull if is_full(error) else DiskFailed)(f"{target}: {error}") from error
         raise
     return index
 
@@ -94,8 +95,8 @@ def _hash(file: BinaryIO, size: int, copy: BinaryIO | None = None) -> bytes:
 def unpack(source: Path, target: Path) -> int:
     """Check the snapshot `source` and copy its database, synced, to `target`; return its applied index.
 
-    Raises Damaged when it is not whole or not a catalog, TooNew when it is one of a later version, DiskFailed; `target`
-    is then removed.
+    Raises Damaged when it is not whole or not a catalog, TooNew when it is one of a later version, DiskFailed,
+    DiskFull; `target` is then removed.
     """
     target.unlink(missing_ok=True)
     try:
@@ -110,7 +111,7 @@ def unpack(source: Path, target: Path) -> int:
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise DiskFailed(f"{source}: {error}") from error
+            raise (DiskFull if is_full(error) else DiskFailed)(f"{source}: {error}") from error
         raise
 
 

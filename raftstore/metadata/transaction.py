@@ -65,6 +65,13 @@ class Transaction:
         self._database.close()
         self._end()
 
+    def roll_back(self) -> None:
+        """Undo what is open; the connection goes on. What the machine has in memory fits the database no more."""
+        if self._open:
+            if self._database.in_transaction:
+                self._database.rollback()
+            self._end()
+
     def _end(self) -> None:
         self._open = False
         self._lock.release()

@@ -82,6 +82,12 @@ class Channel(asyncio.BufferedProtocol):
         """The peer's name for logs and errors."""
         return self.peer.name if self.peer else "stranger"
 
+    @property
+    def address(self) -> str:
+        """The other end's IP address; "" when there is none (any more)."""
+        found = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(found[0]) if found else ""
+
     # What the two ends do differently.
 
     def identified(self) -> None:

@@ -57,6 +57,11 @@ class Counting:
         self.applied_index = index
         self.configuration = (index, configuration)
 
+    behind = False
+
+    def catch_up(self) -> None:
+        """Nothing is ever undone."""
+
     def make_durable(self) -> int:
         """Nothing is kept; the log holds it."""
         return self.applied_index

@@ -15,6 +15,7 @@ from simbugs import bug, replace
 from raftstore.consensus import (
     acceptor,
     ahead,
+    applier,
     compaction,
     elections,
     hardstate,
@@ -27,7 +28,7 @@ from raftstore.consensus import (
     replicator,
 )
 from raftstore.consensus.normalise import Accept, Reject
-from raftstore.metadata import snapshots
+from raftstore.metadata import catalog, snapshots
 
 
 class _Synced:
@@ -82,9 +83,10 @@ def sync_without_sync(stack: ExitStack) -> None:
 
 @bug("term and vote are renamed into place without a sync of the directory")
 def vote_not_synced(stack: ExitStack) -> None:
-    def replace_file(disk: Any, path: Any, data: Any) -> None:
-        temporary = path.with_name(path.name + ".tmp")
-        if temporary.name in disk.names(path.parent):
+    def put(disk: Any, directory: Any, data: Any) -> None:
+        path = directory / hardstate.HARD_STATE
+        temporary = directory / hardstate.SPARE
+        if temporary.name in disk.names(directory):
             disk.unlink(temporary)
         file = disk.open(temporary, create=True)
         file.write_at(0, data)
@@ -92,7 +94,7 @@ def vote_not_synced(stack: ExitStack) -> None:
         file.close()
         disk.rename(temporary, path)
 
-    replace(stack, hardstate, "replace_file", replace_file)
+    replace(stack, hardstate, "_replace", put)
 
 
 @bug("the vote is forgotten at a restart")
@@ -136,6 +138,33 @@ def end_at_damage(stack: ExitStack) -> None:
         return run(self, firsts)
 
     replace(stack, recovery._Reader, "run", forgiving)
+
+
+@bug("what a full disk did not take of the log counts as written")
+def full_disk_acknowledges(stack: ExitStack) -> None:
+    def append(self: Any, batch: Any) -> bool:
+        real(self, batch)
+        return True
+
+    real = replace(stack, journal.Journal, "_append", append)
+    replace(stack, journal.Journal, "_put_back", lambda self, batch: None)
+
+
+@bug("what a full disk has undone in the catalog is not applied again")
+def full_disk_forgets(stack: ExitStack) -> None:
+    def catch_up(self: Any) -> None:
+        self._steps.clear()
+        self.behind = False
+
+    replace(stack, catalog.Catalog, "_catch_up", catch_up)
+
+
+@bug("reads go on while what was applied is undone in the catalog")
+def full_disk_stale_reads(stack: ExitStack) -> None:
+    def applied(self: Any) -> int:
+        return self._queue[0][0] - 1 if self._queue else int(self._handed_over())
+
+    replace(stack, applier.Applier, "applied_index", property(applied))
 
 
 @bug("a frame is written where zeros are just being written ahead of the log")

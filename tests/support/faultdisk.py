@@ -36,6 +36,10 @@ class _Content:
         self.seen[offset : offset + len(data)] = data
         self.dirty.update(range(offset // SECTOR, -(-(offset + len(data)) // SECTOR)))
 
+    def taken(self) -> int:
+        """Bytes of the disk that it takes: whole sectors."""
+        return -(-len(self.seen) // SECTOR) * SECTOR
+
     def sync(self) -> None:
         self._resize(self.stable, len(self.seen))
         for sector in self.dirty:
@@ -86,7 +90,7 @@ class FaultFile:
 
     def write_at(self, offset: int, data: Data) -> None:
         self._alive()
-        room = self._disk.free_bytes(self._path) + max(0, len(self._content.seen) - offset)
+        room = self._disk.free_bytes(self._path) + max(0, self._content.taken() - offset)
         if len(data) > room:
             self._content.write(offset, bytes(data)[:room])
             raise OSError(errno.ENOSPC, "simulated: no space left", str(self._path))
@@ -161,6 +165,11 @@ class FaultDisk:
         """Lose power after the operation's (volatile) effect."""
         self.stop_before()
 
+    def write_back(self) -> None:
+        """The kernel writes what is not synced of its own accord, as it does after a while."""
+        for content in {id(content): content for content in self._seen.values()}.values():
+            content.sync()
+
     def crash(self, rng: random.Random) -> None:
         """Lose power, and come back."""
         names: dict[Path, _Content] = {}
@@ -218,6 +227,13 @@ class FaultDisk:
         self._seen[target] = self._seen.pop(source)
         self.done()
 
+    def link(self, source: Path, target: Path) -> None:
+        if self.fails("link", target):
+            raise OSError(errno.EIO, "simulated: link failed", str(target))
+        assert target not in self._seen
+        self._seen[target] = self._seen[source]
+        self.done()
+
     def unlink(self, path: Path) -> None:
         if self.fails("unlink", path):
             raise OSError(errno.EIO, "simulated: unlink failed", str(path))
@@ -236,4 +252,5 @@ class FaultDisk:
                     self._stable.pop(name, None)
 
     def free_bytes(self, path: Path) -> int:
-        return max(0, self.capacity - sum(len(content.seen) for content in self._seen.values()))
+        there = {id(content): content for content in self._seen.values()}
+        return max(0, self.capacity - sum(content.taken() for content in there.values()))

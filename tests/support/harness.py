@@ -30,8 +30,11 @@ UNHURRIED = {
     "PIXRAFT_FTP_LOGIN_TIMEOUT": "600",
     "PIXRAFT_FTP_DATA_TIMEOUT": "300",
     "PIXRAFT_FTP_STALL_TIMEOUT": "3600",
+    "PIXRAFT_NODE_BALLAST_BYTES": str(1024**2),
 }
-"""Nobody is let go because the machine is slow, or the test waits for something else."""
+"""Nobody is let go because the machine is slow, or the test waits for something else; and no disk is used up for what
+a node keeps for a full one.
+"""
 
 
 def eventually(condition: Callable[[], _T], timeout: float = PATIENCE, every: float = 0.1) -> _T:

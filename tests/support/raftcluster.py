@@ -224,6 +224,11 @@ class CountingMachine:
         self.acknowledged = {(n, b): value for n, b, value in acknowledged}
         self.boots = boots
 
+    behind = False
+
+    def catch_up(self) -> None:
+        """Nothing is ever undone."""
+
     def make_durable(self) -> int:
         self.saved = self._state()
         return self.applied_index

@@ -128,6 +128,10 @@ class SimFile:
     def write_at(self, offset: int, data: Data) -> None:
         self._alive()
         piece = bytes(data)
+        grown = self._disk.allot(self._inode, offset + len(piece))
+        if grown < offset + len(piece):
+            self._inode.write(offset, piece[: max(0, grown - offset)])
+            raise OSError(errno.ENOSPC, "simulated: no space left", str(self._path))
         if self._disk.operation("write", self._path):
             self._inode.write(offset, piece[: len(piece) // 2])
             self._disk.fail("write", self._path)
@@ -181,6 +185,8 @@ class SimDisk:
         """So manieth operation from now fails; with `fail_only`, operations of other kinds are not counted."""
         self.fail_only: str | None = None
         self.fail_errno = errno.EIO
+        self.space: int | None = None
+        """Bytes that are left, where the disk is (nearly) full."""
         self._seen: dict[Path, _Inode] = {}
         self._stable: dict[Path, _Inode] = {}
         self._unsynced_names: set[Path] = set()
@@ -201,6 +207,16 @@ class SimDisk:
                 self.fail_in = None
                 return True
         return False
+
+    def allot(self, inode: _Inode, end: int) -> int:
+        """Return up to where a file may be written that is to reach to `end`; it grows by whole sectors."""
+        has = -(-len(inode.data) // SECTOR) * SECTOR
+        wanted = max(0, -(-(end - has) // SECTOR) * SECTOR)
+        if self.space is None or not wanted:
+            return end
+        got = min(wanted, self.space // SECTOR * SECTOR)
+        self.space -= got
+        return min(end, has + got)
 
     def fail(self, what: str, path: Path) -> None:
         """Raise the error that is due."""
@@ -269,6 +285,8 @@ class SimDisk:
                 raise FileExistsError(errno.EEXIST, "exists", str(path))
             if self.operation("create", path):
                 self.fail("create", path)
+            if self.space == 0 and self._rng.random() < 0.3:  # no space for the name
+                raise OSError(errno.ENOSPC, "simulated: no space left", str(path))
             self._seen[path] = _Inode()
             self._unsynced_names.add(path)
             self.done()
@@ -292,6 +310,14 @@ class SimDisk:
             self.fail("rename", target)
         self._seen[target] = self._seen.pop(source)
         self._unsynced_names.update((source, target))
+        self.done()
+
+    def link(self, source: Path, target: Path) -> None:
+        if self.operation("link", target):
+            self.fail("link", target)
+        assert target not in self._seen
+        self._seen[target] = self._seen[source]
+        self._unsynced_names.add(target)
         self.done()
 
     def unlink(self, path: Path) -> None:

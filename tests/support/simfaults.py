@@ -41,6 +41,7 @@ class Faults:
         cluster.network.heal_all()
         for node in list(cluster.nodes.values()):  # one may learn here that it was removed
             node.disk.crash_in = node.disk.fail_in = None
+            node.has_space()
             node.disk.latency = node.disk.usual
             if node.process is not None:
                 node.process.resume_now()
@@ -231,6 +232,16 @@ class Faults:
             disk.fail_only = self._rng.choice((None, "datasync", "datasync", "write"))
             disk.fail_errno = self._rng.choice((errno.EIO, errno.EIO, errno.ENOSPC))
             self._trace(node.name, "disk will fail", f"{disk.fail_only} {disk.fail_in}")
+
+    def _disk_full(self) -> None:
+        """Something else fills the disk of a node, or of several; after a while there is space again."""
+        up = [node for node in self._cluster.nodes.values() if node.up]
+        count = min(len(up), self._rng.choice((1, 1, 1, 2, 2, 3)))
+        for node in self._rng.sample(up, count):
+            left, pieces = self._rng.choice((0, 0, 600, 3000)), self._rng.choice((0, 0, 1, 3))
+            self._trace(node.name, "disk full", f"{left} bytes left, {pieces} pieces of ballast")
+            node.fill_disk(left, pieces)
+            self._for_a_while(node.has_space, 0.2, 5.0)
 
     def _rot(self) -> None:
         """A bit flips on the disk of a node; often the node finds it at once, at a start."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,31 @@ from pathlib import Path
 from simchecks import Checks
 
 from raftstore.errors import NotFound
-from raftstore.metadata import Catalog
+from raftstore.metadata import Catalog, catalog
+from raftstore.metadata.transaction import Transaction
 from raftstore.wire import commands_pb2
 
 DATABASE = "catalog.db"
 WAL = DATABASE + "-wal"
+
+
+FULL: dict[str, Callable[[], bool]] = {}
+"""Whether the disk under a database is full, by its path."""
+
+
+class FullTransaction(Transaction):
+    """A transaction whose commit fails as on a full disk."""
+
+    def commit(self) -> None:
+        full = FULL.get(self._database.execute("PRAGMA database_list").fetchone()[2])
+        if self._open and full is not None and full():
+            error = sqlite3.OperationalError("simulated: database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        super().commit()
+
+
+catalog.Transaction = FullTransaction  # type: ignore[misc]
 
 
 class Storage:
@@ -102,12 +123,16 @@ class WatchedCatalog:
         checks: Checks,
         every: int,
         later: Callable[[Callable[[], None]], object] | None,
+        *,
+        full: Callable[[], bool],
+        free_space: Callable[[], bool],
     ) -> None:
         self._node = node
         self._storage = storage
         self._checks = checks
         self._every = every
-        self.catalog = Catalog(storage.path(), later=later)
+        FULL[str(storage.path())] = full
+        self.catalog = Catalog(storage.path(), later=later, free_space=free_space)
         self._closed = False
 
     @property
@@ -142,6 +167,13 @@ class WatchedCatalog:
         self.catalog.configure(index, configuration)
         if new:
             self._checks.apply(self._node, index, configuration, [])
+
+    @property
+    def behind(self) -> bool:
+        return self.catalog.behind
+
+    def catch_up(self) -> None:
+        self.catalog.catch_up()
 
     def compare(self) -> None:
         """Compare the whole state with that of others."""
@@ -182,6 +214,7 @@ class WatchedCatalog:
         if not self._closed:
             self._closed = True
             self.catalog.close()
+            del FULL[str(self.catalog._path)]
 
 
 def path(key: int) -> str:
@@ -190,7 +223,7 @@ def path(key: int) -> str:
 
 def put(
     key: int, token: int, owner: str, *, exclusive: bool = False, base: tuple[int, int] | None = None
-) -> bytes:
+) -> commands_pb2.Command:
     """The command that makes `key` hold `token`; `base` are the inode and version that it must have."""
     inode, version = base or (0, 0)
     return commands_pb2.Command(
@@ -202,9 +235,9 @@ def put(
             base_inode=inode,
             base_version=version,
         )
-    ).SerializeToString()
+    )
 
 
-def remove(key: int) -> bytes:
+def remove(key: int) -> commands_pb2.Command:
     """The command that makes `key` hold nothing."""
-    return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key))).SerializeToString()
+    return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import traceback
@@ -20,6 +21,7 @@ from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.watchedlog import PREFIX
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 from raftstore.peers.model import Peer, Reply
+from raftstore.space import Space
 
 if TYPE_CHECKING:
     from simcluster import Cluster
@@ -51,6 +53,8 @@ class Node:
         self.disk = SimDisk(self.rng, self._pause, self._disk_fault)
         self.disk.usual = self.disk.latency = cluster.scenario.latencies[kind]
         self.storage = Storage(self.directory / "catalog", self.rng)
+        self.ballast = 0
+        """Pieces that are left of what is kept for a full disk."""
         self.rotten = False
         """A bit of its disk was flipped: it may refuse to start, or stop."""
         self.disk_faults = 0
@@ -73,6 +77,44 @@ class Node:
     def _disk_fault(self, what: str) -> None:
         self.disk_faults += 1
         self.cluster.trace.event(self.name, "disk", what)
+
+    def fill_disk(self, left: int, pieces: int) -> None:
+        """Something else takes the disk but for `left` bytes. The node notices that by and by, or by an error."""
+        self.disk.space, self.ballast = left, pieces
+        self.cluster.loop.call_later(self.rng.uniform(0.0, 1.0), self._look)
+
+    def has_space(self) -> None:
+        """There is space again."""
+        self.disk.space = None
+        self.cluster.loop.call_later(self.rng.uniform(0.0, 1.0), self._look)
+
+    def _look(self) -> None:
+        process = self.process
+        if process is None:
+            return
+
+        def tell() -> None:
+            if self.consensus is not None:
+                full = self.disk.space is not None
+                self.consensus.space = (
+                    Space.ENOUGH if not full else Space.LITTLE if self.ballast else Space.NONE
+                )
+
+        process.run(tell)
+
+    def _free_space(self) -> bool:
+        if self.disk.space is None:
+            return True
+        if not self.ballast:
+            return False
+        self.ballast -= 1
+        self.disk.space += 4096
+        return True
+
+    def _catalog_full(self) -> bool:
+        """Whether a commit of the catalog finds no space: its files are not on the simulated disk."""
+        space = self.disk.space
+        return space is not None and space < 512 and self.rng.random() < 0.7
 
     @property
     def up(self) -> bool:
@@ -102,11 +144,21 @@ class Node:
         scenario = self.cluster.scenario
         try:
             self.journal = Journal(
-                JOURNAL, disk=self.disk, segment_bytes=scenario.segment_bytes, ahead_bytes=AHEAD_BYTES
+                JOURNAL,
+                disk=self.disk,
+                segment_bytes=scenario.segment_bytes,
+                ahead_bytes=AHEAD_BYTES,
+                free_space=self._free_space,
             )
             self.cluster.checks.opened(self.name, self.journal)
             self.catalog = WatchedCatalog(
-                self.name, self.storage, self.cluster.checks, scenario.compare_every, self._later(process)
+                self.name,
+                self.storage,
+                self.cluster.checks,
+                scenario.compare_every,
+                self._later(process),
+                full=self._catalog_full,
+                free_space=self._free_space,
             )
             self.links = links = SimLinks(self.cluster.network, process)
             self.know()
@@ -124,7 +176,13 @@ class Node:
         settle = self.cluster.scenario.settle
         if settle is None:
             return None
-        return lambda action: self.cluster.loop.call_later(settle, process.run, action)
+
+        def settled(action: Callable[[], None]) -> None:
+            # As the store does it: consensus has what did not fit applied again.
+            with contextlib.suppress(DiskFull):
+                action()
+
+        return lambda action: self.cluster.loop.call_later(settle, process.run, lambda: settled(action))
 
     async def _rejoin(self, process: Process, links: SimLinks) -> None:
         def others() -> list[str]:
@@ -174,9 +232,14 @@ class Node:
             rejoining=self.rejoining,
             on_rejoined=self._rejoined,
         )
+        consensus.successors = lambda: self._others_have_space()
         self.know()
         consensus.membership.watch(self.know)
         process.task(consensus.start())
+
+    def _others_have_space(self) -> bool:
+        others = [node for node in self.cluster.nodes.values() if node is not self and node.up]
+        return any(node.disk.space is None for node in others)
 
     def know(self) -> None:
         """Hear, and have connections to, the members in the roster and in the log."""
@@ -200,7 +263,9 @@ class Node:
         """The node refuses to start, or has stopped: it must have a reason. It will be started again."""
         self.failed = True
         self.cluster.trace.event(self.name, "stopped", f"{type(error).__name__}: {error}")
-        disk = isinstance(error, DiskFailed | DiskFull) and self.disk_faults > 0
+        # A full disk may keep a node from starting; one that runs goes on.
+        starting = isinstance(error, DiskFull) and self.consensus is None
+        disk = starting or (isinstance(error, DiskFailed) and self.disk_faults > 0)
         if not disk and not self.rotten:
             self.cluster.violate("stops without a cause", f"{self.name} stops without a cause: {_text(error)}")
         must_wipe = isinstance(error, Damaged)

@@ -80,7 +80,7 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
 
     evidence = Evidence(log, log.confirm)
     return UploadSession(
-        "/a/photo.jpg",
+        commands.PutFile(path="/a/photo.jpg", quorum=2),
         "ada",
         upload,
         LateReplicas(log, evidence.begun),
@@ -89,7 +89,6 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
         evidence,
         Keeper(60, log.confirm),
         Gathering(),
-        quorum=2,
         **options,
     )
 

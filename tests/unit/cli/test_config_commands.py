@@ -184,7 +184,7 @@ def test_the_unit(node: Path, tmp_path: Path) -> None:
     service = unit["Service"]
     assert service["Type"] == "notify"
     assert service["ExecStart"].endswith(f" serve --config {node}")
-    assert service["RestartPreventExitStatus"] == "2 3 40 52 53"
+    assert service["RestartPreventExitStatus"] == "2 3 40 52 53 54"
     assert service["ReadWritePaths"] == str(node.parent / "data")
     assert (service["User"], service["Restart"], service["NoNewPrivileges"]) == ("camera", "on-failure", "yes")
     assert "this machine has no user 'camera': sudo useradd --system" in result.stderr

@@ -403,22 +403,6 @@ class TestFailure:
         journal.close()
         assert (disk.operations, disk.handles) == (operations, 0)
 
-    def test_of_a_full_disk(self) -> None:
-        disk = FaultDisk()
-        journal = Journal(DIRECTORY, disk=disk)
-        fill(journal, 1, 3)
-        journal.sync()
-        disk.capacity = disk.capacity - disk.free_bytes(DIRECTORY) + 100
-        fill(journal, 4, 30)
-        with pytest.raises(DiskFailed, match="no space left"):
-            journal.sync()
-        journal.close()
-        disk.kill()
-        disk.capacity *= 1000
-        journal = Journal(DIRECTORY, disk=disk)
-        assert indexes(journal) == [1, 2, 3]
-        journal.close()
-
 
 def test_adding_and_syncing_overlap_in_threads(tmp_path: Path) -> None:
     journal = Journal(tmp_path, segment_bytes=50_000)

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from ftpserver import PASSWORD, Server, serving
+from ftpserver import HASH, PASSWORD, Server, serving
 
-from ftpgateway.access import ROLES
+from ftpgateway.access.guard import Slowness
+from raftstore.rights import ROLES
+from raftstore.types import User
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,28 @@ def server(one: Server) -> Iterator[Server]:
     yield one
     one.heal()
     one.reset()
+
+
+def test_a_login_that_is_refused_does_not_tell_why() -> None:
+    """Unknown, disabled, wrong password, an address that has to wait: code and text are one, and so is the way on."""
+    with serving(max_login_attempts=4) as server:
+        server.access._guard._slowness = Slowness(free=4, first=60.0)
+        server.run(server.store.accounts.__setitem__, "off", User("off", HASH, disabled=True))
+        with server.client():
+            pass  # alice has logged in from here: she is judged by her own failures
+        said = set()
+        for _ in range(3):
+            with server.client(None) as client:
+                for name in ("alice", "off", "nobody"):
+                    assert client.command(f"USER {name}") == 331
+                    assert client.command("PASS wrong") == 530
+                    said.add(client.text)
+        assert server.access.refused == 3, "after five failures all have to wait, but alice"
+        assert len(said) == 1
+        with server.client(None) as client:
+            for name, code in (("alice", 530), ("off", 530), ("nobody", 530), ("x", 421)):
+                assert client.command(f"USER {name}") == 331
+                assert client.command("PASS wrong") == code
 
 
 def test_a_disabled_account_ends_its_sessions_and_what_they_do(server: Server) -> None:
@@ -60,9 +84,10 @@ def test_a_command_that_waits_ends_before_its_session(server: Server) -> None:
         gate.wait_until_held()
         server.run(server.store.change_account, "alice", replace(alice, password_hash="another"))
         gate.open()
-        assert [client.reply(), client.reply()] == [257, 421]
+        # What was not done yet is judged by the account as it is by then.
+        assert [client.reply(), client.reply()] == [550, 421]
         assert client.at_end()
-    assert list(server.store.root.children) == ["d"]
+    assert not server.store.root.children
 
 
 def test_a_disabled_account_removes_no_more(server: Server) -> None:

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from ftpgateway.ftp.commands import listing
 from ftpgateway.ftp.listings import FactWriter, parse_timestamp
 from raftstore.errors import DiskFull, NoQuorum, Unavailable
+from raftstore.metadata.listing import PAGE
 from raftstore.types import Entry
 
 
@@ -116,7 +117,7 @@ def test_others_have_their_turn_while_a_large_directory_is_listed(
             assert len(client.lines) == 3002
         else:
             assert client.fetch(command).count(b"\r\n") == 3000
-        assert max(Counter(seen).values()) <= 512
+        assert max(Counter(seen).values()) <= PAGE
 
 
 def sessions(server) -> list:  # type: ignore[no-untyped-def, type-arg]

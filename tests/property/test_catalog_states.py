@@ -104,9 +104,8 @@ def through_handles(draw: st.DrawFn) -> commands.Command:
 nodes = st.sampled_from(["n2", "n3"])
 reserving = st.one_of(
     st.builds(
-        lambda path, owner, node: command("reserve_name", path=path, owner=owner, node=node, boot=1),
+        lambda path, node: command("reserve_name", path=path, node=node, boot=1),
         paths,
-        owners,
         nodes,
     ),
     st.builds(lambda node: command("renew_names", node=node, boot=1), nodes),

@@ -309,19 +309,11 @@ class Model:
         """Return every published file."""
         return [content for content in self.contents() if isinstance(content, File)]
 
-    def directories(self) -> list[Directory]:
-        """Return every directory but the root."""
-        found, waiting = [], [self.root]
-        while waiting:
-            below = [entry for entry in waiting.pop().entries.values() if isinstance(entry, Directory)]
-            found += below
-            waiting += below
-        return found
-
     def usage(self, owner: str) -> tuple[int, int]:
         """Return how many files and directories an owner has, and the bytes of the files."""
         sizes = [file.size for file in self.files() if file.owner == owner]
-        return len(sizes) + sum(directory.owner == owner for directory in self.directories()), sum(sizes)
+        made = [one for one in self.directories() if one.owner == owner and one is not self.root]
+        return len(sizes) + len(made), sum(sizes)
 
     def account(self, owner: str) -> Account | None:
         """Return the account that an owner is, if it is one."""
@@ -502,7 +494,7 @@ class Model:
             raise No("STALE")
         if name in parent.reserved:
             raise No("EXISTS")
-        parent.reserved[name] = Reserved(self.whose(command.owner), command.node, command.boot, self.index)
+        parent.reserved[name] = Reserved(self.whose(""), command.node, command.boot, self.index)
 
     def reservations(self) -> list[Reserved]:
         """Return all that are held."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, chunk, command
+from catalogs import Feeder, by, chunk, command
 
 from raftstore.metadata.namespace import Place
 from raftstore.metadata.reservations import MAX_OF_OWNER, Reservation
 from raftstore.reserving import Silence
+from raftstore.rights import Actor
 from raftstore.wire import commands_pb2 as commands
 
 CHUNKS = [chunk(1, 10, (1,))]
 
 
-def reserve(path: str, *, node: str = "n1", boot: int = 1, owner: str = "ada") -> commands.Command:
-    return command("reserve_name", path=path, owner=owner, node=node, boot=boot)
+def reserve(path: str, *, node: str = "n1", boot: int = 1) -> commands.Command:
+    return command("reserve_name", path=path, node=node, boot=boot)
 
 
 def put(path: str, *, owner: str = "ada", **handle: object) -> commands.Command:
@@ -103,10 +104,16 @@ def test_reservations_outlive_a_restart_and_a_snapshot(feeder: Feeder, tmp_path:
         assert other.catalog.reservations() == before
 
 
-def test_an_owner_has_a_bounded_number(feeder: Feeder) -> None:
-    feeder.all(*(reserve(f"/lock{number}") for number in range(MAX_OF_OWNER)))
-    assert status(feeder, reserve("/more")) == "QUOTA"
-    assert status(feeder, reserve("/more", owner="bob")) == "OK"
+def test_an_owner_has_a_bounded_number_and_needs_the_right_to_store(feeder: Feeder) -> None:
+    table = (("ada", "w"), ("bob", "wl"), ("eve", "l"))
+    users = [commands.User(name=name, password_hash="x", home="/", rights=rights) for name, rights in table]
+    feeder.all(*(command("put_user", user=user, create=True) for user in users))
+    ada, bob, eve = (Actor.session(feeder.catalog.user(name)) for name in ("ada", "bob", "eve"))
+    feeder.all(*(by(reserve(f"/lock{number}"), ada) for number in range(MAX_OF_OWNER)))
+    assert status(feeder, by(reserve("/more"), ada)) == "QUOTA"
+    assert status(feeder, by(reserve("/more"), bob)) == "OK"
+    assert status(feeder, by(reserve("/other"), eve)) == "DENIED"
+    assert {held.owner for held in feeder.catalog.reservations()} == {ada.owner, bob.owner}
 
 
 def test_what_is_open_is_published_where_it_is_by_now(feeder: Feeder) -> None:

@@ -101,9 +101,10 @@ class File:
         """The session has renamed it."""
         self._path = path
 
-    @property
-    def inode(self) -> int:
-        """Of the published file that was opened to be read; 0: it was not."""
+    async def inode(self) -> int:
+        """Return the inode of the published file that it is; 0: it is not published. Raises StoreError."""
+        if self.draft is not None:
+            return (await self.draft.target()).inode
         return self._entry.inode if self._entry is not None else 0
 
     def follow(self, draft: Draft) -> None:
@@ -187,7 +188,7 @@ class File:
 
     def write_at_once(self, offset: int, data: packets.Buffer) -> bool:
         """Take a write for which nothing has to be waited for; False: `write` it. Raises StoreError."""
-        if self.draft is None or not self._manner.write:
+        if self.draft is None or not self._manner.write or self.draft is not self._drafts.current:
             return False
         done = self.draft.write_at_once(None if self._manner.append else offset, data)
         self.written += len(data) if done else 0
@@ -195,7 +196,9 @@ class File:
 
     async def write(self, offset: int, data: packets.Buffer) -> None:
         """Take a write. Raises StoreError; the file cannot be published any more then."""
-        await self._to_write().write(None if self._manner.append else offset, data)
+        draft = self._to_write()
+        await self._drafts.use(draft)
+        await draft.write(None if self._manner.append else offset, data)
         self.written += len(data)
 
     def _to_write(self) -> Draft:

@@ -31,6 +31,6 @@ class SftpSettings:
     idle_timeout: float = 300.0
     wait_limit: float = 60.0
     max_channels: int = 8
-    max_handles: int = 64
+    max_handles: int = 1024
     restart_longest: float = 30.0
     legacy_algorithms: bool = False

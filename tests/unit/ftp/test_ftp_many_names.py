@@ -232,6 +232,15 @@ def test_names_come_once_whatever_changes_around_them(server: Server, client: Cl
     assert [number for number in shown if number % 2 == 0] == list(range(0, 100, 2))
 
 
+def test_a_large_directory_of_which_nothing_is_to_be_seen(server: Server, client: Client) -> None:
+    server.store.page = 2
+    server.run(lambda: [server.store.put(f"/{n}", b"") for n in range(9)])
+    hidden = tuple(Rule(f"/{n}", "") for n in range(9))
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rules=hidden)
+    assert [client.fetch(line) for line in ("LIST", "LIST -t", "NLST -rS", "MLSD")] == [b""] * 4
+    assert server.store.packing.taken == 0
+
+
 def test_rights_are_judged_for_each_page(server: Server, client: Client) -> None:
     server.store.page = 5
     server.run(server.store.put, "/d", None)
@@ -335,6 +344,36 @@ def test_a_long_checksum_is_computed_in_portions(
     server.run(server.store.put, "/pic", data)
     assert client.command("HASH pic") == 213
     assert hashlib.sha256(data).hexdigest() in client.text
+
+
+@pytest.mark.parametrize(
+    ("change", "exact"),
+    [
+        ({}, True),
+        ({"home": "/home"}, False),
+        ({"rights": "emwo"}, False),
+        ({"rights": "elwm"}, False),
+        ({"rules": (Rule("/private", ""),)}, False),
+        ({"rules": (Rule("/public", "elr"),)}, True),
+        ({"rights": "elradfmwMTA", "rules": (Rule("/private", ""),)}, True),
+    ],
+)
+def test_how_much_is_free_is_told_exactly_to_who_sees_all(
+    server: Server, change: dict[str, Any], exact: bool
+) -> None:
+    """A picture that is there already takes no room: an exact figure tells others whether it is."""
+    server.run(server.store.put, "/home", None)
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], **change)
+    server.store.room = 10_999
+    with server.client() as client:
+        assert client.command("AVBL") == 213
+        assert client.text == ("213 10999" if exact else "213 10000")
+        assert client.command("ALLO 10500") == (200 if exact else 452)
+        assert client.command("ALLO 10000") == 200
+        assert f"{10_999 if exact else 10_000} bytes are free" in client.text
+        server.store.room = 9_999
+        client.passive()
+        assert client.command("STOR a") == 452, "judged once more, by the same figure"
 
 
 def test_what_is_left_of_the_quota(server: Server, client: Client) -> None:

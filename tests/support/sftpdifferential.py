@@ -24,6 +24,7 @@ import structlog
 from fakestore import FakeStore
 
 from ftpgateway.access import Account, Workspace
+from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import draft, drafts, packets, reading
@@ -101,9 +102,13 @@ class _Session:
     def __init__(self, store: Any) -> None:
         self.files = Workspace(store, Account(User("alice", "")))
         self.up, self.down = Throttle(0), Throttle(0)
+        self._ledger = Ledger()
 
     def may(self, *_: Any, **__: Any) -> bool:
         return True
+
+    def charge(self, resource: Resource, amount: int = 0) -> Charge:
+        return self._ledger.charge(Holder(self.name, "192.0.2.1"), resource, amount)
 
 
 class Ours:

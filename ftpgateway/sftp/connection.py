@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import time
@@ -112,6 +113,8 @@ class Connection:
         self._ending = True
         self._deadline.cancel()
         self._loop.remove_reader(self._control.fileno())
+        with contextlib.suppress(OSError):  # its worker is gone, or has ended it
+            passing.send(self._control, wire.Answer(over=True, text=reason))
         self._control.close()
         if self._asking is not None:
             self._asking.cancel()

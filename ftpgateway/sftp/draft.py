@@ -28,6 +28,9 @@ log = structlog.get_logger()
 
 _T = TypeVar("_T")
 
+SMALL = 16 * 1024
+"""Bytes of a draft that may stay in memory in any case."""
+
 A_TURN = 64
 """Chunks of zeroes that are added before others have their turn."""
 
@@ -238,6 +241,19 @@ class Draft:
             if not self._more:
                 await self._drained()
 
+    async def put_down(self) -> None:
+        """Keep nothing of it in memory but some pages: others of its session are written now. Raises StoreError."""
+        upload = self._upload
+        self._chunk = None
+        if upload is None or self._failure is not None or upload.position - upload.whole <= SMALL:
+            return
+        await self._spool.write(upload.whole, upload.filling(upload.whole, upload.position), self._page)
+        await upload.cut(upload.whole)
+
+    def fail(self, error: StoreError) -> None:
+        """A change was not taken: it is never published."""
+        self._failure = error
+
     async def set_size(self, size: int) -> None:
         """Cut it, or make it longer by zeroes. Raises StoreError, also that of an earlier change."""
         if self._failure is None:
@@ -342,6 +358,7 @@ class Draft:
                 for first, last in self._spool.runs(start, upload.position):
                     upload.patch(first, await self._spool.read(first, last))
         await self._append(upload, size)
+        await self._drained()
 
     async def _append(self, upload: Upload, size: int) -> None:
         """Add what is behind the upload's end."""

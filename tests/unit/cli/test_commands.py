@@ -31,14 +31,15 @@ ALL = [
     *(
         name
         for name in COMMANDS
-        if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "upgrade")
+        if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "partials", "upgrade")
     ),
+    *(f"partials {name}" for name in ("list", "remove")),
+    *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),
     *(f"node {name}" for name in ("add", "cancel", "list", "move", "remove", "replace")),
     *(f"config {name}" for name in ("check", "show")),
     "leader transfer",
     *(f"hostkeys {name}" for name in ("list", "rotate")),
-    *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"user key {name}" for name in ("add", "list", "remove")),
     *(
         f"user {name}"

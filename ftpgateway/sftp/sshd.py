@@ -393,6 +393,8 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
                 reason = self._farewell
             elif isinstance(error, paramiko.SSHException):
                 reason = str(error)
+            elif isinstance(error, ValueError):
+                reason = f"a message that cannot be read: {error}"
             else:
                 reason = f"{type(error).__name__}: {error}"
             self._on_end(reason)

@@ -23,6 +23,7 @@ from sshpair import FAILURE, SUCCESS, ByHand
 from structlog.testing import capture_logs
 
 from ftpgateway.sftp import negotiation
+from ftpgateway.sftp.sshfields import string
 from ftpgateway.sftp.sshkex import GCM
 
 DATA = os.urandom(2 * 1024 * 1024)
@@ -240,6 +241,27 @@ def test_openssh_shows_why_it_is_refused(tmp_path: Path) -> None:
         subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", tmp_path / "id"], check=True)
         done = client.sftp("ls\n", "-i", str(tmp_path / "id"), "-oPubkeyAcceptedAlgorithms=ssh-rsa")
         assert done.returncode == 0, done.stderr
+
+
+def test_the_log_says_whose_keys_were_refused_and_of_what_kind() -> None:
+    with running() as server, capture_logs() as lines:
+        for kind in (b"ssh-ed25519", b"ssh-dss"):
+            client = ByHand(socket.create_connection(("127.0.0.1", server.port)))
+            try:
+                client.start_client(timeout=DEADLINE)
+                client.say(5, "ssh-userauth")
+                assert client.asks("publickey", False, kind, string(kind) + string(bytes(32))) == FAILURE
+            finally:
+                client.close()
+            server.wait_for(lambda: server.frontend.sessions == 0)
+    known, unknown = [line for line in lines if line["event"] == "login refused"]
+    assert (known["user"], known["peer"], known["keys"], known["kinds"]) == (
+        "alice",
+        "127.0.0.1",
+        1,
+        "ssh-ed25519",
+    )
+    assert (unknown["user"], unknown["peer"]) == ("alice", "127.0.0.1") and "ssh-dss" in unknown["reason"]
 
 
 def test_why_the_node_ends_a_connection_is_told() -> None:

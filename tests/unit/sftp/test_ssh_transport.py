@@ -309,6 +309,8 @@ def test_ending_is_said_and_heard() -> None:
         (1, 3, b"\xff\xfe", ""),
         (1,),
         (21,),
+        (20, b"x"),
+        (5, b"\xff\xff"),
     ):
         with pair() as made:
             made.client.say(*farewell)  # type: ignore[arg-type]
@@ -319,6 +321,8 @@ def test_ending_is_said_and_heard() -> None:
         "the client left: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} (3)",
         "",
         "new keys that nobody has agreed on",
+        "a message that cannot be read: a message is too short",
+        "a message that cannot be read: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
     ]
 
 

@@ -23,8 +23,9 @@ NOTHING_YET = b"\xfa\x3f\x01x"
 """A command of a later version."""
 
 
-def make_directory(path):
-    return commands_pb2.Command(make_directory=commands_pb2.MakeDirectory(path=path)).SerializeToString()
+def agree(name):
+    """A command that is the same at every level."""
+    return commands_pb2.Command(agree_on_secret={"name": name, "value": b"v"}).SerializeToString()
 
 
 def with_catalogs(cluster, directory):
@@ -60,7 +61,7 @@ def test_a_new_log_begins_with_the_newest_level_before_anything_that_callers_pro
             nodes = list(cluster.nodes.values())
             results = await asyncio.gather(
                 *(
-                    node.consensus.propose(make_directory(f"/{node.name}{i}"), timeout=30)
+                    node.consensus.propose(agree(f"{node.name}{i}"), timeout=30)
                     for node in nodes
                     for i in (1, 2)
                 )
@@ -69,7 +70,7 @@ def test_a_new_log_begins_with_the_newest_level_before_anything_that_callers_pro
             for node in nodes:
                 kinds = [command.WhichOneof("kind") for command in commands_in(node)]
                 assert kinds[0] == "set_level"
-                assert kinds.count("make_directory") == 6
+                assert kinds.count("agree_on_secret") == 6
             await cluster.until(lambda: {catalog.level for catalog in catalogs} == {NEWEST})
         for catalog in catalogs:
             catalog.close()
@@ -87,15 +88,15 @@ def test_a_log_that_has_begun_is_not_opened_again(tmp_path, monkeypatch):
             of_old.setattr(Catalog, "opening", None)
             async with cluster:
                 leader = await cluster.leader()
-                await leader.consensus.propose(make_directory("/old"), timeout=30)
-                await cluster.until(lambda: all(len(catalog.listing("/")) for catalog in catalogs))
+                await leader.consensus.propose(agree("old"), timeout=30)
+                await cluster.until(lambda: all(catalog.secret("old") for catalog in catalogs))
         assert {catalog.level for catalog in catalogs} == {OLDEST}
         for node in cluster.nodes.values():
             node.machine.close()
             node.machine = Catalog(tmp_path / f"{node.name}-new.db")
         async with cluster:
             leader = await cluster.leader()
-            await leader.consensus.propose(make_directory("/more"), timeout=30)
+            await leader.consensus.propose(agree("more"), timeout=30)
             await cluster.until(lambda: all(node.machine.opening is None for node in cluster.running))
             assert {node.machine.level for node in cluster.running} == {OLDEST}
         for node in cluster.nodes.values():
@@ -240,13 +241,13 @@ def test_real_catalogs_refuse_unknown_commands_at_every_node(tmp_path):
         catalogs = with_catalogs(cluster, tmp_path)
         async with cluster:
             leader = await cluster.leader()
-            await leader.consensus.propose(make_directory("/a"), timeout=30)
+            await leader.consensus.propose(agree("a"), timeout=30)
             for node in cluster.running:
                 with pytest.raises(Invalid, match="field 1023 of Command is unknown to this version"):
-                    await node.consensus.propose(make_directory("/b") + NOTHING_YET, timeout=30)
+                    await node.consensus.propose(agree("b") + NOTHING_YET, timeout=30)
             assert [command.WhichOneof("kind") for command in commands_in(leader)] == [
                 "set_level",
-                "make_directory",
+                "agree_on_secret",
             ]
         for catalog in catalogs:
             catalog.close()

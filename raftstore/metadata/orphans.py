@@ -48,7 +48,7 @@ class Orphans:
 
     def drop_some(self) -> None:
         """At the beginning of a command: drop a few."""
-        rows = []
+        rows: list[tuple[str, str, int]] = []
         while self._directories and not rows:
             directory = self._directories[0]
             rows = self._execute(_SOME, (directory, A_COMMAND)).fetchall()

@@ -10,7 +10,7 @@ from ftpgateway.access import Workspace
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.draft import Draft
 from raftstore import paths
-from raftstore.errors import AlreadyExists, IsADirectory, NotEmpty, NotFound, StoreError
+from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotEmpty, NotFound, StoreError
 from raftstore.spool import Spools
 from raftstore.targets import Target
 from raftstore.types import Entry
@@ -143,7 +143,12 @@ class Drafts:
         draft = None
         anew = manner.create and manner.truncate and not manner.exclusive
         if self._drafts or not anew:
-            draft, found = await self.look(path)
+            try:
+                draft, found = await self.look(path)
+            except Denied:  # who sees nothing there may store there all the same
+                if not anew:
+                    raise
+                draft = await self._at(path, None)
         if found is not None and found.is_directory:
             raise IsADirectory(path)
         if manner.exclusive and (draft is not None or found is not None):

@@ -108,9 +108,6 @@ class Rooms:
         `administered` answers the admin calls, as soon as the port is open.
         """
         try:
-            if self._stalls is not None:
-                self._stalls.start()
-                self._stack.callback(self._stalls.stop)
             await self._open_with_space()
             Administration(administered, self.network)
             MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
@@ -166,7 +163,7 @@ class Rooms:
         """`_open`, as soon as the disk has space for that. A node that ended here would need a person to start it."""
         self.settings.data.mkdir(parents=True, exist_ok=True)
         await self._watch.until_enough_to_start()
-        await self._with_space(self._open, self.stop)
+        await self._with_space(self._open_watched, self.stop)
         self._watch.start()
         self._stack.push_async_callback(self._watch.stop)
 
@@ -185,6 +182,12 @@ class Rooms:
                 await undo()
             if not self._watch.ballast.free_space():
                 await asyncio.sleep(LOOK_SECONDS)
+
+    async def _open_watched(self) -> None:
+        if self._stalls is not None:
+            self._stalls.start()
+            self._stack.callback(self._stalls.stop)
+        await self._open()
 
     async def _open(self) -> None:
         """Recover what is on disk, without a word to the others."""

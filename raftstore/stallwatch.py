@@ -91,7 +91,8 @@ class StallWatch:
         self.status = LoopStatus(threshold=threshold, classes=[0] * (len(BOUNDS) + 1))
 
     def start(self) -> None:
-        """Begin to watch the loop that runs on this thread."""
+        """Begin to watch the loop that runs on this thread; again, after `stop`."""
+        self._over.clear()
         loop = asyncio.get_running_loop()
         ident = threading.get_ident()
         clock = time.pthread_getcpuclockid(ident)

@@ -136,3 +136,19 @@ def test_it_ends_with_the_loop_and_leaves_no_thread() -> None:
 
     asyncio.run(test())
     assert "stall-watch" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_it_can_be_started_again() -> None:
+    """As a node does that finds its disk full while it opens what is there."""
+
+    async def test() -> None:
+        watch = StallWatch(0.02)
+        for _ in range(2):
+            before = watch.status.probes
+            watch.start()
+            async with asyncio.timeout(30):
+                while watch.status.probes == before:  # noqa: ASYNC110 - a thread counts
+                    await asyncio.sleep(0.005)
+            watch.stop()
+
+    asyncio.run(test())

@@ -73,7 +73,7 @@ TABLE: dict[str, tuple[Act, str, str, str]] = {
     "no such file": (lambda s, c: c.open("no.jpg"), "open", "no.jpg", "No such file or directory."),
     "not a directory": (lambda s, c: c.listdir("a.jpg"), "opendir", "a.jpg", "Not a directory."),
     "remove": (lambda s, c: c.remove("no.jpg"), "remove", "no.jpg", "No such file or directory."),
-    "a name that cannot be": (lambda s, c: c.mkdir("a\nb"), "mkdir", "a?b", "Not a usable name"),
+    "a name that cannot be": (lambda s, c: c.mkdir("a\nb"), "mkdir", "a\\x0ab", "Not a usable name"),
     "exists": (lambda s, c: c.mkdir("d"), "mkdir", "d", "It exists already; choose another name."),
     "home": (lambda s, c: c.rmdir("/"), "rmdir", "/", "the home directory stays where it is"),
     "two names": (lambda s, c: c.rename("no1", "no2"), "rename", "no1", "No such file or directory."),

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -29,6 +29,7 @@ help:
 	@echo "make flood   floods of strangers at every port of a node, while a client that behaves must be served (some 3 minutes)"
 	@echo "make bench-logins  logins with argon2id, without and beside 50 guesses a second from one address"
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
+	@echo "make stalls  the worst that can be asked of a node's loop, and how long that holds it (some 3 minutes)"
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
@@ -103,6 +104,9 @@ bench-logins: install
 
 fuzz: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/fuzz.py $(ARGS)
+
+stalls: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/stalls.py $(ARGS)
 
 flood: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/flood.py $(ARGS)

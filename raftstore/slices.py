@@ -10,6 +10,7 @@ import asyncio
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 
 SLICE = 0.003
 """Seconds of work after which `Slice.used` says that it is another's turn."""
@@ -19,22 +20,29 @@ class _Turns:
     """Who waits for a slice on one loop."""
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[None] | Callable[[], object]] = deque()
         self._scheduled = False
 
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Return what is done when the slice of who asks has come."""
         turn = loop.create_future()
+        self.add(turn, loop)
+        return turn
+
+    def add(self, turn: asyncio.Future[None] | Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
+        """Wake, or call, `turn` when its slice has come."""
         self._waiting.append(turn)
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._serve, loop)
-        return turn
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let one go on: its step is the next turn's, as is the next call of this."""
         while self._waiting:
             turn = self._waiting.popleft()
+            if not isinstance(turn, asyncio.Future):
+                loop.call_soon(turn)
+                break
             if not turn.done():  # else it was cancelled
                 turn.set_result(None)
                 break
@@ -49,10 +57,19 @@ _turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = weakref.W
 async def next_slice() -> None:
     """Let others have their turn; return when it is the turn of who calls."""
     loop = asyncio.get_running_loop()
+    await _of(loop).wait(loop)
+
+
+def call_in_slice(callback: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
+    """Call `callback` when it is its turn."""
+    _of(loop).add(callback, loop)
+
+
+def _of(loop: asyncio.AbstractEventLoop) -> _Turns:
     turns = _turns.get(loop)
     if turns is None:
         turns = _turns[loop] = _Turns()
-    await turns.wait(loop)
+    return turns
 
 
 class Slice:

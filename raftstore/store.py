@@ -211,10 +211,9 @@ class Store:
         """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
         await self._names.allow(actor, command, published)
 
-    async def directory_of(self, path: str) -> int:
+    async def directory_of(self, actor: Actor, path: str) -> int:
         """Return the inode of the directory that `path` is in: to compare with, not to be told. Raises NotFound."""
-        await self._barrier()
-        return self._rooms.catalog.lookup(parent(path)[0]).inode
+        return await self._names.directory_of(actor, path)
 
     async def reserve(self, actor: Actor, path: str) -> Target | None:
         """Take the name at `path` for a file that is still to be published; None: the level in force cannot do that.

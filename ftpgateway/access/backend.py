@@ -235,7 +235,7 @@ class Backend(Protocol):
         """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
         ...
 
-    async def directory_of(self, path: str) -> int:
+    async def directory_of(self, actor: Actor, path: str) -> int:
         """Return the inode of the directory that `path` is in: to compare with, not to be told."""
         ...
 

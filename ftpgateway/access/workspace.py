@@ -101,6 +101,9 @@ class Workspace:
     ) -> DirectoryCursor:
         """Return a cursor over a large directory that is not sorted by name."""
         packed = await self._store.sorted_listing(self._actor, self._at(path), order)
+        if not packed.pages:  # nothing of it is to be seen
+            packed.close()
+            return DirectoryCursor.of([])
         numbers = iter(range(packed.pages))
 
         def follow(_: Page) -> Page | None:
@@ -263,7 +266,7 @@ class Workspace:
 
     async def directory_of(self, path: str) -> int:
         """Return the inode of the directory that `path` is in; nothing is told of what is there. Raises NotFound."""
-        return await self._store.directory_of(self._at(path))
+        return await self._store.directory_of(self._actor, self._at(path))
 
     async def download(self, path: str) -> Download:
         """Open a download."""

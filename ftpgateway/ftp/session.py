@@ -30,6 +30,7 @@ from ftpgateway.ftp.waiting import Runner
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.transferlog import ANONYMOUS, Transferred
 from raftstore.errors import NotFound, StoreError
+from raftstore.slices import call_in_slice
 
 if TYPE_CHECKING:
     from ftpgateway.ftp.server import FtpFrontend
@@ -43,8 +44,9 @@ QUEUE_LIMIT = 64
 QUEUE_BYTES = 16 * 1024
 """Bytes of them; what is read at once comes on top."""
 
-TURN = 32
-"""Commands after which other sessions have their turn: thousands fit into what is read at once."""
+TURN = 8
+"""Commands after which other sessions have their turn: thousands fit into what is read at once, and a hundred sessions
+may have something at the same moment."""
 
 PROBES = frozenset({"SIZE", "MDTM", "MLST"})
 """With these, clients ask whether a name is there."""
@@ -162,7 +164,7 @@ class BaseSession(ControlConnection):
                 self._begin(command, argument)
                 self._turn -= 1
                 if self._turn <= 0:
-                    self.host.host_loop.call_soon(self._next_turn)
+                    call_in_slice(self._next_turn, self.host.host_loop)
                     break
         finally:
             self._advancing = False

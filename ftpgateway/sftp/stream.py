@@ -15,6 +15,7 @@ import structlog
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
 from raftstore.sending import write_all
+from raftstore.slices import next_slice
 
 log = structlog.get_logger()
 
@@ -124,7 +125,7 @@ class Stream(asyncio.BufferedProtocol):
                 handled += 1
                 if handled % TURN == 0:
                     self._flush()
-                    await asyncio.sleep(0)
+                    await next_slice()
         finally:
             await self._requests.abandon()
             if self._transport is not None:

@@ -85,9 +85,11 @@ def _rename(rights: Rights, command: commands.Rename) -> Leave:
 
 def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
     path = command.path
-    if not (command.append and rights.may(Action.APPEND, path)):
-        rights.require(Action.WRITE, path)
     replaces = rights.whose(Action.APPEND if command.append else Action.OVERWRITE, path)
+    if replaces is Whose.ANYBODYS:
+        # As nearly always: who may append to, or replace, anybody's may store there.
+        return Leave(rights.owner)
+    rights.require(Action.WRITE, path)
     return Leave(rights.owner, target_of=_of(rights, replaces), keeps=replaces is Whose.NOBODYS)
 
 

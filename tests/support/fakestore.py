@@ -357,7 +357,7 @@ class FakeStore:
         self.opened["download"] += 1
         return FakeDownload(self, node.entry(paths.parent(path)[1]), node.data)
 
-    async def directory_of(self, path: str) -> int:
+    async def directory_of(self, actor: Actor, path: str) -> int:
         return self.find(paths.parent(path)[0]).inode
 
     async def reserve(self, actor: Actor, path: str) -> Target | None:

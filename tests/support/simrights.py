@@ -131,7 +131,7 @@ def step(state: State, operation: Operation) -> tuple[Answer, int | None, State]
 
 def fault(history: Sequence[Operation], start: State = State()) -> str:
     """Return what of a history the claimed order does not explain; "" when it explains everything."""
-    order = sorted((o for o in history if o.place < INFINITY), key=lambda o: (o.place, o.kind is Kind.READ))
+    order = sorted(history, key=lambda o: (o.place, o.called))
     earliest = INFINITY
     for operation in reversed(order):
         if earliest < operation.called:

@@ -232,6 +232,15 @@ def test_names_come_once_whatever_changes_around_them(server: Server, client: Cl
     assert [number for number in shown if number % 2 == 0] == list(range(0, 100, 2))
 
 
+def test_a_large_directory_of_which_nothing_is_to_be_seen(server: Server, client: Client) -> None:
+    server.store.page = 2
+    server.run(lambda: [server.store.put(f"/{n}", b"") for n in range(9)])
+    hidden = tuple(Rule(f"/{n}", "") for n in range(9))
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rules=hidden)
+    assert [client.fetch(line) for line in ("LIST", "LIST -t", "NLST -rS", "MLSD")] == [b""] * 4
+    assert server.store.packing.taken == 0
+
+
 def test_rights_are_judged_for_each_page(server: Server, client: Client) -> None:
     server.store.page = 5
     server.run(server.store.put, "/d", None)

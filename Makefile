@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"

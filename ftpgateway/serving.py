@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from raftstore.descriptors import scarce
 from raftstore.seldomlog import SeldomLog
 from raftstore.tasks import ended
 
@@ -28,7 +29,7 @@ _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 class OutOfDescriptors(Exception):
-    """The machine has no descriptors or memory for more: accept nobody for ACCEPT_PAUSE."""
+    """The process has no descriptors, or the machine no memory, for more clients: accept nobody for ACCEPT_PAUSE."""
 
 
 async def listening_socket(address: Address, *, receive_buffer: int = 0) -> socket.socket:
@@ -77,6 +78,10 @@ def clients(listening: socket.socket, most: int) -> Iterator[tuple[socket.socket
                 _seldom.warning("cannot accept sessions", peer="", error=str(error))
                 raise OutOfDescriptors(str(error)) from error
             continue
+        if scarce(client.fileno()):
+            client.close()
+            _seldom.warning("clients have as many descriptors as they may", peer="")
+            raise OutOfDescriptors
         if not _gone(client):
             yield client, plain_address(address[0])
 

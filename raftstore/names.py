@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotFound
-from raftstore.paths import split
+from raftstore.paths import parent, split
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave, read, write
 from raftstore.types import Entry, FileVersion, Page, Partial, User
@@ -104,6 +104,16 @@ class Names:
 
         return await self.read(actor, look)
 
+    async def directory_of(self, actor: Actor, path: str) -> int:
+        """Return the inode of the directory that `path` is in: to compare with, not to be told. Raises NotFound."""
+
+        def look(rights: Rights, catalog: Catalog) -> int:
+            if not looks.goes_on(rights, path):
+                looks.require_seen(rights, path)
+            return catalog.lookup(parent(path)[0]).inode
+
+        return await self.read(actor, look)
+
     # Changing.
 
     async def change(self, actor: Actor, command: commands.Command) -> commands.Result:
@@ -131,6 +141,8 @@ class Names:
         """Return what the actor may do by the account as it is applied here; only a refusal has to be certain."""
         if actor.user is None:
             return read(command)
+        if command.put_file.HasField("handle"):
+            return Leave()  # where it will be published, only its entry knows
         try:
             return leave(actor.rights(self._catalog().rights), command)
         except Denied:

@@ -16,3 +16,12 @@ def network_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
     return str(parsed)
+
+
+def site_of(network: str) -> str:
+    """Return the /48 of an IPv6 network (`network_of`), which one customer has as a rule; "" for anything else."""
+    try:
+        first = ipaddress.IPv6Network(network).network_address
+    except ValueError:
+        return ""
+    return str(ipaddress.IPv6Network((int(first) >> 80 << 80, 48)))

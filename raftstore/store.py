@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+from raftstore.about import AboutFree
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.cluster.administration import Answering, serve_admin
 from raftstore.cluster.boot import Boots
 from raftstore.cluster.news import Heard, News
-from raftstore.errors import NotFound, QuotaExceeded, StoreError
+from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
@@ -55,6 +56,7 @@ class Store:
 
     def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
         self._rooms = Rooms(settings, on_fatal)
+        self._about_free = AboutFree(lambda replicas: self._rooms.chunk_path.room(replicas))
         self._gathering = Gathering()
         self._names = Names(lambda: self._rooms.catalog, self._rooms.barrier, self._rooms.propose)
         self._news = News(self._rooms.network, lambda: self._rooms.membership.others())
@@ -209,10 +211,9 @@ class Store:
         """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
         await self._names.allow(actor, command, published)
 
-    async def directory_of(self, path: str) -> int:
+    async def directory_of(self, actor: Actor, path: str) -> int:
         """Return the inode of the directory that `path` is in: to compare with, not to be told. Raises NotFound."""
-        await self._barrier()
-        return self._rooms.catalog.lookup(parent(path)[0]).inode
+        return await self._names.directory_of(actor, path)
 
     async def reserve(self, actor: Actor, path: str) -> Target | None:
         """Take the name at `path` for a file that is still to be published; None: the level in force cannot do that.
@@ -268,6 +269,10 @@ class Store:
         late = LateReplicas(self._rooms.recorder, evidence.begun)
         user = self._account(actor)
         replicas = user.replicas if user is not None else 0
+        if expected is not None and not (user is not None and Rights(user).sees_all):
+            if expected > CHUNK_SIZE and expected > self._free(user):
+                raise DiskFull()
+            expected = None  # an exact look would tell what `takes` does not
         upload = Upload(
             self._rooms.chunk_path,
             prefix=prefix,
@@ -378,10 +383,15 @@ class Store:
     def takes(self, name: str) -> int:
         """Return how many bytes of pictures of an account the cluster takes now in all their copies, quotas aside.
 
-        Raises NoQuorum when too few nodes can be reached.
+        Roughly and late for one that does not see all that is stored: see `about`. Raises NoQuorum when too few nodes
+        can be reached.
         """
-        user = self.cached_user(name)
-        return self._rooms.chunk_path.room(user.replicas if user is not None else 0)
+        return self._free(self.cached_user(name))
+
+    def _free(self, user: User | None) -> int:
+        replicas = user.replicas if user is not None else 0
+        exact = user is not None and Rights(user).sees_all
+        return self._rooms.chunk_path.room(replicas) if exact else self._about_free(replicas)
 
     # News.
 

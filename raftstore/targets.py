@@ -9,6 +9,7 @@ from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotAD
 from raftstore.paths import parent
 from raftstore.rights import Action, Rights
 from raftstore.rights.changes import leave
+from raftstore.rights.looks import sees
 from raftstore.types import Entry, FileVersion, Partial
 from raftstore.wire import commands_pb2 as commands
 
@@ -63,7 +64,9 @@ def target(
         if granted.target_of and published.owner != granted.target_of:
             raise Denied(Action.OVERWRITE.value)
     base: FileVersion | Partial | None = begun
-    if base is None and published is not None and (append or offset):
+    # What goes on, or not, behind a certain byte would tell how long a file is that is not to be seen.
+    seen = published is not None and sees(rights, path, directory=False, owner=published.owner)
+    if base is None and published is not None and (append or (offset and seen)):
         base = catalog.file(path)
     return published, base
 

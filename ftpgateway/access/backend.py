@@ -235,7 +235,7 @@ class Backend(Protocol):
         """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
         ...
 
-    async def directory_of(self, path: str) -> int:
+    async def directory_of(self, actor: Actor, path: str) -> int:
         """Return the inode of the directory that `path` is in: to compare with, not to be told."""
         ...
 
@@ -284,7 +284,10 @@ class Backend(Protocol):
         ...
 
     def takes(self, name: str) -> int:
-        """Return how many bytes of pictures of an account the cluster takes now, quotas aside. Raises NoQuorum."""
+        """Return how many bytes of pictures of an account the cluster takes now, quotas aside. Raises NoQuorum.
+
+        Roughly for one that does not see all that is stored: it must not tell whether a picture is there already.
+        """
         ...
 
     def usage(self, owner: str) -> Usage:

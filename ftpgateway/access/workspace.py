@@ -266,7 +266,7 @@ class Workspace:
 
     async def directory_of(self, path: str) -> int:
         """Return the inode of the directory that `path` is in; nothing is told of what is there. Raises NotFound."""
-        return await self._store.directory_of(self._at(path))
+        return await self._store.directory_of(self._actor, self._at(path))
 
     async def download(self, path: str) -> Download:
         """Open a download."""

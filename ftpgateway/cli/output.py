@@ -110,7 +110,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
     for title in titles:
         made.add_column(title, justify="right" if title in right else "left", no_wrap=title != "error")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(paths.shown(cell)) for cell in row))
     return made
 
 
@@ -118,6 +118,7 @@ def plain_table(
     titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
 ) -> list[str]:
     """Return the lines of a table for a file or pipe: aligned, never cut or wrapped."""
+    rows = [[paths.shown(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
     lines = []
     for row in [titles, *rows]:

@@ -44,8 +44,8 @@ class FtpConfig:
     )
     require_tls_reuse: bool = declared(
         kinds.BOOLEAN,
-        "Refuse TLS data connections that do not resume a TLS session, as that of their control connection: nobody "
-        "else can take them over. Clients that cannot do that (Python's ftplib, old ones) fail then.",
+        "Refuse TLS data connections that do not resume a TLS session of their own control connection: nobody else "
+        "can take them over. Clients that cannot do that (Python's ftplib, old ones) fail then.",
         False,
     )
     active_mode: bool = declared(

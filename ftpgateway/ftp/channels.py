@@ -7,6 +7,7 @@ import contextlib
 import errno
 import functools
 import itertools
+import os
 import random
 import socket
 import ssl
@@ -25,6 +26,7 @@ from ftpgateway.ftp.tls import data_side
 from ftpgateway.ftp.transfers import Host, Transfer, Unconnected
 from ftpgateway.proxies import Proxies
 from ftpgateway.serving import plain_address
+from raftstore.descriptors import scarce
 
 _BIND_ATTEMPTS = 64
 _ANY_ATTEMPTS = 3
@@ -68,6 +70,8 @@ def _any_port() -> tuple[int, int]:
 def _listen(address: str, port: int) -> socket.socket:
     sock = socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
+        if scarce(sock.fileno()):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         # Thousands of downloads a minute leave as many ports in TIME_WAIT; they can be used again all the same.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))
@@ -94,6 +98,9 @@ class _Listener(Watched):
         try:
             sock, address = self._socket.accept()
         except OSError:
+            return
+        if scarce(sock.fileno()):
+            sock.close()
             return
         peer = plain_address(address[0])
         if self._link.proxies.expected(peer):
@@ -234,6 +241,15 @@ class DataLink:
         self.close()
         self.secure = secure
         self._target = _Target(source, address, port)
+
+    def protect(self, secure: bool) -> None:
+        """PROT came after PASV or PORT: it holds for the connection to come; one that stands already is closed."""
+        if secure == self.secure or not self.exists:
+            return
+        if self._target is not None or isinstance(self._maker, _Listener):
+            self.secure = secure
+        else:
+            self.close()
 
     def _connect(self, target: _Target) -> None:
         sock = socket.socket(family_of(target.address), socket.SOCK_STREAM)

@@ -242,6 +242,8 @@ class BaseSession(ControlConnection):
         if b"\0" in raw or b"\r" in raw or b"\n" in raw:
             self.respond(f"{code} A name has no control characters." if named else "501 Bad characters.")
             return None
+        if not named and command not in _ANY_BYTES:
+            raw = raw.strip(b" ")  # `TYPE I ` of a camera
         try:
             return raw.decode("utf-8", "surrogateescape" if command in _ANY_BYTES else "strict")
         except UnicodeDecodeError:

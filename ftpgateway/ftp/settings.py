@@ -19,7 +19,7 @@ class FtpSettings:
     reply to PASV when the node is behind NAT; a name is looked up every `masquerade_interval`. `active_mode`:
     PORT and EPRT are there. `certificate` is a PEM file with private key and certificate chain, looked at for a
     new one every `certificate_interval`; None offers no TLS. Who connects to `implicit_tls_listen` begins with
-    TLS. `require_tls_reuse`: a TLS data connection must resume a session, as that of its control connection.
+    TLS. `require_tls_reuse`: a TLS data connection must resume a session of its own control connection.
     `login_timeout` bounds the time from connection to login, `handshake_timeout` that for TLS on a control
     connection, `data_timeout` that for a data connection to come about, `stall_timeout` that of a transfer without
     progress to speak of, `wait_limit` any wait for the store (the store has its own, shorter deadlines).

@@ -21,6 +21,7 @@ from ftpgateway.sftp.requests import Requests
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
 from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
+from raftstore.descriptors import scarce
 from raftstore.errors import StoreError, Unavailable
 from raftstore.spool import Spools
 from raftstore.types import User
@@ -266,8 +267,12 @@ class Connection:
     # SFTP sessions.
 
     async def _open(self, opening: wire.Open, descriptors: list[int]) -> wire.Answer:
+        text = ""
         if len(self._streams) >= self._settings.max_channels:
             text = "Too many SFTP sessions on one connection."
+        elif scarce(descriptors[0]):
+            text = "This node has no descriptors for more sessions; try again later or at another node."
+        if text:
             self._refused_log.refused(command="subsystem", path="", reason=text)
             return wire.Answer(text=text)
         session = self._session

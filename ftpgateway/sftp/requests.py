@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ftpgateway.access import Session
+from ftpgateway.access.ledger import Resource
 from ftpgateway.ftp.replies import Doing, one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
@@ -55,6 +56,7 @@ class Requests:
         self._max_handles = max_handles
         self._drafts = Drafts(self._files, session.name, spools, wait_limit)
         self._handles: dict[bytes, Opened] = {}
+        self._charge = session.charge(Resource.HANDLES)
         self._held = Held()
         self._numbers = 0
         self._pause = 0.0
@@ -166,6 +168,7 @@ class Requests:
     async def abandon(self) -> None:
         """The session is over: what is written and not closed is not published."""
         handles, self._handles = self._handles, {}
+        self._charge.release()
         for opened in handles.values():
             used = isinstance(opened, File) and opened.used
             await opened.abandon()
@@ -186,6 +189,7 @@ class Requests:
     def _check_handles(self) -> None:
         if len(self._handles) >= self._max_handles:
             raise Invalid(f"at most {self._max_handles} files and directories can be open; close one first")
+        self._charge.resize(len(self._handles) + 1)
 
     def _handle(self, fields: Fields) -> Opened:
         opened = self._handles.get(bytes(fields.raw()))
@@ -248,6 +252,7 @@ class Requests:
         if opened is None:
             raise BadPacket("no such handle")
         self._about = opened.path
+        self._charge.resize(len(self._handles))
         self._held.drop(opened)
         used, whole = isinstance(opened, File) and opened.used, False
         try:

@@ -70,10 +70,10 @@ class Spans:
     def grow(self, place: Place, directory: int | None = None) -> None:
         """A name has come to `place`; `directory`: its inode, if it may have something in it."""
         inode = place.parent
-        if directory is None and (known := self._known.get(inode)) is not None and known[0]:
-            # Nearly always: a file beside others, in microseconds.
-            if 4 * len(place.name) <= known[1] or len(place.name.encode()) <= known[1]:
-                return
+        if directory is None:
+            known = self._known.get(inode, NOTHING)
+            if known[0] and (4 * len(place.name) <= known[1] or len(place.name.encode()) <= known[1]):
+                return  # nearly always: a file beside others
         span = _with(place.name, self.of(directory) if directory is not None else NOTHING)
         while True:
             before = self.of(inode)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from raftstore.admission import Admission
+from raftstore.descriptors import scarce
 from raftstore.errors import Invalid
 from raftstore.networks import network_of
 from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Grants
@@ -167,6 +168,10 @@ class Listener:
             return
         network = network_of(address[0])
         admission = self._known if self._is_known(network) else self._strangers
+        if admission is self._strangers and scarce(accepted.fileno()):
+            self._quiet.warning("no descriptors are left for strangers", limit=self._limits.pending)
+            accepted.close()
+            return
         loop = asyncio.get_running_loop()
         waiting = _Waiting(accepted, address, admission, loop.time() + self._limits.handshake_time)
         decision = admission.admit(waiting, network)

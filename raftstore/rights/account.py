@@ -43,6 +43,12 @@ class Rights:
         """Whether rules of directories count for it."""
         return bool(self._rules) and not self._all
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing that is stored is hidden from it: it may list and read everywhere."""
+        letters = (self.user.rights, *(() if self._all else self._rules.values()))
+        return self._outer is None and all({"l", "r"} <= set(each) for each in letters)
+
     def covers(self, path: str) -> bool:
         """Whether `path` is the home, or in it."""
         return self._outer is None or path == self.home or path.startswith(self._outer)

@@ -18,7 +18,7 @@ from raftstore.errors import Denied, Invalid, NotFound
 from raftstore.names import Names
 from raftstore.rights import ROLES, Action, Actor
 from raftstore.store import Store
-from raftstore.types import User
+from raftstore.types import Page, User
 from raftstore.wire import commands_pb2 as commands
 
 DROP_BOX, MEMBER = ROLES["drop-box"], ROLES["member"]
@@ -80,12 +80,17 @@ def session(node: Node, name: str = "ada") -> Actor:
     return Actor.session(found)
 
 
+async def page(node: Node, actor: Actor, path: str) -> Page:
+    await node.barrier()
+    return node.names.page(actor, path, backwards=False)
+
+
 def test_a_read_is_judged_by_the_account_of_the_moment_in_which_it_is_read(node: Node) -> None:
     node.feeder.all(user(), put("/d/f", 1, owner="bob"))
     ada, names = session(node), node.names
     reads: list[Callable[[], Any]] = [
         lambda: names.lookup(ada, "/d/f"),
-        lambda: names.listing(ada, "/d"),
+        lambda: page(node, ada, "/d"),
         lambda: names.file(ada, "/d/f"),
         lambda: names.require(ada, Action.READ, "/d/f"),
         lambda: names.lookup(ada, "/d", to=Action.RENAME),
@@ -239,7 +244,37 @@ def test_two_logins_at_once_make_one_home(node: Node) -> None:
     assert node.feeder.catalog.lookup("/homes/ada").is_directory
 
 
-ABOUT_NAMES = {"path", "source", "target"}
+def test_where_an_open_file_is_published_is_judged_there(tmp_path: Path) -> None:
+    """The name that it was opened by may be another's by then, or hidden."""
+    with Feeder(tmp_path / "catalog.db") as feeder:
+        feeder.all(user(rights="elr", _d=MEMBER), command("make_directory", path="/d"))
+        feeder.one(put("/d/f", 1, owner="bob"))
+        node = Node(feeder)
+        ada, entry = session(node), feeder.catalog.lookup("/d/f")
+        handle = commands.Handle(inode=entry.inode, version=entry.version)
+        publish = commands.PutFile(path="/d/f", handle=handle)
+        feeder.one(command("rename", source="/d", target="/e"))  # and the rule goes with it
+        asyncio.run(node.names.change(ada, commands.Command(put_file=publish)))
+        assert feeder.catalog.lookup("/e/f").owner == ada.owner
+        entry = feeder.catalog.lookup("/e/f")
+        handle = commands.Handle(inode=entry.inode, version=entry.version)
+        feeder.one(command("rename", source="/e/f", target="/f"))  # where it may only read
+        publish = commands.PutFile(path="/e/f", handle=handle)
+        with pytest.raises(Denied):
+            asyncio.run(node.names.change(ada, commands.Command(put_file=publish)))
+        assert feeder.catalog.lookup("/f") == replace(entry, name="f")
+
+
+def test_the_directory_of_a_hidden_name_is_not_told(node: Node) -> None:
+    node.feeder.all(user(_d=""), command("make_directory", path="/d/sub", owner="bob"))
+    ada = session(node)
+    assert asyncio.run(node.names.directory_of(ada, "/x")) == 1
+    for hidden in ("/d/sub/x", "/d/none/x"):
+        with pytest.raises(Denied):
+            asyncio.run(node.names.directory_of(ada, hidden))
+
+
+ABOUT_NAMES = {"path", "source", "directory"}
 
 
 @pytest.mark.parametrize("protocol", [Backend, Store])

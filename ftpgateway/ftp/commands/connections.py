@@ -110,7 +110,9 @@ class ConnectionCommands(BaseSession):
             self.respond("502 Active mode is switched off here; use PASV or EPSV.")
             return
         try:
-            foreign = ipaddress.ip_address(address) != ipaddress.ip_address(self.peer)
+            given = ipaddress.ip_address(address)
+            # lftp gives :: when it listens everywhere; it means itself.
+            foreign = not given.is_unspecified and given != ipaddress.ip_address(self.peer)
         except ValueError:
             self.respond("501 That is not an address.")
             return

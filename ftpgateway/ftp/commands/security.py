@@ -97,12 +97,15 @@ class SecurityCommands(BaseSession):
         level = line.upper()
         if not self.secured:
             self.respond("503 Send AUTH TLS first.")
+        elif level == "C" and self.host.settings.require_tls:
+            self.respond("534 This server requires encrypted data connections.")
         elif level in ("C", "P"):
             if not self.buffer_size_set:
                 # RFC 4217 wants PBSZ first, which can only say 0; devices leave it out, other servers do not mind.
                 self.buffer_size_set = True
                 self.events.info("PROT without PBSZ accepted")
             self.protect_data = level == "P"
+            self.link.protect(self.protect_data)
             self.respond(f"200 Data connections are {'encrypted' if self.protect_data else 'not encrypted'}.")
         elif level in ("S", "E"):
             self.respond("536 Use PROT P or PROT C.")

@@ -40,6 +40,18 @@ class _Server:
     ip_map: tuple[str, ...] = ()
 
 
+def newline_of(begun: bytes) -> bytes | None:
+    """Return what ends the lines of a client, by the first that it has sent; None: none has ended yet.
+
+    The standard has CR LF, small devices and people with netcat send LF. It is settled once: were either taken for
+    every line, a name with a LF in it that a careless program passes on could smuggle a command in.
+    """
+    end = begun.find(b"\n")
+    if end < 0:
+        return None
+    return b"\r\n" if begun[end - 1 : end] == b"\r" else b"\n"
+
+
 class ControlConnection(FTPHandler):  # type: ignore[misc]
     """One control connection: lines in, replies out, TLS; no FTP meaning.
 
@@ -57,6 +69,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """`peer` is the client's address where that is another than who has connected: a balancer."""
         self._ending = False
         self._begun = b""
+        self._newline: bytes | None = None
         self._corked: bytes | None = None
         self._overlong = False
         self._reading_paused = False
@@ -223,11 +236,16 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             data = self.recv(CONTROL_READ)
         except _RetryError:
             return
-        lines = (self._begun + data if self._begun else data).split(b"\r\n")
+        data = self._begun + data if self._begun else data
+        if self._newline is None:
+            self._newline = newline_of(data)
+        lines = data.split(self._newline or b"\r\n")
         self._begun = lines.pop()
         for line in lines:
             whole = not self._overlong and len(line) <= MAX_LINE
             self._overlong = False
+            if self._newline == b"\n":
+                line = line.removesuffix(b"\r")
             self.line_received(line if whole else None)
             if self._shaking or self._closed:
                 return

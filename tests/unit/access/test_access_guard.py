@@ -13,7 +13,7 @@ from fakestore import FakeStore
 from ftpserver import HASH, PASSWORD
 
 from ftpgateway.access import Access, AccessSettings, LoginRefused
-from ftpgateway.access.guard import Guard, Slowness
+from ftpgateway.access.guard import SITE, Guard, Slowness
 from ftpgateway.access.throttle import BURST, LEAST, Throttle, paced
 from raftstore.errors import Denied
 from raftstore.networks import network_of
@@ -55,6 +55,22 @@ def test_the_waits_grow_and_end_and_are_forgotten() -> None:
     assert guard.wait("b", "u") == 0
     clock.now += 1000 * 8
     assert [guard.failed("a", "u") for _ in range(3)] == [0, 0, 1]
+
+
+def test_one_customers_ipv6_networks_count_together() -> None:
+    guard = Guard(Slowness(free=2, first=1, most=10, forget=1000), Clock())
+    guard.succeeded("2001:db8:0:ffff::/64", "camera")
+    tried = next(number for number in range(1000) if guard.failed(f"2001:db8:0:{number:x}::/64", "u"))
+    assert tried == 2 * SITE
+    # All of them wait now, but for who has logged in from there; the neighbour does not, and IPv4 has no such sites.
+    assert guard.wait("2001:db8:0:fffe::/64", "u") == 1
+    assert guard.wait("2001:db8:0:ffff::/64", "camera") == 0
+    assert guard.wait("2001:db8:1::/64", "u") == 0
+    assert not any(guard.failed(f"192.0.2.{number}", "u") for number in range(200))
+    there = Guard(Slowness(free=2, first=1, most=10, forget=1000), Clock())
+    for network, count in guard.news().items():
+        there.heard(network, count)
+    assert there.wait("2001:db8:0:fffe::/64", "u") == 1
 
 
 def test_what_other_nodes_tell_counts_as_much() -> None:

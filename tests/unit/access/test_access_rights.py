@@ -66,6 +66,14 @@ def test_what_a_view_does_not_show() -> None:
         view.resolve("/", "a\x01b")
 
 
+def test_what_lies_too_far_down_can_be_named_but_not_for_ever() -> None:
+    view = View("/home/anna")
+    deep = view.resolve("/", "d/" * 500)
+    assert view.to_store(deep).count("/") == 502
+    with pytest.raises(BadName):
+        view.resolve("/", "d/" * 1100)
+
+
 RULED = replace(
     ANNA,
     home="/",

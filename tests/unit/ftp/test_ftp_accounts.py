@@ -27,6 +27,36 @@ def server(one: Server) -> Iterator[Server]:
     one.reset()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_how_long_a_file_is_is_not_told_by_rest(server: Server, there: bool) -> None:
+    """To who may write and replace, but neither list nor read: the same whatever is there."""
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights="wade")
+    if there:
+        server.run(server.store.put, "/hidden", b"0123456789", "bob")
+    said = set()
+    with server.client() as client:
+        for offset in (1, 10, 11):
+            with client.data():
+                assert client.command(f"REST {offset}") == 350
+                assert client.command("STOR hidden") == 554
+            said.add(client.text.replace(str(offset), "N"))
+    assert said == {"554 cannot continue at byte N: only 0 bytes are there."}
+
+
+def test_who_may_not_read_goes_on_with_what_it_has_begun(server: Server) -> None:
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights="wade")
+    with server.client() as client:
+        with client.data() as connection:
+            assert client.command("STOR begun") == 150
+            connection.sendall(b"01234")
+            server.wait_for(lambda: any(s.transfer and s.transfer.moved for s in server.frontend._sessions))
+            assert client.command("ABOR") == 426
+            assert client.reply() == 226
+        assert client.command("REST 5") == 350
+        assert client.store("begun", b"56789") == 226
+    assert server.run(server.store.read, "/begun") == b"0123456789"
+
+
 def test_a_login_that_is_refused_does_not_tell_why() -> None:
     """Unknown, disabled, wrong password, an address that has to wait: code and text are one, and so is the way on."""
     with serving(max_login_attempts=4) as server:

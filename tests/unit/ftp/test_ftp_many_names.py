@@ -346,6 +346,36 @@ def test_a_long_checksum_is_computed_in_portions(
     assert hashlib.sha256(data).hexdigest() in client.text
 
 
+@pytest.mark.parametrize(
+    ("change", "exact"),
+    [
+        ({}, True),
+        ({"home": "/home"}, False),
+        ({"rights": "emwo"}, False),
+        ({"rights": "elwm"}, False),
+        ({"rules": (Rule("/private", ""),)}, False),
+        ({"rules": (Rule("/public", "elr"),)}, True),
+        ({"rights": "elradfmwMTA", "rules": (Rule("/private", ""),)}, True),
+    ],
+)
+def test_how_much_is_free_is_told_exactly_to_who_sees_all(
+    server: Server, change: dict[str, Any], exact: bool
+) -> None:
+    """A picture that is there already takes no room: an exact figure tells others whether it is."""
+    server.run(server.store.put, "/home", None)
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], **change)
+    server.store.room = 10_999
+    with server.client() as client:
+        assert client.command("AVBL") == 213
+        assert client.text == ("213 10999" if exact else "213 10000")
+        assert client.command("ALLO 10500") == (200 if exact else 452)
+        assert client.command("ALLO 10000") == 200
+        assert f"{10_999 if exact else 10_000} bytes are free" in client.text
+        server.store.room = 9_999
+        client.passive()
+        assert client.command("STOR a") == 452, "judged once more, by the same figure"
+
+
 def test_what_is_left_of_the_quota(server: Server, client: Client) -> None:
     assert client.command("AVBL") == 213
     assert client.text == f"213 {1 << 62}"

@@ -13,6 +13,8 @@ import pytest
 import structlog
 from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, ftplib_client, read_all, serving
 
+from ftpgateway.ftp import channels
+
 BIG = bytes(range(256)) * 30_000
 
 
@@ -183,6 +185,33 @@ def test_active_mode(server: Server) -> None:
         assert client.reply() == 226
 
 
+def test_prot_holds_for_the_connection_that_is_agreed_on(server: Server) -> None:
+    """Who sends PASV or PORT first, and then PROT P, must not be sent its pictures in clear."""
+    server.run(server.store.put, "/a", b"private")
+    with secured(server, protect=False) as client:
+        for command in ("EPSV", "PORT"):
+            assert client.command("PROT C") == 200
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                if command == "EPSV":
+                    address = client.passive()
+                else:
+                    port = listener.getsockname()[1]
+                    assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+                assert client.command("PROT P") == 200
+                assert client.command("RETR a") == 150
+                raw = socket.create_connection(address) if command == "EPSV" else listener.accept()[0]
+                with context().wrap_socket(raw) as connection:
+                    assert read_all(connection) == b"private"
+            assert client.reply() == 226
+        address = client.passive()
+        with socket.create_connection(address):
+            server.wait_for(
+                lambda: any(isinstance(s.link._maker, channels._Handshake) for s in server.frontend._sessions)
+            )
+            assert client.command("PROT C") == 200
+            assert client.command("RETR a") == 425, "it stood already, to be encrypted"
+
+
 def test_prot_without_pbsz_is_taken_and_told_once(server: Server) -> None:
     """RFC 4217 has PBSZ first, which can only say 0: devices leave it out."""
     with structlog.testing.capture_logs() as lines, server.client(None) as client:
@@ -253,6 +282,8 @@ def test_require_tls(tmp_path: Path) -> None:
             assert client.command(line) == 521
         assert client.command("PBSZ 0") == 200
         assert client.command("PROT P") == 200
+        client.passive()
+        assert client.command("PROT C") == 534, "else the connection that is agreed on would be in clear"
         with context().wrap_socket(client.data(), do_handshake_on_connect=False) as connection:
             assert client.command("STOR a") == 150
             connection.do_handshake()

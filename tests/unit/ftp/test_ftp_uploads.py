@@ -598,6 +598,19 @@ def test_the_client_may_listen_as_late_as_at_the_transfer_command(server: Server
         assert client.reply() == 226
 
 
+def test_everywhere_means_the_client_itself(server: Server, client: Client) -> None:
+    """lftp listens at all addresses for an active data connection by IPv6, and says so: EPRT |2|::|port|."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for command in (f"EPRT |1|0.0.0.0|{port}|", f"PORT 0,0,0,0,{port >> 8},{port & 255}"):
+            assert client.command(command) == 200
+            assert client.command("STOR a") == 150
+            connection, peer = listener.accept()
+            connection.close()
+            assert peer[0] == "127.0.0.1"
+            assert client.reply() == 226
+
+
 def test_what_is_agreed_on_last_holds(server: Server, client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as never, socket.create_server(("127.0.0.1", 0)) as then:
         for listener in (never, then):

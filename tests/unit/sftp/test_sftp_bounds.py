@@ -39,6 +39,28 @@ def test_sessions_are_charged_for_the_buffer_that_each_has() -> None:
         server.stop()
 
 
+def test_handles_of_all_sessions_of_an_account_are_bounded() -> None:
+    server = serve({"ledger": LedgerLimits(Limits(), Limits(handles=5), Limits())})
+    try:
+        server.store.put("/a", b"a")
+        with server.sftp() as one, server.sftp() as two, server.sftp("bob") as other:
+            opened = [one.open("a") for _ in range(3)] + [two.open("a") for _ in range(2)]
+            for session in (one, two):
+                with pytest.raises(OSError, match="your account has as many open files"):
+                    session.open("a")
+                with pytest.raises(OSError, match="open files and directories"):
+                    session.listdir()
+            assert other.listdir() == ["a"]
+            opened.pop().close()
+            assert two.listdir() == ["a"]
+            with pytest.raises(OSError, match="No such file"):
+                one.open("nothing")
+            one.open("a").close()
+        server.wait_for(lambda: not list(server.access.ledger.holders()))
+    finally:
+        server.stop()
+
+
 def test_keys_that_are_offered_in_vain_are_bounded() -> None:
     """Each is asked of the cluster; and a worker that was taken over would ask for ever."""
 

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test drills simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -26,8 +26,10 @@ help:
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
 	@echo "make clients   docs/clients.md anew, from the real clients at a running cluster"
 	@echo "make fuzz    220,000 inputs for FTP, SFTP and the port between nodes (some 3 minutes)"
+	@echo "make flood   floods of strangers at every port of a node, while a client that behaves must be served (some 3 minutes)"
 	@echo "make bench-logins  logins with argon2id, without and beside 50 guesses a second from one address"
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
+	@echo "make stalls  the worst that can be asked of a node's loop, and how long that holds it (some 3 minutes)"
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
 	@echo "make drills   the drills of docs/operating.md, five times over, on machines made of namespaces (root; ROUNDS=N)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
@@ -89,14 +91,26 @@ churn: install
 conformance: install
 	PYTHONPATH=tests/support $(BIN)/python tests/conformance/run.py $(ARGS)
 
-clients: install
+clients: install client-modules
 	PIXRAFT_WRITE_CLIENTS=1 $(BIN)/python -m pytest tests/integration/test_clients.py
+
+# The clients that come from npm, as tests/clients/package-lock.json has them.
+client-modules:
+	mkdir -p build/clients
+	cp tests/clients/package.json tests/clients/package-lock.json build/clients
+	cd build/clients && npm ci --ignore-scripts --no-audit --no-fund
 
 bench-logins: install
 	$(BIN)/python tests/bench/logins.py $(ARGS)
 
 fuzz: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/fuzz.py $(ARGS)
+
+stalls: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/stalls.py $(ARGS)
+
+flood: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/flood.py $(ARGS)
 
 bench-slow: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/slow.py $(ARGS)

@@ -8,6 +8,8 @@ heap, of which up to `KEPT` free bytes stay.
 from __future__ import annotations
 
 import ctypes
+import os
+from pathlib import Path
 
 KEPT = 64 * 1024 * 1024
 """Free bytes at the end of the heap that are not given back."""
@@ -25,3 +27,12 @@ def reuse_large_buffers() -> bool:
     # One heap: each further one, for threads, would keep its own free buffers.
     settings = ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, _MAPPED_FROM), (_TRIM_THRESHOLD, KEPT))
     return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+def of_machine(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Return the bytes of memory that this process can have: the machine's, or what its container may use."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(there, int(limit.read_text()))
+    except (OSError, ValueError):  # no such control group, or "max"
+        return there

@@ -12,18 +12,23 @@ from typing import Any
 import structlog
 
 from ftpgateway.access import Access, AccessSettings
-from ftpgateway.config import ConfigError, NodeConfig
+from ftpgateway.access.ledger import LedgerLimits, Limits
+from ftpgateway.clientlines import ClientLines
+from ftpgateway.config import ClientsConfig, ConfigError, NodeConfig
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.logfile import AppendedFile
+from ftpgateway.memory import of_machine
 from ftpgateway.sftp.frontend import SftpFrontend
 from ftpgateway.sftp.hostkeys import HostKeyCalls
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.systemd import keep_alive, notify
 from ftpgateway.transferlog import TransferLog
+from raftstore import tasks
 from raftstore.consensus import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError, TooNew
 from raftstore.peers.pki import Identity
 from raftstore.settings import JobsSettings, StoreSettings
+from raftstore.spool import SpoolLedger, Spools
 from raftstore.store import Store
 
 log = structlog.get_logger()
@@ -31,15 +36,24 @@ log = structlog.get_logger()
 STOP_GRACE = 5.0
 """Seconds that transfers under way have to end when the node is asked to stop."""
 
+SUMMARY_PERIOD = 60.0
+"""Seconds between two summaries of what was left out of the log."""
+
+LEAST_MEMORY = 128 * 1024 * 1024
+"""Bytes for clients on however small a machine."""
+
 EXIT_FATAL = 4
 """Exit code of a node that stopped because it could no longer keep its promises."""
 
 
-async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> int:
+async def run_node(
+    config: NodeConfig, log_file: AppendedFile | None = None, client_lines: ClientLines | None = None
+) -> int:
     """Run a node until SIGTERM or SIGINT (exit code 0) or a fatal error (EXIT_FATAL).
 
-    At SIGHUP, `log_file` (where the log goes) and the log of transfers are opened anew. Raises StoreError
-    when it cannot start from what is on disk, OSError when an address is taken.
+    At SIGHUP, `log_file` (where the log goes) and the log of transfers are opened anew. `client_lines` tells now and
+    then which lines of the log were left out. Raises StoreError when it cannot start from what is on disk, OSError
+    when an address is taken.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
@@ -64,10 +78,12 @@ async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> 
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     beating = asyncio.create_task(keep_alive(), name="watchdog")
+    telling = asyncio.create_task(_tell(client_lines), name="lines left out")
     try:
         reason = await _until_ended(config, transfers, ended, end)
     finally:
         beating.cancel()
+        await tasks.ended(telling)
         for number in handlers:
             loop.remove_signal_handler(number)
         if transfers is not None:
@@ -83,6 +99,18 @@ async def run_node(config: NodeConfig, log_file: AppendedFile | None = None) -> 
         return reason.exit_code
     log.error("node stopped: it could no longer keep its promises", node=config.name, error=str(reason))
     return reason.exit_code if isinstance(reason, StoreError) else EXIT_FATAL
+
+
+async def _tell(lines: ClientLines | None) -> None:
+    """Say every SUMMARY_PERIOD, and at the end, which lines were left out."""
+    if lines is None:
+        return
+    try:
+        while True:
+            await asyncio.sleep(SUMMARY_PERIOD)
+            lines.summary()
+    finally:
+        lines.summary()
 
 
 async def _until_ended(
@@ -143,8 +171,9 @@ async def _frontends(
 ) -> AsyncIterator[None]:
     wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
     sftp = sftp_settings(config)
+    spools = Spools(config.data / "spool", SpoolLedger(store.room))
     if sftp is not None:
-        wanted.append(SftpFrontend(store, access, sftp, transfers=transfers))
+        wanted.append(SftpFrontend(store, access, sftp, spools, transfers=transfers))
     HostKeyCalls(store)
     started = []
     try:
@@ -161,6 +190,7 @@ async def _frontends(
         yield
     finally:
         await asyncio.gather(*(frontend.stop(STOP_GRACE) for frontend in started))
+        spools.close()
 
 
 def store_settings(config: NodeConfig) -> StoreSettings:
@@ -192,12 +222,14 @@ def store_settings(config: NodeConfig) -> StoreSettings:
         volume_bytes=config.chunks.volume_bytes,
         ballast_bytes=config.ballast_bytes,
         services=services(config),
+        stall_threshold=config.log.stalls / 1000,
         jobs=JobsSettings(
             concurrency=config.jobs.concurrency,
             bandwidth=config.jobs.bandwidth,
             repair_after=config.jobs.repair_after,
             scrub_period=config.jobs.scrub_period,
             collect_grace=config.jobs.collect_grace,
+            keep_partials=config.jobs.keep_partials,
         ),
     )
 
@@ -226,12 +258,40 @@ def ftp_settings(config: NodeConfig) -> FtpSettings:
         stall_timeout=config.ftp.stall_timeout,
         max_sessions=config.ftp.max_sessions,
         max_sessions_per_address=config.ftp.max_sessions_per_address,
+        max_logging_in=config.ftp.max_logging_in,
+        proxy_networks=config.clients.proxy_networks,
     )
 
 
 def access_settings(config: NodeConfig) -> AccessSettings:
     """Return what must be told about logins."""
-    return AccessSettings(anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None)
+    return AccessSettings(
+        anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None,
+        ledger=ledger_limits(config.clients, config.ftp.passive_ports),
+    )
+
+
+def ledger_limits(clients: ClientsConfig, passive_ports: tuple[int, int] | None) -> LedgerLimits:
+    """Return what clients may hold at once; of the passive ports an account has at most half."""
+    ports = passive_ports[1] - passive_ports[0] + 1 if passive_ports is not None else 0
+    memory = clients.memory or max(LEAST_MEMORY, of_machine() // 4)
+    return LedgerLimits(
+        node=Limits(memory=memory, handles=clients.handles, names=clients.names),
+        account=Limits(
+            memory=clients.memory_per_account or memory // 4,
+            handles=max(1, clients.handles // 10),
+            names=max(1, clients.names // 5),
+            connections=clients.connections_per_account,
+            ports=-(-ports // 2),
+        ),
+        network=Limits(
+            memory=clients.memory_per_address or memory // 2,
+            handles=max(1, clients.handles // 4),
+            names=max(1, clients.names // 2),
+            connections=clients.connections_per_address,
+            ports=-(-ports * 3 // 4),
+        ),
+    )
 
 
 def sftp_settings(config: NodeConfig) -> SftpSettings | None:
@@ -248,4 +308,6 @@ def sftp_settings(config: NodeConfig) -> SftpSettings | None:
         max_sessions=sftp.max_sessions,
         max_sessions_per_address=sftp.max_sessions_per_address,
         max_logging_in=sftp.max_logging_in,
+        proxy_networks=config.clients.proxy_networks,
+        legacy_algorithms=sftp.legacy_algorithms,
     )

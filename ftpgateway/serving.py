@@ -10,25 +10,34 @@ from typing import Any
 
 import structlog
 
+from raftstore.descriptors import scarce
+from raftstore.seldomlog import SeldomLog
 from raftstore.tasks import ended
 
 log = structlog.get_logger()
+_seldom = SeldomLog()
 
 Address = tuple[str, int]
 
 ACCEPT_PAUSE = 0.5
 """Seconds without accepting after OutOfDescriptors: clients that wait would wake the loop for nothing."""
-_BACKLOG = 512
+_BACKLOG = 4096
+"""Who waits to be accepted; the kernel takes at most net.core.somaxconn. With few, a flood has others wait for their
+next attempt, a second later."""
 _KEEP_TIME = 2.0
 _OUT_OF_SOMETHING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class OutOfDescriptors(Exception):
-    """The machine has no descriptors or memory for more: accept nobody for ACCEPT_PAUSE."""
+    """The process has no descriptors, or the machine no memory, for more clients: accept nobody for ACCEPT_PAUSE."""
 
 
-async def listening_socket(address: Address) -> socket.socket:
-    """Return a listening socket; host "" and "::" take IPv4 and IPv6. Raises OSError."""
+async def listening_socket(address: Address, *, receive_buffer: int = 0) -> socket.socket:
+    """Return a listening socket; host "" and "::" take IPv4 and IPv6. Raises OSError.
+
+    `receive_buffer`: bytes that the kernel takes for a client before the node reads them (0: as many as it likes, which
+    is megabytes).
+    """
     host, port = address
     dual = host in ("", "::") and socket.has_dualstack_ipv6()
     if dual:
@@ -42,6 +51,8 @@ async def listening_socket(address: Address) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
         sock.bind(where)
@@ -53,7 +64,10 @@ async def listening_socket(address: Address) -> socket.socket:
 
 
 def clients(listening: socket.socket, most: int) -> Iterator[tuple[socket.socket, str]]:
-    """Yield who waits, at most so many, each with its address. Raises OutOfDescriptors."""
+    """Yield who waits, at most so many, each with its address; who has left again is not told of.
+
+    Raises OutOfDescriptors.
+    """
     for _ in range(most):
         try:
             client, address = listening.accept()
@@ -61,10 +75,28 @@ def clients(listening: socket.socket, most: int) -> Iterator[tuple[socket.socket
             return
         except OSError as error:
             if error.errno in _OUT_OF_SOMETHING:
-                log.error("cannot accept sessions", error=str(error))
+                _seldom.warning("cannot accept sessions", peer="", error=str(error))
                 raise OutOfDescriptors(str(error)) from error
             continue
-        yield client, plain_address(address[0])
+        if scarce(client.fileno()):
+            client.close()
+            _seldom.warning("clients have as many descriptors as they may", peer="")
+            raise OutOfDescriptors
+        if not _gone(client):
+            yield client, plain_address(address[0])
+
+
+def _gone(client: socket.socket) -> bool:
+    """Whether a client has closed its connection without a word; the socket is closed then."""
+    try:
+        if client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            return False
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    client.close()
+    return True
 
 
 def plain_address(address: str) -> str:

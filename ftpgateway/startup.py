@@ -27,7 +27,7 @@ def machine_problems(config: NodeConfig) -> Iterator[Problem]:
 
 
 def certificate_problems(config: NodeConfig) -> Iterator[Problem]:
-    """Yield what is wrong with the node's certificates."""
+    """Yield what is wrong with the node's certificates. Raises WrongClock when the clock is behind them."""
     peers = config.peers
     try:
         identity = Identity.load(peers.ca, peers.certificate, peers.key)

@@ -42,15 +42,15 @@ async def keep_alive() -> None:
 
 _UNIT = """\
 # Made by `pixraft unit`. Copy it to /etc/systemd/system/pixraft.service, then:
-#   systemctl daemon-reload && systemctl enable --now pixraft
+#   systemctl daemon-reload && systemctl enable pixraft && systemctl start --no-block pixraft
+# (Without --no-block the first start of a cluster waits there until all its nodes are started.)
 [Unit]
 Description=pixraft: one node of a cluster of FTP servers
 Documentation=file:{config}
-Wants=network-online.target
-After=network-online.target
-# Who does not come up gets five tries, then a person.
-StartLimitIntervalSec=300
-StartLimitBurst=5
+Wants=network-online.target time-sync.target
+After=network-online.target time-sync.target
+# What passes by itself, as a full disk or a name that is not found, is tried for as long as it takes.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -60,7 +60,7 @@ ExecStart={program} serve --config {config}
 # Opens log files anew.
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
-RestartSec=2
+RestartSec=5
 # A restart cannot help: {no_restart_reasons}.
 RestartPreventExitStatus={no_restart}
 # The first start of a cluster waits for its other nodes; a full disk of pictures may be read.
@@ -69,8 +69,12 @@ TimeoutStopSec=30
 # A loop that does not go round for so long is taken for hung.
 WatchdogSec=60
 LimitNOFILE=1048576
+# Memory has pictures, passwords and keys in it.
+LimitCORE=0
 StateDirectory=pixraft
+StateDirectoryMode=0700
 LogsDirectory=pixraft
+LogsDirectoryMode=0750
 
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE

@@ -7,7 +7,6 @@ waited for.
 from __future__ import annotations
 
 import queue
-import re
 import threading
 import time
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ _BATCH = 256
 _STOP_TIME = 5.0
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_UNSAFE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +53,7 @@ class Transferred:
 def xferlog_line(entry: Transferred, moment: time.struct_time) -> str:
     """Return the line of `entry`, which ended at `moment` in local time, without its end of line. Pure.
 
-    Fields are parted by single blanks, so blanks and control characters in names become `_`, as other servers do.
+    Fields are parted by single blanks, so blanks and what is not printable in names become `_`, as other servers do.
     """
     day = f"{_DAYS[moment.tm_wday]} {_MONTHS[moment.tm_mon - 1]} {moment.tm_mday:02}"
     clock = f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02} {moment.tm_year:04}"
@@ -80,7 +78,9 @@ def xferlog_line(entry: Transferred, moment: time.struct_time) -> str:
 
 
 def _safe(text: str) -> str:
-    return _UNSAFE.sub("_", text) or "_"
+    if text.isprintable():
+        return text.replace(" ", "_") or "_"
+    return "".join(each if each.isprintable() and each != " " else "_" for each in text)
 
 
 class TransferLog:

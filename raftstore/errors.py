@@ -150,6 +150,12 @@ class Superseded(StoreError):
     exit_code = 53
 
 
+class WrongClock(StoreError):
+    """This machine's clock is wrong"""
+
+    exit_code = 56
+
+
 class TooNew(StoreError):
     """The cluster's data need a newer version of pixraft than this one"""
 

@@ -10,7 +10,51 @@ MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 128
 
+EXISTING = 8
+"""So many times longer may be the path of what is there already: directories could be moved beyond the bounds once."""
+_MISLEADING = re.compile(
+    "["
+    "\x7f-\x9f"  # C1: a terminal obeys U+009B as it does ESC [
+    "\u2028\u2029"  # ends of lines and paragraphs
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # they turn the text around them: gpj.exe is shown as exe.jpg
+    "\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"  # they are not seen
+    "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"  # no characters
+    "]"
+)
+"""What new names must not have. Joiners (U+200C, U+200D) stay: Persian, Hindi and emoji need them."""
+
 _UNUSABLE = re.compile(r"[/\x00-\x1f\x7f]")
+
+
+def shown(text: str) -> str:
+    """Return `text` for people, on one line: what is not printable, or turns text around it, is written as \\u202e."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(ord(character)) for character in text)
+
+
+def shown_lines(text: str) -> str:
+    """Return a text of several lines, such as a traceback, as `shown` makes each of them."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
+def shown_json(document: str) -> str:
+    """Return a JSON document on one line for the same: such characters are only in its strings, and mean the same."""
+    if document.isprintable():
+        return document
+    return "".join(
+        character if character.isprintable() else "".join(f"\\u{unit:04x}" for unit in _utf16(character))
+        for character in document
+    )
+
+
+def _utf16(character: str) -> tuple[int, ...]:
+    data = character.encode("utf-16-be", "surrogatepass")
+    return tuple(int.from_bytes(data[start : start + 2]) for start in range(0, len(data), 2))
+
+
+def _escaped(point: int) -> str:
+    return f"\\x{point:02x}" if point < 256 else f"\\u{point:04x}" if point < 65536 else f"\\U{point:08x}"
 
 
 def check_name(name: str) -> None:
@@ -27,18 +71,35 @@ def check_name(name: str) -> None:
         raise BadName(f"a name has at most {MAX_NAME_BYTES} bytes, this one has {size}")
 
 
-def split(path: str) -> list[str]:
-    """Split a normalised absolute path into its names; `/` gives an empty list. Raise BadName if unusable."""
+def check_new(path: str) -> None:
+    """Raise BadName unless the last name of `path`, which is normalised, can be one that is not there yet.
+
+    Names that came before this rule stay: they can be read, renamed and removed.
+    """
+    found = _MISLEADING.search(path.rpartition("/")[2])
+    if found:
+        point = ord(found[0])
+        raise BadName(
+            f"a new name has no characters that control, turn or hide text, as U+{point:04X} in this one"
+        )
+
+
+def split(path: str, *, existing: bool = False) -> list[str]:
+    """Split a normalised absolute path into its names; `/` gives an empty list. Raise BadName if unusable.
+
+    `existing`: it is to find something, not to make it.
+    """
+    most = EXISTING if existing else 1
     if not path.startswith("/"):
         raise BadName("a path starts with /")
     if path == "/":
         return []
     names = path[1:].split("/")
-    if len(names) > MAX_DEPTH:
+    if len(names) > MAX_DEPTH * most:
         raise BadName(f"a path has at most {MAX_DEPTH} levels, this one has {len(names)}")
     for name in names:
         check_name(name)
-    if len(path.encode()) > MAX_PATH_BYTES:
+    if len(path.encode()) > MAX_PATH_BYTES * most:
         raise BadName(f"a path has at most {MAX_PATH_BYTES} bytes")
     return names
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +18,10 @@ from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.cluster import bootstrap, diskspace, verdict
 from raftstore.cluster.administration import Administered, Administration
-from raftstore.cluster.boot import next_boot
+from raftstore.cluster.boot import Boots, next_boot
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.enquiries import Enquiries
+from raftstore.cluster.expiry import PartialCalls, PartialExpiry
 from raftstore.cluster.health import Health
 from raftstore.cluster.jobcalls import JobCalls
 from raftstore.cluster.joining import Doorkeeper
@@ -41,8 +43,10 @@ from raftstore.metadata.jobs import drain_states, draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
 from raftstore.program import VERSIONS
+from raftstore.reserving import Reserver
 from raftstore.settings import StoreSettings
 from raftstore.space import LOOK_SECONDS, Ballast, Space, SpaceWatch
+from raftstore.stallwatch import StallWatch
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -86,6 +90,7 @@ class Rooms:
             self.membership.roster,
             self._enquiries.call,
             store=lambda: self.volumes.identity,
+            boots=lambda: self._boots,
             heard=self._heard,
             misfit=self.network.misfit,
         )
@@ -93,7 +98,9 @@ class Rooms:
         ballast = Ballast(settings.data, settings.ballast_bytes)
         self._watch = SpaceWatch(settings.data, ballast, self._space_changed, self._hand_over)
         self._opened = self._takes_part = self._rejoining = False
+        self._stalls = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
         self._current = Currency(settings.name)
+        self._boots = Boots()
 
     async def start(self, administered: Administered) -> None:
         """Open everything; on failure close again what was opened. Raises Damaged, Invalid, OSError.
@@ -101,6 +108,9 @@ class Rooms:
         `administered` answers the admin calls, as soon as the port is open.
         """
         try:
+            if self._stalls is not None:
+                self._stalls.start()
+                self._stack.callback(self._stalls.stop)
             await self._open_with_space()
             Administration(administered, self.network)
             MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
@@ -108,6 +118,13 @@ class Rooms:
                 self.network,
                 catalog=self.catalog,
                 workroom=lambda: self.workroom,
+                propose=self.propose,
+                barrier=self.barrier,
+            )
+            PartialCalls(
+                self.network,
+                kept=self.settings.jobs.keep_partials,
+                catalog=self.catalog,
                 propose=self.propose,
                 barrier=self.barrier,
             )
@@ -172,10 +189,12 @@ class Rooms:
     async def _open(self) -> None:
         """Recover what is on disk, without a word to the others."""
         settings = self.settings
-        settings.data.mkdir(parents=True, exist_ok=True)
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in _PRIVATE:
             (settings.data / name).mkdir(exist_ok=True)
             (settings.data / name).chmod(0o700)
+            for file in (settings.data / name).iterdir():
+                file.chmod(0o600)
         self.membership.check_not_removed()
         self.volumes = VolumeSet(
             settings.data / "volumes",
@@ -266,14 +285,14 @@ class Rooms:
             if term > self.journal.getCurrentTerm():
                 # Its vote in that term counts as given: it may have been, before the log was lost.
                 self.journal.setCurrentTerm(term, settings.name)
-        boot = await self._with_space(self._next_boot)
+        self._boots = await self._with_space(self._next_boot)
         self.consensus = Consensus(
             node=settings.name,
             members=self.membership.roster.committed[1],
             machine=self.catalog,
             journal=self.journal,
             links=self.network,
-            boot=boot,
+            boot=self._boots.now,
             snapshot_dir=settings.data / "snapshots",
             on_fatal=self._on_fatal,
             settings=settings.consensus,
@@ -287,21 +306,36 @@ class Rooms:
         self.membership.take_part(self.consensus)
         await self.consensus.start()
         self._takes_part = True
-        self._start_work(boot)
+        self._start_work(self._boots.now)
 
     def _heard(self, name: str, report: admin.NodeReport) -> None:
         node = report.node
         caught_up = node.role != STARTING and node.applied_index >= node.commit_index
         try:
-            self._current.hear(name, superseded=report.superseded, caught_up=caught_up)
+            self._current.hear(
+                name, superseded=report.superseded, outdated=report.outdated, caught_up=caught_up
+            )
         except Superseded as error:
             self._on_fatal(error)
             return
         if self._takes_part and self._current.certain(self.membership.roster.configuration.voters):
             self.consensus.release()
 
-    async def _next_boot(self) -> int:
-        return next_boot(self.settings.data / "boot")
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """See Store.outdated."""
+        if boots.outdated(self.catalog.latest_boot(node)):
+            return True
+        return self.health.progress.lacks(node, identity, boots.now, boots.log_end)
+
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """See Store.add_progress."""
+        if self._takes_part:
+            report.boot = self._boots.now
+            report.safe_index = min(self.consensus.commit_index, self.consensus.durable_index)
+
+    async def _next_boot(self) -> Boots:
+        log_end = 0 if self._rejoining or not len(self.journal) else self.journal[-1][1]
+        return replace(next_boot(self.settings.data / "boot"), log_end=log_end)
 
     def _rejoined(self, marker: Path) -> None:
         marker.unlink(missing_ok=True)
@@ -333,7 +367,20 @@ class Rooms:
         )
         self.workroom.start()
         self._stack.push_async_callback(self.workroom.stop)
+        expiry = PartialExpiry(
+            self.settings.jobs.keep_partials,
+            catalog=self.catalog,
+            leads=lambda: self.consensus.is_leader,
+            propose=self.propose,
+        )
+        expiry.start()
+        self._stack.push_async_callback(expiry.stop)
         name = self.settings.name
+        self.reserver = Reserver(
+            name, boot, self.catalog.reservations, self.propose, lambda: self.consensus.is_leader
+        )
+        self.reserver.start()
+        self._stack.push_async_callback(self.reserver.stop)
         registration = Registration(
             commands.RegisterStore(node=name, identity=self.volumes.identity, zone=self.settings.zone),
             self.catalog,
@@ -416,6 +463,7 @@ class Rooms:
         node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
         node.level = self._level_in_force() or None
         node.voter = name in self.membership.roster.configuration.voters
+        node.loop = None if self._stalls is None else self._stalls.status
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""
@@ -457,11 +505,14 @@ class Rooms:
                 # As applied here, so that it fits the other figures: each node may be an entry behind or ahead.
                 node.pictures = self.catalog.store_totals(there[node.name])[0] if node.name in there else 0
         status.files, status.bytes = self.catalog.totals()
+        status.partials, status.partial_bytes = self.catalog.partial_totals()
         live = list(there.values())
         wanted = self.topology.view().wanted
         status.short_count, status.short = self.catalog.short_files(wanted, live, short_limit)
         status.lost_count, _ = self.catalog.short_files(Wanted(1, 1), live, 0)
-        status.verdict, status.error = verdict.judge(status, confirmed=confirmed)
+        status.verdict, status.error = verdict.judge(
+            status, confirmed=confirmed, changes=self.membership.under_way()
+        )
         return status
 
     async def _confirmed(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -15,7 +15,9 @@ from raftstore.errors import Changed, QuotaExceeded, StoreError, TooLarge
 from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
 from raftstore.paths import parent
-from raftstore.types import MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
+from raftstore.publishing import Aim
+from raftstore.targets import Target
+from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -86,12 +88,22 @@ class LateReplicas:
                 self._replicas.added(digest, store, self._since)
 
 
+class Published(NamedTuple):
+    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it."""
+
+    download: DownloadSession
+    gone: bool
+
+
 class UploadSession:
-    """One upload. Ends with exactly one of `commit`, `suspend`, `abort`; nothing is visible before `commit`."""
+    """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before.
+
+    It may be changed everywhere until then: `write` behind its end and in front of it, `cut`; `read` sees that.
+    """
 
     def __init__(
         self,
-        path: str,
+        put: commands.PutFile,
         owner: str,
         upload: Upload,
         late: LateReplicas,
@@ -102,14 +114,20 @@ class UploadSession:
         gathering: Gathering,
         *,
         allowance: Allowance = Allowance(),
-        quorum: int,
-        exclusive: bool = False,
-        own_only: bool = False,
-        of_account: bool = False,
         base: Entry | None = None,
+        aim: Aim,
+        load: Callable[[ChunkRef], Awaitable[Buffer]],
+        reopen: Callable[[FileVersion], DownloadSession],
+        published: Callable[[Target], None],
     ) -> None:
-        self.path = path
+        """`put` publishes it, but for what only the end tells; `owner`: whose it is."""
+        self._aim = aim
+        self._published = published
+        self._reopen = reopen
+        self._load = load
+        self.path = put.path
         self.owner = owner
+        self._put = put
         self._upload = upload
         self._late = late
         self._propose = propose
@@ -117,17 +135,14 @@ class UploadSession:
         self._evidence = evidence
         self._keeper = keeper
         self._gathering = gathering
+        self._received: Sequence[ChunkRef] = ()
         self._allowance = allowance
-        self._quorum = quorum
-        self._exclusive = exclusive
-        self._own_only = own_only
-        self._of_account = of_account
         self._base = base
         keeper.watch(self)
 
     def needs(self) -> Sequence[ChunkRef]:
         """Return the chunks that must stay until this upload is published."""
-        return self._upload.durable()[0]
+        return self._upload.referred()
 
     @property
     def position(self) -> int:
@@ -151,36 +166,98 @@ class UploadSession:
         """Wait until the upload takes more. Raises the StoreError that broke it."""
         await self._upload.drained()
 
+    # What was fed, read and changed.
+
+    @property
+    def whole(self) -> int:
+        """Bytes from the start in whole chunks. What is behind, up to `position`, is in memory, to be `patch`ed."""
+        return self._upload.whole
+
+    def check_size(self, size: int) -> None:
+        """Raise QuotaExceeded or TooLarge when a file of `size` bytes could not be published."""
+        self._allowance.check(size)
+
+    def feed_zeroes(self, count: int) -> bool:
+        """Take `count` zero bytes, whole chunks of them for next to nothing. As `feed`."""
+        self._allowance.check(self._upload.position + count)
+        return self._upload.feed_zeroes(count)
+
+    def patch(self, offset: int, data: Buffer) -> None:
+        """Overwrite bytes between `whole` and `position`, copying `data`. Raises StoreError."""
+        self._upload.patch(offset, data)
+
+    def filling(self, start: int, stop: int) -> bytes:
+        """Return bytes between `whole` and `position`."""
+        return self._upload.filling(start, stop)
+
+    async def chunk(self, index: int) -> Buffer:
+        """Return the bytes of chunk `index`, a whole one. Raises StoreError."""
+        found = self._upload.chunk(index)
+        return await self._load(found) if isinstance(found, ChunkRef) else found
+
+    def replace(self, index: int, data: Buffer) -> bool:
+        """Take `data`, a whole chunk that nobody changes any more, as chunk `index`. As `feed`."""
+        return self._upload.replace(index, data)
+
+    async def cut(self, size: int) -> None:
+        """Keep the first `size` bytes. Raises StoreError."""
+        head: Buffer = b""
+        if size < self.whole and size % CHUNK_SIZE:
+            head = memoryview(await self.chunk(size // CHUNK_SIZE))[: size % CHUNK_SIZE]
+        self._upload.cut(size, head)
+
+    # The end.
+
+    async def target(self) -> Target:
+        """Return the file that it was opened on, or will make. Raises StoreError."""
+        return await self._aim.target()
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
-        """Publish the whole file: durable on a write quorum and visible at every node when this returns.
+        """Publish the whole file at its path: durable on a write quorum and visible at every node when this returns.
 
         Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
         """
+        put = await self._finished(mtime_ns)
+        if self._base is not None:
+            put.base_inode = self._base.inode
+            put.base_version = self._base.version
+        done = await self._propose_put(put)
+        return self._entry(parent(self.path)[1], put, done)
+
+    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
+        """Publish the whole file as what `target` is by now.
+
+        Raises as `commit`; Changed when others have changed it, or there is something now where it was to be new.
+        """
+        put = await self._finished(mtime_ns)
+        done = await self._aim.publish(target, put, self._propose_put)
+        self._published(target)
+        entry = self._entry(target.name, put, done if done is not None else commands.Result())
+        return Published(self._reopen(FileVersion(entry, tuple(self._received))), done is None)
+
+    async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
+        """Wait until all is durable; return the command that publishes it at its path."""
         if self._upload.position <= GATHERED:
             with self._gathering.coming():
                 received, size = await self._upload.finish()
             await self._gathering.together()
         else:
             received, size = await self._upload.finish()
-        mtime_ns = mtime_ns or time.time_ns()
-        put = commands.PutFile(
-            path=self.path,
-            owner=self.owner,
-            size=size,
-            mtime_ns=mtime_ns,
-            exclusive=self._exclusive,
-            own_only=self._own_only,
-            of_account=self._of_account,
-            quorum=self._quorum,
-        )
-        if self._base is not None:
-            put.base_inode = self._base.inode
-            put.base_version = self._base.version
-        chunks, done = await self._publish(received, put, lambda: commands.Command(put_file=put))
+        self._received = received
+        put = commands.PutFile()
+        put.CopyFrom(self._put)
+        put.size, put.mtime_ns = size, mtime_ns or time.time_ns()
+        return put
+
+    async def _propose_put(self, put: commands.PutFile) -> commands.Result:
+        chunks, done = await self._publish(self._received, put, lambda: commands.Command(put_file=put))
+        self._received = chunks
         self._late.publish(chunks)
+        return done
+
+    def _entry(self, name: str, put: commands.PutFile, done: commands.Result) -> Entry:
         # Not what is at the path now: others may have moved it, or put something else there.
-        name = parent(self.path)[1]
-        return Entry(name, Kind.FILE, done.inode, size, mtime_ns, self.owner, done.index)
+        return Entry(name, Kind.FILE, done.inode, put.size, put.mtime_ns, self.owner, done.index)
 
     async def _publish(
         self,
@@ -211,17 +288,18 @@ class UploadSession:
         It is not kept when its owner has published a version since it began: who sent the picture again, while the
         server had not yet noticed that the first connection was dead, has nothing to resume.
         """
+        self._aim.drop()
         try:
-            chunks, size = await self._received()
+            chunks, size = await self._came()
             if size and not await self._overtaken():
-                put = commands.PutPartial(path=self.path, owner=self.owner, size=size)
+                put = commands.PutPartial(path=self.path, size=size)
                 chunks, _ = await self._publish(chunks, put, lambda: commands.Command(put_partial=put))
                 self._late.publish(chunks)
         except StoreError as error:
             log.warning("partial upload not kept", path=self.path, owner=self.owner, error=str(error))
         self._keeper.left(self)
 
-    async def _received(self) -> tuple[Sequence[ChunkRef], int]:
+    async def _came(self) -> tuple[Sequence[ChunkRef], int]:
         """Return what is durable: everything that came, or after a failure the chunks up to it."""
         try:
             return await self._upload.finish()
@@ -230,6 +308,7 @@ class UploadSession:
 
     async def abort(self) -> None:
         """Throw the upload away."""
+        self._aim.drop()
         self._keeper.left(self)
         await self._upload.abort()
 
@@ -239,6 +318,8 @@ class DownloadSession:
 
     def __init__(self, version: FileVersion, download: Download, keeper: Keeper) -> None:
         self.entry = version.entry
+        self.version = version
+        """What is read: its entry and chunks."""
         self._chunks = version.chunks
         self._download = download
         self._keeper = keeper

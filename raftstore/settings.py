@@ -28,6 +28,7 @@ class JobsSettings:
     repair_after: float = 300.0
     scrub_period: float = 14 * 24 * 3600.0
     collect_grace: float = 24 * 3600.0
+    keep_partials: float = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class StoreSettings:
     `members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
     Times are in seconds, sizes in bytes. `reserve_bytes` of the disk are kept free of pictures, for log and catalog;
     None takes a share of it. `ballast_bytes` are kept in a file, which log and catalog get when the disk is full.
-    `zone` names what fails together with this node; "": nothing else does.
-    `services` names what else listens at this node, for the status.
+    `zone` names what fails together with this node; "": nothing else does. `services` names what else listens at this
+    node, for the status. `stall_threshold` is in seconds, too; 0: the loop is not watched.
     """
 
     name: str
@@ -57,6 +58,7 @@ class StoreSettings:
     consensus: ConsensusSettings = field(default_factory=ConsensusSettings)
     jobs: JobsSettings = field(default_factory=JobsSettings)
     services: Mapping[str, Address] = field(default_factory=dict)
+    stall_threshold: float = 0.1
 
     def services_at(self, own: str) -> dict[str, str]:
         """Return where the services are reached. `own`: host:port of this node, for those that listen everywhere."""

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
+from raftstore.about import AboutFree
 from raftstore.chunks.download import Download
 from raftstore.chunks.upload import Upload
 from raftstore.cluster.administration import Answering, serve_admin
+from raftstore.cluster.boot import Boots
 from raftstore.cluster.news import Heard, News
-from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotFound, QuotaExceeded, StoreError
+from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
 from raftstore.evidence import Evidence
 from raftstore.gathering import Gathering
 from raftstore.metadata.accounts import user_to_message
+from raftstore.metadata.adoption import MAX_LOOKED_AT as ADOPTED
+from raftstore.metadata.catalog import Catalog
+from raftstore.metadata.listing import PackedListing
+from raftstore.names import Names
 from raftstore.paths import parent, split
+from raftstore.publishing import Aim
+from raftstore.rights import Action, Actor, Rights
 from raftstore.rooms import Rooms
 from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
+from raftstore.slices import next_slice
 from raftstore.space import Space
-from raftstore.targets import Keep, kept_bytes, newer_of
+from raftstore.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
@@ -26,12 +35,17 @@ from raftstore.types import (
     Entry,
     FileVersion,
     NodeStatus,
+    Order,
+    Page,
     Partial,
     Usage,
     User,
 )
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
+
+USERS = 100
+"""Accounts that are read at a time: some milliseconds."""
 
 
 class Store:
@@ -42,7 +56,9 @@ class Store:
 
     def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
         self._rooms = Rooms(settings, on_fatal)
+        self._about_free = AboutFree(lambda replicas: self._rooms.chunk_path.room(replicas))
         self._gathering = Gathering()
+        self._names = Names(lambda: self._rooms.catalog, self._rooms.barrier, self._rooms.propose)
         self._news = News(self._rooms.network, lambda: self._rooms.membership.others())
 
     async def start(self) -> None:
@@ -68,100 +84,179 @@ class Store:
         """The level in force, as this node has applied it (metadata.levels): what commands may be proposed."""
         return self._rooms.catalog.level
 
-    # Names.
+    # Names: each call says who asks, and is judged by that.
 
-    async def lookup(self, path: str) -> Entry:
-        """Return what `path` names. Raises NotFound, NotADirectory, BadName."""
+    async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
+        """Return what `path` names, to do that with it. Raises NotFound (also: not to be seen), Denied, BadName."""
+        return await self._names.lookup(actor, path, to=to)
+
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them.
+
+        A directory of one page is seen at one moment. Of a larger one, names that nobody changes meanwhile come
+        exactly once, and each page is as of the moment in which it is asked for, rights included. Raises NotFound,
+        NotADirectory, Denied.
+        """
         await self._barrier()
-        return self._rooms.catalog.lookup(path)
+        await next_slice()
+        return self._names.page(actor, path, backwards=backwards)
 
-    async def listing(self, path: str) -> Sequence[Entry]:
-        """Return the entries of a directory by name, all of one moment. Raises NotFound, NotADirectory."""
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of, without asking the others.
+
+        All is seen that was acknowledged before `listing` was asked. None: the directory was removed. To be called
+        once in a slice (`raftstore.slices`). Raises NotFound (it is not in the actor's home any more), Denied.
+        """
+        return self._names.next_page(actor, directory, after, backwards=backwards)
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> PackedListing:
+        """Return what the actor is shown of a directory, of one moment, newest or largest first; to be closed.
+
+        Raises NotFound, NotADirectory, Denied, Invalid (too many to be sorted), Unavailable.
+        """
         await self._barrier()
-        return await self._rooms.catalog.list_directory(path)
+        return await self._rooms.catalog.sorted_listing(path, order, actor)
 
-    async def file(self, path: str) -> FileVersion:
-        """Return the published version of a file. Raises NotFound, IsADirectory."""
-        await self._barrier()
-        return self._rooms.catalog.file(path)
+    async def require(self, actor: Actor, action: Action, path: str) -> User:
+        """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
+        return await self._names.require(actor, action, path)
 
-    async def make_directory(self, path: str, owner: str) -> None:
-        """Make a directory. Raises AlreadyExists, NotFound (its parent), BadName."""
-        split(path)
-        await self._propose(commands.Command(make_directory=commands.MakeDirectory(path=path, owner=owner)))
+    async def make_directory(self, actor: Actor, path: str) -> None:
+        """Make a directory. Raises AlreadyExists, NotFound (its parent), BadName, Denied."""
+        await self._names.make_directory(actor, path)
 
-    async def remove_directory(self, path: str) -> None:
-        """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty."""
-        split(path)
-        await self._propose(commands.Command(remove_directory=commands.RemoveDirectory(path=path)))
+    async def make_home(self, actor: Actor) -> None:
+        """Make the actor's home directory where it is missing."""
+        await self._names.make_home(actor)
 
-    async def remove(self, path: str, *, only_of: str = "") -> None:
-        """Remove a file. Raises NotFound, IsADirectory, Denied (it is not a file of `only_of`)."""
-        split(path)
-        await self._propose(commands.Command(remove_file=commands.RemoveFile(path=path, only_of=only_of)))
+    async def remove_directory(self, actor: Actor, path: str) -> None:
+        """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty, Denied."""
+        await self._names.remove_directory(actor, path)
 
-    async def rename(
-        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
-    ) -> None:
+    async def remove(self, actor: Actor, path: str) -> None:
+        """Remove a file. Raises NotFound, IsADirectory, Denied."""
+        await self._names.remove(actor, path)
+
+    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a whole directory.
 
-        Raises AlreadyExists, Cycle, NotFound, Denied (`source` is not a file of `source_of`; what it would replace is
-        not of `target_of`).
+        Raises AlreadyExists, Cycle, NotFound, Denied, BadName (also for what is in it: its paths would be too long).
         """
-        split(source)
-        split(target)
-        rename = commands.Rename(
-            source=source, target=target, source_of=source_of, target_of=target_of, exclusive=exclusive
-        )
-        await self._propose(commands.Command(rename=rename))
+        await self._names.rename(actor, source, target, exclusive=exclusive)
 
-    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
-        """Set the time of last modification, in ns since the epoch.
-
-        Raises NotFound, Denied (it is not a file of `only_of`).
-        """
-        split(path)
-        times = commands.SetTimes(path=path, mtime_ns=mtime_ns, only_of=only_of)
-        await self._propose(commands.Command(set_times=times))
+    async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
+        """Set the time of last modification, in ns since the epoch. Raises NotFound, Denied."""
+        await self._names.set_modified(actor, path, mtime_ns)
 
     # Bytes.
 
-    async def download(self, path: str) -> DownloadSession:
-        """Open the published version of a file for reading. Raises NotFound, IsADirectory."""
-        version = await self.file(path)
+    async def download(self, actor: Actor, path: str) -> DownloadSession:
+        """Open the published version of a file for reading. Raises NotFound, IsADirectory, Denied.
+
+        It stays readable to its end, whatever becomes of the name and of the right to it.
+        """
+        return self._opened(await self._names.file(actor, path))
+
+    async def base(self, actor: Actor, path: str) -> DownloadSession:
+        """Open the published version of a file that the actor may change. Raises NotFound, IsADirectory, Denied."""
+        return self._opened(
+            await self._names.read(actor, lambda rights, catalog: changed(rights, catalog, path))
+        )
+
+    def _opened(self, version: FileVersion) -> DownloadSession:
         return DownloadSession(version, self._download(version), self._rooms.keeper)
 
     async def upload(
         self,
+        actor: Actor,
         path: str,
-        owner: str,
         *,
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
-        own_only: bool = False,
-        resume: bool = True,
         expected: int | None = None,
+        handle: bool = False,
     ) -> UploadSession:
         """Open an upload of `path`.
 
-        `offset` (bytes) keeps that much of the owner's partial upload or else of the published version; `append`
-        continues the owner's partial upload or else the published version; otherwise it starts at byte 0.
-        `expected` bytes, where known, are checked against quota and free room at once. With `own_only` only a file of
-        `owner` is replaced; without `resume` a partial upload does not count. Raises NotFound (the parent), Denied,
-        AlreadyExists (`exclusive`), NotADirectory, IsADirectory, BadName, Invalid (offset past the
-        end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
+        `offset` (bytes) keeps that much of the actor's partial upload or else of the published version; `append`
+        continues the actor's partial upload or else the published version; otherwise it starts at byte 0.
+        `expected` bytes, where known, are checked against quota and free room at once. What the actor may replace is
+        decided when it is published. `handle`: it will be published by what is at `path` now, wherever that is then:
+        see `UploadSession.publish`. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
+        IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
-        keep = Keep.ALL if exclusive else Keep.OTHERS if own_only else Keep.NONE
-        published = await self._confirmed_target(path, owner, keep, fresh=not (append or offset))
-        base: FileVersion | Partial | None = None
-        if append or offset:
-            base = self._rooms.catalog.partial(owner, path) if resume else None
-            if base is None and published is not None:
-                base = self._rooms.catalog.file(path)
+        put = commands.PutFile(path=path, exclusive=exclusive)
+        published, base, sure = await self._target(actor, put, append=append, offset=offset)
         kept = kept_bytes(base, offset, append)
-        allowance = self._allowance(owner, published)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: self._aimed_at(path), sure=sure)
+        session = await self._upload(actor, put, base, kept, published, aim, expected=expected)
+        if handle:
+            aim.begin()
+        return session
+
+    async def rewrite(self, actor: Actor, base: DownloadSession, path: str) -> UploadSession:
+        """Open an upload that begins as all of `base`, the version of a file that was at `path` when it was opened.
+
+        It is for `publish`. Raises as `upload`.
+        """
+        version = base.version
+        found = Target.of(0, parent(path)[1], version.entry)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: found, sure=True)
+        put = commands.PutFile(path=path)
+        return await self._upload(actor, put, version, version.entry.size, version.entry, aim)
+
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+        await self._names.allow(actor, command, published)
+
+    async def directory_of(self, actor: Actor, path: str) -> int:
+        """Return the inode of the directory that `path` is in: to compare with, not to be told. Raises NotFound."""
+        return await self._names.directory_of(actor, path)
+
+    async def reserve(self, actor: Actor, path: str) -> Target | None:
+        """Take the name at `path` for a file that is still to be published; None: the level in force cannot do that.
+
+        It is for `publish`; otherwise `release` it. Raises AlreadyExists, NotFound (the parent), QuotaExceeded, Denied.
+        """
+        split(path)
+        if self._rooms.catalog.level < 2:
+            return None
+        await self._barrier()
+        done = await self._rooms.reserver.reserve(path, lambda command: self._names.change(actor, command))
+        return Target(done.inode, parent(path)[1], reservation=done.reservation)
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at: it is free when this returns."""
+        await self._rooms.reserver.release(target.reservation)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at, in a moment."""
+        self._rooms.reserver.forget(target.reservation)
+
+    def _published_as(self, target: Target) -> None:
+        if target.reservation:
+            self._rooms.reserver.published(target.reservation)
+
+    def _aimed_at(self, path: str) -> Target:
+        directory, name = parent(path)
+        return Target.of(self._rooms.catalog.lookup(directory).inode, name, self._published(path))
+
+    async def _upload(
+        self,
+        actor: Actor,
+        put: commands.PutFile,
+        base: FileVersion | Partial | None,
+        kept: int,
+        published: Entry | None,
+        aim: Aim,
+        *,
+        expected: int | None = None,
+    ) -> UploadSession:
+        """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
+        path = put.path
+        allowance = self._allowance(actor, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
@@ -169,11 +264,15 @@ class Store:
 
         async def overtaken() -> bool:
             await self._barrier()
-            return newer_of(owner, published, self._published(path))
+            return newer_of(actor.owner, published, self._published(path))
 
         late = LateReplicas(self._rooms.recorder, evidence.begun)
-        user = self.cached_user(owner)
+        user = self._account(actor)
         replicas = user.replicas if user is not None else 0
+        if expected is not None and not (user is not None and Rights(user).sees_all):
+            if expected > CHUNK_SIZE and expected > self._free(user):
+                raise DiskFull()
+            expected = None  # an exact look would tell what `takes` does not
         upload = Upload(
             self._rooms.chunk_path,
             prefix=prefix,
@@ -182,36 +281,45 @@ class Store:
             expected=expected,
             replicas=replicas,
         )
+        put.quorum = self._rooms.topology.view().with_replicas(replicas).quorum
         return UploadSession(
-            path,
-            owner,
+            put,
+            actor.owner,
             upload,
             late,
-            self._propose,
+            lambda command: self._names.change(actor, command),
             overtaken,
             evidence,
             self._rooms.keeper,
             self._gathering,
             allowance=allowance,
-            quorum=self._rooms.topology.view().with_replicas(replicas).quorum,
-            exclusive=exclusive,
-            own_only=own_only,
-            of_account=user is not None,
             base=base.entry if isinstance(base, FileVersion) else None,
+            aim=aim,
+            load=self._chunk,
+            reopen=self._opened,
+            published=self._published_as,
         )
 
-    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
-        """Return what `owner` can resume at `path`, or None. Nobody else sees it.
+    async def _chunk(self, ref: ChunkRef) -> bytes:
+        """Return the bytes of a chunk, verified. Raises StoreError."""
+        download = Download(
+            self._rooms.chunk_path,
+            (ref,),
+            on_bad_replica=self._rooms.bad_replica,
+            on_found=self._rooms.found_replica,
+        )
+        return b"".join([block async for block in download.blocks()])
+
+    async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
+        """Return what the actor can resume at `path`, or None. Nobody else sees it.
 
         `anew`: ask the cluster; not needed by who has just looked the path up for the same request.
         """
-        if anew:
-            await self._barrier()
-        return self._rooms.catalog.partial(owner, path)
+        return await self._names.partial(actor, path, anew=anew)
 
-    async def drop_partial(self, path: str, owner: str) -> None:
-        """Forget what `owner` could resume at `path`. Raises NotFound."""
-        await self._propose(commands.Command(drop_partial=commands.DropPartial(path=path, owner=owner)))
+    async def drop_partial(self, actor: Actor, path: str) -> None:
+        """Forget what the actor could resume at `path`. Raises NotFound."""
+        await self._names.drop_partial(actor, path)
 
     # Accounts.
 
@@ -224,10 +332,17 @@ class Store:
         """Return an account as this node has applied it, without asking the others: for checks on the loop."""
         return self._rooms.catalog.user(name)
 
-    async def users(self) -> list[User]:
-        """Return all accounts by name."""
+    async def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts by name, some at a time: those that nobody changes meanwhile come exactly once."""
         await self._barrier()
-        return self._rooms.catalog.users()
+        after = ""
+        while True:
+            await next_slice()
+            users = self._rooms.catalog.users(after, USERS)
+            if not users:
+                break
+            yield users
+            after = users[-1].name
 
     async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
         """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid.
@@ -242,21 +357,41 @@ class Store:
         await self._propose(commands.Command(remove_user=commands.RemoveUser(name=name)))
 
     def usage(self, owner: str) -> Usage:
-        """Return what an account owns, as this node has applied it."""
+        """Return what an owner (an account's identity) has published, as this node has applied it."""
         return self._rooms.catalog.usage(owner)
+
+    async def orphans(self) -> list[tuple[str, Usage]]:
+        """Return the owners that have something and no account any more, by identity, and what they have published."""
+        await self._barrier()
+        return self._rooms.catalog.orphans()
+
+    async def adopt(self, owner: str, name: str, after: int) -> tuple[int, int, bool]:
+        """Hand some of what `owner`, who has no account any more, has left over to the account `name`.
+
+        It goes on behind inode `after`; returns up to which it has come, how much was handed over, and whether that
+        was all. Raises NotFound, Invalid.
+        """
+        adopt = commands.AdoptOwner(owner=owner, name=name, after=after, limit=ADOPTED)
+        done = await self._propose(commands.Command(adopt_owner=adopt))
+        return done.after, done.adopted, done.finished
 
     def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
         """Call `changed` on the loop soon after an account was changed or removed here (None: any may have been)."""
         loop = asyncio.get_running_loop()
         self._rooms.catalog.watch_accounts(lambda name: loop.call_soon_threadsafe(changed, name))
 
-    def takes(self, owner: str) -> int:
-        """Return how many bytes of pictures of `owner` the cluster takes now in all their copies, quotas aside.
+    def takes(self, name: str) -> int:
+        """Return how many bytes of pictures of an account the cluster takes now in all their copies, quotas aside.
 
-        Raises NoQuorum when too few nodes can be reached.
+        Roughly and late for one that does not see all that is stored: see `about`. Raises NoQuorum when too few nodes
+        can be reached.
         """
-        user = self.cached_user(owner)
-        return self._rooms.chunk_path.room(user.replicas if user is not None else 0)
+        return self._free(self.cached_user(name))
+
+    def _free(self, user: User | None) -> int:
+        replicas = user.replicas if user is not None else 0
+        exact = user is not None and Rights(user).sees_all
+        return self._rooms.chunk_path.room(replicas) if exact else self._about_free(replicas)
 
     # News.
 
@@ -323,6 +458,14 @@ class Store:
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         return self._rooms.catalog.superseded(node, identity)
 
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
+        return self._rooms.outdated(node, identity, boots)
+
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """Add to a report the number of this start and up to where the log is committed and synced."""
+        self._rooms.add_progress(report)
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""
         return await self._rooms.status(short_limit)
@@ -343,13 +486,18 @@ class Store:
             on_found=self._rooms.found_replica,
         )
 
-    def _allowance(self, owner: str, replaced: Entry | None) -> Allowance:
-        """Return how large a file of `owner` in place of `replaced` may be by the quota of now."""
-        user = self._rooms.catalog.user(owner)
+    def _account(self, actor: Actor) -> User | None:
+        """Return the actor's account as this node has applied it, None when it has none."""
+        user = self.cached_user(actor.user.name) if actor.user is not None and not actor.anonymous else None
+        return user if user is not None and user.owner == actor.owner else None
+
+    def _allowance(self, actor: Actor, replaced: Entry | None) -> Allowance:
+        """Return how large a file of the actor in place of `replaced` may be by the quota of now."""
+        user = self._account(actor)
         if user is None or not (user.quota_bytes or user.quota_files):
             return Allowance()
-        usage = self._rooms.catalog.usage(owner)
-        own = replaced is not None and replaced.owner == owner
+        usage = self._rooms.catalog.usage(user.owner)
+        own = replaced is not None and replaced.owner == user.owner
         if user.quota_files and not own and usage.files >= user.quota_files:
             raise QuotaExceeded(f"{user.quota_files} files are there already")
         if not user.quota_bytes:
@@ -357,36 +505,29 @@ class Store:
         freed = replaced.size if replaced is not None and own else 0
         return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
 
-    async def _confirmed_target(self, path: str, owner: str, keep: Keep, *, fresh: bool) -> Entry | None:
-        """Return the file that an upload to `path` would replace; raise unless it can be put there.
+    async def _target(
+        self, actor: Actor, put: commands.PutFile, *, append: bool, offset: int | None
+    ) -> tuple[Entry | None, FileVersion | Partial | None, bool]:
+        """Return the file that an upload would replace, what it keeps the beginning of, and whether that is certain;
+        raise unless it may be put.
 
-        An upload that starts at byte 0 (`fresh`) by somebody without a quota needs nothing of the present state
-        but leave to begin, and its commit decides on the state of that moment. So what is applied here is enough
-        to say yes; only a refusal has to be certain. (Should the owner have published the same path at another
-        node so recently that it is not applied here, and this upload break, it is not kept to be resumed.)
+        An upload that starts at byte 0 by somebody without a quota needs nothing of the present state but leave to
+        begin, and its commit decides on the state of that moment. So what is applied here is enough to say yes; only a
+        refusal has to be certain. (Should the owner have published the same path at another node so recently that it
+        is not applied here, and this upload break, it is not kept to be resumed.)
         """
-        if fresh and self._rooms.follows():
+
+        def look(rights: Rights, catalog: Catalog) -> tuple[Entry | None, FileVersion | Partial | None]:
+            return target(rights, catalog, put, append=append, offset=offset)
+
+        user = self._account(actor)
+        unbounded = user is not None and not user.quota_bytes and not user.quota_files
+        if not append and not offset and unbounded and self._rooms.follows():
             try:
-                user = self._rooms.catalog.user(owner)
-                if user is not None and not user.quota_bytes and not user.quota_files:
-                    return self._target(path, owner, keep)
+                return *self._names.now(actor, look), False
             except StoreError:
                 pass
-        await self._barrier()
-        return self._target(path, owner, keep)
-
-    def _target(self, path: str, owner: str, keep: Keep) -> Entry | None:
-        """Return the file that an upload to `path` would replace; raise unless it can be put there."""
-        directory, _ = parent(path)
-        self._rooms.catalog.check_directory(directory)
-        entry = self._published(path)
-        if entry is not None and entry.is_directory:
-            raise IsADirectory(path)
-        if entry is not None and keep is Keep.ALL:
-            raise AlreadyExists(path)
-        if entry is not None and keep is Keep.OTHERS and entry.owner != owner:
-            raise Denied(path)
-        return entry
+        return *await self._names.read(actor, look), True
 
     def _published(self, path: str) -> Entry | None:
         try:

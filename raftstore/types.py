@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,6 +43,29 @@ class Entry:
     def is_directory(self) -> bool:
         """Whether it is a directory."""
         return self.kind is Kind.DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries of a directory that follow each other, all of one moment.
+
+    `directory` is its inode, with which the next page is asked for; `path` is where it was then. `more`: there may be
+    further ones, behind the name `last`: not all that were looked at need be among `entries`.
+    """
+
+    directory: int
+    path: str
+    entries: Sequence[Entry]
+    more: bool
+    last: str = ""
+
+
+class Order(enum.Enum):
+    """How a listing is sorted: by name in the order of its bytes, newest first, largest first."""
+
+    NAME = "name"
+    TIME = "time"
+    SIZE = "size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +133,18 @@ class Partial:
     chunks: tuple[ChunkRef, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PartialUpload:
+    """A partial upload as operators see it. `age` in ticks; `place` is its key, in the order of which they are told."""
+
+    path: str
+    owner: str
+    size: int
+    mtime_ns: int
+    age: int
+    place: tuple[int, str, str]
+
+
 class Rule(NamedTuple):
     """What an account may do in and below the directory `path`, in place of its other rights ("": nothing)."""
 
@@ -129,7 +164,8 @@ class User:
     """An account. `rights` are letters (see `raftstore.metadata.accounts.RIGHTS`).
 
     `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
-    are in bytes a second, and as the sessions counted at one node.
+    are in bytes a second, and as the sessions counted at one node. `sessions_since`: the revision before which no
+    session may have been opened that goes on.
     """
 
     name: str
@@ -146,6 +182,25 @@ class User:
     upload_rate: int = 0
     download_rate: int = 0
     max_sessions: int = 0
+    identity: str = ""
+    sessions_since: int = 0
+
+    @property
+    def owner(self) -> str:
+        """Who owns what the account puts: its identity, which no other account ever has.
+
+        An account that is made anew under an old name gets another. Those from before level 2 have their names.
+        """
+        return self.identity or self.name
+
+
+IDENTITY_MARK = "/"
+"""Between name and number in an identity; no name has it."""
+
+
+def owner_name(identity: str) -> str:
+    """Return the name that an owner has, or had, for people."""
+    return identity.partition(IDENTITY_MARK)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +220,28 @@ class StoreInfo:
 
 
 @dataclass(slots=True)
+class LoopStatus:
+    """How long a node's loop took to come to something new, since the node's start; see raftstore/stallwatch.py.
+
+    Of `probes` times that it was asked, `stalls` took `threshold` seconds or more. `longest` is in seconds, the
+    machine's own waiting taken off; `longest_cpu` is processor time. `classes` counts the probes by processor time.
+    """
+
+    threshold: float
+    probes: int = 0
+    stalls: int = 0
+    longest: float = 0.0
+    longest_cpu: float = 0.0
+    classes: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class NodeStatus:
     """One node as seen by the node that was asked; counters are None where it could not be reached.
 
     `drain`: "draining", or "drained" when all that it has has its copies elsewhere; "": it takes pictures.
     `services`: what is served there beside the channel between nodes, by name, and at what address: ftp, sftp.
+    `loop`: None also where the stall watch is off.
     `program`: its version; it knows the levels `oldest` to `newest` of the log, and has applied it up to where `level`
     is in force.
     """
@@ -191,6 +263,7 @@ class NodeStatus:
     zone: str = ""
     drain: str = ""
     services: dict[str, str] = field(default_factory=dict)
+    loop: LoopStatus | None = None
     error: str = ""
     program: str = ""
     oldest: int | None = None
@@ -203,7 +276,7 @@ class ClusterStatus:
     """The cluster as seen by one node: a one-word verdict, the leader and a line a node.
 
     `short` names up to a hundred pictures with fewer live replicas than wanted; `short_count` counts all, and
-    `lost_count` those that cannot be read now.
+    `lost_count` those that cannot be read now. `partials` and `partial_bytes`: what interrupted uploads left.
     """
 
     verdict: str
@@ -216,4 +289,6 @@ class ClusterStatus:
     short: list[str] = field(default_factory=list)
     short_count: int = 0
     lost_count: int = 0
+    partials: int = 0
+    partial_bytes: int = 0
     error: str = ""

@@ -1,28 +1,25 @@
 """Who may log in, from where and how often, and what each may see and do: shared by all front-ends of a node.
 
 Invariant: no front-end decides about rights by itself. It logs a client in through `Access` and then reaches the
-store only through the session's `Workspace`, which checks every call against the account as it is now; so FTP and
-SFTP cannot differ, and a right that is taken away is gone everywhere at once.
+store only through the session's `Workspace`, which has the store judge every call by the account as it is there
+(`raftstore.rights`); so FTP and SFTP cannot differ, and a right that is taken away is gone everywhere at once.
 
-It is a package of its own because it knows nothing of any protocol. Modules: `access` is the outside; `rights` and
-`account` decide, without I/O; `credentials` and `keys` verify passwords and public keys; `sessions` keeps count of who
+It is a package of its own because it knows nothing of any protocol. Modules: `access` is the outside; `account` is what
+a session shows of its rights; `credentials` and `keys` verify passwords and public keys; `sessions` keeps count of who
 is logged in and ends sessions; `workspace` is what a session sees of the store, `backend` what it needs of it.
 """
 
 from ftpgateway.access.access import Access
 from ftpgateway.access.account import Account, View
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.rights import ROLES, Action
 from ftpgateway.access.sessions import Session
 from ftpgateway.access.settings import AccessSettings
 from ftpgateway.access.workspace import Workspace
 
 __all__ = [
-    "ROLES",
     "Access",
     "AccessSettings",
     "Account",
-    "Action",
     "LoginRefused",
     "Session",
     "View",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 
@@ -12,13 +11,15 @@ import structlog
 from ftpgateway.access.backend import Backend
 from ftpgateway.access.credentials import Credentials
 from ftpgateway.access.doors import Doors
-from ftpgateway.access.guard import Guard, network_of
+from ftpgateway.access.guard import Guard
 from ftpgateway.access.keys import matching
+from ftpgateway.access.ledger import Holder, Ledger
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.rights import ROLES
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NotFound
+from raftstore.networks import network_of
+from raftstore.rights import ROLES
 from raftstore.types import User
 from raftstore.wire import news_pb2
 
@@ -42,7 +43,9 @@ class Access:
         self._credentials = Credentials(store, settings, clock=clock)
         self._guard = Guard(settings.slowness, clock)
         self._doors = Doors(max(1, settings.password_threads // 2), settings.password_queue_per_network)
-        self._sessions = Sessions(store)
+        self.ledger = Ledger(settings.ledger)
+        """What all clients of the node hold."""
+        self._sessions = Sessions(store, self.ledger)
         self._telling: asyncio.TimerHandle | None = None
         self._refused = 0
         self._anonymous: User | None = None
@@ -66,34 +69,42 @@ class Access:
     async def password(self, name: str, password: str, peer: str) -> User | None:
         """Return the account if the password is right and the account enabled, None otherwise.
 
-        `peer` is the client's address. A wrong password is answered after a while. Raises LoginRefused when there
-        were too many from that address, at whatever node; NoQuorum when the accounts cannot be read; Unavailable when
-        too many logins wait.
+        `peer` is the client's address. None comes `failed_delay` after the call, be it for a wrong password, an unknown
+        or disabled account, or since there were too many wrong ones from that address, at whatever node: so nobody
+        learns which it was, and with it who has an account or has logged in from there. Raises LoginRefused when too
+        many from that address ask at once; NoQuorum when the accounts cannot be read; Unavailable when too many logins
+        wait.
         """
         if self._anonymous is not None and name in ANONYMOUS:
             return self._anonymous
         network = network_of(peer)
-        self._check_wait(network, name)
-        user = await self._credentials.remembered(name, password)
+        begun = time.monotonic()
+        user = await self._verified(network, name, password)
         if user is None:
-            async with self._doors.through(network):
-                self._check_wait(network, name)
-                user = await self._credentials.login(name, password)
-                if user is None:
-                    self._note_failure(network, name)
-        if user is None:
-            await asyncio.sleep(self._settings.failed_delay)
+            await asyncio.sleep(begun + self._settings.failed_delay - time.monotonic())
         else:
             self._guard.succeeded(network, name)
         return user
 
-    def _check_wait(self, network: str, name: str) -> None:
-        seconds = self._guard.wait(network, name)
-        if seconds > 0:
-            self._refused += 1
-            raise LoginRefused(
-                f"Too many wrong passwords from your address; try again in {math.ceil(seconds)} s."
-            )
+    async def _verified(self, network: str, name: str, password: str) -> User | None:
+        if self._held_back(network, name):
+            return None
+        user = await self._credentials.remembered(name, password)
+        if user is None:
+            async with self._doors.through(network):
+                if self._held_back(network, name):
+                    return None
+                user = await self._credentials.login(name, password)
+                if user is None:
+                    self._note_failure(network, name)
+        return user
+
+    def _held_back(self, network: str, name: str) -> bool:
+        """Whether its password is not looked at: there were too many wrong ones."""
+        if self._guard.wait(network, name) <= 0:
+            return False
+        self._refused += 1
+        return True
 
     def _note_failure(self, network: str, name: str) -> None:
         seconds = self._guard.failed(network, name)
@@ -130,15 +141,22 @@ class Access:
             return None
         return user
 
-    async def open(self, user: User, protocol: str, on_end: OnEnd, *, key: bytes | None = None) -> Session:
+    async def open(
+        self, user: User, protocol: str, on_end: OnEnd, *, key: bytes | None = None, peer: str = ""
+    ) -> Session:
         """Begin a session of an account just verified, by `key` if one was; its home is made where it is missing.
+
+        `peer` is the client's address, to which what it holds is charged.
 
         `on_end` is called once, on the loop, with a sentence for the client when the account is removed, disabled, or
         otherwise no longer what the session was opened with: end it then, and publish nothing more of it. Raises
         LoginRefused when the account has as many sessions as it may have, StoreError.
         """
         line = matching(user.authorized_keys, key) if key is not None else None
-        session = self._sessions.open(user, protocol, on_end, line, fixed=user is self._anonymous)
+        # Everybody is anonymous: what one of them holds counts for the address alone.
+        anonymous = user is self._anonymous
+        holder = Holder("" if anonymous else user.name, network_of(peer) if peer else "")
+        session = self._sessions.open(user, protocol, on_end, line or "", holder, fixed=anonymous)
         try:
             if user is self._anonymous:
                 await self._find_anonymous_root(session)

@@ -1,9 +1,9 @@
-"""An account as a session uses it: which part of the store it sees as /, and what it may do where. Pure."""
+"""An account as a session uses it: which part of the store it sees as /, and what it may do there. Pure."""
 
 from __future__ import annotations
 
-from ftpgateway.access.rights import Action, permits
 from raftstore import paths
+from raftstore.rights import Action, Rights
 from raftstore.types import User
 
 
@@ -19,7 +19,7 @@ class View:
     def resolve(self, cwd: str, argument: str) -> str:
         """Return the client path that `argument` means in `cwd`; it never leaves the home. Raises BadName."""
         path = paths.join(cwd, argument)
-        paths.split(self.to_store(path))
+        paths.split(self.to_store(path), existing=True)
         return path
 
     def to_store(self, path: str) -> str:
@@ -36,81 +36,19 @@ class View:
 
 
 class Account:
-    """One state of a user's record. Paths are the client's."""
+    """One state of a user's record, to show a client what it may do. Paths are the client's."""
 
-    __slots__ = ("_all", "_rules", "user", "view")
+    __slots__ = ("rights", "user", "view")
 
     def __init__(self, user: User) -> None:
         self.user = user
         self.view = View(user.home)
-        self._all = "A" in user.rights
-        self._rules = sorted(user.rules, key=lambda rule: -len(rule.path))
+        self.rights = Rights(user)
 
     def letters(self, path: str) -> str:
-        """Return the rights at `path`: those of the longest rule whose directory it is or is in, else the user's."""
-        if self._rules and not self._all:
-            stored = self.view.to_store(path)
-            for rule in self._rules:
-                if paths.within(stored, rule.path):
-                    return rule.rights
-        return self.user.rights
+        """Return the rights at `path`."""
+        return self.rights.letters(self.view.to_store(path))
 
     def may(self, action: Action, path: str, *, own: bool = False) -> bool:
-        """Return whether the account has the right to `action` at `path`; `own`: the file there is its own.
-
-        Directories on the way to one to which a rule gives rights can be entered, and listed as far as they lead
-        there: see `shows`.
-        """
-        if permits(self.letters(path), action, own=own):
-            return True
-        return action in (Action.ENTER, Action.LIST) and self._leads(path)
-
-    def shows(self, directory: str, name: str) -> bool:
-        """Return whether a listing of `directory` shows `name`."""
-        if not self._rules or self._all:
-            return True
-        path = f"{directory.rstrip('/')}/{name}"
-        if permits(self.letters(directory), Action.LIST):
-            return bool(self.letters(path)) or self._leads(path)
-        return self._leads(path, itself=True)
-
-    def same_rights(self, one: str, other: str) -> bool:
-        """Return whether the same rule, or none, counts at two paths and beneath them.
-
-        A rule can stand for what is not there yet.
-        """
-        if not self._rules or self._all:
-            return True
-        stored = (self.view.to_store(one), self.view.to_store(other))
-        if any(paths.within(rule.path, path) for rule in self._rules for path in stored):
-            return False
-        return self._rule(stored[0]) == self._rule(stored[1])
-
-    def _rule(self, stored: str) -> str | None:
-        return next((rule.path for rule in self._rules if paths.within(stored, rule.path)), None)
-
-    def _leads(self, path: str, *, itself: bool = False) -> bool:
-        """Whether a rule gives rights to a directory beneath `path`, or to `path` `itself`."""
-        if not self._rules or self._all:
-            return False
-        stored = self.view.to_store(path)
-        return any(
-            rule.rights and paths.within(rule.path, stored) and (itself or rule.path != stored)
-            for rule in self._rules
-        )
-
-
-def why_ended(before: User, after: User | None, key: str | None = None) -> str | None:
-    """Return why a session that was opened as `before` must end now that the account is `after`; None: it goes on.
-
-    `key`: the authorized key that it was opened with, if any.
-    """
-    if after is None or after.disabled:
-        return "Your account was disabled or removed."
-    if after.password_hash != before.password_hash:
-        return "Your password was changed; log in again."
-    if after.home != before.home:
-        return "Your home directory was changed; log in again."
-    if key is not None and key not in after.authorized_keys:
-        return "Your key was removed; log in with another one."
-    return None
+        """Return whether the account has the right to `action` at `path`; `own`: the file there is its own."""
+        return self.rights.may(action, self.view.to_store(path), own=own)

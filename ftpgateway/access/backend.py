@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, Protocol
 
-from raftstore.types import Entry, Partial, Span, Usage, User
+from raftstore.rights import Action, Actor
+from raftstore.targets import Target
+from raftstore.types import Entry, FileVersion, Order, Page, Partial, Span, Usage, User
+from raftstore.wire import commands_pb2 as commands
 
 Buffer = bytes | bytearray | memoryview
 Part = Buffer | Span
 
 
+class Published(Protocol):
+    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it."""
+
+    @property
+    def download(self) -> Download:
+        """To be closed."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was published nowhere."""
+        ...
+
+
 class Upload(Protocol):
-    """One upload. Ends with exactly one of `commit`, `suspend`, `abort`; nothing is visible before `commit`."""
+    """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before."""
 
     @property
     def position(self) -> int:
@@ -32,8 +49,49 @@ class Upload(Protocol):
         """Wait until the upload takes more. Raises StoreError."""
         ...
 
+    @property
+    def whole(self) -> int:
+        """Bytes from the start in whole chunks. What is behind, up to `position`, is in memory, to be `patch`ed."""
+        ...
+
+    def check_size(self, size: int) -> None:
+        """Raise QuotaExceeded or TooLarge when a file of `size` bytes could not be published."""
+        ...
+
+    def feed_zeroes(self, count: int) -> bool:
+        """Take `count` zero bytes, whole chunks of them for next to nothing. As `feed`."""
+        ...
+
+    def patch(self, offset: int, data: Buffer) -> None:
+        """Overwrite bytes between `whole` and `position`, copying `data`. Raises StoreError."""
+        ...
+
+    def filling(self, start: int, stop: int) -> bytes:
+        """Return bytes between `whole` and `position`."""
+        ...
+
+    async def chunk(self, index: int) -> Buffer:
+        """Return the bytes of chunk `index`, a whole one. Raises StoreError."""
+        ...
+
+    def replace(self, index: int, data: Buffer) -> bool:
+        """Take `data`, a whole chunk that nobody changes any more, as chunk `index`. As `feed`."""
+        ...
+
+    async def cut(self, size: int) -> None:
+        """Keep the first `size` bytes. Raises StoreError."""
+        ...
+
+    async def target(self) -> Target:
+        """Return the file that it was opened on, or will make. Raises StoreError."""
+        ...
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
-        """Publish: durable and visible everywhere on return. Raises StoreError."""
+        """Publish at the path: durable and visible everywhere on return. Raises StoreError."""
+        ...
+
+    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
+        """Publish as what `target` is by now. Raises StoreError."""
         ...
 
     async def suspend(self) -> None:
@@ -51,6 +109,11 @@ class Download(Protocol):
     @property
     def entry(self) -> Entry:
         """What the name stood for when it was opened."""
+        ...
+
+    @property
+    def version(self) -> FileVersion:
+        """What is read: its entry and chunks."""
         ...
 
     @property
@@ -75,68 +138,129 @@ class Download(Protocol):
         ...
 
 
+class SortedListing(Protocol):
+    """A whole directory, to be read page by page and closed."""
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        ...
+
+    def page(self, number: int, *, backwards: bool = False) -> Page:
+        """Return a page, the first one is 0; `backwards`: from the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class Backend(Protocol):
-    """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError."""
+    """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError.
 
-    async def lookup(self, path: str) -> Entry:
-        """Return what `path` names."""
+    What concerns names says who asks: it is judged by the rights of that actor, and Denied where they do not allow it.
+    """
+
+    async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
+        """Return what `path` names, to do that with it; NotFound for what the actor does not see."""
         ...
 
-    async def listing(self, path: str) -> Sequence[Entry]:
-        """Return the entries of a directory by name, all of one moment."""
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them."""
         ...
 
-    async def make_directory(self, path: str, owner: str) -> None:
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of; None: it was removed."""
+        ...
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> SortedListing:
+        """Return all that the actor is shown of a directory, of one moment, newest or largest first."""
+        ...
+
+    async def require(self, actor: Actor, action: Action, path: str) -> User:
+        """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
+        ...
+
+    async def make_directory(self, actor: Actor, path: str) -> None:
         """Make a directory."""
         ...
 
-    async def remove_directory(self, path: str) -> None:
+    async def make_home(self, actor: Actor) -> None:
+        """Make the actor's home directory where it is missing."""
+        ...
+
+    async def remove_directory(self, actor: Actor, path: str) -> None:
         """Remove an empty directory."""
         ...
 
-    async def remove(self, path: str, *, only_of: str = "") -> None:
-        """Remove a file, only one of the owner `only_of` if that is given (else Denied), as below."""
+    async def remove(self, actor: Actor, path: str) -> None:
+        """Remove a file."""
         ...
 
-    async def rename(
-        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
-    ) -> None:
+    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
         ...
 
-    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
+    async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch."""
         ...
 
     async def upload(
         self,
+        actor: Actor,
         path: str,
-        owner: str,
         *,
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
-        own_only: bool = False,
-        resume: bool = True,
         expected: int | None = None,
+        handle: bool = False,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
 
-        It replaces nothing if `exclusive`, only what `owner` has put if `own_only`. Without `resume` it goes on from
-        what is published alone, not from a partial upload.
+        It replaces nothing if `exclusive`, and never what the actor may not. `handle`: it is published by what is at
+        `path` now.
         """
         ...
 
-    async def download(self, path: str) -> Download:
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+        ...
+
+    async def base(self, actor: Actor, path: str) -> Download:
+        """Open the published version of a file to be changed; its bytes are not for who may not read there."""
+        ...
+
+    async def rewrite(self, actor: Actor, base: Any, path: str) -> Upload:
+        """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
+        ...
+
+    async def directory_of(self, actor: Actor, path: str) -> int:
+        """Return the inode of the directory that `path` is in: to compare with, not to be told."""
+        ...
+
+    async def reserve(self, actor: Actor, path: str) -> Target | None:
+        """Take the name at `path` for a file to be published; None: this cluster cannot yet."""
+        ...
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at; it is free on return."""
+        ...
+
+    def forget_reservation(self, target: Target) -> None:
+        """Do the same in a moment."""
+        ...
+
+    async def download(self, actor: Actor, path: str) -> Download:
         """Open the published version of a file."""
         ...
 
-    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
-        """Return what `owner` can resume at `path`; `anew`: ask the cluster."""
+    async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
+        """Return what the actor can resume at `path`; `anew`: ask the cluster."""
         ...
 
-    async def drop_partial(self, path: str, owner: str) -> None:
-        """Forget what `owner` could resume at `path`."""
+    async def drop_partial(self, actor: Actor, path: str) -> None:
+        """Forget what the actor could resume at `path`."""
         ...
 
     async def user(self, name: str) -> User | None:
@@ -159,10 +283,13 @@ class Backend(Protocol):
         """Call `changed` on the loop soon after an account was changed or removed (None: any may have been)."""
         ...
 
-    def takes(self, owner: str) -> int:
-        """Return how many bytes of pictures of `owner` the cluster takes now, quotas aside. Raises NoQuorum."""
+    def takes(self, name: str) -> int:
+        """Return how many bytes of pictures of an account the cluster takes now, quotas aside. Raises NoQuorum.
+
+        Roughly for one that does not see all that is stored: it must not tell whether a picture is there already.
+        """
         ...
 
     def usage(self, owner: str) -> Usage:
-        """Return what an account owns, as this node has applied it."""
+        """Return what an owner, an account's identity, has published, as this node has applied it."""
         ...

@@ -5,22 +5,28 @@ Each failure counts one for its network (an IPv4 address, the /64 of an IPv6 add
 long with each further failure, up to `most`. Whoever tries while it has to wait is refused without a look at the
 password, and that does not count: a right password works as soon as the time is over.
 
+The networks of one IPv6 /48, of which one customer has 65,536, have together SITE times as many failures free.
+
 A user who has logged in from a network before is judged by its own failures there, not by those of its neighbours: a
 camera behind the same router as a broken script goes on.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from raftstore.networks import site_of
+
 K = TypeVar("K")
 
 ENTRIES = 20_000
 """Networks, and users that have logged in from one, of which something is remembered; the longest unheard of goes."""
+
+SITE = 16
+"""Networks' worth of failures that are free for a whole IPv6 /48."""
 
 _MOST_DOUBLINGS = 30
 
@@ -42,19 +48,6 @@ class _Record:
     until: float = 0.0
 
 
-def network_of(address: str) -> str:
-    """Return what counts as one place: an IPv4 address itself, of an IPv6 address its /64."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)
-
-
 class Guard:
     """Failures by network, those here and those that other nodes have told of."""
 
@@ -68,13 +61,14 @@ class Guard:
 
     def wait(self, network: str, user: str) -> float:
         """Return the seconds that a login of `user` from `network` has to wait; 0.0: it may try now."""
-        record = self._friends.get((network, user)) or self._networks.get(network)
-        return max(0.0, record.until - self._clock()) if record is not None else 0.0
+        friend = self._friends.get((network, user))
+        records = [friend] if friend is not None else map(self._networks.get, (network, site_of(network)))
+        return max(0.0, *(record.until - self._clock() for record in records if record is not None), 0.0)
 
     def failed(self, network: str, user: str) -> float:
         """Count a wrong password at this node, to be told to the others; return the seconds to wait now."""
         self._news[network] += 1
-        self._count(self._record(self._networks, network), 1)
+        self._count_network(network, 1)
         friend = self._friends.get((network, user))
         if friend is not None:
             self._count(friend, 1)
@@ -82,7 +76,7 @@ class Guard:
 
     def heard(self, network: str, count: int) -> None:
         """Count failures at another node."""
-        self._count(self._record(self._networks, network), min(count, self._slowness.free + _MOST_DOUBLINGS))
+        self._count_network(network, min(count, self._slowness.free + _MOST_DOUBLINGS))
 
     def succeeded(self, network: str, user: str) -> None:
         """Remember that `user` has logged in from `network`."""
@@ -107,10 +101,15 @@ class Guard:
     def _left(self, record: _Record) -> float:
         return max(0.0, record.failures - (self._clock() - record.counted) / self._slowness.forget)
 
-    def _count(self, record: _Record, count: int) -> None:
+    def _count_network(self, network: str, count: int) -> None:
+        self._count(self._record(self._networks, network), count)
+        if site := site_of(network):
+            self._count(self._record(self._networks, site), count, SITE)
+
+    def _count(self, record: _Record, count: int, times: int = 1) -> None:
         slow, now = self._slowness, self._clock()
         record.failures = self._left(record) + count
         record.counted = now
-        beyond = round(record.failures) - slow.free
+        beyond = round(record.failures) - slow.free * times
         if beyond > 0:
             record.until = now + min(slow.most, slow.first * 2.0 ** min(beyond - 1, _MOST_DOUBLINGS))

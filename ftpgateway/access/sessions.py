@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ftpgateway.access.account import Account, why_ended
+from ftpgateway.access.account import Account
+from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.rights import Action
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.access.workspace import Workspace
+from raftstore.rights import Action, Actor, why_ended
 from raftstore.types import User
 
 if TYPE_CHECKING:
@@ -32,10 +33,13 @@ class Session:
         user: User,
         protocol: str,
         on_end: OnEnd,
-        key: str | None,
+        key: str,
+        holder: Holder,
         fixed: bool,
     ) -> None:
         self._registry = registry
+        self.holder = holder
+        """To whom the ledger charges what the session holds."""
         self._store = store
         self._opened = user
         self._on_end = on_end
@@ -43,7 +47,8 @@ class Session:
         self._fixed = fixed
         self._ended = False
         self.protocol = protocol
-        self.files = Workspace(store, Account(user))
+        actor = Actor.anonymous_user(user) if fixed else Actor.session(user, key)
+        self.files = Workspace(store, Account(user), actor)
         self.up, self.down = registry.throttles(user)
         """How fast it may send and be sent to, with all other sessions of its user at this node."""
 
@@ -67,6 +72,10 @@ class Session:
         """Return whether the account has the right to `action` at `path`; `own`: the file there is its own."""
         self.refresh()
         return not self._ended and self.files.account.may(action, path, own=own)
+
+    def charge(self, resource: Resource, amount: int = 0) -> Charge:
+        """Hold `amount` of the node for this session, until the charge is released. Raises LimitReached."""
+        return self._registry.ledger.charge(self.holder, resource, amount)
 
     def refresh(self) -> None:
         """Take the account as it is now; end the session when it may not go on."""
@@ -97,13 +106,21 @@ class Session:
 class Sessions:
     """All sessions of a node, by account."""
 
-    def __init__(self, store: Backend) -> None:
+    def __init__(self, store: Backend, ledger: Ledger) -> None:
         self._store = store
+        self.ledger = ledger
         self._by_user: dict[str, set[Session]] = {}
         self._throttles: dict[str, tuple[Throttle, Throttle]] = {}
 
     def open(
-        self, user: User, protocol: str, on_end: OnEnd, key: str | None, *, fixed: bool = False
+        self,
+        user: User,
+        protocol: str,
+        on_end: OnEnd,
+        key: str,
+        holder: Holder,
+        *,
+        fixed: bool = False,
     ) -> Session:
         """Begin a session; of a `fixed` user there is no account that could change.
 
@@ -114,7 +131,7 @@ class Sessions:
             raise LoginRefused(reason)
         if user.max_sessions and self.of(user.name) >= user.max_sessions:
             raise LoginRefused("You have as many sessions as you may have; end one of them first.")
-        session = Session(self, self._store, user, protocol, on_end, key, fixed)
+        session = Session(self, self._store, user, protocol, on_end, key, holder, fixed)
         self._by_user.setdefault(user.name, set()).add(session)
         return session
 

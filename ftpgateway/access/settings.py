@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ftpgateway.access.guard import Slowness
+from ftpgateway.access.ledger import LedgerLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class AccessSettings:
     verify others, and at most `password_queue` logins wait for that, `password_queue_per_network` of them from one
     network. `failed_delay` passes before a wrong password is answered, and `slowness` says how networks with many of
     them are treated. With `anonymous_root`, a directory of the store, the users anonymous and ftp may read what is
-    there, whatever their password.
+    there, whatever their password. `ledger` bounds what clients may hold at once.
     """
 
     credential_ttl: float = 300.0
@@ -26,3 +27,4 @@ class AccessSettings:
     failed_delay: float = 1.0
     slowness: Slowness = Slowness()  # noqa: RUF009  # immutable
     anonymous_root: str | None = None
+    ledger: LedgerLimits = LedgerLimits()  # noqa: RUF009  # immutable

@@ -1,32 +1,26 @@
 """What one session sees of the store: paths under the home directory, and only what the account has the right to.
 
-Every call is checked here, against the account as it is now, and where the owner of a file decides, again when the
-change is applied: so nobody replaces what another has put just before. pyftpdlib's AbstractedFS is deliberately not
-the base class: every method that it has and we would forget to override would reach for the host's files. Here there
-is nothing to inherit, so nothing can.
+Every call says whose session it is, and the store judges it: a read by the account and the names of one moment, a
+change once more where it is applied (`raftstore.rights`). pyftpdlib's AbstractedFS is deliberately not the base class:
+every method that it has and we would forget to override would reach for the host's files. Here there is nothing to
+inherit, so nothing can.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import fnmatch
-from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
-from ftpgateway.access.rights import Action
+from ftpgateway.access.directories import DirectoryCursor, Matches, arranged, matcher
 from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
-from raftstore.types import Entry, Kind
-
-LARGE = 4096
-"""Entries from which on a thread looks for those that match."""
-
-
-def _matching(entries: Iterable[Entry], pattern: str) -> list[Entry]:
-    return [entry for entry in entries if fnmatch.fnmatchcase(entry.name, pattern)]
+from raftstore.rights import Action, Actor
+from raftstore.targets import Target
+from raftstore.types import Entry, Kind, Order, Page
+from raftstore.wire import commands_pb2 as commands
 
 
 class Workspace:
@@ -35,9 +29,11 @@ class Workspace:
     Calls raise Denied where the account does not have the right, beside the store's errors.
     """
 
-    def __init__(self, store: Backend, account: Account) -> None:
+    def __init__(self, store: Backend, account: Account, actor: Actor | None = None) -> None:
+        """`actor`: whose session it is, if not simply the account's as it is."""
         self._store = store
-        self._owner = account.user.name
+        self._actor = Actor.session(account.user) if actor is None else actor
+        self._view = account.view
         self.account = account
         self.cwd = "/"
         self._shut = False
@@ -48,124 +44,82 @@ class Workspace:
 
     def resolve(self, argument: str) -> str:
         """Return the client path that a client's argument means; it never leaves the home. Raises BadName."""
-        return self.account.view.resolve(self.cwd, argument)
+        return self._view.resolve(self.cwd, argument)
 
     def _at(self, path: str) -> str:
-        return self.account.view.to_store(path)
-
-    # Rights.
-
-    def require(self, action: Action, path: str, *, own: bool = False) -> None:
-        """Raise Denied unless the account may do it; `own`: there is a file of its own."""
-        if not self._may(action, path, own=own):
-            raise Denied(action.value)
-
-    def _may(self, action: Action, path: str, *, own: bool = False) -> bool:
-        return not self._shut and self.account.may(action, path, own=own)
-
-    def _only_of(self, action: Action, path: str) -> str:
-        """Return "" when the account may do it to any file at `path`, its name when only to its own; else Denied."""
-        if self._may(action, path):
-            return ""
-        self.require(action, path, own=True)
-        return self._owner
+        """Return the store's path of a client's, as the home was when the session began: with another it ends."""
+        if self._shut:
+            raise Denied("the session has ended")
+        return self._view.to_store(path)
 
     # Looking.
 
     async def make_home(self) -> None:
         """Make the home directory where it is missing."""
-        home = self.account.view.home
-        if home == "/":
-            return
-        try:
-            await self._store.lookup(home)
-            return
-        except NotFound:
-            pass
-        so_far = ""
-        for name in paths.split(home):
-            so_far += "/" + name
-            try:
-                await self._store.make_directory(so_far, self._owner)
-            except AlreadyExists:
-                pass
+        await self._store.make_home(self._actor)
 
-    async def entry(self, path: str) -> Entry:
-        """Return what is published at `path`; the home directory has the name `/`.
+    async def entry(self, path: str, *, to: Action | None = None) -> Entry:
+        """Return what is published at `path`, to do that with it; the home directory has the name `/`.
 
         Who may not list there sees directories that it may enter, files that it may read, and its own ones if it may
         change them. What else is there is as if it were not: NotFound.
         """
-        self._require_seen(path)
-        try:
-            found = await self._store.lookup(self._at(path))
-        except NotADirectory:
-            if self._lists(path):
-                raise
-            # There is a file on the way, which is not to be seen.
-            raise NotFound(path) from None
-        # What was found is as of now, so the rights must be, too: they may have changed with it.
-        self._require_seen(path)
-        if not self._sees(path, found):
+        return await self._store.lookup(self._actor, self._at(path), to=to)
+
+    async def matching(
+        self, path: str, *, order: Order = Order.NAME, backwards: bool = False
+    ) -> DirectoryCursor:
+        """Return a cursor over what the wildcards in the last name of `path` select. Raises NotFound without any."""
+        if path == "/":
             raise NotFound(path)
-        return found
-
-    def _require_seen(self, path: str) -> None:
-        """Raise Denied when nothing that could be at `path` is to be seen."""
-        if not (
-            self._lists(path)
-            or self._may(Action.ENTER, path)
-            or self._may(Action.READ, path)
-            or self._may(Action.SET_TIMES, path, own=True)
-        ):
-            raise Denied(Action.LIST.value)
-
-    def _sees(self, path: str, found: Entry) -> bool:
-        if self._lists(path):
-            return True
-        if found.is_directory:
-            return self._may(Action.ENTER, path)
-        own = found.owner == self._owner and self._may(Action.SET_TIMES, path, own=True)
-        return own or self._may(Action.READ, path)
-
-    def _lists(self, path: str) -> bool:
-        return self._may(Action.LIST, path) and (path == "/" or self.account.shows(*paths.parent(path)))
-
-    async def entries(self, path: str, *, glob: bool = False) -> Sequence[Entry]:
-        """Return a directory's entries, or a file's own entry, all of one moment.
-
-        With `glob`, a last name with wildcards that does not exist selects from its directory.
-        """
-        try:
-            return await self.directory(path)
-        except NotADirectory:
-            return [await self.entry(path)]
-        except NotFound:
-            if not glob or path == "/":
-                raise
         directory, pattern = paths.parent(path)
         if not any(character in pattern for character in "*?["):
             raise NotFound(path)
-        found = await self.directory(directory)
-        if len(found) >= LARGE:
-            return await asyncio.to_thread(_matching, found, pattern)
-        return _matching(found, pattern)
+        return await self.directory(directory, order=order, backwards=backwards, pattern=pattern)
 
-    async def directory(self, path: str) -> Sequence[Entry]:
-        """Return what the account sees of a directory's entries. Raises NotADirectory for a file."""
-        self.require(Action.LIST, path)
-        found = await self._store.listing(self._at(path))
-        self.require(Action.LIST, path)
-        if not self.account.user.rules:
-            return found
-        return [entry for entry in found if self.account.shows(path, entry.name)]
+    async def directory(
+        self, path: str, *, order: Order = Order.NAME, backwards: bool = False, pattern: str = ""
+    ) -> DirectoryCursor:
+        """Return a cursor over what the account sees of a directory. Raises NotADirectory for a file."""
+        matches = matcher(pattern) if pattern else None
+        at = self._at(path)
+        first = await self._store.listing(self._actor, at, backwards=backwards and order is Order.NAME)
+        if order is not Order.NAME and first.more:
+            return await self._sorted(path, order, backwards, matches)
+        if order is not Order.NAME:
+            first = replace(first, entries=arranged(first.entries, order, backwards=backwards))
+
+        def follow(page: Page) -> Page | None:
+            return self._store.next_page(self._actor, page.directory, page.last, backwards=backwards)
+
+        cursor = DirectoryCursor(follow, matches=matches)
+        await cursor.take(first)
+        return cursor
+
+    async def _sorted(
+        self, path: str, order: Order, backwards: bool, matches: Matches | None
+    ) -> DirectoryCursor:
+        """Return a cursor over a large directory that is not sorted by name."""
+        packed = await self._store.sorted_listing(self._actor, self._at(path), order)
+        if not packed.pages:  # nothing of it is to be seen
+            packed.close()
+            return DirectoryCursor.of([])
+        numbers = iter(range(packed.pages))
+
+        def follow(_: Page) -> Page | None:
+            return packed.page(next(numbers), backwards=backwards)
+
+        cursor = DirectoryCursor(follow, matches=matches, release=packed.close)
+        try:
+            await cursor.take(packed.page(next(numbers), backwards=backwards))
+        except BaseException:
+            cursor.close()
+            raise
+        return cursor
 
     async def enter(self, path: str) -> None:
         """Make `path` the working directory. Raises NotFound, NotADirectory."""
-        self.require(Action.ENTER, path)
-        found = await self.entry(path)
-        self.require(Action.ENTER, path)
-        if not found.is_directory:
+        if not (await self.entry(path, to=Action.ENTER)).is_directory:
             raise NotADirectory(path)
         self.cwd = path
 
@@ -174,7 +128,7 @@ class Workspace:
 
         It is then what an interrupted upload of the account left, which can be gone on with.
         """
-        partial = await self._store.partial(self._at(path), self._owner) if path != "/" else None
+        partial = await self._store.partial(self._actor, self._at(path)) if path != "/" else None
         if partial is not None:
             return partial.size, True
         entry = await self.entry(path)
@@ -185,41 +139,46 @@ class Workspace:
 
         `anew`: ask the cluster; not needed by who has just asked for the `entry` there, for the same request.
         """
-        partial = await self._store.partial(self._at(path), self._owner, anew=anew) if path != "/" else None
+        if path == "/":
+            return 0
+        partial = await self._store.partial(self._actor, self._at(path), anew=anew)
         return partial.size if partial is not None else 0
 
     async def forget(self, path: str) -> None:
         """Forget what the account could go on from at `path`, if there is something."""
         if await self.begun(path):
             with contextlib.suppress(NotFound):
-                await self._store.drop_partial(self._at(path), self._owner)
+                await self._store.drop_partial(self._actor, self._at(path))
+
+    async def require(self, action: Action, path: str) -> None:
+        """Raise Denied unless the account may do it."""
+        await self._store.require(self._actor, action, self._at(path))
 
     # Changing names.
 
     async def make_directory(self, path: str) -> None:
         """Make a directory."""
-        self.require(Action.MAKE_DIRECTORY, path)
+        paths.check_new(path)
         if path == "/":
+            await self._store.require(self._actor, Action.MAKE_DIRECTORY, self._at(path))
             raise AlreadyExists(path)
-        await self._store.make_directory(self._at(path), self._owner)
+        await self._store.make_directory(self._actor, self._at(path))
 
     async def remove_directory(self, path: str) -> None:
         """Remove an empty directory."""
-        self.require(Action.REMOVE_DIRECTORY, path)
-        await self._store.remove_directory(self._at(path))
+        await self._store.remove_directory(self._actor, self._at(path))
 
     async def remove(self, path: str) -> None:
         """Remove a file, and what its owner could have resumed there."""
-        only_of = self._only_of(Action.DELETE, path)
         missing: NotFound | None = None
         try:
-            await self._store.remove(self._at(path), only_of=only_of)
+            await self._store.remove(self._actor, self._at(path))
         except NotFound as error:
             missing = error
         try:
-            begun = await self._store.partial(self._at(path), self._owner) is not None
+            begun = await self._store.partial(self._actor, self._at(path)) is not None
             if begun:
-                await self._store.drop_partial(self._at(path), self._owner)
+                await self._store.drop_partial(self._actor, self._at(path))
         except StoreError as error:
             # The file is removed; what is begun stays until it is replaced or removed again.
             if missing is not None:
@@ -228,84 +187,94 @@ class Workspace:
             if missing is not None and not begun:
                 raise missing
 
-    def check_rename(self, path: str) -> None:
-        """Raise Denied when nothing at `path` could be renamed by the account."""
-        self._only_of(Action.RENAME, path)
+    async def check_remove(self, path: str) -> None:
+        """Raise Denied unless the account may remove a file of its own at `path`."""
+        await self._store.allow(
+            self._actor, commands.Command(remove_file=commands.RemoveFile(path=self._at(path)))
+        )
+
+    async def check_rename_new(self, source: str, target: str, published: Entry | None) -> None:
+        """Raise Denied unless a new file of the account may be published at `target`, where `published` is, not at
+        `source`."""
+        paths.check_new(target)
+        rename = commands.Rename(source=self._at(source), target=self._at(target))
+        await self._store.allow(self._actor, commands.Command(rename=rename), published)
+        put = commands.PutFile(path=self._at(target))
+        await self._store.allow(self._actor, commands.Command(put_file=put), published)
 
     async def rename(self, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file, over an existing one too unless `exclusive`, or a directory.
 
-        To take something to where other rights hold needs the right to read and to delete it.
+        To take something to where other rights hold needs the right to read and to delete it; to move what others'
+        homes and rules are for needs an admin's.
         """
-        source_of = self._only_of(Action.RENAME, source)
-        if not self.account.same_rights(source, target):
-            self.require(Action.READ, source)
-            self.require(Action.DELETE, source)
-        if not self._may(Action.WRITE, target):
-            # Enough for a directory, which replaces nothing.
-            self.require(Action.MAKE_DIRECTORY, target)
-            if not (await self.entry(source)).is_directory:
-                raise Denied(Action.WRITE.value)
-        target_of, keeps_all = self._replaces(Action.OVERWRITE, target)
-        await self._store.rename(
-            self._at(source),
-            self._at(target),
-            source_of=source_of,
-            target_of=target_of,
-            exclusive=exclusive or keeps_all,
-        )
-
-    def _replaces(self, action: Action, path: str) -> tuple[str, bool]:
-        """Return whose file at `path` may be replaced ("": anybody's), and whether none at all."""
-        if self._may(action, path):
-            return "", False
-        if self._may(action, path, own=True):
-            return self._owner, False
-        return "", True
+        paths.check_new(target)
+        await self._store.rename(self._actor, self._at(source), self._at(target), exclusive=exclusive)
 
     async def set_modified(self, path: str, mtime_ns: int) -> None:
         """Set the time of last modification."""
-        only_of = self._only_of(Action.SET_TIMES, path)
-        await self._store.set_modified(self._at(path), mtime_ns, only_of=only_of)
+        await self._store.set_modified(self._actor, self._at(path), mtime_ns)
 
     # Bytes.
 
     async def upload(
-        self, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
+        self,
+        path: str,
+        *,
+        offset: int | None,
+        append: bool,
+        exclusive: bool,
+        expected: int | None,
+        handle: bool = False,
     ) -> Upload:
-        """Open an upload."""
-        if not (append and self._may(Action.APPEND, path)):
-            self.require(Action.WRITE, path)
-        # What goes on from an interrupted upload replaces what is there; nothing is appended to that.
-        appends = append and await self._store.partial(self._at(path), self._owner) is None
-        only_of, keep_all = self._replaces(Action.APPEND if appends else Action.OVERWRITE, path)
+        """Open an upload; `handle`: published by what is at `path` now, see `Upload.publish`."""
+        paths.check_new(path)
         return await self._store.upload(
+            self._actor,
             self._at(path),
-            self._owner,
             offset=offset,
             append=append,
-            exclusive=exclusive or keep_all,
-            own_only=bool(only_of),
-            # The right to append is none to replace: not with a partial upload either that comes up just now.
-            resume=not appends,
+            exclusive=exclusive,
             expected=expected,
+            handle=handle,
         )
+
+    async def reserve(self, path: str) -> Target | None:
+        """Take the name at `path` for a new file, until that is published, or it is ended; None: this
+        cluster cannot do that yet.
+
+        Raises AlreadyExists.
+        """
+        paths.check_new(path)
+        return await self._store.reserve(self._actor, self._at(path))
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name: others can take it when this returns."""
+        await self._store.release(target)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name soon."""
+        self._store.forget_reservation(target)
+
+    async def base(self, path: str) -> Download:
+        """Open what is published at `path`, to be changed. Its bytes are not for who may not read there."""
+        return await self._store.base(self._actor, self._at(path))
+
+    async def rewrite(self, base: Download, path: str) -> Upload:
+        """Open an upload that begins as all of `base`, which was at `path`."""
+        return await self._store.rewrite(self._actor, base, self._at(path))
+
+    async def directory_of(self, path: str) -> int:
+        """Return the inode of the directory that `path` is in; nothing is told of what is there. Raises NotFound."""
+        return await self._store.directory_of(self._actor, self._at(path))
 
     async def download(self, path: str) -> Download:
         """Open a download."""
-        self.require(Action.READ, path)
-        download = await self._store.download(self._at(path))
-        try:
-            self.require(Action.READ, path)
-        except Denied:
-            await download.close()
-            raise
-        return download
+        return await self._store.download(self._actor, self._at(path))
 
     async def room(self, path: str) -> Room:
         """Return how much the account may still store at `path`. Raises NoQuorum, Denied."""
-        self.require(Action.WRITE, path)
-        user = await self._store.user(self._owner) or self.account.user
-        usage = self._store.usage(self._owner)
+        user = await self._store.require(self._actor, Action.WRITE, self._at(path))
+        usage = self._store.usage(user.owner)
         full = bool(user.quota_files) and usage.files >= user.quota_files
-        return Room(self._store.takes(self._owner), user.quota_bytes or None, usage.bytes, full)
+        return Room(self._store.takes(user.name), user.quota_bytes or None, usage.bytes, full)

@@ -142,5 +142,7 @@ def status_from_wire(message: admin_pb2.ClusterStatus) -> ClusterStatus:
         short=list(message.short),
         short_count=message.short_count,
         lost_count=message.lost_count,
+        partials=message.partials,
+        partial_bytes=message.partial_bytes,
         error=message.error,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +119,14 @@ def show(config_file: Path, form: str) -> None:
 def _as_json(value: Any) -> Any:
     """Return a value as it would stand in a file."""
     match value:
-        case None:
+        case None | ():
             return ""
         case bool() | int() | str():
             return value
         case (int(first), int(last)):
             return f"{first}-{last}"
+        case (IPv4Network() | IPv6Network(), *_):
+            return ", ".join(map(str, value))
         case (Member(), *_):
             return [{"name": member.name, "address": str(member.address)} for member in value]
         case _:

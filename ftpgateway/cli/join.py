@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from ftpgateway.config import NODE_FILE, Address
 from raftstore.cluster.joining import Welcome, join
 from raftstore.cluster.membership import JOINED
 from raftstore.cluster.tokens import Token
-from raftstore.errors import AlreadyExists, Invalid, Unavailable
+from raftstore.errors import AlreadyExists, Denied, Invalid, NotFound, Unavailable
 from raftstore.peers.pki import write_private
 from raftstore.program import VERSIONS
 
@@ -22,6 +24,7 @@ NOWHERE = Address("", 0)
 
 EXAMPLES = """
 pixraft join pixraft1.Ck... --dir /etc/pixraft --listen host4.example:7420 --data /var/lib/pixraft
+sudo pixraft join - --dir /etc/pixraft --listen host4.example:7420 --data /var/lib/pixraft --user pixraft < token
 pixraft join - --dir n4 --listen 10.0.0.4:7420 --ftp 10.0.0.4:21 < token
 """
 
@@ -64,6 +67,11 @@ class _SftpType(_AddressType):
 )
 @click.option("--passive-ports", default="50000-50999", show_default=True, help='For FTP data; "" is any.')
 @click.option("--data", default="data", show_default=True, help="Data directory; relative is within --dir.")
+@click.option(
+    "--user",
+    "owner",
+    help="The user that will run the node, and so is to own its files; only root can give them away.",
+)
 @output.output_option
 def command(
     token: str,
@@ -75,6 +83,7 @@ def command(
     sftp: Address | None,
     passive_ports: str,
     data: str,
+    owner: str | None,
     form: str,
 ) -> None:
     """Join a cluster with the TOKEN of `pixraft node add` (- reads it from standard input).
@@ -89,6 +98,7 @@ def command(
         raise Invalid(f"the others cannot reach this node at {where}; say with --address where they can")
     if directory.exists() and any(directory.iterdir()):
         raise AlreadyExists(f"{directory} holds something already; nothing was changed")
+    account = _account(owner)
     place = directory / data  # an absolute one stays itself
     if place.exists() and any(place.iterdir()):
         raise AlreadyExists(f"{place} holds something already; a node joins with an empty disk")
@@ -97,12 +107,40 @@ def command(
     except Unavailable as error:
         raise NotReachable(error.detail) from None
     _write(directory, place, ticket, welcome, where, listen, ftp, sftp, passive_ports, data)
+    if account is not None:
+        _give(directory, account)
+        _give(place, account)
+    elif os.geteuid() == 0:
+        output.warn(
+            f"the files belong to root; if another user runs the node: chown -R USER: {directory} {place} "
+            "(or join with --user USER)"
+        )
     config = directory / NODE_FILE
     if form == "json":
         output.print_json({"node": ticket.node, "cluster": ticket.cluster, "config": str(config)})
     else:
         click.echo(f"{ticket.node} may join {ticket.cluster!r}. Start it with")
         click.echo(f"  pixraft serve --config {config}")
+
+
+def _account(owner: str | None) -> pwd.struct_passwd | None:
+    """Look the user up before anything is changed. Raises NotFound, Denied."""
+    if owner is None:
+        return None
+    try:
+        account = pwd.getpwnam(owner)
+    except KeyError:
+        raise NotFound(f"user {owner!r} on this machine; make it first, or leave --user out") from None
+    if os.geteuid() not in (0, account.pw_uid):
+        raise Denied("to give files to another user; run this as root, or as that user without --user")
+    return account
+
+
+def _give(tree: Path, account: pwd.struct_passwd) -> None:
+    """Make the user the owner of a directory and of all that is in it."""
+    for directory, _, files in os.walk(tree):
+        for path in (directory, *(os.path.join(directory, name) for name in files)):
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def _write(

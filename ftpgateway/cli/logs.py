@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -12,7 +13,9 @@ from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
+from ftpgateway.clientlines import ClientLines
 from ftpgateway.config import LogConfig
+from raftstore import paths
 
 _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio": logging.WARNING}
 """Libraries that log with the standard module, and from which level on they are heard."""
@@ -30,8 +33,20 @@ def text_line(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     moment, level = event.pop("timestamp", ""), event.pop("level", "")
     phrase, trace = event.pop("event", ""), event.pop("exception", "")
     details = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
-    line = f"{moment} [{level:<9}] {phrase!s:<30} {details}".rstrip()
-    return f"{line}\n{trace}" if trace else line
+    line = f"{moment} [{level:<9}] {paths.shown(str(phrase)):<30} {details}".rstrip()
+    return f"{line}\n{paths.shown_lines(trace)}" if trace else line
+
+
+def _json(event: object, **options: Any) -> str:
+    return paths.shown_json(json.dumps(event, **options))
+
+
+def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For terminals: clients' texts are shown and not obeyed."""
+    for key, value in event.items():
+        if type(value) is str:
+            event[key] = paths.shown_lines(value) if key == "exception" else paths.shown(value)
+    return event
 
 
 def _shown(value: object) -> str:
@@ -56,6 +71,20 @@ class Clock:
             self._second = second
             self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         event["timestamp"] = f"{self._text}.{rest // 1000:06}Z"
+        return event
+
+
+class _Name:
+    """Adds the name of the node that logs."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """See structlog: a processor."""
+        event["node"] = self._node
         return event
 
 
@@ -97,21 +126,31 @@ class Lenient:
         return self._stream.isatty()
 
 
-def configure(config: LogConfig, stream: _Stream | None = None) -> None:
-    """Set up logging for this process, to `stream` or else to standard error."""
+def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "") -> ClientLines:
+    """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines.
+
+    Lines of JSON have the name of the `node` in them: they are collected, as a rule, from several.
+    """
+    client_lines = ClientLines(config.client_lines)
     stream = Lenient(stream or sys.stderr)
     level = logging.getLevelNamesMapping()[config.level.upper()]
     last: list[Any]
     if config.format == "json":
-        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        last = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(_json, ensure_ascii=False),
+        ]
     elif stream.isatty():
-        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        last = [structlog.processors.format_exc_info, _printable, plain]
     else:
         last = [structlog.processors.format_exc_info, text_line]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            client_lines,
             structlog.processors.add_log_level,
+            *([_Name(node)] if node and config.format == "json" else []),
             Clock(),
             *last,
         ],
@@ -124,6 +163,7 @@ def configure(config: LogConfig, stream: _Stream | None = None) -> None:
     root.setLevel(max(level, logging.WARNING))
     for name, least in _FOREIGN.items():
         logging.getLogger(name).setLevel(max(level, least))
+    return client_lines
 
 
 def to_standard_error() -> None:

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import itertools
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -27,6 +28,7 @@ COMMANDS = {
     "leader": "ftpgateway.cli.leader",
     "join": "ftpgateway.cli.join",
     "jobs": "ftpgateway.cli.jobs",
+    "partials": "ftpgateway.cli.partials",
     "repair": "ftpgateway.cli.upkeep:repair",
     "scrub": "ftpgateway.cli.upkeep:scrub",
     "drain": "ftpgateway.cli.upkeep:drain",
@@ -135,5 +137,6 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    os.umask(os.umask(0o077) | 0o027)  # logs, names and keys are nothing for the other users of this machine
     logs.to_standard_error()
     group(prog_name="pixraft")

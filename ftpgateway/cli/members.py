@@ -7,7 +7,7 @@ import click
 from ftpgateway.cli import output, statusview
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.errors import OK, NotReachable
+from ftpgateway.cli.errors import DEGRADED, OK
 
 EXAMPLES = """
 pixraft members --cluster pictures
@@ -21,7 +21,8 @@ pixraft members --config n1/pixraft.toml -o json
 def command(access: Access, form: str) -> None:
     """List the nodes of the cluster, and the verdict under them.
 
-    Exits 0 when any node answered, 5 when none did; `pixraft status` tells the verdict by its exit code.
+    Exits 0 when the node that was asked has a majority, 30 when it has none, 5 when no node answered. `pixraft status`
+    tells a degraded cluster by its exit code, too.
     """
     status = run(ClusterClient(access).status())
     if form == "json":
@@ -29,5 +30,5 @@ def command(access: Access, form: str) -> None:
         output.print_json({key: shape[key] for key in ("verdict", "asked", "leader", "nodes")})
     else:
         statusview.show(status, as_json_text=False, nodes_only=True)
-    unreachable = status.verdict == "unreachable"
-    click.get_current_context().exit(NotReachable.exit_code if unreachable else OK)
+    code = statusview.exit_code(status)
+    click.get_current_context().exit(OK if code == DEGRADED else code)

@@ -18,7 +18,7 @@ from ftpgateway.config import NODE_FILE, Address, Member
 from ftpgateway.config.errors import ConfigError
 from ftpgateway.config.kinds import check_name
 from raftstore.cluster import tokens
-from raftstore.errors import OutcomeUnknown, StoreError
+from raftstore.errors import AlreadyExists, OutcomeUnknown, StoreError
 from raftstore.peers.pki import Authority
 from raftstore.wire import admin_pb2
 from raftstore.wire import commands_pb2 as commands
@@ -93,7 +93,13 @@ def add(access: Access, name: str, authority: Path | None, valid: float, form: s
     new machine run `pixraft join TOKEN`, then `pixraft serve`. The node takes part, without a vote, until it has
     everything; then it votes.
     """
-    _invite(access, name, "", authority, valid, force=False, form=form)
+    try:
+        _invite(access, name, "", authority, valid, force=False, form=form)
+    except AlreadyExists as error:
+        raise AlreadyExists(
+            f"{error.detail}; if it never started, or its disk is lost: pixraft node replace {name}; "
+            f"to give up an unused token: pixraft node cancel {name}"
+        ) from None
 
 
 REPLACE_EXAMPLES = """

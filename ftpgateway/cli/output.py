@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ftpgateway.cli.errors import INTERRUPTED
+from raftstore import paths
 from raftstore.errors import StoreError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -82,14 +83,14 @@ def report_error(error: StoreError, *, as_json: bool) -> None:
     """Write a failure to standard error."""
     if as_json:
         kind = {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-        click.echo(json.dumps(kind, ensure_ascii=False), err=True)
+        click.echo(paths.shown_json(json.dumps(kind, ensure_ascii=False)), err=True)
     else:
-        click.echo(f"pixraft: {error}", err=True)
+        click.echo(f"pixraft: {paths.shown_lines(str(error))}", err=True)
 
 
 def print_json(value: object) -> None:
     """Write one JSON document, on one line, to standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(paths.shown_json(json.dumps(value, ensure_ascii=False)))
 
 
 def warn(text: str) -> None:
@@ -109,7 +110,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
     for title in titles:
         made.add_column(title, justify="right" if title in right else "left", no_wrap=title != "error")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(paths.shown(cell)) for cell in row))
     return made
 
 
@@ -117,6 +118,7 @@ def plain_table(
     titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
 ) -> list[str]:
     """Return the lines of a table for a file or pipe: aligned, never cut or wrapped."""
+    rows = [[paths.shown(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
     lines = []
     for row in [titles, *rows]:

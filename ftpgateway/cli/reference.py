@@ -98,7 +98,11 @@ def commands_page() -> str:
         "A node has "
         + ", ".join(f"`{key}`" for key in _NODE_KEYS)
         + ". What is not known is `null`; sizes are",
-        "in bytes; `lag` counts log entries that the node has yet to apply.",
+        "in bytes; `lag` counts log entries that the node has yet to apply. `loop` is what the stall watch has seen",
+        "since the node's start (`null`: it is off, see `log.stalls`): of `probes` looks `stalls` found the node busy",
+        "with one thing for `threshold` seconds or more; `longest` without the time for which the machine was busy",
+        "otherwise, `longest_cpu` its processor time; `classes` counts the looks by processor time, up to 0.005, 0.02,",
+        "0.05, 0.1, 0.2, 0.5, 1, 2, 5 seconds and more.",
     ]
     for name, command, context in _commands(
         group, click.Context(group, info_name="pixraft", **group.context_settings)
@@ -126,6 +130,7 @@ _NODE_KEYS = [
     "zone",
     "drain",
     "services",
+    "loop",
 ]
 
 _SHAPES = [
@@ -140,7 +145,7 @@ _SHAPES = [
         "status",
         "`verdict`, `asked`, `leader`, `term`, `nodes`, `files`, `bytes`, `short` (names of pictures with fewer "
         "copies than wanted, at most 100), `short_count`, `lost_count` (those that no node that answers has "
-        "whole), `error`",
+        "whole), `partials` and `partial_bytes` (what interrupted uploads left), `error`",
     ),
     (
         "members",
@@ -169,6 +174,12 @@ _SHAPES = [
     ),
     ("jobs show", "a job"),
     ("jobs cancel", "`id`, `done`"),
+    (
+        "partials list, remove",
+        "`partials`: each `path`, `owner`, `bytes`, `changed` (when something was added last), `left` (seconds after "
+        "which it goes at the earliest, null: never); `kept` (seconds, null: for ever), `bytes` of all; with remove "
+        "`removed`, a list of the same",
+    ),
     ("drain", "`jobs`; with `--cancel` `node`, `done`"),
     (
         "fsck",

@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from ftpgateway.cli.configuration import config_option, problem_as_json
 from ftpgateway.cli.errors import AddressInUse
 from ftpgateway.config import ConfigError, NodeConfig, load_node_config
 from ftpgateway.logfile import AppendedFile
-from raftstore.errors import DiskFailed
+from raftstore.errors import DiskFailed, WrongClock
 
 EXAMPLES = """
 pixraft serve --config /etc/pixraft/pixraft.toml
@@ -31,6 +32,12 @@ PIXRAFT_LOG_LEVEL=debug pixraft serve --config n1/pixraft.toml
 """
 
 log = structlog.get_logger()
+
+CLOCK_POLL = 1.0
+"""Seconds between two looks at a clock that is behind."""
+
+CLOCK_LOG_EVERY = 60
+"""Looks at such a clock a log line."""
 
 _ADDRESS_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
@@ -56,9 +63,10 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
         logs.configure(replace(config.log, level="error"))
         _check(config, form)
         return
-    check_can_start(config)
     log_file = _open_log(config)
-    logs.configure(config.log, log_file)
+    client_lines = logs.configure(config.log, log_file, node=config.name)
+    _wait_for_clock(config)
+    check_can_start(config)
     log_warnings(config)
     memory.reuse_large_buffers()
     _allow_descriptors()
@@ -68,12 +76,32 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            code = runner.run(run_node(config, log_file))
+            code = runner.run(run_node(config, log_file, client_lines))
     except OSError as error:
         if error.errno not in _ADDRESS_ERRORS:
             raise DiskFailed(f"{error.filename or config.data}: {error.strerror}") from error
         raise AddressInUse(str(error)) from None
     click.get_current_context().exit(code)
+
+
+def _wait_for_clock(config: NodeConfig) -> None:
+    """Wait while the clock is behind the day on which the certificate was made: without a battery it is until NTP
+    has set it.
+    """
+    from ftpgateway import startup
+    from ftpgateway.systemd import notify
+
+    looks = 0
+    while True:
+        try:
+            list(startup.certificate_problems(config))
+            return
+        except WrongClock as error:
+            if looks % CLOCK_LOG_EVERY == 0:
+                log.warning("waiting for the right time", problem=error.detail)
+                notify(f"STATUS=waits until the clock is right: {error.detail}")
+        looks += 1
+        time.sleep(CLOCK_POLL)
 
 
 def log_warnings(config: NodeConfig) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ftpgateway.cli import output
 from ftpgateway.cli.errors import VERDICTS
+from raftstore import paths
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus, NodeStatus
 
@@ -76,7 +77,11 @@ def headline(status: ClusterStatus) -> str:
         return nodes
     leader = f"leader {status.leader}, term {status.term}" if status.leader else "no leader"
     pictures = f"{status.files} picture{'' if status.files == 1 else 's'}, {output.human_bytes(status.bytes)}"
-    return f"{leader}; {nodes}; {pictures}"
+    parts = [leader, nodes, pictures]
+    if status.partials:
+        uploads = f"{status.partials} interrupted upload{'' if status.partials == 1 else 's'}"
+        parts.append(f"{uploads}, {output.human_bytes(status.partial_bytes)}")
+    return "; ".join(parts)
 
 
 def advice(status: ClusterStatus) -> list[str]:
@@ -118,7 +123,7 @@ def advice(status: ClusterStatus) -> list[str]:
     ]
     if status.short_count:
         lines.append(f"{status.short_count} with fewer copies than wanted:")
-        lines += [f"  {name}" for name in status.short[:_SHOWN_SHORT]]
+        lines += [f"  {paths.shown(name)}" for name in status.short[:_SHOWN_SHORT]]
         if status.short_count > _SHOWN_SHORT:
             lines.append("  ... (-o json names up to 100)")
     return lines

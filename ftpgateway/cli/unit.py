@@ -78,7 +78,7 @@ def command(config_file: Path, user: str, form: str) -> None:
 
 def hidden_places(config: NodeConfig, program: Path) -> list[str]:
     """Say what of the node lies where the unit lets nothing be seen."""
-    places = {
+    places: dict[Path | None, str] = {
         config.source: "the configuration",
         config.peers.key: "the node's key",
         config.ftp.tls_certificate: "the FTPS certificate",
@@ -86,7 +86,7 @@ def hidden_places(config: NodeConfig, program: Path) -> list[str]:
         config.log.file: "the log",
         config.log.transfers: "the log of transfers",
         program: "the program",
-        Path(sys.executable): "the Python that runs it",
+        **dict.fromkeys(_ways(Path(sys.executable)), "the Python that runs it"),
     }
     found = []
     for root, setting in HIDDEN.items():
@@ -94,6 +94,26 @@ def hidden_places(config: NodeConfig, program: Path) -> list[str]:
         if there:
             told = ", ".join(there)
             found.append(f"a service with {setting} does not see what is in {root}: {told}; put that elsewhere")
+    return found
+
+
+def _ways(program: Path) -> list[Path]:
+    """Return all places that must be seen to run a program: its own, and those to which links lead from there.
+
+    A virtual environment's interpreter is a link, often into a home directory. See path_resolution(7).
+    """
+    found: list[Path] = []
+    place = Path(os.path.abspath(program))
+    while place not in found:
+        found.append(place)
+        for directory in reversed(place.parents):
+            if directory.is_symlink():
+                place = directory.readlink().joinpath(place.relative_to(directory))
+                place = Path(os.path.normpath(directory.parent / place))
+                break
+        else:
+            if place.is_symlink():
+                place = Path(os.path.normpath(place.parent / place.readlink()))
     return found
 
 

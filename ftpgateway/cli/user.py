@@ -8,8 +8,6 @@ from typing import Any
 import argon2
 import click
 
-from ftpgateway.access import ROLES
-from ftpgateway.access.rights import word_of
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
@@ -24,7 +22,9 @@ from ftpgateway.cli.useroptions import (
     password_option,
     too_many_copies,
 )
+from ftpgateway.cli.userorphans import adopt, orphans
 from raftstore import paths
+from raftstore.rights import ROLES, word_of
 from raftstore.wire import admin_pb2
 
 _MAX_PASSWORD = 1024
@@ -58,6 +58,8 @@ def command() -> None:
 
 
 command.add_command(key)
+command.add_command(orphans)
+command.add_command(adopt)
 
 
 def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str) -> None:
@@ -187,7 +189,10 @@ def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
 @access_options
 @output.output_option
 def remove(access: Access, name: str, form: str) -> None:
-    """Remove an account and end its sessions. The pictures stay."""
+    """Remove an account and end its sessions. The pictures stay: `pixraft user adopt` hands them over.
+
+    Who is made under the same name later is somebody else, and has nothing of them.
+    """
     request = admin_pb2.UserRemove(name=name)
     run(ClusterClient(access).ask("admin.user_remove", request, admin_pb2.UserReply, changes=True))
     _done(form, name, "removed")

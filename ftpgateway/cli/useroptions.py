@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from ftpgateway.access import ROLES
 from raftstore import paths
 from raftstore.errors import BadName
 from raftstore.metadata.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
+from raftstore.rights import ROLES
 from raftstore.wire import admin_pb2
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -105,6 +105,10 @@ def directory(_ctx: click.Context, _parameter: click.Parameter, value: str | Non
 def _new_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
     if value != value.strip():
         raise click.BadParameter(f"{value!r} begins or ends with a blank, which clients leave out")
+    try:
+        paths.check_new(value)
+    except BadName as error:
+        raise click.BadParameter(str(error)) from None
     return _name(context, parameter, value)
 
 
@@ -134,7 +138,11 @@ _ACCOUNT: list[Callable[..., Any]] = [
     click.option(
         "--quota", "quota_bytes", type=Size(), help="Bytes that the user's files may have: 20G, none."
     ),
-    click.option("--quota-files", type=Count(_MOST), help="How many files the user may have: 10000, none."),
+    click.option(
+        "--quota-files",
+        type=Count(_MOST),
+        help="How many files and directories the user may have: 10000, none (then 10 million).",
+    ),
     click.option("--upload-rate", type=Size(), help="Bytes a second of all its uploads at one node: 5M, none."),
     click.option("--download-rate", type=Size(), help="The same of its downloads."),
     click.option(

@@ -11,6 +11,7 @@ It is a package of its own because everything else is told by it and it knows no
 from __future__ import annotations
 
 from ftpgateway.config.chunks import ChunksConfig
+from ftpgateway.config.clients import ClientsConfig
 from ftpgateway.config.cluster import REPLICAS, ClusterConfig
 from ftpgateway.config.consensus import ConsensusConfig
 from ftpgateway.config.declare import Mistake, Setting
@@ -36,6 +37,7 @@ __all__ = [
     "Address",
     "AdminConfig",
     "ChunksConfig",
+    "ClientsConfig",
     "ClusterConfig",
     "ConfigError",
     "ConsensusConfig",

@@ -44,8 +44,8 @@ class FtpConfig:
     )
     require_tls_reuse: bool = declared(
         kinds.BOOLEAN,
-        "Refuse TLS data connections that do not resume a TLS session, as that of their control connection: nobody "
-        "else can take them over. Clients that cannot do that (Python's ftplib, old ones) fail then.",
+        "Refuse TLS data connections that do not resume a TLS session of their own control connection: nobody else "
+        "can take them over. Clients that cannot do that (Python's ftplib, old ones) fail then.",
         False,
     )
     active_mode: bool = declared(
@@ -77,13 +77,20 @@ class FtpConfig:
         120,
     )
     max_sessions: int = declared(
-        kinds.integer(1, 100_000), "Sessions at once on this node; one more is refused with 421.", 2000
+        kinds.integer(1, 100_000),
+        "Sessions at once on this node; one more is refused with 421. An account has at most three quarters of them.",
+        2000,
     )
-
     max_sessions_per_address: int = declared(
         kinds.integer(0, 100_000),
         "Of these, sessions from one address; one more is refused with 421. 0: as many as there may be.",
         0,
+    )
+    max_logging_in: int = declared(
+        kinds.integer(1, 100_000),
+        "Of these, sessions that have not logged in yet, three quarters of them from one address. One more replaces "
+        "the oldest that has sent nothing, of the address that has most.",
+        500,
     )
     anonymous: bool = declared(
         kinds.BOOLEAN,

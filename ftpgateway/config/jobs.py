@@ -37,3 +37,10 @@ class JobsConfig:
         "until their space is free.",
         86400,
     )
+    keep_partials: int = declared(
+        kinds.integer(1, 10 * 365 * 86400),
+        "Seconds for which what an interrupted upload left is kept for its owner to go on with (`pixraft partials "
+        "list` shows it). Counted while the cluster has a leader, by a clock that nobody sets, in 168 parts, each of "
+        "which begins anew when another node becomes the leader.",
+        7 * 86400,
+    )

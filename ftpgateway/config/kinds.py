@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import textwrap
@@ -129,6 +130,10 @@ def _host_or_empty(text: str) -> str:
     return text
 
 
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(word.strip()) for word in text.split(",") if word.strip())
+
+
 def _store_path(text: str) -> str:
     try:
         paths.split(normal := paths.join("/", text))
@@ -224,6 +229,7 @@ PATH_OR_EMPTY = _text(
 )
 STORE_PATH = _text(_store_path, "a directory of the store, from /")
 HOST_OR_EMPTY = _text(_host_or_empty, 'a host name or IP address, or ""')
+NETWORKS = _text(_networks, 'networks as "192.0.2.0/24, 2001:db8::/64", or ""')
 PORT_RANGE = _text(_port_range, 'ports as "first-last", or ""')
 BOOLEAN = Kind("true or false", _boolean, _boolean_text)
 MEMBERS = Kind("at least one [[cluster.members]] table with `name` and `address`", _members, _members_text)

@@ -31,3 +31,16 @@ class LogConfig:
         'the tools that read that; "": none. Rotated as `file`.',
         "",
     )
+    stalls: int = declared(
+        kinds.integer(0, 60_000),
+        "Milliseconds for which the node may be busy with one thing before a line in the log says with what, and "
+        "`pixraft status -o json` counts it (`loop`); 0: it is not watched.",
+        100,
+    )
+    client_lines: int = declared(
+        kinds.integer(1, 100_000),
+        "Lines a second that strangers, and refusals, may cause in the log, a quarter of them from one address; 50 "
+        "seconds' worth at once. For what clients do that have logged in, 25 times as many. The others are counted, "
+        "and a line a minute tells of them.",
+        20,
+    )

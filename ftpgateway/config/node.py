@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ftpgateway.config import kinds
 from ftpgateway.config.chunks import ChunksConfig
+from ftpgateway.config.clients import ClientsConfig
 from ftpgateway.config.cluster import ClusterConfig
 from ftpgateway.config.consensus import ConsensusConfig
 from ftpgateway.config.declare import Mistake, Setting, declared, sections_of, settings_of
@@ -52,6 +53,7 @@ class NodeConfig:
     jobs: JobsConfig
     ftp: FtpConfig
     sftp: SftpConfig
+    clients: ClientsConfig
     log: LogConfig
     source: Path
 

@@ -7,13 +7,16 @@ import contextlib
 import errno
 import functools
 import itertools
+import os
 import random
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftpgateway.access.ledger import Charge
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.discarding import Discarding
 from ftpgateway.ftp.pyftp import READ, WRITE, NestedIOLoop, Watched
@@ -21,7 +24,9 @@ from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.streams import PlainStream, Stream, TlsStream
 from ftpgateway.ftp.tls import data_side
 from ftpgateway.ftp.transfers import Host, Transfer, Unconnected
+from ftpgateway.proxies import Proxies
 from ftpgateway.serving import plain_address
+from raftstore.descriptors import scarce
 
 _BIND_ATTEMPTS = 64
 _ANY_ATTEMPTS = 3
@@ -65,6 +70,8 @@ def _any_port() -> tuple[int, int]:
 def _listen(address: str, port: int) -> socket.socket:
     sock = socket.socket(family_of(address), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
+        if scarce(sock.fileno()):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         # Thousands of downloads a minute leave as many ports in TIME_WAIT; they can be used again all the same.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))
@@ -76,37 +83,62 @@ def _listen(address: str, port: int) -> socket.socket:
 
 
 class _Listener(Watched):
-    """Waits for the client's connection after PASV; others are turned away and do not end the wait."""
+    """Waits for the client's connection after PASV; others are turned away and do not end the wait.
 
-    def __init__(self, link: DataLink, sock: socket.socket, peer: str) -> None:
+    It comes from the client's own address, or through a balancer that tells that address (PROXY protocol).
+    """
+
+    def __init__(self, link: DataLink, sock: socket.socket, peer: str, charge: Charge) -> None:
         self._link = link
         self._socket = sock
         self._peer = peer
+        self._charge = charge
 
     def on_events(self, events: int) -> None:
         try:
             sock, address = self._socket.accept()
         except OSError:
             return
-        if plain_address(address[0]) != self._peer:
-            self._link.events().warning(
-                "data connection from a foreign address turned away", foreign=address[0]
-            )
+        if scarce(sock.fileno()):
             sock.close()
             return
-        self._link.connected(sock)
+        peer = plain_address(address[0])
+        if self._link.proxies.expected(peer):
+            self._link.proxies.read(sock, peer, self._told)
+        else:
+            self._told(sock, peer)
+
+    def _told(self, sock: socket.socket, peer: str) -> None:
+        """It is known who has connected."""
+        if not self._link.awaits(self):  # another connection was faster
+            sock.close()
+        elif peer != self._peer:
+            self._link.events().warning("data connection from a foreign address turned away", foreign=peer)
+            sock.close()
+        else:
+            self._link.connected(sock)
 
     def close(self) -> None:
         self.let_go().close()
 
     def let_go(self) -> socket.socket:
         """Wait no more; return the listening socket."""
+        self._charge.release()
         self._link.loop.unwatch(self._fileno)
         return self._socket
 
 
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where PORT or EPRT said that the client will listen: connected to by the transfer command (RFC 959, 3.2)."""
+
+    source: str
+    address: str
+    port: int
+
+
 class _Connector(Watched):
-    """Connects to the client after PORT."""
+    """Connects to the client, for a transfer."""
 
     def __init__(self, link: DataLink, sock: socket.socket) -> None:
         self._link = link
@@ -114,7 +146,7 @@ class _Connector(Watched):
 
     def on_events(self, events: int) -> None:
         if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._link.failed()
+            self._link.failed(Unconnected.UNREACHABLE)
             return
         self._link.loop.unwatch(self._fileno)
         self._link.connected(self._socket)
@@ -137,7 +169,7 @@ class _Handshake(Watched):
         except BlockingIOError:
             return
         except OSError:
-            self._link.failed(Unconnected.HANDSHAKE)
+            self._link.refused(self._stream)
             return
         self._link.shaken(self._stream)
 
@@ -147,11 +179,7 @@ class _Handshake(Watched):
 
 
 class DataLink:
-    """The data connection of a session: none, being made, or ready; and the transfer that waits for it.
-
-    `on_ready` is called with True when an active connection stands (its reply can be sent), with False when it
-    failed.
-    """
+    """The data connection of a session: none, agreed on, being made, or ready; and the transfer that waits for it."""
 
     def __init__(
         self,
@@ -159,6 +187,7 @@ class DataLink:
         timeout: float,
         context: ssl.SSLContext | None,
         spares: Spares,
+        proxies: Proxies,
         *,
         events: Callable[[], Any],
         resume_only: bool = False,
@@ -167,6 +196,7 @@ class DataLink:
         self.events = events
         self.loop = loop
         self._spares = spares
+        self.proxies = proxies
         self._timeout = timeout
         self.context = context
         """With what data connections are encrypted."""
@@ -179,17 +209,12 @@ class DataLink:
         self._discarding: Discarding | None = None
         self.secure = False
         """Whether the connection that is there, or to come, is encrypted."""
-        self._on_connect: Callable[[bool], None] | None = None
+        self._target: _Target | None = None
 
     @property
     def exists(self) -> bool:
         """Whether a data connection is there or may still come."""
-        return self._maker is not None or self._stream is not None
-
-    @property
-    def connecting(self) -> bool:
-        """Whether an active connection is being made, so that the reply to PORT is still due."""
-        return self._on_connect is not None
+        return self._maker is not None or self._stream is not None or self._target is not None
 
     def listener(self, address: str, ports: tuple[int, int] | None) -> socket.socket:
         """Return a listening socket for this session. Raises OSError when no port of the range is free."""
@@ -206,28 +231,37 @@ class DataLink:
             self._spares.clear()
             return open_listener(address, ports)
 
-    def listen(self, sock: socket.socket, peer: str, *, secure: bool) -> None:
-        """Wait on `sock` for the client's connection."""
+    def listen(self, sock: socket.socket, peer: str, charge: Charge, *, secure: bool) -> None:
+        """Wait on `sock` for the client's connection; `charge` is released when that is over."""
         self.secure = secure
-        self._make(_Listener(self, sock, peer), sock.fileno(), READ)
+        self._make(_Listener(self, sock, peer, charge), sock.fileno(), READ)
 
-    def connect(
-        self, source: str, address: str, port: int, on_connect: Callable[[bool], None], *, secure: bool
-    ) -> None:
-        """Connect to the client; `on_connect` is told whether that worked."""
+    def target(self, source: str, address: str, port: int, *, secure: bool) -> None:
+        """Connect from `source` to the client when a transfer begins: it may not listen before it has said so."""
         self.close()
         self.secure = secure
-        self._on_connect = on_connect
-        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+        self._target = _Target(source, address, port)
+
+    def protect(self, secure: bool) -> None:
+        """PROT came after PASV or PORT: it holds for the connection to come; one that stands already is closed."""
+        if secure == self.secure or not self.exists:
+            return
+        if self._target is not None or isinstance(self._maker, _Listener):
+            self.secure = secure
+        else:
+            self.close()
+
+    def _connect(self, target: _Target) -> None:
+        sock = socket.socket(family_of(target.address), socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((source, 0))
-            sock.connect_ex((address, port))
+            sock.bind((target.source, 0))
+            sock.connect_ex((target.address, target.port))
         except OSError:
             sock.close()
-            self.failed()
+            self.failed(Unconnected.UNREACHABLE)
             return
         self._make(_Connector(self, sock), sock.fileno(), WRITE)
 
@@ -237,13 +271,10 @@ class DataLink:
             self._spares.keep(self, self._maker.let_go())
         self._maker = None
         sock.setblocking(False)
-        on_connect, self._on_connect = self._on_connect, None
         if self.secure and self.context is not None:
             self._shake_hands(sock, self.context)
         else:
             self.ready(PlainStream(sock))
-        if on_connect is not None:
-            on_connect(True)
 
     def _shake_hands(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         try:
@@ -255,10 +286,17 @@ class DataLink:
         self._maker = _Handshake(self, stream)
         self.loop.watch(stream.fileno(), self._maker, READ)
 
+    def refused(self, stream: TlsStream) -> None:
+        """The TLS handshake failed."""
+        if stream.refused_as_new:
+            self.events().warning(
+                "data connection refused: it resumes no TLS session of its control connection"
+            )
+        self.failed(Unconnected.NEW_SESSION if stream.refused_as_new else Unconnected.HANDSHAKE)
+
     def shaken(self, stream: TlsStream) -> None:
         """The TLS handshake is done."""
-        if self._resume_only and not stream.resumed:
-            self.events().warning("data connection refused: its TLS session is a new one")
+        if self._resume_only and not stream.resumed:  # the handshake should have failed: see `tls`
             self.failed(Unconnected.NEW_SESSION)
             return
         self.loop.unwatch(stream.fileno())
@@ -274,17 +312,23 @@ class DataLink:
         else:
             self._stream = stream
 
+    def awaits(self, maker: Watched) -> bool:
+        """Whether it is `maker` that makes the connection now."""
+        return self._maker is maker
+
     def failed(self, why: Unconnected = Unconnected.MISSING) -> None:
         """The connection did not come about."""
         waiting, self._waiting = self._waiting, None
-        on_connect, self._on_connect = self._on_connect, None
         self.close()
         if waiting is not None:
             waiting.unconnected(why)
         else:
             self._failure = why
-        if on_connect is not None:
-            on_connect(False)
+
+    def _late(self) -> None:
+        """The connection took too long."""
+        active = isinstance(self._maker, _Connector)
+        self.failed(Unconnected.UNREACHABLE if active else Unconnected.MISSING)
 
     def take_failure(self) -> Unconnected | None:
         """Return why the last connection failed, if no transfer waited for it; once."""
@@ -296,6 +340,10 @@ class DataLink:
         stream, self._stream = self._stream, None
         if stream is not None:
             transfer.start(stream)
+        elif self._target is not None:
+            self._waiting = transfer
+            target, self._target = self._target, None
+            self._connect(target)
         elif self._maker is not None:
             self._waiting = transfer
         else:  # it failed while the command waited for the store
@@ -316,8 +364,7 @@ class DataLink:
         self._end_discarding()
         self._failure = None
         self._cancel_timer()
-        self._waiting = None
-        self._on_connect = None
+        self._waiting = self._target = None
         maker, self._maker = self._maker, None
         if maker is not None:
             maker.close()
@@ -329,7 +376,7 @@ class DataLink:
         self._maker = maker
         self.loop.watch(fd, maker, events)
         # The host's timer: pyftpdlib's scheduler keeps cancelled ones until they are due, thousands of them.
-        self._timer = asyncio.get_running_loop().call_later(self._timeout, self.failed)
+        self._timer = asyncio.get_running_loop().call_later(self._timeout, self._late)
 
     def _cancel_timer(self) -> None:
         timer, self._timer = self._timer, None

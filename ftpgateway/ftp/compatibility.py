@@ -42,13 +42,36 @@ _NOTES = """
 - **An upload that is refused on its way** (452 when the quota or the disks are full, 552, 451) is answered at once;
   what the client still sends is thrown away, up to 256 MiB and for a minute, since most clients look for a reply
   only then. With more, or after ABOR, the data connection is reset.
+- **QUIT** while an upload is open is answered with 221 after 0.3 s at the latest: some clients close the data
+  connection only then. The upload goes on and is published, its 226 (or failure) follows, and the connection ends;
+  so it does when the client has closed its side, or all of the control connection, after QUIT. Commands that were sent
+  before QUIT are done. Who goes without QUIT publishes nothing.
+- **NLST** tells names that can be sent back as they are (RFC 1123, 4.1.2.7): what was asked for stands before them, as
+  vsftpd and ProFTPD have it. `mget dir/*.jpg` of tnftp, inetutils, ftp.exe and Net::FTP needs that.
+
+  | argument | told |
+  |---|---|
+  | none, `.`, or options alone | `a.jpg` |
+  | `*.jpg` | `a.jpg` |
+  | `dir`, `dir/`, `dir/*.jpg` | `dir/a.jpg` |
+  | `/dir` | `/dir/a.jpg` |
+  | `./dir` | `./dir/a.jpg` (ProFTPD: `dir/a.jpg`) |
+  | `..` | `../a.jpg` |
+  | a file | itself, as it was written |
+  | `-R` or `-R dir` | the same for all that is below, without headings |
+  | nothing there | 550; a pattern that selects nothing: an empty list |
 - **ABOR** ends a transfer with 426, then 226, also as a telnet interrupt (IAC IP, IAC DM, urgent or not). Once
   all data of an upload is there, it waits for the 226 of the upload and is then answered with 225: what is
   acknowledged cannot be called back.
 - **While data moves**, commands that use neither the data connection nor the login are answered at once; STAT
   tells how far the transfer is. All others wait their turn, 64 of them at most.
+- **Lines** end with CR LF, or with LF alone where the first one does. Blanks behind an argument that is no name or
+  password do not matter.
 - **ALLO** answers 452 when no room is left for the copies, or the whole quota is smaller; 552 when no file may
-  be so large. `STOR` then checks once more, and what was announced and cannot fit is refused before any data.
+  be so large. `STOR` then checks once more, and what was announced and cannot fit is refused before any data. ALLO,
+  AVBL and SFTP's statvfs go by the exact free room only for accounts that may list and read everything: a picture that
+  is stored already takes none, which is nobody else's business. Others are told a figure that is rounded to a sixteenth
+  (64 MiB at least) and renewed every ten minutes.
 - **LIST** knows `-a -l -1 -A -F` (as if they were not there), `-t -S -r` (order), `-R` (with all that is
   below, at most 100,000 names) and `-d`; names that begin with a dash go behind `--` or as `./-name`; `*`, `?`
   and `[...]` in the last name select. Times are UTC. Names that begin with a dot are always shown.
@@ -61,9 +84,12 @@ _NOTES = """
   they end with the session. `OPTS HASH` chooses the algorithm. X commands take `start`, and `end`, the byte
   after the last.
 - **PASV, EPSV**: only the client's own address may connect; others are turned away, and the wait goes on.
-  **PORT, EPRT**: only to the client's own address, ports from 1024 (RFC 2577); off with `active_mode = false`.
+  **PORT, EPRT**: only to the client's own address, ports from 1024 (RFC 2577); off with `active_mode = false`. They
+  are answered at once, the transfer command connects (RFC 959, 3.2): 425 when that fails or takes 30 s, during which
+  other commands are answered. They hold for one transfer.
 - **FTPS**: TLS 1.2 and 1.3. Session resumption is offered for data connections, and can be required
-  (`require_tls_reuse`). A data connection that ends without close_notify is no end of file. On the port of
+  (`require_tls_reuse`): of a session of the same control connection. PROT works without PBSZ. A data connection that
+  ends without close_notify is no end of file. On the port of
   `implicit_tls_listen` data connections are encrypted from the start (PROT P).
 
 ## What is not there

@@ -5,8 +5,8 @@ FTP allows one command at a time, but a session may have a transfer under way be
 - While a command waits for the store, everything queues: replies leave in the order of the commands.
 - While data moves, commands that do not touch the data connection or the login run at once (they see what is
   published, never the upload under way). Commands that need the data connection, and QUIT, wait for the
-  transfer's own reply. ABOR does not queue: it ends the transfer (426, then 226). STAT without argument and
-  NOOP run at once.
+  transfer's own reply (QUIT during an upload for a moment only, see `session`). ABOR does not queue: it ends the
+  transfer (426, then 226). STAT without argument and NOOP run at once.
 - Once all data of an upload is there and its commit is pending, the upload cannot be called back: ABOR waits
   for its 226 (or failure) and is then answered 225. QUIT and NOOP wait too; STAT without argument is answered
   at once.

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from raftstore.types import Entry
+from raftstore import paths
+from raftstore.types import Entry, Order
 
 FACTS = ("type", "size", "modify", "perm", "unique", "UNIX.mode")
 DEFAULT_FACTS = FACTS
@@ -18,9 +19,6 @@ _HALF_YEAR = 180 * 86400
 _OPTIONS = re.compile(r"-[aAlLrRtTsSuUcCfFgGhHiIkLmnNopqQvxX1d]+")
 _FILE_RIGHTS = "adfrw"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-GROUP = 512
-"""Lines that are made and sent at once."""
-
 _MAX_NS = 2**63 - 1
 """Latest time that the store keeps: in the year 2262."""
 
@@ -33,8 +31,7 @@ class Request:
     """
 
     path: str = ""
-    by_time: bool = False
-    by_size: bool = False
+    order: Order = Order.NAME
     reverse: bool = False
     below: bool = False
     itself: bool = False
@@ -58,25 +55,27 @@ def parse_request(argument: str) -> Request:
         rest = after
     return Request(
         rest,
-        by_time="t" in flags,
-        by_size="S" in flags,
+        order=Order.TIME if "t" in flags else Order.SIZE if "S" in flags else Order.NAME,
         reverse="r" in flags,
         below="R" in flags,
         itself="d" in flags,
     )
 
 
-def arrange(entries: Sequence[Entry], request: Request) -> Iterable[Entry]:
-    """Return the entries, which come by name, in the order asked for: all at once only to sort them."""
-    if request.by_time:
-        ordered = sorted(entries, key=lambda entry: -entry.mtime_ns)
-    elif request.by_size:
-        ordered = sorted(entries, key=lambda entry: -entry.size)
-    else:
-        return reversed(entries) if request.reverse else entries
-    if request.reverse:
-        ordered.reverse()
-    return ordered
+def before_names(directory: str) -> str:
+    """Return what makes paths of the names in `directory`, as the client wrote it; "" and "." are where it is."""
+    if directory in ("", "."):
+        return ""
+    return directory if directory.endswith("/") else f"{directory}/"
+
+
+def before_matches(argument: str, path: str) -> str:
+    """Return what makes paths of the names that the wildcards at the end of `argument` select; `path` is resolved."""
+    directory, pattern = paths.parent(path)
+    written = argument.rstrip("/")
+    if written.rpartition("/")[2] == pattern:
+        return written.removesuffix(pattern)
+    return before_names(directory)  # written in a roundabout way: `d/*.jpg/.`
 
 
 def list_line(entry: Entry, now: float) -> str:
@@ -177,13 +176,6 @@ def _directory_perm(rights: str) -> str:
     return perm
 
 
-def grouped(lines: Iterable[str]) -> Iterator[bytes]:
-    """Join lines into blocks of a few hundred, so that a huge directory does not hold up other sessions."""
-    group: list[str] = []
-    for line in lines:
-        group.append(line)
-        if len(group) == GROUP:
-            yield ("\r\n".join(group) + "\r\n").encode("utf-8", "replace")
-            group = []
-    if group:
-        yield ("\r\n".join(group) + "\r\n").encode("utf-8", "replace")
+def block(lines: Iterable[str]) -> bytes:
+    """Return lines as they are sent."""
+    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")

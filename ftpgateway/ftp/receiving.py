@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ftpgateway.access.backend import Upload
+from ftpgateway.access.ledger import UploadMemory
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ
@@ -22,9 +23,18 @@ class Receiving(Transfer):
     upload = True
 
     def __init__(
-        self, owner: Owner, command: str, path: str, upload: Upload, done: str, throttle: Throttle
+        self,
+        owner: Owner,
+        command: str,
+        path: str,
+        upload: Upload,
+        done: str,
+        throttle: Throttle,
+        memory: UploadMemory,
     ) -> None:
+        """`memory` is charged for the upload, and released at its end."""
         super().__init__(owner, command, path)
+        self._memory = memory
         self._upload = upload
         self._throttle = throttle
         self._done = done
@@ -61,6 +71,7 @@ class Receiving(Transfer):
                     return
                 received += count
                 seconds = self._throttle.take(count)
+                self._memory.cover(self._upload.position + count)
                 if not self._upload.feed(buffer[:count]) or seconds:
                     self._pause(stream, seconds)
                     return
@@ -154,12 +165,17 @@ class Receiving(Transfer):
             self._reset_stream()
         self._settle(self._suspend(reply))
 
+    def _over(self, reply: str) -> None:
+        self._memory.release()
+        super()._over(reply)
+
     def _read_out(self) -> None:
         """Take what is already in the socket, as much as fits at once: less to send again."""
         if self._stream is None or self._paused:
             return
         try:
             count = self._stream.recv_into(self.host.buffer)
+            self._memory.cover(self._upload.position + count)
             self._upload.feed(self.host.buffer[:count])
             self.moved += count
         except (OSError, StoreError):

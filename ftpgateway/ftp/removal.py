@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from ftpgateway.access import Workspace
+from ftpgateway.access.directories import DirectoryCursor
 from ftpgateway.ftp.replies import TooMany
 from raftstore.errors import NotFound
 from raftstore.types import Entry
@@ -26,31 +27,47 @@ PORTION = 5.0
 """Seconds after which `Removal.some` returns though it has not finished: a wait for the store is bounded."""
 
 
+class _Level:
+    """A directory whose contents are being removed."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._cursor: DirectoryCursor | None = None
+        self._left: Iterator[Entry] = iter(())
+
+    async def some(self, files: Workspace) -> list[Entry]:
+        """Return the next entries, at most AT_ONCE; none at the end. Raises StoreError."""
+        if self._cursor is None:
+            self._cursor = await files.directory(self.path)
+            self._left = iter(self._cursor.entries)
+        while not (batch := list(islice(self._left, AT_ONCE))) and self._cursor.more:
+            await self._cursor.advance()
+            self._left = iter(self._cursor.entries)
+        return batch
+
+
 class Removal:
     """The removal of the directory `path`; `removed` counts the names that are gone."""
 
     def __init__(self, files: Workspace, path: str) -> None:
         self.removed = 0
         self._files = files
-        # The way from the top to where the work is: directories, and what is left in each (None: not looked at yet).
-        self._way: list[tuple[str, Iterator[Entry] | None]] = [(path, None)]
+        # The way from the top to where the work is: directories, and how far each is (None: not looked at yet).
+        self._way: list[_Level] = [_Level(path)]
 
     async def some(self) -> bool:
         """Go on for a while; return whether all is done. Raises StoreError: what is left then stays."""
         loop = asyncio.get_running_loop()
         until = loop.time() + PORTION
         while self._way:
-            path, entries = self._way[-1]
-            if entries is None:
-                entries = iter(await self._files.directory(path))
-                self._way[-1] = path, entries
-            batch = list(islice(entries, AT_ONCE))
+            level = self._way[-1]
+            batch = await level.some(self._files)
             if not batch:
                 self._way.pop()
-                await self._files.remove_directory(path)
+                await self._files.remove_directory(level.path)
                 self._count(1)
-            await self._remove_files(f"{path}/{entry.name}" for entry in batch if not entry.is_directory)
-            self._way += [(f"{path}/{entry.name}", None) for entry in batch if entry.is_directory]
+            await self._remove_files(f"{level.path}/{entry.name}" for entry in batch if not entry.is_directory)
+            self._way += [_Level(f"{level.path}/{entry.name}") for entry in batch if entry.is_directory]
             if loop.time() >= until:
                 break
         return not self._way

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from raftstore import errors
+from ftpgateway.access.ledger import LimitReached
+from raftstore import errors, paths
 from raftstore.errors import StoreError
 
 
@@ -54,11 +55,8 @@ _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (
 )
 
 
-def one_line(text: str) -> str:
-    """Return `text` fit for one line of a reply: no control characters."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else "?" for character in text)
+one_line = paths.shown
+"""Makes a text fit for one line of a reply or of the log."""
 
 
 def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> str:
@@ -68,6 +66,9 @@ def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> str:
     if isinstance(error, errors.Invalid):
         code = 501 if doing is Doing.NAMES else 554
         return f"{code} {one_line(error.detail or str(error))}."
+    if isinstance(error, LimitReached):
+        # 452: what is being written has nowhere to go; 450: what was asked for cannot be had now.
+        return f"{452 if doing is Doing.WRITING else 450} {one_line(str(error))}."
     if isinstance(error, errors.Unavailable) and doing is Doing.READING:
         return "450 No healthy copy of this file can be reached now; try again later."
     if isinstance(error, errors.NoQuorum) and type(error) is errors.NoQuorum and doing is Doing.READING:
@@ -79,8 +80,9 @@ def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> str:
 
 
 def quoted(path: str) -> str:
-    """Return `path` in double quotes, those within doubled (RFC 959, appendix II); names have no control characters.
+    """Return `path` in double quotes, those within doubled (RFC 959, appendix II).
 
-    Exactly: the client may send it back.
+    Exactly, since the client may send it back. No name has a CR, LF or NUL; one that came before `paths.check_new` may
+    have others that a terminal obeys.
     """
     return '"' + path.replace('"', '""') + '"'

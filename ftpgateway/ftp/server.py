@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,21 +15,29 @@ from typing import Any
 import structlog
 
 from ftpgateway.access import Access
+from ftpgateway.connections import Connections, Places, TooMany
 from ftpgateway.ftp.commands import Session, known
 from ftpgateway.ftp.masquerade import Masquerade
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.settings import Address, FtpSettings
 from ftpgateway.ftp.spares import Spares
-from ftpgateway.ftp.tls import Certificate
+from ftpgateway.ftp.tls import Certificate, ServerIdentity
 from ftpgateway.ftp.watch import Watch
+from ftpgateway.proxies import Proxies
 from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.transferlog import TransferLog
+from raftstore.rates import Rates
 
 __all__ = ["FtpFrontend", "FtpSettings"]
 
 log = structlog.get_logger()
 
+HANDSHAKES = 200.0
+"""TLS handshakes of control connections a second, twice as many at once; half of that from one address."""
+CONTROL_RECEIVE = 64 * 1024
+"""Bytes of commands that the kernel takes for a session that does not read them, because its client does not read the
+replies."""
 RECEIVE_BUFFER = 1024 * 1024
 _ACCEPTS_A_TURN = 64
 
@@ -48,6 +56,7 @@ class FtpFrontend:
         self.context: ssl.SSLContext | None = None
         self.masquerade: Masquerade | None = None
         self._certificate: Certificate | None = None
+        self._identity: ServerIdentity | None = None
         self.buffer = memoryview(bytearray(RECEIVE_BUFFER))
         self.watch = Watch(settings.stall_timeout)
         self.spares = Spares()
@@ -57,7 +66,13 @@ class FtpFrontend:
         self._nest = Nest()
         self._listeners: list[_Listener] = []
         self._sessions: set[Session] = set()
-        self._addresses: Counter[str] = Counter()
+        self.connections = Connections(
+            access.ledger,
+            Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
+        )
+        self.proxies = Proxies(settings.proxy_networks)
+        self._handshakes: Rates[None] = Rates(HANDSHAKES, 2 * HANDSHAKES)
+        self._handshakes_of_one: Rates[str] = Rates(HANDSHAKES / 2, HANDSHAKES)
         self._background = Background(self._changed)
         self._numbers = itertools.count(1)
         self._session_class: type[Session] = Session
@@ -86,9 +101,10 @@ class FtpFrontend:
         self._nest.start()
         try:
             for address in (settings.listen, *settings.also_listen):
-                self._listeners.append(_Listener(self, await listening_socket(address)))
+                sock = await listening_socket(address, receive_buffer=CONTROL_RECEIVE)
+                self._listeners.append(_Listener(self, sock))
             if settings.implicit_tls_listen is not None:
-                sock = await listening_socket(settings.implicit_tls_listen)
+                sock = await listening_socket(settings.implicit_tls_listen, receive_buffer=CONTROL_RECEIVE)
                 self._listeners.append(_Listener(self, sock, implicit=True))
         except OSError:
             await self.stop(0)
@@ -97,13 +113,23 @@ class FtpFrontend:
             tls = "implicit" if listener.implicit else "explicit" if self.context is not None else "none"
             log.info("ftp listening", address=listener.address, tls=tls)
 
-    def _use(self, context: ssl.SSLContext) -> None:
-        self.context = context
+    def _use(self, identity: ServerIdentity) -> None:
+        self._identity, self.context = identity, identity.context
+
+    def control_context(self) -> ssl.SSLContext | None:
+        """Return the context of a new control connection and of its data connections; None: there is no TLS.
+
+        Raises OSError, ValueError when one cannot be made now.
+        """
+        if self._identity is not None and self.settings.require_tls_reuse:
+            return self._identity.tied_context()
+        return self.context
 
     async def stop(self, grace: float = 5.0) -> None:
         """Accept nobody any more, give transfers `grace` seconds to end, close all sessions. Idempotent."""
         for listener in self._listeners:
             listener.close()
+        self.proxies.stop()
         deadline = asyncio.get_running_loop().time() + grace
         for session in list(self._sessions):
             session.leave()
@@ -162,32 +188,39 @@ class FtpFrontend:
             self._all_closed.set()
 
     def accepted(self, sock: socket.socket, peer: str, *, implicit: bool = False) -> None:
-        """A client has connected; `implicit`: TLS comes before anything else."""
-        if len(self._sessions) >= self.settings.max_sessions:
-            _turn_away(sock, peer, "421 Too many sessions; try again later or at another node.", implicit)
+        """Somebody has connected; `implicit`: TLS comes before anything else."""
+        if self.proxies.expected(peer):
+            self.proxies.read(sock, peer, functools.partial(self._begin, implicit=implicit))
+        else:
+            self._begin(sock, peer, implicit=implicit)
+
+    def _begin(self, sock: socket.socket, peer: str, *, implicit: bool) -> None:
+        """Serve a client, or turn it away."""
+        try:
+            slot = self.connections.enter(peer, lambda _: None)
+        except TooMany as refused:
+            _turn_away(sock, peer, f"421 {refused}", implicit)
             return
-        limit = self.settings.max_sessions_per_address
-        if limit and self._addresses[peer] >= limit:
-            _turn_away(sock, peer, "421 Too many sessions from your address.", implicit)
-            return
-        session = self._session_class(sock, self)
+        session = self._session_class(sock, self, slot, peer)
         if not session.connected:
+            self.connections.left(slot)
             return
+        slot.close = lambda reason: session.end_with(f"421 {reason}")
         self._sessions.add(session)
-        self._addresses[session.peer] += 1
         log.info("session opened", session=session.number, peer=peer, implicit_tls=implicit)
         if implicit:
             session.begin_secured()
         else:
             session.handle()
 
+    def may_shake_hands(self, session: Session) -> bool:
+        """Whether a stranger's TLS handshake may begin now: each holds the loop for a while. It is counted."""
+        return self._handshakes_of_one.take(session.slot.network) and self._handshakes.take(None)
+
     def session_over(self, session: Session) -> None:
         """A session has ended."""
-        if session in self._sessions:
-            self._sessions.discard(session)
-            self._addresses[session.peer] -= 1
-            if not self._addresses[session.peer]:
-                del self._addresses[session.peer]
+        self._sessions.discard(session)
+        self.connections.left(session.slot)
         self._changed()
 
 

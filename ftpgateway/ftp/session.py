@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import socket
 import time
@@ -15,6 +16,7 @@ import structlog
 
 from ftpgateway import access
 from ftpgateway.access.throttle import Throttle
+from ftpgateway.connections import Slot
 from ftpgateway.ftp.channels import DataLink
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
 from ftpgateway.ftp.hashing import ALGORITHMS
@@ -28,6 +30,7 @@ from ftpgateway.ftp.waiting import Runner
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.transferlog import ANONYMOUS, Transferred
 from raftstore.errors import NotFound, StoreError
+from raftstore.slices import call_in_slice
 
 if TYPE_CHECKING:
     from ftpgateway.ftp.server import FtpFrontend
@@ -38,14 +41,24 @@ T = TypeVar("T")
 QUEUE_LIMIT = 64
 """Commands that may wait; with more, reading from the client pauses."""
 
-TURN = 32
-"""Commands after which other sessions have their turn: thousands fit into what is read at once."""
+QUEUE_BYTES = 16 * 1024
+"""Bytes of them; what is read at once comes on top."""
+
+TURN = 8
+"""Commands after which other sessions have their turn: thousands fit into what is read at once, and a hundred sessions
+may have something at the same moment."""
 
 PROBES = frozenset({"SIZE", "MDTM", "MLST"})
 """With these, clients ask whether a name is there."""
 
+MOST_BEFORE_LOGIN = 200
+"""Commands that a client may send without logging in, since it connected or logged out; a login takes some ten."""
+
 TOO_LONG = "too long"
 """Stands for a line that was thrown away; no command has a space in it."""
+
+GOODBYE_AFTER = 0.3
+"""Seconds for which QUIT during an upload waits for the end of the data, so that 226 comes first where it can."""
 
 _TELNET = bytes(range(0xF0, 0x100))
 _ANY_BYTES = frozenset({"USER", "PASS"})
@@ -57,8 +70,9 @@ class BaseSession(ControlConnection):
 
     known_commands: ClassVar[Mapping[str, Command]] = TABLE
 
-    def __init__(self, sock: socket.socket, host: FtpFrontend) -> None:
+    def __init__(self, sock: socket.socket, host: FtpFrontend, slot: Slot, peer: str) -> None:
         self.host = host
+        self.slot = slot
         self.number = host.next_number()
         self.opened = time.monotonic()
         self.login: access.Session | None = None
@@ -79,18 +93,27 @@ class BaseSession(ControlConnection):
             host.settings.data_timeout,
             host.context,
             host.spares,
+            host.proxies,
             resume_only=host.settings.require_tls_reuse,
             events=lambda: self.events,
         )
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._doing = ("", "")
+        self._before_login = 0
         self._refusals = RefusalLog(lambda: self.events)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
         self._turn = TURN
         self._farewell = ""
         self._expelled = False
-        super().__init__(sock, host.loop)
+        self._goodbye: asyncio.TimerHandle | None = None
+        self.goodbye_said = False
+        """Whether QUIT was answered while the upload went on."""
+        super().__init__(sock, host.loop, peer)
+
+    def heard(self) -> None:
+        """See the base class."""
+        self.host.connections.spoke(self.slot)
 
     # Lines come in.
 
@@ -123,7 +146,7 @@ class BaseSession(ControlConnection):
 
     @property
     def _waiting(self) -> bool:
-        return self.runner.busy or self.link.connecting
+        return self.runner.busy
 
     def _advance(self) -> None:
         """Run queued commands until one has to wait, or others have their turn."""
@@ -134,19 +157,37 @@ class BaseSession(ControlConnection):
             while self._lines and self.alive and not self.backed_up:
                 command, argument = self._lines[0]
                 if not may_run(command, bool(argument), waiting=self._waiting, phase=self.phase):
+                    if command == "QUIT":
+                        self._expect_end()
                     break
                 self._lines.popleft()
                 self._begin(command, argument)
                 self._turn -= 1
                 if self._turn <= 0:
-                    self.host.host_loop.call_soon(self._next_turn)
+                    call_in_slice(self._next_turn, self.host.host_loop)
                     break
         finally:
             self._advancing = False
         if self._farewell:
             self._part()
         if self.alive:
-            self.pause_reading(len(self._lines) >= QUEUE_LIMIT or self.backed_up)
+            self.pause_reading(self._queue_is_full() or self.backed_up)
+
+    def _queue_is_full(self) -> bool:
+        waiting = self._lines
+        return len(waiting) >= QUEUE_LIMIT or (
+            bool(waiting) and sum(len(argument) for _, argument in waiting) >= QUEUE_BYTES
+        )
+
+    def _expect_end(self) -> None:
+        """QUIT waits for an upload: its client may close the data connection only when QUIT is answered."""
+        if self.transfer is not None and self.transfer.upload and self._goodbye is None:
+            self._goodbye = self.host.host_loop.call_later(GOODBYE_AFTER, self._say_goodbye)
+
+    def _say_goodbye(self) -> None:
+        if self.phase is Phase.MOVING and not self.goodbye_said:
+            self.goodbye_said = True
+            self.respond("221 Goodbye; your upload goes on, its result follows.")
 
     def _next_turn(self) -> None:
         self._turn = TURN
@@ -161,6 +202,13 @@ class BaseSession(ControlConnection):
 
     def _check_and_run(self, command: str, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
+        if self.login is not None:
+            self._before_login = 0
+        elif self._before_login >= MOST_BEFORE_LOGIN:
+            self._lines.clear()
+            self.end_with("421 Too many commands without a login; goodbye.")
+            return
+        self._before_login += 1
         known = self.known_commands.get(command)
         self._doing = command, ""
         if known is None and command == "SITE ":
@@ -194,6 +242,8 @@ class BaseSession(ControlConnection):
         if b"\0" in raw or b"\r" in raw or b"\n" in raw:
             self.respond(f"{code} A name has no control characters." if named else "501 Bad characters.")
             return None
+        if not named and command not in _ANY_BYTES:
+            raw = raw.strip(b" ")  # `TYPE I ` of a camera
         try:
             return raw.decode("utf-8", "surrogateescape" if command in _ANY_BYTES else "strict")
         except UnicodeDecodeError:
@@ -337,7 +387,11 @@ class BaseSession(ControlConnection):
 
     def hung_up(self) -> bool:
         """Whether the client is gone without a word; who sent QUIT behind its upload has ended it in order."""
-        return not any(command == "QUIT" for command, _ in self._lines) and super().hung_up()
+        return not self.outlives_client() and super().hung_up()
+
+    def outlives_client(self) -> bool:
+        """Whether QUIT came, in the queue or behind an upload."""
+        return any(command == "QUIT" for command, _ in self._lines)
 
     def replies_taken(self) -> None:
         """Go on, but not within the command whose reply that was."""
@@ -363,6 +417,8 @@ class BaseSession(ControlConnection):
         self.mark_ending()
         self._lines.clear()
         self.runner.cancel()
+        if self._goodbye is not None:
+            self._goodbye.cancel()
         if self.transfer is not None:
             self.transfer.lost_control()
         self.link.close()

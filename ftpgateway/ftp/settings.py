@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftpgateway.proxies import Network
+
 Address = tuple[str, int]
 
 
@@ -17,10 +19,12 @@ class FtpSettings:
     reply to PASV when the node is behind NAT; a name is looked up every `masquerade_interval`. `active_mode`:
     PORT and EPRT are there. `certificate` is a PEM file with private key and certificate chain, looked at for a
     new one every `certificate_interval`; None offers no TLS. Who connects to `implicit_tls_listen` begins with
-    TLS. `require_tls_reuse`: a TLS data connection must resume a session, as that of its control connection.
+    TLS. `require_tls_reuse`: a TLS data connection must resume a session of its own control connection.
     `login_timeout` bounds the time from connection to login, `handshake_timeout` that for TLS on a control
     connection, `data_timeout` that for a data connection to come about, `stall_timeout` that of a transfer without
     progress to speak of, `wait_limit` any wait for the store (the store has its own, shorter deadlines).
+    `max_logging_in` sessions may be on their way to a login; who connects from one of `proxy_networks` is a balancer,
+    which tells the client by the PROXY protocol.
     """
 
     listen: Address = ("0.0.0.0", 2121)
@@ -42,6 +46,8 @@ class FtpSettings:
     wait_limit: float = 60.0
     max_sessions: int = 2000
     max_sessions_per_address: int = 0
+    max_logging_in: int = 500
+    proxy_networks: tuple[Network, ...] = ()
     max_login_attempts: int = 3
     hash_threads: int = 2
     banner: str = "pixraft FTP server ready."

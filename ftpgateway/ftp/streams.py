@@ -15,6 +15,8 @@ import ssl
 import struct
 from typing import Protocol
 
+from ftpgateway.ftp.tls import refused_as_new
+
 _RECORD = 16384
 _FILE_BLOCK = 64 * 1024
 _RESET = struct.pack("ii", 1, 0)
@@ -129,6 +131,11 @@ class TlsStream:
     def resumed(self) -> bool:
         """Whether the handshake resumed a session of an earlier connection."""
         return bool(self._socket.session_reused)
+
+    @property
+    def refused_as_new(self) -> bool:
+        """Whether the handshake failed since it resumed no session, as it had to."""
+        return refused_as_new(self._socket)
 
     def no_delay(self) -> None:
         """Send what there is at once."""

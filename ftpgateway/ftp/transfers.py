@@ -32,6 +32,7 @@ class Unconnected(enum.Enum):
     """Why a data connection did not come about: code and text of the reply."""
 
     MISSING = "425 No data connection (try PASV or EPSV)"
+    UNREACHABLE = "425 Cannot connect to the address and port that you gave (use PASV or EPSV)"
     HANDSHAKE = "522 The TLS handshake of the data connection failed"
     NEW_SESSION = "522 The data connection must resume the TLS session of the control connection"
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import paramiko
 
-from ftpgateway.sftp import passing, sshd
+from ftpgateway.sftp import inlets, passing
+from ftpgateway.sftp.sshauth import Questions
 from raftstore.wire import sftp_pb2 as wire
 
 ANSWER_TIME = 120.0
 """Seconds that the node may take for an answer; it gives up earlier itself."""
 MAX_NAME, MAX_PASSWORD, MAX_BLOB = 1024, 4096, 16 * 1024
+
+MAX_UNUSABLE = 4
+"""Kinds of keys with which nobody can log in, of a client, that go into the log."""
+LIFE_PERIOD = 30.0
 
 MAX_TOLD = 64
 """Characters of what a client has named that go into the log."""
@@ -26,10 +32,11 @@ TOO_MANY = "Too many SFTP sessions on one connection."
 ONE_EACH = "A channel is for one session or command; open another one."
 
 
-class Client(paramiko.ServerInterface):  # type: ignore[misc]
+class Client(Questions):
     """What paramiko asks about one connection. Its methods run in the connection's thread."""
 
-    def __init__(self, control: socket.socket, max_channels: int) -> None:
+    def __init__(self, control: socket.socket, max_channels: int, life_period: float = LIFE_PERIOD) -> None:
+        """`life_period`: seconds between two words to the node that the client lives."""
         self._control = control
         self._asking = threading.Lock()
         self._max_channels = max_channels
@@ -40,12 +47,12 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         self._allowed: set[tuple[str, bytes]] = set()
         self._proof = b""
         self._user = ""
+        self._text = ""
+        self._unusable: set[str] = set()
+        self._life_period = life_period
+        self._told_life = -life_period
 
     # Who may log in.
-
-    def get_allowed_auths(self, username: str) -> str:
-        """Name what can be tried."""
-        return "publickey,password"
 
     def check_auth_none(self, username: str) -> int:
         """Nobody comes in without."""
@@ -57,27 +64,49 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         if len(username.encode()) > MAX_NAME or len(secret) > MAX_PASSWORD:
             return int(paramiko.AUTH_FAILED)
         self._user, self._proof = username, b""
-        return self._verdict(wire.FromWorker(password=wire.Password(user=username, password=secret)))
+        good = self._verdict(wire.FromWorker(password=wire.Password(user=username, password=secret)))
+        return int(paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED)
 
-    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        """Ask the node whether the key is good for the user; the library has the client prove that it has it."""
-        blob = key.asbytes()
-        if len(username.encode()) > MAX_NAME or len(blob) > MAX_BLOB:
-            return int(paramiko.AUTH_FAILED)
-        self._user, self._proof = username, blob
-        if (username, blob) in self._allowed:
-            return int(paramiko.AUTH_SUCCESSFUL)
-        verdict = self._verdict(wire.FromWorker(key=wire.Key(user=username, blob=blob)))
-        if verdict == paramiko.AUTH_SUCCESSFUL:
-            self._allowed.add((username, blob))
-        return verdict
+    def key_allowed(self, user: str, blob: bytes) -> bool:
+        """Ask the node whether the key is good for the user; the client has to prove then that it has it."""
+        if len(user.encode()) > MAX_NAME or len(blob) > MAX_BLOB:
+            return False
+        self._user, self._proof = user, blob
+        if (user, blob) in self._allowed:
+            return True
+        if good := self._verdict(wire.FromWorker(key=wire.Key(user=user, blob=blob))):
+            self._allowed.add((user, blob))
+        return good
 
-    def _verdict(self, question: wire.FromWorker) -> int:
+    def key_unusable(self, user: str, reason: str) -> None:
+        """Have it logged, a few times."""
+        if len(self._unusable) == MAX_UNUSABLE or reason in self._unusable:
+            return
+        self._unusable.add(reason)
+        unusable = wire.UnusableKey(user=user[:MAX_TOLD], reason=reason)
+        with contextlib.suppress(OSError):
+            passing.send(self._control, wire.FromWorker(unusable_key=unusable))
+
+    def refusal(self) -> str:
+        """What the node says about the refusal just now."""
+        return self._text
+
+    def lives(self, moving: bool) -> None:
+        """Tell the node, now and then, that a client lives that has logged in, though no request of it is seen."""
+        now = time.monotonic()
+        if now < self._told_life + self._life_period:
+            return
+        self._told_life = now
+        with contextlib.suppress(OSError):
+            passing.send(self._control, wire.FromWorker(life=wire.Life(moving=moving)))
+
+    def _verdict(self, question: wire.FromWorker) -> bool:
         try:
-            yes = self._ask(question).yes
+            answer = self._ask(question)
         except (OSError, ValueError):
-            yes = False
-        return int(paramiko.AUTH_SUCCESSFUL if yes else paramiko.AUTH_FAILED)
+            answer = wire.Answer()
+        self._text = "" if answer.yes else answer.text
+        return answer.yes
 
     def _ask(self, question: wire.FromWorker, descriptor: int | None = None) -> wire.Answer:
         with self._asking:
@@ -136,8 +165,8 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         if self._second("subsystem", channel):
             return False
         ours, theirs = socket.socketpair()
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sshd.PAIR_BUFFER)
-        sshd.Inlet(channel, ours)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, inlets.PAIR_BUFFER)
+        inlets.Inlet(channel, ours)
         self._start("sftp", self._serve, channel, ours, theirs)
         return True
 
@@ -149,11 +178,15 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
         """Say what is offered instead of a shell."""
         return self._told("shell", channel)
 
+    def check_channel_pty_request(self, channel: paramiko.Channel, *terminal: object) -> bool:
+        """Grant a terminal, of which nothing comes: without it `ssh -tt` ends before it shows what `_told` says."""
+        return True
+
     def _told(self, request: str, channel: paramiko.Channel) -> bool:
         if self._second(request, channel):
             return False
         self._refused(request, NOT_HERE)
-        self._start(request, self._end, channel, 1, NOT_HERE + "\n")
+        self._start(request, self._end, channel, 1, NOT_HERE + "\r\n")
         return True
 
     def _second(self, request: str, channel: paramiko.Channel) -> bool:
@@ -200,7 +233,7 @@ class Client(paramiko.ServerInterface):  # type: ignore[misc]
                 answer = wire.Answer(text="The node has ended the session.")
             if answer.yes:
                 with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-                    sshd.carry(ours, channel)
+                    inlets.carry(ours, channel)
         if answer.yes:
             self._end(channel, 0)
         else:

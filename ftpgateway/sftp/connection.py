@@ -7,20 +7,23 @@ import functools
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from ftpgateway.access import Access, LoginRefused, Session
+from ftpgateway.access.ledger import Charge, LimitReached, Resource
 from ftpgateway.ftp.replies import one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import passing
 from ftpgateway.sftp.opened import File
 from ftpgateway.sftp.requests import Requests
 from ftpgateway.sftp.settings import SftpSettings
-from ftpgateway.sftp.stream import SessionOver, Stream
+from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
 from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
+from raftstore.descriptors import scarce
 from raftstore.errors import StoreError, Unavailable
+from raftstore.spool import Spools
 from raftstore.types import User
 from raftstore.wire import sftp_pb2 as wire
 
@@ -29,7 +32,19 @@ log = structlog.get_logger()
 _MOST_TOLD = 16
 """Refusals of a connection's worker that are remembered, so as not to tell them twice."""
 
+MOST_KEYS = 32
+"""Keys that a connection may offer in vain; the worker's library bounds tries, too."""
+
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+class OnLogin(Protocol):
+    """Counts a client for its account; raises LoginRefused."""
+
+    def __call__(self, account: str, *, shared: bool) -> None:
+        """See `Connections.logged_in`."""
+        ...
+
 
 NO_QUORUM = "Too few nodes of the cluster can be reached; try again later or at another node."
 
@@ -45,19 +60,27 @@ class Connection:
         *,
         access: Access,
         settings: SftpSettings,
+        spools: Spools,
         spawn: Spawn,
         on_over: Callable[[Connection], None],
+        on_question: Callable[[], None],
+        on_login: OnLogin,
         transfers: TransferLog | None = None,
     ) -> None:
+        """`on_question` is called when the client tries to log in, `on_login` when it has: see `Connections`."""
         self._transfers = transfers
         self.number = number
         self.peer = peer
         self._control = control
         self._access = access
         self._settings = settings
+        self._spools = spools
         self._spawn = spawn
         self._on_over = on_over
+        self._on_question = on_question
+        self._on_login = on_login
         self._session: Session | None = None
+        self._authenticated = False
         self._proven: dict[tuple[str, bytes], User] = {}
         self._streams: dict[Stream, asyncio.Task[None]] = {}
         self._failures = self._keys_refused = 0
@@ -75,7 +98,7 @@ class Connection:
     @property
     def logged_in(self) -> bool:
         """Whether its client has logged in."""
-        return self._session is not None
+        return self._session is not None or self._authenticated
 
     @property
     def busy(self) -> bool:
@@ -94,7 +117,7 @@ class Connection:
             self._asking.cancel()
         for stream in self._streams:
             stream.close()
-        if self._session is None and self._keys_refused:
+        if not self.logged_in and self._keys_refused:
             self._events.warning("login refused", reason="public key", keys=self._keys_refused)
         self._events.info(
             "session over", reason=reason or "the client has left", refused=self._refused_log.total
@@ -124,7 +147,7 @@ class Connection:
         kind = message.WhichOneof("kind")
         if kind == "over":
             passing.close(descriptors)
-            self.end(message.over.reason)
+            self.end(one_line(message.over.reason))  # the client may have written it
         elif kind == "refused":
             passing.close(descriptors)
             refused = message.refused
@@ -138,10 +161,20 @@ class Connection:
             if len(self._told) < _MOST_TOLD:
                 self._told.add(told)
             self._refused_log.refused(command=told[0], path="", reason=told[1], again=again)
+        elif kind == "life":
+            passing.close(descriptors)
+            self._lives(message.life.moving)
+        elif kind == "unusable_key":
+            passing.close(descriptors)
+            unusable = message.unusable_key
+            self._events.warning(
+                "login refused", user=one_line(unusable.user), reason=one_line(unusable.reason)
+            )
         elif self._asking is not None:
             passing.close(descriptors)
             self.end("its worker asks out of turn")
         else:
+            self._on_question()
             # An SFTP session's socket is its descriptor; nothing else has one.
             self._asking = self._spawn(self._answer(message, descriptors))
 
@@ -156,7 +189,7 @@ class Connection:
                 answer = await self._open(message.open, descriptors)
             else:
                 raise ValueError(f"no such question: {kind}")
-        except LoginRefused as refused:
+        except (LoginRefused, LimitReached) as refused:
             answer = self._refused(message, str(refused))
         except Unavailable:
             answer = self._refused(message, "Too many logins at once; try again in a moment.")
@@ -173,7 +206,7 @@ class Connection:
     def _refused(self, message: wire.FromWorker, text: str) -> wire.Answer:
         kind = message.WhichOneof("kind") or ""
         user = getattr(message, kind).user
-        log.warning("login refused", session=self.number, user=user, peer=self.peer, reason=text)
+        log.warning("login refused", session=self.number, user=one_line(user), peer=self.peer, reason=text)
         return wire.Answer(text=text)
 
     def _reply(self, answer: wire.Answer) -> None:
@@ -193,7 +226,11 @@ class Connection:
         if user is None:
             self._failures += 1
             log.warning(
-                "login refused", session=self.number, user=asked.user, peer=self.peer, reason="password"
+                "login refused",
+                session=self.number,
+                user=one_line(asked.user),
+                peer=self.peer,
+                reason="password",
             )
             return wire.Answer()
         self._proven[asked.user, b""] = user
@@ -202,26 +239,62 @@ class Connection:
     async def _key(self, asked: wire.Key) -> wire.Answer:
         user = await self._access.key_allowed(asked.user, asked.blob)
         if user is None:
-            # Clients offer all the keys that they have: only the library's bound on tries counts these.
+            # Clients offer all the keys that they have; nobody guesses one. But each is asked of the cluster.
             self._keys_refused += 1
+            if self._keys_refused >= MOST_KEYS:
+                self.end("too many keys offered")
             return wire.Answer()
         self._proven[asked.user, asked.blob] = user
         return wire.Answer(yes=True)
 
+    def _lives(self, moving: bool) -> None:
+        """The client has logged in, has sent a keep-alive since, or (`moving`) exchanges keys."""
+        if not self._proven:
+            self.end("its worker tells of a login that was none")
+            return
+        self._authenticated = True
+        for stream in self._streams:
+            stream.lives(moving=moving)
+        if not self._streams:
+            self._wait_for_sessions()
+
+    def _wait_for_sessions(self) -> None:
+        self._deadline.cancel()
+        self._deadline = self._loop.call_later(
+            self._settings.idle_timeout, self.end, "nothing came for too long"
+        )
+
     # SFTP sessions.
 
     async def _open(self, opening: wire.Open, descriptors: list[int]) -> wire.Answer:
+        text = ""
         if len(self._streams) >= self._settings.max_channels:
             text = "Too many SFTP sessions on one connection."
+        elif scarce(descriptors[0]):
+            text = "This node has no descriptors for more sessions; try again later or at another node."
+        if text:
             self._refused_log.refused(command="subsystem", path="", reason=text)
             return wire.Answer(text=text)
         session = self._session
         if session is None:
             session = await self._login(opening)
+        # What comes waits in a buffer of this size for as long as the session lives.
+        buffer = session.charge(Resource.MEMORY, RECEIVE_BUFFER)
+        try:
+            stream = await self._stream(session, descriptors)
+        except BaseException:
+            buffer.release()
+            raise
+        self._deadline.cancel()
+        self._streams[stream] = self._spawn(self._serve(stream, buffer))
+        return wire.Answer(yes=True)
+
+    async def _stream(self, session: Session, descriptors: list[int]) -> Stream:
         requests = Requests(
             session,
             max_handles=self._settings.max_handles,
             wait_limit=self._settings.wait_limit,
+            spools=self._spools,
             events=self._events,
             refused=self._refused_log,
             on_transfer=functools.partial(self._transferred, session.name),
@@ -234,13 +307,11 @@ class Connection:
         except BaseException:
             sock.close()
             raise
-        self._deadline.cancel()
-        self._streams[stream] = self._spawn(self._serve(stream))
-        return wire.Answer(yes=True)
+        return stream
 
     def _transferred(self, user: str, file: File, whole: bool) -> None:
         seconds = time.monotonic() - file.begun
-        upload = file.writer is not None
+        upload = file.writes
         log.info(
             "transfer",
             session=self.number,
@@ -273,17 +344,21 @@ class Connection:
         user = self._proven.get((opening.user, opening.blob))
         if user is None:
             raise ValueError("its worker opens a session without a login")
-        session = await self._access.open(user, "sftp", self.end, key=opening.blob or None)
-        if self._ending:
+        session = await self._access.open(user, "sftp", self.end, key=opening.blob or None, peer=self.peer)
+        try:
+            if self._ending:
+                raise ValueError("ended")
+            self._on_login(session.name, shared=not session.holder.account)
+        except (ValueError, LoginRefused):
             session.close()
-            raise ValueError("ended")
+            raise
         self._session = session
         self._events = log.bind(session=self.number, user=user.name, peer=self.peer)
         method = "publickey" if opening.blob else "password"
         self._events.info("login", protocol="sftp", method=method)
         return session
 
-    async def _serve(self, stream: Stream) -> None:
+    async def _serve(self, stream: Stream, buffer: Charge) -> None:
         reason = ""
         try:
             await stream.run()
@@ -291,12 +366,11 @@ class Connection:
             reason = str(over)
         finally:
             del self._streams[stream]
+            buffer.release()
             if self._ending:
                 if not self._streams:
                     self._over()
             elif reason:
                 self.end(reason)
             elif not self._streams:
-                self._deadline = self._loop.call_later(
-                    self._settings.idle_timeout, self.end, "nothing came for too long"
-                )
+                self._wait_for_sessions()

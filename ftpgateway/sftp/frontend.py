@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import socket
-from collections import Counter
 
 import structlog
 
 from ftpgateway.access import Access
+from ftpgateway.connections import Connections, Places, Slot, TooMany
+from ftpgateway.proxies import Proxies
 from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.sftp import hostkeys, passing
 from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.settings import Address, SftpSettings
+from ftpgateway.sftp.silent import Silent
 from ftpgateway.sftp.workers import Workers
 from ftpgateway.transferlog import TransferLog
 from raftstore.errors import StoreError
+from raftstore.spool import Spools
 from raftstore.tasks import ended
 
 log = structlog.get_logger()
@@ -35,17 +39,24 @@ class SftpFrontend:
         secrets: hostkeys.Secrets,
         access: Access,
         settings: SftpSettings,
+        spools: Spools,
         *,
         transfers: TransferLog | None = None,
     ) -> None:
         self._transfers = transfers
         self.settings = settings
+        self._spools = spools
         self._secrets = secrets
         self._access = access
         self._socket: socket.socket | None = None
         self._workers: Workers | None = None
         self._connections: set[Connection] = set()
-        self._addresses: Counter[str] = Counter()
+        self._silent: set[Silent] = set()
+        self._clients = Connections(
+            access.ledger,
+            Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
+        )
+        self._proxies = Proxies(settings.proxy_networks)
         self._starting: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
         self._change = asyncio.Event()
@@ -61,7 +72,12 @@ class SftpFrontend:
         keys = await self._host_keys()
         settings = self.settings
         workers = Workers(
-            hostkeys.split(keys), settings.workers, settings.max_channels, settings.restart_longest
+            hostkeys.split(keys),
+            settings.workers,
+            settings.max_channels,
+            settings.restart_longest,
+            legacy_algorithms=settings.legacy_algorithms,
+            idle_timeout=settings.idle_timeout,
         )
         self._workers = workers
         self._listen()
@@ -101,7 +117,7 @@ class SftpFrontend:
     @property
     def sessions(self) -> int:
         """How many connections there are."""
-        return len(self._connections)
+        return len(self._clients)
 
     @property
     def worker_pids(self) -> list[int]:
@@ -114,6 +130,9 @@ class SftpFrontend:
         if self._socket is not None:
             self._deaf()
             self._socket.close()
+        self._proxies.stop()
+        for silent in list(self._silent):
+            silent.end()
         for connection in list(self._connections):
             if not connection.busy:
                 connection.end("the node stops")
@@ -143,25 +162,51 @@ class SftpFrontend:
         assert self._socket is not None
         try:
             for client, peer in clients(self._socket, _ACCEPTS_A_TURN):
-                with client:
-                    try:
-                        self._take(client, peer)
-                    except OSError as error:
-                        log.error("cannot take a connection", error=str(error))
+                if self._proxies.expected(peer):
+                    self._proxies.read(client, peer, self._take)
+                else:
+                    self._take(client, peer)
         except OutOfDescriptors:
             self._deaf()
             self._loop.call_later(ACCEPT_PAUSE, self._listen)
 
     def _take(self, client: socket.socket, peer: str) -> None:
-        """Hand a client to a worker, or turn it away. Raises OSError."""
-        refusal = self._refusal(peer)
-        if refusal:
-            # Clients show lines that come before the server's version (RFC 4253, 4.2).
-            with contextlib.suppress(OSError):
-                client.setblocking(False)
-                client.send(refusal.encode() + b"\r\n")
-            log.warning("session refused", peer=peer, protocol="sftp", reason=refusal)
+        """Wait for a client's first bytes, or turn it away."""
+        try:
+            slot = self._clients.enter(peer, lambda _: None)
+        except TooMany as refused:
+            _turn_away(client, peer, str(refused))
             return
+        silent = Silent(client, functools.partial(self._heard, slot, peer))
+        self._silent.add(silent)
+        slot.close = functools.partial(self._replaced, silent, peer)
+        silent.start()
+
+    def _replaced(self, silent: Silent, peer: str, reason: str) -> None:
+        """Somebody else has the place of a client that has not sent anything."""
+        client = silent.let_go()
+        self._silent.discard(silent)
+        _turn_away(client, peer, reason)
+        self._change.set()
+
+    def _heard(self, slot: Slot, peer: str, silent: Silent, spoke: bool | None) -> None:
+        """The client has sent something, or has been waited for long enough (False), or is gone (None)."""
+        self._silent.discard(silent)
+        if spoke is None:
+            self._clients.left(slot)
+            self._change.set()
+            return
+        if spoke:
+            self._clients.spoke(slot)
+        with silent.let_go() as client:
+            try:
+                self._hand_over(client, slot, peer)
+            except OSError as error:
+                self._clients.left(slot)
+                log.error("cannot take a connection", peer=peer, error=str(error))
+
+    def _hand_over(self, client: socket.socket, slot: Slot, peer: str) -> None:
+        """Give a client to a worker. Raises OSError."""
         assert self._workers is not None
         worker = self._workers.pick()
         ours, theirs = passing.pair()
@@ -174,38 +219,31 @@ class SftpFrontend:
 
         def over(connection: Connection) -> None:
             worker.load -= 1
-            self._forget(connection)
+            self._connections.discard(connection)
+            self._clients.left(slot)
+            self._change.set()
 
         worker.load += 1
-        self._addresses[peer] += 1
-        self._connections.add(
-            Connection(
-                next(self._numbers),
-                peer,
-                ours,
-                access=self._access,
-                settings=self.settings,
-                spawn=self._background.spawn,
-                on_over=over,
-                transfers=self._transfers,
-            )
+        connection = Connection(
+            next(self._numbers),
+            peer,
+            ours,
+            access=self._access,
+            settings=self.settings,
+            spools=self._spools,
+            spawn=self._background.spawn,
+            on_over=over,
+            on_question=functools.partial(self._clients.spoke, slot),
+            on_login=functools.partial(self._clients.logged_in, slot),
+            transfers=self._transfers,
         )
+        self._connections.add(connection)
+        slot.close = connection.end
 
-    def _refusal(self, peer: str) -> str:
-        """Say why a client is not taken, "" if it is."""
-        settings = self.settings
-        if len(self._connections) >= settings.max_sessions:
-            return "Too many sessions; try again later or at another node."
-        if sum(not connection.logged_in for connection in self._connections) >= settings.max_logging_in:
-            return "Too many logins at once; try again in a moment."
-        most = settings.max_sessions_per_address
-        if most and self._addresses[peer] >= most:
-            return "Too many sessions from your address."
-        return ""
 
-    def _forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        self._addresses[connection.peer] -= 1
-        if not self._addresses[connection.peer]:
-            del self._addresses[connection.peer]
-        self._change.set()
+def _turn_away(client: socket.socket, peer: str, reason: str) -> None:
+    """Clients show lines that come before the server's version (RFC 4253, 4.2)."""
+    with client, contextlib.suppress(OSError):
+        client.setblocking(False)
+        client.send(reason.encode() + b"\r\n")
+    log.warning("session refused", peer=peer, protocol="sftp", reason=reason)

@@ -1,16 +1,21 @@
-"""What a handle of an SFTP session stands for: a directory being listed, or a file being read or written."""
+"""What a handle of an SFTP session stands for: a directory being listed, or a file that is open."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ftpgateway.access import Session
-from ftpgateway.access.rights import Action
+from ftpgateway.access.directories import DirectoryCursor
 from ftpgateway.sftp import packets
+from ftpgateway.sftp.draft import Draft
+from ftpgateway.sftp.drafts import Drafts, Manner, Own
+from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.reading import Reader
-from ftpgateway.sftp.writing import Writer
-from raftstore.errors import Denied, Invalid, NotFound
+from raftstore.errors import Denied
+from raftstore.rights import Action
 from raftstore.types import Entry, Kind
 
 
@@ -20,56 +25,96 @@ def standing_in(name: str, size: int, owner: str, mtime_ns: int | None = None) -
 
 
 class Listing:
-    """A directory being listed: all entries of one moment, given out in portions."""
+    """A directory being listed: it holds a page of entries, however many there are."""
 
-    def __init__(self, path: str, entries: Sequence[Entry], *, writable: bool) -> None:
+    def __init__(self, path: str, cursor: DirectoryCursor, own: Own, *, writable: bool) -> None:
+        """`own`: what the session itself sees there beside, or instead."""
         self.path = path
-        self._left = iter(entries)
+        self._cursor = cursor
+        self._own = Merging(own)
+        self._left: Iterator[Entry] = itertools.chain(_DOTS, self._page())
         self._writable = writable
-        self._begun = False
 
-    def portion(self) -> list[bytes]:
-        """Return the next names, encoded; none at the end."""
+    async def portion(self) -> list[bytes]:
+        """Return the next names, encoded; none at the end. Raises StoreError."""
         items: list[bytes] = []
         size, now = 0, time.time()
-        for name, entry in self._some():
-            item = packets.name_item(name, entry, self._writable, now)
-            items.append(item)
-            size += len(item)
-            if size >= packets.NAMES_SIZE:
-                break
-        return items
+        while True:
+            for entry in self._left:
+                item = packets.name_item(entry.name, entry, self._writable, now)
+                items.append(item)
+                size += len(item)
+                if size >= packets.NAMES_SIZE:
+                    return items
+            if items or not self._cursor.more:
+                return items
+            await self._cursor.advance()
+            self._left = self._page()
 
-    def _some(self) -> Iterator[tuple[str, Entry]]:
-        if not self._begun:
-            self._begun = True
-            for name in (".", ".."):
-                yield name, Entry(name, Kind.DIRECTORY, 0, 0, 0, "", 0)
-        for entry in self._left:
-            yield entry.name, entry
+    def _page(self) -> Iterator[Entry]:
+        return self._own.page(self._cursor.entries, more=self._cursor.more)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Let go of the page."""
+        self._cursor.close()
 
     async def abandon(self) -> None:
-        """Nothing is held."""
+        """Let go of the page."""
+        self._cursor.close()
 
+
+_DOTS = tuple(Entry(name, Kind.DIRECTORY, 0, 0, 0, "", 0) for name in (".", ".."))
 
 HELD = 8
 """Files of a session of which bytes are in memory: a megabyte or two of each."""
 
 
 class File:
-    """A file open for reading, writing or both. What was written can be read when it is published, not before."""
+    """An open file. One that may change it has a draft; one that is read sees that of its session, too.
 
-    def __init__(self, session: Session, path: str, writer: Writer | None) -> None:
+    Where there is none, what is read is the version that was published when it was opened.
+    """
+
+    def __init__(
+        self, session: Session, path: str, manner: Manner, drafts: Drafts, draft: Draft | None
+    ) -> None:
         self._session = session
-        self.path = path
-        self.writer = writer
+        self._path = path
+        self._manner = manner
+        self._drafts = drafts
+        self.draft = draft
+        self.changes = draft is not None
+        """Whether it may change the file, or has made it."""
+        self._follows = self.changes  # whether what it reads is its session's draft
         self._reader: Reader | None = None
         self._entry: Entry | None = None
         self.begun = time.monotonic()
-        self.read = 0
+        self.read = self.written = 0
+
+    @property
+    def path(self) -> str:
+        """The file's name, as far as the session knows."""
+        return self.draft.path if self.draft is not None else self._path
+
+    def moved_to(self, path: str) -> None:
+        """The session has renamed it."""
+        self._path = path
+
+    @property
+    def inode(self) -> int:
+        """Of the published file that was opened to be read; 0: it was not."""
+        return self._entry.inode if self._entry is not None else 0
+
+    def follow(self, draft: Draft) -> None:
+        """The session writes the file from now on."""
+        self._follows = self._sees_draft
+        if self.draft is not draft:
+            draft.readers += 1
+            self.draft = draft
+
+    @property
+    def _sees_draft(self) -> bool:
+        return self.draft is not None and (self._follows or self.draft.touched)
 
     @property
     def holds(self) -> bool:
@@ -78,7 +123,7 @@ class File:
 
     async def open_to_read(self, *, ahead: bool = False) -> None:
         """Open the published version; `ahead`: get its first block at once. Raises StoreError."""
-        download = await self._session.files.download(self.path)
+        download = await self._session.files.download(self._path)
         self._reader = Reader(download)
         if ahead:
             self._reader.begin()
@@ -86,85 +131,107 @@ class File:
 
     def read_at_once(self, offset: int, length: int) -> list[memoryview] | None:
         """Return bytes that are in memory; None: `fetch` them."""
-        if self._reader is None or (self.writer is not None and self.writer.written):
+        if self._reader is None or self.draft is not None:
             return None
         parts = self._reader.at_hand(offset, length)
         self.read += sum(map(len, parts)) if parts else 0
         return parts
 
-    async def fetch(self, offset: int, length: int) -> list[memoryview]:
+    async def fetch(self, offset: int, length: int) -> Sequence[memoryview]:
         """Return bytes; none at the end of the file. Raises StoreError."""
-        if self.writer is not None and self.writer.written:
-            raise Invalid("what was written can be read after the file was closed")
-        if self._reader is None:
-            try:
-                await self.open_to_read()
-            except NotFound:
-                return []
-        assert self._reader is not None
-        parts = await self._reader.fetch(offset, length)
+        if not self._manner.read:
+            raise Denied("the file was not opened for reading")
+        if self._reader is None or self._sees_draft:
+            assert self.draft is not None
+            if not self._session.may(Action.READ, self.path):
+                raise Denied(Action.READ.value)  # who may replace a file may not for that read what it was
+            parts = await self.draft.read(offset, length)
+        else:
+            parts = await self._reader.fetch(offset, length)
         self.read += sum(map(len, parts))
         return parts
 
     @property
     def moved(self) -> int:
         """Bytes that were written, or else read."""
-        return self.writer.taken if self.writer is not None else self.read
+        return self.written if self._manner.write else self.read
 
     @property
     def used(self) -> bool:
         """Whether anything was done with it, as far as one can tell: an empty file is read by opening it."""
-        changed = self.writer is not None and self.writer.written
-        return changed or self.moved > 0 or (self.writer is None and not self.entry().size)
+        changed = self.changes and self.draft is not None and self.draft.dirty
+        return changed or self.moved > 0 or (not self._manner.write and not self.entry().size)
 
     @property
     def whole(self) -> bool:
         """Whether, once it was closed without a failure, all of it went over."""
-        return self.writer is not None or self.read >= self.entry().size
+        return self._manner.write or self.read >= self.entry().size
+
+    @property
+    def writes(self) -> bool:
+        """Whether it was opened to be written."""
+        return self._manner.write
 
     def entry(self) -> Entry:
         """Return what it is now, as its session sees it."""
-        name = self.path.rpartition("/")[2]
-        if self.writer is not None:
-            return standing_in(name, self.writer.size, self._session.name, self.writer.modified_ns)
-        assert self._entry is not None
+        if self._sees_draft or self._entry is None:
+            assert self.draft is not None
+            return self.draft.entry()
         return self._entry
 
-    def to_write(self) -> Writer:
-        """Return what it is written through. Raises Denied for a file that is only read."""
-        if self.writer is None:
+    def write_at_once(self, offset: int, data: packets.Buffer) -> bool:
+        """Take a write for which nothing has to be waited for; False: `write` it. Raises StoreError."""
+        if self.draft is None or not self._manner.write:
+            return False
+        done = self.draft.write_at_once(None if self._manner.append else offset, data)
+        self.written += len(data) if done else 0
+        return done
+
+    async def write(self, offset: int, data: packets.Buffer) -> None:
+        """Take a write. Raises StoreError; the file cannot be published any more then."""
+        await self._to_write().write(None if self._manner.append else offset, data)
+        self.written += len(data)
+
+    def _to_write(self) -> Draft:
+        if self.draft is None or not self._manner.write:
             raise Denied("the file was not opened for writing")
-        return self.writer
+        return self.draft
+
+    async def set_attributes(self, wanted: Attributes) -> None:
+        """Set what is set in `wanted`. Raises StoreError."""
+        if self.draft is not None and self.changes:
+            if wanted.size is not None:
+                self._to_write()
+            await self.draft.set_attributes(wanted)
+        elif wanted.size is not None:
+            raise Denied("the file was not opened for writing")
+        elif wanted.mtime is not None:
+            await self._session.files.set_modified(self.path, wanted.mtime * 10**9)
 
     async def publish(self) -> None:
-        """Publish what was written so far; what is read from then on is that. Raises StoreError."""
-        if self.writer is not None:
-            await self.writer.publish()
-            await self._close_reader()
+        """Publish what was written so far. Raises StoreError."""
+        if self.draft is not None and self.changes:
+            await self.draft.publish()
 
     async def close(self) -> None:
         """Publish what was written; release everything. Raises StoreError."""
         try:
-            if self.writer is not None:
-                await self.writer.close()
+            await self.publish()
         finally:
-            await self._close_reader()
+            await self.abandon()
 
     async def abandon(self) -> None:
         """End without publishing."""
-        if self.writer is not None:
-            await self.writer.abandon()
-        await self._close_reader()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.close()
+        if self.draft is not None:
+            await (self._drafts.close(self.draft) if self.changes else self._drafts.close_reader(self.draft))
 
     async def put_down(self) -> None:
         """Let go of the bytes in memory; the next read gets them again."""
         if self._reader is not None:
             await self._reader.put_down()
-
-    async def _close_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            await reader.close()
 
 
 class Held:
@@ -199,3 +266,27 @@ Opened = File | Listing
 def writable(session: Session, path: str) -> bool:
     """Whether the account may store files at `path`, for the mode bits that clients show."""
     return session.may(Action.WRITE, path)
+
+
+class Merging:
+    """Puts what a session sees of its own among the entries of a directory, or in their place, page by page."""
+
+    def __init__(self, own: Own) -> None:
+        self._own = own
+        self._new = sorted(own.new.items(), reverse=True)
+
+    def page(self, entries: Sequence[Entry], *, more: bool) -> Iterator[Entry]:
+        """Yield the entries of the next page by name; `more`: another one follows."""
+        own, new = self._own, self._new
+        for entry in entries:
+            while new and new[-1][0] < entry.name:
+                yield _named(*new.pop())
+            if entry.name not in own.new:
+                changed = own.changed.get(entry.inode)
+                yield entry if changed is None else _named(entry.name, changed)
+        while new and not more:
+            yield _named(*new.pop())
+
+
+def _named(name: str, entry: Entry) -> Entry:
+    return replace(entry, name=name)

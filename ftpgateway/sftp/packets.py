@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from raftstore.types import Entry
+from raftstore.types import Entry, owner_name
 
 Buffer = bytes | bytearray | memoryview
 
@@ -176,7 +176,7 @@ def long_name(name: str, entry: Entry, writable: bool, now: float) -> str:
     local = time.gmtime(min(moment, _MAX_U32))
     clock = f"{local.tm_hour:02d}:{local.tm_min:02d}" if 0 <= now - moment < _HALF_YEAR else f" {local.tm_year}"
     date = f"{_MONTHS[local.tm_mon - 1]} {local.tm_mday:2d} {clock:>5}"
-    owner = entry.owner or "-"
+    owner = owner_name(entry.owner) or "-"
     return f"{stat.filemode(mode_of(entry, writable))} {1:4d} {owner:<8} {'pixraft':<8} {entry.size:8d} {date} {name}"
 
 

@@ -6,14 +6,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ftpgateway.access import Session
+from ftpgateway.access.ledger import Resource
 from ftpgateway.ftp.replies import Doing, one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
+from ftpgateway.sftp.draft import Draft
+from ftpgateway.sftp.drafts import Drafts, Manner
 from ftpgateway.sftp.opened import File, Held, Listing, Opened, standing_in, writable
 from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
 from ftpgateway.sftp.refusals import Unsupported
-from ftpgateway.sftp.writing import Manner, Writer, cut
-from raftstore.errors import Denied, Invalid, NotFound, StoreError
+from raftstore import paths
+from raftstore.errors import AlreadyExists, Invalid, NotFound, StoreError
+from raftstore.rights import Action
+from raftstore.spool import Spools
 from raftstore.types import Entry
 
 Reply = Sequence[Buffer]
@@ -35,6 +40,7 @@ class Requests:
         *,
         max_handles: int,
         wait_limit: float,
+        spools: Spools,
         events: Any,
         refused: RefusalLog,
         on_transfer: OnTransfer | None = None,
@@ -48,8 +54,9 @@ class Requests:
         self._session = session
         self._files = session.files
         self._max_handles = max_handles
-        self._limit = wait_limit
+        self._drafts = Drafts(self._files, session.name, spools, wait_limit)
         self._handles: dict[bytes, Opened] = {}
+        self._charge = session.charge(Resource.HANDLES)
         self._held = Held()
         self._numbers = 0
         self._pause = 0.0
@@ -99,14 +106,14 @@ class Requests:
         """Answer a read or a write for which nothing has to be waited for; None: `answer` it."""
         if kind == packets.WRITE:
             fields = Fields(data)
+            file: Opened | None = None
             try:
                 file = self._handles.get(bytes(fields.raw()))
-                if not isinstance(file, File) or file.writer is None:
+                if not isinstance(file, File):
                     return None
                 offset, content = fields.u64(), fields.raw()
-                if not file.writer.ready:
+                if not file.write_at_once(offset, content):
                     return None
-                file.writer.take(offset, content)
                 self._pause = self._session.up.take(len(content))
             except BadPacket:
                 return None
@@ -161,6 +168,7 @@ class Requests:
     async def abandon(self) -> None:
         """The session is over: what is written and not closed is not published."""
         handles, self._handles = self._handles, {}
+        self._charge.release()
         for opened in handles.values():
             used = isinstance(opened, File) and opened.used
             await opened.abandon()
@@ -181,6 +189,7 @@ class Requests:
     def _check_handles(self) -> None:
         if len(self._handles) >= self._max_handles:
             raise Invalid(f"at most {self._max_handles} files and directories can be open; close one first")
+        self._charge.resize(len(self._handles) + 1)
 
     def _handle(self, fields: Fields) -> Opened:
         opened = self._handles.get(bytes(fields.raw()))
@@ -203,22 +212,39 @@ class Requests:
     async def _open(self, request: int, fields: Fields) -> Reply:
         path, flags = self._path(fields), fields.u32()
         self._check_handles()
-        if flags & packets.FLAG_WRITE:
-            manner = Manner(
-                append=bool(flags & packets.FLAG_APPEND),
-                create=bool(flags & packets.FLAG_CREATE),
-                truncate=bool(flags & packets.FLAG_TRUNCATE),
-                exclusive=bool(flags & packets.FLAG_EXCLUSIVE),
-            )
-            writer = Writer(self._files, path, manner, self._limit)
-            await writer.open()
-            return self._keep(request, File(self._session, path, writer))
-        file = File(self._session, path, None)
-        ahead = self._held.room
+        manner = Manner.of(flags)
+        if manner.write or manner.create or manner.truncate:
+            draft = await self._drafts.open(path, manner)
+            if draft is not None:
+                await self._followed(draft)
+                return self._keep(request, File(self._session, path, manner, self._drafts, draft))
+        return await self._open_to_read(request, path, manner)
+
+    async def _open_to_read(self, request: int, path: str, manner: Manner) -> Reply:
+        draft = await self._drafts.at(path)
+        file = File(self._session, path, manner, self._drafts, None)
+        if draft is not None and draft.touched:
+            await self._files.require(Action.READ, path)
+            file.follow(draft)
+            return self._keep(request, file)
+        ahead = self._held.room and draft is None
         await file.open_to_read(ahead=ahead)
         if ahead:
             await self._held.add(file)
+        if draft is not None:
+            file.follow(draft)
         return self._keep(request, file)
+
+    async def _followed(self, draft: Draft) -> None:
+        """The files of the session that are open to be read, and are that one, see what is written to it."""
+        reading = [one for one in self._handles.values() if isinstance(one, File) and one.inode]
+        if reading and (inode := (await draft.target()).inode):
+            for file in reading:
+                if file.inode == inode and file.draft is not draft:
+                    earlier = file.draft
+                    file.follow(draft)
+                    if earlier is not None:
+                        await self._drafts.close_reader(earlier)
 
     async def _close(self, request: int, fields: Fields) -> Reply:
         handle = bytes(fields.raw())
@@ -226,6 +252,7 @@ class Requests:
         if opened is None:
             raise BadPacket("no such handle")
         self._about = opened.path
+        self._charge.resize(len(self._handles))
         self._held.drop(opened)
         used, whole = isinstance(opened, File) and opened.used, False
         try:
@@ -250,9 +277,7 @@ class Requests:
 
     async def _write(self, request: int, fields: Fields) -> Reply:
         file, offset, content = self._file(fields), fields.u64(), fields.raw()
-        writer = file.to_write()
-        await writer.prepare(offset)
-        writer.take(offset, content)
+        await file.write(offset, content)
         self._pause = self._session.up.take(len(content))
         return _ok(request)
 
@@ -264,23 +289,15 @@ class Requests:
 
     async def _entry(self, path: str) -> Entry:
         """Return what the session sees at `path`: what it writes itself, what is published, what it can resume."""
-        writer = self._writer_of(path)
-        name = path.rpartition("/")[2]
-        if writer is not None:
-            return standing_in(name, writer.size, self._session.name, writer.modified_ns)
-        try:
-            return await self._files.entry(path)
-        except NotFound:
-            begun = await self._files.begun(path, anew=False)
-            if not begun:
-                raise
-            return standing_in(name, begun, self._session.name)
-
-    def _writer_of(self, path: str) -> Writer | None:
-        for opened in self._handles.values():
-            if isinstance(opened, File) and opened.path == path and opened.writer is not None:
-                return opened.writer
-        return None
+        draft, found = await self._drafts.look(path)
+        if draft is not None and (draft.dirty or found is None):
+            return draft.entry()
+        if found is not None:
+            return found
+        begun = await self._files.begun(path, anew=False)
+        if not begun:
+            raise NotFound(path)
+        return standing_in(path.rpartition("/")[2], begun, self._session.name)
 
     async def _stat(self, request: int, fields: Fields) -> Reply:
         path = self._path(fields)
@@ -300,13 +317,13 @@ class Requests:
     async def _setstat(self, request: int, fields: Fields) -> Reply:
         path, wanted = self._path(fields), fields.attributes()
         refusals.check_owner(wanted)
-        writer = self._writer_of(path)
-        if writer is not None:
-            await writer.set_attributes(wanted)
+        draft = await self._drafts.at(path)
+        if draft is not None:
+            await draft.set_attributes(wanted)
             return _ok(request)
         entry = await self._entry(path)
-        if wanted.size is not None and wanted.size != entry.size:
-            await cut(self._files, path, entry, wanted.size, self._limit)
+        if wanted.size is not None and (entry.is_directory or wanted.size != entry.size):
+            await self._drafts.cut(path, wanted.size)
         if wanted.mtime is not None:
             await self._files.set_modified(path, wanted.mtime * 10**9)
         return _ok(request)
@@ -314,10 +331,8 @@ class Requests:
     async def _fsetstat(self, request: int, fields: Fields) -> Reply:
         opened, wanted = self._handle(fields), fields.attributes()
         refusals.check_owner(wanted)
-        if isinstance(opened, File) and opened.writer is not None:
-            await opened.writer.set_attributes(wanted)
-        elif wanted.size is not None:
-            raise Denied("the file was not opened for writing")
+        if isinstance(opened, File):
+            await opened.set_attributes(wanted)
         elif wanted.mtime is not None:
             await self._files.set_modified(opened.path, wanted.mtime * 10**9)
         return _ok(request)
@@ -327,40 +342,56 @@ class Requests:
     async def _opendir(self, request: int, fields: Fields) -> Reply:
         path = self._path(fields)
         self._check_handles()
-        entries = await self._files.directory(path)
-        return self._keep(request, Listing(path, entries, writable=writable(self._session, path)))
+        cursor = await self._files.directory(path)
+        own = await self._drafts.within(path)
+        return self._keep(request, Listing(path, cursor, own, writable=writable(self._session, path)))
 
     async def _readdir(self, request: int, fields: Fields) -> Reply:
         opened = self._handle(fields)
         if not isinstance(opened, Listing):
             raise BadPacket("the handle is a file's")
-        items = opened.portion()
+        items = await opened.portion()
         if not items:
             return [packets.status(request, packets.EOF)]
         return [packets.names(request, items)]
 
     async def _remove(self, request: int, fields: Fields) -> Reply:
-        await self._files.remove(refusals.not_home(self._path(fields)))
+        await self._drafts.remove(refusals.not_home(self._path(fields)))
         return _ok(request)
 
     async def _mkdir(self, request: int, fields: Fields) -> Reply:
-        await self._files.make_directory(self._path(fields))
+        path = self._path(fields)
+        if await self._drafts.at(path) is not None:
+            raise AlreadyExists(path)
+        await self._files.make_directory(path)
         return _ok(request)
 
     async def _rmdir(self, request: int, fields: Fields) -> Reply:
-        await self._files.remove_directory(refusals.not_home(self._path(fields)))
+        path = refusals.not_home(self._path(fields))
+        await self._drafts.check_empty(path)
+        await self._files.remove_directory(path)
         return _ok(request)
 
     async def _rename(self, request: int, fields: Fields) -> Reply:
         """RENAME replaces nothing; clients that want that ask for posix-rename."""
-        source, target = refusals.not_home(self._path(fields)), refusals.not_home(self._path(fields))
-        await self._files.rename(source, target, exclusive=True)
+        await self._renamed(fields, exclusive=True)
         return _ok(request)
 
     async def _posix_rename(self, request: int, fields: Fields) -> Reply:
-        source, target = refusals.not_home(self._path(fields)), refusals.not_home(self._path(fields))
-        await self._files.rename(source, target)
+        await self._renamed(fields, exclusive=False)
         return _ok(request)
+
+    async def _renamed(self, fields: Fields, *, exclusive: bool) -> None:
+        source, target = refusals.not_home(self._path(fields)), refusals.not_home(self._path(fields))
+        if source == target:
+            await self._entry(source)
+            if exclusive:
+                raise AlreadyExists(target)
+            return
+        await self._drafts.rename(source, target, exclusive=exclusive)
+        for opened in self._handles.values():
+            if isinstance(opened, File) and paths.within(opened.path, source):
+                opened.moved_to(target + opened.path[len(source) :])
 
     async def _realpath(self, request: int, fields: Fields) -> Reply:
         return [packets.names(request, [packets.name_item(self._path(fields), None)])]

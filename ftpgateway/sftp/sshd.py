@@ -1,223 +1,374 @@
-"""SSH through paramiko. Only this module and `sshpackets` touch its inside (a test fails when that changes).
+"""SSH through paramiko, as its server. Only this module, `sshpackets`, `sshauth`, `sshkex` and `inlets` touch its
+inside (a test fails when that changes).
 
-Public: `ServerTransport`, `Inlet`, `carry`. A session's buffer is replaced by one that passes on what comes in the
-thread that has decrypted it: handing it to another thread, as paramiko does, and reading by the packet took more than
-half of the time. What comes on a channel that is no session is thrown away: paramiko would keep it without a bound.
+What paramiko's server side gets wrong is put right here, before its loop sees a packet: what it does not know is
+answered instead of ending the connection, algorithms are agreed on as the RFCs say, and while keys are exchanged
+nothing else is sent, for as long as that takes on a slow line.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
-import select
 import socket
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_WINDOW_ADJUST, cMSG_KEXINIT
+from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_OPEN,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
+    MSG_DEBUG,
+    MSG_DISCONNECT,
+    MSG_EXT_INFO,
+    MSG_GLOBAL_REQUEST,
+    MSG_IGNORE,
+    MSG_KEXINIT,
+    MSG_NEWKEYS,
+    MSG_REQUEST_FAILURE,
+    MSG_REQUEST_SUCCESS,
+    MSG_SERVICE_REQUEST,
+    MSG_UNIMPLEMENTED,
+    MSG_USERAUTH_INFO_RESPONSE,
+    MSG_USERAUTH_REQUEST,
+    cMSG_CHANNEL_WINDOW_ADJUST,
+    cMSG_DISCONNECT,
+    cMSG_EXT_INFO,
+    cMSG_KEXINIT,
+    cMSG_REQUEST_FAILURE,
+    cMSG_UNIMPLEMENTED,
+)
+from paramiko.ssh_exception import MessageOrderError
 
-from ftpgateway.sftp.sshpackets import BLOCK, LARGEST_DATA, MAX_SSH_PACKET, Outgoing, Packets, memory
+from ftpgateway.sftp import negotiation, sshkex
+from ftpgateway.sftp.inlets import WINDOW, Inlet, Nowhere, Seen
+from ftpgateway.sftp.sshauth import UserAuth
+from ftpgateway.sftp.sshfields import Fields, Malformed
+from ftpgateway.sftp.sshpackets import LARGEST_DATA, LONGEST_BEFORE_LOGIN, MAX_SSH_PACKET, Outgoing, Packets
 
 VERSION = "SSH-2.0-pixraft"
-WINDOW = 2 * 1024 * 1024
-"""Bytes that a client may send ahead in one channel."""
-PAIR_BUFFER = 512 * 1024
-"""Bytes that the system keeps between worker and node, in each direction, if it lets us have that many."""
-_MOST_KEPT = WINDOW + MAX_SSH_PACKET
-_MOMENT = 100
-"""Milliseconds after which a thread that waits looks whether it is waited for."""
+IDLE = 300.0
+"""Seconds without a byte in either direction after which a client that owes new keys is gone, unless told otherwise."""
+_BY_APPLICATION = 11
+"""The reason of a client that just ends."""
+PING, PONG = 192, 193
+"""OpenSSH's PROTOCOL, 1.9."""
+KEY_EXCHANGE_FAILED = 3
 
-_GCM = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
-_CIPHERS = (*_GCM, "aes128-ctr", "aes192-ctr", "aes256-ctr")
-_MACS = (
-    "hmac-sha2-256-etm@openssh.com",
-    "hmac-sha2-512-etm@openssh.com",
-    "hmac-sha2-256",
-    "hmac-sha2-512",
-    "hmac-sha1",
+_FIRST_OF_EXCHANGES, _LAST_OF_EXCHANGES = 30, 49
+"""Numbers of messages of whatever key exchange was agreed on (RFC 4250, 4.1.2)."""
+_LAST_OF_TRANSPORT = 49
+_SERVICE = range(MSG_SERVICE_REQUEST, MSG_SERVICE_REQUEST + 2)
+_TAKEN = frozenset(
+    {
+        *(MSG_DISCONNECT, MSG_IGNORE, MSG_DEBUG, MSG_KEXINIT),
+        *(MSG_SERVICE_REQUEST, MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE, MSG_CHANNEL_OPEN),
+    }
 )
-
-
-class _Nowhere:
-    """Takes the place of buffers that nobody reads: throws away, and never allows the client to send more."""
-
-    def __init__(self) -> None:
-        self._left = WINDOW
-
-    def __len__(self) -> int:
-        return 0
-
-    def feed(self, data: bytes) -> None:
-        """Throw away. Raises SSHException, which ends the connection, for more than was allowed."""
-        self._left -= len(data)
-        if self._left < 0:
-            raise paramiko.SSHException("more came than the window allows")
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class _Seen:
-    """Stands for the library's set of all channels that ever were, of which the highest number tells."""
-
-    def __init__(self) -> None:
-        self._last = -1
-
-    def __setitem__(self, number: int, seen: bool) -> None:
-        self._last = max(self._last, number)
-
-    def __contains__(self, number: int) -> bool:
-        return number <= self._last
-
-
-class Inlet:
-    """Takes the place of a channel's buffer: what the client sends goes on at once, in the connection's thread.
-
-    While the other side takes nothing, the connection's thread waits: then TCP holds back the client. It must not wait
-    when the other side waits for that same thread (for room in the client's window, or for new keys, before its replies
-    can go): then what came is kept until it is taken, at most what the client's window allows.
-    """
-
-    def __init__(self, channel: paramiko.Channel, sock: socket.socket) -> None:
-        self._channel = channel
-        self._transport: ServerTransport = channel.get_transport()
-        self._sock = sock
-        self._kept = bytearray()
-        self._ended = False
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAIR_BUFFER)
-        channel.in_buffer = self
-        channel.in_window_threshold = WINDOW // 4
-        self._transport.packetizer.inlets[channel.chanid] = self
-
-    def __len__(self) -> int:
-        return 0
-
-    def feed(self, data: bytes | Sequence[memoryview]) -> None:
-        """Pass bytes on; allow the client to send as many more."""
-        parts = [data] if isinstance(data, bytes) else data
-        sent = 0 if self._kept else self._send(parts)
-        if sent == sum(map(len, parts)):
-            return
-        rest = memoryview(b"".join(parts))[sent:]
-        while rest and not self._kept and not self._awaited():
-            self._wait()
-            rest = rest[self._send([rest]) :]
-        if not rest:
-            return
-        if len(self._kept) + len(rest) > _MOST_KEPT:
-            raise paramiko.SSHException("more came than the window allows")
-        self._kept += rest
-        self._transport.stalled.add(self)
-
-    def retry(self) -> None:
-        """Try again to pass on what was kept."""
-        with memoryview(self._kept) as kept:  # no copy: this is done for whatever little comes
-            sent = self._send([kept])
-        del self._kept[:sent]
-        if not self._kept:
-            self._transport.stalled.discard(self)
-            if self._ended:
-                self._end()
-
-    def _awaited(self) -> bool:
-        """Whether replies cannot go before the connection's thread has seen what the client sends next."""
-        return self._channel.out_window_size == 0 or not self._transport.clear_to_send.is_set()
-
-    def _wait(self) -> None:
-        """Wait a moment for room in the other side's buffer."""
-        poll = select.poll()
-        with contextlib.suppress(ValueError):  # closed
-            poll.register(self._sock, select.POLLOUT)
-            poll.poll(_MOMENT)
-
-    def _send(self, parts: Sequence[bytes | memoryview]) -> int:
-        """Send what is taken at once, and allow the client as much; return the number of bytes."""
-        try:
-            sent = self._sock.sendmsg(parts, [], socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            return sum(map(len, parts))  # the node has ended the session; its other thread closes the channel
-        allowed = self._channel._check_add_window(sent)
-        if allowed:
-            self._transport.allow(self._channel, allowed)
-        return sent
-
-    def close(self) -> None:
-        """The client has ended."""
-        self._transport.packetizer.inlets.pop(self._channel.chanid, None)
-        self._ended = True
-        if not self._kept:  # the end goes behind it
-            self._end()
-
-    def _end(self) -> None:
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
-
-
-def carry(sock: socket.socket, channel: paramiko.Channel) -> None:
-    """Send what comes from `sock` to the client, until it ends. Raises OSError, EOFError, SSHException."""
-    buffer = memory(BLOCK)
-    transport = channel.get_transport()
-    while count := sock.recv_into(buffer):
-        data = buffer[:count]
-        while data:
-            with channel.lock:
-                if channel.closed:
-                    raise ConnectionError("the channel is closed")
-                size = channel._wait_for_send_window(len(data))
-                if not size:
-                    return
-                more = min(len(data) - size, channel.out_window_size)
-                channel.out_window_size -= more
-            most = min(channel.out_max_packet_size - 64, LARGEST_DATA)
-            # Without the channel's lock, which the library's thread needs while keys are exchanged.
-            transport._send_user_message(Outgoing(channel.remote_chanid, data[: size + more], most))
-            data = data[size + more :]
+"""What paramiko takes at any time; `_OF_A_CHANNEL` beside."""
+_OF_A_CHANNEL = frozenset(
+    {
+        *(MSG_CHANNEL_WINDOW_ADJUST, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA),
+        *(MSG_CHANNEL_EOF, MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST),
+    }
+)
+_LIFE = frozenset({MSG_IGNORE, MSG_GLOBAL_REQUEST, MSG_CHANNEL_REQUEST, PING})
+"""What clients send to keep a connection that does nothing: OpenSSH requests, PuTTY IGNORE."""
+_NOTHING = frozenset({MSG_UNIMPLEMENTED, MSG_EXT_INFO, MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE})
+"""What needs no answer, and is nothing to paramiko's server."""
+_MOST_EXCHANGES = 4
+"""Key exchanges, beside the first, of who has not logged in."""
+_MOST_HELD = 1000
+"""Messages that wait for new keys; a client that asks for more meanwhile gets none."""
+_LONGEST_TEXT = 200
+_MOST_LINES = 100
+"""Lines before the greeting."""
+_SHOWN = 40
+_MOMENT = 0.01
+"""Seconds that the thread which reads waits for others to have sent; it must not wait for them for good."""
 
 
 class ServerTransport(paramiko.Transport):  # type: ignore[misc]
     """One connection, as the server. `on_end` is called by its thread when it is over, with the reason."""
+
+    _kex_info = sshkex.KEX
 
     def __init__(
         self,
         sock: socket.socket,
         keys: Sequence[paramiko.PKey],
         on_end: Callable[[str], None],
+        *,
+        algorithms: sshkex.Algorithms = sshkex.MODERN,
+        idle: float = IDLE,
     ) -> None:
-        super().__init__(sock, default_window_size=WINDOW, default_max_packet_size=LARGEST_DATA)
+        super().__init__(
+            sock,
+            default_window_size=WINDOW,
+            default_max_packet_size=LARGEST_DATA,
+            server_sig_algs=False,  # told by `_activate_outbound`
+        )
         packetizer = Packets(sock)
         packetizer.set_log(self.logger)
         packetizer.before_reading = self._do_later
-        packetizer.greeted = self._prefer_fast_ciphers
         packetizer.expects = lambda: bool(self._expected_packet)
+        packetizer.concerns = self._concerns
+        packetizer.longest = LONGEST_BEFORE_LOGIN
         self.packetizer = packetizer
+        self.clear_to_send_lock = threading.RLock()
         self._later: deque[Callable[[], None]] = deque()
         self._allowed: dict[paramiko.Channel, int] = {}
+        self._held: list[paramiko.Message] = []
+        self._idle = idle
+        self._moved = (0, 0)
+        self._moved_at = 0.0
         self.stalled: set[Inlet] = set()
         """Those that keep something."""
         self.channel_over: Callable[[int], None] = lambda number: None
         """Told, in this transport's thread, when the client has closed a channel; nothing comes on it any more."""
+        self.on_life: Callable[[bool], None] = lambda moving: None
+        """Told of the login, of keep-alives after it, and (true) of bytes that move while keys are exchanged."""
         self._open: dict[int, paramiko.Channel] = {}
-        self.channels_seen = _Seen()
+        self.channels_seen = Seen()
         self.local_version = VERSION
-        options = self.get_security_options()
-        options.ciphers = _CIPHERS
-        options.digests = _MACS
+        self._offered = algorithms
+        self.auth_handler: UserAuth | None = None
+        self._preferred_kex = algorithms.kex
+        self._preferred_keys = algorithms.host_keys
+        self._preferred_ciphers = algorithms.ciphers
+        self._preferred_macs = algorithms.macs
         for key in keys:
             self.add_server_key(key)
+        self._exchanges = 0
+        self._wrong_guess = False
+        self._wants_extensions = False
+        self._farewell = ""
         self._on_end = on_end
 
-    def _prefer_fast_ciphers(self, packet: bytes) -> None:
-        """Offer only AES-GCM to clients that know it. It takes half the time, but the client's order counts."""
-        if knows_gcm(packet):
-            self.get_security_options().ciphers = _GCM
+    # Agreeing on keys.
+
+    def _check_banner(self) -> None:
+        """Take the client's greeting (RFC 4253, 4.2), as bytes: they are signed. The node bounds the time.
+
+        Offer only AES-GCM to clients that know it: it takes half the time, but the client's order counts.
+        """
+        first = line = self.packetizer.line()
+        for _ in range(_MOST_LINES):
+            if line.startswith(b"SSH-"):
+                break
+            line = self.packetizer.line()
+        else:
+            raise paramiko.SSHException(f"not an SSH client; it begins with {first[:_SHOWN]!r}")
+        if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
+            raise paramiko.SSHException(f"a client of another version of SSH, {line[:_SHOWN]!r}")
+        self.remote_version = line
+        if negotiation.knows(self.packetizer.first_packet(), sshkex.GCM):
+            self._preferred_ciphers = sshkex.GCM
+
+    def _parse_kex_init(self, message: paramiko.Message) -> None:
+        """Agree on algorithms, where paramiko would want a MAC for all ciphers and know of no guesses."""
+        content = message.get_remainder()
+        theirs, size = negotiation.Offer.parse(content)
+        ours, _ = negotiation.Offer.parse(self.local_kex_init[1:])
+        if self.initial_kex_done and not self.is_authenticated():
+            self._exchanges += 1
+            if self._exchanges > _MOST_EXCHANGES:
+                self.leave(KEY_EXCHANGE_FAILED, "too many key exchanges before a login")
+        if not self.initial_kex_done:
+            self.agreed_on_strict_kex = negotiation.STRICT in theirs.kex
+            self._wants_extensions = negotiation.EXTENSIONS in theirs.kex
+            if self.agreed_on_strict_kex and message.seqno != 0:
+                raise MessageOrderError(
+                    "a client that knows the strict key exchange begins with something else"
+                )
+        try:
+            agreed = negotiation.agree(theirs, ours, sshkex.GCM)
+        except negotiation.Disagreement as error:
+            self.leave(KEY_EXCHANGE_FAILED, str(error))
+        self.kex_engine = sshkex.engine(agreed.kex, self)
+        self.host_key_type = agreed.host_key
+        self.remote_cipher, self.local_cipher = agreed.cipher_in, agreed.cipher_out
+        self.remote_mac, self.local_mac = (
+            agreed.mac_in or sshkex.UNUSED_MAC,
+            agreed.mac_out or sshkex.UNUSED_MAC,
+        )
+        self.remote_compression = self.local_compression = "none"
+        self._remote_ext_info = None
+        self._wrong_guess = agreed.wrong_guess
+        self.remote_kex_init = cMSG_KEXINIT + content[:size]
+
+    def _activate_outbound(self) -> None:
+        """Send with the new keys, and tell what may sign for a login (RFC 8308)."""
+        super()._activate_outbound()
+        self.in_kex = True  # until the client's NEWKEYS: only then may others be asked for
+        if self._wants_extensions and not self.initial_kex_done:
+            extensions = paramiko.Message()
+            extensions.add_byte(cMSG_EXT_INFO)
+            extensions.add_int(2)
+            extensions.add_string("server-sig-algs")
+            extensions.add_string(",".join(self._offered.logins))
+            extensions.add_string("ping@openssh.com")
+            extensions.add_string("0")
+            self._send_message(extensions)
+
+    def _parse_newkeys(self, message: paramiko.Message) -> None:
+        """Take the client's new keys; send what waited for them before anything else is."""
+        if self.auth_handler is None:
+            self.auth_handler = UserAuth(self, self._offered.logins)
+        with self.clear_to_send_lock:
+            super()._parse_newkeys(message)
+            held, self._held = self._held, []
+            for one in held:
+                self._send_message(one)
+
+    def _auth_trigger(self) -> None:
+        """The client has logged in."""
+        super()._auth_trigger()
+        self.packetizer.longest = MAX_SSH_PACKET
+        self.on_life(False)
+
+    def _negotiate_keys(self, message: paramiko.Message) -> None:
+        """The client asks for keys, or answers that we do."""
+        super()._negotiate_keys(message)
+        self._watch()
+
+    def _send_kex_init(self) -> None:
+        """Ask for new keys, or answer. Before it asks it goes on reading while another thread sends.
+
+        That one may wait for a client that reads nothing before its own bytes are taken, as paramiko's does.
+        """
+        if not self.clear_to_send.is_set():
+            super()._send_kex_init()
+        elif self.clear_to_send_lock.acquire(timeout=_MOMENT):
+            try:
+                super()._send_kex_init()
+            finally:
+                self.clear_to_send_lock.release()
+        self._watch()
+
+    # While keys are exchanged.
+
+    @property
+    def exchanging(self) -> bool:
+        """Whether new keys were asked for and are not there yet: nothing else may be sent (RFC 4253, 7.1)."""
+        return self.initial_kex_done and not self.clear_to_send.is_set()
+
+    def _watch(self) -> None:
+        self._moved, self._moved_at = self.packetizer.moved(), time.monotonic()
+
+    def _check_exchange(self) -> None:
+        """Raise SSHException when a client that owes new keys is gone: nothing of what is under way moves."""
+        moved = self.packetizer.moved()
+        if moved != self._moved:
+            self._watch()
+            if self.is_authenticated():
+                self.on_life(True)
+        elif time.monotonic() - self._moved_at > self._idle:
+            raise paramiko.SSHException("new keys were asked for, and nothing came for too long")
+
+    def _send_message(self, message: paramiko.Message | Outgoing) -> None:
+        """Send, or keep for later what may not be sent now. That is called by this transport's thread."""
+        if self.exchanging and isinstance(message, paramiko.Message):
+            kind = message.asbytes()[0]
+            if kind > _LAST_OF_TRANSPORT or kind in _SERVICE:
+                if len(self._held) >= _MOST_HELD:
+                    raise paramiko.SSHException("too many requests while keys are exchanged")
+                self._held.append(message)
+                return
+        super()._send_message(message)
+
+    def _send_user_message(self, message: paramiko.Message | Outgoing) -> None:
+        """Send when no keys are exchanged. Only other threads wait for that, and as long as the connection lives."""
+        if threading.current_thread() is self:
+            self._send_message(message)
+            return
+        while True:
+            self.clear_to_send.wait(self._active_check_timeout)
+            with self.clear_to_send_lock:
+                if not self.active:
+                    raise EOFError
+                if self.clear_to_send.is_set():
+                    super()._send_message(message)
+                    return
+
+    # What comes.
+
+    def _concerns(self, kind: int, message: paramiko.Message) -> bool:
+        """Whether a packet is for paramiko's loop; all others are answered here. In this transport's thread."""
+        if self._wrong_guess and _FIRST_OF_EXCHANGES <= kind <= _LAST_OF_EXCHANGES:
+            self._wrong_guess = False
+            return False
+        if self.agreed_on_strict_kex and not self.initial_kex_done:
+            return True  # where anything that is not expected ends the connection
+        if kind in _LIFE and self.is_authenticated():
+            self.on_life(False)
+        if kind in _TAKEN or (self._expected_packet and kind >= MSG_KEXINIT):
+            return True
+        if kind in _OF_A_CHANNEL:
+            number = Fields(message.asbytes()).number()
+            if number not in self.channels_seen:
+                raise paramiko.SSHException(f"a message for channel {number}, which was never open")
+            return True
+        if kind == MSG_NEWKEYS:
+            raise paramiko.SSHException("new keys that nobody has agreed on")
+        if kind == MSG_GLOBAL_REQUEST:
+            self._refuse(Fields(message.asbytes()))
+        elif kind == PING and self.is_authenticated():
+            self._reply(bytes([PONG]), message.asbytes())
+        elif kind not in _NOTHING:
+            self._reply(cMSG_UNIMPLEMENTED, message.seqno.to_bytes(4, "big"))
+        return False
+
+    def _refuse(self, request: Fields) -> None:
+        """Refuse a global request: none is granted."""
+        name, wants_reply = request.string(), request.flag()
+        if name == b"tcpip-forward" and self.is_authenticated():
+            self.server_object.check_port_forward_request("", 0)
+        if wants_reply:
+            self._reply(cMSG_REQUEST_FAILURE)
+
+    def _reply(self, kind: bytes, content: bytes = b"") -> None:
+        reply = paramiko.Message()
+        reply.add_byte(kind)
+        reply.add_bytes(content)
+        self._send_message(reply)
+
+    def _parse_disconnect(self, message: paramiko.Message) -> None:
+        """The client leaves; keep why."""
+        try:
+            fields = Fields(message.asbytes())
+            code, text = fields.number(), fields.string().decode("utf-8", "replace")
+        except Malformed:
+            return
+        if code != _BY_APPLICATION:
+            self._farewell = f"the client left: {text[:_LONGEST_TEXT]} ({code})"
+
+    def leave(self, code: int, reason: str) -> NoReturn:
+        """Say farewell (RFC 4253, 11.1) and end the connection; only for this transport's thread."""
+        farewell = paramiko.Message()
+        farewell.add_byte(cMSG_DISCONNECT)
+        farewell.add_int(code)
+        farewell.add_string(reason[:_LONGEST_TEXT])
+        farewell.add_string("en")
+        super()._send_message(farewell)
+        raise paramiko.SSHException(reason)
+
+    # Channels.
+
+    def _sanitize_packet_size(self, max_packet_size: int | None) -> int:
+        """Keep to what a client says, also when it is less than paramiko believes; its caller takes 64 off."""
+        return LARGEST_DATA if max_packet_size is None else max(128, min(max_packet_size, 2**31))
 
     def _queue_incoming_channel(self, channel: paramiko.Channel) -> None:
         """Keep a new channel until it is over; the library would keep all, and what comes on them, for good."""
-        channel.in_buffer = channel.in_stderr_buffer = _Nowhere()
+        channel.in_buffer = channel.in_stderr_buffer = Nowhere()
         self._open[channel.chanid] = channel
 
     def _unlink_channel(self, number: int) -> None:
@@ -237,54 +388,47 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             self._do_later()
 
     def _do_later(self) -> None:
-        while self._later:
-            self._later.popleft()()
         for inlet in list(self.stalled):
             inlet.retry()
-        # While keys are exchanged nothing else may be sent, and this thread must not wait for it.
-        if self._allowed and self.clear_to_send.is_set():
-            allowed, self._allowed = self._allowed, {}
-            for channel, count in allowed.items():
-                message = paramiko.Message()
-                message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
-                message.add_int(channel.remote_chanid)
-                message.add_int(count)
-                self._send_user_message(message)
+        if self.exchanging:
+            self._check_exchange()
+            return
+        while self._later:
+            self._later.popleft()()
+        # Before the first keys nothing may be sent, and there is nothing.
+        if self._allowed and self.clear_to_send_lock.acquire(timeout=_MOMENT):
+            try:
+                self._send_allowed()
+            finally:
+                self.clear_to_send_lock.release()
+
+    def _send_allowed(self) -> None:
+        allowed, self._allowed = self._allowed, {}
+        for channel, count in allowed.items():
+            message = paramiko.Message()
+            message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
+            message.add_int(channel.remote_chanid)
+            message.add_int(count)
+            self._send_message(message)
 
     def run(self) -> None:
         """Serve until the connection is over."""
+        self.packetizer.reader = threading.current_thread()
         try:
             super().run()
         finally:
             self.packetizer.release()
             self._open.clear()
+            self._held.clear()
             error = self.saved_exception
             # Many clients just close the connection, without the farewell of SSH.
-            left = error is None or isinstance(error, EOFError)
-            self._on_end("" if left else f"{type(error).__name__}: {error}")
-
-
-def knows_gcm(packet: bytes) -> bool:
-    """Whether a client's list of algorithms (KEXINIT, RFC 4253, 7.1) has AES-GCM for both directions."""
-    at = 4 + 1 + 1 + 16  # lengths of packet and padding, kind, cookie
-    if packet[5:6] != cMSG_KEXINIT:
-        return False
-    lists = []
-    for _ in range(4):
-        size = int.from_bytes(packet[at : at + 4], "big")
-        lists.append(packet[at + 4 : at + 4 + size].decode("ascii", "replace").split(","))
-        at += 4 + size
-    return all(not set(_GCM).isdisjoint(ciphers) for ciphers in lists[2:])
-
-
-def host_key(text: bytes) -> paramiko.PKey:
-    """Read a private key in OpenSSH's format. Raises ValueError."""
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        try:
-            return kind.from_private_key(io.StringIO(text.decode()))
-        except (paramiko.SSHException, ValueError):
-            continue
-    raise ValueError("not a host key of a kind that is known here")
+            if error is None or isinstance(error, EOFError):
+                reason = self._farewell
+            elif isinstance(error, paramiko.SSHException):
+                reason = str(error)
+            else:
+                reason = f"{type(error).__name__}: {error}"
+            self._on_end(reason)
 
 
 def quiet() -> None:

@@ -1,6 +1,6 @@
 """SSH packets: paramiko's packetizer replaced by one that takes and sends many packets at a time.
 
-Only this module and `sshd` touch paramiko's inside (a test fails when that changes). It reads ahead instead of three
+A test fails when what it replaces changes. It reads ahead instead of three
 times a packet, and refuses packets nobody may send before anything of them is kept. With AES-GCM, which all of today's
 clients know, it opens and seals packets itself: what comes for an SFTP session goes on to the node without passing
 through paramiko's loop, all that is at hand with one call to the system, and so do bytes to the client. Other ciphers
@@ -10,10 +10,15 @@ take paramiko's own way.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
+import select
 import socket
 import struct
+import sys
+import termios
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -24,6 +29,8 @@ from paramiko.packet import NeedRekeyException, Packetizer
 
 MAX_SSH_PACKET = 256 * 1024
 """Longest SSH packet that is taken; RFC 4253 asks for 35,000 bytes."""
+LONGEST_BEFORE_LOGIN = 35_000
+"""The same for who has not logged in: what RFC 4253, 6.1 asks for."""
 LARGEST_DATA = 128 * 1024
 """Most bytes of a channel in one packet, in either direction, if the client allows it."""
 BLOCK = 256 * 1024
@@ -97,12 +104,19 @@ class Packets(Packetizer):  # type: ignore[misc]
         self._Packetizer__sequence_number_out: int
         self.before_reading: Callable[[], None] = lambda: None
         """Called before each wait for the client, and every moment during it."""
-        self.greeted: Callable[[bytes], None] = lambda packet: None
         self.expects: Callable[[], bool] = lambda: False
         """Whether paramiko waits for a certain packet, so that it has to see each."""
+        self.concerns: Callable[[int, paramiko.Message], bool] = lambda kind, message: True
+        """Whether the library is to see a packet; what is not for it was dealt with when that returns."""
+        self.longest = MAX_SSH_PACKET
+        """Longest packet that is taken now."""
+        self.reader: threading.Thread | None = None
+        """The thread that reads; when it sends it goes on reading."""
+        self._received = 0
         self.inlets: dict[int, Taker] = {}
         """What takes the bytes of a channel, by its number; others go to the library."""
         self._sock = sock
+        self._tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
         self._ahead = memory(MAX_SSH_PACKET + _READ_AHEAD)
         self._start = self._end = 0
         self._opening: _Key | None = None
@@ -120,19 +134,17 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     # Bytes from the client.
 
-    def readline(self, timeout: float) -> str:
-        """Read a line of the greeting."""
+    def line(self) -> bytes:
+        """Read a line of the greeting, however slowly it comes."""
         while (size := bytes(self._ahead[self._start : self._end]).find(b"\n")) < 0:
             if self._end - self._start > _LONGEST_LINE:
                 raise paramiko.SSHException("the greeting is too long")
-            self._add(self._read_timeout(timeout))
+            self._add(self._read_timeout(threading.TIMEOUT_MAX))
         line = bytes(self._ahead[self._start : self._start + size]).removesuffix(b"\r")
         self._start += size + 1
-        if line.startswith(b"SSH-"):
-            self.greeted(self._first_packet())
-        return line.decode("utf-8", "replace")
+        return line
 
-    def _first_packet(self) -> bytes:
+    def first_packet(self) -> bytes:
         """Return the client's first packet, if it sends it without having seen ours, as nearly all do; it stays."""
         deadline = time.monotonic() + _FIRST_PACKET
         with contextlib.suppress(TimeoutError):
@@ -151,7 +163,7 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """Read `n` bytes. With `check_rekey`, the first of a packet."""
-        if n > MAX_SSH_PACKET or n < 0:
+        if n > self.longest or n < 0:
             raise paramiko.SSHException(f"a packet of {n} bytes")
         if check_rekey:
             self.before_reading()
@@ -177,9 +189,11 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     def _fill(self, *, idle: bool) -> None:
         """Wait for bytes. Raises EOFError at the end, NeedRekeyException when new keys are due between packets."""
+        if not idle and self._tcp:
+            # A client that writes a packet in two parts sends the second when the first was acknowledged, which
+            # would be after 40 ms (Node's do: RFC 896 meets RFC 1122, 4.2.3.2). The system forgets this each time.
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         while True:
-            if self.handshake_timed_out():
-                raise EOFError
             try:
                 count = self._sock.recv_into(self._ahead[self._end : self._end + _READ_AHEAD])
             except TimeoutError:
@@ -192,7 +206,49 @@ class Packets(Packetizer):  # type: ignore[misc]
             if not count:
                 raise EOFError
             self._end += count
+            self._received += count
             return
+
+    def write_all(self, out: bytes | memoryview) -> None:
+        """Send. The thread that reads goes on reading meanwhile: a client may read nothing before that."""
+        if threading.current_thread() is not self.reader:
+            super().write_all(out)
+            return
+        rest = memoryview(out)
+        while rest:
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except TimeoutError:
+                self._read_ahead()
+            except OSError:
+                raise EOFError from None
+
+    def _read_ahead(self) -> None:
+        """Take what is there, if there is space for it. Raises EOFError."""
+        if self.closed:
+            raise EOFError
+        if self._start:
+            self._move()
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        if self._end == len(self._ahead) or not poll.poll(0):
+            return
+        count = self._sock.recv_into(self._ahead[self._end :])
+        if not count:
+            raise EOFError
+        self._end += count
+        self._received += count
+
+    def moved(self) -> tuple[int, int]:
+        """Return what changes while bytes go either way: those received, and those that the client has not got yet."""
+        try:
+            waiting = fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4))
+        except OSError:  # closed
+            return self._received, 0
+        return self._received, int.from_bytes(waiting, sys.byteorder)
+
+    def start_handshake(self, timeout: float) -> None:
+        """Nothing: the node bounds the time to the login, and a timer is a thread."""
 
     # Packets from the client.
 
@@ -204,6 +260,13 @@ class Packets(Packetizer):  # type: ignore[misc]
             self._opened = memory(MAX_SSH_PACKET)
 
     def read_message(self) -> tuple[int, paramiko.Message]:
+        """Return the next packet that concerns the library."""
+        while True:
+            kind, message = self._next_message()
+            if self.concerns(kind, message):
+                return kind, message
+
+    def _next_message(self) -> tuple[int, paramiko.Message]:
         """Return the next packet that is not for an SFTP session; those are passed on."""
         if self._opening is None:
             taken: tuple[int, paramiko.Message] = super().read_message()
@@ -243,7 +306,7 @@ class Packets(Packetizer):  # type: ignore[misc]
         elif self._end - self._start < _LENGTH.size:
             return None
         size = int(_LENGTH.unpack_from(self._ahead, self._start)[0])
-        if size % _GCM_BLOCK or not 0 < size <= MAX_SSH_PACKET - _LENGTH.size - _TAG:
+        if size % _GCM_BLOCK or not 0 < size <= self.longest - _LENGTH.size - _TAG:
             raise paramiko.SSHException(f"a packet of {size} bytes")
         if wait:
             self._have(_LENGTH.size + size + _TAG, idle=False)

@@ -15,6 +15,7 @@ import structlog
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
 from raftstore.sending import write_all
+from raftstore.slices import next_slice
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Stream(asyncio.BufferedProtocol):
         self._eof = False
         self._full = False  # what was sent is not read
         self._sent = asyncio.Event()
+        self._lived = self._moved = 0.0
         self._out: list[packets.Buffer] = []
         self._waiting = 0
 
@@ -102,6 +104,12 @@ class Stream(asyncio.BufferedProtocol):
         self._eof = True
         self._news.set()
 
+    def lives(self, *, moving: bool) -> None:
+        """The client has sent a keep-alive of SSH, or (`moving`) bytes go through though none of them is seen here."""
+        self._lived = asyncio.get_running_loop().time()
+        if moving:
+            self._moved = self._lived
+
     @property
     def busy(self) -> bool:
         """Whether a file or a directory is open."""
@@ -117,7 +125,7 @@ class Stream(asyncio.BufferedProtocol):
                 handled += 1
                 if handled % TURN == 0:
                     self._flush()
-                    await asyncio.sleep(0)
+                    await next_slice()
         finally:
             await self._requests.abandon()
             if self._transport is not None:
@@ -171,11 +179,9 @@ class Stream(asyncio.BufferedProtocol):
 
     async def _more(self, deadline: float) -> None:
         self._news.clear()
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._news.wait()
-        except TimeoutError:
-            raise SessionOver("nothing came for too long") from None
+        while not await _happens(self._news, max(deadline, self._lived + self._idle)):
+            if asyncio.get_running_loop().time() >= self._lived + self._idle:
+                raise SessionOver("nothing came for too long")
 
     def _make_space(self) -> None:
         """Move what is left to the front if there is little space behind it; nobody looks at it now."""
@@ -199,8 +205,17 @@ class Stream(asyncio.BufferedProtocol):
             write_all(self._transport, out)
 
     async def _drained(self) -> None:
-        try:
-            async with asyncio.timeout(self._idle):
-                await self._sent.wait()
-        except TimeoutError:
-            raise SessionOver("the client does not read") from None
+        deadline = asyncio.get_running_loop().time() + self._idle
+        while not await _happens(self._sent, max(deadline, self._moved + self._idle)):
+            if asyncio.get_running_loop().time() >= self._moved + self._idle:
+                raise SessionOver("the client does not read")
+
+
+async def _happens(event: asyncio.Event, deadline: float) -> bool:
+    """Whether something happens before a time of the loop."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

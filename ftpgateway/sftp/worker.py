@@ -16,13 +16,15 @@ from collections.abc import Sequence
 
 import paramiko
 
-from ftpgateway.sftp import passing, sshd
+from ftpgateway.sftp import passing, sshd, sshkex
 from ftpgateway.sftp.channels import Client
 from raftstore.wire import sftp_pb2 as wire
 
 SWITCH = 0.0005
 """Seconds after which a thread that wants to run gets its turn: with Python's 5 ms, threads that wait for each other's
 packets stand still most of the time."""
+_LIVES = 8
+"""How often within the idle time the node is told at most that a client lives."""
 STACK = 512 * 1024
 
 
@@ -48,6 +50,8 @@ class Worker:
         self._control = control
         self._keys: Sequence[paramiko.PKey] = ()
         self._channels = 0
+        self._algorithms = sshkex.MODERN
+        self._idle = sshd.IDLE
         self._take(setup)
         self._poll = select.poll()
         self._held: dict[int, _Held] = {}
@@ -74,8 +78,10 @@ class Worker:
                     passing.close(descriptors)
 
     def _take(self, setup: wire.Setup) -> None:
-        self._keys = [sshd.host_key(text) for text in setup.host_keys]
+        self._keys = [sshkex.host_key(text) for text in setup.host_keys]
         self._channels = setup.channels
+        self._algorithms = sshkex.algorithms(legacy=setup.legacy_algorithms)
+        self._idle = setup.idle_timeout or sshd.IDLE
 
     def _begin(self, client: int, control: int) -> None:
         held = self._held[control] = _Held(socket.socket(fileno=client), socket.socket(fileno=control))
@@ -83,9 +89,12 @@ class Worker:
         self._poll.register(control, select.POLLRDHUP)
         try:
             held.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = sshd.ServerTransport(held.client, self._keys, held.over)
-            asked = Client(held.control, self._channels)
+            transport = sshd.ServerTransport(
+                held.client, self._keys, held.over, algorithms=self._algorithms, idle=self._idle
+            )
+            asked = Client(held.control, self._channels, self._idle / _LIVES)
             transport.channel_over = asked.channel_over
+            transport.on_life = asked.lives
             transport.start_server(threading.Event(), asked)
         except Exception as error:
             held.over(f"{type(error).__name__}: {error}")

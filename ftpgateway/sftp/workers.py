@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import structlog
 
 from ftpgateway.sftp import passing
+from raftstore.rates import Rates
 from raftstore.wire import sftp_pb2 as wire
 
 log = structlog.get_logger()
@@ -31,7 +32,10 @@ PROBES = 6
 """Questions without an answer after which it does not. They are counted, and not the time, which also passes while this
 node is stopped. A worker in the middle of 64 handshakes answers within a second."""
 _SUSPECT = 2
-_LINES = 16 * 1024
+_LINES = 4096
+"""Bytes of what a worker writes that are logged at once; clients can cause it, so it is bounded by the second, too."""
+
+_saying: Rates[None] = Rates(0.2, 20)
 
 
 class Worker:
@@ -106,7 +110,8 @@ class Worker:
         if not said:
             self._loop.remove_reader(self._process.stderr.fileno())
             return
-        log.error("an SFTP worker says", worker=self.pid, text=said.decode(errors="replace").rstrip())
+        if _saying.take(None):
+            log.error("an SFTP worker says", worker=self.pid, text=said.decode(errors="replace").rstrip())
 
     def _died(self) -> None:
         self._loop.remove_reader(self._handle)
@@ -136,8 +141,22 @@ class Worker:
 class Workers:
     """Up to `most` of them."""
 
-    def __init__(self, host_keys: Sequence[bytes], most: int, channels: int, restart_longest: float) -> None:
-        self._setup = wire.Setup(host_keys=host_keys, channels=channels)
+    def __init__(
+        self,
+        host_keys: Sequence[bytes],
+        most: int,
+        channels: int,
+        restart_longest: float,
+        *,
+        legacy_algorithms: bool = False,
+        idle_timeout: float = 0.0,
+    ) -> None:
+        self._setup = wire.Setup(
+            host_keys=host_keys,
+            channels=channels,
+            legacy_algorithms=legacy_algorithms,
+            idle_timeout=idle_timeout,
+        )
         self._most = most
         self._longest = restart_longest
         self._workers: list[Worker] = []
@@ -183,7 +202,8 @@ class Workers:
 
     def take_keys(self, host_keys: Sequence[bytes]) -> None:
         """Show these to who connects from now on."""
-        self._setup = wire.Setup(host_keys=host_keys, channels=self._setup.channels)
+        del self._setup.host_keys[:]
+        self._setup.host_keys.extend(host_keys)
         for worker in self._workers:
             worker.take(self._setup)
 

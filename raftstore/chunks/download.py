@@ -156,7 +156,7 @@ class Fetcher:
                 reasons.append(f"{store.node}: {error}")
                 hope = True
                 if self._path.suspects.add(store.number):
-                    log.warning("read fails, going to another copy", node=store.node, reason=str(error))
+                    log.warning("read fails, going to another copy", peer=store.node, reason=str(error))
             else:
                 if store.number not in ref.stores and self._on_found is not None:
                     self._on_found(ref.digest, store.number)
@@ -206,7 +206,7 @@ class Fetcher:
     def _report(self, ref: ChunkRef, store: StoreState, error: StoreError) -> None:
         if store.number not in ref.stores:
             return
-        log.warning("bad copy", chunk=ref.digest.hex(), node=store.node, reason=str(error))
+        log.warning("bad copy", chunk=ref.digest.hex(), peer=store.node, reason=str(error))
         if self._on_bad_replica is not None:
             self._on_bad_replica(ref.digest, store.number, str(error))
 

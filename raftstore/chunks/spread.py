@@ -211,7 +211,7 @@ class Spread:
 
     def _failed(self, store: StoreState, error: BaseException) -> None:
         if not isinstance(error, StoreError):
-            log.error("put failed in an unexpected way", node=store.node, exc_info=error)
+            log.error("put failed in an unexpected way", peer=store.node, exc_info=error)
             error = StoreError(repr(error))
         self._suspect(store, error)
         self._failures.append((store, error))
@@ -223,7 +223,7 @@ class Spread:
 
     def _suspect(self, store: StoreState, error: StoreError) -> None:
         if self._room.suspects.add(store.number):
-            log.warning("store left out for a moment", node=store.node, store=store.number, reason=str(error))
+            log.warning("store left out for a moment", peer=store.node, store=store.number, reason=str(error))
 
     def _verdict(self) -> StoreError:
         """Why there is no quorum."""

@@ -1,7 +1,8 @@
 """One upload: bytes in, a list of durable chunks out.
 
 The bytes are copied once, into the chunk that they belong to; a full chunk goes to its stores while the next
-one fills. `feed` never waits: it says when the window is full, and `drained` waits.
+one fills. `feed` never waits: it says when the window is full, and `drained` waits. What was taken can be changed
+until the end: the chunk that fills where it lies, a full one by another in its place.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ SMALLEST_CHARGE = 16 * 1024
 """Bytes that a chunk counts at least, so that the memory bound also bounds the number of puts."""
 
 GROW_BYTES = 64 * 1024
+
+ZEROES = memoryview(bytes(CHUNK_SIZE))
+"""The chunk of a gap: one for all files."""
 
 ABORT_SECONDS = 5.0
 
@@ -58,6 +62,23 @@ class _Filling:
             self._whole[self.size : end] = data
         self.size = end
 
+    def patch(self, at: int, data: Buffer) -> None:
+        """Overwrite what is here from byte `at` on, no further than to its end."""
+        if self._whole is not None:
+            self._whole[at : at + len(data)] = data
+        else:
+            self._small[at : at + len(data)] = data
+
+    def part(self, start: int, stop: int) -> bytes:
+        """Return a copy of some of its bytes."""
+        return bytes(self._whole[start:stop] if self._whole is not None else self._small[start:stop])
+
+    def cut(self, size: int) -> None:
+        """Keep the first `size` bytes."""
+        if self._whole is None:
+            del self._small[size:]
+        self.size = min(self.size, size)
+
     def seal(self) -> Buffer:
         """The bytes, in no more memory than they need; the object is empty again."""
         data: Buffer = self._small
@@ -82,6 +103,9 @@ class _Chunk:
         self.spread: Spread | None = None
         self.durable = False
         self.held = False
+
+    def ref(self) -> ChunkRef:
+        return ChunkRef(self.digest, self.length, tuple(self.stores))
 
     def launch(self) -> None:
         self.held = True
@@ -122,6 +146,7 @@ class _Chunk:
         del (
             self.upload
         )  # nothing is called after this: break the cycle, so that no garbage waits for the collector
+        upload.chunk_released(self)
         upload.path.uploading.give(self.charge)
         if self.held:
             self.held = False
@@ -160,9 +185,10 @@ class Upload:
         self.replicas = replicas
         self.position = len(prefix) * CHUNK_SIZE
         """Bytes from the start of the file that the upload has taken."""
-        self._prefix = list(prefix)
+        self._slots: list[ChunkRef | _Chunk] = list(prefix)
         self._on_replica = on_replica
-        self._chunks: list[_Chunk] = []
+        self._under_way: set[_Chunk] = set()  # whose bytes are needed
+        self._zeroes: _Chunk | None = None
         self._sealed: deque[_Chunk] = deque()
         self._ticket: Ticket | None = None
         self._filling = _Filling()
@@ -216,11 +242,15 @@ class Upload:
                     self._seal()
 
     def _seal(self) -> None:
-        chunk = _Chunk(self, self._filling.seal())
-        self._chunks.append(chunk)
+        self._slots.append(self._add(self._filling.seal()))
+
+    def _add(self, data: Buffer) -> _Chunk:
+        chunk = _Chunk(self, data)
         self._sealed.append(chunk)
         self._pending += 1
+        self._under_way.add(chunk)
         self._admit()
+        return chunk
 
     def _admit(self) -> None:
         """Launch sealed chunks as far as the window and the node's memory allow."""
@@ -257,6 +287,10 @@ class Upload:
         if self._over and self._on_replica is not None:
             self._on_replica(digest, store)
 
+    def chunk_released(self, chunk: _Chunk) -> None:
+        """No put needs the bytes of a chunk any more."""
+        self._under_way.discard(chunk)
+
     def chunk_let_go(self) -> None:
         """Go on: a chunk no longer counts against this upload's bound."""
         self._held -= 1
@@ -273,7 +307,7 @@ class Upload:
             self._ticket = None
         self._sealed.clear()
         self._filling = _Filling()
-        for chunk in self._chunks:
+        for chunk in list(self._under_way):
             if chunk.spread is not None:
                 chunk.spread.cancel()
         self._changed.set()
@@ -308,14 +342,87 @@ class Upload:
 
     def durable(self) -> tuple[list[ChunkRef], int]:
         """The leading chunks that are durable by now, and their size: what a broken upload leaves to resume."""
-        refs = list(self._prefix)
-        size = len(refs) * CHUNK_SIZE
-        for chunk in self._chunks:
-            if not chunk.durable:
-                break
-            refs.append(ChunkRef(chunk.digest, chunk.length, tuple(chunk.stores)))
-            size += chunk.length
+        refs: list[ChunkRef] = []
+        size = 0
+        for slot in self._slots:
+            if isinstance(slot, _Chunk):
+                if not slot.durable:
+                    break
+                slot = slot.ref()
+            refs.append(slot)
+            size += slot.length
         return refs, size
+
+    def referred(self) -> list[ChunkRef]:
+        """All chunks of it that are durable by now, whatever is missing between them."""
+        return [
+            slot.ref() if isinstance(slot, _Chunk) else slot
+            for slot in self._slots
+            if not isinstance(slot, _Chunk) or slot.durable
+        ]
+
+    # What was taken, read and changed.
+
+    @property
+    def whole(self) -> int:
+        """Bytes from the start that lie in whole chunks; what is behind them, up to `position`, still fills."""
+        return len(self._slots) * CHUNK_SIZE
+
+    def feed_zeroes(self, count: int) -> bool:
+        """Take `count` zero bytes; whole chunks of them are stored once and cost next to nothing. As `feed`."""
+        while count:
+            if self._filling.size or count < CHUNK_SIZE:
+                step = min(count, CHUNK_SIZE - self._filling.size)
+                self.feed(ZEROES[:step])
+            else:
+                step = CHUNK_SIZE
+                self._check()
+                if self._zeroes is None:
+                    self._zeroes = self._add(ZEROES)
+                self._slots.append(self._zeroes)
+                self.position += step
+            count -= step
+        return not self._sealed
+
+    def chunk(self, index: int) -> Buffer | ChunkRef:
+        """Return whole chunk `index`: its bytes while they are in memory, else where they can be read."""
+        slot = self._slots[index]
+        if not isinstance(slot, _Chunk):
+            return slot
+        if slot is self._zeroes:
+            return ZEROES
+        if not len(slot.data):
+            self._check()
+            return slot.ref()
+        return slot.data
+
+    def filling(self, start: int, stop: int) -> bytes:
+        """Return bytes from `start` to `stop` of the file, which lie in the chunk that fills."""
+        return self._filling.part(start - self.whole, stop - self.whole)
+
+    def patch(self, offset: int, data: Buffer) -> None:
+        """Overwrite bytes of the chunk that fills, from `offset` of the file; copies `data`."""
+        self._check()
+        self._filling.patch(offset - self.whole, data)
+
+    def replace(self, index: int, data: Buffer) -> bool:
+        """Take `data`, which is kept, in place of whole chunk `index`. As `feed`."""
+        self._check()
+        self._slots[index] = self._add(data)
+        return not self._sealed
+
+    def cut(self, size: int, head: Buffer) -> None:
+        """Keep the first `size` bytes. `head`: those of them in the chunk where it ends, when that is a whole one."""
+        self._check()
+        index, rest = divmod(size, CHUNK_SIZE)
+        if index < len(self._slots):
+            del self._slots[index:]
+            self._filling = _Filling()
+            if rest:
+                self._filling.add(head, rest)
+        else:
+            self._filling.cut(rest)
+        self.position = size
 
     async def abort(self) -> None:
         """Throw it away; returns when no put holds its bytes any more. Never raises."""

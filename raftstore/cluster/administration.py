@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
+from raftstore.cluster.boot import Boots
 from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
@@ -42,6 +44,10 @@ class Administered(Protocol):
         """Add what this node knows of the membership beyond log entry `known`."""
         ...
 
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """Add the number of this start, and up to where the log is safe, once the node takes part."""
+        ...
+
     def volumes_identity(self) -> bytes:
         """Identity of the volumes on this node's disk."""
         ...
@@ -58,12 +64,16 @@ class Administered(Protocol):
         """Whether `node` has had another disk since the one whose volumes have `identity`."""
         ...
 
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
+        ...
+
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status."""
         ...
 
-    async def users(self) -> list[User]:
-        """Return all accounts, after a read barrier."""
+    def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts, after a read barrier, some at a time."""
         ...
 
     async def user(self, name: str) -> User | None:
@@ -82,13 +92,21 @@ class Administered(Protocol):
         """Remove an account."""
         ...
 
+    async def orphans(self) -> list[tuple[str, Usage]]:
+        """Return who has something and no account any more."""
+        ...
+
+    async def adopt(self, owner: str, name: str, after: int) -> tuple[int, int, bool]:
+        """Hand some of what an orphan has left over to an account."""
+        ...
+
 
 class Administration:
     """Registers the admin calls on the peers channel, for node and admin certificates."""
 
     def __init__(self, store: Administered, network: PeerNetwork) -> None:
         self._store = store
-        for name in ("node", "status", "users", "user_put", "user_remove"):
+        for name in ("node", "status", "users", "user_put", "user_remove", "user_orphans", "user_adopt"):
             network.serve(f"admin.{name}", getattr(self, f"_{name}"), roles=BOTH)
 
     async def _node(self, peer: Peer, body: bytes, _payload: memoryview) -> Reply:
@@ -102,7 +120,12 @@ class Administration:
             room=self._store.room(),
             space=self._store.space(),
             superseded=self._store.superseded(peer.name, request.store),
+            outdated=self._store.outdated(
+                peer.name, request.store, Boots(request.previous_boot, request.boot, request.log_end)
+            ),
+            time_ns=time.time_ns(),
         )
+        self._store.add_progress(report)
         self._store.add_membership(report, request.known)
         return Reply(report.SerializeToString())
 
@@ -112,8 +135,9 @@ class Administration:
         return Reply(cluster_to_wire(status).SerializeToString())
 
     async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
-        users = await self._store.users()
-        answer = admin.Users(users=[user_to_wire(user, self._store.usage(user.name)) for user in users])
+        answer = admin.Users()
+        async for users in self._store.users():
+            answer.users.extend(user_to_wire(user, self._store.usage(user.owner)) for user in users)
         return Reply(answer.SerializeToString())
 
     async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
@@ -131,6 +155,17 @@ class Administration:
     async def _user_remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         await self._store.remove_user(admin.UserRemove.FromString(body).name)
         return Reply(admin.UserReply().SerializeToString())
+
+    async def _user_orphans(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
+        answer = admin.Orphans()
+        for owner, usage in await self._store.orphans():
+            answer.orphans.add(owner=owner, files=usage.files, bytes=usage.bytes)
+        return Reply(answer.SerializeToString())
+
+    async def _user_adopt(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        adopt = admin.UserAdopt.FromString(body)
+        after, adopted, finished = await self._store.adopt(adopt.owner, adopt.name, adopt.after)
+        return Reply(admin.UserAdopted(after=after, adopted=adopted, finished=finished).SerializeToString())
 
 
 def serve_admin(network: PeerNetwork, method: str, answer: Answering, *, changes: bool) -> None:

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from raftstore.errors import Damaged
 
 
-def next_boot(path: Path) -> int:
-    """Return a boot number above every earlier one of this node and make it durable in `path`.
+@dataclass(frozen=True, slots=True)
+class Boots:
+    """The number of this start of a node, that of the start before on the same disk, and where the log ended then.
+
+    0: it is not known. A node that knows that it lost its log does not tell where that ended.
+    """
+
+    previous: int = 0
+    now: int = 0
+    log_end: int = 0
+
+    def outdated(self, latest: int) -> bool:
+        """Whether the node has started elsewhere since: `latest` is the start of which the cluster knows.
+
+        Each start announces itself in the log. One that is neither this one nor before it was made on newer data than
+        these: they are an older copy, a snapshot of a machine or a backup, and lack what the node acknowledged since.
+        """
+        return 0 < self.previous < latest != self.now
+
+
+def next_boot(path: Path) -> Boots:
+    """Choose a boot number above every earlier one of this node and make it durable in `path`.
 
     The clock is its floor, so that a node whose disk was replaced still gets a higher one. Raises Damaged when the
     file holds something else, OSError when it cannot be written.
@@ -35,4 +56,4 @@ def next_boot(path: Path) -> int:
         os.fsync(directory)
     finally:
         os.close(directory)
-    return boot
+    return Boots(previous, boot)

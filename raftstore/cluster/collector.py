@@ -47,12 +47,20 @@ from typing import Protocol
 
 import structlog
 
+from raftstore.chunks.needle import KEY_SIZE
 from raftstore.cluster.candidates import Candidates
 from raftstore.errors import Unavailable
+from raftstore.slices import Pace
 
 log = structlog.get_logger()
 
 MAX_CANDIDATES = 1_000_000
+SHARE = 0.05
+"""Of the loop's time, for choosing candidates and sparing some: with ten million chunks that takes minutes."""
+
+TOGETHER = 500
+"""Names about which the catalog is asked together."""
+
 OVERDUE = 10.0
 """Seconds beyond twice the grace period after which something is wrong when an unreferenced chunk is still here."""
 
@@ -91,26 +99,33 @@ class Collector:
         *,
         grace: float,
         unlisted: Callable[[Iterable[bytes]], list[bytes]],
+        find: Callable[[Sequence[bytes]], Awaitable[list[bytes]]],
         barrier: Callable[[], Awaitable[None]],
         begin: Callable[[], Awaitable[int]],
         swept: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
         limit: int = MAX_CANDIDATES,
+        share: float = SHARE,
     ) -> None:
         """`grace` in seconds. `unlisted` asks the catalog, as applied here, what of some chunks it does not list at
-        this node's store. `begin` has BeginSweep for that applied here, and returns its log index; `swept` returns
-        the store's, as applied here.
+        this node's store; `find` does it without holding up the loop, as of some moment since it was called: enough to
+        choose candidates, not to remove them. `begin` has BeginSweep for that applied here, and returns its log index;
+        `swept` returns the store's, as applied here. `share`: of the loop's time, for choosing.
         """
         self._chunks = chunks
         self._grace = grace
         self._unlisted = unlisted
+        self._find = find
         self._barrier = barrier
         self._begin = begin
         self._swept = swept
         self._clock = clock
         self._limit = limit
+        self._share = share
         self._candidates: Candidates | None = None
         self._given_up: Candidates | None = None
+        self._finding = False
+        self._touched_meanwhile: set[bytes] = set()
         self._sweeping = asyncio.Lock()
         self._ripe_at = 0.0
         chunks.on_touch = self._touched
@@ -129,6 +144,8 @@ class Collector:
         )
 
     def _touched(self, digest: bytes) -> None:
+        if self._finding:
+            self._touched_meanwhile.add(digest[:KEY_SIZE])
         for names in (self._candidates, self._given_up):
             if names is not None:
                 names.discard(digest)
@@ -172,26 +189,45 @@ class Collector:
 
     async def _spare(self, candidates: Candidates) -> None:
         """Take off the list what is referred to now: should that end again, its grace period begins then."""
-        for portion in candidates.portions():
-            for key in {*portion}.difference(self._unlisted(portion)):
-                candidates.discard(key)
-            await asyncio.sleep(0)
+        pace = Pace(self._share)
+        for portion in _together(candidates.portions()):
+            unlisted = await self._found(portion)
+            with pace:
+                for key in {*portion}.difference(unlisted):
+                    candidates.discard(key)
+            await pace.rest()
 
     async def _mark(self) -> None:
         await self._barrier()
         # In its place before the first is added: a touch during this pass counts too.
         found = self._candidates = Candidates(self._limit)
         self._ripe_at = float("inf")
+        pace = Pace(self._share)
         try:
             async for portion in self._chunks.digests():
-                for key in self._unlisted([entry.key for entry in portion]):
-                    found.add(key)
+                with pace:
+                    keys = [entry.key for entry in portion]
+                unlisted = await self._found(keys)
+                with pace:
+                    for key in unlisted:
+                        found.add(key)
                 if found.full:
                     break
+                await pace.rest()
         except BaseException:
             self._candidates = None
             raise
         self._ripe_at = self._clock() + self._grace
+
+    async def _found(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Return those of `keys` that are not listed here, but for what somebody has asked for in the meantime."""
+        self._finding = True
+        try:
+            unlisted = await self._find(keys)
+            return [key for key in unlisted if key not in self._touched_meanwhile]
+        finally:
+            self._finding = False
+            self._touched_meanwhile.clear()
 
     async def _sweep(self, candidates: Candidates, progress: Callable[[int, int], None]) -> int:
         total, done = len(candidates), 0
@@ -219,3 +255,15 @@ class Collector:
                 raise Unavailable("another sweep of this store has begun")
             removed += await self._chunks.remove_many(portion, unless=needed)
         return removed
+
+
+def _together(portions: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    """Join small portions."""
+    joined: list[bytes] = []
+    for portion in portions:
+        joined += portion
+        if len(joined) >= TOGETHER:
+            yield joined
+            joined = []
+    if joined:
+        yield joined

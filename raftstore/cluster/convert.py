@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from raftstore.types import ClusterStatus, NodeStatus, Usage, User
+from dataclasses import asdict
+
+from raftstore.types import ClusterStatus, LoopStatus, NodeStatus, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
 _OPTIONAL = (
@@ -29,6 +31,8 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         value = getattr(node, field)
         if value is not None:
             setattr(message, field, value)
+    if node.loop is not None:
+        message.loop.CopyFrom(admin.LoopStatus(**asdict(node.loop)))
     return message
 
 
@@ -49,6 +53,11 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
     for field in _OPTIONAL:
         if message.HasField(field):
             setattr(node, field, getattr(message, field))
+    if message.HasField("loop"):
+        loop = message.loop
+        node.loop = LoopStatus(
+            loop.threshold, loop.probes, loop.stalls, loop.longest, loop.longest_cpu, list(loop.classes)
+        )
     return node
 
 
@@ -65,6 +74,8 @@ def cluster_to_wire(status: ClusterStatus) -> admin.ClusterStatus:
         short=status.short,
         short_count=status.short_count,
         lost_count=status.lost_count,
+        partials=status.partials,
+        partial_bytes=status.partial_bytes,
         error=status.error,
     )
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 from google.protobuf.message import DecodeError
 
-from raftstore.cluster import verdict
+from raftstore.cluster import clocks, verdict
+from raftstore.cluster.boot import Boots
 from raftstore.cluster.convert import node_from_wire
+from raftstore.cluster.progress import Progress
 from raftstore.cluster.roster import Roster, format_address
 from raftstore.consensus.configuration import Configuration
 from raftstore.errors import StoreError
@@ -26,6 +28,9 @@ log = structlog.get_logger()
 WATCH_PERIOD = 1.0
 RETRY_SECONDS = 0.2
 CALL_TIMEOUT = 1.5
+CLOCK_LOG_EVERY = 600.0
+"""Seconds between two log lines that say that this node's clock is wrong."""
+
 MAX_AGE = 5.0
 """Seconds for which what a node last said of itself (its free disk) is believed."""
 
@@ -51,6 +56,8 @@ class Report:
     room: int
     space: Space
     at: float
+    ahead: float | None = None
+    """Seconds by which its clock is ahead of this node's; None: not told."""
 
 
 class Health:
@@ -63,21 +70,26 @@ class Health:
         call: Caller,
         *,
         store: Callable[[], bytes],
+        boots: Callable[[], Boots],
         heard: Callable[[str, admin.NodeReport], None],
         misfit: Callable[[str], str],
     ) -> None:
-        """`store` tells the identity of this node's volumes; `heard` is called with every answer; `misfit` tells why a
-        member's version does not fit, "" when it does.
+        """`store` tells the identity of this node's volumes, `boots` its starts.
+
+        `heard` is called with every answer; `misfit` tells why a member's version does not fit, "" when it does.
         """
         self._own = own
         self._roster = roster
         self._call = call
         self._store = store
+        self._boots = boots
         self._heard = heard
+        self.progress = Progress()
         self._misfit = misfit
         self._reports: dict[str, Report] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._started = False
+        self._clock_told = -CLOCK_LOG_EVERY
 
     def start(self) -> None:
         """Start watching on the running loop."""
@@ -98,6 +110,7 @@ class Health:
         for name in self._tasks.keys() - others:
             self._tasks.pop(name).cancel()
             self._reports.pop(name, None)
+            self.progress.forget(name)
         loop = asyncio.get_running_loop()
         for name in others - self._tasks.keys():
             self._tasks[name] = loop.create_task(self._watch(name), name=f"watch {name}")
@@ -114,8 +127,17 @@ class Health:
 
     async def _ask(self, name: str) -> Report | None:
         try:
-            request = admin.NodeRequest(known=self._roster.committed[0], store=self._store())
+            boots = self._boots()
+            request = admin.NodeRequest(
+                known=self._roster.committed[0],
+                store=self._store(),
+                boot=boots.now,
+                previous_boot=boots.previous,
+                log_end=boots.log_end,
+            )
+            sent = time.time_ns()
             body = await self._call(name, "admin.node", request.SerializeToString(), timeout=CALL_TIMEOUT)
+            received = time.time_ns()
             reply = admin.NodeReport.FromString(body)
             if reply.configuration:
                 self._roster.offer(reply.configuration_index, Configuration.decode(reply.configuration))
@@ -130,10 +152,27 @@ class Health:
             reply.room,
             Space(min(reply.space, max(Space))),
             time.monotonic(),
+            clocks.ahead(sent, received, reply.time_ns),
         )
         self._reports[name] = report
+        self.progress.hear(name, reply.store, reply.boot, reply.safe_index)
+        self._look_at_clock()
         self._heard(name, reply)
         return report
+
+    def _wrong_clocks(self, reports: Iterable[tuple[str, Report | None]]) -> dict[str, float]:
+        own = self._own()[0].name
+        offsets = {name: report.ahead for name, report in reports if report and report.ahead is not None}
+        return clocks.wrong({own: 0.0, **offsets}, own)
+
+    def _look_at_clock(self) -> None:
+        """Log that this node's own clock is wrong, if those of the others say so."""
+        by = self._wrong_clocks(self._reports.items()).get(self._own()[0].name)
+        if by is not None and time.monotonic() - self._clock_told >= CLOCK_LOG_EVERY:
+            self._clock_told = time.monotonic()
+            log.warning(
+                "the clock of this node is wrong", problem=clocks.told(by), remedy="set it; NTP keeps it right"
+            )
 
     async def gather(self) -> ClusterStatus:
         """Ask every member now; return their status without totals and verdict. Takes CALL_TIMEOUT at most."""
@@ -149,6 +188,8 @@ class Health:
             )
             nodes[name].address = addresses.get(name, "")
             nodes[name].voter = members[name].voter
+        for name, by in self._wrong_clocks(zip(others, reports, strict=True)).items():
+            nodes[name].error = "; ".join(filter(None, (nodes[name].error, clocks.told(by))))
         status = ClusterStatus(
             verdict=verdict.NO_QUORUM,
             asked=own.name,

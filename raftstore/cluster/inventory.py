@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
+from raftstore.slices import Pace
+
 log = structlog.get_logger()
 
 PAUSE = 0.01
-"""Seconds between two pages, so that a large store does not take the loop for itself."""
+"""Seconds to wait while no more is taken."""
+
+SHARE = 0.1
+"""Of the loop's time: a large store does not take it for itself."""
 
 
 async def take_inventory(
@@ -25,14 +30,18 @@ async def take_inventory(
     `report` returns False when it takes no more for now: the chunk is told again a moment later.
     """
     count = 0
-    for page in pages:
-        for digest in page:
-            if holds(digest):
-                continue
+    pace = Pace(SHARE)
+    while True:
+        with pace:
+            page = next(pages, None)
+            missing = [digest for digest in page or () if not holds(digest)]
+        if page is None:
+            break
+        for digest in missing:
             count += 1
             while not report(digest):  # noqa: ASYNC110 - the proposals before it are what it waits for
                 await asyncio.sleep(PAUSE)
-        await asyncio.sleep(PAUSE)
+        await pace.rest()
     if count:
         log.error("chunks are missing on this node: repair makes them again", chunks=count)
     return count

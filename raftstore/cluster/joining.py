@@ -86,7 +86,7 @@ class Doorkeeper:
         self._roster.check_free(request.address, request.node, intent.replaces)
         redeem = commands.RedeemToken(id=token, nonce=nonce, address=request.address)
         await self._propose(commands.Command(redeem_token=redeem))
-        log.info("token used", node=request.node, address=request.address)
+        log.info("token used", peer=request.node, address=request.address)
         index, _ = self._roster.committed
         settings = self._settings
         return join_pb2.Reply(

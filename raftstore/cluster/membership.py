@@ -15,7 +15,7 @@ from raftstore.cluster.roster import Roster, format_address
 from raftstore.cluster.steward import CHANGE_TIMEOUT, Situation, Step, Steward, leaving
 from raftstore.consensus import Consensus
 from raftstore.consensus.configuration import Configuration
-from raftstore.errors import Invalid, NoQuorum, NotFound, Removed, Unavailable
+from raftstore.errors import Damaged, DiskFailed, Invalid, NoQuorum, NotFound, Removed, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.peers import PeerNetwork
 from raftstore.settings import StoreSettings
@@ -38,6 +38,8 @@ REMOVED = "removed"
 """File in the data directory of a node that was removed: the log entry that did it."""
 
 Intent = commands.Intent
+
+_DONE_TO = {Intent.JOIN: "taken in", Intent.REMOVE: "removed", Intent.MOVE: "moved"}
 
 
 class Node(Protocol):
@@ -77,6 +79,7 @@ class Membership:
         self._steward: Steward | None = None
         self._applied: tuple[int, Configuration] = (0, Configuration.of(settings.members))
         self._committed_before: int = 0
+        self._joined = 0
         self._leaving_since: dict[str, float] = {}
         self._agreed = asyncio.Event()
         """The cluster has agreed on its first members: before, it would take none of them for one."""
@@ -85,7 +88,8 @@ class Membership:
     # Life.
 
     def check_not_removed(self) -> None:
-        """Raise Removed when this node was removed from the cluster, and has been told."""
+        """Raise Removed when this node was removed from the cluster, and has been told; DiskFailed, Damaged."""
+        self._joined = _read_number(self._settings.data / JOINED)
         marker = self._settings.data / REMOVED
         if marker.exists():
             raise Removed(_removed_text(self._settings.name, marker.read_text().strip()))
@@ -164,6 +168,14 @@ class Membership:
         """On the leader: why what is wanted is not done yet."""
         return self._steward.waiting if self._steward is not None else ()
 
+    def under_way(self) -> list[str]:
+        """Say what of the membership is being changed now. A token that nobody has used yet changes nothing."""
+        return [
+            f"{intent.node} is being {_DONE_TO[intent.kind]}"
+            for intent in self._intents()
+            if not intent.done and (intent.kind != Intent.JOIN or intent.nonce)
+        ]
+
     def _running(self) -> Consensus:
         if self._consensus is None:
             raise NoQuorum("this node does not take part yet")
@@ -192,11 +204,10 @@ class Membership:
 
     def _known_since(self) -> int:
         """Return the newest log entry as of which this node was a member, as it knows itself."""
-        known = _read_number(self._settings.data / JOINED)
         configurations = [self._configuration()] if self._catalog is not None else []
         if self._consensus is not None:
             configurations.append(self._consensus.membership.configuration)
-        return max([known, *(index for index, c in configurations if self._settings.name in c.names)])
+        return max([self._joined, *(index for index, c in configurations if self._settings.name in c.names)])
 
     def _removed(self, peer: str, entry: int) -> None:
         """A member says that this node was removed by log entry `entry`."""
@@ -295,10 +306,16 @@ class Membership:
         if target and target not in voters:
             raise Invalid(f"{target} has no vote")
         alive = consensus.membership.heard_lately(ALIVE)
+        if target and target not in alive:
+            raise Unavailable(
+                f"{target} cannot take over: it is down, or cannot be reached from {self._settings.name}"
+            )
         for name in [target] if target else sorted((voters & alive) - {self._settings.name}):
             if consensus.transfer_leadership(name):
                 return name
-        raise Unavailable(f"{target or 'no other node'} can take over now: it is down, or behind")
+        if target:
+            raise Unavailable(f"{target} cannot take over now: it does not have the whole log yet; try again")
+        raise Unavailable("no other node can take over now: they are down, or do not have the whole log yet")
 
     def add_to(self, report: admin.NodeReport, known: int) -> None:
         """Add what this node knows beyond log entry `known`."""
@@ -341,11 +358,24 @@ class Membership:
 
 
 def _read_number(file: Path) -> int:
+    """Return the log entry that `file` names, 0 when there is no such file.
+
+    Raises DiskFailed when it cannot be read, Damaged when it holds something else: taken for 0, a node would believe
+    that it was removed.
+    """
     try:
-        text = file.read_text().strip()
-    except OSError:
+        text = file.read_text(errors="replace").strip()
+    except FileNotFoundError:
         return 0
-    return int(text) if text.isascii() and text.isdigit() else 0
+    except PermissionError:
+        raise DiskFailed(
+            f"{file}: this user cannot read it; give the data directory to the user that runs the node (chown -R)"
+        ) from None
+    except OSError as error:
+        raise DiskFailed(f"{file}: {error.strerror}") from error
+    if not text.isascii() or not text.isdigit():
+        raise Damaged(f"{file} should hold a number")
+    return int(text)
 
 
 def _removed_text(name: str, entry: str) -> str:

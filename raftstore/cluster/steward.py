@@ -230,7 +230,7 @@ class Steward:
             await self._write(action.step)
             return True
         if isinstance(action, Finish):
-            log.info("membership", done=Intent.Kind.Name(action.intent.kind).lower(), node=action.intent.node)
+            log.info("membership", done=Intent.Kind.Name(action.intent.kind).lower(), peer=action.intent.node)
             await self._finish(action.intent)
             return True
         for target in action.targets:

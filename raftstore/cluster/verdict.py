@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raftstore.types import ClusterStatus
 
 HEALTHY = "healthy"
@@ -12,10 +14,12 @@ MAX_LAG = 100
 """Log entries by which a node may be behind and still count as caught up: under load every follower lags a little."""
 
 
-def judge(status: ClusterStatus, *, confirmed: bool) -> tuple[str, str]:
+def judge(status: ClusterStatus, *, confirmed: bool, changes: Sequence[str] = ()) -> tuple[str, str]:
     """Return the verdict and, unless healthy, what is wrong.
 
-    `confirmed` says whether a majority just confirmed the leader to the asked node (a read barrier succeeded).
+    `changes` tells what of the membership is under way: a node that is being replaced under its own name is for a
+    moment not a member at all. `confirmed` says whether a majority just confirmed the leader to the asked node (a read
+    barrier succeeded).
     """
     voters = [node for node in status.nodes if node.voter]
     reachable = [node for node in voters if node.reachable]
@@ -39,6 +43,7 @@ def judge(status: ClusterStatus, *, confirmed: bool) -> tuple[str, str]:
         for node in status.nodes
         if node.reachable and not node.error and not node.voter
     ]
+    problems += changes
     problems += [f"{node.name}: {node.error}" for node in status.nodes if node.reachable and node.error]
     problems += [
         f"{node.name} is {node.lag} log entries behind"

@@ -34,6 +34,7 @@ from raftstore.cluster.worker import Handler, Task, Worker
 from raftstore.errors import Invalid
 from raftstore.metadata import Catalog
 from raftstore.settings import StoreSettings
+from raftstore.slices import Slice
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -93,6 +94,7 @@ class Workroom:
             volumes,
             grace=settings.jobs.collect_grace,
             unlisted=self._unlisted,
+            find=self._find_unlisted,
             barrier=barrier,
             begin=self._begin_sweep,
             swept=self._swept,
@@ -231,6 +233,20 @@ class Workroom:
             if self._catalog.is_short(digest, view.wanted, view.staying)
         }
         return [name for name in unlisted if name[:KEY_SIZE] not in short] if short else unlisted
+
+    async def _find_unlisted(self, names: Sequence[bytes]) -> list[bytes]:
+        """Do what `_unlisted` does without holding up the loop."""
+        local = self._view().local
+        if local is None:
+            return []
+        unlisted, elsewhere = await self._catalog.find_unlisted(names, local.number)
+        kept: set[bytes] = set()
+        part = Slice()
+        for name in elsewhere:
+            if not self._unlisted((name,)):
+                kept.add(name)
+            await part.rest()
+        return [name for name in unlisted if name not in kept]
 
     @property
     def short(self) -> int:

@@ -1,7 +1,8 @@
 """Users: who may log in, what they see and may do, and their limits.
 
 An account is kept as its message. `places` finds the accounts that name a directory, as their home or in a rule: when
-the directory is renamed, they follow it.
+the directory is renamed, they follow it. From level 2 on an account that is made has an identity that none had before:
+what it puts is not another's who comes to have its name.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Callable
 from raftstore.errors import BadName
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.paths import check_name, join, split
-from raftstore.types import Rule, User
+from raftstore.rights import Rights
+from raftstore.types import IDENTITY_MARK, Rule, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
 RIGHTS = frozenset("elradfmwMToA")
@@ -47,6 +49,8 @@ def user_to_message(user: User) -> commands.User:
         upload_rate=user.upload_rate,
         download_rate=user.download_rate,
         max_sessions=user.max_sessions,
+        identity=user.identity,
+        sessions_since=user.sessions_since,
     )
 
 
@@ -67,6 +71,8 @@ def user_of_message(message: commands.User) -> User:
         upload_rate=message.upload_rate,
         download_rate=message.download_rate,
         max_sessions=message.max_sessions,
+        identity=message.identity,
+        sessions_since=message.sessions_since,
     )
 
 
@@ -77,6 +83,7 @@ class Accounts:
         self._execute = database.cursor().execute
         self._executemany = database.cursor().executemany
         self._users: dict[str, User | None] = {}
+        self._rights: dict[str, Rights] = {}
         self.on_change: Callable[[str], object] = lambda name: None
 
     def user(self, name: str) -> User | None:
@@ -91,22 +98,47 @@ class Accounts:
             return None
         if len(self._users) >= MAX_KNOWN:
             self._users.clear()
+            self._rights.clear()
         user = user_of_message(commands.User.FromString(row[0])) if row is not None else None
         self._users[name] = user
         return user
 
-    def replicas(self, name: str) -> int:
-        """Return the copies that an account wants of its pictures; 0: what the cluster makes, or no such account."""
-        user = self.user(name)
+    def rights(self, name: str) -> Rights | None:
+        """Return what an account may do, None when there is none. The same object until the account changes."""
+        found = self._rights.get(name)
+        if found is None:
+            user = self.user(name)
+            if user is None:
+                return None
+            found = self._rights[name] = Rights(user)
+        return found
+
+    def rights_of(self, owner: str) -> Rights | None:
+        """Return what the account may do that has the identity `owner`; None when none has it (any more)."""
+        found = self.rights(owner_name(owner))
+        return found if found is not None and found.owner == owner else None
+
+    def owner(self, owner: str) -> User | None:
+        """Return the account that has the identity `owner`; None when none has it (any more)."""
+        user = self.user(owner_name(owner))
+        return user if user is not None and user.owner == owner else None
+
+    def replicas(self, owner: str) -> int:
+        """Return the copies that an owner wants of its pictures; 0: what the cluster makes, or no such account."""
+        user = self.owner(owner)
         return user.replicas if user is not None else 0
 
-    def users(self) -> list[User]:
-        """Return all accounts by name."""
-        rows = self._execute("SELECT record FROM users ORDER BY name").fetchall()
+    def users(self, after: str = "", limit: int = -1) -> list[User]:
+        """Return the accounts behind the name `after`, by name; `limit` -1: all."""
+        rows = self._execute(
+            "SELECT record FROM users WHERE name > ? ORDER BY name LIMIT ?", (after, limit)
+        ).fetchall()
         return [user_of_message(commands.User.FromString(record)) for (record,) in rows]
 
-    def put(self, put: commands.PutUser, index: int) -> None:
+    def put(self, put: commands.PutUser, index: int, identity: str | None = None) -> None:
         """Make or change an account. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID.
+
+        `identity`: what makes that of a new account differ from all others', from level 2 on.
 
         An update that names the revision it starts from is refused with CHANGED when there is a later one: who sets
         a quota must not enable again what somebody else has just disabled.
@@ -122,12 +154,14 @@ class Accounts:
             raise Refusal(commands.NOT_FOUND, user.name)
         if put.update and user.revision and earlier is not None and earlier.revision != user.revision:
             raise Refusal(commands.CHANGED, user.name)
+        if identity is not None:
+            _identify(user, earlier, identity, index)
         self._write(user, index)
 
     def _write(self, user: commands.User, index: int) -> None:
         user.revision = index
         record = user.SerializeToString(deterministic=True)
-        self._users.pop(user.name, None)
+        self._forget(user.name)
         self._execute("INSERT OR REPLACE INTO users VALUES (?, ?)", (user.name, record))
         self._execute("DELETE FROM places WHERE user = ?", (user.name,))
         places = {user.home, *(rule.path for rule in user.rules)} - {"/"}
@@ -136,32 +170,86 @@ class Accounts:
 
     def remove(self, name: str) -> None:
         """Remove an account; what it owns stays. Refuses with NOT_FOUND."""
-        self._users.pop(name, None)
+        self._forget(name)
         if self._execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
             raise Refusal(commands.NOT_FOUND, name)
         self._execute("DELETE FROM places WHERE user = ?", (name,))
         self.on_change(name)
 
-    def directory_renamed(self, source: str, target: str, index: int) -> None:
+    def _forget(self, name: str) -> None:
+        self._users.pop(name, None)
+        self._rights.pop(name, None)
+
+    def holds(self, path: str, rights: Rights) -> bool:
+        """Whether an account may not move, remove or replace what is at `path`, for what is named there or beneath.
+
+        That is a home or rule of another account, or a rule that takes rights from the account itself. The letter A
+        allows it.
+        """
+        if rights.everywhere:
+            return False
+        rows = self._execute(f"SELECT path, user FROM places WHERE {_BENEATH}", _beneath(path)).fetchall()
+        return any(name != rights.user.name or rights.restricted_by(place) for place, name in rows)
+
+    def directory_renamed(self, source: str, target: str, index: int, *, level: int = 1) -> None:
         """Let homes and rules follow a directory that was `source` and is now `target`.
 
         A rule that stood for the new path, from a directory that was there before, gives way to the one that comes.
         """
         rows = self._execute(
-            "SELECT DISTINCT user FROM places WHERE path = ? OR (path > ? AND path < ?) ORDER BY user",
-            (source, source + "/", source + "0"),  # what begins with `source/`: 0 is the character after /
+            f"SELECT DISTINCT user FROM places WHERE {_BENEATH} ORDER BY user", _beneath(source)
         ).fetchall()
         for (name,) in rows:
             user = self.user(name)
             assert user is not None
             message = user_to_message(user)
             message.home = _followed(user.home, source, target)
+            if level >= 2 and message.home != user.home:
+                message.sessions_since = index
             moved = {_followed(rule.path, source, target) for rule in user.rules if _within(rule.path, source)}
             del message.rules[:]
             for rule in user.rules:
                 if _within(rule.path, source) or rule.path not in moved:
                     message.rules.add(path=_followed(rule.path, source, target), rights=rule.rights)
             self._write(message, index)
+
+
+_BENEATH = "path = ? OR (path > ? AND path < ?)"
+
+
+def _beneath(path: str) -> tuple[str, str, str]:
+    return path, path + "/", path + "0"  # what begins with `path/`: 0 is the character after /
+
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def number_of(index: int, position: int) -> str:
+    """Return what stands behind the name in the identity of an account made by an operation: its place in the log."""
+    entry = _base36(index)
+    return f"{entry}.{_base36(position)}" if position else entry
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits
+
+
+def _identify(user: commands.User, earlier: User | None, identity: str, index: int) -> None:
+    """Set what an account keeps for its life, and whether its sessions end."""
+    if earlier is None:
+        user.identity, user.sessions_since = f"{user.name}{IDENTITY_MARK}{identity}", index
+        return
+    user.identity, user.sessions_since = earlier.identity, earlier.sessions_since
+    if (
+        user.password_hash != earlier.password_hash
+        or user.home != earlier.home
+        or (user.disabled and not earlier.disabled)
+    ):
+        user.sessions_since = index
 
 
 def _within(path: str, directory: str) -> bool:

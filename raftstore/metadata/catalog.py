@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,20 +14,23 @@ from typing import TypeVar
 
 import structlog
 
-from raftstore.errors import Damaged, DiskFailed, DiskFull, IsADirectory, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import snapshots
+from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.connections import Readers
+from raftstore.metadata.contents import find_unlisted
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated, wants_space
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.levels import NEWEST, batch_refusal, refusal
-from raftstore.metadata.listing import PAGE, Listing
+from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.namespace import Namespace, entry_of
+from raftstore.metadata.namespace import Namespace, Row, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.schemas import schema_at
 from raftstore.metadata.transaction import Later, Transaction
-from raftstore.types import Entry, FileVersion, Kind, Partial
+from raftstore.rights import Action, Actor, Rights
+from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -36,9 +39,6 @@ _T = TypeVar("_T")
 
 CHECK_SECONDS = 2.0
 """Longest structural check of the database at a start."""
-
-SMALL_DIRECTORY = 500
-"""Entries up to which a directory is listed on the loop."""
 
 READ_THREADS = 2
 
@@ -81,6 +81,7 @@ class Catalog(Questions):
         self._log_bound = LogBound(path, wal_bytes, self.make_durable)
         self._readers = Readers(path)
         self._threads = ThreadPoolExecutor(READ_THREADS, "catalog-read")
+        self._packing = PackingBudget()
         # Held by whoever writes or takes the incoming file.
         self._incoming_lock = threading.Lock()
         self._prepared: object = None
@@ -430,6 +431,13 @@ class Catalog(Questions):
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
+    def path_of(self, inode: int) -> str | None:
+        """Return the path of an inode, None when no entry has that number."""
+        try:
+            return self._machine.names.path_of(inode)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def listing(self, path: str) -> list[Entry]:
         """Return the entries of a directory by name. Raises NotFound, NotADirectory, BadName."""
         try:
@@ -438,29 +446,78 @@ class Catalog(Questions):
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    async def list_directory(self, path: str) -> Sequence[Entry]:
-        """Do what `listing` does without holding up the loop for a large directory; sees all that is applied
-        now. What comes back stays small in memory when it is gone through in order.
+    def page(self, path: str, limit: int = PAGE, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones.
 
-        Raises Unavailable too, when the catalog is closed or replaced meanwhile.
+        Raises NotFound, NotADirectory, BadName.
         """
         try:
-            names = self._machine.names
-            rows = names.listing(names.directory(path), SMALL_DIRECTORY + 1).fetchall()
+            return self._page(self._machine.names.directory(path), path, limit, "", backwards)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
-        if len(rows) <= SMALL_DIRECTORY:
-            return list(map(entry_of, rows))
-        self.settle()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._list_in_thread, path)
 
-    def _list_in_thread(self, path: str) -> Listing:
+    def next_page(
+        self, directory: int, after: str, limit: int = PAGE, *, backwards: bool = False
+    ) -> Page | None:
+        """Return the entries that follow the name `after` in the directory with this inode, wherever it is by now.
+
+        None: it was removed. Names that did not change since the first page come exactly once, those that did at most
+        once under each name.
+        """
+        try:
+            path = self._machine.names.path_of(directory)
+            return None if path is None else self._page(directory, path, limit, after, backwards)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _page(self, directory: int, path: str, limit: int, after: str, backwards: bool) -> Page:
+        cursor = self._machine.names.listing(directory, limit + 1, after=after, backwards=backwards)
+        rows = cursor.fetchall()
+        last = rows[:limit][-1][0] if rows else ""
+        return Page(directory, path, list(map(entry_of, rows[:limit])), len(rows) > limit, last)
+
+    async def sorted_listing(self, path: str, order: Order, actor: Actor) -> PackedListing:
+        """Return what `actor` is shown of a directory in an order for which all must be seen; by a thread.
+
+        Account, path and entries are of one state, in which all is applied that is applied now. To be closed. Raises
+        NotFound, NotADirectory, BadName, Denied; Invalid when there are more than are sorted; Unavailable when too many
+        are sorted already, or the catalog is closed or replaced.
+        """
+        self._check_usable()
+        self.settle()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._sort_in_thread, path, order, actor)
+
+    def _sort_in_thread(self, path: str, order: Order, actor: Actor) -> PackedListing:
         with self._readers.connection() as database:
-            # One transaction from the path's first name to the last entry: all of one state.
+            # One transaction from the account over the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
+            rights = actor.rights(Accounts(database).rights)
+            rights.require(Action.LIST, path)
             names = Namespace(database)
-            cursor = names.listing(names.directory(path))
-            return Listing(iter(lambda: cursor.fetchmany(PAGE), []))
+            directory = names.directory(path)
+            if names.has_more_than(directory, MAX_SORTED):
+                raise Invalid(f"a directory of more than {MAX_SORTED:,} names is only sorted by name")
+            cursor = names.sorted(directory, order)
+            pages = iter(lambda: cursor.fetchmany(PAGE), [])
+            return PackedListing(directory, path, _shown(rights, path, pages), self._packing)
+
+    # Copies.
+
+    async def find_unlisted(self, names: Sequence[bytes], store: int) -> tuple[list[bytes], list[bytes]]:
+        """Return what `unlisted` does, without holding up the loop; and which of these names are listed elsewhere.
+
+        Sees all that is applied now. At most some thousand names. Raises Unavailable when the catalog is closed or
+        replaced meanwhile.
+        """
+        self._check_usable()
+        self.settle()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._find_unlisted, names, store)
+
+    def _find_unlisted(self, names: Sequence[bytes], store: int) -> tuple[list[bytes], list[bytes]]:
+        with self._readers.connection() as database:
+            return find_unlisted(database, names, store)
 
     def partial(self, owner: str, path: str) -> Partial | None:
         """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""
@@ -472,3 +529,18 @@ class Catalog(Questions):
             return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
+
+
+def _shown(rights: Rights, path: str, pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Yield the rows that an account is shown, PAGE at a time."""
+    if not rights.ruled:
+        yield from pages
+        return
+    kept: list[Row] = []
+    for rows in pages:
+        kept += [row for row in rows if rights.shows(path, row[0])]
+        while len(kept) >= PAGE:
+            yield kept[:PAGE]
+            del kept[:PAGE]
+    if kept:
+        yield kept

@@ -7,7 +7,7 @@ confirmed it since. What its row said of copies proves nothing from then on, bec
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raftstore.metadata.refusal import MAX_BYTES, Refusal
@@ -19,6 +19,30 @@ from raftstore.wire import commands_pb2 as commands
 
 _FIND = "SELECT id, refs, heads, replicas, length FROM chunks WHERE digest = ?"
 _NAMED = "SELECT digest, replicas FROM chunks WHERE digest BETWEEN ? AND ?"
+
+
+def find_unlisted(
+    database: sqlite3.Connection, names: Sequence[bytes], store: int
+) -> tuple[list[bytes], list[bytes]]:
+    """Return what `Contents.unlisted` does, over any connection; and which of these names have a row all the same.
+
+    One statement for all names, so that a thread that asks does not need the interpreter's lock meanwhile.
+    """
+    here = [
+        number
+        for number, stores in database.execute("SELECT id, stores FROM replicas")
+        if str(store) in stores.split(",")
+    ]
+    asked = ", ".join(["(?, ?)"] * len(names))
+    # The + keeps SQLite from going through all chunks of a set of stores instead of looking for each name.
+    rows = database.execute(
+        f"WITH asked(first, last) AS (VALUES {asked})"
+        " SELECT first, EXISTS (SELECT 1 FROM chunks WHERE digest BETWEEN first AND last) FROM asked"
+        " WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE digest BETWEEN first AND last"
+        f" AND +replicas IN ({', '.join(map(str, here))}))",
+        [bound for name in names for bound in (name, name.ljust(DIGEST_SIZE, b"\xff"))],
+    ).fetchall()
+    return [name for name, _ in rows], [name for name, elsewhere in rows if elsewhere]
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -171,9 +172,12 @@ TABLES = {
     "secrets": "name",
     "users": "name",
     "places": "path, user",
+    "spans": "inode",
     "usage": "owner",
     "proposers": "node",
     "results": "node, sequence",
+    "reservations": "parent, name",
+    "expiry": "only",
 }
 """Every table, of whatever level, with its key: the order in which `Catalog.digest` reads it."""
 
@@ -261,6 +265,10 @@ def connect(path: Path, *, writer: bool = False, patience: float = 5.0) -> sqlit
     when the WAL starts over, and data before what depends on it in a checkpoint: a power cut can only take
     the last transactions away, never mix states.
     """
+    with contextlib.suppress(OSError):  # SQLite says what is wrong
+        os.close(
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        )  # its WAL gets the mode of the file
     database = sqlite3.connect(
         path,
         timeout=patience,

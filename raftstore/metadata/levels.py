@@ -41,10 +41,22 @@ WAY_OUT = (
 COMMANDS: dict[str, int] = {
     # The gate itself: known to every version that knows of levels.
     "set_level": 1,
+    "adopt_owner": 2,
+    "reserve_name": 2,
+    "renew_names": 2,
+    "release_name": 2,
+    "expire_partials": 2,
 }
 """Level from which a command may be in the log, by its name in the oneof `Command.kind`; 1 where there is none."""
 
-FIELDS: dict[str, int] = {}
+FIELDS: dict[str, int] = {
+    "Command.actor": 2,
+    "MakeDirectory.home": 2,
+    "PutFile.append": 2,
+    "User.identity": 2,
+    "User.sessions_since": 2,
+    "PutFile.handle": 2,
+}
 """Level from which a field may be set, by "Message.field"; 1 where there is none."""
 
 VALUES: dict[str, int] = {}

@@ -1,56 +1,85 @@
-"""A large directory's entries at one moment, kept small: some 20 bytes an entry instead of 300."""
+"""How much of a directory is read at once, and listings that must be held whole because they are sorted otherwise than
+by name: kept small, some 20 bytes an entry instead of 300.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Iterable
 
+from raftstore.errors import Unavailable
 from raftstore.metadata.namespace import Row, entry_of
-from raftstore.types import Entry
+from raftstore.types import Entry, Page
 
-PAGE = 500
+PAGE = 256
+"""Entries of a page: to read them and to write their lines takes a millisecond or two."""
+
+MAX_SORTED = 200_000
+"""Entries of a directory that is sorted otherwise than by name."""
+
+MAX_PACKED = 2_000_000
+"""Entries of all such listings of a node together: some 50 MB."""
 
 
-class Listing(Sequence[Entry]):
-    """Entries, packed by pages; those who go through it in order unpack one page at a time.
+class PackingBudget:
+    """Bounds the entries that are packed at a time. Thread-safe."""
+
+    def __init__(self, limit: int = MAX_PACKED) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self.taken = 0
+
+    def take(self, count: int) -> None:
+        """Take more. Raises Unavailable when there are too many."""
+        with self._lock:
+            if self.taken + count > self._limit:
+                raise Unavailable("too many large directories are being sorted")
+            self.taken += count
+
+    def give(self, count: int) -> None:
+        """Give back."""
+        with self._lock:
+            self.taken -= count
+
+
+class PackedListing:
+    """A directory's entries at one moment, packed by pages. To be closed.
 
     To hold them packed lets go of the database at once: a reader that waits for a slow client would keep its
     write-ahead log from being emptied.
     """
 
-    def __init__(self, pages: Iterable[list[Row]]) -> None:
-        """Pack `pages`, of PAGE rows each but for the last."""
-        self._pages: list[bytes] = []
+    def __init__(self, directory: int, path: str, pages: Iterable[list[Row]], budget: PackingBudget) -> None:
+        """Pack `pages`. Raises Unavailable."""
+        self._directory = directory
+        self._path = path
+        self._budget = budget
         self._count = 0
-        for rows in pages:
-            self._pages.append(zlib.compress(json.dumps(rows).encode(), 1))
-            self._count += len(rows)
+        self._pages: list[bytes] = []
+        try:
+            for rows in pages:
+                budget.take(len(rows))
+                self._count += len(rows)
+                self._pages.append(zlib.compress(json.dumps(rows).encode(), 1))
+        except BaseException:
+            self.close()
+            raise
 
-    def _page(self, number: int) -> list[Row]:
-        rows: list[Row] = json.loads(zlib.decompress(self._pages[number]))
-        return rows
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return len(self._pages)
 
-    def __len__(self) -> int:
-        return self._count
+    def page(self, number: int, *, backwards: bool = False) -> Page:
+        """Return a page, the first one is 0; `backwards`: from the end."""
+        rows: list[Row] = json.loads(zlib.decompress(self._pages[-1 - number if backwards else number]))
+        entries: list[Entry] = list(map(entry_of, reversed(rows) if backwards else rows))
+        return Page(self._directory, self._path, entries, number + 1 < len(self._pages))
 
-    def __iter__(self) -> Iterator[Entry]:
-        for number in range(len(self._pages)):
-            yield from map(entry_of, self._page(number))
-
-    def __reversed__(self) -> Iterator[Entry]:
-        for number in reversed(range(len(self._pages))):
-            yield from map(entry_of, reversed(self._page(number)))
-
-    @overload
-    def __getitem__(self, item: int) -> Entry: ...
-    @overload
-    def __getitem__(self, item: slice) -> list[Entry]: ...
-    def __getitem__(self, item: int | slice) -> Entry | list[Entry]:
-        if isinstance(item, slice):
-            return [self[position] for position in range(*item.indices(self._count))]
-        position = item if item >= 0 else item + self._count
-        if not 0 <= position < self._count:
-            raise IndexError(item)
-        return entry_of(self._page(position // PAGE)[position % PAGE])
+    def close(self) -> None:
+        """Let go of the entries."""
+        self._budget.give(self._count)
+        self._count = 0
+        self._pages = []

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from raftstore.metadata import reservations, spans
 from raftstore.metadata.database import set_level
 
 if TYPE_CHECKING:
@@ -21,7 +22,28 @@ if TYPE_CHECKING:
 Migration = Callable[[sqlite3.Connection, "Machine"], None]
 """Gets the connection, within a transaction, and the machine; `machine.level` is still the level before."""
 
-migrate_to_2: tuple[Migration, ...] = ()
+
+def count_directories(database: sqlite3.Connection, machine: Machine) -> None:
+    """Directories count for who has made them, as files do; see `quotas`."""
+    rows = database.execute(
+        "SELECT owner, count(*) FROM entries WHERE kind = 2 AND name > '' GROUP BY owner"
+    ).fetchall()
+    for owner, directories in sorted(rows):
+        machine.quotas.count(owner, files=directories)
+    machine.quotas.flush()
+
+
+def let_partials_age(_: sqlite3.Connection, machine: Machine) -> None:
+    """Interrupted uploads age from now on; see `partials`."""
+    machine.partials.begin_to_age()
+
+
+migrate_to_2: tuple[Migration, ...] = (
+    lambda database, machine: spans.make(database),
+    lambda database, machine: reservations.make_table(database),
+    count_directories,
+    let_partials_age,
+)
 """In this order; one function a concern."""
 
 MIGRATIONS: dict[int, tuple[Migration, ...]] = {2: migrate_to_2}

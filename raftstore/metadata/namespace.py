@@ -8,14 +8,24 @@ from dataclasses import dataclass
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.database import ROOT
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
-from raftstore.types import Entry, Kind
+from raftstore.types import Entry, Kind, Order
 
 MAX_KNOWN = 8192
 """Directories whose path is kept in memory."""
 
 COLUMNS = "name, kind, inode, size, mtime_ns, owner, version"
 _FIND = f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name = ?"
-_LIST = f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > '' ORDER BY name LIMIT ?"
+_LIST = f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > ? ORDER BY name LIMIT ?"
+_LIST_BACK = (
+    f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name < ? AND name > '' ORDER BY name DESC LIMIT ?"
+)
+_SORTED = {
+    Order.TIME: f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > '' ORDER BY mtime_ns DESC, name",
+    Order.SIZE: f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > '' ORDER BY size DESC, name",
+}
+_LAST = b""
+"""Behind every name: SQLite sorts blobs after texts."""
+
 _KINDS = {1: Kind.FILE, 2: Kind.DIRECTORY}
 _SURELY_SHORT = MAX_PATH_BYTES // 4
 
@@ -54,22 +64,25 @@ class Namespace:
         parent = self._known.get(head)
         try:
             if parent is None or not slash:
-                parent = self._walk(split(path)[:-1])
+                parent = self._walk(split(path, existing=True)[:-1])
             row: Row | None = self._execute(_FIND, (parent, name)).fetchone()
         except UnicodeEncodeError:
             raise BadName("a name must be UTF-8; set your client to UTF-8") from None
         if row is None:
             if len(path) > 1:
-                split(path)
+                split(path, existing=True)
             raise NotFound(path)
         return row
 
-    def place(self, path: str) -> Place:
-        """Return where `path`, not the root, is or would be. Raises BadName, NotFound, NotADirectory."""
+    def place(self, path: str, *, existing: bool = False) -> Place:
+        """Return where `path`, not the root, is or would be. Raises BadName, NotFound, NotADirectory.
+
+        `existing`: for something that is there, however long its path has become.
+        """
         head, slash, name = path.rpartition("/")
         parent = self._known.get(head)
         if parent is None or not slash or len(path) > _SURELY_SHORT or path.count("/") > MAX_DEPTH:
-            names = split(path)
+            names = split(path, existing=existing)
             parent, name = self._walk(names[:-1]), names[-1]
         else:
             check_name(name)
@@ -109,14 +122,42 @@ class Namespace:
             raise NotADirectory(path)
         return row[2]
 
-    def listing(self, inode: int, limit: int = -1) -> sqlite3.Cursor:
-        """Return a cursor over the rows in directory `inode`, by name; to be read at once. `limit` -1: all."""
-        return self._execute(_LIST, (inode, limit))
+    def listing(
+        self, inode: int, limit: int = -1, *, after: str = "", backwards: bool = False
+    ) -> sqlite3.Cursor:
+        """Return a cursor over the rows in directory `inode`, by name; to be read at once. `limit` -1: all.
+
+        Those behind the name `after` ("": from the first on), `backwards` in the opposite order.
+        """
+        if backwards:
+            return self._execute(_LIST_BACK, (inode, after or _LAST, limit))
+        return self._execute(_LIST, (inode, after, limit))
+
+    def sorted(self, inode: int, order: Order) -> sqlite3.Cursor:
+        """Return a cursor over all rows in directory `inode`, in an order for which there is no index."""
+        return self._execute(_SORTED[order], (inode,))
+
+    def has_more_than(self, inode: int, count: int) -> bool:
+        """Whether a directory has more than `count` entries."""
+        found = self._execute(
+            "SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1 OFFSET ?", (inode, count)
+        ).fetchone()
+        return found is not None
 
     def is_empty(self, inode: int) -> bool:
         """Whether a directory has no entries."""
         row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
         return row is None
+
+    def of_inode(self, inode: int) -> tuple[Place, Row] | None:
+        """Return where an inode is, and its row; None when it is nowhere."""
+        found = self._execute(f"SELECT parent, {COLUMNS} FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return (Place(found[0], found[1]), found[1:]) if found is not None else None
+
+    def is_directory(self, inode: int) -> bool:
+        """Whether there is a directory with that inode."""
+        row = self._execute("SELECT kind FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return row is not None and row[0] == Kind.DIRECTORY
 
     def path_of(self, inode: int) -> str | None:
         """Return the path of an inode; None when no entry has that number."""

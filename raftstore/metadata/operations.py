@@ -44,8 +44,8 @@ def operations_of(index: int, batch: bytes, level: int) -> list[commands.Operati
     return list(decoded.operations)
 
 
-def command_of(index: int, data: bytes, level: int, kinds: Container[str]) -> tuple[str, Any]:
-    """Return which of `kinds` a command is that the log entry at `index` holds, and what it says.
+def command_of(index: int, data: bytes, level: int, kinds: Container[str]) -> tuple[str, commands.Command]:
+    """Return which of `kinds` a command is that the log entry at `index` holds, and the command.
 
     Raises TooNew when it, or something in it, is not known here. At level 1 it refuses it instead, as every version of
     then did: no leader appends such a command any more, but old logs may hold some.
@@ -63,4 +63,4 @@ def command_of(index: int, data: bytes, level: int, kinds: Container[str]) -> tu
             raise unknown(index, reason or "a command of no kind")
     elif kind not in kinds or COMMANDS.get(kind, OLDEST) > OLDEST:
         raise Refusal(commands.INVALID, "an unknown command")
-    return kind, getattr(command, kind)
+    return kind, command

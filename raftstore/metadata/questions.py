@@ -6,11 +6,14 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
+from raftstore import paths
 from raftstore.errors import StoreError, Unavailable
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.reports import Reports
-from raftstore.types import ChunkRef, StoreInfo, Usage, User, Wanted
+from raftstore.metadata.reservations import Reservation
+from raftstore.rights import Rights
+from raftstore.types import ChunkRef, PartialUpload, StoreInfo, Usage, User, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 _T = TypeVar("_T")
@@ -34,10 +37,26 @@ class Questions:
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
-    def users(self) -> list[User]:
-        """Return all accounts by name."""
+    def rights(self, name: str) -> Rights | None:
+        """Return what an account may do, None when there is none. The same object until the account changes."""
         try:
-            return self._machine.accounts.users()
+            return self._machine.accounts.rights(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def orphans(self) -> list[tuple[str, Usage]]:
+        """Return who has something and no account (any more), by identity, and what is published of it."""
+        try:
+            accounts = self._machine.accounts
+            owners = self._machine.quotas.owners()
+            return [(owner, usage) for owner, usage in owners if owner and accounts.owner(owner) is None]
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def users(self, after: str = "", limit: int = -1) -> list[User]:
+        """Return the accounts behind the name `after`, by name; `limit` -1: all."""
+        try:
+            return self._machine.accounts.users(after, limit)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
@@ -63,6 +82,10 @@ class Questions:
         """Whether `node` has registered another store since the one with `identity`."""
         return self._machine.stores.superseded(node, identity)
 
+    def latest_boot(self, node: str) -> int:
+        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
+        return self._machine.remembered.boot(node)
+
     def swept(self) -> Mapping[int, int]:
         """Return by store number the log index at which each store last began to remove chunks (0: never)."""
         return self._machine.stores.swept
@@ -71,6 +94,40 @@ class Questions:
         """Return the number of published files and the sum of their sizes in bytes."""
         counters = self._machine.counters
         return counters.files, counters.bytes
+
+    def partial_totals(self) -> tuple[int, int]:
+        """Return the number of partial uploads and the bytes that they hold."""
+        partials = self._machine.partials
+        return partials.total, partials.bytes
+
+    def partial_tick(self) -> int | None:
+        """Return the tick by which partial uploads age now; None before level 2."""
+        return self._machine.partials.tick
+
+    def partials_due(self, keep: int) -> bool:
+        """Whether there are partial uploads that nothing was added to for `keep` ticks."""
+        try:
+            return self._machine.partials.due(keep)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def partials(self, after: tuple[int, str, str], limit: int) -> list[PartialUpload]:
+        """Return up to `limit` partial uploads after one with that `place` (0, "", "": from the first on)."""
+        try:
+            names, found = self._machine.names, self._machine.partials.page(after, limit)
+            return [
+                PartialUpload(
+                    paths.join(names.path_of(parent) or "/", name),
+                    owner,
+                    size,
+                    mtime_ns,
+                    age,
+                    (parent, name, owner),
+                )
+                for parent, name, owner, size, mtime_ns, age in found
+            ]
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
     def intents(self) -> list[commands.Intent]:
         """Return what operators want of the membership, in the order in which they wanted it."""
@@ -83,6 +140,10 @@ class Questions:
     def job(self, number: int) -> commands.Job | None:
         """Return a job, not to be changed; None when there is none."""
         return self._machine.jobs.find(number)
+
+    def reservations(self) -> list[Reservation]:
+        """Return the names that are taken for files which are still to be published."""
+        return self._machine.reservations.all()
 
     # Replicas.
 

@@ -1,8 +1,12 @@
 """What each owner has, and whether it may have more: files and bytes published, bytes in partial uploads.
 
+From level 2 on a directory that an owner has made counts as a file: names cost the catalog, whatever is in them. So an
+account without a quota of files has a bound, too, and it cannot begin more uploads than it may have files.
+
 A file counts for the owner who put its present version, wherever it is moved and by whom: so renaming a directory
-touches nobody's account. What counts is kept in memory and written with the transaction; it always equals what a
-count of the files would find. Growth is refused beyond a quota, never what makes an owner's share smaller.
+touches nobody's account. An owner is an identity (see `accounts`), of which there may be no account any more. What
+counts is kept in memory and written with the transaction; it always equals what a count of the files would find. Growth
+is refused beyond a quota, never what makes an owner's share smaller.
 """
 
 from __future__ import annotations
@@ -12,8 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
-from raftstore.types import Usage, User
+from raftstore.types import Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
+
+NAMES = 10_000_000
+"""Files and directories of an account whose quota does not say how many, from level 2 on: as many as were measured."""
 
 MAX_KNOWN = 4096
 """Owners kept in memory beyond the end of a transaction."""
@@ -29,10 +36,14 @@ class _Share:
 class Quotas:
     """The table `usage`."""
 
-    def __init__(self, database: sqlite3.Connection, user: Callable[[str], User | None]) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, user: Callable[[str], User | None], level: Callable[[], int]
+    ) -> None:
+        """`level` tells the level in force."""
         self._execute = database.cursor().execute
         self._executemany = database.cursor().executemany
         self._user = user
+        self._level = level
         self._known: dict[str, _Share] = {}
         self._changed: set[str] = set()
 
@@ -43,6 +54,19 @@ class Quotas:
         except UnicodeEncodeError:
             return Usage(0, 0)
         return Usage(share.files, share.bytes)
+
+    def owners(self) -> list[tuple[str, Usage]]:
+        """Return every owner that has anything, partial uploads too, and what of it is published."""
+        found = {
+            owner: Usage(files, size)
+            for owner, files, size in self._execute("SELECT owner, files, bytes FROM usage").fetchall()
+        }
+        for owner in self._changed:  # not written yet
+            share = self._known[owner]
+            found[owner] = Usage(share.files, share.bytes)
+            if not (share.files or share.bytes or share.partial_bytes):
+                del found[owner]
+        return sorted(found.items())
 
     def _of(self, owner: str) -> _Share:
         share = self._known.get(owner)
@@ -63,10 +87,23 @@ class Quotas:
         share, user = self._of(owner), self._user(owner)
         most = (user.quota_bytes if user is not None else 0) or MAX_BYTES
         if size > 0 and share.bytes + size > min(most, MAX_BYTES):
-            raise Refusal(commands.QUOTA, f"{owner} may have {most} bytes, not {share.bytes + size}")
-        most = (user.quota_files if user is not None else 0) or MAX_INTEGER
+            raise Refusal(
+                commands.QUOTA, f"{owner_name(owner)} may have {most} bytes, not {share.bytes + size}"
+            )
+        most = self._most_names(user)
         if files > 0 and share.files + files > most:
-            raise Refusal(commands.QUOTA, f"{owner} may have {most} files, not {share.files + files}")
+            raise Refusal(
+                commands.QUOTA, f"{owner_name(owner)} may have {most} files, not {share.files + files}"
+            )
+
+    def _most_names(self, user: User | None) -> int:
+        if user is None:
+            return MAX_INTEGER
+        return user.quota_files or (NAMES if self._level() >= 2 else MAX_INTEGER)
+
+    def partial_names(self, owner: str, most: int) -> int:
+        """Return how many partial uploads an owner may have, `most` in any case."""
+        return min(most, self._most_names(self._user(owner))) if self._level() >= 2 else most
 
     def check_partial(self, owner: str, size: int) -> None:
         """Refuse with QUOTA when the owner's partial uploads would take more than the quota by themselves.
@@ -80,7 +117,7 @@ class Quotas:
         user = self._user(owner)
         most = (user.quota_bytes if user is not None else 0) or MAX_BYTES
         if after > min(most, MAX_BYTES):
-            raise Refusal(commands.QUOTA, f"{owner} may have {most} bytes begun, not {after}")
+            raise Refusal(commands.QUOTA, f"{owner_name(owner)} may have {most} bytes begun, not {after}")
 
     def count(self, owner: str, *, files: int = 0, size: int = 0, partial_bytes: int = 0) -> None:
         """Add to what an owner has."""

@@ -87,6 +87,11 @@ class Remembered:
             return b""
         return proposer.results.get(operation.sequence, b"")
 
+    def boot(self, node: str) -> int:
+        """Return the newest boot of a proposer that is known, 0 for an unknown one."""
+        proposer = self._proposers.get(node)
+        return proposer.boot if proposer is not None else 0
+
     def flush(self) -> None:
         """Write what changed into the current transaction."""
         self._executemany("DELETE FROM results WHERE node = ?", [(node,) for node in sorted(self._entered)])

@@ -10,7 +10,7 @@ reconnection; a simulator replaces it as a whole.
     model       lanes, roles, peers, replies, limits
     pki         authority, certificates, identities     tls         contexts, who the peer is
     framing     bytes <-> frames, no I/O                seal        frames without TLS  grants     keys for them
-    versions    who understands whom
+    versions    who understands whom                    known       where members and admins have been
     channel     what both ends of a connection share    outgoing    dialling end     incoming   accepting end
     dial, link  one attempt; a lane that is kept up     listener    the port         network    it all together
 """

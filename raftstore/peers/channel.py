@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,7 +12,7 @@ from raftstore.peers.framing import BadFrame, BufferPool, FrameReader, encode
 from raftstore.peers.model import Buffer, Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
-from raftstore.peers.tls import peer_of
+from raftstore.peers.tls import failure, peer_of
 from raftstore.sending import write_all
 from raftstore.wire import peer_pb2
 
@@ -80,6 +81,12 @@ class Channel(asyncio.BufferedProtocol):
     def name(self) -> str:
         """The peer's name for logs and errors."""
         return self.peer.name if self.peer else "stranger"
+
+    @property
+    def address(self) -> str:
+        """The other end's IP address; "" when there is none (any more)."""
+        found = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(found[0]) if found else ""
 
     # What the two ends do differently.
 
@@ -241,7 +248,11 @@ class Channel(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
-        self.drop(f"lost: {exc}" if exc else "closed by the peer")
+        # In TLS 1.3 a certificate is refused after the handshake of the side that showed it (RFC 8446, 4.4.2.4).
+        reason = (
+            failure(exc) if isinstance(exc, ssl.SSLError) else f"lost: {exc}" if exc else "closed by the peer"
+        )
+        self.drop(reason)
         self.finished.set()
 
     def pause_writing(self) -> None:

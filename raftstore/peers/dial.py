@@ -13,6 +13,7 @@ from raftstore.errors import Refused, Removed, StoreError, Unavailable
 from raftstore.peers.channel import VERSION, Shared
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
+from raftstore.peers.resolve import Resolver, reach
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, client_context, failure
 from raftstore.peers.versions import Greetings
@@ -31,6 +32,7 @@ class Dialler:
         self._greetings = greetings
         self._context = client_context(identity)
         self._shared = shared
+        self._resolver = Resolver()
         self._instance = secrets.token_bytes(16)
         self._sequence = itertools.count(1)
 
@@ -94,17 +96,22 @@ class Dialler:
 
     async def _connect(self, channel: Outgoing, address: Address, seconds: float, *, secure: bool) -> None:
         loop = asyncio.get_running_loop()
-        if not secure:
-            await loop.create_connection(lambda: channel, *address)
-            return
-        await loop.create_connection(
-            lambda: channel,
-            *address,
-            ssl=self._context,
-            server_hostname="",  # members are known by the name in their certificate: see Outgoing.identified
-            ssl_handshake_timeout=seconds,
-            ssl_shutdown_timeout=SHUTDOWN_TIME,
-        )
+        connection = await reach(await self._resolver.find(*address))
+        try:
+            if not secure:
+                await loop.create_connection(lambda: channel, sock=connection)
+                return
+            await loop.create_connection(
+                lambda: channel,
+                sock=connection,
+                ssl=self._context,
+                server_hostname="",  # members are known by the name in their certificate: see Outgoing.identified
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=SHUTDOWN_TIME,
+            )
+        except BaseException:
+            connection.close()
+            raise
 
 
 def _plain(error: OSError) -> str:

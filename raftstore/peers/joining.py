@@ -32,6 +32,7 @@ from cryptography.x509.oid import NameOID
 from raftstore.errors import Refused, Unavailable
 from raftstore.peers.model import Role
 from raftstore.peers.pki import Identity
+from raftstore.peers.resolve import Resolver, reach
 from raftstore.peers.tls import SHUTDOWN_TIME, load_identity
 
 JOIN = b"JXP1"
@@ -130,12 +131,8 @@ async def ask_to_join(
     try:
         async with asyncio.timeout(timeout):
             loop = asyncio.get_running_loop()
-            found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
-            family, kind, protocol, _, place = found[0]
-            connection = socket.socket(family, kind, protocol)
+            connection = await reach(await Resolver().find(*address))
             try:
-                connection.setblocking(False)
-                await loop.sock_connect(connection, place)
                 await loop.sock_sendall(connection, JOIN)
             except BaseException:
                 connection.close()

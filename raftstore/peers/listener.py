@@ -10,7 +10,10 @@ from collections.abc import Callable
 
 import structlog
 
+from raftstore.admission import Admission
+from raftstore.descriptors import scarce
 from raftstore.errors import Invalid
+from raftstore.networks import network_of
 from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Grants
 from raftstore.peers.incoming import Incoming
 from raftstore.peers.joining import JOIN, Joins, StrangeJoiner, serve_join
@@ -18,12 +21,14 @@ from raftstore.peers.model import Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, failure
+from raftstore.rates import Rates
 
 log = structlog.get_logger()
 
 _TLS_HANDSHAKE = b"\x16"
-_BACKLOG = 256
-_ACCEPT_AT_ONCE = 16
+_BACKLOG = 4096
+"""The kernel takes at most net.core.somaxconn. With few, members wait for their next attempt under a flood."""
+_ACCEPT_AT_ONCE = 64
 
 JOIN_TIME = 30.0
 """Seconds for answering a joiner who has shown that it has a token."""
@@ -35,11 +40,30 @@ class Stranger(Exception):
     """Somebody connected who does not belong to the cluster; the message says how that showed."""
 
 
+class _Waiting:
+    """A connection whose peer is not authenticated: silent, or with a task that does the handshake."""
+
+    __slots__ = ("accepted", "address", "admission", "deadline", "network", "task")
+
+    def __init__(
+        self, accepted: socket.socket, address: tuple[str, int], admission: Admission[_Waiting], deadline: float
+    ) -> None:
+        self.accepted = accepted
+        self.address = address
+        self.network = network_of(address[0])
+        self.admission = admission
+        self.deadline = deadline
+        """When it must be authenticated, on the loop's clock."""
+        self.task: asyncio.Task[bool] | asyncio.TimerHandle | None = None
+        """The handshake, or while it is silent the timer that ends it."""
+
+
 class Listener:
     """Accepts sockets and tells by the first byte what they want to be.
 
-    Unauthenticated connections are bounded in time and number: when there are too many, the oldest goes, so
-    that whoever holds connections open does not keep members out.
+    Unauthenticated connections are bounded in time and number, and whoever holds some keeps nobody out (`Admission`):
+    networks from which members or admins have come before have places of their own. Who sends nothing costs no task,
+    and handshakes with strangers are bounded by the second, since each holds the loop for a while.
     """
 
     def __init__(
@@ -52,7 +76,9 @@ class Listener:
         quiet: QuietLog,
         *,
         joins: Joins | None = None,
+        is_known: Callable[[str], bool] = lambda network: False,
     ) -> None:
+        """`is_known` tells whether a member or an admin was authenticated from a network before."""
         self._wanted = address
         self._context = context
         self._grants = grants
@@ -60,9 +86,16 @@ class Listener:
         self._limits = limits
         self._quiet = quiet
         self._joins = joins
+        self._is_known = is_known
         self._socket: socket.socket | None = None
         self._resume: asyncio.TimerHandle | None = None
-        self._pending: dict[asyncio.Task[bool], None] = {}  # in order of age
+        self._pending: dict[_Waiting, None] = {}
+        share = max(1, limits.pending * 3 // 4)
+        self._strangers: Admission[_Waiting] = Admission(limits.pending, share, patience=limits.handshake_time)
+        self._known: Admission[_Waiting] = Admission(limits.pending, patience=limits.handshake_time)
+        self._handshakes: Rates[bool] = Rates(limits.handshakes, 2 * limits.handshakes)
+        self._known_handshakes: Rates[bool] = Rates(4 * limits.handshakes, 8 * limits.handshakes)
+        self._each_handshakes: Rates[str] = Rates(limits.handshakes / 4, limits.handshakes / 2)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -101,9 +134,9 @@ class Listener:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        tasks = list(self._pending)
-        for task in tasks:
-            task.cancel()
+        tasks = [waiting.task for waiting in self._pending if isinstance(waiting.task, asyncio.Task)]
+        for waiting in list(self._pending):
+            self._end(waiting)
         if tasks:
             await asyncio.wait(tasks)
 
@@ -124,37 +157,108 @@ class Listener:
                 loop.remove_reader(listening)
                 self._resume = loop.call_later(self._limits.backoff_min, self._listen, listening)
                 return
-            while len(self._pending) >= self._limits.pending:
-                oldest = next(iter(self._pending))
-                del self._pending[oldest]
-                oldest.cancel()
-                self._quiet.warning("too many unauthenticated connections", limit=self._limits.pending)
-            task = loop.create_task(self._welcome(accepted, address), name="peer handshake")
-            self._pending[task] = None
-            task.add_done_callback(functools.partial(self._settled, accepted))
+            self._arrived(accepted, address)
 
-    def _settled(self, accepted: socket.socket, task: asyncio.Task[bool]) -> None:
-        self._pending.pop(task, None)
+    def _arrived(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        """Find a place for a connection; who has hung up again gets none."""
+        accepted.setblocking(False)
+        first = _first(accepted)
+        if first == b"":
+            accepted.close()
+            return
+        network = network_of(address[0])
+        admission = self._known if self._is_known(network) else self._strangers
+        if admission is self._strangers and scarce(accepted.fileno()):
+            self._quiet.warning("no descriptors are left for strangers", limit=self._limits.pending)
+            accepted.close()
+            return
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(accepted, address, admission, loop.time() + self._limits.handshake_time)
+        decision = admission.admit(waiting, network)
+        if decision.replaced is not None or not decision.taken:
+            self._quiet.warning("too many unauthenticated connections", limit=self._limits.pending)
+        if decision.replaced is not None:
+            self._end(decision.replaced)
+        if not decision.taken:
+            accepted.close()
+            return
+        self._pending[waiting] = None
+        if first is not None:
+            self._begin(waiting, first)
+            return
+        waiting.task = loop.call_at(waiting.deadline, self._silent, waiting)
+        loop.add_reader(accepted, self._readable, waiting)
+
+    def _readable(self, waiting: _Waiting) -> None:
+        first = _first(waiting.accepted)
+        if first is None:
+            return
+        self._hear_no_more(waiting)
+        if first:
+            self._begin(waiting, first)
+        else:
+            self._end(waiting)
+
+    def _silent(self, waiting: _Waiting) -> None:
+        self._turned_away(waiting.address, f"not authenticated in {self._limits.handshake_time:g} s")
+        self._end(waiting)
+
+    def _hear_no_more(self, waiting: _Waiting) -> None:
+        asyncio.get_running_loop().remove_reader(waiting.accepted)
+        if isinstance(waiting.task, asyncio.TimerHandle):
+            waiting.task.cancel()
+
+    def _begin(self, waiting: _Waiting, first: bytes) -> None:
+        """The peer has sent its first byte: find out who it is."""
+        waiting.admission.spoke(waiting)
+        if first == _TLS_HANDSHAKE and not self._may_shake_hands(waiting):
+            self._quiet.warning("too many handshakes at the peer port", limit=self._limits.handshakes)
+            self._end(waiting)
+            return
+        task = asyncio.get_running_loop().create_task(self._welcome(waiting, first), name="peer handshake")
+        waiting.task = task
+        task.add_done_callback(functools.partial(self._settled, waiting))
+
+    def _may_shake_hands(self, waiting: _Waiting) -> bool:
+        if waiting.admission is self._known:
+            return self._known_handshakes.take(True)
+        return self._each_handshakes.take(waiting.network) and self._handshakes.take(True)
+
+    def _end(self, waiting: _Waiting) -> None:
+        """Close a connection that is not authenticated. Idempotent."""
+        if isinstance(waiting.task, asyncio.Task):
+            waiting.task.cancel()
+            self._forget(waiting)
+        elif waiting in self._pending:
+            if waiting.accepted.fileno() >= 0:
+                self._hear_no_more(waiting)
+            self._forget(waiting)
+            waiting.accepted.close()
+
+    def _forget(self, waiting: _Waiting) -> None:
+        self._pending.pop(waiting, None)
+        waiting.admission.gone(waiting)
+
+    def _settled(self, waiting: _Waiting, task: asyncio.Task[bool]) -> None:
+        self._forget(waiting)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             log.error("peer handshake failed", exc_info=failure)
         if task.cancelled() or failure is not None or not task.result():
-            accepted.close()  # also when the task was cancelled before it ran at all
+            waiting.accepted.close()  # also when the task was cancelled before it ran at all
 
-    async def _welcome(self, accepted: socket.socket, address: tuple[str, int]) -> bool:
+    async def _welcome(self, waiting: _Waiting, first: bytes) -> bool:
         """Bring one connection to the point where its peer is admitted; False: nobody has the socket."""
+        accepted, address = waiting.accepted, waiting.address
         channel: Incoming | None = None
         try:
-            async with asyncio.timeout(self._limits.handshake_time) as timer:
-                accepted.setblocking(False)
+            async with asyncio.timeout_at(waiting.deadline) as timer:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                first = await _peek(accepted)
                 if first == JOIN[:1]:
                     await self._join(accepted, timer)
                     return True
                 channel = await self._authenticate(accepted, first)
-                if channel is not None:
-                    await channel.settled.wait()
+                await channel.settled.wait()
         except TimeoutError:
             self._turned_away(address, f"not authenticated in {self._limits.handshake_time:g} s")
         except (Stranger, StrangeJoiner) as error:
@@ -186,12 +290,10 @@ class Listener:
 
         await serve_join(accepted, self._joins, self._limits.handshake_time, authentic)
 
-    async def _authenticate(self, accepted: socket.socket, first: bytes) -> Incoming | None:
-        """Tell TLS from sealed and check the proof; None when the other side just hung up."""
+    async def _authenticate(self, accepted: socket.socket, first: bytes) -> Incoming:
+        """Tell TLS from sealed and check the proof."""
         loop = asyncio.get_running_loop()
         context: ssl.SSLContext | None
-        if not first:
-            return None
         if first == _TLS_HANDSHAKE:
             channel, context = self._make(None, None), self._context
         elif first != MAGIC[:1]:
@@ -215,21 +317,17 @@ class Listener:
         return channel
 
 
-async def _peek(accepted: socket.socket) -> bytes:
-    """Wait for the first byte and leave it where it is, for whoever takes the socket over."""
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    while True:
-        try:
-            return accepted.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            pass
-        readable.clear()
-        loop.add_reader(accepted, readable.set)
-        try:
-            await readable.wait()
-        finally:
-            loop.remove_reader(accepted)
+def _first(accepted: socket.socket) -> bytes | None:
+    """Return the first byte and leave it where it is, for whoever takes the socket over.
+
+    None: nothing has come yet; b"": the other side has hung up.
+    """
+    try:
+        return accepted.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
 
 
 async def _receive(accepted: socket.socket, size: int) -> bytes:

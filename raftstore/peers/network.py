@@ -15,6 +15,7 @@ from raftstore.peers.dial import Address, Dialler
 from raftstore.peers.grants import ID_SIZE, KEY_SIZE, Grants, Session
 from raftstore.peers.incoming import Incoming
 from raftstore.peers.joining import Answer, Joins, Key
+from raftstore.peers.known import KnownNetworks
 from raftstore.peers.link import Link
 from raftstore.peers.listener import Listener
 from raftstore.peers.model import Buffer, Handler, Lane, Limits, OneWay, Peer, Reply, Role
@@ -83,6 +84,7 @@ class PeerNetwork:
         self._lanes: dict[tuple[str, int], tuple[Incoming, peer_pb2.Hello]] = {}
         self._incoming: set[Incoming] = set()  # admitted
         self._accepted: WeakSet[Incoming] = WeakSet()  # any whose transport may still be there
+        self._known = KnownNetworks()
         self._watchers: list[tuple[Callable[[str], None], Callable[[str], None]]] = []
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -128,6 +130,7 @@ class PeerNetwork:
             self._limits,
             self._shared.quiet,
             joins=self._joins,
+            is_known=self._known.__contains__,
         )
         await listener.start()
         self._listener = listener
@@ -182,6 +185,8 @@ class PeerNetwork:
                     self._stopping.add(task)
                     task.add_done_callback(self._stopping.discard)
         self._members = fresh
+        for host, _ in fresh.values():
+            self._known.add(host)
         for channel in list(self._incoming):
             if channel.peer is not None and not self._is_member(channel.peer):
                 channel.drop("no longer a member")
@@ -244,7 +249,7 @@ class PeerNetwork:
         async def dial(on_drop: Callable[[Outgoing], None]) -> Outgoing:
             session = await self._bulk_session(name) if lane is Lane.BULK else None
             try:
-                return await self._dialler.dial(
+                channel = await self._dialler.dial(
                     address,
                     _WIRE_LANES[lane],
                     expected=name,
@@ -255,6 +260,8 @@ class PeerNetwork:
             except Removed as error:
                 self.on_removed(name, _entry(error))
                 raise
+            self._known.add(channel.address)
+            return channel
 
         if lane is not Lane.CONSENSUS:
             return Link(name, lane.name.lower(), dial, self._limits)
@@ -334,6 +341,7 @@ class PeerNetwork:
         else:
             self._replace(channel, peer, hello)
         self._incoming.add(channel)
+        self._known.add(channel.address)
 
     def greeting(self) -> peer_pb2.Hello:
         """Say what this node says of itself (`incoming.Door`)."""

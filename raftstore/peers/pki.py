@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from raftstore.errors import AlreadyExists, Damaged, DiskFailed, Invalid
+from raftstore.errors import AlreadyExists, Damaged, DiskFailed, Invalid, WrongClock
 from raftstore.peers.model import Role
 
 AUTHORITY_DAYS = 20 * 365
@@ -64,8 +64,8 @@ class Identity:
     def load(ca: Path, certificate: Path, key: Path) -> Identity:
         """Read an identity and check that its parts belong together and are in date.
 
-        Raises Invalid (no such file, wrong key, other authority, out of date) or Damaged (not PEM); both name
-        the file.
+        Raises Invalid (no such file, wrong key, other authority, expired), Damaged (not PEM) or WrongClock (the clock
+        is behind the day on which a certificate was made); all name the file.
         """
         issuer, holder = _load_certificate(ca), _load_certificate(certificate)
         private = _load_key(key)
@@ -127,7 +127,7 @@ class Authority:
 
     @staticmethod
     def load(directory: Path) -> Authority:
-        """Read what `save` wrote; raises Invalid or Damaged naming the file."""
+        """Read what `save` wrote; raises Invalid, Damaged or WrongClock naming the file."""
         certificate, key = _load_certificate(directory / "ca.pem"), _load_key(directory / "ca.key")
         if key.public_key() != certificate.public_key():
             raise Invalid(f"{directory / 'ca.key'} is not the key of {directory / 'ca.pem'}")
@@ -281,9 +281,15 @@ def exposed(key: Path) -> str:
 def _check_dates(path: Path, certificate: x509.Certificate) -> None:
     now = datetime.datetime.now(datetime.UTC)
     if now < certificate.not_valid_before_utc:
-        raise Invalid(f"{path} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
+        # It begins to be valid a day before it was made: so the clock is behind, by more than a time zone can explain.
+        raise WrongClock(
+            f"it says {now:%Y-%m-%d %H:%M} UTC, but {path} was made after "
+            f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC; set the clock (chronyd, ntpd or timesyncd do it)"
+        )
     if now > certificate.not_valid_after_utc:
-        raise Invalid(f"{path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        raise Invalid(
+            f"{path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}, and the clock says {now:%Y-%m-%d %H:%M} UTC"
+        )
 
 
 def _subject(path: Path, certificate: x509.Certificate) -> tuple[str, Role]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import os
 import ssl
@@ -54,15 +55,33 @@ _FOREIGN = (7, 18, 19, 20, 21)
 _OUTDATED = (9, 10)
 """Not yet valid, or no more."""
 
+_OWN_REFUSED = {
+    "UNKNOWN_CA": "another authority than that of its cluster has issued it",
+    "DECRYPT_ERROR": "another authority than that of its cluster has issued it",
+    "CERTIFICATE_EXPIRED": "by its clock it has expired",
+    "BAD_CERTIFICATE": "by its clock it is not valid yet, or it is damaged",
+}
+"""Alerts (RFC 8446, 6.2) by which a peer refuses the certificate of this side, and what they mean here."""
+
 
 def failure(error: ssl.SSLError) -> str:
-    """Say why a handshake with a peer failed."""
+    """Say why a handshake with a peer failed, and whose certificate was at fault."""
     if not isinstance(error, ssl.SSLCertVerificationError):
-        return f"what answers is no node, or of another version ({error.reason or error})"
+        reason = error.reason or str(error)
+        for alert, meaning in _OWN_REFUSED.items():
+            if reason.endswith(f"ALERT_{alert}"):
+                return (
+                    f"it refuses the certificate of this side: {meaning}; is the time right on both machines?"
+                )
+        return f"what answers is no node, or of another version ({reason})"
     if error.verify_code in _FOREIGN:
         return "is of another cluster: the authority of this one has not issued its certificate"
     if error.verify_code in _OUTDATED:
-        return f"its certificate is not valid now ({error.verify_message}); is the time right on both machines?"
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            f"its certificate is not valid by the clock of this machine, {now:%Y-%m-%d %H:%M} UTC "
+            f"({error.verify_message}); is the time right on both machines?"
+        )
     return f"its certificate is refused ({error.verify_message})"
 
 

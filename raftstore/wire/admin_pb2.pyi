@@ -13,15 +13,21 @@ class StatusRequest(_message.Message):
     def __init__(self, short_limit: _Optional[int] = ...) -> None: ...
 
 class NodeRequest(_message.Message):
-    __slots__ = ("known", "store")
+    __slots__ = ("known", "store", "boot", "previous_boot", "log_end")
     KNOWN_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_BOOT_FIELD_NUMBER: _ClassVar[int]
+    LOG_END_FIELD_NUMBER: _ClassVar[int]
     known: int
     store: bytes
-    def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ...) -> None: ...
+    boot: int
+    previous_boot: int
+    log_end: int
+    def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ..., boot: _Optional[int] = ..., previous_boot: _Optional[int] = ..., log_end: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "program", "oldest", "newest", "level")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "program", "oldest", "newest", "level")
     class ServicesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +53,7 @@ class NodeStatus(_message.Message):
     ZONE_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
+    LOOP_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     OLDEST_FIELD_NUMBER: _ClassVar[int]
     NEWEST_FIELD_NUMBER: _ClassVar[int]
@@ -69,14 +76,31 @@ class NodeStatus(_message.Message):
     zone: str
     drain: str
     services: _containers.ScalarMap[str, str]
+    loop: LoopStatus
     program: str
     oldest: int
     newest: int
     level: int
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+
+class LoopStatus(_message.Message):
+    __slots__ = ("threshold", "probes", "stalls", "longest", "longest_cpu", "classes")
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    PROBES_FIELD_NUMBER: _ClassVar[int]
+    STALLS_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_CPU_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    threshold: float
+    probes: int
+    stalls: int
+    longest: float
+    longest_cpu: float
+    classes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, threshold: _Optional[float] = ..., probes: _Optional[int] = ..., stalls: _Optional[int] = ..., longest: _Optional[float] = ..., longest_cpu: _Optional[float] = ..., classes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "waiting", "space")
+    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "outdated", "time_ns", "boot", "safe_index", "waiting", "space")
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     EMPTY_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +109,10 @@ class NodeReport(_message.Message):
     STORE_FIELD_NUMBER: _ClassVar[int]
     ROOM_FIELD_NUMBER: _ClassVar[int]
     SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
+    OUTDATED_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    SAFE_INDEX_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     SPACE_FIELD_NUMBER: _ClassVar[int]
     node: NodeStatus
@@ -95,9 +123,13 @@ class NodeReport(_message.Message):
     store: bytes
     room: int
     superseded: bool
+    outdated: bool
+    time_ns: int
+    boot: int
+    safe_index: int
     waiting: _containers.RepeatedScalarFieldContainer[str]
     space: int
-    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., waiting: _Optional[_Iterable[str]] = ..., space: _Optional[int] = ...) -> None: ...
+    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., outdated: _Optional[bool] = ..., time_ns: _Optional[int] = ..., boot: _Optional[int] = ..., safe_index: _Optional[int] = ..., waiting: _Optional[_Iterable[str]] = ..., space: _Optional[int] = ...) -> None: ...
 
 class MembershipRequest(_message.Message):
     __slots__ = ()
@@ -214,7 +246,7 @@ class JobReply(_message.Message):
     def __init__(self) -> None: ...
 
 class ClusterStatus(_message.Message):
-    __slots__ = ("verdict", "asked", "leader", "term", "nodes", "files", "bytes", "short", "short_count", "lost_count", "error")
+    __slots__ = ("verdict", "asked", "leader", "term", "nodes", "files", "bytes", "short", "short_count", "lost_count", "error", "partials", "partial_bytes")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     ASKED_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
@@ -226,6 +258,8 @@ class ClusterStatus(_message.Message):
     SHORT_COUNT_FIELD_NUMBER: _ClassVar[int]
     LOST_COUNT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    PARTIALS_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     verdict: str
     asked: str
     leader: str
@@ -237,7 +271,61 @@ class ClusterStatus(_message.Message):
     short_count: int
     lost_count: int
     error: str
-    def __init__(self, verdict: _Optional[str] = ..., asked: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., short: _Optional[_Iterable[str]] = ..., short_count: _Optional[int] = ..., lost_count: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    partials: int
+    partial_bytes: int
+    def __init__(self, verdict: _Optional[str] = ..., asked: _Optional[str] = ..., leader: _Optional[str] = ..., term: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., short: _Optional[_Iterable[str]] = ..., short_count: _Optional[int] = ..., lost_count: _Optional[int] = ..., error: _Optional[str] = ..., partials: _Optional[int] = ..., partial_bytes: _Optional[int] = ...) -> None: ...
+
+class PartialsRequest(_message.Message):
+    __slots__ = ("after",)
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    after: PartialPlace
+    def __init__(self, after: _Optional[_Union[PartialPlace, _Mapping]] = ...) -> None: ...
+
+class Partials(_message.Message):
+    __slots__ = ("partials", "kept")
+    PARTIALS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    partials: _containers.RepeatedCompositeFieldContainer[PartialUpload]
+    kept: int
+    def __init__(self, partials: _Optional[_Iterable[_Union[PartialUpload, _Mapping]]] = ..., kept: _Optional[int] = ...) -> None: ...
+
+class PartialUpload(_message.Message):
+    __slots__ = ("path", "owner", "size", "mtime_ns", "left", "place")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    MTIME_NS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    owner: str
+    size: int
+    mtime_ns: int
+    left: int
+    place: PartialPlace
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., left: _Optional[int] = ..., place: _Optional[_Union[PartialPlace, _Mapping]] = ...) -> None: ...
+
+class PartialPlace(_message.Message):
+    __slots__ = ("parent", "name", "owner")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    parent: int
+    name: str
+    owner: str
+    def __init__(self, parent: _Optional[int] = ..., name: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
+
+class PartialRemove(_message.Message):
+    __slots__ = ("path", "owner")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    owner: str
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
+
+class PartialReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class UsersRequest(_message.Message):
     __slots__ = ()
@@ -338,6 +426,46 @@ class UserRemove(_message.Message):
 class UserReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class OrphansRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Orphans(_message.Message):
+    __slots__ = ("orphans",)
+    ORPHANS_FIELD_NUMBER: _ClassVar[int]
+    orphans: _containers.RepeatedCompositeFieldContainer[Orphan]
+    def __init__(self, orphans: _Optional[_Iterable[_Union[Orphan, _Mapping]]] = ...) -> None: ...
+
+class Orphan(_message.Message):
+    __slots__ = ("owner", "files", "bytes")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    files: int
+    bytes: int
+    def __init__(self, owner: _Optional[str] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class UserAdopt(_message.Message):
+    __slots__ = ("owner", "name", "after")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    name: str
+    after: int
+    def __init__(self, owner: _Optional[str] = ..., name: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class UserAdopted(_message.Message):
+    __slots__ = ("after", "adopted", "finished")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ADOPTED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    adopted: int
+    finished: bool
+    def __init__(self, after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ...) -> None: ...
 
 class HostKeysRequest(_message.Message):
     __slots__ = ()

@@ -69,20 +69,28 @@ class Batch(_message.Message):
     def __init__(self, operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("status", "detail", "inode", "store", "index", "job")
+    __slots__ = ("status", "detail", "inode", "store", "index", "job", "after", "adopted", "finished", "reservation")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     INODE_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    ADOPTED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
     status: Status
     detail: str
     inode: int
     store: int
     index: int
     job: int
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ..., job: _Optional[int] = ...) -> None: ...
+    after: int
+    adopted: int
+    finished: bool
+    reservation: int
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ..., job: _Optional[int] = ..., after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ..., reservation: _Optional[int] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("digest", "length", "stores")
@@ -94,13 +102,29 @@ class Chunk(_message.Message):
     stores: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, digest: _Optional[bytes] = ..., length: _Optional[int] = ..., stores: _Optional[_Iterable[int]] = ...) -> None: ...
 
+class Actor(_message.Message):
+    __slots__ = ("account", "anonymous", "system", "opened", "key")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    SYSTEM_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    anonymous: str
+    system: str
+    opened: int
+    key: bytes
+    def __init__(self, account: _Optional[str] = ..., anonymous: _Optional[str] = ..., system: _Optional[str] = ..., opened: _Optional[int] = ..., key: _Optional[bytes] = ...) -> None: ...
+
 class MakeDirectory(_message.Message):
-    __slots__ = ("path", "owner")
+    __slots__ = ("path", "owner", "home")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
+    HOME_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ...) -> None: ...
+    home: bool
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., home: _Optional[bool] = ...) -> None: ...
 
 class RemoveDirectory(_message.Message):
     __slots__ = ("path",)
@@ -109,7 +133,7 @@ class RemoveDirectory(_message.Message):
     def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class PutFile(_message.Message):
-    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account")
+    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account", "append", "handle")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +146,8 @@ class PutFile(_message.Message):
     SINCE_FIELD_NUMBER: _ClassVar[int]
     OWN_ONLY_FIELD_NUMBER: _ClassVar[int]
     OF_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    APPEND_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
@@ -134,7 +160,55 @@ class PutFile(_message.Message):
     since: int
     own_only: bool
     of_account: bool
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ...) -> None: ...
+    append: bool
+    handle: Handle
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ..., append: _Optional[bool] = ..., handle: _Optional[_Union[Handle, _Mapping]] = ...) -> None: ...
+
+class Handle(_message.Message):
+    __slots__ = ("inode", "version", "new", "directory", "name", "reservation")
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NEW_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    inode: int
+    version: int
+    new: bool
+    directory: int
+    name: str
+    reservation: int
+    def __init__(self, inode: _Optional[int] = ..., version: _Optional[int] = ..., new: _Optional[bool] = ..., directory: _Optional[int] = ..., name: _Optional[str] = ..., reservation: _Optional[int] = ...) -> None: ...
+
+class ReserveName(_message.Message):
+    __slots__ = ("path", "node", "boot")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    node: str
+    boot: int
+    def __init__(self, path: _Optional[str] = ..., node: _Optional[str] = ..., boot: _Optional[int] = ...) -> None: ...
+
+class RenewNames(_message.Message):
+    __slots__ = ("node", "boot")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    boot: int
+    def __init__(self, node: _Optional[str] = ..., boot: _Optional[int] = ...) -> None: ...
+
+class ReleaseName(_message.Message):
+    __slots__ = ("node", "boot", "reservation", "renewed")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FIELD_NUMBER: _ClassVar[int]
+    RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    RENEWED_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    boot: int
+    reservation: int
+    renewed: int
+    def __init__(self, node: _Optional[str] = ..., boot: _Optional[int] = ..., reservation: _Optional[int] = ..., renewed: _Optional[int] = ...) -> None: ...
 
 class RemoveFile(_message.Message):
     __slots__ = ("path", "only_of")
@@ -199,7 +273,9 @@ class Rule(_message.Message):
     def __init__(self, path: _Optional[str] = ..., rights: _Optional[str] = ...) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "rules", "authorized_keys", "quota_files", "upload_rate", "download_rate", "max_sessions", "replicas", "revision")
+    __slots__ = ("identity", "sessions_since", "name", "password_hash", "home", "rights", "quota_bytes", "disabled", "rules", "authorized_keys", "quota_files", "upload_rate", "download_rate", "max_sessions", "replicas", "revision")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_SINCE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -214,6 +290,8 @@ class User(_message.Message):
     MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    sessions_since: int
     name: str
     password_hash: str
     home: str
@@ -228,7 +306,7 @@ class User(_message.Message):
     max_sessions: int
     replicas: int
     revision: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., replicas: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, identity: _Optional[str] = ..., sessions_since: _Optional[int] = ..., name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., replicas: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class PutUser(_message.Message):
     __slots__ = ("user", "create", "update")
@@ -245,6 +323,18 @@ class RemoveUser(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class AdoptOwner(_message.Message):
+    __slots__ = ("owner", "name", "after", "limit")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    name: str
+    after: int
+    limit: int
+    def __init__(self, owner: _Optional[str] = ..., name: _Optional[str] = ..., after: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class RegisterStore(_message.Message):
     __slots__ = ("node", "identity", "zone")
@@ -538,6 +628,16 @@ class AgreeOnSecret(_message.Message):
     replaces: bytes
     def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ..., replaces: _Optional[bytes] = ...) -> None: ...
 
+class ExpirePartials(_message.Message):
+    __slots__ = ("tick", "keep", "limit")
+    TICK_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    tick: int
+    keep: int
+    limit: int
+    def __init__(self, tick: _Optional[int] = ..., keep: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
 class SetLevel(_message.Message):
     __slots__ = ("level", "fresh", "members")
     LEVEL_FIELD_NUMBER: _ClassVar[int]
@@ -549,7 +649,7 @@ class SetLevel(_message.Message):
     def __init__(self, level: _Optional[int] = ..., fresh: _Optional[bool] = ..., members: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "actor")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -574,6 +674,12 @@ class Command(_message.Message):
     DROP_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     AGREE_ON_SECRET_FIELD_NUMBER: _ClassVar[int]
     SET_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    ADOPT_OWNER_FIELD_NUMBER: _ClassVar[int]
+    RESERVE_NAME_FIELD_NUMBER: _ClassVar[int]
+    RENEW_NAMES_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_PARTIALS_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
     put_file: PutFile
@@ -598,4 +704,10 @@ class Command(_message.Message):
     drop_replicas: DropReplicas
     agree_on_secret: AgreeOnSecret
     set_level: SetLevel
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ...) -> None: ...
+    adopt_owner: AdoptOwner
+    reserve_name: ReserveName
+    renew_names: RenewNames
+    release_name: ReleaseName
+    expire_partials: ExpirePartials
+    actor: Actor
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ...) -> None: ...

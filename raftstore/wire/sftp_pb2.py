@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nsftp.proto\x12\x0cpixraft.sftp\",\n\x05Setup\x12\x11\n\thost_keys\x18\x01 \x03(\x0c\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\"\x0c\n\nConnection\"\x07\n\x05Probe\"\x14\n\x05\x41live\x12\x0b\n\x03yes\x18\x01 \x01(\x08\"\x8e\x01\n\x08ToWorker\x12$\n\x05setup\x18\x01 \x01(\x0b\x32\x13.pixraft.sftp.SetupH\x00\x12.\n\nconnection\x18\x02 \x01(\x0b\x32\x18.pixraft.sftp.ConnectionH\x00\x12$\n\x05probe\x18\x03 \x01(\x0b\x32\x13.pixraft.sftp.ProbeH\x00\x42\x06\n\x04kind\"*\n\x08Password\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\x0c\"!\n\x03Key\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\"\"\n\x04Open\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\"\x16\n\x04Over\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\x07Refused\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xd4\x01\n\nFromWorker\x12*\n\x08password\x18\x01 \x01(\x0b\x32\x16.pixraft.sftp.PasswordH\x00\x12 \n\x03key\x18\x02 \x01(\x0b\x32\x11.pixraft.sftp.KeyH\x00\x12\"\n\x04open\x18\x03 \x01(\x0b\x32\x12.pixraft.sftp.OpenH\x00\x12\"\n\x04over\x18\x04 \x01(\x0b\x32\x12.pixraft.sftp.OverH\x00\x12(\n\x07refused\x18\x05 \x01(\x0b\x32\x15.pixraft.sftp.RefusedH\x00\x42\x06\n\x04kind\"#\n\x06\x41nswer\x12\x0b\n\x03yes\x18\x01 \x01(\x08\x12\x0c\n\x04text\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nsftp.proto\x12\x0cpixraft.sftp\"]\n\x05Setup\x12\x11\n\thost_keys\x18\x01 \x03(\x0c\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\x12\x19\n\x11legacy_algorithms\x18\n \x01(\x08\x12\x14\n\x0cidle_timeout\x18\x0b \x01(\x01\"\x0c\n\nConnection\"\x07\n\x05Probe\"\x14\n\x05\x41live\x12\x0b\n\x03yes\x18\x01 \x01(\x08\"\x8e\x01\n\x08ToWorker\x12$\n\x05setup\x18\x01 \x01(\x0b\x32\x13.pixraft.sftp.SetupH\x00\x12.\n\nconnection\x18\x02 \x01(\x0b\x32\x18.pixraft.sftp.ConnectionH\x00\x12$\n\x05probe\x18\x03 \x01(\x0b\x32\x13.pixraft.sftp.ProbeH\x00\x42\x06\n\x04kind\"*\n\x08Password\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\x0c\"!\n\x03Key\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\"\"\n\x04Open\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\"\x16\n\x04Over\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\x07Refused\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"+\n\x0bUnusableKey\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x16\n\x04Life\x12\x0e\n\x06moving\x18\x01 \x01(\x08\"\xab\x02\n\nFromWorker\x12*\n\x08password\x18\x01 \x01(\x0b\x32\x16.pixraft.sftp.PasswordH\x00\x12 \n\x03key\x18\x02 \x01(\x0b\x32\x11.pixraft.sftp.KeyH\x00\x12\"\n\x04open\x18\x03 \x01(\x0b\x32\x12.pixraft.sftp.OpenH\x00\x12\"\n\x04over\x18\x04 \x01(\x0b\x32\x12.pixraft.sftp.OverH\x00\x12(\n\x07refused\x18\x05 \x01(\x0b\x32\x15.pixraft.sftp.RefusedH\x00\x12\x31\n\x0cunusable_key\x18\n \x01(\x0b\x32\x19.pixraft.sftp.UnusableKeyH\x00\x12\"\n\x04life\x18\x0b \x01(\x0b\x32\x12.pixraft.sftp.LifeH\x00\x42\x06\n\x04kind\"#\n\x06\x41nswer\x12\x0b\n\x03yes\x18\x01 \x01(\x08\x12\x0c\n\x04text\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,27 +32,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sftp_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SETUP']._serialized_start=28
-  _globals['_SETUP']._serialized_end=72
-  _globals['_CONNECTION']._serialized_start=74
-  _globals['_CONNECTION']._serialized_end=86
-  _globals['_PROBE']._serialized_start=88
-  _globals['_PROBE']._serialized_end=95
-  _globals['_ALIVE']._serialized_start=97
-  _globals['_ALIVE']._serialized_end=117
-  _globals['_TOWORKER']._serialized_start=120
-  _globals['_TOWORKER']._serialized_end=262
-  _globals['_PASSWORD']._serialized_start=264
-  _globals['_PASSWORD']._serialized_end=306
-  _globals['_KEY']._serialized_start=308
-  _globals['_KEY']._serialized_end=341
-  _globals['_OPEN']._serialized_start=343
-  _globals['_OPEN']._serialized_end=377
-  _globals['_OVER']._serialized_start=379
-  _globals['_OVER']._serialized_end=401
-  _globals['_REFUSED']._serialized_start=403
-  _globals['_REFUSED']._serialized_end=445
-  _globals['_FROMWORKER']._serialized_start=448
-  _globals['_FROMWORKER']._serialized_end=660
-  _globals['_ANSWER']._serialized_start=662
-  _globals['_ANSWER']._serialized_end=697
+  _globals['_SETUP']._serialized_end=121
+  _globals['_CONNECTION']._serialized_start=123
+  _globals['_CONNECTION']._serialized_end=135
+  _globals['_PROBE']._serialized_start=137
+  _globals['_PROBE']._serialized_end=144
+  _globals['_ALIVE']._serialized_start=146
+  _globals['_ALIVE']._serialized_end=166
+  _globals['_TOWORKER']._serialized_start=169
+  _globals['_TOWORKER']._serialized_end=311
+  _globals['_PASSWORD']._serialized_start=313
+  _globals['_PASSWORD']._serialized_end=355
+  _globals['_KEY']._serialized_start=357
+  _globals['_KEY']._serialized_end=390
+  _globals['_OPEN']._serialized_start=392
+  _globals['_OPEN']._serialized_end=426
+  _globals['_OVER']._serialized_start=428
+  _globals['_OVER']._serialized_end=450
+  _globals['_REFUSED']._serialized_start=452
+  _globals['_REFUSED']._serialized_end=494
+  _globals['_UNUSABLEKEY']._serialized_start=496
+  _globals['_UNUSABLEKEY']._serialized_end=539
+  _globals['_LIFE']._serialized_start=541
+  _globals['_LIFE']._serialized_end=563
+  _globals['_FROMWORKER']._serialized_start=566
+  _globals['_FROMWORKER']._serialized_end=865
+  _globals['_ANSWER']._serialized_start=867
+  _globals['_ANSWER']._serialized_end=902
 # @@protoc_insertion_point(module_scope)

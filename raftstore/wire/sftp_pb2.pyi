@@ -7,12 +7,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Setup(_message.Message):
-    __slots__ = ("host_keys", "channels")
+    __slots__ = ("host_keys", "channels", "legacy_algorithms", "idle_timeout")
     HOST_KEYS_FIELD_NUMBER: _ClassVar[int]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    LEGACY_ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     host_keys: _containers.RepeatedScalarFieldContainer[bytes]
     channels: int
-    def __init__(self, host_keys: _Optional[_Iterable[bytes]] = ..., channels: _Optional[int] = ...) -> None: ...
+    legacy_algorithms: bool
+    idle_timeout: float
+    def __init__(self, host_keys: _Optional[_Iterable[bytes]] = ..., channels: _Optional[int] = ..., legacy_algorithms: _Optional[bool] = ..., idle_timeout: _Optional[float] = ...) -> None: ...
 
 class Connection(_message.Message):
     __slots__ = ()
@@ -76,19 +80,37 @@ class Refused(_message.Message):
     reason: str
     def __init__(self, request: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class UnusableKey(_message.Message):
+    __slots__ = ("user", "reason")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    reason: str
+    def __init__(self, user: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Life(_message.Message):
+    __slots__ = ("moving",)
+    MOVING_FIELD_NUMBER: _ClassVar[int]
+    moving: bool
+    def __init__(self, moving: _Optional[bool] = ...) -> None: ...
+
 class FromWorker(_message.Message):
-    __slots__ = ("password", "key", "open", "over", "refused")
+    __slots__ = ("password", "key", "open", "over", "refused", "unusable_key", "life")
     PASSWORD_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     OVER_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    UNUSABLE_KEY_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
     password: Password
     key: Key
     open: Open
     over: Over
     refused: Refused
-    def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ...) -> None: ...
+    unusable_key: UnusableKey
+    life: Life
+    def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., unusable_key: _Optional[_Union[UnusableKey, _Mapping]] = ..., life: _Optional[_Union[Life, _Mapping]] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("yes", "text")

@@ -92,8 +92,9 @@ def catalogued(number: int, client: str) -> bytes:
     """A small picture's entry, 256 bytes long: what an upload proposes at its end."""
     chunk = commands.Chunk(digest=random.randbytes(32), length=20_000, stores=[1, 2, 3])
     put = commands.PutFile(path=f"/{client}-{number:08}", owner="camera", size=20_000, chunks=[chunk])
-    put.path += "x" * (VALUE - len(commands.Command(put_file=put).SerializeToString()))
-    return commands.Command(put_file=put).SerializeToString()
+    actor = commands.Actor(system="benchmark")
+    put.path += "x" * (VALUE - len(commands.Command(put_file=put, actor=actor).SerializeToString()))
+    return commands.Command(put_file=put, actor=actor).SerializeToString()
 
 
 MACHINES: dict[str, Callable[[int, str], bytes]] = {"counting": counted, "catalog": catalogued}

@@ -19,6 +19,7 @@ from ftpgateway.cli import logs
 from ftpgateway.config import load_node_config
 from ftpgateway.node import store_settings
 from raftstore.errors import StoreError
+from raftstore.rights import Actor
 from raftstore.store import Store
 
 TICK = 0.002
@@ -53,7 +54,7 @@ class Load:
             path = f"/bench/{self._mark}-{self._made}"
             began = time.monotonic()
             try:
-                await self._store.make_directory(path, "bench")
+                await self._store.make_directory(Actor.system("benchmark"), path)
             except StoreError as error:
                 self.refused += 1
                 print(f"refused: {error}", file=sys.stderr)

@@ -40,6 +40,7 @@ NODE_KEYS = [
     "zone",
     "drain",
     "services",
+    "loop",
     "error",
 ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ftplib
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,10 +17,25 @@ import clientpage
 import pytest
 from clientops import OPERATIONS, Bench, target
 from harness import Cluster, eventually
+from openssh import OpenSsh
 from pictures import picture, retrieve
-from realclients import Client, NotHere, NotSupported, Target
+from realclients import HANDFUL, Client, NotHere, NotSupported, Target
 from realclients_mounted import Sshfs
-from realclients_python import Aioftp, Fsspec, Ftplib
+from realclients_python import Aioftp, AsyncSsh, Fsspec, Ftplib
+from realclients_scripted import (
+    BasicFtp,
+    BusyBox,
+    Dropbear,
+    PerlFtp,
+    PerlSftp,
+    PhpFtp,
+    PhpSftp,
+    Plink,
+    Psftp,
+    RubyFtp,
+    RubySftp,
+    Ssh2,
+)
 from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
 from realclients_shell import Curl, Lftp, Rclone, Wget
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
@@ -28,7 +44,18 @@ pytestmark = pytest.mark.integration
 
 FTP: list[type[Client]] = [Curl, Lftp, Ncftp, Tnftp, InetutilsFtp, Wget, Rclone, Ftplib, Aioftp, Fsspec]
 SFTP: list[type[Client]] = [OpenSshSftp, LftpSftp, CurlSftp, RcloneSftp, Paramiko, Sshfs]
+MORE: list[type[Client]] = [
+    *(BasicFtp, PerlFtp, PhpFtp, RubyFtp, BusyBox),
+    *(Dropbear, Psftp, Plink, AsyncSsh, Ssh2, PerlSftp, PhpSftp, RubySftp),
+]
+"""A handful of operations each."""
 CLIENTS = [*FTP, *SFTP]
+CELLS = [
+    pytest.param(kind, operation, id=f"{kind.name}-{operation}")
+    for kind in [*CLIENTS, *MORE]
+    for operation in OPERATIONS
+    if kind in CLIENTS or operation in HANDFUL
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +73,17 @@ def reference(cluster: Cluster) -> Iterator[ftplib.FTP]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[clientpage.Page]:
-    """What the page says; what was seen is written to it when that is asked for."""
-    page = clientpage.Page([client.name for client in CLIENTS], list(OPERATIONS))
-    yield page
+def pages() -> Iterator[dict[bool, clientpage.Page]]:
+    """What the tables say, that of `MORE` as True; what was seen is written to them when that is asked for."""
+    handful = [operation for operation in OPERATIONS if operation in HANDFUL]
+    pages = {
+        False: clientpage.Page([client.name for client in CLIENTS], list(OPERATIONS)),
+        True: clientpage.Page([client.name for client in MORE], handful, clientpage.MORE),
+    }
+    yield pages
     if os.environ.get("PIXRAFT_WRITE_CLIENTS"):
-        page.write()
+        for page in pages.values():
+            page.write()
 
 
 def address(cluster: Cluster, node: str, protocol: str) -> Target:
@@ -62,14 +94,13 @@ def address(cluster: Cluster, node: str, protocol: str) -> Target:
     return target(*sftp)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(("kind", "operation"), CELLS)
 def test_cell(
     kind: type[Client],
     operation: str,
     cluster: Cluster,
     reference: ftplib.FTP,
-    page: clientpage.Page,
+    pages: dict[bool, clientpage.Page],
     tmp_path: Path,
 ) -> None:
     if not kind.installed():
@@ -91,10 +122,82 @@ def test_cell(
             raise
         print(error)
         seen = clientpage.Cell("fails", kind.exceptions[operation])
+    page = pages[kind in MORE]
     page.saw(kind.name, operation, seen, client.version)
     shutil.rmtree(tmp_path / "secure")
     if not os.environ.get("PIXRAFT_WRITE_CLIENTS"):
         assert page.says(kind.name, operation) == seen
+
+
+def needed(program: str) -> None:
+    """Skip where a program is not; not in CI."""
+    if shutil.which(program) is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed")
+
+
+def backed_up(tmp_path: Path) -> tuple[Path, dict[str, bytes]]:
+    """Write a directory to back up; return it and what is in it."""
+    source = tmp_path / "source"
+    content = {f"{n}/a b{n}.jpg": picture(n, 40_000 * n) for n in range(6)}
+    for name, data in content.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(data)
+    return source, content
+
+
+def restored(directory: Path) -> dict[str, bytes]:
+    return {str(one.relative_to(directory)): one.read_bytes() for one in directory.rglob("*.jpg")}
+
+
+def test_restic_backs_up_and_restores(cluster: Cluster, tmp_path: Path) -> None:
+    needed("restic")
+    source, content = backed_up(tmp_path)
+    place = address(cluster, "n2", "SFTP")
+    ssh = OpenSsh(tmp_path / "ssh", place.port, place.user, place.password)
+    command = shlex.join(
+        ["ssh", "-p", str(place.port), *ssh.options(), f"{place.user}@{place.host}", "-s", "sftp"]
+    )
+    environment = {**ssh.environment, "RESTIC_PASSWORD": "x", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def restic(*arguments: str) -> None:
+        base = ["restic", "-q", "-r", "sftp:there:/restic", "-o", f"sftp.command={command}"]
+        done = subprocess.run(
+            [*base, *arguments], env=environment, cwd=source, capture_output=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+
+    restic("init")
+    restic("backup", ".")
+    restic("check", "--read-data")
+    restic("restore", "latest", "--target", str(tmp_path / "restored"))
+    assert restored(tmp_path / "restored") == content
+
+
+def test_duplicity_backs_up_and_restores(cluster: Cluster, tmp_path: Path) -> None:
+    needed("duplicity")
+    source, content = backed_up(tmp_path)
+    place = address(cluster, "n2", "SFTP")
+    url = f"paramiko+sftp://{place.user}@{place.host}:{place.port}//duplicity"
+    environment = {**os.environ, "FTP_PASSWORD": place.password, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").touch()
+    options = ["--no-encryption", "--archive-dir", str(tmp_path / "archive")]
+    for command in (
+        [str(source), url],
+        ["verify", url, str(source)],
+        ["restore", url, str(tmp_path / "restored")],
+    ):
+        done = subprocess.run(
+            ["duplicity", *options, *command],
+            env=environment,
+            capture_output=True,
+            timeout=120,
+            input=b"yes\n" * 5,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert restored(tmp_path / "restored") == content
 
 
 def test_curl_gets_a_part(cluster: Cluster, tmp_path: Path) -> None:

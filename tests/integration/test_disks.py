@@ -81,3 +81,46 @@ def test_an_account_that_wants_one_copy_gets_one(tmp_path):
             ftp.storbinary("STOR again.jpg", io.BytesIO(content["0.jpg"]))
         # Two copies more of what it shares with the first one, which has as many then, and three of itself.
         eventually(lambda: copies(cluster) == len(content) + 2 + 3)
+
+
+@pytest.mark.parametrize("when", ["at rest", "while it ran"])
+def test_an_older_copy_of_a_nodes_own_data_is_refused(tmp_path, when):
+    """A snapshot of its machine lacks what the node has acknowledged since: its vote could lose that (Raft, 5.4.3)."""
+    with Cluster(tmp_path / "cluster") as cluster:
+        data, copy = cluster.data("n3"), tmp_path / "copy"
+        cluster.wait_verdict("healthy")
+        cluster.kill("n3")
+        if when == "at rest":
+            shutil.copytree(data, copy)
+        cluster.start_node("n3")
+        cluster.wait_ready("n3")
+        cluster.wait_verdict("healthy")
+        if when == "while it ran":
+            # A disk as of one moment, as of a virtual machine's snapshot.
+            cluster.kill("n3")
+            boot = (data / "boot").read_text()
+            shutil.copytree(data, copy)
+            # The same run goes on: a start is told by its number.
+            cluster.start_node("n3")
+            cluster.wait_ready("n3")
+            (copy / "boot").write_text((data / "boot").read_text())
+            assert boot != (copy / "boot").read_text()
+        with cluster.login("n1") as ftp:
+            for number in range(5):
+                ftp.storbinary(f"STOR {number}.jpg", io.BytesIO(picture(number, 30_000)))
+        # The others ask each other once a second how far they are.
+        cluster.wait_verdict("healthy")
+        told = [node.commit_index for node in cluster.status("n1")["nodes"]]
+        eventually(lambda: min(node.applied_index or 0 for node in cluster.status("n1")["nodes"]) >= max(told))
+        cluster.kill("n3")
+        shutil.rmtree(data)
+        shutil.copytree(copy, data)
+        cluster.start_node("n3")
+        eventually(lambda: cluster.exit_code("n3") is not None)
+        assert cluster.local.wait_for_an_end() == {"n3": 53}
+        assert "had newer data" in cluster.local.nodes["n3"].log.read_text()
+        # What it says to do helps.
+        shutil.rmtree(data)
+        cluster.start_node("n3")
+        cluster.wait_ready("n3")
+        cluster.wait_verdict("healthy")

@@ -79,7 +79,7 @@ class Load:
         acknowledged, nodes = sorted(self.acknowledged.items()), list(self.cluster.names)
         for place, node in enumerate(nodes):
             with self.cluster.login_when_served(node) as ftp:
-                assert self.acknowledged.keys() <= set(ftp.nlst("/")), node
+                assert self.acknowledged.keys() <= set(ftp.nlst()), node
                 for name, digest in acknowledged[place :: len(nodes)]:
                     assert hashlib.sha256(fetch(ftp, name)).digest() == digest, (node, name)
 

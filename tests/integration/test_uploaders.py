@@ -103,7 +103,7 @@ def test_sessions_in_one_directory_at_all_nodes(cluster: Cluster, witness: ftpli
     with ThreadPoolExecutor(9) as pool:
         list(pool.map(upload, range(9)))
     expected = {f"{number}-{count}.jpg" for number in range(9) for count in range(5)}
-    assert set(witness.nlst("shared")) == expected | {"everybodys.jpg"}
+    assert set(witness.nlst("shared")) == {f"shared/{name}" for name in (*expected, "everybodys.jpg")}
     assert retrieve(witness, "shared/everybodys.jpg") in [picture(number, 30_000) for number in range(9)]
     assert all(retrieve(witness, f"shared/{n}-4.jpg") == picture(f"{n}-4", 20_000) for n in range(9))
 

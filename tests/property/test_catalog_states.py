@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
 
-from catalog_model import Directory, File, Model
-from catalogs import NOW, Feeder, chunk, command, digest
+from catalog_model import NEEDS, Directory, File, Model
+from catalogs import NOW, Feeder, by, chunk, command, digest
 from examples import examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raftstore.types import Entry, Kind, Wanted
+from raftstore.rights import ROLES, Actor
+from raftstore.types import Entry, Kind, User, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 NAMES = ["a", "b", "c"]
@@ -31,7 +33,24 @@ OWNERS = ["ada", "bob"]
 paths = st.sampled_from(PATHS)
 owners = st.sampled_from(OWNERS)
 whose = st.sampled_from(["", "", *OWNERS])
-directories = st.sampled_from(["/", "/a", "/a/b", "/c/a"])
+directories = st.sampled_from(["/", "/", "/a", "/a/b", "/c/a"])
+letters = st.sampled_from(
+    [
+        *ROLES.values(),
+        ROLES["member"],
+        ROLES["member"],
+        ROLES["admin"],
+        "elf",
+        "wo",
+        "emo",
+        "ela",
+        "elramwf",
+        "dT",
+    ]
+)
+Who = tuple[str, int] | None
+whoever = st.one_of(st.none(), st.tuples(st.sampled_from(OWNERS), st.sampled_from([0, 0, 0, 1, 5])))
+"""Whose a command is: the system's, or a session's of an account, opened so many entries ago."""
 ruled = st.sets(directories, max_size=2).map(sorted)
 seeds = st.integers(1, 6)
 stores = st.sets(st.integers(1, 3)).map(lambda chosen: tuple(sorted(chosen)))
@@ -59,6 +78,7 @@ def sized(draw: st.DrawFn, kind: str) -> commands.Command:
         fields |= {"mtime_ns": draw(times), "exclusive": draw(st.integers(0, 4)) == 4}
         fields["own_only"] = draw(st.integers(0, 3)) == 3
         fields["of_account"] = draw(st.integers(0, 3)) == 3
+        fields["append"] = draw(st.integers(0, 5)) == 5
         if draw(st.integers(0, 9)) == 9:
             fields |= {"base_inode": draw(st.integers(1, 9)), "base_version": draw(st.integers(1, 9))}
     return command(kind, **fields)
@@ -73,7 +93,8 @@ def accounts(draw: st.DrawFn) -> commands.Command:
         quota_bytes=draw(st.sampled_from([0, 10, 20, 50])),
         quota_files=draw(st.sampled_from([0, 0, 1, 2])),
         disabled=draw(st.integers(0, 9)) == 9,
-        rules=[commands.Rule(path=path, rights=draw(st.sampled_from(["", "elr"]))) for path in draw(ruled)],
+        rights=draw(letters),
+        rules=[commands.Rule(path=path, rights=draw(letters)) for path in draw(ruled)],
     )
     how = draw(st.sampled_from(["create", "update", ""]))
     return command("put_user", user=user, **({how: True} if how else {}))
@@ -89,8 +110,11 @@ def renames(draw: st.DrawFn) -> commands.Command:
 
 
 operations = st.one_of(
+    st.builds(lambda path, owner: command("make_directory", path=path, owner=owner), paths, owners),
     st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
-    st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
+    st.builds(
+        lambda path, home: command("make_directory", path=path, owner="ada", home=home), paths, st.booleans()
+    ),
     st.builds(lambda path: command("remove_directory", path=path), paths),
     sized("put_file"),
     sized("put_file"),
@@ -107,6 +131,11 @@ operations = st.one_of(
         whose,
     ),
     st.builds(lambda path, owner: command("drop_partial", path=path, owner=owner), paths, owners),
+    st.builds(
+        lambda tick, keep: command("expire_partials", tick=tick, keep=keep, limit=256),
+        st.integers(0, 6),
+        st.integers(0, 2),
+    ),
     accounts(),
     st.builds(lambda name: command("remove_user", name=name), owners),
     st.builds(
@@ -141,18 +170,36 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """Make some directories."""
-        self.entry([command("make_directory", path=path, owner="ada") for path in ("/a", "/a/b", "/b")], 0)
+        made = [command("make_directory", path=path, owner="ada") for path in ("/a", "/a/b", "/b")]
+        self.entry([self.by(each, None) for each in made], 0)
 
-    @rule(built=st.lists(operations, min_size=1, max_size=6), again=st.integers(0, 3))
-    def entry(self, built: list[commands.Command], again: int) -> None:
+    @rule(asked=st.lists(st.tuples(operations, whoever), min_size=1, max_size=6), again=st.integers(0, 3))
+    def entries(self, asked: list[tuple[commands.Command, Who]], again: int) -> None:
         """Apply one log entry of new operations, and some that were applied before."""
+        self.entry([self.by(each, who) for each, who in asked], again)
+
+    def by(self, built: commands.Command, who: Who) -> commands.Command:
+        """Return a command with its actor: sessions are of the accounts that there are before the entry."""
+        if built.WhichOneof("kind") not in NEEDS:
+            return built
+        if who is None:
+            return by(built, Actor.system("test"))
+        name, lag = who
+        account = self.model.accounts.get(name)
+        identity, opened = (account.identity, account.revision) if account is not None else (name, 1)
+        return by(built, Actor.session(User(name, "", identity=identity, revision=max(0, opened - lag))))
+
+    def entry(self, built: list[commands.Command], again: int) -> None:
+        """Apply one log entry."""
         repeated = self.done[-again:] if again else []
         fresh = [self.feeder.operation(each) for each in built]
         results = self.feeder.apply(*(operation for operation, _ in repeated), *fresh)
         assert results[: len(repeated)] == [result for _, result in repeated]
         self.model.index = self.feeder.index
-        for operation, each, result in zip(fresh, built, results[len(repeated) :], strict=True):
+        for position, each in enumerate(built):
+            operation, result = fresh[position], results[len(repeated) + position]
             self.model.time_ns = operation.time_ns
+            self.model.position = len(repeated) + position
             expected = self.model.apply(each)
             assert commands.Status.Name(result.status) == expected, (each, result)
             assert result.index == self.feeder.index
@@ -167,6 +214,19 @@ class Histories(RuleBasedStateMachine):
         assert isinstance(file, File)
         assert file.inode in (0, inode)
         file.inode = inode
+
+    @rule(which=st.integers(0, 3), name=owners, limit=st.sampled_from([1, 3, 2000]))
+    def adopt(self, which: int, name: str, limit: int) -> None:
+        """Hand what somebody without an account has left over, some names at a time."""
+        orphans = [owner for owner, _ in self.feeder.catalog.orphans()]
+        owner = orphans[which] if which < len(orphans) else "nobody"
+        after, finished, status = 0, False, "OK"
+        while not finished and status == "OK":
+            adopt = command("adopt_owner", owner=owner, name=name, after=after, limit=limit)
+            result = self.feeder.one(adopt)
+            after, finished, status = result.after, result.finished, commands.Status.Name(result.status)
+        assert self.model.apply(adopt) == status
+        assert owner not in [owner for owner, _ in self.feeder.catalog.orphans()] or status != "OK"
 
     @rule()
     def repeat_an_entry(self) -> None:
@@ -257,11 +317,13 @@ class Histories(RuleBasedStateMachine):
         files = model.files()
         assert catalog.totals() == (len(files), sum(file.size for file in files))
         for owner in OWNERS:
-            assert catalog.usage(owner) == model.usage(owner)
             user, account = catalog.user(owner), model.accounts.get(owner)
+            for identity in (owner, account.identity if account is not None else "nobody"):
+                assert catalog.usage(identity) == model.usage(identity)
             assert (user is None) == (account is None)
             if user is not None and account is not None:
                 assert (user.home, dict(user.rules)) == (account.home, account.rules)
+                assert (user.owner, user.sessions_since) == (account.identity, account.since)
         references = model.references()
         for store in (1, 2, 3):
             heads = sum(1 for file in files if file.seeds and store in model.replicas[file.seeds[0]])
@@ -289,6 +351,10 @@ class Histories(RuleBasedStateMachine):
         for store in (1, 2, 3):
             unlisted = [digest(seed) for seed in range(8) if store not in self.model.replicas.get(seed, ())]
             assert self.feeder.catalog.unlisted(map(digest, range(8)), store) == unlisted
+            names = [digest(seed) for seed in range(8)]
+            elsewhere = [name for name in unlisted if int.from_bytes(name, "big") in self.model.replicas]
+            found = asyncio.run(self.feeder.catalog.find_unlisted(names, store))
+            assert tuple(map(sorted, found)) == (unlisted, elsewhere)
 
 
 TestHistories = Histories.TestCase

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from examples import examples
+from ftpgateway.sftp.window import Window
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftpgateway.sftp.window import Window
 from raftstore.errors import Invalid
 
 REACH, AHEAD, PASS_ON = 16, 24, 8

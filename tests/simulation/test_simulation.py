@@ -52,7 +52,9 @@ def test_one_seed_tells_what_happened():
 
 def test_known_bugs_are_seen():
     done = run(
-        "commit-alone", "apply-twice", "reply-before-sync", "compaction-loses-tail", program="mutants.py"
+        *("commit-alone", "apply-twice", "reply-before-sync", "compaction-loses-tail"),
+        *("rights-of-the-proposer", "rights-of-before"),
+        program="mutants.py",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 not seen " in done.stdout

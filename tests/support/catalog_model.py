@@ -1,4 +1,7 @@
-"""The catalog's rules over plain Python objects: slow, obvious, and independent of raftstore.metadata."""
+"""The catalog's rules over plain Python objects: slow, obvious, and independent of raftstore.metadata.
+
+It has the rules of level 2, what accounts may do included; raftstore.rights is not asked either.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ class Content:
     owner: str
     seeds: tuple[int, ...]
     size: int
+    tick: int = field(default=0, kw_only=True)
 
 
 @dataclass
@@ -33,21 +37,79 @@ class Directory:
     entries: dict[str, Directory | File] = field(default_factory=dict)
     partials: dict[tuple[str, str], Content] = field(default_factory=dict)
     mtime_ns: int = 0
+    owner: str = ""
+    number: int = 0
 
 
 @dataclass
 class Account:
-    """An account: its quotas, and the directories that it names."""
+    """An account: its quotas, the directories that it names, and who it is."""
 
+    name: str
     quota_bytes: int
     quota_files: int
     disabled: bool
     home: str
+    rights: str
     rules: dict[str, str]
+    identity: str = ""
+    since: int = 0
+    revision: int = 0
+
+    def letters(self, path: str) -> str:
+        """Return what it may do at `path`."""
+        if not beneath(path, self.home):
+            return ""
+        fitting = [rule for rule in self.rules if beneath(path, rule)]
+        return self.rules[max(fitting, key=len)] if fitting and "A" not in self.rights else self.rights
+
+    def ruled(self) -> bool:
+        """Whether its rules count."""
+        return bool(self.rules) and "A" not in self.rights
+
+    def leads(self, path: str, *, itself: bool = False) -> bool:
+        """Whether a rule gives rights beneath `path`."""
+        return (
+            self.ruled()
+            and beneath(path, self.home)
+            and any(
+                rights and beneath(rule, path) and (itself or rule != path)
+                for rule, rights in self.rules.items()
+            )
+        )
+
+    def lists(self, path: str) -> bool:
+        """Whether it is shown what is at `path`, and may list it."""
+        if "l" not in self.letters(path) and not self.leads(path):
+            return False
+        if path == self.home or not self.ruled():
+            return True
+        parent = path.rpartition("/")[0] or "/"
+        if "l" in self.letters(parent):
+            return bool(self.letters(path)) or self.leads(path)
+        return self.leads(path, itself=True)
+
+    def sees(self, path: str, entry: Directory | File) -> bool:
+        """Whether it is to know of what is at `path`."""
+        letters = self.letters(path)
+        if isinstance(entry, Directory):
+            return self.lists(path) or "e" in letters or self.leads(path)
+        own = entry.owner == self.identity and bool(set("To") & set(letters))
+        return self.lists(path) or "r" in letters or own
 
 
 class No(Exception):
     """Refused with the status of that name."""
+
+
+def beneath(path: str, directory: str) -> bool:
+    """Whether `path` is `directory`, or in it."""
+    return directory == "/" or f"{path}/".startswith(f"{directory}/")
+
+
+def base36(number: int) -> str:
+    """Return a number in 36 digits."""
+    return (base36(number // 36) if number >= 36 else "") + "0123456789abcdefghijklmnopqrstuvwxyz"[number % 36]
 
 
 @dataclass
@@ -55,24 +117,133 @@ class Model:
     """The state that the commands applied so far make."""
 
     root: Directory = field(default_factory=Directory)
+    orphaned: list[Directory] = field(default_factory=list)
+    made: int = 0
     accounts: dict[str, Account] = field(default_factory=dict)
     replicas: dict[int, set[int]] = field(default_factory=dict)
     swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
     time_ns: int = 0
+    tick: int = 0
     length: int = 10
+    position: int = 0
+    """Of the operation in its entry."""
+    actor: Account | None = None
+    """Whose command it is; None: the system's."""
 
     def apply(self, command: commands.Command) -> str:
         """Apply one command at the current index and time; return the name of its status."""
         kind = command.WhichOneof("kind")
         assert kind is not None
+        self.drop_orphans()
         try:
+            self.actor = self.acting(kind, command)
             getattr(self, kind)(getattr(command, kind))
         except No as refusal:
             return str(refusal)
-        # What nothing refers to any more is forgotten, with all that was known of its copies.
-        self.replicas = {seed: self.replicas[seed] for seed in self.references()}
+        self.forget()
         return "OK"
+
+    # Who may do what.
+
+    def acting(self, kind: str, command: commands.Command) -> Account | None:
+        """Return whose command it is; refuse when it may do nothing more, or does not say."""
+        if kind not in NEEDS:
+            return None
+        actor = command.actor
+        if actor.system:
+            return None
+        if not actor.account:
+            raise No("INVALID")
+        account = self.accounts.get(actor.account.partition("/")[0])
+        if account is None or account.identity != actor.account or account.disabled:
+            raise No("DENIED")
+        if account.since > actor.opened:
+            raise No("DENIED")
+        return account
+
+    def need(self, path: str, letter: str, own: str = "") -> str:
+        """Refuse unless the actor has a right; return whose files it is for ("": anybody's). `own`: for its own."""
+        if self.actor is None:
+            return ""
+        letters = self.actor.letters(path)
+        if letter in letters:
+            return ""
+        if own and own in letters:
+            return self.actor.identity
+        raise No("DENIED")
+
+    def has(self, path: str, letter: str) -> bool:
+        """Whether the actor has a right."""
+        return self.actor is None or letter in self.actor.letters(path)
+
+    def replaces(self, path: str, old: Directory | File | None, letter: str, command_exclusive: bool) -> None:
+        """Refuse to replace a file that the actor may not; `letter` is the right to do it to anybody's."""
+        if old is None:
+            return
+        if command_exclusive:
+            raise No("EXISTS")
+        if self.actor is not None and not self.has(path, letter):
+            if not self.has(path, "o"):
+                raise No("EXISTS")
+            self.owned(old, self.actor.identity)
+
+    def touched(self, path: str, entry: Directory | File, owner: str) -> None:
+        """Refuse to touch what the actor is not to know of, when it may touch its own files alone."""
+        if owner and self.actor is not None and not self.actor.sees(path, entry):
+            raise No("NOT_FOUND")
+
+    def shifts(self, path: str) -> None:
+        """Refuse to move or remove what others' homes and rules are for, or a rule that takes rights from the actor."""
+        actor = self.actor
+        if actor is None or "A" in actor.rights:
+            return
+        for account in self.accounts.values():
+            named = {account.home, *account.rules} - {"/"}
+            for place in named:
+                if beneath(place, path) and (account is not actor or self.restricts(actor, place)):
+                    raise No("DENIED")
+
+    @staticmethod
+    def restricts(account: Account, rule: str) -> bool:
+        """Whether the account would have more rights without this rule."""
+        if rule not in account.rules:
+            return False
+        others = {path: rights for path, rights in account.rules.items() if path != rule}
+        fitting = [path for path in others if beneath(rule, path)]
+        outer = others[max(fitting, key=len)] if fitting else account.rights
+        return bool(set(outer) - set(account.rules[rule]))
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether the same rule counts at both paths, and all that is beneath."""
+        actor = self.actor
+        if actor is None or not actor.ruled():
+            return True
+        if any(beneath(rule, path) for rule in actor.rules for path in (one, other)):
+            return False
+        fitting = [
+            max((r for r in actor.rules if beneath(path, r)), key=len, default="") for path in (one, other)
+        ]
+        return fitting[0] == fitting[1]
+
+    def whose(self, owner: str) -> str:
+        """Return who owns what is put."""
+        return owner if self.actor is None else self.actor.identity
+
+    def forget(self) -> None:
+        """Forget what nothing refers to any more, with all that was known of its copies."""
+        self.replicas = {seed: self.replicas[seed] for seed in self.references()}
+
+    def drop_orphans(self) -> None:
+        """Drop a few of the partial uploads in a directory that was removed, the oldest directory first."""
+        if self.orphaned:
+            oldest = min(self.orphaned, key=lambda directory: directory.number)
+            some = sorted(oldest.partials)[:4]
+            for key in some:
+                del oldest.partials[key]
+            if len(some) < 4:
+                self.orphaned.remove(oldest)
+            self.forget()
 
     # Places.
 
@@ -89,7 +260,8 @@ class Model:
             if found is None:
                 raise No("NO_PARENT")
             if isinstance(found, File):
-                raise No("NOT_A_DIRECTORY")
+                seen = self.actor is None or self.actor.lists(path)
+                raise No("NOT_A_DIRECTORY" if seen else "NO_PARENT")
             directory = found
         return directory, names[-1]
 
@@ -105,7 +277,7 @@ class Model:
 
     def contents(self) -> list[Content]:
         """Return every file and partial upload."""
-        found: list[Content] = []
+        found = [content for directory in self.orphaned for content in directory.partials.values()]
         waiting = [self.root]
         while waiting:
             directory = waiting.pop()
@@ -121,14 +293,27 @@ class Model:
         """Return every published file."""
         return [content for content in self.contents() if isinstance(content, File)]
 
+    def directories(self) -> list[Directory]:
+        """Return every directory but the root."""
+        found, waiting = [], [self.root]
+        while waiting:
+            below = [entry for entry in waiting.pop().entries.values() if isinstance(entry, Directory)]
+            found += below
+            waiting += below
+        return found
+
     def usage(self, owner: str) -> tuple[int, int]:
-        """Return how many files an owner has, and their bytes."""
+        """Return how many files and directories an owner has, and the bytes of the files."""
         sizes = [file.size for file in self.files() if file.owner == owner]
-        return len(sizes), sum(sizes)
+        return len(sizes) + sum(directory.owner == owner for directory in self.directories()), sum(sizes)
+
+    def account(self, owner: str) -> Account | None:
+        """Return the account that an owner is, if it is one."""
+        return next((account for account in self.accounts.values() if account.identity == owner), None)
 
     def quota(self, owner: str) -> tuple[int, int]:
         """Return how many files, and bytes in them, an owner may have."""
-        account = self.accounts.get(owner)
+        account = self.account(owner)
         bounds = (account.quota_files, account.quota_bytes) if account is not None else (0, 0)
         return bounds[0] or 10**9, bounds[1] or 10**9
 
@@ -146,20 +331,31 @@ class Model:
 
     def make_directory(self, command: commands.MakeDirectory) -> None:
         """See proto/commands.proto, as for all commands."""
+        home = self.actor is not None and command.home and beneath(self.actor.home, command.path)
+        if not home:
+            self.need(command.path, "m")
         parent, name = self.place(command.path, "EXISTS")
         if name in parent.entries:
             raise No("EXISTS")
-        parent.entries[name] = Directory(mtime_ns=self.time_ns)
+        if self.usage(command.owner)[0] + 1 > self.quota(command.owner)[0]:
+            raise No("QUOTA")
+        self.made += 1
+        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=command.owner, number=self.made)
         parent.mtime_ns = self.time_ns
 
     def remove_directory(self, command: commands.RemoveDirectory) -> None:
         """Remove an empty directory."""
+        self.not_home(command.path)
+        self.need(command.path, "d")
+        self.shifts(command.path)
         parent, name, entry = self.found(command.path, "INVALID")
         if isinstance(entry, File):
             raise No("NOT_A_DIRECTORY")
         if entry.entries:
             raise No("NOT_EMPTY")
         del parent.entries[name]
+        if entry.partials:
+            self.orphaned.append(entry)
         parent.mtime_ns = self.time_ns
 
     def proven(self, stores: list[int], since: int) -> set[int]:
@@ -186,28 +382,33 @@ class Model:
 
     def put_file(self, command: commands.PutFile) -> None:
         """Publish."""
+        if not (command.append and self.has(command.path, "a")):
+            self.need(command.path, "w")
+        owner = self.whose(command.owner)
         parent, name = self.place(command.path, "IS_A_DIRECTORY")
         old = parent.entries.get(name)
         if isinstance(old, Directory):
             raise No("IS_A_DIRECTORY")
-        if old is not None and command.exclusive:
-            raise No("EXISTS")
-        if old is not None and command.own_only:
+        letter = "a" if command.append else "d"
+        self.replaces(command.path, old, letter, command.exclusive)
+        if self.actor is None and old is not None and command.own_only:
             self.owned(old, command.owner)
+        if command.append and old is not None and not command.base_inode:
+            raise No("CHANGED")
         base = (command.base_inode, command.base_version)
         if base != (0, 0) and (old is None or base != (old.inode, old.version)):
             raise No("CHANGED")
-        account = self.accounts.get(command.owner)
+        account = self.account(owner)
         if command.of_account and (account is None or account.disabled):
             raise No("DENIED")
         seeds = self.seeds(command)
-        own = old is not None and old.owner == command.owner
+        own = old is not None and old.owner == owner
         growth = command.size - (old.size if old is not None and own else 0)
-        (files, size), (most, largest) = self.usage(command.owner), self.quota(command.owner)
+        (files, size), (most, largest) = self.usage(owner), self.quota(owner)
         if (growth > 0 and size + growth > largest) or (not own and files + 1 > most):
             raise No("QUOTA")
         parent.entries[name] = File(
-            command.owner,
+            owner,
             seeds,
             command.size,
             inode=old.inode if old is not None else 0,
@@ -215,32 +416,52 @@ class Model:
             mtime_ns=command.mtime_ns or self.time_ns,
         )
         self.learn(command)
-        parent.partials.pop((name, command.owner), None)
+        parent.partials.pop((name, owner), None)
         parent.mtime_ns = self.time_ns
 
     def remove_file(self, command: commands.RemoveFile) -> None:
         """Remove a file."""
+        only_of = self.need(command.path, "d", "o") or (command.only_of if self.actor is None else "")
         parent, name, entry = self.found(command.path, "IS_A_DIRECTORY")
+        self.touched(command.path, entry, only_of)
         if isinstance(entry, Directory):
             raise No("IS_A_DIRECTORY")
-        self.owned(entry, command.only_of)
+        self.owned(entry, only_of)
         del parent.entries[name]
         parent.mtime_ns = self.time_ns
 
     def rename(self, command: commands.Rename) -> None:
         """Move."""
+        self.not_home(command.source)
+        source_of = self.need(command.source, "f", "o") or (command.source_of if self.actor is None else "")
+        if not self.same(command.source, command.target):
+            self.need(command.source, "r")
+            self.need(command.source, "d")
+        self.not_home(command.target)
+        if not self.has(command.target, "w"):
+            self.need(command.target, "m")
+        self.shifts(command.source)
         source, name, entry = self.found(command.source, "INVALID")
+        self.touched(command.source, entry, source_of)
         if command.source == command.target:
             return
         if isinstance(entry, Directory) and command.target.startswith(command.source + "/"):
             raise No("CYCLE")
-        self.owned(entry, command.source_of)
+        self.owned(entry, source_of)
+        if isinstance(entry, Directory):
+            self.shifts(command.target)
+        elif not self.has(command.target, "w"):
+            raise No("DENIED")
         target, new = self.place(command.target, "EXISTS")
         if new in target.entries:
             both = (entry, target.entries[new])
-            if command.exclusive or any(isinstance(one, Directory) for one in both):
+            if any(isinstance(one, Directory) for one in both):
                 raise No("EXISTS")
-            self.owned(target.entries[new], command.target_of)
+            # To replace needs the right to store beside that to delete, or one's own.
+            letter = "d" if self.has(command.target, "w") else "-"
+            self.replaces(command.target, target.entries[new], letter, command.exclusive)
+            if self.actor is None:
+                self.owned(target.entries[new], command.target_of)
         del source.entries[name]
         target.entries[new] = entry
         if isinstance(entry, File):
@@ -256,39 +477,76 @@ class Model:
             return target + path[len(source) :] if f"{path}/".startswith(f"{source}/") else None
 
         for account in self.accounts.values():
+            before = account.home
             account.home = moved(account.home) or account.home
+            if before != account.home:
+                account.since = self.index
+            if before != account.home or any(moved(path) is not None for path in account.rules):
+                account.revision = self.index
             stay = {path: rights for path, rights in account.rules.items() if moved(path) is None}
             come = {moved(path): rights for path, rights in account.rules.items() if moved(path) is not None}
             account.rules = stay | {str(path): rights for path, rights in come.items()}
 
     def set_times(self, command: commands.SetTimes) -> None:
         """Set the time of a file or directory."""
+        only_of = self.need(command.path, "T", "o") or (command.only_of if self.actor is None else "")
         entry = self.root if command.path == "/" else self.found(command.path, "INVALID")[2]
         if command.path != "/":
-            self.owned(entry, command.only_of)
+            self.touched(command.path, entry, only_of)
+            self.owned(entry, only_of)
         entry.mtime_ns = command.mtime_ns
+
+    def goes_on(self, path: str) -> bool:
+        """Whether the actor may go on with an upload."""
+        return self.actor is None or bool(set("wao") & set(self.actor.letters(path)))
+
+    def not_home(self, path: str) -> None:
+        """Refuse to the actor to move, replace or remove its own home."""
+        if self.actor is not None and path == self.actor.home:
+            raise No("DENIED")
 
     def put_partial(self, command: commands.PutPartial) -> None:
         """Keep a partial upload."""
+        if not self.goes_on(command.path):
+            raise No("DENIED")
+        owner = self.whose(command.owner)
         parent, name = self.place(command.path, "IS_A_DIRECTORY")
         if isinstance(parent.entries.get(name), Directory):
             raise No("IS_A_DIRECTORY")
         seeds = self.seeds(command)
-        old = parent.partials.get((name, command.owner))
-        begun = [
-            c for c in self.contents() if not isinstance(c, File) and c.owner == command.owner and c is not old
-        ]
+        old = parent.partials.get((name, owner))
+        begun = [c for c in self.contents() if not isinstance(c, File) and c.owner == owner and c is not old]
         growth = command.size - (old.size if old else 0)
-        largest = self.quota(command.owner)[1]
+        most, largest = self.quota(owner)
         if growth > 0 and sum(content.size for content in begun) + command.size > largest:
             raise No("QUOTA")
+        if old is None and len(begun) >= most:
+            raise No("QUOTA")
         self.learn(command)
-        parent.partials[name, command.owner] = Content(command.owner, seeds, command.size)
+        parent.partials[name, owner] = Content(owner, seeds, command.size, tick=self.tick)
+
+    def expire_partials(self, command: commands.ExpirePartials) -> None:
+        """Count on, and drop what is old; not for more than one command takes."""
+        if command.tick not in (self.tick, self.tick + 1):
+            raise No("CHANGED")
+        if not command.keep:
+            raise No("INVALID")
+        self.tick = command.tick
+        waiting = [self.root]
+        while waiting:
+            directory = waiting.pop()
+            waiting += [entry for entry in directory.entries.values() if isinstance(entry, Directory)]
+            for key, content in list(directory.partials.items()):
+                if content.tick + command.keep <= self.tick:
+                    del directory.partials[key]
 
     def drop_partial(self, command: commands.DropPartial) -> None:
         """Drop a partial upload."""
+        if not self.goes_on(command.path):
+            self.need(command.path, "d", "o")
+        owner = self.whose(command.owner)
         parent, name = self.place(command.path, "IS_A_DIRECTORY")
-        if parent.partials.pop((name, command.owner), None) is None:
+        if parent.partials.pop((name, owner), None) is None:
             raise No("NOT_FOUND")
 
     def put_user(self, command: commands.PutUser) -> None:
@@ -299,7 +557,19 @@ class Model:
         if command.update and user.name not in self.accounts:
             raise No("NOT_FOUND")
         rules = {rule.path: rule.rights for rule in user.rules}
-        self.accounts[user.name] = Account(user.quota_bytes, user.quota_files, user.disabled, user.home, rules)
+        before = self.accounts.get(user.name)
+        made = Account(
+            user.name, user.quota_bytes, user.quota_files, user.disabled, user.home, user.rights, rules
+        )
+        made.revision = self.index
+        if before is None:
+            number = base36(self.index) + (f".{base36(self.position)}" if self.position else "")
+            made.identity, made.since = f"{user.name}/{number}", self.index
+        else:
+            made.identity, made.since = before.identity, before.since
+            if before.home != made.home or (made.disabled and not before.disabled):
+                made.since = self.index
+        self.accounts[user.name] = made
 
     def remove_user(self, command: commands.RemoveUser) -> None:
         """Remove an account."""
@@ -320,3 +590,33 @@ class Model:
         if command.store not in (1, 2, 3):
             raise No("INVALID")
         self.swept[command.store] = self.index
+
+    def adopt_owner(self, command: commands.AdoptOwner) -> None:
+        """Hand everything of an owner without an account over; the model does so at once."""
+        account = self.accounts.get(command.name)
+        if account is None:
+            raise No("NOT_FOUND")
+        if self.account(command.owner) is not None:
+            raise No("INVALID")
+        waiting = [self.root]
+        while waiting:
+            directory = waiting.pop()
+            for name, owner in list(directory.partials):
+                if owner == command.owner:
+                    given = directory.partials.pop((name, owner))
+                    given.owner = account.identity
+                    directory.partials.setdefault((name, account.identity), given)
+            for entry in directory.entries.values():
+                if isinstance(entry, Directory):
+                    waiting.append(entry)
+                elif entry.owner == command.owner:
+                    entry.owner = account.identity
+
+
+NEEDS = frozenset(
+    {
+        *("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times"),
+        *("put_partial", "drop_partial"),
+    }
+)
+"""Commands that say whose they are."""

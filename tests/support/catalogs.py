@@ -7,10 +7,17 @@ from typing import Any
 
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST
+from raftstore.rights import Actor
+from raftstore.rights.changes import TABLE
+from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
 NOW = 1_700_000_000_000_000_000
 STORES = {number: bytes([number]) * 16 for number in (1, 2, 3)}
+
+
+WHOEVER = Actor.anonymous_user(User("anonymous", ""))
+"""Who may see everything."""
 
 
 def digest(seed: int) -> bytes:
@@ -46,6 +53,14 @@ def partial(path: str, *seeds: int, owner: str = "ada", length: int = 10) -> com
     return command("put_partial", path=path, owner=owner, size=length * len(seeds), chunks=chunks)
 
 
+def by(built: commands.Command, actor: Actor) -> commands.Command:
+    """Return a command with its actor."""
+    copied = commands.Command()
+    copied.CopyFrom(built)
+    copied.actor.CopyFrom(actor.message())
+    return copied
+
+
 class Feeder:
     """Proposes commands to a catalog: one log entry a call, each operation with an id of its own.
 
@@ -78,8 +93,10 @@ class Feeder:
         self.catalog = Catalog(self.path, **self.options)
 
     def operation(self, built: commands.Command, **fields: Any) -> commands.Operation:
-        """Return the next operation."""
+        """Return the next operation. A command that says not whose it is is the system's, where one must say so."""
         self.sequence += 1
+        if self.catalog.level >= 2 and built.WhichOneof("kind") in TABLE and not built.HasField("actor"):
+            built = by(built, Actor.system("test"))
         identity = {"node": "n1", "boot": self.boot, "sequence": self.sequence, "acknowledged": 0, **fields}
         return commands.Operation(
             id=commands.OperationId(**identity),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
-BEGIN, END = "<!-- table: written by `make clients` -->", "<!-- end of the table -->"
+TABLE, MORE = "table", "table of more clients"
+"""The tables of the page."""
 
 
 class Cell(NamedTuple):
@@ -19,9 +20,11 @@ class Cell(NamedTuple):
 
 
 class Page:
-    """The table of clients (columns) and operations (lines)."""
+    """A table of clients (columns) and operations (lines)."""
 
-    def __init__(self, clients: Sequence[str], operations: Sequence[str]) -> None:
+    def __init__(self, clients: Sequence[str], operations: Sequence[str], table: str = TABLE) -> None:
+        self._begin = f"<!-- {table}: written by `make clients` -->"
+        self._end = f"<!-- end of the {table} -->"
         self._clients = clients
         self._operations = operations
         self._seen: dict[tuple[str, str], Cell] = {}
@@ -40,7 +43,7 @@ class Page:
         return self._said.get((client, operation))
 
     def _table(self) -> str:
-        return self._text.partition(BEGIN)[2].partition(END)[0]
+        return self._text.partition(self._begin)[2].partition(self._end)[0]
 
     def _read(self) -> dict[tuple[str, str], Cell]:
         table = self._table()
@@ -70,10 +73,10 @@ class Page:
             ]
             lines.append(f"| {operation} | " + " | ".join(row) + " |")
         lines += ["", *(f"{number}. {reason}" for number, reason in enumerate(reasons, 1))]
-        before, _, rest = self._text.partition(BEGIN)
-        PAGE.write_text(
-            before + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + rest.partition(END)[2], encoding="utf-8"
-        )
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(self._begin)
+        rest = rest.partition(self._end)[2]
+        text = before + self._begin + "\n\n" + "\n".join(lines) + "\n\n" + self._end + rest
+        PAGE.write_text(text, encoding="utf-8")
 
     def _version(self, client: str) -> str:
         if client in self._versions:

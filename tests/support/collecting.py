@@ -122,10 +122,12 @@ class Node:
             self.volumes,  # type: ignore[arg-type]
             grace=50 if self.world.trims else 5,
             unlisted=self.unlisted,
+            find=self.find_unlisted,
             barrier=self.barrier,
             begin=self.begin,
             swept=self.swept,
             clock=lambda: self.world.steps / 20,
+            share=1.0,
         )
         if self.world.collects:
             self.work.append(self.world.start(self.collect()))
@@ -147,6 +149,13 @@ class Node:
     def unlisted(self, names: Iterable[bytes]) -> list[bytes]:
         """What the catalog, as applied here, does not list at this node."""
         return list(names) if self.world.mutant == "unasked" else self.catalog.unlisted(names, self.number)
+
+    async def find_unlisted(self, names: Sequence[bytes]) -> list[bytes]:
+        """The same, as of some moment before this returns."""
+        await self.world.pause(1)
+        found = self.unlisted(names)
+        await self.world.pause(1)
+        return found
 
     def swept(self) -> int:
         """Where the last sweep of this node's store began."""

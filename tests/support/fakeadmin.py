@@ -35,6 +35,8 @@ class FakeCluster:
         ]
         bundle.make_cluster(directory, bundle.ClusterSpec(nodes=specs))
         self.users: dict[str, admin_pb2.UserPut] = {}
+        self.orphans: dict[str, int] = {}
+        """Names that an owner without an account has; two are handed over at a time."""
         self.verdict = dict.fromkeys(names, "healthy")
         self.raises: dict[str, Exception] = {}
         self.silent: set[str] = set()
@@ -46,6 +48,8 @@ class FakeCluster:
         self.outcome = commands.Job(state=commands.Job.DONE)
         """What becomes of every job at once."""
         self.calls: list[tuple[str, str, str]] = []
+        self.partials: list[admin_pb2.PartialUpload] = []
+        self.kept = 604_800
 
     def status(self, asked: str) -> admin_pb2.ClusterStatus:
         verdict = self.verdict[asked]
@@ -57,6 +61,8 @@ class FakeCluster:
             files=2,
             bytes=3000,
             lost_count=self.lost,
+            partials=len(self.partials),
+            partial_bytes=sum(one.size for one in self.partials),
         )
         for name, address in self.addresses.items():
             up = verdict == "healthy" or name == asked or (verdict == "degraded" and name != "n3")
@@ -91,9 +97,26 @@ class FakeCluster:
         answer("users", lambda _body: self._users())
         answer("user_put", self._put)
         answer("user_remove", self._remove)
+        answer("user_orphans", lambda _body: self._orphans())
+        answer("user_adopt", self._adopt)
         answer("jobs", lambda _body: self._jobs())
         answer("job_put", self._put_job)
         answer("job_cancel", self._cancel_job)
+        answer("partials", self._partials)
+        answer("partial_remove", self._remove_partial)
+
+    def _partials(self, body: bytes) -> bytes:
+        after = admin_pb2.PartialsRequest.FromString(body).after.parent
+        found = [one for one in self.partials if one.place.parent > after][:2]
+        return admin_pb2.Partials(partials=found, kept=self.kept).SerializeToString()
+
+    def _remove_partial(self, body: bytes) -> bytes:
+        request = admin_pb2.PartialRemove.FromString(body)
+        for one in self.partials:
+            if (one.path, one.owner) == (request.path, request.owner):
+                self.partials.remove(one)
+                return b""
+        raise NotFound(request.path)
 
     def _jobs(self) -> bytes:
         known = [job.SerializeToString() for job in self.jobs.values()]
@@ -129,6 +152,23 @@ class FakeCluster:
             user.rules.extend(put.set_rules)
             user.authorized_keys.extend(key for key in put.add_keys if key not in put.drop_keys)
         return made.SerializeToString()
+
+    def _orphans(self) -> bytes:
+        made = admin_pb2.Orphans()
+        for owner, count in self.orphans.items():
+            made.orphans.add(owner=owner, files=count, bytes=count * 1024)
+        return made.SerializeToString()
+
+    def _adopt(self, body: bytes) -> bytes:
+        adopt = admin_pb2.UserAdopt.FromString(body)
+        if adopt.name not in self.users:
+            raise NotFound(adopt.name)
+        adopted = min(2, self.orphans[adopt.owner] - adopt.after)
+        after = adopt.after + adopted
+        finished = after == self.orphans[adopt.owner]
+        if finished:
+            del self.orphans[adopt.owner]
+        return admin_pb2.UserAdopted(after=after, adopted=adopted, finished=finished).SerializeToString()
 
     def _put(self, body: bytes) -> bytes:
         put = admin_pb2.UserPut.FromString(body)

@@ -2,7 +2,7 @@
 
 `hooks[name]` is called (and awaited if it returns an awaitable) at the start of the call `name`: it may wait
 on an event or raise a StoreError. Calls: lookup, listing, make_directory, remove_directory, remove, rename,
-set_modified, upload, download, partial, drop_partial, user, drained, commit, suspend, abort, feed
+set_modified, require, make_home, upload, download, partial, drop_partial, user, drained, commit, suspend, abort, feed
 (synchronous), block.
 """
 
@@ -14,11 +14,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from raftstore import paths
 from raftstore.errors import (
     AlreadyExists,
+    Changed,
     Cycle,
     Denied,
     DiskFull,
@@ -27,8 +28,14 @@ from raftstore.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
+    TooLarge,
 )
-from raftstore.types import Entry, Kind, Partial, Usage, User
+from raftstore.metadata.listing import PackedListing, PackingBudget
+from raftstore.rights import Action, Actor, Rights, Whose, looks
+from raftstore.rights.changes import Leave, leave
+from raftstore.targets import Target
+from raftstore.types import MAX_FILE_SIZE, Entry, FileVersion, Kind, Order, Page, Partial, Usage, User
+from raftstore.wire import commands_pb2 as commands
 
 BLOCK = 1024 * 1024
 
@@ -57,8 +64,10 @@ class FakeStore:
         self._inodes = itertools.count(2)
         self.root = Node(1, "", 0)
         self.accounts: dict[str, User] = {}
+        self.gone: set[str] = set()
         self.secrets: dict[str, bytes] = {}
         self.partials: dict[tuple[str, str], bytes] = {}
+        self.reserved: dict[tuple[int, str], int] = {}
         self.hooks: dict[str, Callable[..., Any]] = {}
         self.calls: Counter[str] = Counter()
         self.opened: Counter[str] = Counter()
@@ -68,6 +77,8 @@ class FakeStore:
         self.modified: list[str] = []
         self.listeners: dict[str, Callable[[str, bytes], None]] = {}
         self.told: list[tuple[str, bytes]] = []
+        self.page = 256
+        self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
 
     async def hook(self, name: str, *arguments: Any) -> None:
@@ -110,31 +121,119 @@ class FakeStore:
         assert data is not None
         return data
 
-    async def lookup(self, path: str) -> Entry:
-        await self.hook("lookup", path)
+    def rights(self, actor: Actor) -> Rights:
+        """Rights by the account as it is; one that was never told of here is taken to be as the actor says."""
+
+        def find(name: str) -> Rights | None:
+            user = self.accounts.get(name)
+            if user is None and name not in self.gone:
+                user = actor.user
+            return Rights(user) if user is not None else None
+
+        return actor.rights(find)
+
+    def leave(self, actor: Actor, kind: str, **fields: Any) -> Leave:
+        command = commands.Command()
+        getattr(command, kind).MergeFrom(type(getattr(command, kind))(**fields))
+        return leave(self.rights(actor), command)
+
+    def _entry(self, path: str) -> Entry:
         return self.find(path).entry(path.rpartition("/")[2] or "/")
 
-    async def listing(self, path: str) -> list[Entry]:
+    async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
+        await self.hook("lookup", path)
+        rights = self.rights(actor)
+        if to is not None and rights.whose(to, path) is Whose.NOBODYS:
+            rights.require(to, path)
+        return looks.entry(rights, path, self._entry)
+
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
         await self.hook("listing", path)
+        rights = self.rights(actor)
+        rights.require(Action.LIST, path)
+        return looks.page(rights, self._page(self._directory(path), path, "", backwards))
+
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        self.calls["next_page"] += 1
+        self.hooks.get("next_page", lambda *_: None)(directory, after)
+        found = self._with_inode(directory, self.root, "/")
+        if found is None:
+            return None
+        return looks.page(self.rights(actor), self._page(found[0], found[1], after, backwards))
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> PackedListing:
+        await self.hook("sorted_listing", path)
+        rights = self.rights(actor)
+        rights.require(Action.LIST, path)
+        node = self._directory(path)
+        rows = [
+            (name, int(entry.kind), entry.inode, entry.size, entry.mtime_ns, entry.owner, entry.version)
+            for name, child in sorted(node.children.items())
+            for entry in [child.entry(name)]
+            if rights.shows(path, name)
+        ]
+        rows.sort(key=lambda row: -row[4] if order is Order.TIME else -row[3])
+        pages = [rows[at : at + self.page] for at in range(0, len(rows), self.page)] or [[]]
+        return PackedListing(node.inode, path, pages, self.packing)
+
+    def _directory(self, path: str) -> Node:
         node = self.find(path)
         if node.data is not None:
             raise NotADirectory(path)
-        return [child.entry(name) for name, child in sorted(node.children.items())]
+        return node
 
-    async def make_directory(self, path: str, owner: str) -> None:
+    def _with_inode(self, inode: int, node: Node, path: str) -> tuple[Node, str] | None:
+        if node.inode == inode:
+            return node, path
+        below = (
+            self._with_inode(inode, child, f"{path.rstrip('/')}/{name}")
+            for name, child in node.children.items()
+            if child.data is None
+        )
+        return next((found for found in below if found is not None), None)
+
+    def _page(self, node: Node, path: str, after: str, backwards: bool) -> Page:
+        names = sorted(node.children, reverse=backwards)
+        if after:
+            names = [name for name in names if (name < after if backwards else name > after)]
+        entries = [node.children[name].entry(name) for name in names[: self.page]]
+        last = entries[-1].name if entries else ""
+        return Page(node.inode, path, entries, len(names) > self.page, last)
+
+    async def require(self, actor: Actor, action: Action, path: str) -> User:
+        await self.hook("require", path)
+        rights = self.rights(actor)
+        rights.require(action, path)
+        return rights.user
+
+    async def make_directory(self, actor: Actor, path: str) -> None:
         await self.hook("make_directory", path)
+        self._make_directory(actor, path)
+
+    def _make_directory(self, actor: Actor, path: str, *, home: bool = False) -> None:
+        granted = self.leave(actor, "make_directory", path=path, home=home)
         paths.split(path)
         parent, name = self._parent(path)
-        if name in parent.children:
-            raise AlreadyExists(path)
-        self.put(path, None, owner)
+        self._check_free(parent, name)
+        self.put(path, None, granted.owner)
 
-    async def remove_directory(self, path: str) -> None:
+    async def make_home(self, actor: Actor) -> None:
+        await self.hook("make_home")
+        path = ""
+        for name in paths.split(self.rights(actor).home):
+            path = f"{path}/{name}"
+            try:
+                self._make_directory(actor, path, home=True)
+            except AlreadyExists:
+                continue
+
+    async def remove_directory(self, actor: Actor, path: str) -> None:
         await self.hook("remove_directory", path)
+        self.leave(actor, "remove_directory", path=path)
         node = self.find(path)
         if node.data is not None:
             raise NotADirectory(path)
-        if node.children:
+        if node.children or any(directory == node.inode for directory, _ in self.reserved):
             raise NotEmpty(path)
         parent, name = self._parent(path)
         del parent.children[name]
@@ -143,70 +242,92 @@ class FakeStore:
         if owner and (node.data is None or node.owner != owner):
             raise Denied(owner)
 
-    async def remove(self, path: str, *, only_of: str = "") -> None:
+    def _check_seen(self, actor: Actor, path: str, granted: Leave) -> None:
+        node = self.find(path)
+        seen = looks.sees(self.rights(actor), path, directory=node.data is None, owner=node.owner)
+        if granted.source_of and not seen:
+            raise NotFound(path)
+
+    async def remove(self, actor: Actor, path: str) -> None:
         await self.hook("remove", path)
+        granted = self.leave(actor, "remove_file", path=path)
+        self._check_seen(actor, path, granted)
         if self.find(path).data is None:
             raise IsADirectory(path)
-        self._check_owner(self.find(path), only_of)
+        self._check_owner(self.find(path), granted.source_of)
         parent, name = self._parent(path)
         del parent.children[name]
 
-    async def rename(
-        self, source: str, target: str, *, source_of: str = "", target_of: str = "", exclusive: bool = False
-    ) -> None:
+    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
         await self.hook("rename", source, target)
+        granted = self.leave(actor, "rename", source=source, target=target)
         node = self.find(source)
-        self._check_owner(node, source_of)
+        self._check_seen(actor, source, granted)
+        self._check_owner(node, granted.source_of)
+        if granted.directories and node.data is not None:
+            raise Denied(target)
         if target == source:
             return
-        if target.startswith(source + "/"):
+        if node.data is None and target.startswith(source + "/"):
             raise Cycle(target)
         parent, name = self._parent(target)
         there = parent.children.get(name)
-        if there is not None and (there.data is None or node.data is None or exclusive):
+        keeps = exclusive or granted.keeps
+        if there is not None and (there.data is None or node.data is None or keeps):
             raise AlreadyExists(target)
         if there is not None:
-            self._check_owner(there, target_of)
+            self._check_owner(there, granted.target_of)
+        else:
+            self._check_free(parent, name)
         old_parent, old_name = self._parent(source)
         del old_parent.children[old_name]
         parent.children[name] = node
 
-    async def set_modified(self, path: str, mtime_ns: int, *, only_of: str = "") -> None:
+    async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         await self.hook("set_modified", path)
-        self._check_owner(self.find(path), only_of)
+        granted = self.leave(actor, "set_times", path=path)
+        self._check_seen(actor, path, granted)
+        self._check_owner(self.find(path), granted.source_of)
         self.find(path).mtime_ns = mtime_ns
 
     # Bytes.
 
     async def upload(
         self,
+        actor: Actor,
         path: str,
-        owner: str,
         *,
         offset: int | None = None,
         append: bool = False,
         exclusive: bool = False,
-        own_only: bool = False,
-        resume: bool = True,
         expected: int | None = None,
+        handle: bool = False,
     ) -> FakeUpload:
         await self.hook("upload", path)
-        if self.room is not None and expected is not None and expected > self.room:
+        owner = self.rights(actor).owner
+        begun = self.partials.get((owner, path))
+        granted = self.leave(actor, "put_file", path=path, append=append and begun is None)
+        if (
+            expected is not None
+            and actor.user is not None
+            and expected > self.takes(self.rights(actor).user.name)
+        ):
             raise DiskFull(str(expected))
         parent, name = self._parent(path)
         there = parent.children.get(name)
         if there is not None and there.data is None:
             raise IsADirectory(path)
-        if there is not None and exclusive:
+        if there is not None and (exclusive or granted.keeps):
             raise AlreadyExists(path)
-        if there is not None and own_only:
-            self._check_owner(there, owner)
-        base = self.partials.get((owner, path)) if resume else None
+        if there is not None:
+            self._check_owner(there, granted.target_of)
+        base = begun
         published = None
-        if base is None and there is not None and (append or offset):
+        seen = there is not None and looks.sees(self.rights(actor), path, directory=False, owner=there.owner)
+        if base is None and there is not None and (append or (offset and seen)):
             published = there.entry(name)
         if base is None:
-            base = there.data if there is not None and there.data is not None else b""
+            base = there.data if there is not None and there.data is not None and (append or seen) else b""
         if append:
             kept = base
         else:
@@ -214,24 +335,109 @@ class FakeStore:
                 raise Invalid(f"cannot continue at byte {offset}: only {len(base)} bytes are there")
             kept = base[: offset or 0]
         self.opened["upload"] += 1
-        return FakeUpload(self, path, owner, bytearray(kept), exclusive, published)
+        target = Target.of(parent.inode, name, there.entry(name) if there is not None else None)
+        return FakeUpload(
+            self, path, owner, bytearray(kept), exclusive or granted.keeps, published, target, actor
+        )
 
-    async def download(self, path: str) -> FakeDownload:
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
+        granted = leave(self.rights(actor), command)
+        if published is not None and granted.keeps:
+            raise AlreadyExists(published.name)
+        if published is not None and granted.target_of and published.owner != granted.target_of:
+            raise Denied(published.name)
+
+    async def base(self, actor: Actor, path: str) -> FakeDownload:
         await self.hook("download", path)
+        node = self.find(path)
+        if node.data is None:
+            raise IsADirectory(path)
+        put = commands.PutFile(path=path)
+        await self.allow(actor, commands.Command(put_file=put), node.entry(paths.parent(path)[1]))
+        self.opened["download"] += 1
+        return FakeDownload(self, node.entry(paths.parent(path)[1]), node.data)
+
+    async def directory_of(self, actor: Actor, path: str) -> int:
+        return self.find(paths.parent(path)[0]).inode
+
+    async def reserve(self, actor: Actor, path: str) -> Target | None:
+        await self.hook("reserve", path)
+        self.leave(actor, "reserve_name", path=path)
+        parent, name = self._parent(path)
+        self._check_free(parent, name)
+        number = next(self._inodes)
+        self.reserved[parent.inode, name] = number
+        return Target(parent.inode, name, reservation=number)
+
+    async def release(self, target: Target) -> None:
+        await self.hook("release", target.name)
+        self.forget_reservation(target)
+
+    def forget_reservation(self, target: Target) -> None:
+        if self.reserved.get((target.directory, target.name)) == target.reservation:
+            del self.reserved[target.directory, target.name]
+
+    def _check_free(self, parent: Node, name: str) -> None:
+        if name in parent.children or (parent.inode, name) in self.reserved:
+            raise AlreadyExists(name)
+
+    async def rewrite(self, actor: Actor, base: FakeDownload, path: str) -> FakeUpload:
+        await self.hook("rewrite", path)
+        entry = base.entry
+        self.opened["upload"] += 1
+        target = Target.of(0, entry.name, entry)
+        owner = self.rights(actor).owner
+        return FakeUpload(self, path, owner, bytearray(base.data), False, entry, target, actor)
+
+    def place_of(self, inode: int, at: Node | None = None) -> tuple[Node, str] | None:
+        """Return the directory and the name of an inode."""
+        parent = at or self.root
+        for name, child in parent.children.items():
+            if child.inode == inode:
+                return parent, name
+            found = self.place_of(inode, child)
+            if found is not None:
+                return found
+        return None
+
+    def path_of(self, inode: int) -> str:
+        """Return the path of an inode that is there."""
+        path = ""
+        while inode != self.root.inode:
+            place = self.place_of(inode)
+            assert place is not None
+            inode, path = place[0].inode, f"/{place[1]}{path}"
+        return path or "/"
+
+    def directory(self, inode: int) -> Node | None:
+        """Return a directory by its inode."""
+        if inode == self.root.inode:
+            return self.root
+        place = self.place_of(inode)
+        return place[0].children[place[1]] if place is not None else None
+
+    async def download(self, actor: Actor, path: str) -> FakeDownload:
+        await self.hook("download", path)
+        self.rights(actor).require(Action.READ, path)
         node = self.find(path)
         if node.data is None:
             raise IsADirectory(path)
         self.opened["download"] += 1
         return FakeDownload(self, node.entry(path.rpartition("/")[2]), node.data)
 
-    async def partial(self, path: str, owner: str, *, anew: bool = True) -> Partial | None:
+    async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
         await self.hook("partial", path)
-        data = self.partials.get((owner, path))
-        return None if data is None else Partial(path, owner, len(data), 0, ())
 
-    async def drop_partial(self, path: str, owner: str) -> None:
+        def find(owner: str, where: str) -> Partial | None:
+            data = self.partials.get((owner, where))
+            return None if data is None else Partial(where, owner, len(data), 0, ())
+
+        return looks.partial(self.rights(actor), path, find)
+
+    async def drop_partial(self, actor: Actor, path: str) -> None:
         await self.hook("drop_partial", path)
-        if self.partials.pop((owner, path), None) is None:
+        granted = self.leave(actor, "drop_partial", path=path)
+        if self.partials.pop((granted.owner, path), None) is None:
             raise NotFound(path)
 
     # Secrets.
@@ -265,6 +471,7 @@ class FakeStore:
         """Change or remove an account, as the application of a log entry does. On the loop."""
         if user is None:
             self.accounts.pop(name, None)
+            self.gone.add(name)
         else:
             self.accounts[name] = user
         for changed in self.watchers:
@@ -280,17 +487,28 @@ class FakeStore:
         sizes = list(of(self.root))
         return Usage(len(sizes), sum(sizes))
 
-    def takes(self, owner: str) -> int:
-        return 1 << 62 if self.room is None else self.room
+    def takes(self, name: str) -> int:
+        free = 1 << 62 if self.room is None else self.room
+        return free if Rights(self.accounts[name]).sees_all else free // 1000 * 1000
 
 
 class FakeUpload:
     """An upload into the fake store."""
 
     def __init__(
-        self, store: FakeStore, path: str, owner: str, data: bytearray, exclusive: bool, base: Entry | None
+        self,
+        store: FakeStore,
+        path: str,
+        owner: str,
+        data: bytearray,
+        exclusive: bool,
+        base: Entry | None,
+        target: Target,
+        actor: Actor,
     ) -> None:
         self.base = base
+        self._actor = actor
+        self._target = target
         self._store = store
         self.path = path
         self.owner = owner
@@ -321,12 +539,89 @@ class FakeUpload:
         await self._store.hook("drained", self.path)
         self._unread = 0
 
+    @property
+    def whole(self) -> int:
+        return len(self._data) // BLOCK * BLOCK
+
+    def check_size(self, size: int) -> None:
+        if size > MAX_FILE_SIZE:
+            raise TooLarge(f"a file has at most {MAX_FILE_SIZE} bytes")
+        if self._store.room is not None and size > self._store.room:
+            raise DiskFull(str(size))
+
+    def feed_zeroes(self, count: int) -> bool:
+        return self.feed(bytes(count))
+
+    def patch(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        assert self.whole <= offset and offset + len(data) <= self.position
+        self._data[offset : offset + len(data)] = data
+
+    def filling(self, start: int, stop: int) -> bytes:
+        assert self.whole <= start <= stop <= self.position
+        return bytes(self._data[start:stop])
+
+    async def chunk(self, index: int) -> bytes:
+        await self._store.hook("chunk", self.path, index)
+        assert (index + 1) * BLOCK <= self.whole
+        return bytes(self._data[index * BLOCK : (index + 1) * BLOCK])
+
+    def replace(self, index: int, data: bytes | bytearray | memoryview) -> bool:
+        assert (index + 1) * BLOCK <= self.whole and len(data) == BLOCK
+        self._data[index * BLOCK : (index + 1) * BLOCK] = data
+        return self._store.window is None
+
+    async def cut(self, size: int) -> None:
+        await self._store.hook("cut", self.path)
+        assert size < len(self._data)
+        del self._data[size:]
+
+    async def target(self) -> Target:
+        await self._store.hook("target", self.path)
+        return self._target
+
+    async def publish(self, target: Target, mtime_ns: int | None = None) -> FakePublished:
+        self._end("commit")
+        await self._store.hook("commit", self.path)
+        store = self._store
+        if target.inode:
+            place = store.place_of(target.inode)
+            if place is None:
+                node = Node(0, self.owner, mtime_ns or time.time_ns(), bytes(self._data))
+                return FakePublished(FakeDownload(store, node.entry(target.name), bytes(self._data)), True)
+            parent, name = place
+            if parent.children[name].version != target.version:
+                raise Changed(self.path)
+        else:
+            directory = store.directory(target.directory)
+            if directory is None:
+                raise NotFound(self.path)
+            parent, name = directory, target.name
+            there = parent.children.get(name)
+            held = store.reserved.get((parent.inode, name), 0)
+            if held != target.reservation:
+                raise Changed(self.path) if target.reservation else AlreadyExists(self.path)
+            if there is None and target.replaces != (0, 0):
+                raise Changed(self.path)
+            if there is not None and (there.inode, there.version) != target.replaces:
+                raise Changed(self.path)
+        at = f"{store.path_of(parent.inode).rstrip('/')}/{name}"
+        now = parent.children.get(name)
+        put = commands.Command(put_file=commands.PutFile(path=at))
+        await store.allow(self._actor, put, now.entry(name) if now is not None else None)
+        inode = target.inode or next(store._inodes)
+        moment = time.time_ns() if mtime_ns is None else mtime_ns
+        node = Node(inode, self.owner, moment, bytes(self._data), next(store._inodes))
+        parent.children[name] = node
+        store.reserved.pop((parent.inode, name), None)
+        self._store.partials.pop((self.owner, self.path), None)
+        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False)
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         self._end("commit")
         await self._store.hook("commit", self.path)
         parent, name = self._store._parent(self.path)
-        if self._exclusive and name in parent.children:
-            raise AlreadyExists(self.path)
+        if self._exclusive or name not in parent.children:
+            self._store._check_free(parent, name)
         node = self._store.put(self.path, bytes(self._data), self.owner, mtime_ns=mtime_ns)
         self._store.partials.pop((self.owner, self.path), None)
         return node.entry(name)
@@ -342,23 +637,34 @@ class FakeUpload:
         await self._store.hook("abort", self.path)
 
 
+class FakePublished(NamedTuple):
+    """What was published."""
+
+    download: FakeDownload
+    gone: bool
+
+
 class FakeDownload:
     """A download of one version."""
 
     def __init__(self, store: FakeStore, entry: Entry, data: bytes) -> None:
         self._store = store
         self.entry = entry
-        self._data = data
+        self.data = data
+
+    @property
+    def version(self) -> FileVersion:
+        return FileVersion(self.entry, ())
 
     @property
     def size(self) -> int:
-        return len(self._data)
+        return len(self.data)
 
     async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        end = len(self._data) if length is None else min(len(self._data), offset + length)
+        end = len(self.data) if length is None else min(len(self.data), offset + length)
         for position in range(offset, end, BLOCK):
             await self._store.hook("block", position)
-            yield self._data[position : min(end, position + BLOCK)]
+            yield self.data[position : min(end, position + BLOCK)]
 
     def at_once(self, offset: int = 0) -> None:
         """Nothing can be sent at once."""

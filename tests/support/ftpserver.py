@@ -16,6 +16,7 @@ from fakestore import FakeStore
 
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.guard import Slowness
+from ftpgateway.access.ledger import LedgerLimits
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.ftp.watch import Watch
 from raftstore.errors import StoreError
@@ -33,6 +34,8 @@ class Server:
     def __init__(self, settings: dict[str, Any], factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self.store = FakeStore()
         self.store.accounts.update(ACCOUNTS)
+        settings = dict(settings)
+        self.ledger: LedgerLimits = settings.pop("ledger", LedgerLimits())
         self._settings = {"listen": ("127.0.0.1", 0), **settings}
         self._factory = factory
         self._started = threading.Event()
@@ -60,7 +63,9 @@ class Server:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self.access = Access(self.store, AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000)))
+        self.access = Access(
+            self.store, AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000), ledger=self.ledger)
+        )
         self.access.start()
         self.frontend = FtpFrontend(self.access, FtpSettings(**self._settings))
         await self.frontend.start()

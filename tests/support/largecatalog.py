@@ -14,9 +14,10 @@ NOW = 1_700_000_000_000_000_000
 TERM = 1
 
 
-def build(data: Path, files: int, directory: int = 10_000) -> None:
+def build(data: Path, files: int, directory: int = 10_000, *, empty: bool = False) -> None:
     """Make the data of a node whose catalog holds `files` files of one chunk each, `directory` in a directory
-    (see `path_of`), and an empty directory /bench; its log is compacted.
+    (see `path_of`), and an empty directory /bench; its log is compacted. `empty`: files without a chunk, so that none
+    is missing.
     """
     catalog = Catalog(data / "catalog" / "catalog.db", later=lambda settle: None)
     sequence = index = 0
@@ -49,7 +50,7 @@ def build(data: Path, files: int, directory: int = 10_000) -> None:
                 if number % directory == 0:
                     make = commands.MakeDirectory(path=path.rpartition("/")[0], owner="builder")
                     wanted.append(commands.Command(make_directory=make))
-                wanted.append(commands.Command(put_file=_file(number, path)))
+                wanted.append(commands.Command(put_file=_file(number, path, empty=empty)))
             apply(*wanted)
         catalog.settle()
         assert catalog.totals()[0] == files
@@ -69,7 +70,9 @@ def path_of(number: int, directory: int) -> str:
     return f"/{number // directory:04}/picture {number:07}.jpg"
 
 
-def _file(number: int, path: str) -> commands.PutFile:
+def _file(number: int, path: str, *, empty: bool) -> commands.PutFile:
+    if empty:
+        return commands.PutFile(path=path, owner="builder")
     digest = (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "big") * 4
     return commands.PutFile(
         path=path,

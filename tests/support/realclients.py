@@ -40,6 +40,16 @@ class NotHere(Exception):
     """The client cannot do its work on this machine, whatever the server."""
 
 
+HANDFUL = frozenset(
+    {
+        *("upload", "download", "names with spaces, emoji, quotes, leading dash, up", "list a directory"),
+        *("rename", "make a directory", "delete a file", "delete a directory"),
+        *("many small files on one connection", "over TLS, up", "over TLS, down"),
+    }
+)
+"""Operations that are tried with clients of which there are many alike: what makes them differ is the login."""
+
+
 class Client:
     """One client. `work` is an empty directory for it, also its home directory."""
 
@@ -62,13 +72,18 @@ class Client:
 
     def run(self, *command: str, text: str = "", check: bool = True) -> str:
         """Run a program with `text` as its input; return what it printed. Refused when it fails."""
-        environment = {**os.environ, "HOME": str(self.work), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        fixed = {"HOME": str(self.work), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        environment = {**os.environ, **fixed, **self.environment()}
         options: dict[str, Any] = {"cwd": self.work, "env": environment, "timeout": TIMEOUT}
         done = subprocess.run(command, input=text.encode(), capture_output=True, check=False, **options)
         output = (done.stdout + done.stderr).decode(errors="replace")
         if check and done.returncode != 0:
             raise Refused(f"{command[0]}: exit {done.returncode}: {output}")
         return output
+
+    def environment(self) -> Mapping[str, str]:
+        """What programs find in their environment besides."""
+        return {}
 
     @classmethod
     def installed(cls) -> bool:

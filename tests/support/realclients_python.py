@@ -1,4 +1,4 @@
-"""The clients that are libraries of Python: ftplib, aioftp, fsspec."""
+"""The clients that are libraries of Python: ftplib, aioftp, fsspec, AsyncSSH."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import gc
 import ssl
 import sys
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import aioftp
+import asyncssh
 import fsspec
 from fsspec.implementations.ftp import FTPFileSystem
 from realclients import Client, NotSupported, Refused
@@ -316,3 +317,60 @@ class Fsspec(Client):
     def mirror_down(self, remote: str, local: Path) -> None:
         with self._files() as files:
             files.get(f"{remote}/", f"{local}/", recursive=True)
+
+
+class AsyncSsh(Client):
+    """AsyncSSH."""
+
+    name = "AsyncSSH"
+    protocol = "SFTP"
+
+    def version(self) -> str:
+        return str(asyncssh.__version__)
+
+    def _do(self, work: Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, Any]]) -> Any:
+        target = self.target
+
+        async def call() -> Any:
+            account = {"username": target.user, "password": target.password}
+            options: dict[str, Any] = {
+                "known_hosts": None,
+                "client_keys": None,
+                "agent_path": None,
+                "config": None,
+            }
+            async with (
+                asyncssh.connect(target.host, target.port, **account, **options) as ssh,
+                ssh.start_sftp_client() as sftp,
+            ):
+                try:
+                    return await work(sftp)
+                except asyncssh.SFTPError as error:
+                    raise Refused(str(error)) from error
+
+        return asyncio.run(call())
+
+    def put(self, local: Path, remote: str) -> None:
+        self._do(lambda sftp: sftp.put(str(local), remote))
+
+    def get(self, remote: str, local: Path) -> None:
+        self._do(lambda sftp: sftp.get(remote, str(local)))
+
+    def names(self, directory: str) -> list[str]:
+        found: list[str] = self._do(lambda sftp: sftp.listdir(directory))
+        return [name for name in found if name not in (".", "..")]
+
+    def rename(self, old: str, new: str) -> None:
+        self._do(lambda sftp: sftp.rename(old, new))
+
+    def make_directory(self, path: str) -> None:
+        self._do(lambda sftp: sftp.mkdir(path))
+
+    def remove(self, path: str) -> None:
+        self._do(lambda sftp: sftp.remove(path))
+
+    def remove_directory(self, path: str) -> None:
+        self._do(lambda sftp: sftp.rmdir(path))
+
+    def put_many(self, files: Sequence[Path], directory: str) -> None:
+        self._do(lambda sftp: sftp.put([str(file) for file in files], directory))

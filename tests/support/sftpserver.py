@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import paramiko
@@ -14,6 +16,7 @@ from ftpgateway.access import Access, AccessSettings
 from ftpgateway.sftp import hostkeys
 from ftpgateway.sftp.frontend import SftpFrontend
 from ftpgateway.sftp.settings import SftpSettings
+from raftstore.spool import SpoolLedger, Spools
 
 KEYS = hostkeys.make()
 
@@ -25,9 +28,15 @@ class SftpServer(Server):
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.store.secrets[hostkeys.SECRET] = KEYS
-        self.access = Access(self.store, AccessSettings())
+        self.access = Access(self.store, AccessSettings(ledger=self.ledger))
         self.access.start()
-        self.frontend = SftpFrontend(self.store, self.access, SftpSettings(**self._settings))
+        with tempfile.TemporaryDirectory() as place:
+            self.spools = Spools(Path(place) / "spool", SpoolLedger(lambda: 1 << 40))
+            await self._front_end()
+            self.spools.close()
+
+    async def _front_end(self) -> None:
+        self.frontend = SftpFrontend(self.store, self.access, SftpSettings(**self._settings), self.spools)
         await self.frontend.start()
         self.port = self.frontend.address[1]
         self._started.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from simrights import number_of
+
 from raftstore.wire import commands_pb2, raft_pb2
 
 Entry = tuple[bytes, int, int]
@@ -26,6 +28,8 @@ class Checks:
         """In which term which entry was seen to be committed at the latest."""
         self.applied: dict[int, tuple[bytes, tuple[bytes, ...]]] = {}
         self.results: dict[tuple[str, int, int], bytes] = {}
+        self.numbered: dict[int, tuple[float, commands_pb2.Result]] = {}
+        """Place and result of each command that has a number of its own, see simrights."""
         self.states: dict[int, str] = {}
         self.asked: dict[int, float] = {}
         """Tokens of all writes in the log, with the place of each: entry, and behind the point the place in it."""
@@ -205,6 +209,9 @@ class Checks:
             return
         self.results[identity] = result
         command, ok = commands_pb2.Command.FromString(operation.command), done.status == commands_pb2.OK
+        if (number := number_of(command)) and done.status != commands_pb2.INVALID:
+            self.numbered[number] = place, done
+            return
         if command.HasField("put_file"):
             self.asked[command.put_file.mtime_ns] = place
             if ok:

@@ -6,12 +6,16 @@ import asyncio
 import random
 from typing import Any
 
+from simaccounts import AccountClients
 from simcluster import Cluster
 from simhistory import Answer, Kind, Operation
 from simmachine import put, remove
 from simnode import Node
 
+from raftstore.cluster.results import accepted
 from raftstore.errors import DiskFull, NoQuorum, OutcomeUnknown, StoreError
+from raftstore.names import Names
+from raftstore.rights import Actor
 from raftstore.wire import commands_pb2
 
 REFUSED = {
@@ -37,6 +41,8 @@ class Clients:
         """How much slower than usual they are: a node with the slowest disk, and appends of two entries, must be able
         to catch up."""
         self._tokens = 0
+        self.died = Died
+        self.accounts = AccountClients(cluster, self) if cluster.scenario.accounts else None
         self._seen: dict[tuple[int, int], tuple[int, int, int] | None] = {}
         """What a client has last read of a key: token, inode, version."""
 
@@ -46,6 +52,8 @@ class Clients:
         for number in range(scenario.clients):
             rng = random.Random(f"{scenario.seed} client {number}")
             self._cluster.loop.create_task(self._client(number, rng))
+        if self.accounts is not None:
+            self.accounts.start()
 
     def _flood(self, node: Node, count: int) -> None:
         for number in range(count):
@@ -94,12 +102,13 @@ class Clients:
         self.history.append(operation)
         try:
             if operation.kind is Kind.READ:
-                await self._at(node, self._read(node, operation, timeout), timeout)
+                await self.at(node, self._read(node, operation, timeout), timeout)
                 operation.answer = Answer.OK
             else:
                 command = self._command(operation, padding)
-                raw = await self._at(node, self._propose(node, command, timeout), timeout)
-                self._take(operation, commands_pb2.Result.FromString(raw))
+                names = self.names(node, timeout, refusals=False)
+                done = await self.at(node, names.change(Actor.system("simulation"), command), timeout)
+                self._take(operation, done)
         except (OutcomeUnknown, Died):  # the former is a NoQuorum too
             operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
         except (NoQuorum, DiskFull):
@@ -110,7 +119,7 @@ class Clients:
             operation.returned = cluster.loop.time()
         cluster.trace.event(operation.node, "client", str(operation))
 
-    def _command(self, operation: Operation, padding: float) -> bytes:
+    def _command(self, operation: Operation, padding: float) -> commands_pb2.Command:
         owner = PADDING[: int(len(PADDING) * padding)]
         if operation.kind is Kind.REMOVE:
             return remove(operation.key)
@@ -132,9 +141,20 @@ class Clients:
             status = commands_pb2.Status.Name(result.status)
             self._cluster.violate("wrong answer", f"a client gets {status} {result.detail} for {operation}")
 
-    async def _propose(self, node: Node, command: bytes, timeout: float) -> bytes:
-        assert node.consensus is not None
-        return await node.consensus.propose(command, timeout=timeout)
+    def names(self, node: Node, timeout: float, *, refusals: bool = True) -> Names:
+        """Names as production has them, at a node. `refusals`: they are raised."""
+        assert node.consensus is not None and node.catalog is not None
+        consensus, catalog = node.consensus, node.catalog.catalog
+
+        async def barrier() -> None:
+            await consensus.read_barrier(timeout=timeout)
+
+        async def propose(command: commands_pb2.Command) -> commands_pb2.Result:
+            raw = await consensus.propose(command.SerializeToString(), timeout=timeout)
+            result = commands_pb2.Result.FromString(raw)
+            return accepted(raw) if refusals or result.status == commands_pb2.INVALID else result
+
+        return Names(lambda: catalog, barrier, propose)
 
     async def _read(self, node: Node, operation: Operation, timeout: float) -> None:
         assert node.consensus is not None and node.catalog is not None
@@ -145,7 +165,7 @@ class Clients:
         operation.hint = catalog.applied_index + 0.5
         self._seen[operation.client, operation.key] = value
 
-    async def _at(self, node: Node, work: Any, timeout: float) -> Any:
+    async def at(self, node: Node, work: Any, timeout: float) -> Any:
         """Await work that a node does; Died when it dies, or does not answer in twice the time it was given."""
         loop, process = self._cluster.loop, node.process
         assert process is not None

@@ -223,7 +223,7 @@ def path(key: int) -> str:
 
 def put(
     key: int, token: int, owner: str, *, exclusive: bool = False, base: tuple[int, int] | None = None
-) -> bytes:
+) -> commands_pb2.Command:
     """The command that makes `key` hold `token`; `base` are the inode and version that it must have."""
     inode, version = base or (0, 0)
     return commands_pb2.Command(
@@ -235,9 +235,9 @@ def put(
             base_inode=inode,
             base_version=version,
         )
-    ).SerializeToString()
+    )
 
 
-def remove(key: int) -> bytes:
+def remove(key: int) -> commands_pb2.Command:
     """The command that makes `key` hold nothing."""
-    return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key))).SerializeToString()
+    return commands_pb2.Command(remove_file=commands_pb2.RemoveFile(path=path(key)))

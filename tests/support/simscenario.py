@@ -105,6 +105,9 @@ MIXES: dict[str, dict[str, float]] = {
     "all": dict.fromkeys(FAULTS[:-2], 1.0),
 }
 
+ACCOUNTS = 0.3
+"""Part of the seeds that have clients with accounts."""
+
 SIZES = {"plots": (3, 5, 5, 5), "leaders": (3, 5), "members": (2, 3, 4, 4)}
 """How many nodes there are at the beginning, by mix; else three or five."""
 
@@ -140,6 +143,8 @@ class Scenario:
     latencies: list[Latency]
     members: bool = False
     """Whether members come and go."""
+    accounts: bool = False
+    """Whether there are clients with accounts and rules, too."""
     weights: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -226,5 +231,6 @@ def scenario(
         settle=rng.choice((None, 0.0, 0.02, 0.2)),
         latencies=[rng.choice(DISKS) for _ in range(5)],
         members=mix == "members",
+        accounts=random.Random(f"accounts {seed}").random() < ACCOUNTS,
         weights={name: weight for name, weight in MIXES[mix].items() if size == 5 or name not in OF_FIVE},
     )

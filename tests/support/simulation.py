@@ -151,6 +151,8 @@ class _Simulation:
             node.catalog.compare()
             cluster.checks.opened(node.name, node.journal)
         self._compare_logs()
+        if self.clients.accounts is not None:
+            self.clients.accounts.account()
         done = cluster.checks.done
         for operation in self.clients.history:
             if operation.kind is Kind.READ:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ftpgateway.access import ROLES
 from ftpgateway.cli import reference
 from ftpgateway.config import settings
 from ftpgateway.ftp.replies import Doing, refusal
 from raftstore import errors
+from raftstore.rights import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

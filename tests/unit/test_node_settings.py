@@ -6,7 +6,8 @@ import pytest
 
 from ftpgateway.cli.bundle import ClusterSpec, NodeSpec, make_cluster
 from ftpgateway.config import ConfigError, load_node_config
-from ftpgateway.node import store_settings
+from ftpgateway.memory import of_machine
+from ftpgateway.node import LEAST_MEMORY, access_settings, ftp_settings, store_settings
 
 
 @pytest.fixture
@@ -50,3 +51,48 @@ def test_what_a_node_serves_is_told_with_addresses_that_others_can_use(cluster):
         "ftps": "[2001:db8::7]:990",
         "sftp": "127.0.0.1:2022",
     }
+
+
+def test_what_clients_may_hold_comes_from_the_configuration(cluster, tmp_path):
+    file = cluster / "n1" / "pixraft.toml"
+    environment = {
+        "PIXRAFT_CLIENTS_MEMORY": str(2**30),
+        "PIXRAFT_CLIENTS_MEMORY_PER_ADDRESS": str(2**28),
+        "PIXRAFT_CLIENTS_HANDLES": "1000",
+        "PIXRAFT_CLIENTS_CONNECTIONS_PER_ACCOUNT": "7",
+        "PIXRAFT_CLIENTS_PROXY_NETWORKS": "192.0.2.0/24, 2001:db8::/64",
+    }
+    config = load_node_config(file, environment=environment)
+    ledger = access_settings(config).ledger
+    assert (ledger.node.memory, ledger.account.memory, ledger.network.memory) == (2**30, 2**28, 2**28)
+    assert (ledger.node.handles, ledger.account.handles, ledger.network.handles) == (1000, 100, 250)
+    assert (ledger.node.connections, ledger.account.connections, ledger.network.connections) == (0, 7, 0)
+    networks = [str(network) for network in ftp_settings(config).proxy_networks]
+    assert networks == ["192.0.2.0/24", "2001:db8::/64"]
+    default = access_settings(load_node_config(file, environment={})).ledger
+    assert default.node.memory == max(LEAST_MEMORY, of_machine() // 4) == 4 * default.account.memory
+    assert not ftp_settings(load_node_config(file, environment={})).proxy_networks
+
+
+def test_what_a_container_may_use_counts_as_the_machine(tmp_path):
+    limit = tmp_path / "memory.max"
+    assert of_machine(limit) > 2**20
+    limit.write_text("1048576\n")
+    assert of_machine(limit) == 2**20
+    limit.write_text("max\n")
+    assert of_machine(limit) == of_machine(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "mistake"),
+    [
+        ("PROXY_NETWORKS", "192.0.2.1/24", "has host bits set"),
+        ("PROXY_NETWORKS", "balancer.example.org", "does not appear to be"),
+        ("MEMORY", "1000", "at least"),
+        ("MEMORY_PER_ACCOUNT", str(2**50), "is out of range|more than"),
+    ],
+)
+def test_limits_that_make_no_sense_are_mistakes(cluster, variable, value, mistake):
+    environment = {"PIXRAFT_CLIENTS_MEMORY": str(2**30), f"PIXRAFT_CLIENTS_{variable}": value}
+    with pytest.raises(ConfigError, match=mistake):
+        load_node_config(cluster / "n1" / "pixraft.toml", environment=environment)

@@ -77,7 +77,7 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
 
     evidence = Evidence(log, log.confirm)
     return UploadSession(
-        "/a/photo.jpg",
+        commands.PutFile(path="/a/photo.jpg", quorum=2),
         "ada",
         upload,
         LateReplicas(log, evidence.begun),
@@ -86,7 +86,6 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
         evidence,
         Keeper(60, log.confirm),
         Gathering(),
-        quorum=2,
         **options,
     )
 

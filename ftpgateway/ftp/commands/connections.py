@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 
+from ftpgateway.access.ledger import Resource
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
@@ -57,17 +58,20 @@ class ConnectionCommands(BaseSession):
 
     def _listen(self) -> int:
         """Listen for the client's data connection; return the port, 0 after a refusal."""
+        self.link.close()
+        charge = self.session.charge(Resource.PORTS, 1)
         try:
             sock = self.link.listener(self.local, self.host.settings.passive_ports)
         except OSError as error:
+            charge.release()
             self.events.warning("no passive port", error=errno.errorcode.get(error.errno or 0))
             self.respond("425 No free port for a data connection; try again in a moment.")
             return 0
         port = int(sock.getsockname()[1])
-        self.link.listen(sock, self.peer, secure=self.protect_data)
+        self.link.listen(sock, self.peer, charge, secure=self.protect_data)
         return port
 
-    # Active: we connect to the client.
+    # Active: we connect to the client, when it sends the transfer command.
 
     @command("PORT", "connect to the client for the next transfer, IPv4", syntax="h1,h2,h3,h4,p1,p2")
     def ftp_PORT(self, line: str) -> None:
@@ -78,7 +82,7 @@ class ConnectionCommands(BaseSession):
         if len(fields) != 6 or not all(_is_byte(field) for field in fields):
             self.respond("501 Syntax: PORT h1,h2,h3,h4,p1,p2, each from 0 to 255.")
             return
-        self._connect(".".join(str(int(field)) for field in fields[:4]), int(fields[4]) << 8 | int(fields[5]))
+        self._agree(".".join(str(int(field)) for field in fields[:4]), int(fields[4]) << 8 | int(fields[5]))
 
     @command(
         "EPRT",
@@ -98,15 +102,17 @@ class ConnectionCommands(BaseSession):
         elif (fields[1] == "2") != (":" in self.peer):
             self.respond(f"522 You came with the other protocol, use ({'2' if ':' in self.peer else '1'}).")
         else:
-            self._connect(fields[2], int(fields[3][:6]))
+            self._agree(fields[2], int(fields[3][:6]))
 
-    def _connect(self, address: str, port: int) -> None:
-        """Connect to the client itself, never elsewhere (bounce attack, RFC 2577)."""
+    def _agree(self, address: str, port: int) -> None:
+        """Take where the client listens: at its own address, never elsewhere (bounce attack, RFC 2577)."""
         if not self.host.settings.active_mode:
             self.respond("502 Active mode is switched off here; use PASV or EPSV.")
             return
         try:
-            foreign = ipaddress.ip_address(address) != ipaddress.ip_address(self.peer)
+            given = ipaddress.ip_address(address)
+            # lftp gives :: when it listens everywhere; it means itself.
+            foreign = not given.is_unspecified and given != ipaddress.ip_address(self.peer)
         except ValueError:
             self.respond("501 That is not an address.")
             return
@@ -114,14 +120,8 @@ class ConnectionCommands(BaseSession):
             self.events.warning("active data connection refused", to=address, port=port)
             self.respond("501 Data connections are made only to your own address, ports from 1024 to 65535.")
             return
-        self.link.connect(self.local, self.peer, port, self._connected, secure=self.protect_data)
-
-    def _connected(self, success: bool) -> None:
-        if success:
-            self.respond("200 Data connection established.")
-        else:
-            self.respond("425 Cannot connect to you; use PASV or EPSV.")
-        self._advance()
+        self.link.target(self.local, self.peer, port, secure=self.protect_data)
+        self.respond("200 The next transfer connects to you there.")
 
     @command("ABOR", "end the transfer under way: 426, then 226; without one 225")
     def ftp_ABOR(self, line: str) -> None:

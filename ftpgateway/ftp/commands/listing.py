@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from ftpgateway.access import Workspace
-from ftpgateway.ftp.listings import GROUP, FactWriter, Request, arrange, grouped, list_line, parse_request
+from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.ftp.listings import (
+    FactWriter,
+    Request,
+    before_matches,
+    before_names,
+    block,
+    list_line,
+    parse_request,
+)
 from ftpgateway.ftp.replies import TooMany, one_line, quoted
 from ftpgateway.ftp.sending import Sending
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from ftpgateway.ftp.waiting import SessionEnded
 from raftstore import paths
-from raftstore.errors import Denied, NotADirectory, NotFound
+from raftstore.errors import BadName, Denied, NotADirectory, NotFound
 from raftstore.types import Entry
-
-
-async def _blocks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for block in lines:
-        yield block
-        # To write the next one takes some 10 ms: others, and this node's heartbeats, come first.
-        await asyncio.sleep(0)
-
 
 TREE_LIMIT = 100_000
 """Names that LIST -R shows at most."""
@@ -33,43 +35,139 @@ TREE_LIMIT = 100_000
 REPLY_AHEAD = 256 * 1024
 """Bytes of STAT's reply that are made before the client takes them."""
 
-LARGE = 4096
-"""Entries from which on they are sorted by a thread."""
+SUBDIRECTORIES = 1_000
+"""Directories in one directory that LIST -R keeps in mind; it looks for further ones when these are done."""
 
 _LOOK = 0.02
 
-
-async def _ordered(entries: Sequence[Entry], request: Request) -> Iterable[Entry]:
-    """Return the entries in the order asked for; to sort many of them takes long."""
-    if len(entries) >= LARGE and (request.by_time or request.by_size):
-        return await asyncio.to_thread(arrange, entries, request)
-    return arrange(entries, request)
+Render = Callable[[Entry], str]
 
 
-async def _below(
-    files: Workspace, top: str, request: Request, entries: Sequence[Entry], render: Callable[[Entry], str]
-) -> AsyncIterator[bytes]:
-    """Yield the listing of a directory, whose `entries` are known, and of all below it, as `ls -R` writes them."""
-    way: list[tuple[str, str, Sequence[Entry] | None]] = [(top, request.path or ".", entries)]
-    left = TREE_LIMIT
-    while way:
-        path, label, found = way.pop()
+async def _rest(cursor: DirectoryCursor, render: Render) -> AsyncIterator[bytes]:
+    """Yield what follows the page at hand, a page at a time: others have their turn before each."""
+    while cursor.more:
+        await cursor.advance()
+        if cursor.entries:
+            yield block(map(render, cursor.entries))
+
+
+class _Asked(NamedTuple):
+    """What LIST, NLST or STAT asked for: a cursor over it, and what NLST writes before and instead of its names."""
+
+    cursor: DirectoryCursor
+    before: str
+    instead: str | None = None
+
+    def name(self, entry: Entry) -> str:
+        """Return the entry as a path that the client can use as it is (RFC 1123, 4.1.2.7)."""
+        return self.before + entry.name if self.instead is None else self.instead
+
+
+class _Level:
+    """A directory on the way of LIST -R, and those of its directories that were not listed yet."""
+
+    def __init__(self, path: str, label: str) -> None:
+        self.path = path
+        self.label = label
+        self.names: deque[str] = deque()
+        self.last = ""
+        """The last of the directories that are kept in mind, when there may be more."""
+
+
+class _Tree:
+    """The listing of a directory and of all below it; `cursor` is at the top's beginning.
+
+    With `render`, which writes an entry, as `ls -R` has it; without it the paths alone, for programs.
+    """
+
+    def __init__(
+        self, files: Workspace, top: str, request: Request, cursor: DirectoryCursor, render: Render | None
+    ) -> None:
+        self._files = files
+        self._request = request
+        self._render = render
+        self._cursor = cursor
+        label = request.path or "."
+        self._way = [_Level(top, "" if render is None and label == "." else label)]
+        self._left = TREE_LIMIT
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield the listing. Raises StoreError, TooMany."""
+        level = self._way[-1]
+        async for part in self._directory(level, self._cursor, ""):
+            yield part
+        while self._way:
+            level = self._way[-1]
+            if not level.names and level.last:
+                await self._look_further(level)
+            if not level.names:
+                self._way.pop()
+                continue
+            name = level.names.popleft()
+            below = _Level(paths.join(level.path, name), _label(level, name))
+            cursor = await self._open(below.path)
+            if cursor is not None:
+                self._way.append(below)
+                async for part in self._directory(below, cursor, "\r\n"):
+                    yield part
+
+    def close(self) -> None:
+        """Let go of the directory that was being listed."""
+        self._cursor.close()
+
+    async def _open(self, path: str) -> DirectoryCursor | None:
+        order, reverse = self._request.order, self._request.reverse
         try:
-            found = await files.directory(path) if found is None else found
-        except (Denied, NotFound, NotADirectory):
-            continue  # not to be seen, or gone meanwhile
-        left -= len(found)
-        if left < 0:
-            raise TooMany
-        ordered = list(await _ordered(found, request))
-        head = f"{label}:" if path == top else f"\r\n{label}:"
-        async for block in _blocks(grouped(itertools.chain([head], map(render, ordered)))):
-            yield block
-        way += [
-            (paths.join(path, entry.name), f"{label.rstrip('/')}/{entry.name}", None)
-            for entry in reversed(ordered)
-            if entry.is_directory
-        ]
+            self._cursor = await self._files.directory(path, order=order, backwards=reverse)
+        except (BadName, Denied, NotFound, NotADirectory):
+            return None  # not to be seen, gone meanwhile, or too far down to be named
+        return self._cursor
+
+    async def _directory(self, level: _Level, cursor: DirectoryCursor, gap: str) -> AsyncIterator[bytes]:
+        render, lines = self._render, [f"{gap}{level.label}:"]
+        if render is None:
+            before, lines = before_names(level.label), []
+
+            def render(entry: Entry) -> str:
+                return before + entry.name
+
+        while True:
+            self._left -= len(cursor.entries)
+            if self._left < 0:
+                raise TooMany
+            self._keep_in_mind(level, cursor.entries)
+            yield block([*lines, *map(render, cursor.entries)])
+            lines = []
+            if not cursor.more:
+                break
+            await cursor.advance()
+
+    def _keep_in_mind(self, level: _Level, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.is_directory and not level.last:
+                if len(level.names) >= SUBDIRECTORIES:
+                    level.last = level.names[-1]
+                else:
+                    level.names.append(entry.name)
+
+    async def _look_further(self, level: _Level) -> None:
+        """Find the directories behind the last one that was listed."""
+        last, level.last = level.last, ""
+        cursor = await self._open(level.path)
+        found = False
+        while cursor is not None:
+            for entry in cursor.entries:
+                if found:
+                    self._keep_in_mind(level, [entry])
+                found = found or entry.name == last
+            if not cursor.more or level.last:
+                cursor.close()
+                break
+            await cursor.advance()
+
+
+def _label(level: _Level, name: str) -> str:
+    return f"{level.label.rstrip('/')}/{name}" if level.label else name
 
 
 class ListingCommands(BaseSession):
@@ -81,25 +179,33 @@ class ListingCommands(BaseSession):
         now = time.time()
         self._list("LIST", line, lambda entry: list_line(entry, now))
 
-    @command("NLST", "the names in a directory", syntax="[<options>] [<path>]", right="l")
+    @command(
+        "NLST",
+        "the names in a directory, with the directory before them that was asked for: `NLST d` tells `d/name`",
+        syntax="[<options>] [<path>]",
+        right="l",
+    )
     def ftp_NLST(self, line: str) -> None:
-        """NLST [options] [path]."""
-        self._list("NLST", line, lambda entry: entry.name)
+        """NLST [options] [path]: what it tells can be sent back as it is (RFC 1123, 4.1.2.7)."""
+        self._list("NLST", line, None)
 
-    def _list(self, command: str, line: str, render: Callable[[Entry], str]) -> None:
+    def _list(self, command: str, line: str, render: Render | None) -> None:
         self.take_range()
         if self.no_data_connection():
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        entries = self._asked(path, request)
-        if request.below and not request.itself and self._is_directory(path):
-            if self.alive:
-                self.announce(f"Opening data connection for {command}.")
-                below = _below(self.files, path, request, entries, render)
-                self.attach(Sending(self, command, path, b"", below))
-            return
-        self._send_lines(command, path, map(render, self.wait(_ordered(entries, request))), len(entries))
+        asked = self._asked(path, request)
+        cursor = asked.cursor
+        try:
+            if request.below and not request.itself and self._is_directory(path):
+                tree = _Tree(self.files, path, request, cursor, render)
+                self._send(command, path, b"", tree.blocks(), tree.close)
+            else:
+                self._send_all(command, path, cursor, render or asked.name)
+        except BaseException:
+            cursor.close()
+            raise
 
     def _is_directory(self, path: str) -> bool:
         try:
@@ -107,11 +213,19 @@ class ListingCommands(BaseSession):
         except NotFound:  # a pattern
             return False
 
-    def _asked(self, path: str, request: Request) -> Sequence[Entry]:
-        if request.itself:
-            with contextlib.suppress(NotFound):
-                return [replace(self.wait(self.files.entry(path)), name=request.path or ".")]
-        return self.wait(self.files.entries(path, glob=True))
+    def _asked(self, path: str, request: Request) -> _Asked:
+        argument, order, reverse = request.path, request.order, request.reverse
+        try:
+            if request.itself:
+                found = replace(self.wait(self.files.entry(path)), name=argument or ".")
+                return _Asked(DirectoryCursor.of([found]), "")
+            cursor = self.wait(self.files.directory(path, order=order, backwards=reverse))
+            return _Asked(cursor, before_names(argument))
+        except NotADirectory:
+            return _Asked(DirectoryCursor.of([self.wait(self.files.entry(path))]), "", argument)
+        except NotFound:
+            cursor = self.wait(self.files.matching(path, order=order, backwards=reverse))
+            return _Asked(cursor, before_matches(argument, path))
 
     @command(
         "MLSD",
@@ -126,18 +240,34 @@ class ListingCommands(BaseSession):
         if self.no_data_connection():
             return
         path = self.files.resolve(line)
-        entries = self.wait(self.files.directory(path))
+        cursor = self.wait(self.files.directory(path))
         writer = FactWriter(self.facts, self.files.account.letters(path))
-        self._send_lines("MLSD", path, map(writer.line, entries), len(entries))
+        self._send_all("MLSD", path, cursor, writer.line)
 
-    def _send_lines(self, command: str, path: str, lines: Iterable[str], count: int) -> None:
+    def _send_all(self, command: str, path: str, cursor: DirectoryCursor, render: Render) -> None:
+        first = block(map(render, cursor.entries))
+        if cursor.more:
+            self._send(command, path, first, _rest(cursor, render), cursor.close)
+        else:
+            self._send(command, path, first)
+
+    def _send(
+        self,
+        command: str,
+        path: str,
+        first: bytes,
+        rest: AsyncIterator[bytes] | None = None,
+        close: Callable[[], None] | None = None,
+    ) -> None:
         if not self.alive:
-            return
+            raise SessionEnded
+
+        async def release() -> None:
+            assert close is not None
+            close()
+
         self.announce(f"Opening data connection for {command}.")
-        blocks = grouped(lines)
-        first = next(blocks, b"")
-        rest = _blocks(blocks) if count > GROUP else None
-        self.attach(Sending(self, command, path, first, rest))
+        self.attach(Sending(self, command, path, first, rest, None if close is None else release))
 
     @command("MLST", "the facts of one name", source="RFC 3659", syntax="[<path>]", right="lr")
     def ftp_MLST(self, line: str) -> None:
@@ -163,14 +293,20 @@ class ListingCommands(BaseSession):
             return
         request = parse_request(line)
         path = self.files.resolve(request.path)
-        entries = self.wait(_ordered(self._asked(path, request), request))
-        self.push(f"213-Status of {quoted(path)}:\r\n")
-        now = time.time()
-        for block in grouped(list_line(entry, now) for entry in entries):
-            self.push(block.decode())
-            if not self._taken():
-                return
-        self.respond("213 End of status.")
+        cursor = self._asked(path, request).cursor
+        try:
+            self.push(f"213-Status of {quoted(path)}:\r\n")
+            now = time.time()
+            while True:
+                self.push(block(list_line(entry, now) for entry in cursor.entries).decode())
+                if not self._taken():
+                    return
+                if not cursor.more:
+                    break
+                self.wait(cursor.advance())
+            self.respond("213 End of status.")
+        finally:
+            cursor.close()
 
     def _taken(self) -> bool:
         """Wait until the client has taken most of what was said; False when it does not, or is gone."""

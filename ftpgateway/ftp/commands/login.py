@@ -8,11 +8,16 @@ import structlog
 
 from ftpgateway import access
 from ftpgateway.access import LoginRefused
+from ftpgateway.connections import TooMany
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore.errors import StoreError, Unavailable
 
 log = structlog.get_logger()
+
+
+WRONG = "530 Wrong user name or password; after many wrong ones from an address the right one has to wait, too."
+"""The one answer to whoever may not log in, whatever the reason: what it does not tell, nobody learns."""
 
 
 class LoginCommands(BaseSession):
@@ -26,6 +31,8 @@ class LoginCommands(BaseSession):
             return
         if self.login is not None:
             self._forget_login()
+            if not self.alive:
+                return
         self.username = line
         self.respond("331 Username ok, send password.")
 
@@ -68,9 +75,16 @@ class LoginCommands(BaseSession):
 
     async def _login(self, name: str, password: str) -> access.Session | None:
         user = await self.host.access.password(name, password, self.peer)
-        if user is not None:
-            return await self.host.access.open(user, "ftp", self.expel)
-        return None
+        if user is None:
+            return None
+        login = await self.host.access.open(user, "ftp", self.expel, peer=self.peer)
+        try:
+            if self.alive:
+                self.host.connections.logged_in(self.slot, login.name, shared=not login.holder.account)
+        except BaseException:
+            login.close()
+            raise
+        return login
 
     def _refuse_login(self, name: str) -> None:
         self.attempted_logins += 1
@@ -85,7 +99,7 @@ class LoginCommands(BaseSession):
         if self.attempted_logins >= self.host.settings.max_login_attempts:
             self.end_with("421 Wrong user name or password, too often; goodbye.")
         else:
-            self.respond("530 Wrong user name or password.")
+            self.respond(WRONG)
 
     def _forget_login(self) -> None:
         self.link.close()
@@ -97,6 +111,10 @@ class LoginCommands(BaseSession):
         self.announced = None
         self.rename_from = self.told_of_begun = None
         self.set_idle_timer(self.host.settings.login_timeout)
+        try:
+            self.host.connections.logged_out(self.slot)
+        except TooMany as refused:
+            self.end_with(f"421 {refused}")
 
     @command("REIN", "log out; the connection stays")
     def ftp_REIN(self, line: str) -> None:
@@ -104,11 +122,15 @@ class LoginCommands(BaseSession):
         self._forget_login()
         self.respond("220 Ready for a new user.")
 
-    @command("QUIT", "end the session, after the transfer under way", login=False)
+    @command(
+        "QUIT",
+        "end the session, after the transfer under way; while an upload is open 221 comes at once, and then its result",
+        login=False,
+    )
     def ftp_QUIT(self, line: str) -> None:
         """QUIT."""
         self.forget_queue()
-        self.end_with("221 Goodbye.")
+        self.end_with("" if self.goodbye_said else "221 Goodbye.")
 
     def ending(self) -> None:
         """See the base class."""

@@ -8,6 +8,7 @@ from ftpgateway.ftp.replies import one_line, quoted, refusal
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore.errors import NotFound, StoreError
+from raftstore.rights import Action
 
 
 class NameCommands(BaseSession):
@@ -94,8 +95,7 @@ class NameCommands(BaseSession):
         if path == "/":
             self.respond("550 The home directory cannot be renamed.")
             return
-        self.files.check_rename(path)
-        self.wait(self.files.entry(path))
+        self.wait(self.files.entry(path, to=Action.RENAME))
         self.rename_from = path
         self.respond("350 Ready for the new name.")
 

@@ -9,6 +9,8 @@ from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from ftpgateway.ftp.tls import control_side
 
+TOO_MANY_HANDSHAKES = "Too many TLS handshakes at once; try again in a moment."
+
 
 class SecurityCommands(BaseSession):
     """The commands that encrypt control and data connections."""
@@ -18,11 +20,14 @@ class SecurityCommands(BaseSession):
     @command("AUTH", "encrypt the control connection", source="RFC 4217", syntax="TLS", login=False, tls=True)
     def ftp_AUTH(self, line: str) -> None:
         """AUTH TLS: what was sent in clear after it is thrown away."""
-        context = self.host.context
         if self.secured:
             self.respond("503 The control connection is encrypted already.")
-        elif line.upper() not in ("TLS", "TLS-C", "TLS-P", "SSL") or context is None:
+        elif line.upper() not in ("TLS", "TLS-C", "TLS-P", "SSL"):
             self.respond("504 Use AUTH TLS.")
+        elif not self.host.may_shake_hands(self):
+            self.end_with(f"421 {TOO_MANY_HANDSHAKES}")
+        elif (context := self._control_context()) is None:
+            self.respond("431 TLS cannot be set up now; try again in a moment.")
         else:
             self.forget_queue()
             self.respond("234 Ready for the TLS handshake.")
@@ -30,10 +35,24 @@ class SecurityCommands(BaseSession):
 
     def begin_secured(self) -> None:
         """TLS at once, on the port for that: then the greeting. Data connections are encrypted, too."""
-        assert self.host.context is not None
+        if not self.host.may_shake_hands(self):
+            self.events.warning("session refused", reason=TOO_MANY_HANDSHAKES)
+            self.close()
+            return
         self._greeting_due = True
         self.buffer_size_set = self.protect_data = True
-        self._secure(self.host.context)
+        context = self._control_context()
+        if context is None:
+            self.close()
+        else:
+            self._secure(context)
+
+    def _control_context(self) -> ssl.SSLContext | None:
+        try:
+            return self.host.control_context()
+        except (OSError, ValueError) as error:
+            self.events.warning("tls cannot be set up", error=str(error))
+            return None
 
     def _secure(self, context: ssl.SSLContext) -> None:
         # Later connections of this session go on with the same: only that can resume its TLS sessions.
@@ -47,11 +66,20 @@ class SecurityCommands(BaseSession):
             self._greeting_due = False
             self.handle()
 
-    @command("PBSZ", "needed before PROT", source="RFC 4217", syntax="0", login=False, tls=True)
+    @command(
+        "PBSZ",
+        "accepted before PROT; PROT works without it",
+        source="RFC 4217",
+        syntax="0",
+        login=False,
+        tls=True,
+    )
     def ftp_PBSZ(self, line: str) -> None:
         """PBSZ: always 0."""
         if not self.secured:
             self.respond("503 Send AUTH TLS first.")
+        elif not (line.isascii() and line.isdigit()):
+            self.respond("501 Syntax: PBSZ 0.")
         else:
             self.buffer_size_set = True
             self.respond("200 PBSZ=0")
@@ -67,10 +95,17 @@ class SecurityCommands(BaseSession):
     def ftp_PROT(self, line: str) -> None:
         """PROT: encrypt data connections (P) or not (C)."""
         level = line.upper()
-        if not self.buffer_size_set:
-            self.respond("503 Send AUTH TLS and PBSZ 0 first.")
+        if not self.secured:
+            self.respond("503 Send AUTH TLS first.")
+        elif level == "C" and self.host.settings.require_tls:
+            self.respond("534 This server requires encrypted data connections.")
         elif level in ("C", "P"):
+            if not self.buffer_size_set:
+                # RFC 4217 wants PBSZ first, which can only say 0; devices leave it out, other servers do not mind.
+                self.buffer_size_set = True
+                self.events.info("PROT without PBSZ accepted")
             self.protect_data = level == "P"
+            self.link.protect(self.protect_data)
             self.respond(f"200 Data connections are {'encrypted' if self.protect_data else 'not encrypted'}.")
         elif level in ("S", "E"):
             self.respond("536 Use PROT P or PROT C.")

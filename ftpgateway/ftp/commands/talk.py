@@ -12,7 +12,7 @@ from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 
 _HELP_COLUMNS = 8
-_HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Fa-f:.]{2,45}|[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 
 _FEATURES = (
     "AVBL",

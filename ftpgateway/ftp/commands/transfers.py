@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import structlog
 
 from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Part
+from ftpgateway.access.ledger import UploadMemory
 from ftpgateway.access.throttle import Throttle, paced
 from ftpgateway.ftp.receiving import Receiving
 from ftpgateway.ftp.replies import Doing, one_line, refusal
@@ -212,9 +214,15 @@ class TransferCommands(BaseSession):
             return
         expected, self.announced = self.announced, None
         try:
-            upload = self.wait(
-                self.files.upload(path, offset=offset, append=append, exclusive=exclusive, expected=expected)
-            )
+            with contextlib.ExitStack() as unless_it_opens:
+                memory = UploadMemory(self.session.charge)
+                unless_it_opens.callback(memory.release)
+                upload = self.wait(
+                    self.files.upload(
+                        path, offset=offset, append=append, exclusive=exclusive, expected=expected
+                    )
+                )
+                unless_it_opens.pop_all()
         except AlreadyExists:
             if exclusive:
                 raise
@@ -225,11 +233,12 @@ class TransferCommands(BaseSession):
             return
         if not self.alive:
             # Not `abort`: what the upload goes on from must stay.
+            memory.release()
             self.host.spawn(upload.suspend())
             return
         done = "226 Stored safely."
         self.announce(announce or f"Ready for {one_line(path)}.")
-        self.attach(Receiving(self, command, path, upload, done, self.session.up))
+        self.attach(Receiving(self, command, path, upload, done, self.session.up, memory))
 
     # Downloads.
 

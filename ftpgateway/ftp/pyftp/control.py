@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -39,6 +40,18 @@ class _Server:
     ip_map: tuple[str, ...] = ()
 
 
+def newline_of(begun: bytes) -> bytes | None:
+    """Return what ends the lines of a client, by the first that it has sent; None: none has ended yet.
+
+    The standard has CR LF, small devices and people with netcat send LF. It is settled once: were either taken for
+    every line, a name with a LF in it that a careless program passes on could smuggle a command in.
+    """
+    end = begun.find(b"\n")
+    if end < 0:
+        return None
+    return b"\r\n" if begun[end - 1 : end] == b"\r" else b"\n"
+
+
 class ControlConnection(FTPHandler):  # type: ignore[misc]
     """One control connection: lines in, replies out, TLS; no FTP meaning.
 
@@ -52,18 +65,23 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     _idler: Any
 
-    def __init__(self, sock: socket.socket, loop: NestedIOLoop) -> None:
+    def __init__(self, sock: socket.socket, loop: NestedIOLoop, peer: str = "") -> None:
+        """`peer` is the client's address where that is another than who has connected: a balancer."""
         self._ending = False
         self._begun = b""
+        self._newline: bytes | None = None
         self._corked: bytes | None = None
         self._overlong = False
         self._reading_paused = False
         self._shaking = False
         self._parting = False
+        self._input_over = False
+        self._broken = False
+        self._heard = False
         self.secured = False
         self.peer = ""
         super().__init__(sock, _Server(), ioloop=loop)
-        self.peer = plain_address(self.remote_ip)
+        self.peer = peer or plain_address(self.remote_ip)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CONTROL_SEND)
         self.local = plain_address(sock.getsockname()[0]) if self.connected else ""
@@ -101,6 +119,35 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
                 if not socket.socket.recv(self.socket, 65536, socket.MSG_DONTWAIT):
                     break
 
+    def handle_close(self) -> None:
+        """The client has ended its side, or the connection broke.
+
+        Who has said goodbye in order may go before it is answered: what it asked for is carried out all the same.
+        """
+        if self._closing or not self.outlives_client():
+            self.close()
+        elif not self._input_over:
+            self._input_over = True  # it may have closed one direction, and still read
+            self._choose_events()
+        elif not self._broken:
+            self._broken = True
+            self.producer_fifo.clear()
+            # Later: it may have been found out within the library's `initiate_send`, which goes on with the socket.
+            asyncio.get_running_loop().call_soon(self._leave_socket)
+
+    def _leave_socket(self) -> None:
+        """Hear no more of a broken connection, which would be told again and again."""
+        if not self._closed:
+            self.ioloop.unregister(self._fileno)
+            self.replies_taken()
+
+    def close_when_done(self) -> None:
+        """Close when all replies are sent."""
+        if self.producer_fifo:
+            super().close_when_done()
+        else:
+            self.close()
+
     def ending(self) -> None:
         """Called once, just before the session's socket is closed."""
 
@@ -134,6 +181,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def handle_read_event(self) -> None:
         """Go on with a TLS handshake, or read commands."""
+        if not self._heard:
+            self._heard = True
+            self.heard()
         if self._shaking:
             self._shake_hands()
         else:
@@ -153,6 +203,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def start_tls(self, secure: Callable[[socket.socket], ssl.SSLSocket]) -> None:
         """Begin the TLS handshake; what was read before must not pass for part of what comes after it."""
         self.discard_input()
+        if self._input_over:  # whoever has ended its side cannot shake hands
+            self.close()
+            return
         try:
             self.socket = secure(self.socket)  # type: ignore[has-type]
         except OSError:
@@ -183,11 +236,16 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             data = self.recv(CONTROL_READ)
         except _RetryError:
             return
-        lines = (self._begun + data if self._begun else data).split(b"\r\n")
+        data = self._begun + data if self._begun else data
+        if self._newline is None:
+            self._newline = newline_of(data)
+        lines = data.split(self._newline or b"\r\n")
         self._begun = lines.pop()
         for line in lines:
             whole = not self._overlong and len(line) <= MAX_LINE
             self._overlong = False
+            if self._newline == b"\n":
+                line = line.removesuffix(b"\r")
             self.line_received(line if whole else None)
             if self._shaking or self._closed:
                 return
@@ -211,7 +269,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """Send what is queued, without turning paused reading on again."""
         held_up = self.backed_up
         super().initiate_send()
-        if self._reading_paused and not self._closed:
+        if self._broken:
+            self.producer_fifo.clear()
+        if (self._reading_paused or self._input_over) and not self._closed:
             self._choose_events()
         if held_up and not self.backed_up and self.alive:
             self.replies_taken()
@@ -224,7 +284,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def push(self, data: str) -> None:
         """Send text."""
-        if self._closed or self._ending:
+        if self._closed or self._ending or self._broken:
             return
         encoded = data.encode("utf-8", "replace")
         if self._corked is not None:
@@ -247,13 +307,15 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             self._send_or_queue(said)
 
     def _send_or_queue(self, encoded: bytes) -> None:
+        if self._broken:
+            return
         if not self.producer_fifo:
             try:
                 sent = self.send(encoded)
             except OSError:
                 self.handle_error()
                 return
-            if sent == len(encoded) or self._closed:
+            if sent == len(encoded) or self._closed or self._broken:
                 return
             encoded = encoded[sent:]
         super(FTPHandler, self).push(encoded)
@@ -278,9 +340,16 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         """The log, where each line tells whose session this is."""
         return log.bind(peer=self.peer)
 
+    def heard(self) -> None:
+        """The first bytes of the client are there."""
+
     def handshake_over(self) -> None:
         """TLS stands: set the idle timer again."""
         raise NotImplementedError
+
+    def outlives_client(self) -> bool:
+        """Whether the session goes on to its end without the client: it has said goodbye."""
+        return False
 
     def replies_taken(self) -> None:
         """The client has read the replies that held up the session."""
@@ -334,7 +403,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             self._choose_events()
 
     def _choose_events(self) -> None:
-        wanted = 0 if self._reading_paused else READ
+        if self._broken:
+            return
+        wanted = 0 if self._reading_paused or self._input_over else READ
         if self.producer_fifo:
             wanted |= WRITE
         self.ioloop.modify(self._fileno, wanted)
@@ -354,8 +425,12 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             return True
 
     def end_with(self, reply: str) -> None:
-        """Send a last reply and close."""
-        self.respond(reply)
+        """Send a last reply, "" for none, and close; in the middle of a TLS handshake there is nobody to read it."""
+        if self._shaking:
+            self.close()
+            return
+        if reply:
+            self.respond(reply)
         if self.alive:
             self._uncork()
             self.close_when_done()

@@ -98,7 +98,7 @@ def _no_handler() -> None:
 
 
 WORDS = {
-    r"530 Wrong user name or password\.": "530 Authentication failed.",
+    r"530 Wrong user name or password; .*": "530 Authentication failed.",
     r"503 Log in with USER first\.": "503 Login with USER first.",
     r"503 You are logged in already\.": "503 User already authenticated.",
     r"501 REST needs a number of bytes\.": "501 Invalid parameter.",

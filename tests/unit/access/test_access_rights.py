@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cursors import all_of
 from fakestore import FakeStore
 
-from ftpgateway.access import ROLES, Account, Action, View, Workspace, keys
-from ftpgateway.access.account import why_ended
-from ftpgateway.access.rights import permits, word_of
+from ftpgateway.access import Account, View, Workspace, keys
 from raftstore.errors import AlreadyExists, BadName, Denied, NotFound
+from raftstore.rights import ROLES, Action, Rights, permits, why_ended, word_of
 from raftstore.types import Rule, User
 
 ANNA = User("anna", "hash", home="/home/anna")
@@ -66,6 +66,14 @@ def test_what_a_view_does_not_show() -> None:
         view.resolve("/", "a\x01b")
 
 
+def test_what_lies_too_far_down_can_be_named_but_not_for_ever() -> None:
+    view = View("/home/anna")
+    deep = view.resolve("/", "d/" * 500)
+    assert view.to_store(deep).count("/") == 502
+    with pytest.raises(BadName):
+        view.resolve("/", "d/" * 1100)
+
+
 RULED = replace(
     ANNA,
     home="/",
@@ -98,14 +106,14 @@ def test_rules_seen_from_a_home() -> None:
 
 
 def test_what_leads_to_a_granted_directory_is_seen_but_nothing_beside_it() -> None:
-    account = Account(replace(ANNA, home="/", rights="", rules=(Rule("/a/b", "elr"), Rule("/c", ""))))
+    account = Rights(replace(ANNA, home="/", rights="", rules=(Rule("/a/b", "elr"), Rule("/c", ""))))
     assert account.may(Action.LIST, "/")
     assert account.may(Action.ENTER, "/a")
     assert not account.may(Action.READ, "/a/x")
     assert [account.shows("/", name) for name in ("a", "b", "c")] == [True, False, False]
     assert [account.shows("/a", name) for name in ("b", "x")] == [True, False]
     assert account.shows("/a/b", "x")
-    hidden = Account(RULED)
+    hidden = Rights(RULED)
     assert [hidden.shows("/team", name) for name in ("in", "secret", "x")] == [True, False, True]
 
 
@@ -165,14 +173,11 @@ def test_a_drop_box_changes_its_own_and_sees_nothing() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         for denied in (
             files.directory("/"),
-            files.entries("/own"),
+            files.matching("/own*"),
             files.download("/own"),
-            files.remove("/theirs"),
             files.remove_directory("/d"),
-            files.rename("/theirs", "/x"),
             files.rename("/own", "/theirs"),
             files.rename("/d", "/e"),
-            files.set_modified("/theirs", 1),
             send(files, "/theirs"),
             send(files, "/theirs", append=True),
         ):
@@ -180,6 +185,8 @@ def test_a_drop_box_changes_its_own_and_sees_nothing() -> None:
                 await denied
         for unseen in (
             *(files.entry("/theirs"), files.entry("/nothing"), files.size("/theirs")),
+            *(files.remove("/theirs"), files.rename("/theirs", "/x"), files.set_modified("/theirs", 1)),
+            *(files.remove("/nothing"), files.rename("/nothing", "/x"), files.set_modified("/nothing", 1)),
             *(
                 files.enter("/theirs"),
                 files.enter("/nothing"),
@@ -223,8 +230,9 @@ def test_what_may_only_be_added_to_is_never_replaced() -> None:
         del store.partials["anna", "/home/anna/theirs"]
         begun = ("anna", "/home/anna/theirs")
         store.hooks["upload"] = lambda _path: store.partials.update({begun: b"begun"})
-        await send(files, "/theirs", append=True)
-        assert store.read("/home/anna/theirs") == b"2newnew"
+        with pytest.raises(AlreadyExists):
+            await send(files, "/theirs", append=True)
+        assert store.read("/home/anna/theirs") == b"2new"
 
     workspace(test, rights="elamwf")
 
@@ -247,24 +255,21 @@ def test_nothing_is_taken_to_where_it_could_be_read() -> None:
 
 def test_listings_leave_out_what_may_not_be_seen() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
-        assert [entry.name for entry in await files.directory("/")] == ["own", "theirs"]
-        assert [entry.name for entry in await files.entries("/*", glob=True)] == ["own", "theirs"]
-        for denied in (files.enter("/d"), files.entry("/d"), files.entries("/d/*", glob=True)):
+        assert [entry.name for entry in await all_of(await files.directory("/"))] == ["own", "theirs"]
+        assert [entry.name for entry in await all_of(await files.matching("/*"))] == ["own", "theirs"]
+        for denied in (files.enter("/d"), files.entry("/d"), files.matching("/d/*")):
             with pytest.raises(Denied):
                 await denied
 
     workspace(test, rules=(Rule("/home/anna/d", ""),))
 
 
-@pytest.mark.parametrize("shut", [False, True])
+@pytest.mark.parametrize("now", [replace(ANNA, rights=""), replace(ANNA, home="/"), None])
 @pytest.mark.parametrize("what", ["entry", "directory", "enter", "download"])
-def test_rights_taken_away_while_the_store_was_asked_count(what: str, shut: bool) -> None:
+def test_rights_taken_away_while_the_store_was_asked_count(what: str, now: User | None) -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         def taken(path: str) -> None:
-            if shut:
-                files.shut()
-            else:
-                files.account = Account(replace(ANNA, rights=""))
+            store.change_account("anna", now)
 
         hook = {"entry": "lookup", "enter": "lookup", "directory": "listing"}.get(what, what)
         store.hooks[hook] = taken
@@ -273,6 +278,17 @@ def test_rights_taken_away_while_the_store_was_asked_count(what: str, shut: bool
             await getattr(files, what)(path)
         assert files.cwd == "/"
         assert store.opened["download"] == store.ended["download"]
+
+    workspace(test)
+
+
+def test_a_session_that_was_shut_does_nothing() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        files.shut()
+        for denied in (files.entry("/own"), files.size("/own"), files.remove("/own"), send(files, "/new")):
+            with pytest.raises(Denied):
+                await denied
+        assert not store.calls
 
     workspace(test)
 

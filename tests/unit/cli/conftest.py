@@ -14,7 +14,7 @@ from ftpgateway.cli import logs
 @pytest.fixture(autouse=True)
 def _log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """`serve` sets the log up for its process, which here is that of all tests."""
-    monkeypatch.setattr(logs, "configure", lambda *_: None)
+    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
 
 
 @pytest.fixture

@@ -35,7 +35,10 @@ ALL = [
     "leader transfer",
     *(f"hostkeys {name}" for name in ("list", "rotate")),
     *(f"user key {name}" for name in ("add", "list", "remove")),
-    *(f"user {name}" for name in ("add", "grant", "list", "passwd", "remove", "revoke", "set")),
+    *(
+        f"user {name}"
+        for name in ("add", "adopt", "grant", "list", "orphans", "passwd", "remove", "revoke", "set")
+    ),
 ]
 
 

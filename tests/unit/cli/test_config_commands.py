@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from commandline import pixraft
 
+from ftpgateway.cli import unit
 from ftpgateway.cli.unit import hidden_places, user_warnings
 from ftpgateway.config import load_node_config, settings
 from ftpgateway.startup import is_running
@@ -183,7 +184,7 @@ def test_the_unit(node: Path, tmp_path: Path) -> None:
     service = unit["Service"]
     assert service["Type"] == "notify"
     assert service["ExecStart"].endswith(f" serve --config {node}")
-    assert service["RestartPreventExitStatus"] == "2 3 40 52 53"
+    assert service["RestartPreventExitStatus"] == "2 3 40 52 53 54"
     assert service["ReadWritePaths"] == str(node.parent / "data")
     assert (service["User"], service["Restart"], service["NoNewPrivileges"]) == ("camera", "on-failure", "yes")
     assert "this machine has no user 'camera': sudo useradd --system" in result.stderr
@@ -225,6 +226,14 @@ def test_the_unit_tells_what_the_service_will_not_see_or_may_not_read(
         assert warning.endswith(f": the data directory ({place}); put that elsewhere")
     (both,) = hidden_places(replace(elsewhere, data=Path("/tmp/d")), Path("/tmp/bin/pixraft"))
     assert "the data directory (/tmp/d), the program (/tmp/bin/pixraft);" in both
+
+    # A virtual environment's interpreter is a link, and so may be a directory on the way.
+    (node.parent / "opt").symlink_to("/home/a/python")
+    (node.parent / "python3").symlink_to("opt/bin/python3")
+    monkeypatch.setattr(sys, "executable", str(node.parent / "python3"))
+    monkeypatch.setattr(unit, "HIDDEN", {Path("/home"): "ProtectHome=yes"})
+    (linked,) = hidden_places(elsewhere, program)
+    assert "in /home: the Python that runs it (/home/a/python/bin/python3); put that elsewhere" in linked
 
     class Account:
         pw_uid = pw_gid = 54321

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from ftpgateway.cli.logs import Clock, text_line
+import pytest
+import structlog
+
+from ftpgateway.cli.logs import Clock, configure, text_line
+from ftpgateway.config import LogConfig
 
 
 def render(**event: object) -> str:
@@ -37,3 +45,20 @@ def test_the_clock_tells_utc_with_microseconds():
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", stamp)
     told = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
     assert before.replace(microsecond=0) <= told <= datetime.now(UTC)
+
+
+@pytest.fixture
+def _logging() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("_logging")
+def test_lines_of_json_name_the_node_that_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configure(LogConfig(format="json"), lines, node="n1")
+    structlog.get_logger().warning("peer cannot be reached", peer="n2")
+    told = json.loads(lines.getvalue())
+    assert (told["node"], told["peer"], told["event"]) == ("n1", "n2", "peer cannot be reached")

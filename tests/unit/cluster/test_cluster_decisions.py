@@ -10,7 +10,7 @@ from raftstore import errors
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import merged
-from raftstore.cluster.boot import next_boot
+from raftstore.cluster.boot import Boots, next_boot
 from raftstore.cluster.repair import plan
 from raftstore.cluster.results import accepted
 from raftstore.types import ChunkRef, ClusterStatus, NodeStatus, User
@@ -43,6 +43,8 @@ def test_verdicts():
     candidate = status(*whole[:2], node("n3", role="candidate"))
     assert verdict.judge(candidate, confirmed=True) == (verdict.DEGRADED, "n3 does not take part yet")
     assert verdict.judge(status(*whole[:2], node("n3", error="disk")), confirmed=True)[0] == verdict.DEGRADED
+    replaced = verdict.judge(status(*whole[:2]), confirmed=True, changes=["n3 is being taken in"])
+    assert replaced == (verdict.DEGRADED, "n3 is being taken in")
     word, why = verdict.judge(status(*whole, leader=None), confirmed=False)
     assert word == verdict.NO_QUORUM
     assert "no leader" in why
@@ -128,12 +130,30 @@ def test_results_become_errors():
 def test_boot_numbers_grow(tmp_path):
     path = tmp_path / "boot"
     first = next_boot(path)
-    assert next_boot(path) > first
-    path.write_text(f"{first * 10}\n")
-    assert next_boot(path) == first * 10 + 1
+    assert first.previous == 0
+    second = next_boot(path)
+    assert second.previous == first.now < second.now
+    path.write_text(f"{first.now * 10}\n")
+    assert next_boot(path) == Boots(first.now * 10, first.now * 10 + 1)
     path.write_text("\0\0\0")
     with pytest.raises(errors.Damaged, match="boot"):
         next_boot(path)
+
+
+@pytest.mark.parametrize(
+    ("previous", "now", "latest", "outdated"),
+    [
+        (7, 9, 0, False),  # the cluster knows of no start yet
+        (7, 9, 7, False),  # started before, and nothing since
+        (7, 9, 5, False),  # the last start was too short to announce itself
+        (7, 9, 9, False),  # this start is known already
+        (7, 9, 8, True),  # a copy from before start 8
+        (7, 9, 12, True),  # another process has started as this node since
+        (0, 9, 8, False),  # it cannot tell: the file was lost, or the disk is new
+    ],
+)
+def test_an_older_copy_is_told_by_the_starts_that_it_does_not_know(previous, now, latest, outdated):
+    assert Boots(previous, now).outdated(latest) is outdated
 
 
 def test_user_changes_keep_what_is_not_named():

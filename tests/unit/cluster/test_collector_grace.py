@@ -37,6 +37,10 @@ def test_what_was_published_during_the_first_pass_gets_a_grace_period_of_its_own
     """Somebody may still be reading a version that was deleted a moment before the second pass."""
     chunks, referred, now = Chunks(), set[bytes](), [0.0]
 
+    async def find(keys: Sequence[bytes]) -> list[bytes]:
+        await asyncio.sleep(0)
+        return [key for key in keys if key not in referred]
+
     async def barrier() -> None:
         pass
 
@@ -48,6 +52,7 @@ def test_what_was_published_during_the_first_pass_gets_a_grace_period_of_its_own
             chunks,
             grace=GRACE,
             unlisted=lambda keys: [key for key in keys if key not in referred],
+            find=find,
             barrier=barrier,
             begin=begin,
             swept=lambda: 7,
@@ -67,3 +72,39 @@ def test_what_was_published_during_the_first_pass_gets_a_grace_period_of_its_own
         assert chunks.here == []
 
     asyncio.run(scenario())
+
+
+def test_what_is_asked_for_while_the_catalog_is_asked_is_no_candidate() -> None:
+    """The catalog answers from a thread: a touch between its answer and the list must not be lost."""
+    chunks, answers = Chunks(), asyncio.Event()
+
+    async def find(keys: Sequence[bytes]) -> list[bytes]:
+        await answers.wait()
+        return list(keys)
+
+    async def nothing() -> None:
+        pass
+
+    async def begin() -> int:
+        return 7
+
+    async def test() -> None:
+        collector = Collector(
+            chunks,
+            grace=GRACE,
+            unlisted=lambda keys: list(keys),
+            find=find,
+            barrier=nothing,
+            begin=begin,
+            swept=lambda: 7,
+        )
+        looking = asyncio.ensure_future(collector.look())
+        await asyncio.sleep(0)
+        assert chunks.on_touch is not None
+        chunks.on_touch(ON_ITS_WAY)
+        answers.set()
+        await looking
+        assert collector.waiting == 1
+        assert not collector._touched_meanwhile
+
+    asyncio.run(test())

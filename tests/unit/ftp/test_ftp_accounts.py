@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from ftpserver import PASSWORD, Server, serving
+from ftpserver import HASH, PASSWORD, Server, serving
 
-from ftpgateway.access import ROLES
+from ftpgateway.access.guard import Slowness
+from raftstore.rights import ROLES
+from raftstore.types import User
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,58 @@ def server(one: Server) -> Iterator[Server]:
     yield one
     one.heal()
     one.reset()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_how_long_a_file_is_is_not_told_by_rest(server: Server, there: bool) -> None:
+    """To who may write and replace, but neither list nor read: the same whatever is there."""
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights="wade")
+    if there:
+        server.run(server.store.put, "/hidden", b"0123456789", "bob")
+    said = set()
+    with server.client() as client:
+        for offset in (1, 10, 11):
+            with client.data():
+                assert client.command(f"REST {offset}") == 350
+                assert client.command("STOR hidden") == 554
+            said.add(client.text.replace(str(offset), "N"))
+    assert said == {"554 cannot continue at byte N: only 0 bytes are there."}
+
+
+def test_who_may_not_read_goes_on_with_what_it_has_begun(server: Server) -> None:
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rights="wade")
+    with server.client() as client:
+        with client.data() as connection:
+            assert client.command("STOR begun") == 150
+            connection.sendall(b"01234")
+            server.wait_for(lambda: any(s.transfer and s.transfer.moved for s in server.frontend._sessions))
+            assert client.command("ABOR") == 426
+            assert client.reply() == 226
+        assert client.command("REST 5") == 350
+        assert client.store("begun", b"56789") == 226
+    assert server.run(server.store.read, "/begun") == b"0123456789"
+
+
+def test_a_login_that_is_refused_does_not_tell_why() -> None:
+    """Unknown, disabled, wrong password, an address that has to wait: code and text are one, and so is the way on."""
+    with serving(max_login_attempts=4) as server:
+        server.access._guard._slowness = Slowness(free=4, first=60.0)
+        server.run(server.store.accounts.__setitem__, "off", User("off", HASH, disabled=True))
+        with server.client():
+            pass  # alice has logged in from here: she is judged by her own failures
+        said = set()
+        for _ in range(3):
+            with server.client(None) as client:
+                for name in ("alice", "off", "nobody"):
+                    assert client.command(f"USER {name}") == 331
+                    assert client.command("PASS wrong") == 530
+                    said.add(client.text)
+        assert server.access.refused == 3, "after five failures all have to wait, but alice"
+        assert len(said) == 1
+        with server.client(None) as client:
+            for name, code in (("alice", 530), ("off", 530), ("nobody", 530), ("x", 421)):
+                assert client.command(f"USER {name}") == 331
+                assert client.command("PASS wrong") == code
 
 
 def test_a_disabled_account_ends_its_sessions_and_what_they_do(server: Server) -> None:
@@ -60,9 +114,10 @@ def test_a_command_that_waits_ends_before_its_session(server: Server) -> None:
         gate.wait_until_held()
         server.run(server.store.change_account, "alice", replace(alice, password_hash="another"))
         gate.open()
-        assert [client.reply(), client.reply()] == [257, 421]
+        # What was not done yet is judged by the account as it is by then.
+        assert [client.reply(), client.reply()] == [550, 421]
         assert client.at_end()
-    assert list(server.store.root.children) == ["d"]
+    assert not server.store.root.children
 
 
 def test_a_disabled_account_removes_no_more(server: Server) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import ftplib
 import io
@@ -154,8 +153,9 @@ def protected(server: Server, tls: ssl.SSLContext) -> Client:
 def upload(client: Client, tls: ssl.SSLContext, name: str, session: ssl.SSLSession | None) -> int:
     raw = client.data()
     assert client.command(f"STOR {name}") == 150
-    with tls.wrap_socket(raw, session=session) as data:
+    with tls.wrap_socket(raw, session=session, do_handshake_on_connect=False) as data:
         try:
+            data.do_handshake()
             data.sendall(DATA)
             data.unwrap()
         except OSError:
@@ -170,8 +170,12 @@ def test_a_new_tls_session_is_refused_where_resumption_is_required(server: Serve
         assert "resume" in client.text
         assert client.command("MLST new") == 550, "nothing was stored"
         # The same when the handshake comes before the command.
-        with tls.wrap_socket(client.data()) as data, contextlib.suppress(OSError):
-            assert not data.recv(1)
+        with (
+            tls.wrap_socket(client.data(), do_handshake_on_connect=False) as data,
+            pytest.raises(ssl.SSLError, match=r"(?i)access.denied"),
+        ):
+            data.do_handshake()
+            data.recv(1)
         assert client.command("STOR new") == 522
         assert client.command("STOR new") == 425
         assert isinstance(client.sock, ssl.SSLSocket)
@@ -229,21 +233,22 @@ def test_what_could_not_be_read_is_tried_again_and_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        taken: list[ssl.SSLContext] = []
+        taken: list[ftptls.ServerIdentity] = []
         watched = ftptls.Certificate(certificate(tmp_path), 60.0, taken.append)
         (tmp_path / "next").mkdir()
         certificate(tmp_path / "next").replace(tmp_path / "ftps.pem")
 
-        def refused(_: Path) -> ssl.SSLContext:
+        def refused(_: Path) -> ftptls.ServerIdentity:
             raise OSError(errno.EMFILE, "Too many open files")
 
         with monkeypatch.context() as patch, capture_logs() as lines:
-            patch.setattr(ftptls, "server_context", refused)
+            patch.setattr(ftptls, "ServerIdentity", refused)
             for _ in range(3):
                 assert not await watched.look()
         assert [line["log_level"] for line in lines] == ["error"]
         assert await watched.look() and not await watched.look()
         assert len(taken) == 2
+        await watched.stop()
 
     asyncio.run(test())
 

@@ -114,6 +114,7 @@ def host(server: Server, client: Client) -> None:
     with server.client(None) as other:
         assert other.command("HOST pictures.example.org") == 220
         assert other.command("HOST [::1]") == 220
+        assert other.command("HOST ::1") == 220, "lftp leaves the brackets out"
         assert other.command("HOST a b") == 501
         assert other.command("USER alice") == 331
     assert client.command("HOST pictures.example.org") == 503

@@ -237,7 +237,7 @@ def test_listing_options_and_patterns(server: Server, client: Client) -> None:
     assert names("NLST -lart")[:4] == ["c.jpg", "a.jpg", "b.txt", "[x].jpg"]
     assert names("NLST *.jpg") == ["[x].jpg", "a.jpg", "c.jpg"]
     assert names("NLST -l sub*") == ["sub dir"]
-    assert names("NLST -la sub dir") == ["inner"]
+    assert names("NLST -la sub dir") == ["sub dir/inner"]
     assert names("NLST [x].jpg") == ["[x].jpg"]
     assert names("NLST a.jpg") == ["a.jpg"]
     assert names("NLST *.gif") == []
@@ -364,3 +364,37 @@ def test_site_chmod_is_accepted(server: Server, client: Client) -> None:
     server.run(server.store.put, "/f", b"x")
     assert client.command("SITE CHMOD 644 f") == 200
     assert client.command("site chmod 0755 f") == 200
+
+
+MISLEADING = ["\u202egpj.exe", "a\x85b", "a\x9b31mb", "\u2028", "bom\ufeff"]
+
+
+@pytest.mark.parametrize("name", MISLEADING)
+def test_new_names_that_control_or_hide_text_are_refused(server: Server, client: Client, name: str) -> None:
+    server.run(server.store.put, "/fine", b"x")
+    for line in (f"MKD {name}", f"STOR {name}", f"APPE {name}", f"STOU {name}"):
+        client.passive()
+        assert client.command(line) == 553, line
+        assert "no characters that control, turn or hide text" in client.text
+        assert client.text.isprintable()
+    assert client.command("RNFR fine") == 350
+    assert client.command(f"RNTO {name}") == 553
+    assert list(server.store.root.children) == ["fine"]
+
+
+@pytest.mark.parametrize("name", MISLEADING)
+def test_such_names_from_before_are_read_renamed_and_removed(server: Server, client: Client, name: str) -> None:
+    server.run(server.store.put, f"/{name}", b"old")
+    server.run(server.store.put, f"/d{name}", None)
+    assert client.fetch(f"RETR {name}") == b"old"
+    assert name in client.fetch("NLST").decode().split("\r\n"), "exactly: the client sends it back"
+    for line in (f"SIZE {name}", f"MDTM {name}", f"HASH {name}", f"MFMT 20240101000000 {name}"):
+        assert client.command(line) == 213
+        assert client.text.isprintable()
+    assert client.command(f"CWD d{name}") == 250
+    assert client.command("CWD /") == 250
+    assert client.command(f"RNFR {name}") == 350
+    assert client.command("RNTO fine") == 250
+    assert client.command(f"RMD d{name}") == 250
+    server.run(server.store.put, f"/{name}", b"old")
+    assert client.command(f"DELE {name}") == 250

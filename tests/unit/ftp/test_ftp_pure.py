@@ -13,7 +13,7 @@ from ftpgateway.ftp.gate import DATA_COMMANDS, INLINE, Phase, may_run, passes_qu
 from ftpgateway.ftp.replies import Doing, quoted, refusal
 from ftpgateway.ftp.settings import FtpSettings
 from raftstore.errors import StoreError
-from raftstore.types import Entry, Kind
+from raftstore.types import Entry, Kind, Order
 
 
 def runs(command: str, phase: Phase, *, waiting: bool = False, argument: bool = False) -> bool:
@@ -99,7 +99,8 @@ def test_quotes_are_doubled() -> None:
 )
 def test_requests(argument: str, path: str, flags: str) -> None:
     request = listings.parse_request(argument)
-    assert request == listings.Request(path, *(letter in flags for letter in "tSrRd"))
+    order = Order.TIME if "t" in flags else Order.SIZE if "S" in flags else Order.NAME
+    assert request == listings.Request(path, order, *(letter in flags for letter in "rRd"))
 
 
 def entry(name: str = "a", size: int = 5, mtime: int = 0, *, directory: bool = False) -> Entry:
@@ -126,11 +127,9 @@ def test_facts_follow_the_rights() -> None:
     assert listings.FactWriter([], "").line(entry("a")) == " a"
 
 
-def test_groups_are_bounded() -> None:
-    blocks = list(listings.grouped(str(number) for number in range(2000)))
-    assert b"".join(blocks).split(b"\r\n")[:-1] == [str(number).encode() for number in range(2000)]
-    assert len(blocks) == 4
-    assert list(listings.grouped([])) == []
+def test_lines_as_they_are_sent() -> None:
+    assert listings.block(["a", "b c"]) == b"a\r\nb c\r\n"
+    assert listings.block([]) == b""
 
 
 def test_settings_are_checked() -> None:

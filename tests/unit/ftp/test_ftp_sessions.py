@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 import uvloop
-from ftpserver import DEADLINE, PASSWORD, Client, serving
+from ftpserver import DEADLINE, PASSWORD, Client, Server, serving
 
 from raftstore import errors
 
@@ -288,3 +288,44 @@ def test_changed_password_and_rights_take_effect() -> None:
         with server.client(None) as client:
             assert client.command("USER alice") == 331
             assert client.command(f"PASS {PASSWORD}") == 530
+
+
+def test_lines_of_small_devices_end_with_lf_alone(server: Server) -> None:
+    """RFC 959 has CR LF. What the first line ends with holds for all."""
+    with server.client(None) as client:
+        lines = ["USER alice", f"PASS {PASSWORD}", "MKD d", "CWD d", "TYPE I ", "PWD", "QUIT"]
+        client.sock.sendall("".join(f"{line}\n" for line in lines).encode())
+        assert [client.reply() for _ in lines] == [331, 230, 257, 250, 200, 257, 221]
+    with server.client(None) as client:
+        for part in (b"US", b"ER alice", b"\n", b"NOOP\r\nNO", b"OP\n"):
+            client.sock.sendall(part)
+        assert [client.reply() for _ in range(3)] == [331, 200, 200]
+
+
+def test_a_lf_within_a_line_begins_no_command(server: Server) -> None:
+    """A program that passes on names as they come would have others say what it does."""
+    with server.client() as client:
+        client.store("precious", b"x")
+        assert client.command(b"MKD evil\nDELE precious") == 553
+        assert client.command(b"SIZE precious") == 213
+        assert client.command(b"MKD evil\r") == 553
+        client.sock.sendall(b"MKD evil\n")
+        client.sock.sendall(b"DELE precious\r\n")
+        assert client.reply() == 553
+        assert client.command("SIZE precious") == 213
+
+
+@pytest.mark.parametrize(
+    "line", ["TYPE I ", "MODE S  ", "STRU F ", "REST 0 ", "OPTS UTF8 ON ", "ALLO 5 ", "RANG 0 5 ", "EPSV 1 "]
+)
+def test_blanks_behind_an_argument_that_is_no_name_do_not_matter(server: Server, line: str) -> None:
+    with server.client() as client:
+        assert client.command(line) in (200, 229, 350)
+
+
+def test_blanks_are_part_of_names(server: Server) -> None:
+    with server.client() as client:
+        assert client.store(" a ", b"x") == 226
+        assert list(server.store.root.children) == [" a "]
+        assert client.command("SIZE a") == 550
+        assert client.command("SIZE  a ") == 213

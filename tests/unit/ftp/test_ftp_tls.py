@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, ftplib_client, read_all, serving
+
+from ftpgateway.ftp import channels
 
 BIG = bytes(range(256)) * 30_000
 
@@ -76,12 +79,14 @@ def test_feat_and_sequence(server: Server) -> None:
         assert client.command("FEAT") == 211
         assert " AUTH TLS" in client.lines
         assert client.command("PBSZ 0") == 503
-        assert client.command("PROT P") == 503
+        assert client.command("PROT P") == 503, "there is no TLS yet"
         assert client.command("AUTH NONSENSE") == 504
         secure(client)
         assert client.command("AUTH TLS") == 503
-        assert client.command("PROT P") == 503
+        assert client.command("PROT P") == 200
         assert client.command("PBSZ 0") == 200
+        assert client.command("PBSZ 0") == 200
+        assert client.command("PROT S") == 536
         assert client.command("PROT S") == 536
         assert client.command("PROT X") == 504
         assert client.command("PROT C") == 200
@@ -173,11 +178,60 @@ def test_active_mode(server: Server) -> None:
     with secured(server) as client, socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
-        raw, _ = listener.accept()
         assert client.command("RETR a") == 150
+        raw, _ = listener.accept()
         with context().wrap_socket(raw) as connection:
             assert read_all(connection) == BIG
         assert client.reply() == 226
+
+
+def test_prot_holds_for_the_connection_that_is_agreed_on(server: Server) -> None:
+    """Who sends PASV or PORT first, and then PROT P, must not be sent its pictures in clear."""
+    server.run(server.store.put, "/a", b"private")
+    with secured(server, protect=False) as client:
+        for command in ("EPSV", "PORT"):
+            assert client.command("PROT C") == 200
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                if command == "EPSV":
+                    address = client.passive()
+                else:
+                    port = listener.getsockname()[1]
+                    assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+                assert client.command("PROT P") == 200
+                assert client.command("RETR a") == 150
+                raw = socket.create_connection(address) if command == "EPSV" else listener.accept()[0]
+                with context().wrap_socket(raw) as connection:
+                    assert read_all(connection) == b"private"
+            assert client.reply() == 226
+        address = client.passive()
+        with socket.create_connection(address):
+            server.wait_for(
+                lambda: any(isinstance(s.link._maker, channels._Handshake) for s in server.frontend._sessions)
+            )
+            assert client.command("PROT C") == 200
+            assert client.command("RETR a") == 425, "it stood already, to be encrypted"
+
+
+def test_prot_without_pbsz_is_taken_and_told_once(server: Server) -> None:
+    """RFC 4217 has PBSZ first, which can only say 0: devices leave it out."""
+    with structlog.testing.capture_logs() as lines, server.client(None) as client:
+        secure(client)
+        assert client.command("PROT P") == 200
+        assert client.command("USER alice") == 331
+        assert client.command(f"PASS {PASSWORD}") == 230
+        assert client.command("PROT C") == 200
+        assert client.command("PROT P") == 200
+        assert client.command("PBSZ 0") == 200
+        assert client.command("PBSZ much") == 501
+        with context().wrap_socket(client.data(), do_handshake_on_connect=False) as connection:
+            assert client.command("STOR a") == 150
+            connection.do_handshake()
+            connection.sendall(b"encrypted")
+            connection.unwrap()
+        assert client.reply() == 226
+        assert server.run(server.store.read, "/a") == b"encrypted"
+    told = [line for line in lines if line["event"] == "PROT without PBSZ accepted"]
+    assert [(line["log_level"], line["peer"]) for line in told] == [("info", "127.0.0.1")]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -228,6 +282,8 @@ def test_require_tls(tmp_path: Path) -> None:
             assert client.command(line) == 521
         assert client.command("PBSZ 0") == 200
         assert client.command("PROT P") == 200
+        client.passive()
+        assert client.command("PROT C") == 534, "else the connection that is agreed on would be in clear"
         with context().wrap_socket(client.data(), do_handshake_on_connect=False) as connection:
             assert client.command("STOR a") == 150
             connection.do_handshake()
@@ -265,3 +321,90 @@ def test_the_end_is_seen_wherever_it_comes(
             upload(client, "STOR a", BIG[:size]).unwrap().close()
             assert client.reply() == 226
             assert server.run(server.store.read, "/a") == BIG[:size]
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(certificate=certificate(tmp_path_factory.mktemp("strict")), require_tls_reuse=True) as running:
+        yield running
+
+
+def session_of(client: Client) -> ssl.SSLSession:
+    assert isinstance(client.sock, ssl.SSLSocket)
+    assert client.command("NOOP") == 200  # with TLS 1.3 tickets come behind the handshake
+    assert client.sock.session is not None
+    return client.sock.session
+
+
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_session_of_the_own_control_connection_is_taken(strict: Server, version: ssl.TLSVersion) -> None:
+    strict.reset()
+    tls = context(version)
+    with secured(strict, tls=tls) as client:
+        session = session_of(client)
+        for number in range(3):
+            raw = client.data()
+            assert client.command("STOR a") == 150
+            with tls.wrap_socket(raw, session=session) as connection:
+                assert connection.session_reused
+                connection.sendall(b"own %d" % number)
+                connection.unwrap()
+            assert client.reply() == 226
+            raw = client.data()
+            assert client.command("RETR a") == 150
+            with tls.wrap_socket(raw, session=session) as connection:
+                assert read_all(connection) == b"own %d" % number
+            assert client.reply() == 226
+
+
+def attack(raw: socket.socket, tls: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLSession | None:
+    """Try to take over a data connection; return the session that came of it."""
+    with tls.wrap_socket(raw, session=session, do_handshake_on_connect=False) as connection:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            connection.do_handshake()
+            connection.recv(1)
+        try:
+            return connection.session
+        except ValueError:  # it is of no use
+            return None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("logged_in", [True, False])
+def test_the_session_of_another_control_connection_is_refused(
+    strict: Server, version: ssl.TLSVersion, logged_in: bool
+) -> None:
+    """A stranger at the victim's address would be sent its downloads, and upload in its place."""
+    strict.reset()
+    strict.run(strict.store.put, "/a", b"private")
+    others = context(version)
+    with secured(strict, tls=context(version)) as victim, strict.client(None) as attacker:
+        secure(attacker, others)
+        if logged_in:
+            assert attacker.command("USER bob") == 331
+            assert attacker.command(f"PASS {PASSWORD}") == 230
+        stolen = session_of(attacker)
+        for command in ("RETR a", "STOR b"):
+            raw = victim.data()
+            assert victim.command(command) == 150
+            attack(raw, others, stolen)
+            assert victim.reply() == 522
+            assert "must resume the TLS session" in victim.text
+    assert "b" not in strict.store.root.children
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_is_refused_is_given_no_session_for_the_next_time(strict: Server, version: ssl.TLSVersion) -> None:
+    """A data connection that resumes nothing must not be given what it can resume on the victim's next one."""
+    strict.reset()
+    strict.run(strict.store.put, "/a", b"private")
+    others, given = context(version), None
+    with secured(strict, tls=context(version)) as victim:
+        for _ in range(3):
+            raw = victim.data()
+            assert victim.command("RETR a") == 150
+            given = attack(raw, others, given)
+            assert victim.reply() == 522

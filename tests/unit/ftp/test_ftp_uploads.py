@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+from collections.abc import Iterator
 
 import pytest
-from ftpserver import DEADLINE, Client, Server, serving
+from ftpserver import DEADLINE, PASSWORD, Client, Server, read_all, serving
 
 from ftpgateway.demo import ports
 from raftstore import errors
@@ -182,6 +184,86 @@ def test_quit_waits_for_the_commit(server: Server, client: Client) -> None:
     assert client.reply() == 226
     assert client.reply() == 221
     assert client.at_end()
+
+
+def test_quit_while_an_upload_is_open_is_answered_at_once(server: Server, client: Client) -> None:
+    """Some clients send QUIT, wait for 221, and only then close the data connection."""
+    connection = begin(client, "STOR a", b"all ")
+    assert client.command("QUIT") == 221
+    client.send("DELE a")  # nothing is taken after QUIT
+    connection.sendall(b"of it")
+    connection.close()
+    assert client.reply() == 226
+    assert client.at_end()
+    assert server.run(server.store.read, "/a") == b"all of it"
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_who_has_said_goodbye_may_go(server: Server, client: Client, half: bool) -> None:
+    """The control connection ends, wholly or for what the client sends, while the upload goes on: it is published."""
+    with server.client() as leaving:
+        connection = begin(leaving, "STOR a", b"all ")
+        assert leaving.command("QUIT") == 221
+        if half:
+            leaving.sock.shutdown(socket.SHUT_WR)
+        else:
+            reset(leaving.sock)
+        server.wait_for(lambda: any(session._input_over for session in server.frontend._sessions))
+        connection.sendall(b"of it")
+        connection.close()
+        if half:
+            assert leaving.reply() == 226
+            assert leaving.at_end()
+    server.wait_for(lambda: server.frontend.sessions == 1)
+    assert server.run(server.store.read, "/a") == b"all of it"
+
+
+def test_what_is_queued_before_goodbye_is_done_though_the_client_ends_its_side(server: Server) -> None:
+    """`printf 'USER ...' | nc`: it sends all of its commands and closes that direction."""
+    with server.client(None) as client, socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        gate = server.gate("make_directory")
+        lines = [
+            "USER alice",
+            f"PASS {PASSWORD}",
+            "MKD d",
+            f"PORT 127,0,0,1,{port >> 8},{port & 255}",
+            "STOR d/a",
+            "QUIT",
+        ]
+        client.sock.sendall("".join(f"{line}\r\n" for line in lines).encode())
+        client.sock.shutdown(socket.SHUT_WR)
+        gate.wait_until_held()
+        gate.open()
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(b"x")
+        assert [client.reply() for _ in range(7)] == [331, 230, 257, 200, 150, 226, 221]
+        assert client.at_end()
+    assert server.run(server.store.read, "/d/a") == b"x"
+
+
+def test_who_goes_without_goodbye_publishes_nothing(server: Server, client: Client) -> None:
+    with server.client() as victim:
+        connection = begin(victim, "STOR a", b"half of")
+        victim.send("NOOP")
+        assert victim.reply() == 200
+        victim.sock.shutdown(socket.SHUT_WR)
+        server.wait_for(lambda: server.frontend.sessions == 1)
+        connection.close()
+    server.wait_for(lambda: server.store.ended["suspend"] == 1)
+    assert "a" not in server.store.root.children
+
+
+def test_an_upload_that_stalls_after_goodbye_ends(client: Client, server: Server) -> None:
+    connection = begin(client, "STOR a", b"begun")
+    assert client.command("QUIT") == 221
+    server.timeouts(stall=0.4)
+    assert client.reply() == 426
+    assert client.at_end()
+    server.timeouts(stall=120.0)
+    connection.close()
+    assert "a" not in server.store.root.children
 
 
 def test_a_new_transfer_waits_for_the_commit(server: Server, client: Client) -> None:
@@ -489,7 +571,94 @@ def test_active_mode(server: Server, client: Client) -> None:
             connection.close()
             assert client.reply() == 226
     assert server.run(server.store.read, "/a") == b"active"
-    assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 425, "nobody listens there any more"
+    assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+    assert client.command("STOR a") == 150
+    assert client.reply() == 425, "nobody listens there any more"
+    assert client.text.startswith("425 Cannot connect to the address and port that you gave")
+    assert client.command("STOR a") == 425, "it held for one transfer"
+    assert client.text.startswith("425 No data connection; send PASV")
+    assert server.run(server.store.read, "/a") == b"active"
+
+
+def test_the_client_may_listen_as_late_as_at_the_transfer_command(server: Server, client: Client) -> None:
+    """RFC 959, 3.2: the server connects on the transfer command, not on PORT."""
+    client.store("a", b"late")
+    with socket.socket() as late:
+        late.bind(("127.0.0.1", 0))
+        port = late.getsockname()[1]
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("NOOP") == 200
+        assert client.command("RETR missing") == 550, "a refused command leaves the agreement in force"
+        late.listen(1)
+        late.settimeout(DEADLINE)
+        assert client.command("RETR a") == 150
+        connection, _ = late.accept()
+        with connection:
+            assert read_all(connection) == b"late"
+        assert client.reply() == 226
+
+
+def test_everywhere_means_the_client_itself(server: Server, client: Client) -> None:
+    """lftp listens at all addresses for an active data connection by IPv6, and says so: EPRT |2|::|port|."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for command in (f"EPRT |1|0.0.0.0|{port}|", f"PORT 0,0,0,0,{port >> 8},{port & 255}"):
+            assert client.command(command) == 200
+            assert client.command("STOR a") == 150
+            connection, peer = listener.accept()
+            connection.close()
+            assert peer[0] == "127.0.0.1"
+            assert client.reply() == 226
+
+
+def test_what_is_agreed_on_last_holds(server: Server, client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as never, socket.create_server(("127.0.0.1", 0)) as then:
+        for listener in (never, then):
+            port = listener.getsockname()[1]
+            assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("STOR a") == 150
+        connection, _ = then.accept()
+        connection.close()
+        assert client.reply() == 226
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.store("a", b"passive after all") == 226
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("ABOR") == 225
+        assert client.command("STOR a") == 425
+        for listener in (never, then):
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
+
+@contextlib.contextmanager
+def unanswering() -> Iterator[int]:
+    """Yield a port of 127.0.0.1 at which connecting neither works nor fails, as behind a firewall that drops."""
+    with socket.socket() as full, contextlib.ExitStack() as held:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):  # more than the queue of who waits to be accepted takes
+            sock = held.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
+
+
+def test_a_client_that_cannot_be_reached_holds_nothing_up(server: Server, client: Client) -> None:
+    with unanswering() as port:
+        server.timeouts(data=1.0)
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("STOR a") == 150
+        for command, code in (("NOOP", 200), ("STAT", 211), ("MKD d", 257), ("SIZE a", 550)):
+            assert client.command(command) == code, "other commands do not wait for the connection"
+        assert client.reply() == 425
+        assert client.text.startswith("425 Cannot connect to the address and port that you gave")
+        server.timeouts(data=DEADLINE)
+        assert client.command(f"PORT 127,0,0,1,{port >> 8},{port & 255}") == 200
+        assert client.command("STOR a") == 150
+        assert client.command("ABOR") == 426
+        assert client.reply() == 226
+        assert client.store("a", b"x") == 226
 
 
 @pytest.mark.parametrize(

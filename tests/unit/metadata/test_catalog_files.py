@@ -22,6 +22,13 @@ def feeder(tmp_path: Path) -> Iterator[Feeder]:
         yield made
 
 
+@pytest.fixture
+def level_1(tmp_path: Path) -> Iterator[Feeder]:
+    """With owners that are names."""
+    with Feeder(tmp_path / "catalog.db", level=1) as made:
+        yield made
+
+
 def remove(path: str) -> commands.Command:
     return command("remove_file", path=path)
 
@@ -288,46 +295,46 @@ def test_removing_or_renaming_a_file_leaves_the_partial_upload_at_its_path(feede
     assert feeder.catalog.partial("ada", "/h") is not None
 
 
-def test_quota_of_the_owner(feeder: Feeder) -> None:
-    feeder.one(user("ada", 30))
-    assert feeder.status(put("/f", 1, 2)) == "OK"
-    assert feeder.status(put("/g", 3, 4)) == "QUOTA"
-    assert feeder.status(put("/g", 3)) == "OK"
-    assert feeder.status(put("/h", 5)) == "QUOTA"
-    assert feeder.status(put("/f", 6, 7)) == "OK"
-    assert feeder.status(put("/f", 6, 7, 8)) == "QUOTA"
-    assert feeder.status(put("/h", 5, owner="bob")) == "OK"
-    assert feeder.status(put("/h", 5)) == "QUOTA"
-    assert feeder.status(put("/empty")) == "OK"
-    assert feeder.catalog.usage("ada").bytes == 30
-    feeder.one(remove("/g"))
-    assert feeder.status(put("/h", 5)) == "OK"
-    assert feeder.catalog.usage("bob").bytes == 0
+def test_quota_of_the_owner(level_1: Feeder) -> None:
+    level_1.one(user("ada", 30))
+    assert level_1.status(put("/f", 1, 2)) == "OK"
+    assert level_1.status(put("/g", 3, 4)) == "QUOTA"
+    assert level_1.status(put("/g", 3)) == "OK"
+    assert level_1.status(put("/h", 5)) == "QUOTA"
+    assert level_1.status(put("/f", 6, 7)) == "OK"
+    assert level_1.status(put("/f", 6, 7, 8)) == "QUOTA"
+    assert level_1.status(put("/h", 5, owner="bob")) == "OK"
+    assert level_1.status(put("/h", 5)) == "QUOTA"
+    assert level_1.status(put("/empty")) == "OK"
+    assert level_1.catalog.usage("ada").bytes == 30
+    level_1.one(remove("/g"))
+    assert level_1.status(put("/h", 5)) == "OK"
+    assert level_1.catalog.usage("bob").bytes == 0
 
 
-def test_quota_within_one_log_entry_and_changed_in_it(feeder: Feeder) -> None:
-    results = feeder.all(
+def test_quota_within_one_log_entry_and_changed_in_it(level_1: Feeder) -> None:
+    results = level_1.all(
         user("ada", 20), put("/1", 1), put("/2", 2), put("/3", 3), user("ada", 30), put("/4", 4), user("ada", 0)
     )
     assert [commands.Status.Name(result.status) for result in results][1:6] == ["OK", "OK", "QUOTA", "OK", "OK"]
-    assert feeder.status(put("/5", 5)) == "OK"
+    assert level_1.status(put("/5", 5)) == "OK"
 
 
-def test_files_above_a_lowered_quota_may_shrink_but_not_grow(feeder: Feeder) -> None:
-    feeder.all(put("/f", 1, 2, 3), user("ada", 10))
-    assert feeder.status(put("/f", 1, 2)) == "OK"
-    assert feeder.status(put("/f", 1, 2, 3)) == "QUOTA"
+def test_files_above_a_lowered_quota_may_shrink_but_not_grow(level_1: Feeder) -> None:
+    level_1.all(put("/f", 1, 2, 3), user("ada", 10))
+    assert level_1.status(put("/f", 1, 2)) == "OK"
+    assert level_1.status(put("/f", 1, 2, 3)) == "QUOTA"
 
 
-def test_partial_uploads_have_an_allowance_of_the_same_size(feeder: Feeder) -> None:
-    feeder.one(user("ada", 20))
-    assert feeder.status(put("/f", 1, 2)) == "OK"
-    assert feeder.status(partial("/f", 1)) == "OK"
-    assert feeder.status(partial("/g", 2)) == "OK"
-    assert feeder.status(partial("/h", 3)) == "QUOTA"
-    assert feeder.status(partial("/g", 3)) == "OK"
-    assert feeder.status(partial("/g", 3, 4)) == "QUOTA"
-    assert feeder.catalog.usage("ada").bytes == 20
+def test_partial_uploads_have_an_allowance_of_the_same_size(level_1: Feeder) -> None:
+    level_1.one(user("ada", 20))
+    assert level_1.status(put("/f", 1, 2)) == "OK"
+    assert level_1.status(partial("/f", 1)) == "OK"
+    assert level_1.status(partial("/g", 2)) == "OK"
+    assert level_1.status(partial("/h", 3)) == "QUOTA"
+    assert level_1.status(partial("/g", 3)) == "OK"
+    assert level_1.status(partial("/g", 3, 4)) == "QUOTA"
+    assert level_1.catalog.usage("ada").bytes == 20
 
 
 def test_sizes_too_large_to_add_up_are_refused(feeder: Feeder) -> None:

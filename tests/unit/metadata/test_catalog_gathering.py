@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, put
+from catalogs import WHOEVER, Feeder, put
+from cursors import paged
 
 from raftstore.errors import NotFound, StoreError
 from raftstore.metadata import Catalog
-from raftstore.metadata.catalog import SMALL_DIRECTORY
+from raftstore.metadata.listing import PAGE
+from raftstore.types import Order
 
 
 class Later:
@@ -105,13 +107,15 @@ def test_closing_commits(feeder):
     assert feeder.catalog.lookup("/a.jpg").size == 10
 
 
-def test_a_large_directory_is_listed_with_what_was_just_applied(feeder, later):
-    feeder.all(*(put(f"/{number:04}.jpg", 1) for number in range(SMALL_DIRECTORY + 1)))
+def test_a_large_directory_is_listed_and_sorted_with_what_was_just_applied(feeder, later):
+    feeder.all(*(put(f"/{number:04}.jpg", 1) for number in range(PAGE + 1)))
     later.come()
     feeder.one(put("/last.jpg", 2))
-    names = [entry.name for entry in asyncio.run(feeder.catalog.list_directory("/"))]
-    assert len(names) == SMALL_DIRECTORY + 2
+    names = [entry.name for entry in paged(feeder.catalog, "/")]
+    assert len(names) == PAGE + 2
     assert names[-1] == "last.jpg"
+    packed = asyncio.run(feeder.catalog.sorted_listing("/", Order.TIME, WHOEVER))
+    assert sum(len(packed.page(number).entries) for number in range(packed.pages)) == PAGE + 2
 
 
 def test_a_snapshot_replaces_also_what_was_not_committed(feeder, later, tmp_path):

@@ -19,6 +19,13 @@ def feeder(tmp_path: Path) -> Iterator[Feeder]:
         yield made
 
 
+@pytest.fixture
+def level_1(tmp_path: Path) -> Iterator[Feeder]:
+    """With owners that are names."""
+    with Feeder(tmp_path / "catalog.db", level=1) as made:
+        yield made
+
+
 def put_user(
     name: str = "ada", *, create: bool = False, update: bool = False, **fields: object
 ) -> commands.Command:
@@ -42,12 +49,16 @@ def test_users(feeder: Feeder) -> None:
     assert (
         feeder.status(put_user(create=True, quota_bytes=5, disabled=True, home="/ada/in", revision=99)) == "OK"
     )
-    ada = User("ada", "$argon2id$", "/ada/in", "elr", 5, True, feeder.index)
+    made = feeder.index
+    kept = {"identity": f"ada/{made}", "sessions_since": made}
+    ada = User("ada", "$argon2id$", "/ada/in", "elr", 5, True, made, **kept)
     assert feeder.catalog.user("ada") == ada
     assert feeder.status(put_user(create=True)) == "EXISTS"
     assert feeder.catalog.user("ada") == ada
     assert feeder.status(put_user(update=True, rights="")) == "OK"
-    assert feeder.catalog.user("ada") == User("ada", "$argon2id$", "/", "", 0, False, feeder.index)
+    assert feeder.catalog.user("ada") == User(
+        "ada", "$argon2id$", "/", "", 0, False, feeder.index, **(kept | {"sessions_since": feeder.index})
+    )
     assert feeder.status(put_user("Bob")) == "OK"
     assert [user.name for user in feeder.catalog.users()] == ["Bob", "ada"]
     assert feeder.status(command("remove_user", name="ada")) == "OK"
@@ -252,40 +263,40 @@ def shortage(feeder: Feeder, wanted: Wanted, live: list[int]) -> dict[bytes, int
     return {ref.digest: ref.copies for ref in feeder.catalog.short_chunks(wanted, live, 100)}
 
 
-def test_an_owner_has_as_many_copies_as_the_account_asks_for(feeder: Feeder) -> None:
-    account(feeder, "one", 1)
-    account(feeder, "five", 5)
-    feeder.all(
+def test_an_owner_has_as_many_copies_as_the_account_asks_for(level_1: Feeder) -> None:
+    account(level_1, "one", 1)
+    account(level_1, "five", 5)
+    level_1.all(
         put("/plain", 1, chunks=[chunk(1, 10, (1, 2))]),
         put("/one", 2, chunks=[chunk(2, 10, (1,))], owner="one"),
         put("/five", 3, chunks=[chunk(3, 10, (1, 2, 3))], owner="five"),
     )
-    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
-    assert shortage(feeder, Wanted(3, 5), [1, 2, 3]) == {digest(1): 3, digest(3): 5}
-    assert shortage(feeder, Wanted(2, 5), [2, 3]) == {digest(1): 2, digest(2): 1, digest(3): 5}
-    feeder.reopen()
-    assert shortage(feeder, Wanted(3, 5), [1, 2, 3]) == {digest(1): 3, digest(3): 5}
-    assert feeder.catalog.short_count(Wanted(3, 5), [1, 2, 3]) == 2
+    assert shortage(level_1, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
+    assert shortage(level_1, Wanted(3, 5), [1, 2, 3]) == {digest(1): 3, digest(3): 5}
+    assert shortage(level_1, Wanted(2, 5), [2, 3]) == {digest(1): 2, digest(2): 1, digest(3): 5}
+    level_1.reopen()
+    assert shortage(level_1, Wanted(3, 5), [1, 2, 3]) == {digest(1): 3, digest(3): 5}
+    assert level_1.catalog.short_count(Wanted(3, 5), [1, 2, 3]) == 2
 
 
-def test_the_same_picture_of_two_owners_has_what_the_more_demanding_one_wants(feeder: Feeder) -> None:
-    account(feeder, "one", 1)
-    account(feeder, "two", 2)
+def test_the_same_picture_of_two_owners_has_what_the_more_demanding_one_wants(level_1: Feeder) -> None:
+    account(level_1, "one", 1)
+    account(level_1, "two", 2)
     both = [chunk(1, 10, (1,))]
-    feeder.all(put("/a", 1, chunks=both, owner="one"))
-    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {}
-    feeder.all(put("/b", 1, chunks=both, owner="two"))
-    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 2}
-    feeder.all(put("/c", 1, chunks=both))
-    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
+    level_1.all(put("/a", 1, chunks=both, owner="one"))
+    assert shortage(level_1, Wanted(3, 3), [1, 2, 3]) == {}
+    level_1.all(put("/b", 1, chunks=both, owner="two"))
+    assert shortage(level_1, Wanted(3, 3), [1, 2, 3]) == {digest(1): 2}
+    level_1.all(put("/c", 1, chunks=both))
+    assert shortage(level_1, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
     # A copy that comes or goes changes nothing of that.
     added = commands.ReplicaChange(digest=digest(1), store=2)
-    assert feeder.status(command("change_replicas", added=[added])) == "OK"
-    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
+    assert level_1.status(command("change_replicas", added=[added])) == "OK"
+    assert shortage(level_1, Wanted(3, 3), [1, 2, 3]) == {digest(1): 3}
     # Nobody refers to it any more: whoever does next begins anew.
-    feeder.all(*(command("remove_file", path=path) for path in ("/a", "/b", "/c")))
-    feeder.all(put("/a", 1, chunks=both, owner="one"))
-    assert shortage(feeder, Wanted(3, 3), [1, 2, 3]) == {}
+    level_1.all(*(command("remove_file", path=path) for path in ("/a", "/b", "/c")))
+    level_1.all(put("/a", 1, chunks=both, owner="one"))
+    assert shortage(level_1, Wanted(3, 3), [1, 2, 3]) == {}
 
 
 def test_more_copies_than_an_account_may_ask_for(feeder: Feeder) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalogs import Feeder, chunk, command, digest, partial, put
+from catalogs import WHOEVER, Feeder, chunk, command, digest, partial, put
+from cursors import paged
 
 from raftstore.errors import (
     Damaged,
     DiskFailed,
     DiskFull,
+    Invalid,
     NotADirectory,
     NotFound,
     StoreError,
@@ -27,7 +29,9 @@ from raftstore.errors import (
 from raftstore.metadata import Catalog, database, durability, snapshots
 from raftstore.metadata import catalog as catalog_module
 from raftstore.metadata.levels import NEWEST
+from raftstore.metadata.listing import MAX_PACKED, PAGE
 from raftstore.metadata.schemas import schema_at
+from raftstore.types import Order
 
 
 @pytest.fixture
@@ -408,7 +412,11 @@ def test_a_closed_catalog_cannot_be_read(feeder: Feeder) -> None:
     with pytest.raises(Unavailable):
         feeder.catalog.lookup("/")
     with pytest.raises(Unavailable):
-        asyncio.run(feeder.catalog.list_directory("/"))
+        feeder.catalog.page("/")
+    with pytest.raises(Unavailable):
+        feeder.catalog.next_page(1, "a")
+    with pytest.raises(Unavailable):
+        asyncio.run(feeder.catalog.sorted_listing("/", Order.TIME, WHOEVER))
 
 
 def test_a_checkpoint_that_another_process_prevents_is_put_off(
@@ -655,23 +663,64 @@ def test_a_directory_of_twenty_thousand_entries(feeder: Feeder) -> None:
         feeder.all(*(put(f"/a/{n}", size=10, chunks=[chunk(1)]) for n in names[start : start + 1000]))
     feeder.make("/a/ZZ")
 
-    async def listed() -> list[str]:
-        entries = await feeder.catalog.list_directory("/a")
-        everything = feeder.catalog.listing("/a")
-        assert list(entries) == everything
-        assert list(reversed(entries)) == everything[::-1]
-        assert entries[-1] == everything[-1]
-        assert entries[499:1501:250] == everything[499:1501:250]
-        with pytest.raises(IndexError):
-            entries[len(everything)]
-        assert await feeder.catalog.list_directory("/small") == []
-        with pytest.raises(NotFound):
-            await feeder.catalog.list_directory("/b")
-        with pytest.raises(NotADirectory):
-            await feeder.catalog.list_directory("/a/IMG_00001.jpg")
-        return [entry.name for entry in entries]
-
-    assert asyncio.run(listed()) == [*sorted(names), "ZZ"]
+    everything = feeder.catalog.listing("/a")
+    assert [entry.name for entry in everything] == [*sorted(names), "ZZ"]
+    for limit in (1_000, PAGE, 20_000, 20_001, 30_000):
+        assert paged(feeder.catalog, "/a", limit=limit) == everything
+        assert paged(feeder.catalog, "/a", limit=limit, backwards=True) == everything[::-1]
+    empty = feeder.catalog.page("/small")
+    assert (empty.path, empty.entries, empty.more) == ("/small", [], False)
+    with pytest.raises(NotFound):
+        feeder.catalog.page("/b")
+    with pytest.raises(NotADirectory):
+        feeder.catalog.page("/a/IMG_00001.jpg")
     assert feeder.catalog.chunk_stores(digest(1)) == (1, 2, 3)
-    feeder.all(command("remove_file", path="/a/IMG_00000.jpg"))
-    assert len(asyncio.run(feeder.catalog.list_directory("/a"))) == 20_000
+
+
+def test_a_cursor_follows_its_directory(feeder: Feeder) -> None:
+    feeder.make("/a", "/b")
+    feeder.all(*(put(f"/a/{number}", 1) for number in range(6)))
+    first = feeder.catalog.page("/a", 2)
+    assert [entry.name for entry in first.entries] == ["0", "1"]
+    feeder.all(command("rename", source="/a", target="/b/c"), command("remove_file", path="/b/c/1"))
+    second = feeder.catalog.next_page(first.directory, "1", 3)
+    assert second is not None
+    assert (second.path, [entry.name for entry in second.entries], second.more) == (
+        "/b/c",
+        ["2", "3", "4"],
+        True,
+    )
+    feeder.all(*(command("remove_file", path=f"/b/c/{number}") for number in (0, 2, 3, 4, 5)))
+    feeder.all(command("remove_directory", path="/b/c"))
+    assert feeder.catalog.next_page(first.directory, "4") is None
+
+
+def test_a_sorted_listing_is_small_bounded_and_given_back(
+    feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeder.make("/a")
+    count = 3 * PAGE + 1
+    feeder.all(*(put(f"/a/{n:05}", size=n % 7 + 1, chunks=[chunk(n % 7, n % 7 + 1)]) for n in range(count)))
+
+    def sorted_names(order: Order, *, backwards: bool) -> list[str]:
+        packed = asyncio.run(feeder.catalog.sorted_listing("/a", order, WHOEVER))
+        pages = [packed.page(number, backwards=backwards) for number in range(packed.pages)]
+        assert [page.more for page in pages] == [True] * 3 + [False]
+        packed.close()
+        packed.close()
+        return [entry.name for page in pages for entry in page.entries]
+
+    everything = feeder.catalog.listing("/a")
+    for order, key in ((Order.SIZE, lambda e: -e.size), (Order.TIME, lambda e: -e.mtime_ns)):
+        expected = [entry.name for entry in sorted(everything, key=key)]
+        assert sorted_names(order, backwards=False) == expected
+        assert sorted_names(order, backwards=True) == expected[::-1]
+    assert feeder.catalog._packing.taken == 0
+    monkeypatch.setattr(catalog_module, "MAX_SORTED", count - 1)
+    with pytest.raises(Invalid, match="only sorted by name"):
+        asyncio.run(feeder.catalog.sorted_listing("/a", Order.SIZE, WHOEVER))
+    monkeypatch.setattr(catalog_module, "MAX_SORTED", count)
+    feeder.catalog._packing.take(MAX_PACKED - count + 1)
+    with pytest.raises(Unavailable, match="too many"):
+        asyncio.run(feeder.catalog.sorted_listing("/a", Order.SIZE, WHOEVER))
+    assert feeder.catalog._packing.taken == MAX_PACKED - count + 1

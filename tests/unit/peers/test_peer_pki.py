@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 import stat
+import types
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from peer_networks import authority, identity
 
-from raftstore.errors import AlreadyExists, Damaged, Invalid
-from raftstore.peers import Authority, Identity, Role, create_authority, self_signed_server_pem
+from raftstore.errors import AlreadyExists, Damaged, Invalid, WrongClock
+from raftstore.peers import Authority, Identity, Role, create_authority, pki, self_signed_server_pem
 from raftstore.peers.tls import client_context, server_context
 
 FILES = ("ca.pem", "node.pem", "node.key")
@@ -92,6 +94,21 @@ def test_a_certificate_of_another_authority_is_refused(tmp_path: Path) -> None:
 def test_an_expired_certificate_is_refused(tmp_path: Path) -> None:
     authority().issue("n1", days=-1).save(tmp_path)
     with pytest.raises(Invalid, match=r"node\.pem expired on"):
+        load(tmp_path)
+
+
+def test_a_clock_behind_the_certificate_is_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity("n1").save(tmp_path)
+
+    class TwoDaysAgo(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+            return datetime.datetime.now(tz) - datetime.timedelta(days=2)
+
+    monkeypatch.setattr(pki, "datetime", types.SimpleNamespace(datetime=TwoDaysAgo, UTC=datetime.UTC))
+    with pytest.raises(WrongClock, match=r"it says 20.* UTC, but .*\.pem was made after .*; set the clock"):
         load(tmp_path)
 
 

@@ -16,7 +16,7 @@ from ftpserver import DEADLINE
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_CHANNEL_REQUEST
 
-from ftpgateway.sftp import passing, sshd
+from ftpgateway.sftp import inlets, passing, sshd
 from ftpgateway.sftp.channels import NOT_HERE, ONE_EACH, TOO_MANY, Client
 from raftstore.wire import sftp_pb2 as wire
 
@@ -203,7 +203,7 @@ def test_what_nobody_reads_is_thrown_away_and_more_than_the_window_ends_the_conn
         channel = connection.session() if is_session else connection.client.open_session(timeout=DEADLINE)
         send = partial(connection.send, kind, channel.remote_chanid)
         code = [STDERR] if kind == cMSG_CHANNEL_EXTENDED_DATA else []
-        for _ in range(sshd.WINDOW // 2**17):
+        for _ in range(inlets.WINDOW // 2**17):
             send(*code, bytes(2**17))
         connection.settle()
         (at_server,) = connection.server._channels.values()

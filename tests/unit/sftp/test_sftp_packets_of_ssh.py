@@ -18,7 +18,7 @@ from ftpserver import DEADLINE
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST
 from paramiko.packet import NeedRekeyException, Packetizer
 
-from ftpgateway.sftp import sshd
+from ftpgateway.sftp import inlets, sshd
 from ftpgateway.sftp.sshpackets import LARGEST_DATA, MAX_SSH_PACKET, Outgoing, Packets
 
 KEY, NONCE = os.urandom(16), os.urandom(12)
@@ -221,7 +221,7 @@ class Echo(paramiko.ServerInterface):
 
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
         ours, theirs = socket.socketpair()
-        sshd.Inlet(channel, ours)
+        inlets.Inlet(channel, ours)
         in_thread(partial(self.echo, theirs))
         channel.get_transport().after_reply(lambda: in_thread(partial(self.carry, ours, channel)) and None)
         return True
@@ -237,7 +237,7 @@ class Echo(paramiko.ServerInterface):
     def carry(self, sock: socket.socket, channel: paramiko.Channel) -> None:
         with sock:
             try:
-                sshd.carry(sock, channel)
+                inlets.carry(sock, channel)
                 channel.close()
             except (OSError, EOFError, paramiko.SSHException):
                 pass

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from ftpserver import DEADLINE
+from ftpserver import DEADLINE, PASSWORD
 from openssh import OpenSsh
 from paramiko.packet import Packetizer
 from sftpserver import SftpServer, serve
+from structlog.testing import capture_logs
 
-from ftpgateway.sftp import sshd
+from ftpgateway.sftp import negotiation
+from ftpgateway.sftp.sshkex import GCM
 
 DATA = os.urandom(2 * 1024 * 1024)
 
@@ -66,13 +68,13 @@ def test_the_library_is_the_one_that_was_read() -> None:
 
 
 def test_lists_of_algorithms_are_read_with_care() -> None:
-    lists = [b"kex", b"key", b"aes128-ctr,aes128-gcm@openssh.com", b"aes256-gcm@openssh.com", b"", b""]
+    lists = [b"kex", b"key", b"aes128-ctr,aes128-gcm@openssh.com", b"aes256-gcm@openssh.com", *[b""] * 6]
     body = b"".join(len(one).to_bytes(4, "big") + one for one in lists)
-    packet = b"\0\0\1\0" + b"\4" + b"\x14" + bytes(16) + body
-    assert sshd.knows_gcm(packet)
-    assert not sshd.knows_gcm(packet.replace(b"aes256-gcm@openssh.com", b"aes256-ctr             "))
-    assert not any(sshd.knows_gcm(packet[:cut]) for cut in range(60))
-    assert not sshd.knows_gcm(b"")
+    packet = b"\0\0\1\0" + b"\4" + b"\x14" + bytes(16) + body + bytes(5)
+    assert negotiation.knows(packet, GCM)
+    assert not negotiation.knows(packet.replace(b"aes256-gcm@openssh.com", b"aes256-ctr             "), GCM)
+    assert not any(negotiation.knows(packet[:cut], GCM) for cut in range(len(packet)))
+    assert not negotiation.knows(b"", GCM)
 
 
 @needs_openssh
@@ -130,8 +132,12 @@ def ends(sock: socket.socket, send: Callable[[], object] = lambda: None) -> bool
 def test_too_many_at_the_door_and_too_many_wrong_passwords() -> None:
     with running(max_logging_in=2, max_login_attempts=2) as server:
         address = ("127.0.0.1", server.port)
-        with socket.create_connection(address), socket.create_connection(address):
-            server.wait_for(lambda: server.frontend.sessions == 2)
+        with socket.create_connection(address) as first, socket.create_connection(address) as second:
+            server.wait_for(lambda: server.frontend.sessions == 1)
+            # One address has three quarters of two places: the newest one replaces who has not sent a byte.
+            assert first.recv(1000) == b"Too many logins at once; try again in a moment.\r\n"
+            second.sendall(b"SSH-2.0-x\r\n")
+            assert second.recv(8) == b"SSH-2.0-"
             assert banner(server) == b"Too many logins at once; try again in a moment.\r\n"
         server.wait_for(lambda: server.frontend.sessions == 0)
         transport = server.transport()
@@ -164,6 +170,87 @@ def test_who_does_nothing_is_sent_away() -> None:
         server.sftp(),
     ):
         server.wait_for(lambda: server.frontend.sessions == 0)
+
+
+def test_keep_alives_keep_a_session_and_none_that_does_not_log_in() -> None:
+    with running(idle_timeout=0.8, login_timeout=1.5) as server:
+        with server.sftp() as client:
+            channel = client.get_channel()
+            assert channel is not None
+            transport = channel.get_transport()
+            transport.set_keepalive(0.1)
+            time.sleep(2.0)
+            assert client.listdir() == []
+            channel.close()  # then a connection without a session is kept, too
+            time.sleep(1.6)
+            assert transport.is_active() and server.frontend.sessions == 1
+            again = paramiko.SFTPClient.from_transport(transport)
+            assert again is not None and again.listdir() == []
+            transport.packetizer.set_keepalive(0, None)
+            server.wait_for(lambda: server.frontend.sessions == 0)
+        transport = server.transport()
+        try:  # who has logged in and opens nothing yet is not in time for a login, but idle (`ssh -N`, masters)
+            transport.connect(username="alice", password=PASSWORD)
+            transport.set_keepalive(0.1)
+            time.sleep(2.0)
+            late = paramiko.SFTPClient.from_transport(transport)
+            assert late is not None and late.listdir() == []
+            transport.close()
+            server.wait_for(lambda: server.frontend.sessions == 0)
+            transport = server.transport()
+            transport.start_client(timeout=DEADLINE)
+            transport.set_keepalive(0.1)
+            server.wait_for(lambda: server.frontend.sessions == 0)
+        finally:
+            transport.close()
+
+
+@needs_openssh
+def test_a_shell_is_refused_with_a_message_and_nothing_hangs(tmp_path: Path) -> None:
+    with running() as server:
+        client = OpenSsh(tmp_path / "c", server.port, "alice", PASSWORD)
+        for options in ((), ("-tt",), ("-T",), ("-C", "-oSetEnv=A=b"), ("-oMACs=umac-64@openssh.com",)):
+            for command in ((), ("ls", "-l")):
+                done = client.ssh(*options, *command)
+                assert done.returncode == 1 and "This server offers SFTP only" in done.stderr, done
+        done = client.ssh("-N", "-oExitOnForwardFailure=yes", "-R", "0:localhost:1")
+        assert done.returncode == 255 and "forwarding failed" in done.stderr, done
+        done = client.ssh("-W", "localhost:1")
+        assert done.returncode == 255 and "prohibited" in done.stderr, done
+
+
+@needs_openssh
+def test_openssh_shows_why_it_is_refused(tmp_path: Path) -> None:
+    with running() as server, capture_logs() as lines:
+        client = OpenSsh(tmp_path / "c", server.port, "alice", PASSWORD)
+        done = client.ssh("-oHostKeyAlgorithms=ssh-rsa")
+        assert done.returncode == 255 and "no matching host key type" in done.stderr
+        server.wait_for(lambda: any(line["event"] == "session over" for line in lines))
+        (over,) = [line for line in lines if line["event"] == "session over"]
+        assert over["reason"] == "no host key algorithm in common; the client has ssh-rsa"
+        subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", tmp_path / "id"], check=True)
+        done = client.sftp("ls\n", "-i", str(tmp_path / "id"), "-oPubkeyAcceptedAlgorithms=ssh-rsa")
+        assert done.returncode == 0, done.stderr
+
+
+@needs_openssh
+def test_old_devices_are_let_in_where_that_is_wanted(tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", tmp_path / "id"], check=True)
+    key = (tmp_path / "id.pub").read_text().strip()
+    old = ["-oKexAlgorithms=diffie-hellman-group14-sha1", "-oHostKeyAlgorithms=ssh-rsa", "-oMACs=hmac-sha1"]
+    signs = ["-i", str(tmp_path / "id"), "-oPubkeyAcceptedAlgorithms=ssh-rsa", "-oBatchMode=yes"]
+    for legacy in (False, True):
+        with running(legacy_algorithms=legacy) as server:
+            server.store.accounts["alice"] = replace(server.store.accounts["alice"], authorized_keys=(key,))
+            client = OpenSsh(tmp_path / f"{legacy}", server.port, "alice", "not her password")
+            (client.place / "a.jpg").write_bytes(DATA)
+            outcomes = {
+                client.sftp("put a.jpg\n", *algorithms, *signs).returncode == 0
+                for algorithms in ([*old, "-oCiphers=aes128-cbc"], [*old, "-oCiphers=3des-cbc"], [])
+            }
+            assert outcomes == {legacy}
+            if legacy:
+                assert server.store.read("/a.jpg") == DATA
 
 
 def test_sessions_are_bounded() -> None:

@@ -13,6 +13,9 @@ import enum
 class Action(enum.Enum):
     """What can be done at a path; the value names it to the client."""
 
+    # Each member is there once. Enum's own is a Python function, and this is asked at every command.
+    __hash__ = object.__hash__
+
     ENTER = "enter this directory"
     LIST = "list what is here"
     READ = "read this file"

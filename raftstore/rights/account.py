@@ -1,0 +1,162 @@
+"""The rights of one state of an account, at paths of the store. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+from raftstore import paths
+from raftstore.errors import Denied
+from raftstore.rights.letters import Action, permits
+from raftstore.types import User
+
+
+class Whose(enum.Enum):
+    """Upon whose files at a path an account may do something."""
+
+    ANYBODYS = enum.auto()
+    OWN = enum.auto()
+    NOBODYS = enum.auto()
+
+
+class Rights:
+    """What an account may do where. Outside of its home it has no rights at all."""
+
+    __slots__ = ("_all", "_outer", "_rules", "home", "owner", "user")
+
+    def __init__(self, user: User, *, owner: str | None = None) -> None:
+        """`owner`: the identity to which belongs what it puts, if that is not the account's ("": it owns nothing)."""
+        self.user = user
+        self.owner = user.owner if owner is None else owner
+        self.home = user.home
+        self._all = "A" in user.rights
+        self._rules = {rule.path: rule.rights for rule in user.rules}
+        self._outer = None if user.home == "/" else f"{user.home}/"
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it has all its rights whatever the rules of directories say: the letter A, an admin's."""
+        return self._all
+
+    @property
+    def ruled(self) -> bool:
+        """Whether rules of directories count for it."""
+        return bool(self._rules) and not self._all
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing that is stored is hidden from it: it may list and read everywhere."""
+        letters = (self.user.rights, *(() if self._all else self._rules.values()))
+        return self._outer is None and all({"l", "r"} <= set(each) for each in letters)
+
+    def covers(self, path: str) -> bool:
+        """Whether `path` is the home, or in it."""
+        return self._outer is None or path == self.home or path.startswith(self._outer)
+
+    def rule_at(self, path: str) -> str | None:
+        """Return the path of the rule that counts at `path`: the nearest directory on the way up that has one."""
+        if not self._rules or self._all:
+            return None
+        while path not in self._rules:
+            if path == "/":
+                return None
+            path = path[: path.rfind("/")] or "/"
+        return path
+
+    def letters(self, path: str) -> str:
+        """Return the rights at `path`: those of the nearest rule, else the account's."""
+        if not self.covers(path):
+            return ""
+        rule = self.rule_at(path)
+        return self.user.rights if rule is None else self._rules[rule]
+
+    def may(self, action: Action, path: str, *, own: bool = False) -> bool:
+        """Return whether the account has the right to `action` at `path`; `own`: the file there is its own.
+
+        Directories on the way to one to which a rule gives rights can be entered, and listed as far as they lead
+        there: see `shows`.
+        """
+        if permits(self.letters(path), action, own=own):
+            return True
+        return action in (Action.ENTER, Action.LIST) and self._leads(path)
+
+    def whose(self, action: Action, path: str) -> Whose:
+        """Return upon whose files at `path` the account may `action`."""
+        letters = self.letters(path)
+        if permits(letters, action):
+            return Whose.ANYBODYS
+        return Whose.OWN if permits(letters, action, own=True) else Whose.NOBODYS
+
+    def require(self, action: Action, path: str) -> None:
+        """Raise Denied unless the account may `action` at `path`."""
+        if not self.may(action, path):
+            raise Denied(action.value)
+
+    def some(self, action: Action, path: str) -> Whose:
+        """Return upon whose files at `path` the account may `action`; raise Denied when upon nobody's."""
+        whose = self.whose(action, path)
+        if whose is Whose.NOBODYS:
+            raise Denied(action.value)
+        return whose
+
+    def shows(self, directory: str, name: str) -> bool:
+        """Return whether a listing of `directory` shows `name`."""
+        return self.shown_in(directory)(name)
+
+    def shown_in(self, directory: str) -> Callable[[str], bool]:
+        """Return what tells of each name whether a listing of `directory` shows it.
+
+        All names have the same answer but those that a rule concerns, which are found here once: so asking costs the
+        same however many rules and names there are.
+        """
+        if not self.ruled:
+            return _always
+        prefix = "/" if directory == "/" else f"{directory}/"
+        leading: set[str] = set()
+        hidden: set[str] = set()
+        for rule, rights in self._rules.items():
+            if rule.startswith(prefix):
+                name, _, beneath = rule[len(prefix) :].partition("/")
+                if rights:
+                    leading.add(name)
+                elif not beneath:
+                    hidden.add(name)
+        if not permits(self.letters(directory), Action.LIST):
+            return leading.__contains__
+        hidden -= leading
+        return lambda name: name not in hidden
+
+    def lists(self, path: str) -> bool:
+        """Return whether the account may list `path` and is shown it where it lies."""
+        if not self.may(Action.LIST, path):
+            return False
+        return path == self.home or self.shows(*paths.parent(path))
+
+    def same(self, one: str, other: str) -> bool:
+        """Return whether the same rule, or none, counts at two paths and beneath them.
+
+        A rule can stand for what is not there yet.
+        """
+        if not self.ruled:
+            return True
+        if any(paths.within(rule, path) for rule in self._rules for path in (one, other)):
+            return False
+        return self.rule_at(one) == self.rule_at(other)
+
+    def restricted_by(self, rule: str) -> bool:
+        """Return whether the account would have a right without its rule for the path `rule` that it lacks with it."""
+        if not self.ruled or rule not in self._rules:
+            return False
+        above = None if rule == "/" else self.rule_at(rule[: rule.rindex("/")] or "/")
+        outer = self.user.rights if above is None else self._rules[above]
+        return not set(outer) <= set(self._rules[rule])
+
+    def _leads(self, path: str) -> bool:
+        """Whether a rule gives rights to a directory beneath `path`."""
+        if not self.ruled or not self.covers(path):
+            return False
+        return any(rights and rule != path and paths.within(rule, path) for rule, rights in self._rules.items())
+
+
+def _always(name: str) -> bool:
+    return True

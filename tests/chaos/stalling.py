@@ -1,0 +1,260 @@
+"""The worst that clients and operators can ask of a node's loop, at a real node, and how long that held the loop.
+
+What counts is processor time of the loop's thread between two looks of the stall watch, so that a busy machine does not
+matter. Clients are threads of this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ftplib
+import io
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+from argon2 import PasswordHasher
+from harness import PATIENCE, Cluster
+from largecatalog import build
+
+from raftstore.stallwatch import BOUNDS
+from raftstore.types import LoopStatus
+from raftstore.wire import admin_pb2
+
+LIMIT = 0.1
+"""Seconds of processor time: 99.9 % of the looks must find the loop free again within it."""
+
+LOOKS = 20
+"""Milliseconds that the stall watch is set to: it looks twice as often."""
+
+SETTINGS = {"PIXRAFT_LOG_STALLS": str(LOOKS), "PIXRAFT_LOG_LEVEL": "warning"}
+RULED = "ruled"
+DIRECTORY = "/0000"
+"""Where the names are."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the stall watch has seen during one case: looks by processor time, as in LoopStatus."""
+
+    case: str
+    classes: tuple[int, ...]
+
+    @classmethod
+    def between(cls, case: str, before: LoopStatus, after: LoopStatus) -> Held:
+        """Return what was seen between two states of a watch."""
+        pairs = zip(before.classes, after.classes, strict=True)
+        return cls(case, tuple(later - earlier for earlier, later in pairs))
+
+    @property
+    def looks(self) -> int:
+        """How many looks there were."""
+        return sum(self.classes)
+
+    def above(self, seconds: float) -> int:
+        """Return how many looks took more than `seconds`, one of BOUNDS."""
+        return sum(self.classes[BOUNDS.index(seconds) + 1 :])
+
+    @property
+    def failure(self) -> str:
+        """What is wrong; "": nothing."""
+        if self.looks < 20:
+            return f"{self.case}: only {self.looks} looks, that says nothing"
+        if self.above(LIMIT) * 1000 > self.looks:
+            return f"{self.case}: {self}"
+        return ""
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{self.above(bound)} above {bound * 1000:g} ms" for bound in BOUNDS[:6])
+        return f"{self.looks} looks: {told}"
+
+
+class Ground:
+    """One node with a directory of many names, and an account whose rules concern other directories."""
+
+    def __init__(self, cluster: Cluster, names: int, accounts: int) -> None:
+        self.cluster = cluster
+        self.names = names
+        self._put(RULED, [(f"/rules/{number}/x", "elr") for number in range(20)])
+        with contextlib.closing(self.ftp()) as session:
+            session.mkd("/homes")
+            session.mkd("/work")
+        for number in range(accounts):
+            self._put(f"user{number}", [], home=f"/homes/old/{number}")
+
+    def _put(self, name: str, rules: Sequence[tuple[str, str]], home: str = "/") -> None:
+        quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        request = admin_pb2.UserPut(
+            name=name,
+            password_hash=quick.hash(name),
+            home=home,
+            set_rules=[admin_pb2.Rule(path=path, rights=rights) for path, rights in rules],
+        )
+        self.admin("admin.user_put", request, admin_pb2.UserReply)
+
+    def admin(self, method: str, request: object, reply: object) -> None:
+        """Make an admin call."""
+        client = self.cluster.local.client()
+        asyncio.run(client.ask(method, request, reply))  # type: ignore[arg-type, type-var]
+
+    def ftp(self, user: str = "demo") -> ftplib.FTP:
+        """Open a session."""
+        return self.cluster.login("n1", user, timeout=PATIENCE)
+
+    @contextlib.contextmanager
+    def sftp(self) -> Iterator[paramiko.SFTPClient]:
+        """Open an SFTP session."""
+        transport = paramiko.Transport(socket.create_connection(self.cluster.sftp_address("n1"), PATIENCE))
+        try:
+            transport.connect(username="demo", password="demo")
+            client = transport.open_sftp_client()
+            assert client is not None
+            yield client
+        finally:
+            transport.close()
+
+    def loop(self) -> LoopStatus:
+        """What the node's stall watch has seen."""
+        (node,) = self.cluster.local.status("n1").nodes
+        assert node.loop is not None
+        return node.loop
+
+    def run(self, name: str, seconds: float) -> Held:
+        """Do a case for so long; return what that held."""
+        before, until = self.loop(), time.monotonic() + seconds
+        failures: list[BaseException] = []
+
+        def work(one: Callable[[Ground, float], None]) -> None:
+            try:
+                one(self, until)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(one,), daemon=True) for one in CASES[name]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        if failures:
+            raise failures[0]
+        assert not any(thread.is_alive() for thread in threads), f"{name}: a client waits for ever"
+        return Held.between(name, before, self.loop())
+
+
+def listing(*commands: str, user: str = RULED) -> Callable[[Ground, float], None]:
+    """Return a client that lists, with one command after the other."""
+
+    def work(ground: Ground, until: float) -> None:
+        with contextlib.closing(ground.ftp(user)) as session:
+            while time.monotonic() < until:
+                for command in commands:
+                    if command.startswith("STAT"):
+                        session.sendcmd(command)
+                        continue
+                    with session.transfercmd(command) as data:
+                        while data.recv(1 << 20):
+                            pass
+                    session.voidresp()
+
+    return work
+
+
+def readdir(ground: Ground, until: float) -> None:
+    """List over SFTP, with several directories open."""
+    with ground.sftp() as client:
+        while time.monotonic() < until:
+            for _ in client.listdir_iter(DIRECTORY):
+                if time.monotonic() > until:
+                    break
+
+
+def islands(ground: Ground, until: float) -> None:
+    """Write single bytes with gaps between them, as fast as the line takes them."""
+    with ground.sftp() as client:
+        channel = client.get_channel()
+        assert channel is not None
+        file = client.open(f"/work/islands{threading.get_ident()}", "wb")
+        handle = file.handle
+        drain = threading.Thread(target=_drain, args=(channel,), daemon=True)
+        drain.start()
+        count = 0
+        while time.monotonic() < until:
+            packets = b""
+            for _ in range(256):
+                count += 1
+                body = struct.pack("!BI", 6, count) + struct.pack("!I", len(handle)) + handle
+                body += struct.pack("!QI", 2 * (count % 100_000 + 1), 1) + b"x"
+                packets += struct.pack("!I", len(body)) + body
+            channel.sendall(packets)
+
+
+def _drain(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(OSError, EOFError):
+        while channel.recv(1 << 16):
+            pass
+
+
+def removing(ground: Ground, until: float) -> None:
+    """Fill directories and remove them with all that is in them, and name by name without waiting for replies."""
+    top = f"/work/{threading.get_ident()}"
+    with contextlib.closing(ground.ftp()) as session:
+        while time.monotonic() < until:
+            session.mkd(top)
+            for number in range(60):
+                session.storbinary(f"STOR {top}/{number}", io.BytesIO(b""))
+            assert session.sock is not None
+            session.sock.sendall(b"".join(b"DELE %s/%d\r\n" % (top.encode(), number) for number in range(30)))
+            for _ in range(30):
+                session.getresp()
+            session.sendcmd(f"RMDA {top}")
+
+
+def moving(ground: Ground, until: float) -> None:
+    """Rename the directory in which the homes of all accounts are."""
+    with contextlib.closing(ground.ftp()) as session:
+        with contextlib.suppress(ftplib.error_perm):
+            session.mkd("/homes/old")
+        names = ["/homes/old", "/homes/new"]
+        while time.monotonic() < until or names[0] != "/homes/old":
+            session.rename(*names)
+            names.reverse()
+
+
+def administering(ground: Ground, until: float) -> None:
+    """Ask for all accounts and for the status, again and again."""
+    while time.monotonic() < until:
+        ground.admin("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users)
+        ground.loop()
+
+
+CASES: dict[str, tuple[Callable[[Ground, float], None], ...]] = {
+    "listings by an account with 20 rules": (
+        *[listing(f"LIST {DIRECTORY}", f"MLSD {DIRECTORY}", f"NLST {DIRECTORY}")] * 4,
+        listing(f"STAT {DIRECTORY}"),
+    ),
+    "listings that are sorted, searched, or of all below": (
+        *[listing(f"LIST -t {DIRECTORY}", f"NLST -rS {DIRECTORY}", user="demo")] * 2,
+        *[listing(f"NLST {DIRECTORY}/*[!a]*[!b]*[!c]*[!d]*[!e]*x", user="demo")] * 2,
+        listing("LIST -R /", user="demo"),
+    ),
+    "directories open over SFTP": (readdir,) * 3,
+    "single bytes with gaps": (islands,) * 2,
+    "names removed in numbers": (removing,) * 3,
+    "a directory with the homes of all accounts renamed": (moving,),
+    "accounts and status": (administering,) * 2,
+}
+
+
+@contextlib.contextmanager
+def ground(directory: Path, names: int, accounts: int) -> Iterator[Ground]:
+    """Start a node that has a directory of so many names, and make so many accounts."""
+    cluster = Cluster(directory, nodes=1, environment=SETTINGS, sftp=True)
+    build(cluster.data("n1"), names, names, empty=True)
+    with cluster:
+        yield Ground(cluster, names, accounts)

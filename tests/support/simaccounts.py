@@ -1,0 +1,200 @@
+"""Clients with accounts and rules, at work in the simulator. What they see is judged by `simrights`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from simrights import LETTERS, MARK, SLOTS, Answer, Kind, Operation, fault, settled
+
+from raftstore.errors import AlreadyExists, Denied, NoQuorum, NotFound, OutcomeUnknown, StoreError
+from raftstore.names import Names
+from raftstore.rights import ROLES, Actor
+from raftstore.types import User
+from raftstore.wire import commands_pb2 as commands
+
+if TYPE_CHECKING:
+    from simclients import Clients
+    from simcluster import Cluster
+    from simnode import Node
+
+MEMBER, CHIEF = "member", "chief"
+HASH = "$argon2id$"
+CLIENTS = 3
+SETUP = 8.0
+"""Virtual seconds until the directories must be there, or this seed does without."""
+
+
+def directory(slot: str) -> str:
+    """Return the path of what is renamed."""
+    return f"/rights-{slot}"
+
+
+def within(slot: str) -> str:
+    """Return the path of the directory with the rule."""
+    return f"{directory(slot)}/in"
+
+
+class AccountClients:
+    """All of them, and the history that they have seen."""
+
+    def __init__(self, cluster: Cluster, clients: Clients) -> None:
+        self._cluster = cluster
+        self._clients = clients
+        self._numbers = MARK
+        self._rng = random.Random(f"{cluster.scenario.seed} accounts")
+        self._users: dict[str, User] = {}
+        self.history: list[Operation] = []
+
+    def start(self) -> None:
+        """Begin, once the directories are there."""
+        self._cluster.loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        if not await self._prepare():
+            return
+        for number in range(CLIENTS):
+            rng = random.Random(f"{self._cluster.scenario.seed} account client {number}")
+            self._cluster.loop.create_task(self._client(rng))
+
+    async def _prepare(self) -> bool:
+        """Make directories and accounts, one after the other; False when one of them may come later."""
+        for make in (
+            *(lambda names, path=path: self._make(names, path) for path in (directory("a"), within("a"))),
+            *(lambda names, name=name: self._account(names, name) for name in (CHIEF, MEMBER)),
+            self._learn,
+        ):
+            if not await self._once(make):
+                return False
+        return True
+
+    async def _once(self, make: Callable[[Names], Awaitable[Any]]) -> bool:
+        loop = self._cluster.loop
+        deadline = loop.time() + SETUP
+        while loop.time() < deadline and not self._clients.stopped:
+            nodes = self._cluster.running
+            node = self._rng.choice(nodes) if nodes else None
+            if node is not None and node.catalog is not None and node.catalog.catalog.level >= 2:
+                try:
+                    await self._clients.at(node, make(self._clients.names(node, 2.0)), 2.0)
+                    return True
+                except (OutcomeUnknown, self._clients.died):
+                    return False
+                except StoreError:
+                    pass
+            await asyncio.sleep(0.1)
+        return False
+
+    async def _make(self, names: Names, path: str) -> None:
+        try:
+            await names.make_directory(Actor.system("simulation"), path)
+        except AlreadyExists:
+            pass
+
+    async def _account(self, names: Names, name: str) -> None:
+        user = commands.User(name=name, password_hash=HASH, home="/", rights=ROLES["admin"])
+        if name == MEMBER:
+            user.rights = ROLES["member"]
+            user.rules.add(path=within("a"), rights="")
+        await names.change(Actor.system("simulation"), commands.Command(put_user=commands.PutUser(user=user)))
+
+    async def _learn(self, names: Names) -> None:
+        """Log in: see who the accounts are."""
+
+        def look(rights: Any, catalog: Any) -> dict[str, User | None]:
+            return {name: catalog.user(name) for name in (MEMBER, CHIEF)}
+
+        anonymous = Actor.anonymous_user(User("anonymous", ""))
+        for name, user in (await names.read(anonymous, look)).items():
+            assert user is not None
+            self._users[name] = user
+
+    def number(self) -> int:
+        """A number that no other command has."""
+        self._numbers += 1
+        return self._numbers
+
+    async def _client(self, rng: random.Random) -> None:
+        cluster = self._cluster
+        while not self._clients.stopped:
+            await asyncio.sleep(max(0.02, cluster.scenario.think) * self._clients.pace * rng.random())
+            nodes = cluster.running
+            if nodes and not self._clients.stopped and not cluster.quiet:
+                await self._perform(rng.choice(nodes), self._choose(rng), rng.choice((0.3, 1.0, 3.0)))
+
+    def _choose(self, rng: random.Random) -> Operation:
+        kind = rng.choice(
+            (Kind.FLIP, Kind.FLIP, Kind.RULE, Kind.PUT, Kind.PUT, Kind.READ, Kind.READ, Kind.READ, Kind.REMOVE)
+        )
+        operation = Operation(kind, rng.choice(SLOTS), self.number(), 0.0)
+        if kind is Kind.RULE:
+            operation.letters, operation.role = rng.choice(list(LETTERS)), rng.choice(("full", "full", "read"))
+        if kind is Kind.PUT:
+            operation.value = operation.number
+        return operation
+
+    async def _perform(self, node: Node, operation: Operation, timeout: float) -> None:
+        cluster = self._cluster
+        operation.called, operation.node = cluster.loop.time(), node.name
+        self.history.append(operation)
+        try:
+            await self._clients.at(node, self._do(node, operation, timeout), timeout)
+        except (OutcomeUnknown, self._clients.died):
+            operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
+        except StoreError as error:
+            if not isinstance(error, NoQuorum):
+                cluster.violate("wrong answer", f"an account's client gets {error!r} for {operation}")
+            operation.answer = Answer.FAILED
+        if operation.answer is not Answer.UNKNOWN:
+            operation.returned = cluster.loop.time()
+        cluster.trace.event(operation.node, "account", str(operation))
+
+    async def _do(self, node: Node, operation: Operation, timeout: float) -> None:
+        assert node.catalog is not None
+        names, catalog = self._clients.names(node, timeout), node.catalog.catalog
+        try:
+            await self._call(names, operation)
+            answer = Answer.OK
+        except Denied:
+            answer = Answer.DENIED
+        except NotFound:
+            answer = Answer.ABSENT
+        # Of what stands in the log, its place there counts instead.
+        operation.place = catalog.applied_index + 0.5
+        operation.answer = answer
+
+    async def _call(self, names: Names, operation: Operation) -> None:
+        chief, member = (
+            Actor.session(replace(self._users[name], revision=operation.number)) for name in (CHIEF, MEMBER)
+        )
+        slot = operation.slot
+        path = f"{within(slot)}/f"
+        match operation.kind:
+            case Kind.FLIP:
+                await names.rename(chief, directory(slot), directory(SLOTS[slot == SLOTS[0]]))
+            case Kind.RULE:
+                user = commands.User(name=MEMBER, password_hash=HASH, home="/", rights=LETTERS[operation.role])
+                user.rules.add(path=within(slot), rights=LETTERS[operation.letters])
+                user.quota_bytes = operation.number
+                put = commands.Command(put_user=commands.PutUser(user=user))
+                await names.change(Actor.system("simulation"), put)
+            case Kind.PUT:
+                assert operation.value is not None
+                put = commands.Command(put_file=commands.PutFile(path=path, mtime_ns=operation.value))
+                await names.change(member, put)
+            case Kind.READ:
+                operation.value = None
+                operation.value = (await names.file(member, path)).entry.mtime_ns
+            case Kind.REMOVE:
+                await names.remove(member, path)
+
+    def account(self) -> None:
+        """At the end: everything must fit the claimed order."""
+        operations, wrong = settled(self.history, self._cluster.checks.numbered)
+        wrong = wrong or fault(operations)
+        if wrong:
+            text = "\n".join(str(operation) for operation in operations)
+            self._cluster.violate("rights do not fit", f"{wrong}\n{text}")

@@ -1,0 +1,99 @@
+"""What an SFTP client can make grow is bounded, and charged to its account and address."""
+
+from __future__ import annotations
+
+import asyncio
+
+import paramiko
+import pytest
+from fakestore import FakeStore
+from ftpserver import ACCOUNTS
+from sftpserver import serve
+
+from ftpgateway.access import Access, AccessSettings
+from ftpgateway.access.ledger import LedgerLimits, Limits, Resource
+from ftpgateway.sftp import passing
+from ftpgateway.sftp.connection import MOST_KEYS, Connection
+from ftpgateway.sftp.settings import SftpSettings
+from ftpgateway.sftp.stream import RECEIVE_BUFFER
+from raftstore.wire import sftp_pb2 as wire
+
+
+def test_sessions_are_charged_for_the_buffer_that_each_has() -> None:
+    server = serve({"ledger": LedgerLimits(Limits(), Limits(memory=2 * RECEIVE_BUFFER), Limits())})
+    try:
+        with server.sftp() as first:
+            transport = first.get_channel().get_transport()  # type: ignore[union-attr]
+            second = paramiko.SFTPClient.from_transport(transport)
+            assert second is not None and second.listdir() == []
+            with pytest.raises(paramiko.SSHException):
+                paramiko.SFTPClient.from_transport(transport)
+            with server.sftp("bob") as other:
+                assert other.listdir() == []
+            second.close()
+            server.wait_for(lambda: server.access.ledger.of_account("alice", Resource.MEMORY) == RECEIVE_BUFFER)
+            again = paramiko.SFTPClient.from_transport(transport)
+            assert again is not None and again.listdir() == first.listdir() == []
+        server.wait_for(lambda: not list(server.access.ledger.holders()))
+    finally:
+        server.stop()
+
+
+def test_handles_of_all_sessions_of_an_account_are_bounded() -> None:
+    server = serve({"ledger": LedgerLimits(Limits(), Limits(handles=5), Limits())})
+    try:
+        server.store.put("/a", b"a")
+        with server.sftp() as one, server.sftp() as two, server.sftp("bob") as other:
+            opened = [one.open("a") for _ in range(3)] + [two.open("a") for _ in range(2)]
+            for session in (one, two):
+                with pytest.raises(OSError, match="your account has as many open files"):
+                    session.open("a")
+                with pytest.raises(OSError, match="open files and directories"):
+                    session.listdir()
+            assert other.listdir() == ["a"]
+            opened.pop().close()
+            assert two.listdir() == ["a"]
+            with pytest.raises(OSError, match="No such file"):
+                one.open("nothing")
+            one.open("a").close()
+        server.wait_for(lambda: not list(server.access.ledger.holders()))
+    finally:
+        server.stop()
+
+
+def test_keys_that_are_offered_in_vain_are_bounded() -> None:
+    """Each is asked of the cluster; and a worker that was taken over would ask for ever."""
+
+    async def main() -> int:
+        store = FakeStore()
+        store.accounts.update(ACCOUNTS)
+        access = Access(store, AccessSettings())
+        ours, worker = passing.pair()
+        over = asyncio.Event()
+        Connection(
+            1,
+            "192.0.2.1",
+            ours,
+            access=access,
+            settings=SftpSettings(),
+            spawn=asyncio.get_running_loop().create_task,
+            on_over=lambda _: over.set(),
+            on_question=lambda: None,
+            on_login=lambda account, *, shared: None,
+        )
+        asked = 0
+        with worker:
+            worker.setblocking(False)
+            while not over.is_set():
+                passing.send(worker, wire.FromWorker(key=wire.Key(user="alice", blob=b"key %d" % asked)))
+                asked += 1
+                answers = asyncio.Event()
+                asyncio.get_running_loop().add_reader(worker.fileno(), answers.set)
+                async with asyncio.timeout(10):
+                    await answers.wait()
+                asyncio.get_running_loop().remove_reader(worker.fileno())
+                # "No" is an empty message, which looks as the end does.
+                assert passing.receive(worker, wire.Answer) is None
+        return asked
+
+    assert asyncio.run(main()) == MOST_KEYS

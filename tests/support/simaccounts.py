@@ -145,7 +145,7 @@ class AccountClients:
         except (OutcomeUnknown, self._clients.died):
             operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
         except StoreError as error:
-            if not isinstance(error, NoQuorum):
+            if not isinstance(error, NoQuorum | DiskFull):
                 cluster.violate("wrong answer", f"an account's client gets {error!r} for {operation}")
             operation.answer = Answer.FAILED
         if operation.answer is not Answer.UNKNOWN:

@@ -90,9 +90,7 @@ class Drill:
             )
             time.sleep(0.5)
         if step.command.startswith("pixraft node replace"):
-            (self.token,) = re.findall(r"^\s*(\S{60,})\s*$", done.output, re.MULTILINE) or [
-                done.output.split()[-1]
-            ]
+            self.token = max(done.output.split(), key=len)
 
     def logs(self) -> str:
         """The end of what each node has logged."""

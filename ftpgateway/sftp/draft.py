@@ -247,7 +247,9 @@ class Draft:
         self._chunk = None
         if upload is None or self._failure is not None or upload.position - upload.whole <= SMALL:
             return
-        await self._spool.write(upload.whole, upload.filling(upload.whole, upload.position), self._page)
+        content = bytearray(upload.filling(upload.whole, upload.position))
+        await self._lay_over(content, upload.whole, len(content))  # it may be older than what is there already
+        await self._spool.write(upload.whole, content, self._page)
         await upload.cut(upload.whole)
 
     def fail(self, error: StoreError) -> None:

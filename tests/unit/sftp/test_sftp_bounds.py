@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import paramiko
 import pytest
@@ -16,6 +17,7 @@ from ftpgateway.sftp import passing
 from ftpgateway.sftp.connection import MOST_KEYS, Connection
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER
+from raftstore.spool import SpoolLedger, Spools
 from raftstore.wire import sftp_pb2 as wire
 
 
@@ -39,7 +41,7 @@ def test_sessions_are_charged_for_the_buffer_that_each_has() -> None:
         server.stop()
 
 
-def test_keys_that_are_offered_in_vain_are_bounded() -> None:
+def test_keys_that_are_offered_in_vain_are_bounded(tmp_path: Path) -> None:
     """Each is asked of the cluster; and a worker that was taken over would ask for ever."""
 
     async def main() -> int:
@@ -54,6 +56,7 @@ def test_keys_that_are_offered_in_vain_are_bounded() -> None:
             ours,
             access=access,
             settings=SftpSettings(),
+            spools=Spools(tmp_path, SpoolLedger(lambda: 0)),
             spawn=asyncio.get_running_loop().create_task,
             on_over=lambda _: over.set(),
             on_question=lambda: None,

@@ -18,10 +18,7 @@ from ftpgateway.sftp.connection import MOST_KEYS, Connection
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER
 from raftstore.spool import SpoolLedger, Spools
-<<<<<<< HEAD
 from raftstore.types import CHUNK_SIZE
-=======
->>>>>>> handles
 from raftstore.wire import sftp_pb2 as wire
 
 
@@ -45,7 +42,6 @@ def test_sessions_are_charged_for_the_buffer_that_each_has() -> None:
         server.stop()
 
 
-<<<<<<< HEAD
 def test_handles_of_all_sessions_of_an_account_are_bounded() -> None:
     server = serve({"ledger": LedgerLimits(Limits(), Limits(handles=5), Limits())})
     try:
@@ -95,8 +91,6 @@ def test_what_is_read_ahead_for_open_files_is_bounded_for_the_account() -> None:
         server.stop()
 
 
-=======
->>>>>>> handles
 def test_keys_that_are_offered_in_vain_are_bounded(tmp_path: Path) -> None:
     """Each is asked of the cluster; and a worker that was taken over would ask for ever."""
 
@@ -112,11 +106,7 @@ def test_keys_that_are_offered_in_vain_are_bounded(tmp_path: Path) -> None:
             ours,
             access=access,
             settings=SftpSettings(),
-<<<<<<< HEAD
             spools=Spools(tmp_path / "spool", SpoolLedger(lambda: 1 << 30)),
-=======
-            spools=Spools(tmp_path, SpoolLedger(lambda: 0)),
->>>>>>> handles
             spawn=asyncio.get_running_loop().create_task,
             on_over=lambda _: over.set(),
             on_question=lambda: None,

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test drills sftp-differential simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -31,6 +31,8 @@ help:
 	@echo "make bench-slow  rates of others beside 500 clients that send a byte a second or never read"
 	@echo "make stalls  the worst that can be asked of a node's loop, and how long that holds it (some 3 minutes)"
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
+	@echo "make drills   the drills of docs/operating.md, five times over, on machines made of namespaces (root; ROUNDS=N)"
+	@echo "make sftp-differential  SEQUENCES of random requests to OpenSSH's sftp-server and to ours (default: 20000)"
 	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
 	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
@@ -113,6 +115,12 @@ flood: install
 
 bench-slow: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/slow.py $(ARGS)
+
+drills: install
+	PIXRAFT_DRILL_ROUNDS=$(or $(ROUNDS),5) $(BIN)/python -m pytest -v tests/integration/test_drills.py
+
+sftp-differential: install
+	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/unit/sftp/test_sftp_differential.py -q
 
 lint: types proto-check docs-check
 	$(BIN)/ruff check .

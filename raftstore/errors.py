@@ -160,6 +160,12 @@ class TooNew(StoreError):
     """The cluster's data need a newer version of pixraft than this one"""
 
     exit_code = 54
+    way_out = (
+        "Install a version of pixraft that knows it (`pixraft upgrade status` at another node names theirs) and start "
+        'the node again: nothing is lost, it goes on where it stopped. See "A node that is too old" in '
+        "docs/operating.md"
+    )
+    """What to do about it; for the end of a detail."""
 
 
 class Invalid(StoreError):

@@ -11,7 +11,7 @@ import structlog
 
 from raftstore.chunks.download import Download, Part
 from raftstore.chunks.upload import Upload
-from raftstore.errors import Changed, QuotaExceeded, StoreError, TooLarge
+from raftstore.errors import Changed, Invalid, QuotaExceeded, StoreError, TooLarge
 from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
 from raftstore.paths import parent
@@ -95,6 +95,18 @@ class Published(NamedTuple):
     gone: bool
 
 
+@dataclass(frozen=True, slots=True)
+class HandleCalls:
+    """What an upload through an open handle needs of the store beside what every upload does."""
+
+    aim: Aim
+    load: Callable[[ChunkRef], Awaitable[Buffer]]
+    """Returns the bytes of a chunk."""
+    reopen: Callable[[FileVersion], DownloadSession]
+    published: Callable[[Target], None]
+    """Is told what was published."""
+
+
 class UploadSession:
     """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before.
 
@@ -115,16 +127,10 @@ class UploadSession:
         *,
         allowance: Allowance = Allowance(),
         base: Entry | None = None,
-        aim: Aim,
-        load: Callable[[ChunkRef], Awaitable[Buffer]],
-        reopen: Callable[[FileVersion], DownloadSession],
-        published: Callable[[Target], None],
+        handle: HandleCalls | None = None,
     ) -> None:
         """`put` publishes it, but for what only the end tells; `owner`: whose it is."""
-        self._aim = aim
-        self._published = published
-        self._reopen = reopen
-        self._load = load
+        self._handle = handle
         self.path = put.path
         self.owner = owner
         self._put = put
@@ -193,7 +199,7 @@ class UploadSession:
     async def chunk(self, index: int) -> Buffer:
         """Return the bytes of chunk `index`, a whole one. Raises StoreError."""
         found = self._upload.chunk(index)
-        return await self._load(found) if isinstance(found, ChunkRef) else found
+        return await self._calls.load(found) if isinstance(found, ChunkRef) else found
 
     def replace(self, index: int, data: Buffer) -> bool:
         """Take `data`, a whole chunk that nobody changes any more, as chunk `index`. As `feed`."""
@@ -210,7 +216,13 @@ class UploadSession:
 
     async def target(self) -> Target:
         """Return the file that it was opened on, or will make. Raises StoreError."""
-        return await self._aim.target()
+        return await self._calls.aim.target()
+
+    @property
+    def _calls(self) -> HandleCalls:
+        if self._handle is None:
+            raise Invalid("the upload is not an open handle's")
+        return self._handle
 
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         """Publish the whole file at its path: durable on a write quorum and visible at every node when this returns.
@@ -230,10 +242,10 @@ class UploadSession:
         Raises as `commit`; Changed when others have changed it, or there is something now where it was to be new.
         """
         put = await self._finished(mtime_ns)
-        done = await self._aim.publish(target, put, self._propose_put)
-        self._published(target)
+        done = await self._calls.aim.publish(target, put, self._propose_put)
+        self._calls.published(target)
         entry = self._entry(target.name, put, done if done is not None else commands.Result())
-        return Published(self._reopen(FileVersion(entry, tuple(self._received))), done is None)
+        return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None)
 
     async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
         """Wait until all is durable; return the command that publishes it at its path."""
@@ -288,7 +300,7 @@ class UploadSession:
         It is not kept when its owner has published a version since it began: who sent the picture again, while the
         server had not yet noticed that the first connection was dead, has nothing to resume.
         """
-        self._aim.drop()
+        self._drop_aim()
         try:
             chunks, size = await self._came()
             if size and not await self._overtaken():
@@ -306,9 +318,13 @@ class UploadSession:
         except StoreError:
             return self._upload.durable()
 
+    def _drop_aim(self) -> None:
+        if self._handle is not None:
+            self._handle.aim.drop()
+
     async def abort(self) -> None:
         """Throw the upload away."""
-        self._aim.drop()
+        self._drop_aim()
         self._keeper.left(self)
         await self._upload.abort()
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,14 @@ log = structlog.get_logger()
 PAGE = 4096
 IN_MEMORY = 64
 """Pages of a file that are kept in memory; a file with more of them gets a file on disk."""
+
+MEMORY_OF_USER = 16 * 1024 * 1024
+MEMORY_OF_NODE = 64 * 1024 * 1024
+"""Bytes of pages that are kept in memory for an account, and for all; beyond, also small ones go to disk."""
+
+FILES_OF_USER = 256
+FILES_OF_NODE = 2_048
+"""Files on disk at a time."""
 
 STEP = 256
 """Pages that are charged at a time: a megabyte."""
@@ -84,12 +93,39 @@ class SpoolLedger:
             self._users.pop(user, None)
 
 
+class Shares:
+    """Counts what each user has of something. Pure."""
+
+    def __init__(self, of_user: int, of_all: int) -> None:
+        self._of_user = of_user
+        self._of_all = of_all
+        self._users: Counter[str] = Counter()
+        self.total = 0
+
+    def take(self, user: str, count: int) -> bool:
+        """Count `count` more, if there may be so many."""
+        if self._users[user] + count > self._of_user or self.total + count > self._of_all:
+            return False
+        self._users[user] += count
+        self.total += count
+        return True
+
+    def give(self, user: str, count: int) -> None:
+        """Count `count` less."""
+        self._users[user] -= count
+        self.total -= count
+        if not self._users[user]:
+            del self._users[user]
+
+
 class Spools:
     """Where the spools of a node's sessions are: the directory `place`, which is emptied first, and some threads."""
 
     def __init__(self, place: Path, ledger: Ledger) -> None:
         """Raises OSError."""
         self.ledger = ledger
+        self._memory = Shares(MEMORY_OF_USER, MEMORY_OF_NODE)
+        self._files = Shares(FILES_OF_USER, FILES_OF_NODE)
         self._place = place
         self._threads = ThreadPoolExecutor(THREADS, "spool")
         place.mkdir(mode=0o700, exist_ok=True)
@@ -101,6 +137,35 @@ class Spools:
     def close(self) -> None:
         """End the threads; the sessions are over."""
         self._threads.shutdown()
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of pages in memory."""
+        return self._memory.total
+
+    @property
+    def files_used(self) -> int:
+        """Files on disk."""
+        return self._files.total
+
+    def keeps(self, user: str, pages: int) -> bool:
+        """Whether so many more pages may be in memory; if so, they count."""
+        return self._memory.take(user, pages * PAGE)
+
+    def keeps_less(self, user: str, pages: int) -> None:
+        """So many pages are not in memory any more."""
+        self._memory.give(user, pages * PAGE)
+
+    def take_file(self, user: str) -> None:
+        """Count one more file on disk. Raises QuotaExceeded."""
+        if not self._files.take(user, 1):
+            raise QuotaExceeded(
+                "too many of the open files were written out of order; close some of them first"
+            )
+
+    def give_file(self, user: str) -> None:
+        """Count one file less."""
+        self._files.give(user, 1)
 
     async def run(self, function: Callable[[], _T]) -> _T:
         """Do what may wait for the disk. Raises DiskFailed."""
@@ -229,8 +294,10 @@ class Spool:
     async def _put(self, offset: int, data: Buffer) -> None:
         """Write from `offset` on; pages that are not here yet are written whole."""
         first, last = offset // PAGE, (offset + len(data) - 1) // PAGE
-        if self._file is None and len(self._memory.keys() | range(first, last + 1)) > IN_MEMORY:
-            await self._move_to_disk()
+        if self._file is None:
+            fresh = sum(page not in self._memory for page in range(first, last + 1))
+            if len(self._memory) + fresh > IN_MEMORY or not self._spools.keeps(self._user, fresh):
+                await self._move_to_disk()
         file = self._file
         if file is not None:
             kept = bytes(data)  # the packet's buffer is used again
@@ -251,7 +318,16 @@ class Spool:
                 file.write(content, page * PAGE)
             return file
 
-        self._file = await self._spools.run(move)
+        self._spools.take_file(self._user)
+        try:
+            self._file = await self._spools.run(move)
+        except BaseException:
+            self._spools.give_file(self._user)
+            raise
+        self._forget_memory()
+
+    def _forget_memory(self) -> None:
+        self._spools.keeps_less(self._user, len(self._memory))
         self._memory.clear()
 
     async def read(self, start: int, stop: int) -> bytes:
@@ -287,11 +363,13 @@ class Spool:
             else:
                 self._chunks[chunk] = bits ^ gone
             for page in range(chunk * _PAGES + low, chunk * _PAGES + high) if self._memory else ():
-                self._memory.pop(page, None)
+                if self._memory.pop(page, None) is not None:
+                    self._spools.keeps_less(self._user, 1)
         if not self._count:
             self.close()
         elif gone_from:
-            await self._give_back(first * PAGE, stop if stop is not None else (max(gone_from) + 1) * CHUNK_SIZE)
+            last = after if after is not None else (max(gone_from) + 1) * _PAGES
+            await self._give_back(first * PAGE, last * PAGE)
 
     async def _give_back(self, start: int, stop: int) -> None:
         """Give the disk space of what was forgotten back, and some of what was charged for it."""
@@ -307,8 +385,10 @@ class Spool:
         """Forget everything; it can be used again."""
         self._chunks.clear()
         self._count = 0
-        self._memory.clear()
-        self._file = None
+        self._forget_memory()
+        if self._file is not None:
+            self._file = None
+            self._spools.give_file(self._user)
         charged, self._charged = self._charged, 0
         if charged:
             self._spools.ledger.release(self._user, charged)

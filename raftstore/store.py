@@ -23,7 +23,7 @@ from raftstore.paths import parent, split
 from raftstore.publishing import Aim
 from raftstore.rights import Action, Actor, Rights
 from raftstore.rooms import Rooms
-from raftstore.sessions import Allowance, DownloadSession, LateReplicas, UploadSession
+from raftstore.sessions import Allowance, DownloadSession, HandleCalls, LateReplicas, UploadSession
 from raftstore.settings import StoreSettings
 from raftstore.slices import next_slice
 from raftstore.space import Space
@@ -294,10 +294,7 @@ class Store:
             self._gathering,
             allowance=allowance,
             base=base.entry if isinstance(base, FileVersion) else None,
-            aim=aim,
-            load=self._chunk,
-            reopen=self._opened,
-            published=self._published_as,
+            handle=HandleCalls(aim, self._chunk, self._opened, self._published_as),
         )
 
     async def _chunk(self, ref: ChunkRef) -> bytes:

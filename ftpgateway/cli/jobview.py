@@ -34,13 +34,23 @@ def make(
     return list(run(client.ask("admin.job_put", request, admin_pb2.JobPutReply, changes=True)).ids)
 
 
+def kind_of(job: Job) -> str:
+    """Return what kind of job it is; a number for one that only a later version of pixraft knows."""
+    return Job.Kind.Name(job.kind).lower() if job.kind in Job.Kind.values() else str(job.kind)
+
+
+def state_of(job: Job) -> str:
+    """Return its state; a number for one that only a later version of pixraft knows."""
+    return Job.State.Name(job.state).lower() if job.state in Job.State.values() else str(job.state)
+
+
 def as_json(job: Job) -> dict[str, object]:
     """Return the documented shape of a job."""
     return {
         "id": job.id,
-        "kind": Job.Kind.Name(job.kind).lower(),
+        "kind": kind_of(job),
         "node": job.node,
-        "state": Job.State.Name(job.state).lower(),
+        "state": state_of(job),
         "holder": job.holder or None,
         "reason": job.reason,
         "done": job.progress.done,
@@ -79,9 +89,9 @@ def rows(jobs: Sequence[Job]) -> list[str]:
     cells = [
         [
             str(job.id),
-            Job.Kind.Name(job.kind).lower(),
+            kind_of(job),
             job.node,
-            Job.State.Name(job.state).lower(),
+            state_of(job),
             told(job),
         ]
         for job in jobs
@@ -106,7 +116,7 @@ def follow(client: ClusterClient, ids: Sequence[int], wait: float, form: str) ->
         def show(jobs: Sequence[Job]) -> None:
             for job in jobs:
                 if job.id not in bars:
-                    name = f"{Job.Kind.Name(job.kind).lower()} {job.node}"
+                    name = f"{kind_of(job)} {job.node}"
                     bars[job.id] = progress.add_task(name, total=None, told="")
                 over = job.state not in OPEN
                 total = job.progress.total or (1 if over else None)

@@ -121,6 +121,14 @@ def advice(status: ClusterStatus) -> list[str]:
         for node in status.nodes
         if node.drain
     ]
+    newest, level = (
+        max((getattr(n, what) or 0 for n in status.nodes), default=0) for what in ("newest", "level")
+    )
+    if level and newest > level:
+        lines.append(
+            f"An upgrade is not finished: level {level} is in force, {newest} is known. `pixraft upgrade status` tells "
+            "what is left to do."
+        )
     if status.short_count:
         lines.append(f"{status.short_count} with fewer copies than wanted:")
         lines += [f"  {paths.shown(name)}" for name in status.short[:_SHOWN_SHORT]]

@@ -16,6 +16,7 @@ from raftstore.wire import sftp_pb2 as wire
 
 ANSWER_TIME = 120.0
 """Seconds that the node may take for an answer; it gives up earlier itself."""
+_ANSWERED = 0.5
 MAX_NAME, MAX_PASSWORD, MAX_BLOB = 1024, 4096, 16 * 1024
 
 MAX_UNUSABLE = 4
@@ -112,11 +113,27 @@ class Client(Questions):
         with self._asking:
             passing.send(self._control, question, [] if descriptor is None else [descriptor])
             received = passing.receive(self._control, wire.Answer)
-        if received is None:
+        if received is None or received[0].over:
             raise ConnectionError("the node has ended the session")
         answer, descriptors = received
         passing.close(descriptors)
         return answer
+
+    def why_over(self) -> str:
+        """Return why the node has ended the connection, which it has, "" if it does not say."""
+        # The thread that asks something takes its answer first.
+        if not self._asking.acquire(timeout=_ANSWERED):
+            return ""
+        try:
+            received = passing.receive(self._control, wire.Answer, socket.MSG_DONTWAIT)
+        except (OSError, ValueError):
+            return ""
+        finally:
+            self._asking.release()
+        if received is None:
+            return ""
+        passing.close(received[1])
+        return received[0].text if received[0].over else ""
 
     # What they may do.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import time
@@ -17,6 +18,7 @@ from ftpgateway.ftp.replies import one_line
 from ftpgateway.refusallog import RefusalLog
 from ftpgateway.sftp import passing
 from ftpgateway.sftp.opened import File
+from ftpgateway.sftp.publickeys import kind_of_blob
 from ftpgateway.sftp.requests import Requests
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
@@ -81,6 +83,8 @@ class Connection:
         self._on_login = on_login
         self._session: Session | None = None
         self._authenticated = False
+        self._keys_of = ""
+        self._kinds_refused: set[str] = set()
         self._proven: dict[tuple[str, bytes], User] = {}
         self._streams: dict[Stream, asyncio.Task[None]] = {}
         self._failures = self._keys_refused = 0
@@ -112,13 +116,21 @@ class Connection:
         self._ending = True
         self._deadline.cancel()
         self._loop.remove_reader(self._control.fileno())
+        with contextlib.suppress(OSError):  # its worker is gone, or has ended it
+            passing.send(self._control, wire.Answer(over=True, text=reason))
         self._control.close()
         if self._asking is not None:
             self._asking.cancel()
         for stream in self._streams:
             stream.close()
         if not self.logged_in and self._keys_refused:
-            self._events.warning("login refused", reason="public key", keys=self._keys_refused)
+            self._events.warning(
+                "login refused",
+                user=one_line(self._keys_of),
+                reason="public key",
+                keys=self._keys_refused,
+                kinds=", ".join(sorted(self._kinds_refused)),
+            )
         self._events.info(
             "session over", reason=reason or "the client has left", refused=self._refused_log.total
         )
@@ -241,6 +253,8 @@ class Connection:
         if user is None:
             # Clients offer all the keys that they have; nobody guesses one. But each is asked of the cluster.
             self._keys_refused += 1
+            self._keys_of = asked.user
+            self._kinds_refused.add(kind_of_blob(asked.blob))  # of few kinds: others are not asked about
             if self._keys_refused >= MOST_KEYS:
                 self.end("too many keys offered")
             return wire.Answer()

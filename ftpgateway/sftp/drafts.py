@@ -15,6 +15,9 @@ from raftstore.spool import Spools
 from raftstore.targets import Target
 from raftstore.types import Entry
 
+WARM = 16
+"""Files of a session that are written to without a detour: each has up to a megabyte in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manner:
@@ -57,6 +60,26 @@ class Drafts:
         self._spools = spools
         self._limit = wait_limit
         self._drafts: list[Draft] = []
+        self._warm: dict[Draft, None] = {}  # the one that was written to last is the last
+        self.current: Draft | None = None
+        """The one that was written to last."""
+
+    async def use(self, draft: Draft) -> None:
+        """`draft` is written to now; the one that was not for the longest time keeps nothing in memory.
+
+        Raises StoreError.
+        """
+        self.current = draft
+        self._warm.pop(draft, None)
+        self._warm[draft] = None
+        if len(self._warm) > WARM:
+            oldest = next(iter(self._warm))
+            del self._warm[oldest]
+            try:
+                await oldest.put_down()
+            except StoreError as error:
+                draft.fail(error)
+                raise
 
     def __iter__(self) -> Iterator[Draft]:
         return iter(self._drafts)
@@ -188,6 +211,8 @@ class Drafts:
 
     async def _let_go(self, draft: Draft) -> None:
         if not draft.handles and not draft.readers:
+            self._warm.pop(draft, None)
+            self.current = None if self.current is draft else self.current
             await draft.abandon()
 
     # Names.

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
-from ftpgateway.sftp.sshpackets import BLOCK, LARGEST_DATA, MAX_SSH_PACKET, Outgoing, memory
+from ftpgateway.sftp.sshpackets import BLOCK, LARGEST_DATA, MAX_SSH_PACKET
+from ftpgateway.sftp.sshparts import Outgoing, memory
 
 if TYPE_CHECKING:
     from ftpgateway.sftp.sshd import ServerTransport

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from ftpgateway.access import Session
 from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.ledger import Charge, LimitReached
 from ftpgateway.sftp import packets
-from ftpgateway.sftp.draft import Draft
+from ftpgateway.sftp.draft import Draft, set_time
 from ftpgateway.sftp.drafts import Drafts, Manner, Own
 from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.reading import Reader
@@ -100,9 +101,10 @@ class File:
         """The session has renamed it."""
         self._path = path
 
-    @property
-    def inode(self) -> int:
-        """Of the published file that was opened to be read; 0: it was not."""
+    async def inode(self) -> int:
+        """Return the inode of the published file that it is; 0: it is not published. Raises StoreError."""
+        if self.draft is not None:
+            return (await self.draft.target()).inode
         return self._entry.inode if self._entry is not None else 0
 
     def follow(self, draft: Draft) -> None:
@@ -120,6 +122,11 @@ class File:
     def holds(self) -> bool:
         """Whether it has bytes in memory, or gets some."""
         return self._reader is not None and self._reader.holds
+
+    @property
+    def most_held(self) -> int:
+        """Bytes that it has in memory at most, to be read."""
+        return self._reader.most_held if self._reader is not None else 0
 
     async def open_to_read(self, *, ahead: bool = False) -> None:
         """Open the published version; `ahead`: get its first block at once. Raises StoreError."""
@@ -181,7 +188,7 @@ class File:
 
     def write_at_once(self, offset: int, data: packets.Buffer) -> bool:
         """Take a write for which nothing has to be waited for; False: `write` it. Raises StoreError."""
-        if self.draft is None or not self._manner.write:
+        if self.draft is None or not self._manner.write or self.draft is not self._drafts.current:
             return False
         done = self.draft.write_at_once(None if self._manner.append else offset, data)
         self.written += len(data) if done else 0
@@ -189,7 +196,9 @@ class File:
 
     async def write(self, offset: int, data: packets.Buffer) -> None:
         """Take a write. Raises StoreError; the file cannot be published any more then."""
-        await self._to_write().write(None if self._manner.append else offset, data)
+        draft = self._to_write()
+        await self._drafts.use(draft)
+        await draft.write(None if self._manner.append else offset, data)
         self.written += len(data)
 
     def _to_write(self) -> Draft:
@@ -206,7 +215,7 @@ class File:
         elif wanted.size is not None:
             raise Denied("the file was not opened for writing")
         elif wanted.mtime is not None:
-            await self._session.files.set_modified(self.path, wanted.mtime * 10**9)
+            await set_time(self._session.files, self.path, await self.inode(), wanted.mtime * 10**9)
 
     async def publish(self) -> None:
         """Publish what was written so far. Raises StoreError."""
@@ -235,10 +244,14 @@ class File:
 
 
 class Held:
-    """The files of a session that have bytes in memory: `HELD` of them, however many a client leaves open."""
+    """The files of a session that have bytes in memory: `HELD` of them, however many a client leaves open, and no more
+    than its account may hold. To be released at the end.
+    """
 
-    def __init__(self) -> None:
-        self._files: dict[File, None] = {}  # the one that has got something last is the last
+    def __init__(self, memory: Charge) -> None:
+        """`memory` is charged for them."""
+        self._memory = memory
+        self._files: dict[File, int] = {}  # with bytes; the one that has got something last is the last
 
     @property
     def room(self) -> bool:
@@ -246,18 +259,34 @@ class Held:
         return len(self._files) < HELD
 
     async def add(self, file: File) -> None:
-        """A file has got bytes; the one that has got none for the longest time lets go of its own."""
+        """A file has got bytes; those that have got none for the longest time let go of their own.
+
+        If the account may not even hold these, they are let go of, too, and the next read gets them again.
+        """
         self._files.pop(file, None)
-        self._files[file] = None
-        if len(self._files) > HELD:
+        self._files[file] = file.most_held
+        while not self._fits():
             oldest = next(iter(self._files))
             self.drop(oldest)
             await oldest.put_down()
 
+    def _fits(self) -> bool:
+        if len(self._files) > HELD:
+            return False
+        try:
+            self._memory.resize(sum(self._files.values()))
+        except LimitReached:
+            return False
+        return True
+
     def drop(self, closed: Opened) -> None:
         """What is closed holds nothing."""
-        if isinstance(closed, File):
-            self._files.pop(closed, None)
+        if isinstance(closed, File) and self._files.pop(closed, None) is not None:
+            self._memory.resize(min(self._memory.amount, sum(self._files.values())))
+
+    def release(self) -> None:
+        """The session is over: all its files are closed."""
+        self._memory.release()
 
 
 Opened = File | Listing

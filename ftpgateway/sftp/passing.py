@@ -26,12 +26,13 @@ def send(sock: socket.socket, message: Message, descriptors: Sequence[int] = ())
     socket.send_fds(sock, [message.SerializeToString()], list(descriptors), socket.MSG_NOSIGNAL)
 
 
-def receive(sock: socket.socket, kind: type[_M]) -> tuple[_M, list[int]] | None:
+def receive(sock: socket.socket, kind: type[_M], flags: int = 0) -> tuple[_M, list[int]] | None:
     """Receive a message with its descriptors, which are the caller's to close; None: the other side is gone.
 
     Raises BlockingIOError when nothing is there, OSError, ValueError for what is no such message.
     """
-    data, descriptors, flags, _ = socket.recv_fds(sock, MAX_MESSAGE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    flags |= socket.MSG_CMSG_CLOEXEC
+    data, descriptors, flags, _ = socket.recv_fds(sock, MAX_MESSAGE, MAX_DESCRIPTORS, flags)
     if not data and not descriptors:
         return None
     try:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from ftpgateway.access.backend import Buffer, Download
+from raftstore.types import CHUNK_SIZE
 
 KEPT = 2
 """Blocks that are kept: a read may begin in one and end in the next."""
@@ -29,6 +30,11 @@ class Reader:
     def holds(self) -> bool:
         """Whether it has bytes in memory, or gets some."""
         return self._first is not None or bool(self._blocks)
+
+    @property
+    def most_held(self) -> int:
+        """Bytes in memory at most: the blocks that are kept, and one that comes."""
+        return min(self.size, (KEPT + 1) * CHUNK_SIZE)
 
     @property
     def size(self) -> int:

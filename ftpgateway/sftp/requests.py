@@ -57,7 +57,7 @@ class Requests:
         self._drafts = Drafts(self._files, session.name, spools, wait_limit)
         self._handles: dict[bytes, Opened] = {}
         self._charge = session.charge(Resource.HANDLES)
-        self._held = Held()
+        self._held = Held(session.charge(Resource.MEMORY))
         self._numbers = 0
         self._pause = 0.0
         self._methods: dict[int, Callable[[int, Fields], Awaitable[Reply]]] = {
@@ -173,6 +173,7 @@ class Requests:
             used = isinstance(opened, File) and opened.used
             await opened.abandon()
             self._transferred(opened, used, whole=False)
+        self._held.release()
 
     def _transferred(self, opened: Opened, used: bool, *, whole: bool) -> None:
         if used and isinstance(opened, File) and self._on_transfer is not None:
@@ -237,14 +238,15 @@ class Requests:
 
     async def _followed(self, draft: Draft) -> None:
         """The files of the session that are open to be read, and are that one, see what is written to it."""
-        reading = [one for one in self._handles.values() if isinstance(one, File) and one.inode]
-        if reading and (inode := (await draft.target()).inode):
-            for file in reading:
-                if file.inode == inode and file.draft is not draft:
-                    earlier = file.draft
-                    file.follow(draft)
-                    if earlier is not None:
-                        await self._drafts.close_reader(earlier)
+        reading = [one for one in self._handles.values() if isinstance(one, File) and not one.changes]
+        if not reading or not (inode := (await draft.target()).inode):
+            return
+        for file in reading:
+            if file.draft is not draft and await file.inode() == inode:
+                earlier = file.draft
+                file.follow(draft)
+                if earlier is not None:
+                    await self._drafts.close_reader(earlier)
 
     async def _close(self, request: int, fields: Fields) -> Reply:
         handle = bytes(fields.raw())

@@ -16,8 +16,8 @@ class SftpSettings:
     `workers` is the most SSH processes there are; they are started as connections need them. `login_timeout` bounds the
     time from connection to login, `idle_timeout` a session without a whole request or a keep-alive and one that does
     not read its replies, `wait_limit` any wait for the store. `max_logging_in` connections may be on their way to a
-    login at once. Who connects from one of `proxy_networks` is a balancer, which tells the client by the PROXY protocol.
-    `legacy_algorithms`: SHA-1 and CBC are offered, too, for old devices.
+    login at once. Who connects from one of `proxy_networks` is a balancer, which tells the client by the PROXY
+    protocol. `legacy_algorithms`: SHA-1 and CBC are offered, too, for old devices.
     """
 
     listen: Address = ("0.0.0.0", 2022)
@@ -31,6 +31,6 @@ class SftpSettings:
     idle_timeout: float = 300.0
     wait_limit: float = 60.0
     max_channels: int = 8
-    max_handles: int = 64
+    max_handles: int = 1024
     restart_longest: float = 30.0
     legacy_algorithms: bool = False

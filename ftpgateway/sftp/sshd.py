@@ -8,6 +8,7 @@ nothing else is sent, for as long as that takes on a slow line.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -18,26 +19,9 @@ from typing import NoReturn
 
 import paramiko
 from paramiko.common import (
-    MSG_CHANNEL_CLOSE,
-    MSG_CHANNEL_DATA,
-    MSG_CHANNEL_EOF,
-    MSG_CHANNEL_EXTENDED_DATA,
-    MSG_CHANNEL_OPEN,
-    MSG_CHANNEL_REQUEST,
-    MSG_CHANNEL_WINDOW_ADJUST,
-    MSG_DEBUG,
-    MSG_DISCONNECT,
-    MSG_EXT_INFO,
     MSG_GLOBAL_REQUEST,
-    MSG_IGNORE,
     MSG_KEXINIT,
     MSG_NEWKEYS,
-    MSG_REQUEST_FAILURE,
-    MSG_REQUEST_SUCCESS,
-    MSG_SERVICE_REQUEST,
-    MSG_UNIMPLEMENTED,
-    MSG_USERAUTH_INFO_RESPONSE,
-    MSG_USERAUTH_REQUEST,
     cMSG_CHANNEL_WINDOW_ADJUST,
     cMSG_DISCONNECT,
     cMSG_EXT_INFO,
@@ -47,42 +31,20 @@ from paramiko.common import (
 )
 from paramiko.ssh_exception import MessageOrderError
 
-from ftpgateway.sftp import negotiation, sshkex
+from ftpgateway.sftp import kinds, negotiation, sshkex
 from ftpgateway.sftp.inlets import WINDOW, Inlet, Nowhere, Seen
 from ftpgateway.sftp.sshauth import UserAuth
 from ftpgateway.sftp.sshfields import Fields, Malformed
-from ftpgateway.sftp.sshpackets import LARGEST_DATA, LONGEST_BEFORE_LOGIN, MAX_SSH_PACKET, Outgoing, Packets
+from ftpgateway.sftp.sshpackets import LARGEST_DATA, LONGEST_BEFORE_LOGIN, MAX_SSH_PACKET, Packets
+from ftpgateway.sftp.sshparts import Outgoing
 
 VERSION = "SSH-2.0-pixraft"
 IDLE = 300.0
 """Seconds without a byte in either direction after which a client that owes new keys is gone, unless told otherwise."""
 _BY_APPLICATION = 11
 """The reason of a client that just ends."""
-PING, PONG = 192, 193
-"""OpenSSH's PROTOCOL, 1.9."""
 KEY_EXCHANGE_FAILED = 3
 
-_FIRST_OF_EXCHANGES, _LAST_OF_EXCHANGES = 30, 49
-"""Numbers of messages of whatever key exchange was agreed on (RFC 4250, 4.1.2)."""
-_LAST_OF_TRANSPORT = 49
-_SERVICE = range(MSG_SERVICE_REQUEST, MSG_SERVICE_REQUEST + 2)
-_TAKEN = frozenset(
-    {
-        *(MSG_DISCONNECT, MSG_IGNORE, MSG_DEBUG, MSG_KEXINIT),
-        *(MSG_SERVICE_REQUEST, MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE, MSG_CHANNEL_OPEN),
-    }
-)
-"""What paramiko takes at any time; `_OF_A_CHANNEL` beside."""
-_OF_A_CHANNEL = frozenset(
-    {
-        *(MSG_CHANNEL_WINDOW_ADJUST, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA),
-        *(MSG_CHANNEL_EOF, MSG_CHANNEL_CLOSE, MSG_CHANNEL_REQUEST),
-    }
-)
-_LIFE = frozenset({MSG_IGNORE, MSG_GLOBAL_REQUEST, MSG_CHANNEL_REQUEST, PING})
-"""What clients send to keep a connection that does nothing: OpenSSH requests, PuTTY IGNORE."""
-_NOTHING = frozenset({MSG_UNIMPLEMENTED, MSG_EXT_INFO, MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE})
-"""What needs no answer, and is nothing to paramiko's server."""
 _MOST_EXCHANGES = 4
 """Key exchanges, beside the first, of who has not logged in."""
 _MOST_HELD = 1000
@@ -90,6 +52,8 @@ _MOST_HELD = 1000
 _LONGEST_TEXT = 200
 _MOST_LINES = 100
 """Lines before the greeting."""
+_NEXT_LINE = 2.0
+"""Seconds for each line but the first: what begins with something else hardly ever comes to the greeting."""
 _SHOWN = 40
 _MOMENT = 0.01
 """Seconds that the thread which reads waits for others to have sent; it must not wait for them for good."""
@@ -160,11 +124,12 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         Offer only AES-GCM to clients that know it: it takes half the time, but the client's order counts.
         """
         first = line = self.packetizer.line()
-        for _ in range(_MOST_LINES):
-            if line.startswith(b"SSH-"):
-                break
-            line = self.packetizer.line()
-        else:
+        with contextlib.suppress(TimeoutError):
+            for _ in range(_MOST_LINES):
+                if line.startswith(b"SSH-"):
+                    break
+                line = self.packetizer.line(_NEXT_LINE)
+        if not line.startswith(b"SSH-"):
             raise paramiko.SSHException(f"not an SSH client; it begins with {first[:_SHOWN]!r}")
         if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
             raise paramiko.SSHException(f"a client of another version of SSH, {line[:_SHOWN]!r}")
@@ -277,7 +242,7 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
         """Send, or keep for later what may not be sent now. That is called by this transport's thread."""
         if self.exchanging and isinstance(message, paramiko.Message):
             kind = message.asbytes()[0]
-            if kind > _LAST_OF_TRANSPORT or kind in _SERVICE:
+            if kind > kinds.LAST_OF_TRANSPORT or kind in kinds.SERVICE:
                 if len(self._held) >= _MOST_HELD:
                     raise paramiko.SSHException("too many requests while keys are exchanged")
                 self._held.append(message)
@@ -302,16 +267,16 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
 
     def _concerns(self, kind: int, message: paramiko.Message) -> bool:
         """Whether a packet is for paramiko's loop; all others are answered here. In this transport's thread."""
-        if self._wrong_guess and _FIRST_OF_EXCHANGES <= kind <= _LAST_OF_EXCHANGES:
+        if self._wrong_guess and kinds.FIRST_OF_EXCHANGES <= kind <= kinds.LAST_OF_EXCHANGES:
             self._wrong_guess = False
             return False
         if self.agreed_on_strict_kex and not self.initial_kex_done:
             return True  # where anything that is not expected ends the connection
-        if kind in _LIFE and self.is_authenticated():
+        if kind in kinds.LIFE and self.is_authenticated():
             self.on_life(False)
-        if kind in _TAKEN or (self._expected_packet and kind >= MSG_KEXINIT):
+        if kind in kinds.TAKEN or (self._expected_packet and kind >= MSG_KEXINIT):
             return True
-        if kind in _OF_A_CHANNEL:
+        if kind in kinds.OF_A_CHANNEL:
             number = Fields(message.asbytes()).number()
             if number not in self.channels_seen:
                 raise paramiko.SSHException(f"a message for channel {number}, which was never open")
@@ -320,9 +285,9 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             raise paramiko.SSHException("new keys that nobody has agreed on")
         if kind == MSG_GLOBAL_REQUEST:
             self._refuse(Fields(message.asbytes()))
-        elif kind == PING and self.is_authenticated():
-            self._reply(bytes([PONG]), message.asbytes())
-        elif kind not in _NOTHING:
+        elif kind == kinds.PING and self.is_authenticated():
+            self._reply(bytes([kinds.PONG]), message.asbytes())
+        elif kind not in kinds.NOTHING:
             self._reply(cMSG_UNIMPLEMENTED, message.seqno.to_bytes(4, "big"))
         return False
 
@@ -352,13 +317,13 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
 
     def leave(self, code: int, reason: str) -> NoReturn:
         """Say farewell (RFC 4253, 11.1) and end the connection; only for this transport's thread."""
-        farewell = paramiko.Message()
-        farewell.add_byte(cMSG_DISCONNECT)
-        farewell.add_int(code)
-        farewell.add_string(reason[:_LONGEST_TEXT])
-        farewell.add_string("en")
-        super()._send_message(farewell)
+        with contextlib.suppress(EOFError):  # the client may have left already
+            super()._send_message(_farewell(code, reason))
         raise paramiko.SSHException(reason)
+
+    def farewell(self, reason: str) -> None:
+        """Say why the connection ends now, if that can be sent at once. For other threads; nothing may follow."""
+        self.packetizer.send_last(_farewell(_BY_APPLICATION, reason))
 
     # Channels.
 
@@ -420,15 +385,28 @@ class ServerTransport(paramiko.Transport):  # type: ignore[misc]
             self.packetizer.release()
             self._open.clear()
             self._held.clear()
+            while self._later:  # they see that it is over, and let go of what they have
+                self._later.popleft()()
             error = self.saved_exception
             # Many clients just close the connection, without the farewell of SSH.
             if error is None or isinstance(error, EOFError):
                 reason = self._farewell
             elif isinstance(error, paramiko.SSHException):
                 reason = str(error)
+            elif isinstance(error, ValueError):
+                reason = f"a message that cannot be read: {error}"
             else:
                 reason = f"{type(error).__name__}: {error}"
             self._on_end(reason)
+
+
+def _farewell(code: int, reason: str) -> paramiko.Message:
+    message = paramiko.Message()
+    message.add_byte(cMSG_DISCONNECT)
+    message.add_int(code)
+    message.add_string(reason[:_LONGEST_TEXT])
+    message.add_string("en")
+    return message
 
 
 def quiet() -> None:

@@ -1,17 +1,15 @@
 """SSH packets: paramiko's packetizer replaced by one that takes and sends many packets at a time.
 
-A test fails when what it replaces changes. It reads ahead instead of three
-times a packet, and refuses packets nobody may send before anything of them is kept. With AES-GCM, which all of today's
-clients know, it opens and seals packets itself: what comes for an SFTP session goes on to the node without passing
-through paramiko's loop, all that is at hand with one call to the system, and so do bytes to the client. Other ciphers
-take paramiko's own way.
+A test fails when what it replaces changes. It reads ahead instead of three times a packet, and refuses packets nobody
+may send before anything of them is kept. With AES-GCM, which all of today's clients know, it opens and seals packets
+itself: what comes for an SFTP session goes on to the node without passing through paramiko's loop, all that is at hand
+with one call to the system, and so do bytes to the client. Other ciphers take paramiko's own way.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import mmap
 import os
 import select
 import socket
@@ -20,12 +18,14 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_DATA, cMSG_CHANNEL_DATA, xffffffff
 from paramiko.packet import NeedRekeyException, Packetizer
+
+from ftpgateway.sftp.sshparts import GcmKey, Outgoing, Taker, memory
 
 MAX_SSH_PACKET = 256 * 1024
 """Longest SSH packet that is taken; RFC 4253 asks for 35,000 bytes."""
@@ -41,58 +41,14 @@ _MOST_PARTS = 256
 _LONGEST_LINE = 16 * 1024
 _FIRST_PACKET = 0.3
 """Seconds to wait for the client's own list of algorithms before ours is sent."""
+_LAST_PACKET = 0.1
+"""Seconds to wait for others to have sent before a farewell."""
 _TAG = 16
 _GCM_BLOCK = 16
 _LEAST_PADDING = 4
 _LENGTH = struct.Struct("!I")
 _DATA_HEAD = struct.Struct("!BBII")  # length of the padding, kind, channel, length of the data
 _AROUND_DATA = _LENGTH.size + _DATA_HEAD.size + _LEAST_PADDING + _GCM_BLOCK + _TAG
-
-
-def memory(size: int) -> memoryview:
-    """Return a buffer that takes memory only as far as it is used."""
-    return memoryview(mmap.mmap(-1, size))
-
-
-class _Key:
-    """AES-GCM in one direction (RFC 5647): a packet's number counts up in the nonce."""
-
-    def __init__(self, engine: Any, nonce: bytes) -> None:
-        self._engine = engine
-        self._fixed = nonce[:4]
-        self._counter = int.from_bytes(nonce[4:], "big")
-
-    def _nonce(self) -> bytes:
-        counter = self._counter
-        self._counter = (counter + 1) & 0xFFFFFFFFFFFFFFFF
-        return self._fixed + counter.to_bytes(8, "big")
-
-    def seal(self, plain: memoryview, length: memoryview, out: memoryview) -> None:
-        """Encrypt a packet; `out` has room for its tag."""
-        self._engine.encrypt_into(self._nonce(), plain, length, out)
-
-    def open(self, sealed: memoryview, length: memoryview, out: memoryview) -> None:
-        """Decrypt a packet with its tag. Raises InvalidTag: nothing of it may be used."""
-        self._engine.decrypt_into(self._nonce(), sealed, length, out)
-
-
-class Outgoing:
-    """Bytes of one channel, for which its window has room; stands where paramiko passes a message on."""
-
-    __slots__ = ("channel", "data", "most")
-
-    def __init__(self, channel: int, data: memoryview, most: int) -> None:
-        self.channel = channel
-        self.data = data
-        self.most = most  # bytes in one packet
-
-
-class Taker(Protocol):
-    """Takes the bytes of a channel."""
-
-    def feed(self, data: Sequence[memoryview]) -> None:
-        """Take all; the buffers are used again afterwards."""
-        ...
 
 
 class Packets(Packetizer):  # type: ignore[misc]
@@ -113,15 +69,16 @@ class Packets(Packetizer):  # type: ignore[misc]
         self.reader: threading.Thread | None = None
         """The thread that reads; when it sends it goes on reading."""
         self._received = 0
+        self._last = False
         self.inlets: dict[int, Taker] = {}
         """What takes the bytes of a channel, by its number; others go to the library."""
         self._sock = sock
         self._tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
         self._ahead = memory(MAX_SSH_PACKET + _READ_AHEAD)
         self._start = self._end = 0
-        self._opening: _Key | None = None
+        self._opening: GcmKey | None = None
         self._opened = memoryview(b"")
-        self._sealing: _Key | None = None
+        self._sealing: GcmKey | None = None
         self._plain = self._sealed = memoryview(b"")
         self._padding = os.urandom(_LEAST_PADDING + _GCM_BLOCK)
 
@@ -134,12 +91,12 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     # Bytes from the client.
 
-    def line(self) -> bytes:
-        """Read a line of the greeting, however slowly it comes."""
+    def line(self, timeout: float = threading.TIMEOUT_MAX) -> bytes:
+        """Read a line of the greeting. Raises TimeoutError when nothing comes for so many seconds."""
         while (size := bytes(self._ahead[self._start : self._end]).find(b"\n")) < 0:
             if self._end - self._start > _LONGEST_LINE:
                 raise paramiko.SSHException("the greeting is too long")
-            self._add(self._read_timeout(threading.TIMEOUT_MAX))
+            self._add(self._read_timeout(timeout))
         line = bytes(self._ahead[self._start : self._start + size]).removesuffix(b"\r")
         self._start += size + 1
         return line
@@ -211,6 +168,9 @@ class Packets(Packetizer):  # type: ignore[misc]
 
     def write_all(self, out: bytes | memoryview) -> None:
         """Send. The thread that reads goes on reading meanwhile: a client may read nothing before that."""
+        if self._last:
+            self._sock.send(out, socket.MSG_DONTWAIT)
+            return
         if threading.current_thread() is not self.reader:
             super().write_all(out)
             return
@@ -255,7 +215,7 @@ class Packets(Packetizer):  # type: ignore[misc]
     def set_inbound_cipher(self, block_engine: Any, *rest: Any, **options: Any) -> None:
         """Take the keys for what comes."""
         super().set_inbound_cipher(block_engine, *rest, **options)
-        self._opening = _Key(block_engine, options["iv_in"]) if options.get("aead") else None
+        self._opening = GcmKey(block_engine, options["iv_in"]) if options.get("aead") else None
         if self._opening is not None and not self._opened:
             self._opened = memory(MAX_SSH_PACKET)
 
@@ -364,7 +324,7 @@ class Packets(Packetizer):  # type: ignore[misc]
     def set_outbound_cipher(self, block_engine: Any, *rest: Any, **options: Any) -> None:
         """Take the keys for what goes."""
         super().set_outbound_cipher(block_engine, *rest, **options)
-        self._sealing = _Key(block_engine, options["iv_out"]) if options.get("aead") else None
+        self._sealing = GcmKey(block_engine, options["iv_out"]) if options.get("aead") else None
         if self._sealing is not None and not self._plain:
             self._plain = memory(LARGEST_DATA + _AROUND_DATA)
             self._sealed = memory(BLOCK + 16 * _AROUND_DATA)
@@ -384,6 +344,16 @@ class Packets(Packetizer):  # type: ignore[misc]
                     raise paramiko.SSHException(f"a message of {len(content)} bytes")
                 self._plain[1 : 1 + len(content)] = content
                 self._write(self._seal(1 + len(content), 0), 1)
+
+    def send_last(self, message: paramiko.Message) -> None:
+        """Send a packet if that can be done in a moment; nothing waits from then on."""
+        if self._Packetizer__write_lock.acquire(timeout=_LAST_PACKET):
+            try:
+                self._last = True
+                with contextlib.suppress(OSError, EOFError):
+                    self.send_message(message)
+            finally:
+                self._Packetizer__write_lock.release()
 
     def _send_data(self, outgoing: Outgoing) -> None:
         data, most = outgoing.data, outgoing.most

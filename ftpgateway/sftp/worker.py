@@ -34,6 +34,8 @@ class _Held:
     def __init__(self, client: socket.socket, control: socket.socket) -> None:
         self.client = client
         self.control = control
+        self.transport: sshd.ServerTransport | None = None
+        self.asked: Client | None = None
 
     def over(self, reason: str) -> None:
         """Tell the node that it is over; wakes the main thread, too."""
@@ -41,6 +43,11 @@ class _Held:
             passing.send(self.control, wire.FromWorker(over=wire.Over(reason=reason[:500])))
         with contextlib.suppress(OSError):
             self.control.shutdown(socket.SHUT_RDWR)
+
+    def say_farewell(self) -> None:
+        """Tell the client why the node has ended it, if the node says so."""
+        if self.asked is not None and self.transport is not None and (reason := self.asked.why_over()):
+            self.transport.farewell(reason)
 
 
 class Worker:
@@ -92,9 +99,10 @@ class Worker:
             transport = sshd.ServerTransport(
                 held.client, self._keys, held.over, algorithms=self._algorithms, idle=self._idle
             )
-            asked = Client(held.control, self._channels, self._idle / _LIVES)
+            asked = held.asked = Client(held.control, self._channels, self._idle / _LIVES)
             transport.channel_over = asked.channel_over
             transport.on_life = asked.lives
+            held.transport = transport
             transport.start_server(threading.Event(), asked)
         except Exception as error:
             held.over(f"{type(error).__name__}: {error}")
@@ -103,6 +111,7 @@ class Worker:
         """The node, or the client, has ended a connection."""
         self._poll.unregister(control)
         held = self._held.pop(control)
+        held.say_farewell()
         with contextlib.suppress(OSError):
             held.client.shutdown(socket.SHUT_RDWR)  # its thread ends by that
         held.client.close()

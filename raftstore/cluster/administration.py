@@ -25,6 +25,9 @@ _FIELDS = (
 Answering = Callable[[bytes], Awaitable[bytes]]
 """Takes the body of a request and returns that of the reply; may raise StoreError."""
 
+MAX_SHORT = 1_000
+"""Names of pictures with too few copies that a status tells: each is looked up, some ten microseconds of the loop."""
+
 ATTEMPTS = 5
 """For a change of an account that others change at the same time."""
 
@@ -131,7 +134,7 @@ class Administration:
 
     async def _status(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         request = admin.StatusRequest.FromString(body)
-        status = await self._store.status(min(request.short_limit or 100, 10_000))
+        status = await self._store.status(min(request.short_limit or 100, MAX_SHORT))
         return Reply(cluster_to_wire(status).SerializeToString())
 
     async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:

@@ -16,6 +16,7 @@ and threads (`runtime`). That lets a simulator run the code as it is.
     replicator  leader: one append under way a follower, count what is durable
     elections   timeouts, polls before votes, stickiness        applier     committed entries -> state machine
     proposer    operations, batches, attempts, deadlines        reads       read index
+    opening     the first command of a new log
     snapshots   for who is too far behind                       compaction  when and how far the log is cut
     shortlog    these two put together
     membership  who belongs to the cluster (MEMBERSHIP.md); `configuration`, `watchedlog`: as of which entry

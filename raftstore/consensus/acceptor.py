@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from raftstore.consensus.normalise import Accept, Entry, Reject, check_append, normalise
+from raftstore.consensus.normalise import Accept, Entry, Reject, check_append, normalise, nothing_new
 from raftstore.consensus.post import Post
 from raftstore.consensus.raft import Raft
 from raftstore.wire import raft_pb2
@@ -33,11 +33,11 @@ class _Promise:
     next_index: int
 
 
-def small_part(decision: Accept, term: int) -> Accept | None:
-    """Return what of an append of the leader of `term` is taken on a full disk; None: nothing.
+def small_part(decision: Accept, term: int) -> Accept:
+    """Return what of an append of the leader of `term` is taken on a full disk.
 
-    That is what it begins with: its first entry, and a little of what earlier leaders left to it. And it is what is
-    known here already.
+    That is what it begins with: its first entry, and a little of what earlier leaders left to it; no entry where it
+    goes on with others. What is known here already, and what is committed of that, is taken in any case.
     """
     size = taken = 0
     for command, _, of in decision.entries:
@@ -47,8 +47,6 @@ def small_part(decision: Accept, term: int) -> Accept | None:
         taken += 1
     if taken == len(decision.entries):
         return decision
-    if not taken:
-        return None
     matched = decision.previous_index + taken
     return Accept(
         decision.previous_index,
@@ -86,6 +84,7 @@ class Acceptor:
         self._up_to_date = up_to_date
         self._commit_index = 0
         self._promise: _Promise | None = None
+        self._declined = (0, 0)
         self._sequence = 0
 
     def take(self, leader: str, term: int, append: raft_pb2.Append) -> None:
@@ -104,20 +103,26 @@ class Acceptor:
             self._reject(leader, append, decision)
             return
         taken = small_part(decision, term) if self.paused else decision
-        if taken is None:
+        self._raft.append(leader, term, taken)
+        if decision.entries and not taken.entries:
+            self._declined = (term, taken.matched)
             self._reply(leader, append.sequence, ALIVE, 0)
             return
-        self._raft.append(leader, term, taken)
         self.promise(leader, taken.matched + 1)
         if self._promise is not None and not append.entries:
             # A heartbeat is answered at once, whatever the disk does, or a slow disk would cost the leader.
             self._reply(leader, append.sequence, ALIVE, 0)
 
     def _reject(self, leader: str, append: raft_pb2.Append, reject: Reject) -> None:
-        """Ask for what is missing before an append; on a full disk for nothing."""
+        """Ask for what is missing before an append; on a full disk not for what was declined already."""
+        term, view = self._raft.term, self._raft.view()
+        declined = self.paused and self._declined == (term, view.last)
+        if declined:
+            # The logs are equal up to there, so that what is committed of that can be read here.
+            self._raft.append(leader, term, nothing_new(view, view.last, append.commit_index))
         if append.oldest and not self.paused:
             self._need_snapshot(leader)
-        if append.oldest or self.paused:
+        if append.oldest or declined:
             self._reply(leader, append.sequence, ALIVE, 0)
         else:
             self._reply(leader, append.sequence, REJECTED, reject.next_index)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from raftstore.errors import Damaged
+from raftstore.errors import TooNew
 
 CALL = b"C"
 CONFIGURATION = b"M"
@@ -26,12 +26,12 @@ def dumps(value: Any, protocol: int | None = None) -> bytes:
 
 
 def loads(data: bytes) -> Any:
-    """Decode what `dumps` has made, or a configuration. Damaged for anything else."""
+    """Decode what `dumps` has made, or a configuration. TooNew for anything else: the journal vouches for its bytes."""
     if data[:1] == CALL:
         return (METHOD, (data[1:],))
     if data[:1] == CONFIGURATION:
         return (CONFIGURE, (data[1:],))
-    raise Damaged(f"log entry: neither a call nor a configuration: {data[:1]!r}")
+    raise TooNew(f"log entry of a kind that this version does not know: {data[:1]!r}. {TooNew.way_out}")
 
 
 def refuse(*_arguments: Any, **_options: Any) -> NoReturn:

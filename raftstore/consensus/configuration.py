@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
-from raftstore.errors import Damaged, Invalid
+from raftstore.errors import Damaged, Invalid, TooNew
 from raftstore.wire import raft_pb2
 
 MAX_MEMBERS = 63
@@ -123,11 +124,17 @@ class Configuration:
 
     @staticmethod
     def decode(data: bytes) -> Configuration:
-        """Read what `encode` has made. Raises Damaged for what is no configuration with a voter."""
+        """Read what `encode` has made.
+
+        Raises Damaged for what is no configuration with a voter, TooNew for one that says more than this version
+        understands: it is in force as it stands, and nobody may take a part of it for the whole.
+        """
         try:
             message = raft_pb2.Configuration.FromString(data)
         except DecodeError:
             raise Damaged("log entry: not a configuration") from None
+        if any(len(UnknownFieldSet(part)) for part in (message, *message.members, *message.removed)):
+            raise TooNew(f"log entry: members with what this version does not know. {TooNew.way_out}")
         members = tuple(Member(m.name, m.voter, m.address, m.certificate) for m in message.members)
         names = [member.name for member in members]
         if names != sorted(set(names)) or "" in names or not any(member.voter for member in members):

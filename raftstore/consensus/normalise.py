@@ -69,7 +69,7 @@ def normalise(
         # Compacted away here, so committed, so equal.
         entries = entries[log.first - previous_index :]
         if end < log.first:
-            return _nothing_new(log, end, commit_index)
+            return nothing_new(log, end, commit_index)
         # `first` itself came as an entry and was just skipped: committed as well.
         previous_index, previous_term = log.first, log.term_of(log.first)
     elif log.term_of(previous_index) != previous_term:
@@ -83,10 +83,10 @@ def normalise(
         if index <= log.committed:
             raise Damaged(f"the leader's log differs from this one at entry {index}, committed here")
         return Accept(previous_index, previous_term, entries[position:], min(commit_index, end), end)
-    return _nothing_new(log, end, commit_index)
+    return nothing_new(log, end, commit_index)
 
 
-def _nothing_new(log: LogView, matched: int, commit_index: int) -> Accept:
+def nothing_new(log: LogView, matched: int, commit_index: int) -> Accept:
     """All is there already. What follows stays: it may be the leader's too."""
     return Accept(log.last, log.term_of(log.last), (), min(commit_index, matched), matched)
 

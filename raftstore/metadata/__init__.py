@@ -13,8 +13,10 @@ leaves no trace beside the others of its entry, and an exception out of `apply` 
 Modules: `catalog` is the outside. `machine` decides commands, over `namespace` (directories and files),
 `contents` (chunks and references), `replicas` (sets of stores), `accounts` (users), `quotas` (what each owner
 has), `partials` (interrupted uploads), `stores` and `remembered` (results of operations, for exactly-once).
-`database` opens and checks the file, `durability` makes it survive power cuts, `connections` lends readers to
-threads, `snapshots` copies and swaps it, `reports` answers what repair and status ask.
+`levels` says what of a command belongs to which level, `migrations` what a catalog goes through when the level is
+raised, `schemas` what it consists of then. `database` opens and checks the file, `durability` makes it survive power
+cuts, `connections` lends readers to threads, `snapshots` copies and swaps it, `reports` answers what repair and
+status ask.
 """
 
 from raftstore.metadata.catalog import Catalog

@@ -15,13 +15,13 @@ from typing import TypeVar
 import structlog
 
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, IsADirectory, StoreError, Unavailable
-from raftstore.metadata import snapshots
+from raftstore.metadata import levels, snapshots
 from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.connections import Readers
 from raftstore.metadata.contents import find_unlisted
 from raftstore.metadata.database import connect, open_catalog, sync_directory, translated, wants_space
 from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
-from raftstore.metadata.levels import NEWEST, batch_refusal, refusal
+from raftstore.metadata.levels import batch_refusal, refusal
 from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.namespace import Namespace, Row, entry_of
@@ -181,9 +181,11 @@ class Catalog(Questions):
     @property
     def opening(self) -> bytes | None:
         """What a new log begins with: the newest level, so that nobody has to raise it. None: it has begun."""
-        if self._machine.level == NEWEST or not self._machine.untouched:
+        if self._machine.level >= levels.NEWEST or not self._machine.untouched:
             return None
-        return commands.Command(set_level=commands.SetLevel(level=NEWEST, fresh=True)).SerializeToString()
+        return commands.Command(
+            set_level=commands.SetLevel(level=levels.NEWEST, fresh=True)
+        ).SerializeToString()
 
     @property
     def configuration(self) -> tuple[int, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -13,7 +13,8 @@ from typing import Any
 
 from raftstore.disk import has_space
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
-from raftstore.metadata.levels import NEWEST, OLDEST, too_new
+from raftstore.metadata import levels
+from raftstore.metadata.levels import OLDEST, too_new
 
 Schema = list[tuple[str, str]]
 SchemaAt = Callable[[int], Schema]
@@ -265,10 +266,6 @@ def connect(path: Path, *, writer: bool = False, patience: float = 5.0) -> sqlit
     when the WAL starts over, and data before what depends on it in a checkpoint: a power cut can only take
     the last transactions away, never mix states.
     """
-    with contextlib.suppress(OSError):  # SQLite says what is wrong
-        os.close(
-            os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        )  # its WAL gets the mode of the file
     database = sqlite3.connect(
         path,
         timeout=patience,
@@ -313,6 +310,14 @@ def open_catalog(path: Path, check_seconds: float, schema_at: SchemaAt) -> sqlit
     wal = path.with_name(path.name + "-wal")
     if not path.exists() and wal.exists() and wal.stat().st_size:
         raise damaged(path, "is missing beside its write-ahead log")
+    if not path.exists():
+        # Before SQLite does it, for the mode: its log gets that of the file. Never one that is there already: to close
+        # any descriptor of a file gives up all locks that the process has on it.
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            kind = DiskFull if error.errno == errno.ENOSPC else DiskFailed
+            raise kind(f"{path}: {error}") from error
     try:
         database = connect(path, writer=True)
         try:
@@ -363,10 +368,10 @@ def check(database: sqlite3.Connection, path: Path, seconds: float | None, schem
     if application != APPLICATION_ID:
         raise damaged(path, "is not a pixraft catalog")
     level = level_of(database)
-    if level > NEWEST:
+    if level > levels.NEWEST:
         raise too_new(level, f"{path} is")
     if level < OLDEST:
-        raise damaged(path, f"is of level {level}, this program reads level {OLDEST} to {NEWEST}")
+        raise damaged(path, f"is of level {level}, this program reads level {OLDEST} to {levels.NEWEST}")
     if schema_of(database) != schema_at(level):
         raise damaged(path, "has an unknown schema")
     if database.execute("SELECT count(*) FROM state").fetchone()[0] != 1:

@@ -32,12 +32,6 @@ NEWEST = 2
 VERSION = importlib.metadata.version("pixraft")
 """Of this program."""
 
-WAY_OUT = (
-    "Install a version of pixraft that knows it (`pixraft upgrade status` at another node names theirs) and start the "
-    'node again: nothing is lost, it goes on where it stopped. See "A node that is too old" in docs/operating.md'
-)
-"""What to do about an entry or a catalog that this version does not know."""
-
 COMMANDS: dict[str, int] = {
     # The gate itself: known to every version that knows of levels.
     "set_level": 1,
@@ -70,12 +64,12 @@ def program() -> str:
 
 def too_new(level: int, what: str) -> TooNew:
     """Return the error for what is of a level that this version does not know; `what` ends with "is"."""
-    return TooNew(f"{what} at level {level}; this is {program()}. {WAY_OUT}")
+    return TooNew(f"{what} at level {level}; this is {program()}. {TooNew.way_out}")
 
 
 def unknown(index: int, reason: str) -> TooNew:
     """Return the error for a committed log entry that this version does not know."""
-    return TooNew(f"log entry {index}: {reason}; this is {program()}. {WAY_OUT}")
+    return TooNew(f"log entry {index}: {reason}; this is {program()}. {TooNew.way_out}")
 
 
 def above(message: Message, level: int) -> str | None:
@@ -110,6 +104,25 @@ def _nested(message: Message, plan: _Plan) -> Iterator[Message]:
         yield from getattr(message, name)
 
 
+def command_above(data: bytes, command: commands.Command, level: int) -> str | None:
+    """Say the same of `command`, just decoded from `data`, quickly. Takes its unknown fields away.
+
+    What is encoded again to the very same bytes once all unknown fields are gone has had none. Otherwise, as when
+    another encoder made it, it is looked at field by field.
+    """
+    kind = command.WhichOneof("kind")
+    if kind is not None and _takes_any(kind, level):
+        command.DiscardUnknownFields()
+        return None if command.SerializeToString() == data else above(commands.Command.FromString(data), level)
+    return above(command, level)
+
+
+def batch_above(data: bytes, batch: commands.Batch, level: int) -> str | None:
+    """Say the same of a Batch, but for the commands in it, which it has as bytes."""
+    batch.DiscardUnknownFields()
+    return None if batch.SerializeToString() == data else above(commands.Batch.FromString(data), level)
+
+
 def refusal(command: bytes, level: int) -> str | None:
     """Say why a serialised Command must not be appended while `level` is in force; None: it may be.
 
@@ -119,7 +132,7 @@ def refusal(command: bytes, level: int) -> str | None:
         decoded = commands.Command.FromString(command)
     except DecodeError:
         return "not a command"
-    reason = above(decoded, level)
+    reason = command_above(command, decoded, level)
     if reason is None and decoded.WhichOneof("kind") is None:
         return "a command of no kind"
     if decoded.set_level.level > NEWEST:
@@ -155,7 +168,7 @@ def batch_refusal(batch: bytes, level: int) -> str | None:
         decoded = commands.Batch.FromString(batch)
     except DecodeError:
         return "not a batch of commands"
-    reason = above(decoded, level)
+    reason = batch_above(batch, decoded, level)
     if reason is not None:
         return reason
     for operation in decoded.operations:
@@ -195,6 +208,35 @@ def _plan(descriptor: Descriptor, level: int) -> _Plan:
         else:
             single.append(field.name)
     return _Plan(tuple(refused), tuple(enums), tuple(sorted(oneofs)), tuple(single), tuple(repeated))
+
+
+@functools.cache
+def _takes_any(kind: str, level: int) -> bool:
+    """Whether nothing but unknown fields can be above `level` in a command of that kind."""
+    whole: Any = commands.Command.DESCRIPTOR
+    chosen: FieldDescriptor = whole.fields_by_name[kind]
+    if _since(whole.name, chosen)[0] > level:
+        return False
+    others = [field for field in whole.fields if field.containing_oneof is None]
+    if any(_since(whole.name, field)[0] > level for field in others):
+        return False
+    waiting = [field.message_type for field in (chosen, *others) if field.message_type is not None]
+    seen: set[str] = set()
+    while waiting:
+        descriptor = waiting.pop()
+        if descriptor.full_name in seen:
+            continue
+        seen.add(descriptor.full_name)
+        if _plan(descriptor, level).above or _plan(descriptor, level).enums:
+            return False
+        waiting += [field.message_type for field in descriptor.fields if field.message_type is not None]
+    return True
+
+
+def forget_plans() -> None:
+    """Forget what was worked out from the registries. For tests that change them."""
+    _plan.cache_clear()
+    _takes_any.cache_clear()
 
 
 def _since(message: str, field: FieldDescriptor) -> tuple[int, str]:

@@ -295,16 +295,18 @@ class Machine:
     # Directories and names.
 
     def _make_directory(self, command: commands.MakeDirectory) -> commands.Result:
-        check_label(self._leave.owner, "an owner")
+        # A home, and the way to it, are nobody's: they were not asked for, and are not on the account's quota.
+        owner = "" if command.home and self.level >= 2 else self._leave.owner
+        check_label(owner, "an owner")
         place, row = self._new_place(command.path, commands.EXISTS)
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
         self.reservations.check_free(place)
         if self.level >= 2:
-            self.quotas.check_published(self._leave.owner, 1, 0)
-            self.quotas.count(self._leave.owner, files=1)
+            self.quotas.check_published(owner, 1, 0)
+            self.quotas.count(owner, files=1)
         inode = self._new_inode()
-        entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, self._leave.owner, self._index)
+        entry = Entry(place.name, Kind.DIRECTORY, inode, 0, self._time_ns, owner, self._index)
         self.names.insert(place, entry)
         self._grown(place)
         self.names.touch(place.parent, self._time_ns)

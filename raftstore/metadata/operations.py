@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError
 
-from raftstore.metadata.levels import COMMANDS, OLDEST, above, unknown
+from raftstore.metadata.levels import COMMANDS, OLDEST, batch_above, command_above, unknown
 from raftstore.metadata.refusal import Refusal
 from raftstore.wire import commands_pb2 as commands
 
@@ -38,7 +38,7 @@ def operations_of(index: int, batch: bytes, level: int) -> list[commands.Operati
         log.error("log entry is not a batch of commands", length=len(batch))
         return []
     if level > OLDEST:
-        reason = above(decoded, level)
+        reason = batch_above(batch, decoded, level)
         if reason is not None:
             raise unknown(index, reason)
     return list(decoded.operations)
@@ -58,7 +58,7 @@ def command_of(index: int, data: bytes, level: int, kinds: Container[str]) -> tu
         raise Refusal(commands.INVALID, "not a command") from None
     kind = command.WhichOneof("kind") or ""
     if level > OLDEST:
-        reason = above(command, level)
+        reason = command_above(data, command, level)
         if reason is not None or not kind:
             raise unknown(index, reason or "a command of no kind")
     elif kind not in kinds or COMMANDS.get(kind, OLDEST) > OLDEST:

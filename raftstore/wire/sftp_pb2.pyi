@@ -113,9 +113,11 @@ class FromWorker(_message.Message):
     def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., unusable_key: _Optional[_Union[UnusableKey, _Mapping]] = ..., life: _Optional[_Union[Life, _Mapping]] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("yes", "text")
+    __slots__ = ("yes", "text", "over")
     YES_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     yes: bool
     text: str
-    def __init__(self, yes: _Optional[bool] = ..., text: _Optional[str] = ...) -> None: ...
+    over: bool
+    def __init__(self, yes: _Optional[bool] = ..., text: _Optional[str] = ..., over: _Optional[bool] = ...) -> None: ...

@@ -98,11 +98,13 @@ def test_two_full_disks_of_three_leave_downloads_and_a_used_up_ballast_leaves_th
     for name in ("n2", "n3"):
         eventually(lambda name=name: disks[name].fill() or held(cluster, name) == 0)
         disks[name].fill()
-    eventually(lambda: all("it takes no commands" in trouble(cluster, "n1", name) for name in ("n2", "n3")))
+    for asked in NAMES:  # each knows it of each
+        for name in ("n2", "n3"):
+            eventually(lambda asked=asked, name=name: "it takes no commands" in trouble(cluster, asked, name))
     for name in NAMES:
         with cluster.login(name) as ftp:
             eventually(lambda: refused(ftp))
-            with pytest.raises(ftplib.error_temp, match="^452 Not enough free disk"):
+            with pytest.raises(ftplib.error_temp, match=r"^452 Not enough free disk"):
                 ftp.delete("1.jpg")
             assert sorted(ftp.nlst()) == ["1.jpg", "2.jpg", "3.jpg"]
             assert retrieve(ftp, "2.jpg") == picture(2, 60_000)

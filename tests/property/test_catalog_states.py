@@ -85,6 +85,42 @@ def sized(draw: st.DrawFn, kind: str) -> commands.Command:
 
 
 @st.composite
+def through_handles(draw: st.DrawFn) -> commands.Command:
+    """Draw a file that is published by what was opened; `Histories.resolved` says what that was."""
+    drawn = draw(chunks)
+    handle = commands.Handle(
+        new=draw(st.booleans()), name=draw(st.sampled_from(NAMES)), version=draw(st.integers(0, 3))
+    )
+    fields = {
+        "path": draw(paths),
+        "owner": draw(owners),
+        "size": 10 * len(drawn),
+        "chunks": drawn,
+        "handle": handle,
+    }
+    return command("put_file", since=draw(since), own_only=draw(st.integers(0, 4)) == 4, **fields)
+
+
+nodes = st.sampled_from(["n2", "n3"])
+reserving = st.one_of(
+    st.builds(
+        lambda path, node: command("reserve_name", path=path, node=node, boot=1),
+        paths,
+        nodes,
+    ),
+    st.builds(lambda node: command("renew_names", node=node, boot=1), nodes),
+    st.builds(
+        lambda node, which, renewed: command(
+            "release_name", node=node, boot=1, reservation=which, renewed=renewed
+        ),
+        nodes,
+        st.sampled_from([0, 1, 1]),
+        st.integers(0, 30),
+    ),
+)
+
+
+@st.composite
 def accounts(draw: st.DrawFn) -> commands.Command:
     """Draw a change of an account."""
     user = commands.User(
@@ -120,6 +156,9 @@ operations = st.one_of(
     sized("put_file"),
     sized("put_file"),
     sized("put_partial"),
+    through_handles(),
+    through_handles(),
+    reserving,
     st.builds(lambda path, owner: command("remove_file", path=path, only_of=owner), paths, whose),
     renames(),
     renames(),
@@ -192,6 +231,7 @@ class Histories(RuleBasedStateMachine):
     def entry(self, built: list[commands.Command], again: int) -> None:
         """Apply one log entry."""
         repeated = self.done[-again:] if again else []
+        built = [self.resolved(each) for each in built]
         fresh = [self.feeder.operation(each) for each in built]
         results = self.feeder.apply(*(operation for operation, _ in repeated), *fresh)
         assert results[: len(repeated)] == [result for _, result in repeated]
@@ -203,17 +243,52 @@ class Histories(RuleBasedStateMachine):
             expected = self.model.apply(each)
             assert commands.Status.Name(result.status) == expected, (each, result)
             assert result.index == self.feeder.index
-            if expected == "OK" and each.WhichOneof("kind") == "put_file":
-                self.note_inode(each.put_file.path, result.inode)
+            if expected == "OK":
+                self.note(each, result)
             self.done.append((operation, result))
 
-    def note_inode(self, path: str, inode: int) -> None:
-        """Give the model the inode of a new file, which it cannot know; that of a replaced file must stay."""
-        parent, name = self.model.place(path, "")
-        file = parent.entries[name]
-        assert isinstance(file, File)
-        assert file.inode in (0, inode)
-        file.inode = inode
+    def resolved(self, each: commands.Command) -> commands.Command:
+        """Give a drawn handle or reservation the numbers of something that there is, or was, now and then."""
+        if each.WhichOneof("kind") == "release_name" and each.release_name.reservation:
+            held = [one.number for one in self.model.reservations() if one.node == each.release_name.node]
+            each.release_name.reservation = held[0] if held else 999
+        if each.WhichOneof("kind") != "put_file" or not each.put_file.HasField("handle"):
+            return each
+        handle, stale = each.put_file.handle, each.put_file.handle.version == 3
+        files = sorted(self.model.files(), key=lambda file: file.inode)
+        at = len(self.done)
+        if not handle.new:
+            file = files[at % len(files)] if files else None
+            handle.inode, handle.version = (file.inode, file.version) if file is not None else (77, 1)
+            handle.version += stale
+            handle.inode += 1000 * (handle.name == "c")
+            return each
+        directories = sorted(self.model.directories(), key=lambda directory: directory.inode)
+        directory = directories[at % len(directories)]
+        handle.directory, handle.version = directory.inode + 1000 * stale, 0
+        there, held_one = directory.entries.get(handle.name), directory.reserved.get(handle.name)
+        if isinstance(there, File) and at % 3:
+            handle.inode, handle.version = there.inode, there.version
+        if held_one is not None and at % 4:
+            handle.reservation = held_one.number
+        return each
+
+    def note(self, each: commands.Command, result: commands.Result) -> None:
+        """Give the model the numbers that it cannot know; those of a replaced file must stay."""
+        kind = each.WhichOneof("kind")
+        if kind == "put_file" and result.inode:
+            (file,) = [
+                file for file in self.model.files() if file.version == self.model.index and not file.inode
+            ] or [file for file in self.model.files() if file.inode == result.inode]
+            assert file.inode in (0, result.inode)
+            file.inode = result.inode
+        elif kind == "make_directory":
+            parent, name = self.model.place(each.make_directory.path, "")
+            parent.entries[name].inode = result.inode
+        elif kind == "reserve_name":
+            parent, name = self.model.place(each.reserve_name.path, "")
+            assert parent.inode == result.inode
+            parent.reserved[name].number = result.reservation
 
     @rule(which=st.integers(0, 3), name=owners, limit=st.sampled_from([1, 3, 2000]))
     def adopt(self, which: int, name: str, limit: int) -> None:
@@ -311,6 +386,20 @@ class Histories(RuleBasedStateMachine):
             assert set(ref.stores) == self.model.replicas[seed]
 
     @invariant()
+    def reservations_agree(self) -> None:
+        """Names that are taken are those of the model."""
+        expected = {
+            (directory.inode, name, held.number, held.owner, held.node, held.boot, held.renewed)
+            for directory in self.model.directories()
+            for name, held in directory.reserved.items()
+        }
+        found = self.feeder.catalog.reservations()
+        assert expected == {
+            (one.place.parent, one.place.name, one.number, one.owner, one.node, one.boot, one.renewed)
+            for one in found
+        }
+
+    @invariant()
     def counters_agree(self) -> None:
         """What is counted along the way is what a count gives."""
         catalog, model = self.feeder.catalog, self.model
@@ -318,7 +407,7 @@ class Histories(RuleBasedStateMachine):
         assert catalog.totals() == (len(files), sum(file.size for file in files))
         for owner in OWNERS:
             user, account = catalog.user(owner), model.accounts.get(owner)
-            for identity in (owner, account.identity if account is not None else "nobody"):
+            for identity in (owner, "", account.identity if account is not None else "nobody"):
                 assert catalog.usage(identity) == model.usage(identity)
             assert (user is None) == (account is None)
             if user is not None and account is not None:

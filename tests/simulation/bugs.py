@@ -4,9 +4,10 @@ commonly got wrong. The simulator must see every one of them. See `mutants` for 
 
 from __future__ import annotations
 
+import bugs_levels
 import bugs_log
 import bugs_rights
 import bugs_use
 from simbugs import BUGS, switched_on
 
-__all__ = ["BUGS", "bugs_log", "bugs_rights", "bugs_use", "switched_on"]
+__all__ = ["BUGS", "bugs_levels", "bugs_log", "bugs_rights", "bugs_use", "switched_on"]

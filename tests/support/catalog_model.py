@@ -31,12 +31,25 @@ class File(Content):
 
 
 @dataclass
+class Reserved:
+    """A name that is taken for a file that is still to be published."""
+
+    owner: str
+    node: str
+    boot: int
+    renewed: int
+    number: int = 0
+
+
+@dataclass
 class Directory:
     """A directory with its entries, and partial uploads by name and owner."""
 
     entries: dict[str, Directory | File] = field(default_factory=dict)
     partials: dict[tuple[str, str], Content] = field(default_factory=dict)
     mtime_ns: int = 0
+    inode: int = 0
+    reserved: dict[str, Reserved] = field(default_factory=dict)
     owner: str = ""
     number: int = 0
 
@@ -116,7 +129,7 @@ def base36(number: int) -> str:
 class Model:
     """The state that the commands applied so far make."""
 
-    root: Directory = field(default_factory=Directory)
+    root: Directory = field(default_factory=lambda: Directory(inode=1))
     orphaned: list[Directory] = field(default_factory=list)
     made: int = 0
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -275,37 +288,32 @@ class Model:
             raise No("NOT_FOUND")
         return directory, name, directory.entries[name]
 
+    def directories(self) -> list[Directory]:
+        """Return every directory."""
+        found, waiting = [], [self.root]
+        while waiting:
+            directory = waiting.pop()
+            found.append(directory)
+            waiting.extend(entry for entry in directory.entries.values() if isinstance(entry, Directory))
+        return found
+
     def contents(self) -> list[Content]:
         """Return every file and partial upload."""
         found = [content for directory in self.orphaned for content in directory.partials.values()]
-        waiting = [self.root]
-        while waiting:
-            directory = waiting.pop()
+        for directory in self.directories():
             found.extend(directory.partials.values())
-            for entry in directory.entries.values():
-                if isinstance(entry, File):
-                    found.append(entry)
-                else:
-                    waiting.append(entry)
+            found.extend(entry for entry in directory.entries.values() if isinstance(entry, File))
         return found
 
     def files(self) -> list[File]:
         """Return every published file."""
         return [content for content in self.contents() if isinstance(content, File)]
 
-    def directories(self) -> list[Directory]:
-        """Return every directory but the root."""
-        found, waiting = [], [self.root]
-        while waiting:
-            below = [entry for entry in waiting.pop().entries.values() if isinstance(entry, Directory)]
-            found += below
-            waiting += below
-        return found
-
     def usage(self, owner: str) -> tuple[int, int]:
         """Return how many files and directories an owner has, and the bytes of the files."""
         sizes = [file.size for file in self.files() if file.owner == owner]
-        return len(sizes) + sum(directory.owner == owner for directory in self.directories()), sum(sizes)
+        made = [one for one in self.directories() if one.owner == owner and one is not self.root]
+        return len(sizes) + len(made), sum(sizes)
 
     def account(self, owner: str) -> Account | None:
         """Return the account that an owner is, if it is one."""
@@ -337,10 +345,13 @@ class Model:
         parent, name = self.place(command.path, "EXISTS")
         if name in parent.entries:
             raise No("EXISTS")
-        if self.usage(command.owner)[0] + 1 > self.quota(command.owner)[0]:
+        if name in parent.reserved:
+            raise No("EXISTS")
+        owner = "" if command.home else self.whose(command.owner)
+        if self.usage(owner)[0] + 1 > self.quota(owner)[0]:
             raise No("QUOTA")
         self.made += 1
-        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=command.owner, number=self.made)
+        parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=owner, number=self.made)
         parent.mtime_ns = self.time_ns
 
     def remove_directory(self, command: commands.RemoveDirectory) -> None:
@@ -351,7 +362,7 @@ class Model:
         parent, name, entry = self.found(command.path, "INVALID")
         if isinstance(entry, File):
             raise No("NOT_A_DIRECTORY")
-        if entry.entries:
+        if entry.entries or entry.reserved:
             raise No("NOT_EMPTY")
         del parent.entries[name]
         if entry.partials:
@@ -382,10 +393,21 @@ class Model:
 
     def put_file(self, command: commands.PutFile) -> None:
         """Publish."""
-        if not (command.append and self.has(command.path, "a")):
-            self.need(command.path, "w")
+        anew = False
+        path = self.path_of(command.handle) if command.HasField("handle") else ""
+        path = path or command.path
+        if not (command.append and self.has(path, "a")):
+            self.need(path, "w")
         owner = self.whose(command.owner)
-        parent, name = self.place(command.path, "IS_A_DIRECTORY")
+        if command.HasField("handle"):
+            found = self.opened(command.handle)
+            if found is None:
+                return
+            parent, name, anew = found
+        else:
+            parent, name = self.place(command.path, "IS_A_DIRECTORY")
+        if anew:
+            self.unchanged(parent.entries.get(name), command.handle)
         old = parent.entries.get(name)
         if isinstance(old, Directory):
             raise No("IS_A_DIRECTORY")
@@ -398,6 +420,10 @@ class Model:
         base = (command.base_inode, command.base_version)
         if base != (0, 0) and (old is None or base != (old.inode, old.version)):
             raise No("CHANGED")
+        if command.HasField("handle"):
+            self.unchanged(old, command.handle)
+        elif name in parent.reserved:
+            raise No("EXISTS")
         account = self.account(owner)
         if command.of_account and (account is None or account.disabled):
             raise No("DENIED")
@@ -411,13 +437,87 @@ class Model:
             owner,
             seeds,
             command.size,
-            inode=old.inode if old is not None else 0,
+            inode=old.inode if old is not None and not anew else 0,
             version=self.index,
             mtime_ns=command.mtime_ns or self.time_ns,
         )
         self.learn(command)
+        parent.reserved.pop(name, None)
         parent.partials.pop((name, owner), None)
         parent.mtime_ns = self.time_ns
+
+    @staticmethod
+    def unchanged(old: Directory | File | None, handle: commands.Handle) -> None:
+        """Refuse unless there is what the handle was opened on."""
+        there = (old.inode, old.version) if isinstance(old, File) else (0, 0)
+        if isinstance(old, Directory) or there != (handle.inode, handle.version):
+            raise No("CHANGED")
+
+    def path_of(self, handle: commands.Handle) -> str:
+        """Return where a handle's file is, or will be, by now; "" for nowhere."""
+        waiting = [("", self.root)]
+        while waiting:
+            path, directory = waiting.pop()
+            if handle.new and directory.inode == handle.directory:
+                return f"{path}/{handle.name}"
+            for name, entry in directory.entries.items():
+                if isinstance(entry, Directory):
+                    waiting.append((f"{path}/{name}", entry))
+                elif not handle.new and entry.inode == handle.inode:
+                    return f"{path}/{name}"
+        return ""
+
+    def opened(self, handle: commands.Handle) -> tuple[Directory, str, bool] | None:
+        """Return where a handle's file is to be published, and whether as another inode; None: nowhere."""
+        for directory in self.directories():
+            for name, entry in directory.entries.items():
+                if not handle.new and isinstance(entry, File) and entry.inode == handle.inode:
+                    return directory, name, False
+            if handle.new and directory.inode == handle.directory:
+                held = directory.reserved.get(handle.name)
+                if handle.reservation and (held is None or held.number != handle.reservation):
+                    raise No("CHANGED")
+                if held is not None and not handle.reservation:
+                    raise No("EXISTS")
+                return directory, handle.name, True
+        if handle.new:
+            raise No("NO_PARENT")
+        return None
+
+    def reserve_name(self, command: commands.ReserveName) -> None:
+        """Take a name."""
+        self.need(command.path, "w")
+        parent, name = self.place(command.path, "IS_A_DIRECTORY")
+        if name in parent.entries:
+            raise No("EXISTS")
+        boots = [held.boot for held in self.reservations() if held.node == command.node]
+        if boots and command.boot < max(boots):
+            raise No("STALE")
+        if name in parent.reserved:
+            raise No("EXISTS")
+        parent.reserved[name] = Reserved(self.whose(""), command.node, command.boot, self.index)
+
+    def reservations(self) -> list[Reserved]:
+        """Return all that are held."""
+        return [held for directory in self.directories() for held in directory.reserved.values()]
+
+    def renew_names(self, command: commands.RenewNames) -> None:
+        """Note that they are needed."""
+        held = [one for one in self.reservations() if one.node == command.node]
+        if any(command.boot < one.boot for one in held):
+            raise No("STALE")
+        for one in held:
+            one.renewed = self.index
+
+    def release_name(self, command: commands.ReleaseName) -> None:
+        """End one, or all that were not renewed."""
+        ours = [one for one in self.reservations() if (one.node, one.boot) == (command.node, command.boot)]
+        if command.reservation:
+            ours = [one for one in ours if one.number == command.reservation]
+        elif any(one.renewed > command.renewed for one in ours):
+            raise No("CHANGED")
+        for directory in self.directories():
+            directory.reserved = {name: one for name, one in directory.reserved.items() if one not in ours}
 
     def remove_file(self, command: commands.RemoveFile) -> None:
         """Remove a file."""
@@ -462,6 +562,8 @@ class Model:
             self.replaces(command.target, target.entries[new], letter, command.exclusive)
             if self.actor is None:
                 self.owned(target.entries[new], command.target_of)
+        elif new in target.reserved:
+            raise No("EXISTS")
         del source.entries[name]
         target.entries[new] = entry
         if isinstance(entry, File):
@@ -609,7 +711,7 @@ class Model:
             for entry in directory.entries.values():
                 if isinstance(entry, Directory):
                     waiting.append(entry)
-                elif entry.owner == command.owner:
+                if entry.owner == command.owner:
                     entry.owner = account.identity
 
 

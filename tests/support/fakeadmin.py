@@ -11,7 +11,7 @@ from pathlib import Path
 from ftpgateway.cli import bundle
 from ftpgateway.config import NODE_FILE, Address, load_node_config
 from ftpgateway.demo import ports
-from raftstore.errors import AlreadyExists, NotFound
+from raftstore.errors import AlreadyExists, Incompatible, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.peers.pki import Identity
 from raftstore.wire import admin_pb2
@@ -48,6 +48,8 @@ class FakeCluster:
         self.outcome = commands.Job(state=commands.Job.DONE)
         """What becomes of every job at once."""
         self.calls: list[tuple[str, str, str]] = []
+        self.upgrade = admin_pb2.Upgrade(level=1, before=1, target=1)
+        """What is told of an upgrade; finishing it changes `level`."""
         self.partials: list[admin_pb2.PartialUpload] = []
         self.kept = 604_800
 
@@ -102,8 +104,16 @@ class FakeCluster:
         answer("jobs", lambda _body: self._jobs())
         answer("job_put", self._put_job)
         answer("job_cancel", self._cancel_job)
+        answer("upgrade", lambda _body: self.upgrade.SerializeToString())
+        answer("upgrade_finish", lambda _body: self._finish())
         answer("partials", self._partials)
         answer("partial_remove", self._remove_partial)
+
+    def _finish(self) -> bytes:
+        if self.upgrade.obstacles:
+            raise Incompatible("; ".join(self.upgrade.obstacles))
+        self.upgrade.level = self.upgrade.target
+        return self.upgrade.SerializeToString()
 
     def _partials(self, body: bytes) -> bytes:
         after = admin_pb2.PartialsRequest.FromString(body).after.parent

@@ -7,6 +7,7 @@ says which of the REASONS it is, and they are counted. Nothing else may differ.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import shutil
@@ -18,15 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import fakestore
 import structlog
 from fakestore import FakeStore
 
 from ftpgateway.access import Account, Workspace
+from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.refusallog import RefusalLog
-from ftpgateway.sftp import packets
+from ftpgateway.sftp import draft, drafts, packets, reading
 from ftpgateway.sftp.requests import Requests
-from raftstore.spool import Spools
+from raftstore import spool
+from raftstore.spool import SpoolLedger, Spools
 from raftstore.types import User
 
 PROGRAMS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
@@ -35,6 +39,7 @@ REASONS = {
     "versions": "others see what a session writes when it is published, as a whole",
     "opened": "a handle reads the version that was there when it was opened, until its own session changes it",
     "conflict": "of two sessions that change one file the second one's close fails",
+    "takes": "a new file that is renamed over another takes its place, for others, when it is published",
     "directories": "a rename replaces no directory, not even an empty one",
     "codes": "what a handle was not opened for is refused as denied, not as a missing file",
 }
@@ -98,9 +103,13 @@ class _Session:
     def __init__(self, store: Any) -> None:
         self.files = Workspace(store, Account(User("alice", "")))
         self.up, self.down = Throttle(0), Throttle(0)
+        self._ledger = Ledger()
 
     def may(self, *_: Any, **__: Any) -> bool:
         return True
+
+    def charge(self, resource: Resource, amount: int = 0) -> Charge:
+        return self._ledger.charge(Holder(self.name, "192.0.2.1"), resource, amount)
 
 
 class Ours:
@@ -205,7 +214,7 @@ class Mismatch(AssertionError):
     """The two servers differ."""
 
 
-class Sequence_:
+class Run:
     """One random sequence over both servers, in a directory of its own."""
 
     def __init__(
@@ -255,6 +264,7 @@ class Sequence_:
         if codes and all(kind in ("failure", "missing") for kind in kinds):
             return one
         if one != other:
+            self.told[-1] += _where(one, other)
             raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.told))
         return one
 
@@ -348,13 +358,7 @@ class Sequence_:
             return
         answer = await self.same(session, packets.REMOVE, self._path(name), told=f"remove {name}")
         if answer == ("ok",):
-            self._gone(self._names.pop(name))
-
-    @staticmethod
-    def _gone(known: Known | None) -> None:
-        """It has no name any more: nobody else sees what is written to it."""
-        if known is not None:
-            known.version += 0
+            del self._names[name]
 
     async def _rename(self, session: int) -> None:
         source, target = self._name(), self._name()
@@ -362,14 +366,15 @@ class Sequence_:
         if self._hidden(session, source) or self._hidden(session, target):
             self._skip("versions")
             return
-        if posix and source in self._names and target in self._names and source != target:
-            if (
-                self._names[source] is None
-                and self._names[target] is None
-                and not target.startswith(f"{source}/")
-            ):
-                self._skip("directories")
-                return
+        both = self._names.get(source, 0) is None and self._names.get(target, 0) is None
+        if posix and both and source != target and not target.startswith(f"{source}/"):
+            self._skip("directories")
+            return
+        new, there = self._names.get(source), self._names.get(target)
+        over = new is not None and new.made_by == session and there is not None and there.made_by != session
+        if over and any(handle.file is there and handle.session != session for handle in self._handles):
+            self._skip("takes")
+            return
         told = f"{'posix-' if posix else ''}rename {source} {target}"
         paths = self._path(source) + self._path(target)
         codes = self._names.get(source, 0) is None or self._names.get(target, 0) is None
@@ -449,9 +454,14 @@ class Sequence_:
     def _changes(self, handle: Handle) -> bool:
         return bool(handle.flags & (WRITE | CREATE | TRUNCATE))
 
+    def _changed_through(self, session: int, known: Known) -> bool:
+        """Whether the session has a handle that may change a file."""
+        mine = (handle for handle in self._handles if handle.session == session and handle.file is known)
+        return any(self._changes(handle) for handle in mine)
+
     def _current(self, session: int, known: Known) -> bool:
         """Whether what the session changes begins with what is published."""
-        writing = [h for h in self._handles if h.session == session and h.file is known and self._changes(h)]
+        writing = self._changed_through(session, known)
         return not writing or known.seen.get(session, known.version) == known.version
 
     async def _open(self, session: int) -> None:
@@ -467,10 +477,9 @@ class Sequence_:
         if self._hidden(session, name) or (known is not None and self._in_flux(session, known)):
             self._skip("versions")
             return
-        if name in self._names and known is None:
-            if not flags & (WRITE | CREATE | TRUNCATE):
-                self._skip("directories")
-                return
+        if name in self._names and known is None and not flags & (WRITE | CREATE | TRUNCATE):
+            self._skip("directories")
+            return
         changes = bool(flags & (WRITE | TRUNCATE))
         answer = await self.same(
             session,
@@ -499,7 +508,7 @@ class Sequence_:
             return "versions"
         if session in known.changed_by:
             return None
-        writing = [h for h in self._handles if h.session == session and h.file is known and self._changes(h)]
+        writing = self._changed_through(session, known)
         begins = known.seen.get(session) if writing else None
         version = max(handle.version, begins or 0) if begins is not None else handle.version
         return None if version == known.version else "opened"
@@ -657,6 +666,38 @@ def _short(answer: Answer) -> str:
     return " ".join(f"{one!r}"[:90] for one in answer)
 
 
+def _where(one: Answer, other: Answer) -> str:
+    """Say where two contents differ."""
+    if one[0] != "data" or other[0] != "data":
+        return ""
+    at = next((at for at, pair in enumerate(zip(one[1], other[1], strict=False)) if pair[0] != pair[1]), -1)
+    return f" ({len(one[1])} and {len(other[1])} bytes, other ones from {at} on)"
+
+
+@contextlib.contextmanager
+def small_chunks() -> Iterator[None]:
+    """Make chunks and pages so small that short files have many of them, some on disk."""
+    small = (
+        *((module, "CHUNK_SIZE", 256) for module in (draft, spool)),
+        *((module, "PAGE", 16) for module in (draft, spool)),
+        (spool, "_PAGES", 16),
+        (spool, "IN_MEMORY", 8),
+        (draft, "A_TURN", 2),
+        (draft, "SMALL", 20),
+        (drafts, "WARM", 1),
+        (fakestore, "BLOCK", 256),
+        (reading, "KEPT", 40),  # a read may reach over more than two of them
+    )
+    before = [(module, name, getattr(module, name)) for module, name, _ in small]
+    for module, name, value in small:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+
+
 async def campaign(
     place: Path, seeds: Sequence[int], *, sessions: int = 2, steps: int = 40, largest: int = 3000
 ) -> tuple[int, Counter[str]]:
@@ -665,32 +706,25 @@ async def campaign(
     directory.mkdir()
     compared, skipped = 0, Counter[str]()
     references = [Reference(directory) for _ in range(sessions)]
-    spools = Spools(place / "spool", _Unbounded())
+    ledger = SpoolLedger(lambda: 1 << 40)
+    spools = Spools(place / "spool", ledger)
     try:
         for seed in seeds:
             store = FakeStore()
             ours = [Ours(store, spools) for _ in range(sessions)]
-            sequence = Sequence_(seed, references, ours, steps=steps, largest=largest, skipped=skipped)
+            sequence = Run(seed, references, ours, steps=steps, largest=largest, skipped=skipped)
             await sequence.run()
             compared += sequence.compared
             for one in ours:
                 await one.end()
             shutil.rmtree(directory / f"s{seed}")
+            left = (ledger.total, spools.memory_used, spools.files_used, len(store.reserved))
+            assert not any(left), f"seed {seed} leaves something behind: {left}"
     finally:
         for reference in references:
             reference.close()
         spools.close()
     return compared, skipped
-
-
-class _Unbounded:
-    """A ledger that takes everything, and sees that all is given back."""
-
-    def charge(self, user: str, size: int) -> None:
-        """Nothing is too much."""
-
-    def release(self, user: str, size: int) -> None:
-        """See `charge`."""
 
 
 if __name__ == "__main__":
@@ -701,4 +735,7 @@ if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     first, count, sessions = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     with tempfile.TemporaryDirectory() as temporary:
+        if sys.argv[4:] != ["large"]:
+            stack = contextlib.ExitStack()
+            stack.enter_context(small_chunks())
         print(asyncio.run(campaign(Path(temporary), range(first, first + count), sessions=sessions)))

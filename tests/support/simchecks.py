@@ -7,6 +7,7 @@ from typing import Any
 
 from simrights import number_of
 
+from raftstore.metadata import levels
 from raftstore.wire import commands_pb2, raft_pb2
 
 Entry = tuple[bytes, int, int]
@@ -178,6 +179,11 @@ class Checks:
             )
 
     # The state machine.
+
+    def fits(self, index: int, batch: bytes, level: int) -> None:
+        """An entry is about to be applied while `level` is in force: no leader appends what is above that."""
+        if index not in self.applied and (reason := levels.batch_refusal(batch, level)) is not None:
+            self._violate("above the level", f"entry {index} is above level {level}: {reason}")
 
     def apply(self, node: str, index: int, batch: bytes, results: list[bytes]) -> None:
         """A node has applied an entry (for the first time in this state)."""

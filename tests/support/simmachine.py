@@ -7,13 +7,15 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 from simchecks import Checks
 
 from raftstore.errors import NotFound
-from raftstore.metadata import Catalog, catalog
+from raftstore.metadata import Catalog, catalog, levels
 from raftstore.metadata.transaction import Transaction
 from raftstore.wire import commands_pb2
 
@@ -113,6 +115,16 @@ def _empty_catalog() -> bytes:
         return file.read_bytes()
 
 
+@contextmanager
+def program(newest: int) -> Iterator[None]:
+    """Work as a version of the program would that knows no level above `newest`."""
+    if newest == levels.NEWEST:
+        yield
+        return
+    with mock.patch.object(levels, "NEWEST", newest):
+        yield
+
+
 class WatchedCatalog:
     """A Catalog whose every step is compared with those of other nodes."""
 
@@ -124,15 +136,21 @@ class WatchedCatalog:
         every: int,
         later: Callable[[Callable[[], None]], object] | None,
         *,
+        newest: int,
+        old_cluster: bool,
         full: Callable[[], bool],
         free_space: Callable[[], bool],
     ) -> None:
+        """`newest`: the highest level that the node's program knows. `old_cluster`: the log began without levels."""
+        self._program = functools.partial(program, newest)
+        self._old_cluster = old_cluster
         self._node = node
         self._storage = storage
         self._checks = checks
         self._every = every
         FULL[str(storage.path())] = full
-        self.catalog = Catalog(storage.path(), later=later, free_space=free_space)
+        with self._program():
+            self.catalog = Catalog(storage.path(), later=later, free_space=free_space)
         self._closed = False
 
     @property
@@ -141,7 +159,10 @@ class WatchedCatalog:
 
     def apply(self, index: int, batch: bytes) -> list[bytes]:
         new = index > self.catalog.applied_index
-        results = self.catalog.apply(index, batch)
+        if new:
+            self._checks.fits(index, batch, self.catalog.level)
+        with self._program():
+            results = self.catalog.apply(index, batch)
         if new:
             self._checks.apply(self._node, index, batch, results)
             if index % self._every == 0:
@@ -149,14 +170,20 @@ class WatchedCatalog:
         return results
 
     @property
+    def level(self) -> int:
+        return self.catalog.level
+
+    @property
     def opening(self) -> bytes | None:
-        return self.catalog.opening
+        return None if self._old_cluster else self.catalog.opening
 
     def refusal(self, command: bytes) -> str | None:
-        return self.catalog.refusal(command)
+        with self._program():
+            return self.catalog.refusal(command)
 
     def batch_refusal(self, batch: bytes) -> str | None:
-        return self.catalog.batch_refusal(batch)
+        with self._program():
+            return self.catalog.batch_refusal(batch)
 
     @property
     def configuration(self) -> tuple[int, bytes]:
@@ -194,10 +221,12 @@ class WatchedCatalog:
     def prepare_snapshot(self, source: Path) -> int:
         # A real thread would wait here until the loop has ended its transaction.
         self.catalog.settle()
-        return self.catalog.prepare_snapshot(source)
+        with self._program():
+            return self.catalog.prepare_snapshot(source)
 
     def install_snapshot(self, source: Path) -> int:
-        index = self.catalog.install_snapshot(source)
+        with self._program():
+            index = self.catalog.install_snapshot(source)
         self._storage.replaced()
         self.compare()
         return index

@@ -19,7 +19,8 @@ from raftstore.cluster.bootstrap import safe_term
 from raftstore.consensus import Consensus, Journal, driver
 from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.watchedlog import PREFIX
-from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
+from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, TooNew, Unavailable
+from raftstore.metadata.levels import NEWEST, OLDEST
 from raftstore.peers.model import Peer, Reply
 from raftstore.space import Space
 
@@ -63,6 +64,8 @@ class Node:
         """It has stopped for good: what its engine says of itself means nothing any more."""
         self.rejoining = joining
         """It has lost its log, or never had one, and has not caught up since."""
+        self.newest = OLDEST if int(name[1:]) in cluster.scenario.old_programs else NEWEST
+        """The highest level that its program knows."""
         self.initial = known
         self.roster = (0, known)
         """The newest committed configuration that it has heard of, with its entry."""
@@ -157,6 +160,8 @@ class Node:
                 self.cluster.checks,
                 scenario.compare_every,
                 self._later(process),
+                newest=self.newest,
+                old_cluster=scenario.old_cluster,
                 full=self._catalog_full,
                 free_space=self._free_space,
             )
@@ -263,10 +268,13 @@ class Node:
         """The node refuses to start, or has stopped: it must have a reason. It will be started again."""
         self.failed = True
         self.cluster.trace.event(self.name, "stopped", f"{type(error).__name__}: {error}")
+        outdated = isinstance(error, TooNew) and self.newest < NEWEST
+        if outdated:
+            self.newest = NEWEST  # as the message says: a newer version is installed
         # A full disk may keep a node from starting; one that runs goes on.
         starting = isinstance(error, DiskFull) and self.consensus is None
         disk = starting or (isinstance(error, DiskFailed) and self.disk_faults > 0)
-        if not disk and not self.rotten:
+        if not disk and not self.rotten and not outdated:
             self.cluster.violate("stops without a cause", f"{self.name} stops without a cause: {_text(error)}")
         must_wipe = isinstance(error, Damaged)
         process = self.process

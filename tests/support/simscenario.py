@@ -146,6 +146,14 @@ class Scenario:
     accounts: bool = False
     """Whether there are clients with accounts and rules, too."""
     weights: dict[str, float] = field(default_factory=dict)
+    old_cluster: bool = False
+    """Whether it begins at the oldest level, as one that was made by the first version; else at the newest."""
+    raise_after: float | None = None
+    """When the level of an old cluster is raised."""
+    old_programs: frozenset[int] = frozenset()
+    """Numbers of nodes that run a program which does not know the newest level, until they stop for it."""
+    nonsense: bool = False
+    """Whether nodes send the leader what it must not append."""
 
     def __str__(self) -> str:
         return (
@@ -214,11 +222,18 @@ def scenario(
         reorder=0.05 if hostile else 0.0,
     )
     mix = mix or chosen
+    length = duration or length
+    # Of its own chance: the rest of a seed is what it was before there were levels.
+    levels = random.Random(f"scenario {seed} levels")
+    old = levels.random() < 0.4
+    raise_after = levels.uniform(0.3, 0.8 * length) if old and levels.random() < 0.8 else None
+    outdated = raise_after is not None and levels.random() < 0.4
+    programs = {number for number in range(1, size + 1) if levels.random() < 0.4} if outdated else set()
     return Scenario(
         seed=seed,
         nodes=size,
         mix=mix,
-        duration=duration or length,
+        duration=length,
         clients=rng.randint(2, 5),
         keys=rng.randint(1, 4),
         think=rng.choice((0.02, 0.1, 0.3)),
@@ -231,6 +246,11 @@ def scenario(
         settle=rng.choice((None, 0.0, 0.02, 0.2)),
         latencies=[rng.choice(DISKS) for _ in range(5)],
         members=mix == "members",
+        old_cluster=old,
+        raise_after=raise_after,
+        # One at least can propose it.
+        old_programs=frozenset(programs if len(programs) < size else set()),
+        nonsense=levels.random() < 0.3,
         accounts=random.Random(f"accounts {seed}").random() < ACCOUNTS,
         weights={name: weight for name, weight in MIXES[mix].items() if size == 5 or name not in OF_FIVE},
     )

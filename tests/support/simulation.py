@@ -11,6 +11,7 @@ from simclients import Clients
 from simcluster import Cluster
 from simfaults import Faults
 from simhistory import INFINITY, Answer, Kind, Operation, check
+from simlevels import Levels
 from simloop import OutOfEvents, TooManyEvents
 from simmachine import path
 from simnode import Node
@@ -69,6 +70,7 @@ class _Simulation:
         self._cluster = cluster
         self.clients = Clients(cluster)
         self._faults = Faults(cluster)
+        self._levels = Levels(cluster)
         self._rng = random.Random(f"{cluster.scenario.seed} end")
         self.recovery = 0.0
 
@@ -78,6 +80,7 @@ class _Simulation:
         cluster.start()
         self.clients.start()
         self._faults.start()
+        self._levels.start()
         cluster.run(lambda: False, cluster.scenario.duration)
         if cluster.violation is None:
             self._recover()
@@ -89,6 +92,7 @@ class _Simulation:
         cluster = self._cluster
         self._faults.stop()
         self._faults.heal()
+        self._levels.stopped = True
         self.clients.pace = 50.0
         begin = cluster.loop.time()
         served: set[str] = set()
@@ -151,6 +155,7 @@ class _Simulation:
             node.catalog.compare()
             cluster.checks.opened(node.name, node.journal)
         self._compare_logs()
+        self._levels.account()
         if self.clients.accounts is not None:
             self.clients.accounts.account()
         done = cluster.checks.done

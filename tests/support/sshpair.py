@@ -14,14 +14,14 @@ import paramiko
 from ftpserver import DEADLINE
 from paramiko.common import MSG_UNIMPLEMENTED, MSG_USERAUTH_FAILURE, MSG_USERAUTH_SUCCESS
 
-from ftpgateway.sftp import passing, sshd, sshkex
+from ftpgateway.sftp import kinds, passing, sshd, sshkex
 from ftpgateway.sftp.channels import Client
 from raftstore.wire import sftp_pb2 as wire
 
 RSA = sshkex.RsaHostKey(key=paramiko.RSAKey.generate(2048).key)
 PASSWORD = b"secret"
 FAILURE, SUCCESS, BANNER, PK_OK = MSG_USERAUTH_FAILURE, MSG_USERAUTH_SUCCESS, 53, 60
-_BY_HAND = {MSG_UNIMPLEMENTED, FAILURE, SUCCESS, BANNER, PK_OK, sshd.PONG}
+_BY_HAND = {MSG_UNIMPLEMENTED, FAILURE, SUCCESS, BANNER, PK_OK, kinds.PONG}
 """What the client's library does not get to see: the test answers."""
 
 
@@ -61,7 +61,10 @@ class Node:
                 self._echoes[-1].start()
             else:
                 continue
-            passing.send(self._control, wire.Answer(yes=good, text="" if good else self.text))
+            try:
+                passing.send(self._control, wire.Answer(yes=good, text="" if good else self.text))
+            except OSError:  # it is over
+                return
 
     def about(self, kind: str) -> list[Any]:
         """What was told of a kind."""

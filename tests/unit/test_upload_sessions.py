@@ -33,6 +33,9 @@ class Bytes:
             raise self.error
         return self.durable()
 
+    def referred(self) -> list[ChunkRef]:
+        return self.durable()[0]
+
     def durable(self) -> tuple[list[ChunkRef], int]:
         return ([ChunkRef(b"d" * 32, self.position, (1, 2))] if self.position else []), self.position
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from ftpgateway.access.backend import Download
+from ftpgateway.access.ledger import Resource
 from ftpgateway.ftp.hashing import Hashing, checked_range
 from ftpgateway.ftp.replies import one_line
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore.errors import NotFound
+from raftstore.types import CHUNK_SIZE
 
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"(?: +(\d{1,19}))?(?: +(\d{1,19}))? *', re.ASCII)
 _NUMBERS = re.compile(r"(.+?) (\d{1,19})(?: (\d{1,19}))?", re.ASCII)
@@ -103,6 +105,10 @@ class ChecksumCommands(BaseSession):
 
     def _checksum(self, path: str, algorithm: str, start: int, stop: int | None) -> tuple[int, int, str]:
         """Return first byte, byte after the last, and the checksum between. Raises StoreError."""
+        with self.session.charge(Resource.MEMORY, CHUNK_SIZE):
+            return self._computed(path, algorithm, start, stop)
+
+    def _computed(self, path: str, algorithm: str, start: int, stop: int | None) -> tuple[int, int, str]:
         download: Download = self.wait(self.files.download(path))
         close = download.close
         try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raftstore.consensus import codec
-from raftstore.errors import Damaged
+from raftstore.errors import TooNew
 
 
 @pytest.mark.parametrize("argument", [b"", b"x", bytes(range(256))])
@@ -35,6 +35,6 @@ def test_anything_else_is_refused(value):
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80\x04K\x01.", b"Xyz"])
-def test_what_is_neither_is_damage(data):
-    with pytest.raises(Damaged):
+def test_what_is_neither_is_of_a_later_version(data):
+    with pytest.raises(TooNew, match="A node that is too old"):
         codec.loads(data)

@@ -7,7 +7,8 @@ from raftcluster import MemoryJournal
 
 from raftstore.consensus.configuration import Configuration, Former, Member, check_step
 from raftstore.consensus.watchedlog import PREFIX, WatchedLog
-from raftstore.errors import Damaged, Invalid
+from raftstore.errors import Damaged, Invalid, TooNew
+from raftstore.wire import raft_pb2
 
 THREE = Configuration.of(["n1", "n2", "n3"])
 
@@ -46,6 +47,15 @@ def test_encoded_and_decoded(configuration):
 def test_what_is_no_configuration_is_damage(data):
     with pytest.raises(Damaged):
         Configuration.decode(data)
+
+
+@pytest.mark.parametrize("part", ["message", "member", "former"])
+def test_a_configuration_that_says_more_than_is_understood_stops_the_node(part):
+    message = raft_pb2.Configuration.FromString(THREE.without("n2", 9).encode())
+    extended = {"message": message, "member": message.members[1], "former": message.removed[0]}[part]
+    extended.MergeFromString(b"\xfa\x3f\x01x")  # field 1023
+    with pytest.raises(TooNew, match="A node that is too old"):
+        Configuration.decode(message.SerializeToString())
 
 
 def test_single_steps_are_taken():

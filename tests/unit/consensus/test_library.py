@@ -14,7 +14,7 @@ from pysyncobj.version import VERSION
 
 from raftstore.consensus import codec
 from raftstore.consensus.library import LIBRARY_VERSION
-from raftstore.errors import Damaged
+from raftstore.errors import TooNew
 
 SOURCES = {
     library: "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4",
@@ -66,7 +66,7 @@ def test_nothing_can_be_pickled():
 
 
 def test_a_pickle_is_not_loaded():
-    with pytest.raises(Damaged):
+    with pytest.raises(TooNew):
         codec.loads(pickle.dumps((0, (b"x",))))
 
 

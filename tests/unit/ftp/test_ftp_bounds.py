@@ -69,6 +69,23 @@ def test_however_an_upload_ends_nothing_is_held(end: str) -> None:
         assert held(server, Resource.MEMORY) == 0
 
 
+def test_a_checksum_is_charged_for_the_block_that_it_reads() -> None:
+    with (
+        serving(ledger=limits(memory=CHUNK_SIZE)) as server,
+        server.client() as client,
+        server.client() as other,
+    ):
+        server.store.put("/a", b"a" * 1000)
+        gate = server.gate("download")
+        client.send("HASH a")
+        gate.wait_until_held()
+        assert other.command("XCRC a") == 450
+        gate.open()
+        assert client.reply() == 213
+        assert other.command("XCRC a") == 250
+        assert held(server, Resource.MEMORY) == 0
+
+
 def test_an_account_does_not_get_all_ports() -> None:
     with serving(ledger=limits(ports=2)) as server:
         clients = [server.client() for _ in range(3)]

@@ -162,7 +162,8 @@ def test_a_home_and_the_way_to_it_are_made_whatever_the_rights(feeder: Feeder) -
     for path, expected in (("/homes", "OK"), ("/homes/bob", "DENIED"), ("/homes/ada", "OK")):
         assert status(feeder, ada, command("make_directory", path=path, home=True)) == expected
     assert status(feeder, ada, command("make_directory", path="/homes/ada/x", home=True)) == "DENIED"
-    assert feeder.catalog.lookup("/homes/ada").owner == ada.owner
+    assert feeder.catalog.lookup("/homes/ada").owner == "", "not on her quota"
+    assert feeder.catalog.usage(ada.owner).files == 0
 
 
 def test_a_key_that_was_removed_opens_nothing_more(feeder: Feeder) -> None:

@@ -10,11 +10,22 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, command, put
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
+from google.protobuf.message import Message
 
 from raftstore.errors import TooNew
 from raftstore.metadata import levels, migrations
 from raftstore.metadata.database import SCHEMA_VERSION, TABLES, fill, schema_of
-from raftstore.metadata.levels import COMMANDS, FIELDS, NEWEST, OLDEST, VALUES, above, batch_refusal, refusal
+from raftstore.metadata.levels import (
+    COMMANDS,
+    FIELDS,
+    NEWEST,
+    OLDEST,
+    VALUES,
+    above,
+    batch_refusal,
+    command_above,
+    refusal,
+)
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.schemas import schema_at
 from raftstore.wire import commands_pb2 as commands
@@ -85,18 +96,18 @@ def test_every_command_has_a_handler() -> None:
 
 def test_a_command_above_the_level_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COMMANDS, "begin_sweep", 2)
-    levels._plan.cache_clear()
+    levels.forget_plans()
     try:
         sweep = command("begin_sweep", store=1)
         assert above(sweep, 1) == "the command begin_sweep needs level 2, in force is 1"
         assert above(sweep, 2) is None
     finally:
-        levels._plan.cache_clear()
+        levels.forget_plans()
 
 
 def test_a_field_above_the_level_is_found_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FIELDS, "Count.value", 2)
-    levels._plan.cache_clear()
+    levels.forget_plans()
     try:
         counts = [commands.Count(name="files"), commands.Count(name="bytes", value=3)]
         report = command("report_job", id=1, progress=commands.Progress(counts=counts))
@@ -105,7 +116,7 @@ def test_a_field_above_the_level_is_found_however_deep(monkeypatch: pytest.Monke
         del report.report_job.progress.counts[1]
         assert above(report, 1) is None
     finally:
-        levels._plan.cache_clear()
+        levels.forget_plans()
 
 
 def test_a_value_above_the_level_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +166,73 @@ def test_what_is_not_a_batch_is_refused() -> None:
     assert batch_refusal(UNKNOWN, NEWEST) == "field 1023 of Batch is unknown to this version"
     bad = commands.Operation(command=UNKNOWN)
     assert batch_refusal(commands.Batch(operations=[good, bad]).SerializeToString(), NEWEST) is not None
+
+
+def look(command: commands.Command, level: int) -> str | None:
+    data = command.SerializeToString()
+    return command_above(data, commands.Command.FromString(data), level)
+
+
+def samples() -> list[commands.Command]:
+    """Commands of every kind, full of what they can hold, and each with something unknown somewhere in it."""
+
+    def full(message: Message, depth: int = 0) -> None:
+        for field in message.DESCRIPTOR.fields:
+            if field.containing_oneof is not None and field.message_type is not None:
+                continue
+            if field.message_type is not None and depth < 4:
+                nested = getattr(message, field.name)
+                full(nested.add() if field.is_repeated else nested, depth + 1)
+            elif field.message_type is None and not field.is_repeated:
+                setattr(message, field.name, {9: "x", 12: b"x", 8: True}.get(field.type, 1))
+
+    made = []
+    for kind in commands.Command.DESCRIPTOR.oneofs_by_name["kind"].fields:
+        whole = commands.Command()
+        getattr(whole, kind.name).SetInParent()
+        full(getattr(whole, kind.name))
+        made.append(whole)
+        for place in parts(whole):
+            spoilt = commands.Command.FromString(whole.SerializeToString())
+            parts(spoilt)[parts(whole).index(place)].MergeFromString(UNKNOWN)
+            made.append(spoilt)
+    return made
+
+
+def parts(message: Message) -> list[Message]:
+    """A message, and all within it."""
+    found = [message]
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for nested in value if field.is_repeated else [value]:
+                found += parts(nested)
+    return found
+
+
+@pytest.mark.parametrize("level", range(OLDEST, NEWEST + 1))
+def test_the_quick_look_sees_what_the_long_one_sees(level: int) -> None:
+    """The private calls of protobuf that it leans on do what is expected of them, at every place of every command."""
+    commands_looked_at = samples()
+    assert len(commands_looked_at) > 50
+    for sample in commands_looked_at:
+        assert look(sample, level) == above(sample, level), sample
+    assert sum(look(sample, NEWEST) is None for sample in commands_looked_at) == len(
+        commands.Command.DESCRIPTOR.oneofs_by_name["kind"].fields
+    )
+
+
+def test_what_another_encoder_made_is_looked_at_field_by_field() -> None:
+    """Numbers that are not packed are as good; they make room for an unknown field of the same length."""
+    chunk = commands.Chunk.FromString(b"\x18\x01")
+    assert list(chunk.stores) == [1]
+    assert chunk.SerializeToString() != b"\x18\x01"
+    put_file = b"\x2a\x02\x18\x01"
+    command_bytes = b"\x1a\x04" + put_file
+    decoded = commands.Command.FromString(command_bytes)
+    assert list(decoded.put_file.chunks[0].stores) == [1]
+    assert command_above(command_bytes, decoded, NEWEST) is None
+    assert refusal(command_bytes, NEWEST) is None
+    assert refusal(command_bytes + UNKNOWN, NEWEST) is not None
 
 
 # How the level is raised.
@@ -233,7 +311,7 @@ def test_what_is_above_the_level_stops_the_node_before_it_is_done(
 ) -> None:
     feeder.one(raise_to(2))
     monkeypatch.setitem(COMMANDS, "make_directory", 3)
-    levels._plan.cache_clear()
+    levels.forget_plans()
     try:
         digest = feeder.catalog.digest()
         with pytest.raises(TooNew, match="the command make_directory needs level 3"):
@@ -241,7 +319,7 @@ def test_what_is_above_the_level_stops_the_node_before_it_is_done(
         feeder.reopen()
         assert feeder.catalog.digest() == digest
     finally:
-        levels._plan.cache_clear()
+        levels.forget_plans()
 
 
 def test_at_level_1_what_came_later_is_passed_over_as_it_was_then(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import paramiko
 import pytest
@@ -16,6 +17,8 @@ from ftpgateway.sftp import passing
 from ftpgateway.sftp.connection import MOST_KEYS, Connection
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER
+from raftstore.spool import SpoolLedger, Spools
+from raftstore.types import CHUNK_SIZE
 from raftstore.wire import sftp_pb2 as wire
 
 
@@ -61,7 +64,34 @@ def test_handles_of_all_sessions_of_an_account_are_bounded() -> None:
         server.stop()
 
 
-def test_keys_that_are_offered_in_vain_are_bounded() -> None:
+def test_what_is_read_ahead_for_open_files_is_bounded_for_the_account() -> None:
+    """Eight files of each of eight sessions on each of hundreds of connections had three megabytes each."""
+    large = 2 * CHUNK_SIZE
+    memory = 2 * RECEIVE_BUFFER + large + 1000
+    server = serve({"ledger": LedgerLimits(Limits(), Limits(memory=memory), Limits())})
+    try:
+        for number in range(4):
+            server.store.put(f"/{number}", bytes([number]) * large)
+        server.store.put("/huge", b"x" * (3 * CHUNK_SIZE))
+        with server.sftp() as one, server.sftp() as two:
+            opened = [session.open(str(number)) for session in (one, two) for number in range(4)]
+            for turn in range(2):
+                for number, file in enumerate(opened):
+                    file.seek(turn * 1000)
+                    assert file.read(10) == bytes([number % 4]) * 10
+                    used = server.run(lambda: server.access.ledger.of_account("alice", Resource.MEMORY))
+                    assert used <= memory
+            for file in opened:
+                file.close()
+            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == 2 * RECEIVE_BUFFER
+            with one.open("huge") as file:
+                assert file.read(10) == b"x" * 10
+        server.wait_for(lambda: not list(server.access.ledger.holders()))
+    finally:
+        server.stop()
+
+
+def test_keys_that_are_offered_in_vain_are_bounded(tmp_path: Path) -> None:
     """Each is asked of the cluster; and a worker that was taken over would ask for ever."""
 
     async def main() -> int:
@@ -76,6 +106,7 @@ def test_keys_that_are_offered_in_vain_are_bounded() -> None:
             ours,
             access=access,
             settings=SftpSettings(),
+            spools=Spools(tmp_path / "spool", SpoolLedger(lambda: 1 << 30)),
             spawn=asyncio.get_running_loop().create_task,
             on_over=lambda _: over.set(),
             on_question=lambda: None,
@@ -93,7 +124,8 @@ def test_keys_that_are_offered_in_vain_are_bounded() -> None:
                     await answers.wait()
                 asyncio.get_running_loop().remove_reader(worker.fileno())
                 # "No" is an empty message, which looks as the end does.
-                assert passing.receive(worker, wire.Answer) is None
+                received = passing.receive(worker, wire.Answer)
+                assert received is None or received[0].over
         return asked
 
     assert asyncio.run(main()) == MOST_KEYS

@@ -19,7 +19,8 @@ from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST
 from paramiko.packet import NeedRekeyException, Packetizer
 
 from ftpgateway.sftp import inlets, sshd
-from ftpgateway.sftp.sshpackets import LARGEST_DATA, MAX_SSH_PACKET, Outgoing, Packets
+from ftpgateway.sftp.sshpackets import LARGEST_DATA, MAX_SSH_PACKET, Packets
+from ftpgateway.sftp.sshparts import Outgoing
 
 KEY, NONCE = os.urandom(16), os.urandom(12)
 CHANNEL = 7

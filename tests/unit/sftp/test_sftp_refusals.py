@@ -53,7 +53,7 @@ def written_with(failing: str, server: SftpServer, client: paramiko.SFTPClient) 
     server.store.window = 1
     server.fail(failing, QuotaExceeded("0"))
     try:
-        file = unclosed(client.open("q.jpg", "wb"))
+        file = unclosed(client.open(f"{failing}.jpg", "wb"))
         for number in range(16):
             client._request(packets.WRITE, file.handle, paramiko.sftp.int64(number * BLOCK), bytes(BLOCK))
         client._request(packets.CLOSE, file.handle)
@@ -84,7 +84,7 @@ TABLE: dict[str, tuple[Act, str, str, str]] = {
         "No such file",
     ),
     "owner": (lambda s, c: c.chown("a.jpg", 5, 5), "setstat", "a.jpg", "This server keeps no owners"),
-    "longer": (lambda s, c: c.truncate("a.jpg", 99), "setstat", "a.jpg", "a file of 7 bytes cannot"),
+    "longer": (lambda s, c: c.truncate("a.jpg", 1 << 40), "setstat", "a.jpg", "Larger than this server takes"),
     "link": (lambda s, c: c.symlink("a.jpg", "l"), "symlink", "", "This server keeps no links"),
     "read link": (lambda s, c: c.readlink("a.jpg"), "readlink", "", "This server keeps no links"),
     "no handle": (lambda s, c: c._request(packets.CLOSE, b"x"), "close", "", "no such handle"),
@@ -97,9 +97,9 @@ TABLE: dict[str, tuple[Act, str, str, str]] = {
         "/a.jpg",
         "the file was not opened for writing",
     ),
-    "past the quota at once": (lambda s, c: written_with("feed", s, c), "write", "/q.jpg", QUOTA),
-    "past the quota": (lambda s, c: written_with("drained", s, c), "close", "/q.jpg", QUOTA),
-    "past the quota at the end": (lambda s, c: written_with("commit", s, c), "close", "/q.jpg", QUOTA),
+    "past the quota at once": (lambda s, c: written_with("feed", s, c), "write", "/feed.jpg", QUOTA),
+    "past the quota": (lambda s, c: written_with("drained", s, c), "write", "/drained.jpg", QUOTA),
+    "past the quota at the end": (lambda s, c: written_with("commit", s, c), "close", "/commit.jpg", QUOTA),
 }
 
 
@@ -165,8 +165,8 @@ def test_an_upload_that_has_failed_is_told_once_and_keeps_no_more_with_each_writ
     (connection,) = server.frontend._connections
     (stream,) = connection._streams
     opened = [one for one in stream._requests._handles.values() if isinstance(one, File)][-1]
-    assert opened.writer is not None
-    failure = opened.writer._failure
+    assert opened.draft is not None
+    failure = opened.draft._failure
     assert failure is not None and len(traceback.extract_tb(failure.__traceback__)) < 10
     with pytest.raises(OSError):
         client._request(packets.CLOSE, file.handle)

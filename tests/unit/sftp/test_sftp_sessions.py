@@ -19,9 +19,11 @@ from ftpserver import DEADLINE, PASSWORD
 from openssh import OpenSsh
 from paramiko.packet import Packetizer
 from sftpserver import SftpServer, serve
+from sshpair import FAILURE, SUCCESS, ByHand
 from structlog.testing import capture_logs
 
 from ftpgateway.sftp import negotiation
+from ftpgateway.sftp.sshfields import string
 from ftpgateway.sftp.sshkex import GCM
 
 DATA = os.urandom(2 * 1024 * 1024)
@@ -172,8 +174,16 @@ def test_who_does_nothing_is_sent_away() -> None:
         server.wait_for(lambda: server.frontend.sessions == 0)
 
 
+def warm(server: SftpServer) -> None:
+    """Have the workers running: a start takes longer than the times that are tried here."""
+    for _ in range(2):
+        with server.sftp():
+            pass
+
+
 def test_keep_alives_keep_a_session_and_none_that_does_not_log_in() -> None:
-    with running(idle_timeout=0.8, login_timeout=1.5) as server:
+    with running(idle_timeout=1.5, login_timeout=3.0) as server:
+        warm(server)
         with server.sftp() as client:
             channel = client.get_channel()
             assert channel is not None
@@ -182,7 +192,7 @@ def test_keep_alives_keep_a_session_and_none_that_does_not_log_in() -> None:
             time.sleep(2.0)
             assert client.listdir() == []
             channel.close()  # then a connection without a session is kept, too
-            time.sleep(1.6)
+            time.sleep(2.0)
             assert transport.is_active() and server.frontend.sessions == 1
             again = paramiko.SFTPClient.from_transport(transport)
             assert again is not None and again.listdir() == []
@@ -192,7 +202,7 @@ def test_keep_alives_keep_a_session_and_none_that_does_not_log_in() -> None:
         try:  # who has logged in and opens nothing yet is not in time for a login, but idle (`ssh -N`, masters)
             transport.connect(username="alice", password=PASSWORD)
             transport.set_keepalive(0.1)
-            time.sleep(2.0)
+            time.sleep(3.5)
             late = paramiko.SFTPClient.from_transport(transport)
             assert late is not None and late.listdir() == []
             transport.close()
@@ -231,6 +241,50 @@ def test_openssh_shows_why_it_is_refused(tmp_path: Path) -> None:
         subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", tmp_path / "id"], check=True)
         done = client.sftp("ls\n", "-i", str(tmp_path / "id"), "-oPubkeyAcceptedAlgorithms=ssh-rsa")
         assert done.returncode == 0, done.stderr
+
+
+def test_the_log_says_whose_keys_were_refused_and_of_what_kind() -> None:
+    with running() as server, capture_logs() as lines:
+        for kind in (b"ssh-ed25519", b"ssh-dss"):
+            client = ByHand(socket.create_connection(("127.0.0.1", server.port)))
+            try:
+                client.start_client(timeout=DEADLINE)
+                client.say(5, "ssh-userauth")
+                assert client.asks("publickey", False, kind, string(kind) + string(bytes(32))) == FAILURE
+            finally:
+                client.close()
+            server.wait_for(lambda: server.frontend.sessions == 0)
+    known, unknown = [line for line in lines if line["event"] == "login refused"]
+    assert (known["user"], known["peer"], known["keys"], known["kinds"]) == (
+        "alice",
+        "127.0.0.1",
+        1,
+        "ssh-ed25519",
+    )
+    assert (unknown["user"], unknown["peer"]) == ("alice", "127.0.0.1") and "ssh-dss" in unknown["reason"]
+
+
+def test_why_the_node_ends_a_connection_is_told() -> None:
+    # Long enough for a login on a busy machine, where there is one.
+    for reason, logs_in, passwords, limits in (
+        ("no login in time", False, (), {"login_timeout": 8.0}),
+        ("too many wrong passwords", False, ("a", "b"), {"max_login_attempts": 2}),
+        ("nothing came for too long", True, (PASSWORD,), {"idle_timeout": 1.0}),
+    ):
+        with running(**limits) as server:
+            warm(server)
+            client = ByHand(socket.create_connection(("127.0.0.1", server.port)))
+            try:
+                client.start_client(timeout=DEADLINE)
+                client.say(5, "ssh-userauth")
+                for password in passwords:
+                    client.say(50, "alice", "ssh-connection", "password", False, password)
+                    if password is not passwords[-1] or logs_in:
+                        assert client.hears(FAILURE, SUCCESS)[0] == (SUCCESS if logs_in else FAILURE)
+                farewell = paramiko.Message(client.hears(1)[1])
+                assert (farewell.get_int(), farewell.get_text()) == (11, reason)
+            finally:
+                client.close()
 
 
 @needs_openssh

@@ -160,6 +160,20 @@ def test_every_kind_of_key_that_can_be_added_logs_in() -> None:
     )
 
 
+def test_what_may_sign_is_told_once() -> None:
+    """RFC 8308: else RSA keys would be tried with SHA-1 by some clients, and not at all by others."""
+    for legacy in (False, True):
+        offered = sshkex.algorithms(legacy=legacy)
+        with pair(algorithms=offered) as made:
+            made.client.logs_in()
+            assert made.client.server_extensions["server-sig-algs"] == ",".join(offered.logins).encode()
+            assert made.client.server_extensions["ping@openssh.com"] == b"0"
+            made.client.server_extensions = {}
+            made.client.renegotiate_keys()
+            assert made.client.server_extensions == {}
+            assert ("ssh-rsa" in offered.logins) == legacy
+
+
 def test_a_signature_is_by_the_algorithm_that_was_named() -> None:
     with pair() as made:
         made.node.keys.add(rsa_blob())

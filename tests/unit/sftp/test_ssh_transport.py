@@ -17,7 +17,7 @@ from ftpserver import DEADLINE
 from paramiko.common import MSG_NAMES
 from sshpair import ByHand, Pair, pair, until
 
-from ftpgateway.sftp import sshd, sshkex
+from ftpgateway.sftp import kinds, sshd, sshkex
 
 GCM, CTR = ("aes128-gcm@openssh.com",), ("aes128-ctr",)
 UNIMPLEMENTED, REQUEST_FAILURE = 3, 82
@@ -172,7 +172,7 @@ def test_nothing_else_is_sent_while_keys_are_exchanged_and_nothing_is_lost() -> 
                 message.add_string("b")
                 made.client._send_message(message)
             made.client.say(90, "session", 77, 2**20, 2**15)
-            made.client.say(sshd.PING, b"here?")
+            made.client.say(kinds.PING, b"here?")
             made.client.say(210)
 
         while not made.client.came.empty():
@@ -181,10 +181,10 @@ def test_nothing_else_is_sent_while_keys_are_exchanged_and_nothing_is_lost() -> 
         request_failed[100] = lambda *_: None  # paramiko's client would close the channel
         made.client.first = ask  # type: ignore[attr-defined]
         made.server.packetizer._trigger_rekey()
-        kinds = []
-        while not kinds or kinds[-1] != sshd.PONG:
-            kinds.append(made.client.came.get(timeout=DEADLINE)[0])
-        assert kinds == [20, UNIMPLEMENTED, 31, 21, REQUEST_FAILURE, 100, 100, 91, sshd.PONG]
+        seen = []
+        while not seen or seen[-1] != kinds.PONG:
+            seen.append(made.client.came.get(timeout=DEADLINE)[0])
+        assert seen == [20, UNIMPLEMENTED, 31, 21, REQUEST_FAILURE, 100, 100, 91, kinds.PONG]
         comes_back(channel, b"still there")
 
 
@@ -224,8 +224,38 @@ def test_keys_are_asked_for_by_both_at_once_and_again_and_again(ciphers: tuple[s
             comes_back(channel, os.urandom(600_000))
         done.set()
         renewing.join(DEADLINE)
-        kinds = [made.client.came.get()[0] for _ in range(made.client.came.qsize())]
-        assert kinds.count(21) >= 4 and made.stands
+        seen = [made.client.came.get()[0] for _ in range(made.client.came.qsize())]
+        assert seen.count(21) >= 4 and made.stands
+
+
+class Late(ByHand):
+    """Takes its time between the server's new keys and its own."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def _activate_outbound(self) -> None:
+        if self.meanwhile is not None:
+            self.meanwhile()
+        super()._activate_outbound()
+
+
+def test_keys_are_not_asked_for_between_two_halves_of_an_exchange() -> None:
+    with pair(Late) as made:
+        made.client.logs_in()
+        channel = session(made)
+
+        def meanwhile() -> None:
+            made.client.meanwhile = None  # type: ignore[attr-defined]
+            made.server.packetizer._trigger_rekey()
+            time.sleep(0.3)  # the server looks every 0.1 s
+
+        while not made.client.came.empty():
+            made.client.came.get()
+        made.client.meanwhile = meanwhile  # type: ignore[attr-defined]
+        made.client.renegotiate_keys()
+        comes_back(channel, b"goes on")
+        seen = [made.client.came.get()[0] for _ in range(made.client.came.qsize())]
+        assert seen[:3] == [20, 31, 21] and 20 not in seen[3:]
 
 
 def test_clients_that_do_nothing_get_new_keys_when_they_ask() -> None:
@@ -263,8 +293,8 @@ def test_what_nobody_knows_is_answered_and_harms_nothing() -> None:
         client.say(80, "no-more-sessions@openssh.com", False)
         client.say(80, "cancel-tcpip-forward", True, "", 8080)
         client.hears(REQUEST_FAILURE)
-        client.say(sshd.PING, b"a" * 1000)
-        assert client.hears(sshd.PONG)[1] == (1000).to_bytes(4, "big") + b"a" * 1000
+        client.say(kinds.PING, b"a" * 1000)
+        assert client.hears(kinds.PONG)[1] == (1000).to_bytes(4, "big") + b"a" * 1000
         until(lambda: any("SFTP only" in one.reason for one in made.node.about("refused")))
         comes_back(channel, os.urandom(100_000))
         while not client.came.empty():
@@ -279,6 +309,8 @@ def test_ending_is_said_and_heard() -> None:
         (1, 3, b"\xff\xfe", ""),
         (1,),
         (21,),
+        (20, b"x"),
+        (5, b"\xff\xff"),
     ):
         with pair() as made:
             made.client.say(*farewell)  # type: ignore[arg-type]
@@ -289,6 +321,8 @@ def test_ending_is_said_and_heard() -> None:
         "the client left: \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER} (3)",
         "",
         "new keys that nobody has agreed on",
+        "a message that cannot be read: a message is too short",
+        "a message that cannot be read: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
     ]
 
 
@@ -300,7 +334,7 @@ def test_what_keeps_a_connection_alive_is_told() -> None:
         assert not made.node.about("life")
         made.client.logs_in()
         until(lambda: len(made.node.about("life")) == 1)
-        for kind, parts in ((2, (b"",)), (80, ("keepalive@openssh.com", False)), (sshd.PING, (b"",))):
+        for kind, parts in ((2, (b"",)), (80, ("keepalive@openssh.com", False)), (kinds.PING, (b"",))):
             told = len(made.node.about("life"))
             made.client.say(kind, *parts)
             until(lambda told=told: len(made.node.about("life")) == told + 1)
@@ -355,6 +389,12 @@ def test_greetings_of_all_kinds(sent: tuple[bytes, ...]) -> None:
 def test_greetings_that_are_none(sent: bytes, why: str) -> None:
     _, (reason,) = greeting(sent)
     assert why in reason
+
+
+def test_who_begins_with_something_else_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sshd, "_NEXT_LINE", 0.2)
+    came, (reason,) = greeting(b"\x16\x03\x01\x02\0\1\0\n\1\xfc\3\3")  # a browser's hello
+    assert came == b"SSH-2.0-pixraft\r\n" and reason.startswith("not an SSH client; it begins with b'\\x16")
 
 
 def test_a_name_that_is_not_text_is_signed_as_it_came() -> None:

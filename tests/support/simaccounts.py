@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simrights import LETTERS, MARK, SLOTS, Answer, Kind, Operation, fault, settled
 
-from raftstore.errors import AlreadyExists, Denied, NoQuorum, NotFound, OutcomeUnknown, StoreError
+from raftstore.errors import AlreadyExists, Denied, DiskFull, NoQuorum, NotFound, OutcomeUnknown, StoreError
 from raftstore.names import Names
 from raftstore.rights import ROLES, Actor
 from raftstore.types import User

@@ -26,7 +26,7 @@ NODES = {"host1": "n1", "host2": "n2", "host3": "n3"}
 HOSTS = {"host1": 1, "host2": 2, "host3": 3, "admin": 9, "host9": 13}
 DRILLS = ("full-disk", "full-disks", "cut-off", "one-way", "clock", "replace", "move", "restart-of-all")
 BALLAST = 8 * 1024 * 1024
-PATIENCE = 90.0
+PATIENCE = 60.0
 ROUNDS = int(os.environ.get("PIXRAFT_DRILL_ROUNDS", "1"))
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ftpgateway.access import Workspace
+from ftpgateway.access.ledger import Charge, LimitReached
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.draft import Draft
 from raftstore import paths
 from raftstore.errors import AlreadyExists, IsADirectory, NotEmpty, NotFound, StoreError
 from raftstore.spool import Spools
 from raftstore.targets import Target
-from raftstore.types import Entry
+from raftstore.types import CHUNK_SIZE, Entry
 
 WARM = 16
 """Files of a session that are written to without a detour: each has up to a megabyte in memory."""
@@ -54,8 +55,10 @@ class Own(NamedTuple):
 class Drafts:
     """The files that one session writes."""
 
-    def __init__(self, files: Workspace, user: str, spools: Spools, wait_limit: float) -> None:
+    def __init__(self, files: Workspace, user: str, spools: Spools, wait_limit: float, memory: Charge) -> None:
+        """`memory`: what the chunks that fill are charged to; whoever made it releases it."""
         self._files = files
+        self._memory = memory
         self._user = user
         self._spools = spools
         self._limit = wait_limit
@@ -72,14 +75,24 @@ class Drafts:
         self.current = draft
         self._warm.pop(draft, None)
         self._warm[draft] = None
-        if len(self._warm) > WARM:
+        while len(self._warm) > WARM or not self._covered():
             oldest = next(iter(self._warm))
+            if oldest is draft:
+                self._memory.resize(CHUNK_SIZE)  # refused: says what to do
             del self._warm[oldest]
             try:
                 await oldest.put_down()
             except StoreError as error:
                 draft.fail(error)
                 raise
+
+    def _covered(self) -> bool:
+        """Charge the chunks that fill; return whether the session may have so many."""
+        try:
+            self._memory.resize(len(self._warm) * CHUNK_SIZE)
+        except LimitReached:
+            return False
+        return True
 
     def __iter__(self) -> Iterator[Draft]:
         return iter(self._drafts)
@@ -212,6 +225,7 @@ class Drafts:
     async def _let_go(self, draft: Draft) -> None:
         if not draft.handles and not draft.readers:
             self._warm.pop(draft, None)
+            self._memory.resize(len(self._warm) * CHUNK_SIZE)
             self.current = None if self.current is draft else self.current
             await draft.abandon()
 

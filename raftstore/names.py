@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from raftstore.errors import AlreadyExists, Denied, Invalid, NotFound
+from raftstore.errors import AlreadyExists, Denied, Invalid, NoQuorum, NotFound
 from raftstore.paths import parent, split
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave, read, write
@@ -48,8 +48,13 @@ class Names:
         return self.now(actor, look)
 
     def now(self, actor: Actor, look: Look[_T]) -> _T:
-        """Return what `look` finds in what is applied here: for what was asked of the cluster just before."""
+        """Return what `look` finds in what is applied here: for what was asked of the cluster just before.
+
+        Raises NoQuorum when some of that had to be undone since, for want of space.
+        """
         catalog = self._catalog()
+        if catalog.behind:
+            raise NoQuorum("the disk of this node is full: what was applied last is not to be seen here")
         return look(actor.rights(catalog.rights), catalog)
 
     async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
@@ -123,15 +128,17 @@ class Names:
         """
         while True:
             granted = await self._granted(actor, command)
-            level = self._catalog().level
+            level, proposed = self._catalog().level, command
             if level >= 2:
                 command.actor.CopyFrom(actor.message())
             elif actor.user is not None:
                 if granted.directories:
                     await self._check_directory(actor, command.rename.source)
-                write(command, granted)
+                proposed = commands.Command()
+                proposed.CopyFrom(command)  # what level 1 does not know is needed if it is raised meanwhile
+                write(proposed, granted)
             try:
-                return await self._propose(command)
+                return await self._propose(proposed)
             except Invalid:
                 # Made for the level before: it was refused whole, when the level had been raised meanwhile.
                 if self._catalog().level == level:

@@ -13,6 +13,11 @@ from raftstore.wire import commands_pb2 as commands
 ATTEMPTS = 4
 """To publish at level 1, while others rename the file or what it is in."""
 
+
+def _failed(task: asyncio.Task[Target]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
 Put = Callable[[commands.PutFile], Awaitable[commands.Result]]
 
 
@@ -58,7 +63,9 @@ class Aim:
     async def target(self) -> Target:
         """Return the file that the upload was opened on, or will make. Raises StoreError."""
         if self._found is None:
-            self._found = await (asyncio.shield(self._finding) if self._finding is not None else self._find())
+            # What could not be found out then, for want of a quorum, can be now.
+            waits = self._finding is not None and not _failed(self._finding)
+            self._found = await (asyncio.shield(self._finding) if waits and self._finding else self._find())
             self._finding = None
         return self._found
 

@@ -398,7 +398,10 @@ class Rooms:
 
     async def barrier(self) -> None:
         """Wait until this node has applied all that was acknowledged anywhere. Raises NoQuorum."""
-        await self._running().read_barrier(timeout=self.settings.barrier_timeout)
+        while True:
+            await self._running().read_barrier(timeout=self.settings.barrier_timeout)
+            if not self.catalog.behind:  # it may have had to go back since, for want of space
+                return
 
     def follows(self) -> bool:
         """Whether this node knows a leader now. Proves nothing about what others have done: see `barrier`."""

@@ -193,7 +193,7 @@ class Drafts:
             upload = await self._files.upload(
                 path, offset=None, append=False, exclusive=exclusive, expected=None, handle=True
             )
-        except StoreError:
+        except BaseException:
             if reserved is not None:
                 self._files.forget_reservation(reserved)
             raise

@@ -219,7 +219,11 @@ class Requests:
         if manner.write or manner.create or manner.truncate:
             draft = await self._drafts.open(path, manner)
             if draft is not None:
-                await self._followed(draft)
+                try:
+                    await self._followed(draft)
+                except BaseException:
+                    await self._drafts.close(draft)  # no handle would ever do it
+                    raise
                 return self._keep(request, File(self._session, path, manner, self._drafts, draft))
         return await self._open_to_read(request, path, manner)
 

@@ -32,7 +32,7 @@ from raftstore.metadata.reservations import Reservations
 from raftstore.metadata.secrets import Secrets
 from raftstore.metadata.spans import Spans
 from raftstore.metadata.stores import Stores
-from raftstore.paths import check_name
+from raftstore.paths import check_name, split
 from raftstore.rights import Action, Rights
 from raftstore.rights.looks import sees
 from raftstore.types import Entry, Kind
@@ -216,9 +216,14 @@ class Machine:
             self.contents.forget_unreferenced()
         try:
             kind, command = command_of(self._index, operation.command, self.level, self._handlers)
+            told = None
             if kind == "put_file" and command.put_file.HasField("handle"):
-                self._find_path(command.put_file)
+                told = self._find_path(command.put_file)
             self._leave, self._rights = judged(kind, command, self.level, self.accounts)
+            if told is not None:
+                _check_reach(command.put_file)
+                # Where it is now may be hidden from who has opened it: refusals tell of the name that it was opened by.
+                command.put_file.path = told
             done = self._handlers[kind](getattr(command, kind))
             self.contents.forget_unreferenced()
             done.index = self._index
@@ -456,13 +461,17 @@ class Machine:
             self._check_target(command, row)
         return place, row, True
 
-    def _find_path(self, put: commands.PutFile) -> None:
-        """Say where the file of a handle is now: by that it is judged. Where it is gone, nothing is published."""
-        handle = put.handle
+    def _find_path(self, put: commands.PutFile) -> str:
+        """Say where the file of a handle is now: by that it is judged. Where it is gone, nothing is published.
+
+        Returns the path by which it was opened.
+        """
+        handle, told = put.handle, put.path
         inode = handle.directory if handle.new else handle.inode
         path = self.names.path_of(inode)
         if path is not None:
             put.path = f"{path.rstrip('/')}/{handle.name}" if handle.new else path
+        return told
 
     def _reserve_name(self, command: commands.ReserveName) -> commands.Result:
         place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
@@ -565,6 +574,16 @@ class Machine:
             return commands.Result(job=command.id)
 
         return handler
+
+
+def _check_reach(put: commands.PutFile) -> None:
+    """Refuse with BAD_NAME a new file whose directory has been moved to where its path is too long."""
+    if not put.handle.new:
+        return
+    try:
+        split(put.path)
+    except BadName as error:
+        raise Refusal(commands.BAD_NAME, error.detail) from None
 
 
 def _check_version(command: commands.PutFile, row: Row | None) -> None:

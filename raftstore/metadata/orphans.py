@@ -7,6 +7,7 @@ owners, and their chunks stay.
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 
 from raftstore.metadata.namespace import Place
@@ -25,32 +26,37 @@ _SOME = "SELECT name, owner, size FROM partials WHERE parent = ? ORDER BY name, 
 
 
 class Orphans:
-    """The removed directories with partial uploads in them. They follow from the tables, so all nodes agree on them."""
+    """The removed directories with partial uploads in them. They follow from the tables, so all nodes agree on them.
+
+    One of which nothing is left may still be known here, and not to a node that was started since: it decides nothing.
+    """
 
     def __init__(self, database: sqlite3.Connection, partials: Partials) -> None:
         self._execute = database.cursor().execute
         self._partials = partials
-        self._directories = {row[0] for row in self._execute(_ALL).fetchall()} if partials.total else set()
+        self._directories = [row[0] for row in self._execute(_ALL).fetchall()] if partials.total else []
+        heapq.heapify(self._directories)
 
     def add(self, directory: int) -> None:
         """A directory, given by its inode, was removed."""
         if self._partials.total and self._execute(_SOME, (directory, 1)).fetchone() is not None:
-            self._directories.add(directory)
+            heapq.heappush(self._directories, directory)
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
+        """Whether there may be any."""
         return bool(self._directories)
 
     def drop_some(self) -> None:
         """At the beginning of a command: drop a few."""
-        directory = min(self._directories)
-        rows = self._execute(_SOME, (directory, A_COMMAND)).fetchall()
-        if len(rows) < A_COMMAND:
-            self._directories.discard(directory)
+        rows: list[tuple[str, str, int]] = []
+        while self._directories and not rows:
+            directory = self._directories[0]
+            rows = self._execute(_SOME, (directory, A_COMMAND)).fetchall()
+            if not rows:
+                heapq.heappop(self._directories)
         total = 0
         for name, owner, size in rows:
             total += size
             if total > BYTES_A_COMMAND and total > size:
-                self._directories.add(directory)
                 break
             self._partials.forget(Place(directory, name), owner)

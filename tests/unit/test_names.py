@@ -14,7 +14,7 @@ from catalogs import Feeder, command, partial, put
 
 from ftpgateway.access.backend import Backend
 from raftstore.cluster.results import accepted
-from raftstore.errors import Denied, Invalid, NotFound
+from raftstore.errors import Denied, Invalid, NoQuorum, NotFound
 from raftstore.names import Names
 from raftstore.rights import ROLES, Action, Actor
 from raftstore.store import Store
@@ -154,6 +154,25 @@ def test_a_command_that_the_level_overtakes_is_proposed_again(level_1: Node) -> 
     assert level_1.feeder.catalog.lookup("/e").owner == "ada"
     asyncio.run(level_1.names.make_directory(ada, "/f"))
     assert len(level_1.proposed) == 3
+
+
+def test_what_only_the_new_level_knows_is_in_it_then(level_1: Node) -> None:
+    level_1.feeder.one(user(rights="", home="/homes/ada"))
+    ada = session(level_1)
+    level_1.before = lambda: level_1.feeder.one(command("set_level", level=2))
+    asyncio.run(level_1.names.make_home(ada))
+    assert level_1.feeder.catalog.lookup("/homes/ada").is_directory
+
+
+def test_nothing_is_read_while_what_was_applied_is_undone(node: Node) -> None:
+    """After the barrier a full disk may take back what it has waited for."""
+    node.feeder.all(user(), put("/d/f", 1))
+    ada = session(node)
+    node.feeder.catalog.behind = True
+    with pytest.raises(NoQuorum):
+        asyncio.run(node.names.lookup(ada, "/d/f"))
+    node.feeder.catalog.behind = False
+    assert asyncio.run(node.names.lookup(ada, "/d/f")).size == 10
 
 
 def test_an_invalid_command_is_not_proposed_again(level_1: Node) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raftstore.errors import AlreadyExists, Changed, NotFound, StoreError
+from raftstore.errors import AlreadyExists, Changed, NoQuorum, NotFound, StoreError
 from raftstore.publishing import Aim
 from raftstore.targets import Target
 from raftstore.wire import commands_pb2 as commands
@@ -119,5 +119,23 @@ def test_what_was_opened_is_what_is_there_after_the_barrier() -> None:
         dropped.begin()
         dropped.drop()
         await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+
+
+def test_what_could_not_be_found_out_at_first_is_asked_again() -> None:
+    """Who has sent an hour's worth of bytes does not lose them for a second without a leader at the beginning."""
+    names = Names(2, {})
+
+    def no_quorum() -> None:
+        raise NoQuorum("an election")
+
+    names.changes.append(no_quorum)
+
+    async def scenario() -> None:
+        aim = Aim(names, names.barrier, lambda: FILE, sure=False)
+        aim.begin()
+        await asyncio.sleep(0.01)
+        assert await aim.target() is FILE
 
     asyncio.run(scenario())

@@ -157,3 +157,24 @@ def test_large_ones_go_one_by_one(feeder: Feeder, monkeypatch: pytest.MonkeyPatc
         feeder.make(f"/n{number}")
         left.append(orphaned(feeder))
     assert left == [2, 1, 0, 0]
+
+
+def test_a_restart_between_two_directories_changes_nothing(tmp_path: Path) -> None:
+    with (
+        Feeder(tmp_path / "one" / "catalog.db") as one,
+        Feeder(tmp_path / "two" / "catalog.db", level=None, stores=False) as two,
+    ):
+        user = {"name": "ada", "home": "/", "rights": "elradfmwMT"}
+        assert one.status(command("put_user", user=user)) == "OK"
+        one.make("/a", "/b")
+        for directory, count in (("a", orphans.A_COMMAND), ("b", 2 * orphans.A_COMMAND)):
+            for number in range(count):
+                assert one.status(partial(f"/{directory}/{number}", number)) == "OK"
+        one.all(command("remove_directory", path="/a"), command("remove_directory", path="/b"))
+        for index, batch in one.log:
+            two.catalog.apply(index, batch)
+        two.reopen()
+        for name in "defg":
+            one.make(f"/{name}")
+            two.catalog.apply(*one.log[-1])
+            assert two.catalog.digest() == one.catalog.digest()

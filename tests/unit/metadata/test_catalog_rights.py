@@ -199,6 +199,18 @@ def test_a_refusal_does_not_tell_what_is_there(feeder: Feeder) -> None:
     assert [result.status for result in on_the_way] == [commands.NO_PARENT] * 2
 
 
+def test_a_refusal_does_not_tell_where_an_open_file_has_gone(feeder: Feeder) -> None:
+    ada, root = account(feeder, _box=DROP_BOX), account(feeder, "root", ADMIN)
+    feeder.make("/box")
+    assert status(feeder, root, put("/pub.jpg", 1)) == "OK"
+    opened = feeder.catalog.lookup("/pub.jpg")
+    handle = commands.Handle(inode=opened.inode, version=opened.version)
+    assert status(feeder, root, rename("/pub.jpg", "/box/secret.jpg")) == "OK"
+    refused = feeder.one(by(put("/pub.jpg", 2, handle=handle), ada))
+    assert refused.status == commands.DENIED
+    assert "secret" not in refused.detail and "box" not in refused.detail
+
+
 def test_appending_replaces_nothing(feeder: Feeder) -> None:
     feeder.one(put("/f", 1, owner="bob"))
     entry = feeder.catalog.lookup("/f")

@@ -149,6 +149,18 @@ def test_a_new_file_goes_to_its_directory_and_replaces_nothing_unseen(feeder: Fe
     assert status(feeder, put("/d/new", **new)) == "NO_PARENT"
 
 
+def test_no_path_becomes_too_long_by_a_new_file_whose_directory_has_moved(feeder: Feeder) -> None:
+    directory = feeder.catalog.lookup("/d").inode
+    deep = ""
+    while len(deep) < 3800:
+        deep += "/" + "x" * 250
+        feeder.make(deep)
+    feeder.all(command("rename", source="/d", target=f"{deep}/d"))
+    new = {"new": True, "directory": directory}
+    assert status(feeder, put("/d/" + "y" * 255, name="y" * 255, **new)) == "BAD_NAME"
+    assert status(feeder, put("/d/y", name="y", **new)) == "OK"
+
+
 def test_silence_is_judged_by_the_clock_of_who_judges() -> None:
     def held(node: str, renewed: int) -> Reservation:
         return Reservation(Place(1, node), renewed, "ada", node, 1, renewed)

@@ -113,6 +113,19 @@ def test_a_close_that_fails_says_so_and_publishes_nothing(
     assert server.store.read("/b.jpg") == b"the session goes on"
 
 
+def test_an_open_that_fails_at_the_last_moment_leaves_nothing_open(server: SftpServer) -> None:
+    server.store.put("/a.jpg", DATA, "alice")
+    with server.sftp() as client:
+        reading = client.open("a.jpg")
+        server.fail("target", NoQuorum())
+        with pytest.raises(OSError):
+            client.open("b.jpg", "wb")
+        server.heal()
+        begun = server.store.opened["upload"]
+        assert begun and sum(server.store.ended[how] for how in ("abort", "suspend", "commit")) == begun
+        reading.close()
+
+
 def test_who_leaves_before_close_leaves_what_can_be_resumed_and_nobody_else_sees_it(server: SftpServer) -> None:
     with server.sftp() as client:
         file = client.open("a.jpg", "wb")

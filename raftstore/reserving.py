@@ -134,6 +134,7 @@ class Reserver:
                     await self._keep()
             except StoreError as error:
                 log.debug("reservations not renewed", error=str(error))
+                self._silence = Silence(self._lease)  # the others could not renew theirs either
             self._wake.clear()
             try:
                 async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
@@ -153,7 +154,8 @@ class Reserver:
                 await self._end(held.number)
 
     async def _keep(self) -> None:
-        if self._own():
+        # A leader finds out by that, too, whether anybody can renew anything: with two full disks nobody can.
+        if self._own() or (self._leads() and self._reservations()):
             renew = commands.RenewNames(node=self._node, boot=self._boot)
             await self._propose(commands.Command(renew_names=renew))
         if not self._leads():

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ftpgateway.access import Workspace
-from ftpgateway.access.ledger import Charge, LimitReached
+from ftpgateway.access.ledger import UPLOAD_BEGINS, Charge, LimitReached
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.draft import Draft
 from raftstore import paths
-from raftstore.errors import AlreadyExists, IsADirectory, NotEmpty, NotFound, StoreError
+from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotEmpty, NotFound, StoreError
 from raftstore.spool import Spools
 from raftstore.targets import Target
 from raftstore.types import CHUNK_SIZE, Entry
 
 WARM = 16
 """Files of a session that are written to without a detour: each has up to a megabyte in memory."""
+
+
+def _kept(draft: Draft, more: int) -> int:
+    """Return how much of a draft may be in memory when `more` bytes were written to it."""
+    return UPLOAD_BEGINS if draft.size + more <= UPLOAD_BEGINS else CHUNK_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,41 +61,46 @@ class Drafts:
     """The files that one session writes."""
 
     def __init__(self, files: Workspace, user: str, spools: Spools, wait_limit: float, memory: Charge) -> None:
-        """`memory`: what the chunks that fill are charged to; whoever made it releases it."""
-        self._files = files
+        """`memory` is charged for what is kept of them; to be released when all are closed."""
         self._memory = memory
+        self._files = files
         self._user = user
         self._spools = spools
         self._limit = wait_limit
         self._drafts: list[Draft] = []
-        self._warm: dict[Draft, None] = {}  # the one that was written to last is the last
+        self._warm: dict[Draft, int] = {}  # and what is charged; the one that was written to last is the last
         self.current: Draft | None = None
         """The one that was written to last."""
 
-    async def use(self, draft: Draft) -> None:
-        """`draft` is written to now; the one that was not for the longest time keeps nothing in memory.
+    def ready(self, draft: Draft, more: int) -> bool:
+        """Whether `more` bytes can be written to `draft` without `use`."""
+        return draft is self.current and _kept(draft, more) <= self._warm.get(draft, 0)
 
-        Raises StoreError.
+    async def use(self, draft: Draft, more: int) -> None:
+        """`more` bytes are written to `draft` now; those that were not for the longest time keep nothing in memory.
+
+        Raises StoreError, LimitReached.
         """
         self.current = draft
-        self._warm.pop(draft, None)
-        self._warm[draft] = None
-        while len(self._warm) > WARM or not self._covered():
-            oldest = next(iter(self._warm))
-            if oldest is draft:
-                self._memory.resize(CHUNK_SIZE)  # refused: says what to do
-            del self._warm[oldest]
-            try:
-                await oldest.put_down()
-            except StoreError as error:
-                draft.fail(error)
-                raise
-
-    def _covered(self) -> bool:
-        """Charge the chunks that fill; return whether the session may have so many."""
+        amount = max(_kept(draft, more), self._warm.pop(draft, 0))
+        self._warm[draft] = amount
         try:
-            self._memory.resize(len(self._warm) * CHUNK_SIZE)
+            while not self._fits():
+                oldest = next(iter(self._warm))
+                del self._warm[oldest]
+                await oldest.put_down()
+        except StoreError as error:
+            draft.fail(error)
+            raise
+
+    def _fits(self) -> bool:
+        if len(self._warm) > WARM:
+            return False
+        try:
+            self._memory.resize(sum(self._warm.values()))
         except LimitReached:
+            if len(self._warm) == 1:
+                raise
             return False
         return True
 
@@ -156,7 +166,12 @@ class Drafts:
         draft = None
         anew = manner.create and manner.truncate and not manner.exclusive
         if self._drafts or not anew:
-            draft, found = await self.look(path)
+            try:
+                draft, found = await self.look(path)
+            except Denied:  # who sees nothing there may store there all the same
+                if not anew:
+                    raise
+                draft = await self._at(path, None)
         if found is not None and found.is_directory:
             raise IsADirectory(path)
         if manner.exclusive and (draft is not None or found is not None):
@@ -224,8 +239,8 @@ class Drafts:
 
     async def _let_go(self, draft: Draft) -> None:
         if not draft.handles and not draft.readers:
-            self._warm.pop(draft, None)
-            self._memory.resize(len(self._warm) * CHUNK_SIZE)
+            if self._warm.pop(draft, 0):
+                self._memory.resize(min(self._memory.amount, sum(self._warm.values())))
             self.current = None if self.current is draft else self.current
             await draft.abandon()
 

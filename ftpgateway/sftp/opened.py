@@ -188,7 +188,7 @@ class File:
 
     def write_at_once(self, offset: int, data: packets.Buffer) -> bool:
         """Take a write for which nothing has to be waited for; False: `write` it. Raises StoreError."""
-        if self.draft is None or not self._manner.write or self.draft is not self._drafts.current:
+        if self.draft is None or not self._manner.write or not self._drafts.ready(self.draft, len(data)):
             return False
         done = self.draft.write_at_once(None if self._manner.append else offset, data)
         self.written += len(data) if done else 0
@@ -197,7 +197,7 @@ class File:
     async def write(self, offset: int, data: packets.Buffer) -> None:
         """Take a write. Raises StoreError; the file cannot be published any more then."""
         draft = self._to_write()
-        await self._drafts.use(draft)
+        await self._drafts.use(draft, len(data))
         await draft.write(None if self._manner.append else offset, data)
         self.written += len(data)
 

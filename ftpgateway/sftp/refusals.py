@@ -27,8 +27,8 @@ def said(error: StoreError, doing: Doing = Doing.NAMES) -> tuple[int, str]:
     if isinstance(error, Unsupported):
         return packets.OP_UNSUPPORTED, error.detail or str(error)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), packets.FAILURE)
-    if isinstance(error, errors.Denied) and error.detail:
-        return code, error.detail
+    if isinstance(error, errors.Denied) and error.detail and not error.detail.startswith("/"):
+        return code, error.detail  # not a path: of the store, it would tell where the home lies
     return code, refusal(error, doing)[4:]
 
 

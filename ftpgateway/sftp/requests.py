@@ -54,8 +54,8 @@ class Requests:
         self._session = session
         self._files = session.files
         self._max_handles = max_handles
-        self._filling = session.charge(Resource.MEMORY)
-        self._drafts = Drafts(self._files, session.name, spools, wait_limit, self._filling)
+        self._written = session.charge(Resource.MEMORY)
+        self._drafts = Drafts(self._files, session.name, spools, wait_limit, self._written)
         self._handles: dict[bytes, Opened] = {}
         self._charge = session.charge(Resource.HANDLES)
         self._held = Held(session.charge(Resource.MEMORY))
@@ -175,7 +175,7 @@ class Requests:
             await opened.abandon()
             self._transferred(opened, used, whole=False)
         self._held.release()
-        self._filling.release()
+        self._written.release()
 
     def _transferred(self, opened: Opened, used: bool, *, whole: bool) -> None:
         if used and isinstance(opened, File) and self._on_transfer is not None:

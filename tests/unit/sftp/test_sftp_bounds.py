@@ -149,3 +149,31 @@ def test_keys_that_are_offered_in_vain_are_bounded(tmp_path: Path) -> None:
         return asked
 
     assert asyncio.run(main()) == MOST_KEYS
+
+
+def test_what_is_written_is_bounded_for_the_account() -> None:
+    """Sixteen files of each of eight sessions on each of hundreds of connections had a megabyte each."""
+    memory = 2 * RECEIVE_BUFFER + CHUNK_SIZE + 1000
+    server = serve({"ledger": LedgerLimits(Limits(), Limits(memory=memory), Limits())})
+    part = bytes(range(256)) * 400
+    try:
+        with server.sftp() as one, server.sftp() as two:
+            files = [one.open(str(number), "wb") for number in range(3)]
+            for _ in range(3):
+                for file in files:
+                    file.write(part)
+                    used = server.run(lambda: server.access.ledger.of_account("alice", Resource.MEMORY))
+                    assert used <= memory
+            with pytest.raises(OSError, match="much memory"), two.open("more", "wb") as other:
+                other.write(part)
+                other.stat()
+            for file in files:
+                file.close()
+            assert [server.store.read(f"/{number}") for number in range(3)] == [part * 3] * 3
+            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == 2 * RECEIVE_BUFFER
+            with two.open("more", "wb") as other:
+                other.write(part)
+            assert server.store.read("/more") == part
+        server.wait_for(lambda: not list(server.access.ledger.holders()))
+    finally:
+        server.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 
 import paramiko
 import pytest
@@ -124,6 +125,18 @@ def test_an_open_that_fails_at_the_last_moment_leaves_nothing_open(server: SftpS
         begun = server.store.opened["upload"]
         assert begun and sum(server.store.ended[how] for how in ("abort", "suspend", "commit")) == begun
         reading.close()
+
+
+def test_who_may_only_store_may_store_several_at_a_time(server: SftpServer) -> None:
+    alice = server.store.accounts["alice"]
+    server.store.accounts["alice"] = replace(alice, rights="w")
+    try:
+        with server.sftp() as client, client.open("a.jpg", "wb") as first, client.open("b.jpg", "wb") as second:
+            first.write(b"first")
+            second.write(b"second")
+    finally:
+        server.store.accounts["alice"] = alice
+    assert (server.store.read("/a.jpg"), server.store.read("/b.jpg")) == (b"first", b"second")
 
 
 def test_who_leaves_before_close_leaves_what_can_be_resumed_and_nobody_else_sees_it(server: SftpServer) -> None:
@@ -269,8 +282,6 @@ def test_a_packet_that_is_too_long_ends_the_session_only(server: SftpServer) -> 
 
 
 def test_an_account_that_is_disabled_loses_its_sessions_and_publishes_nothing(server: SftpServer) -> None:
-    from dataclasses import replace
-
     with server.sftp() as client:
         file = client.open("a.jpg", "wb")
         file.write(b"12345")

@@ -13,9 +13,9 @@ from ftpserver import PASSWORD, every_refusal
 from sftpserver import SftpServer, serve
 from structlog.testing import capture_logs
 
-from ftpgateway.sftp import packets
+from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.opened import File
-from raftstore.errors import DiskFull, NoQuorum, QuotaExceeded
+from raftstore.errors import Denied, DiskFull, NoQuorum, QuotaExceeded
 
 Lines = list[MutableMapping[str, Any]]
 BLOCK = 128 * 1024
@@ -242,3 +242,9 @@ def test_a_login_that_ends_with_keys_that_nobody_has_is_told(server: SftpServer,
         server.heal()
     assert any(line["event"] == "login refused" and "Too few nodes" in line["reason"] for line in lines)
     assert "secret" not in repr(lines)
+
+
+def test_a_refusal_does_not_tell_where_in_the_store_the_home_lies() -> None:
+    _, text = refusals.said(Denied("/customers/acme/alice/a.jpg"))
+    assert "acme" not in text
+    assert refusals.said(Denied("replace this file"))[1] == "replace this file"

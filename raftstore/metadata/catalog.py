@@ -249,11 +249,14 @@ class Catalog(Questions):
         """Go back to what was committed last, if the disk is full and something can be done; else raise."""
         if not wants_space(error, self._path):
             raise error
+        self._go_back()
+        if not self._free_space():
+            raise translated(error, self._path) from error
+
+    def _go_back(self) -> None:
         self._transaction.roll_back()
         self._load()
         self.behind = bool(self._steps)
-        if not self._free_space():
-            raise translated(error, self._path) from error
 
     def catch_up(self) -> None:
         """Apply again what was undone, and commit it. DiskFull: not yet. Otherwise raises what `apply` raises."""
@@ -294,8 +297,13 @@ class Catalog(Questions):
             raise Unavailable(f"the catalog takes no more entries: {self._failed}") from self._failed
 
     def _unreadable(self, error: sqlite3.Error) -> StoreError:
-        """Return what a failed read means. After damage nothing is applied any more, so that the node stops."""
+        """Return what a failed read means. After damage nothing is applied any more, so that the node stops.
+
+        A read that pushes changed pages out of the cache may be what finds the disk full: what was open is undone then.
+        """
         meaning = translated(error, self._path)
+        if isinstance(meaning, DiskFull) and self._transaction.lost:
+            self._go_back()
         if isinstance(meaning, Damaged | DiskFailed) and self._failed is None:
             self._failed = meaning
             log.error("the catalog cannot be read", error=str(meaning))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, put
 
-from raftstore.errors import DiskFailed, DiskFull
+from raftstore.errors import DiskFailed, DiskFull, Unavailable
 from raftstore.metadata import Catalog, database, durability
 
 
@@ -136,6 +136,9 @@ def test_a_commit_for_which_there_is_no_space_is_made_up_for(tmp_path, disk, mon
         with pytest.raises(DiskFull):
             feeder.catalog.settle()
         assert (feeder.catalog.behind, feeder.catalog.applied_index) == (True, start)
+        for read in (feeder.catalog.lookup, feeder.catalog.file, feeder.catalog.listing, feeder.catalog.page):
+            with pytest.raises(Unavailable):  # not NotFound: somebody may have been told that it is there
+                read("/a.jpg")
         with pytest.raises(DiskFull):
             feeder.catalog.catch_up()
         full = False

@@ -130,9 +130,7 @@ def test_nothing_is_removed_by_a_catalog_that_has_gone_back_before_the_sweep() -
     def unlisted(keys: Iterable[bytes]) -> list[bytes]:
         return [] if listed[0] else list(keys)
 
-    async def remove_many(
-        digests: Iterable[bytes], *, unless: Callable[[bytes], bool] | None = None
-    ) -> int:
+    async def remove_many(digests: Iterable[bytes], *, unless: Callable[[bytes], bool] | None = None) -> int:
         swept[0], listed[0] = 0, False  # undone while the first of them are looked at
         assert unless is not None
         seen.append(all(unless(key) for key in digests))

@@ -110,7 +110,7 @@ class Reader:
         except OSError as error:
             problem, remedy = f"cannot be read ({error.strerror})", "correct that"
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            problem = f"not a whole TOML file ({error})"
+            problem = f"not TOML that can be read ({error})"
             remedy = "correct it, or restore it from the directory that `pixraft init` made"
         raise ConfigError.of([Problem(self.file, "", problem, remedy)])
 

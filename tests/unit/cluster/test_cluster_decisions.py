@@ -38,7 +38,9 @@ def test_verdicts():
     )
     absent = status(*whole, node("n4", voter=False, reachable=False))
     assert verdict.judge(absent, confirmed=True) == (verdict.DEGRADED, "n4 has joined, but is not there yet")
-    assert verdict.judge(status(*whole, short=2), confirmed=True)[0] == verdict.DEGRADED
+    for short, words in ((1, "1 picture has fewer"), (2, "2 pictures have fewer")):
+        word, why = verdict.judge(status(*whole, short=short), confirmed=True)
+        assert (word, why) == (verdict.DEGRADED, f"{words} copies than wanted")
     assert verdict.judge(status(*whole[:2], node("n3", lag=5000)), confirmed=True)[0] == verdict.DEGRADED
     candidate = status(*whole[:2], node("n3", role="candidate"))
     assert verdict.judge(candidate, confirmed=True) == (verdict.DEGRADED, "n3 does not take part yet")

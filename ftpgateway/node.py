@@ -25,7 +25,7 @@ from ftpgateway.systemd import keep_alive, notify
 from ftpgateway.transferlog import TransferLog
 from raftstore import tasks
 from raftstore.consensus import ConsensusSettings
-from raftstore.errors import Damaged, Invalid, Removed, StoreError, TooNew
+from raftstore.errors import Damaged, Invalid, Removed, StoreError, Superseded, TooNew
 from raftstore.peers.pki import Identity
 from raftstore.settings import JobsSettings, StoreSettings
 from raftstore.spool import SpoolLedger, Spools
@@ -96,6 +96,9 @@ async def run_node(
         return reason.exit_code
     if isinstance(reason, TooNew):
         log.error("node stopped: a newer version of pixraft is needed", node=config.name, reason=reason.detail)
+        return reason.exit_code
+    if isinstance(reason, Superseded):
+        log.error("node stopped: its data are not its newest", node=config.name, reason=reason.detail)
         return reason.exit_code
     log.error("node stopped: it could no longer keep its promises", node=config.name, error=str(reason))
     return reason.exit_code if isinstance(reason, StoreError) else EXIT_FATAL

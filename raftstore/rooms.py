@@ -338,7 +338,8 @@ class Rooms:
 
     async def _next_boot(self) -> Boots:
         log_end = 0 if self._rejoining or not len(self.journal) else self.journal[-1][1]
-        return replace(next_boot(self.settings.data / "boot"), log_end=log_end)
+        own, others = self.catalog.latest_boot(self.settings.name), self._enquiries.latest_boot
+        return replace(next_boot(self.settings.data / "boot", own, others), log_end=log_end)
 
     def _rejoined(self, marker: Path) -> None:
         marker.unlink(missing_ok=True)

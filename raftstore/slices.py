@@ -75,10 +75,12 @@ def _of(loop: asyncio.AbstractEventLoop) -> _Turns:
 class Slice:
     """How long the present slice of some work has taken."""
 
-    __slots__ = ("_until",)
+    __slots__ = ("_seconds", "_until")
 
-    def __init__(self) -> None:
-        self._until = time.perf_counter() + SLICE
+    def __init__(self, seconds: float = SLICE) -> None:
+        """It begins now and takes so many seconds."""
+        self._seconds = seconds
+        self._until = time.perf_counter() + seconds
 
     @property
     def used(self) -> bool:
@@ -89,7 +91,7 @@ class Slice:
         """Wait for the next slice if this one is used up."""
         if self.used:
             await next_slice()
-            self._until = time.perf_counter() + SLICE
+            self._until = time.perf_counter() + self._seconds
 
 
 class Pace:

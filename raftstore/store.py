@@ -459,6 +459,10 @@ class Store:
         """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
         return self._rooms.outdated(node, identity, boots)
 
+    def latest_boot(self, node: str) -> int:
+        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
+        return self._rooms.catalog.latest_boot(node)
+
     def add_progress(self, report: admin.NodeReport) -> None:
         """Add to a report the number of this start and up to where the log is committed and synced."""
         self._rooms.add_progress(report)

@@ -142,6 +142,11 @@ class SortedListing(Protocol):
     """A whole directory, to be read page by page and closed."""
 
     @property
+    def count(self) -> int:
+        """How many entries are held."""
+        ...
+
+    @property
     def pages(self) -> int:
         """How many pages there are."""
         ...

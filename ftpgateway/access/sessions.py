@@ -48,7 +48,7 @@ class Session:
         self._ended = False
         self.protocol = protocol
         actor = Actor.anonymous_user(user) if fixed else Actor.session(user, key)
-        self.files = Workspace(store, Account(user), actor)
+        self.files = Workspace(store, Account(user), actor, hold=self.charge)
         self.up, self.down = registry.throttles(user)
         """How fast it may send and be sent to, with all other sessions of its user at this node."""
 

@@ -9,11 +9,14 @@ inherit, so nothing can.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.directories import DirectoryCursor, Matches, arranged, matcher
+from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
@@ -29,8 +32,16 @@ class Workspace:
     Calls raise Denied where the account does not have the right, beside the store's errors.
     """
 
-    def __init__(self, store: Backend, account: Account, actor: Actor | None = None) -> None:
-        """`actor`: whose session it is, if not simply the account's as it is."""
+    def __init__(
+        self,
+        store: Backend,
+        account: Account,
+        actor: Actor | None = None,
+        *,
+        hold: Callable[[Resource, int], Charge] | None = None,
+    ) -> None:
+        """`actor`: whose session it is, if not simply the account's as it is. `hold` charges what is held for it."""
+        self._hold = hold or partial(Ledger().charge, Holder(account.user.name, ""))
         self._store = store
         self._actor = Actor.session(account.user) if actor is None else actor
         self._view = account.view
@@ -109,7 +120,17 @@ class Workspace:
         def follow(_: Page) -> Page | None:
             return packed.page(next(numbers), backwards=backwards)
 
-        cursor = DirectoryCursor(follow, matches=matches, release=packed.close)
+        try:
+            held = self._hold(Resource.NAMES, packed.count)
+        except BaseException:
+            packed.close()
+            raise
+
+        def release() -> None:
+            held.release()
+            packed.close()
+
+        cursor = DirectoryCursor(follow, matches=matches, release=release)
         try:
             await cursor.take(packed.page(next(numbers), backwards=backwards))
         except BaseException:

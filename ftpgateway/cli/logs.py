@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -101,13 +102,37 @@ class _Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
+class Lenient:
+    """A stream that drops what cannot be written: what a node does must not depend on whether that can be logged.
+
+    Standard error may be a file on a full disk, or a pipe that nobody reads any more.
+    """
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    def write(self, text: str, /) -> None:
+        """Write `text`, or drop it."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, as far as that works."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person reads it."""
+        return self._stream.isatty()
+
+
 def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "") -> ClientLines:
     """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines.
 
     Lines of JSON have the name of the `node` in them: they are collected, as a rule, from several.
     """
     client_lines = ClientLines(config.client_lines)
-    stream = stream or sys.stderr
+    stream = Lenient(stream or sys.stderr)
     level = logging.getLevelNamesMapping()[config.level.upper()]
     last: list[Any]
     if config.format == "json":

@@ -153,9 +153,9 @@ def remove(access: Access, path: str, user: str, older_than: float | None, yes: 
     client = ClusterClient(access)
     found, kept = _all(client)
     found = _selected(found, path, user, older_than)
-    if not found:
+    if not found and path:
         raise NotFound("an interrupted upload there; `pixraft partials list` shows all")
-    if not yes:
+    if found and not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"{len(found)} would go: give --yes if that is meant")
         click.echo("\n".join(_rows(found, kept)), err=True)

@@ -8,6 +8,7 @@ from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.useroptions import name_argument
+from raftstore.errors import NotFound
 from raftstore.types import owner_name
 from raftstore.wire import admin_pb2
 
@@ -67,9 +68,7 @@ def adopt(access: Access, name: str, before: str, form: str) -> None:
     """
     owners = [each.owner for each in _asked(access) if before in (each.owner, owner_name(each.owner))]
     if not owners:
-        raise click.ClickException(
-            f"nothing is left of a removed account {before!r}; `pixraft user orphans` lists what is"
-        )
+        raise NotFound(f"anything left of a removed account {before!r}; `pixraft user orphans` lists what is")
     total = 0
     for owner in owners:
         total += _adopt(access, owner, name, form, total)

@@ -110,8 +110,10 @@ class Reader:
         except OSError as error:
             problem, remedy = f"cannot be read ({error.strerror})", "correct that"
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            problem = f"not a whole TOML file ({error})"
-            remedy = "correct it, or restore it from the directory that `pixraft init` made"
+            problem = f"not valid TOML ({error})"
+            remedy = (
+                "correct it (a section stands once), or restore it from the directory that `pixraft init` made"
+            )
         raise ConfigError.of([Problem(self.file, "", problem, remedy)])
 
     def _check_kind(self) -> None:

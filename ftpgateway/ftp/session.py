@@ -150,7 +150,10 @@ class BaseSession(ControlConnection):
 
     def _advance(self) -> None:
         """Run queued commands until one has to wait, or others have their turn."""
-        if self._advancing or self._turn <= 0:
+        if self._advancing:
+            return
+        if self._turn <= 0:
+            self._read_while_there_is_room()
             return
         self._advancing = True
         try:
@@ -170,6 +173,9 @@ class BaseSession(ControlConnection):
             self._advancing = False
         if self._farewell:
             self._part()
+        self._read_while_there_is_room()
+
+    def _read_while_there_is_room(self) -> None:
         if self.alive:
             self.pause_reading(self._queue_is_full() or self.backed_up)
 

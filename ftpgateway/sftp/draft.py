@@ -19,7 +19,7 @@ from ftpgateway.access.backend import Buffer, Download, Upload
 from ftpgateway.sftp.gaps import Gaps
 from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.reading import Reader
-from raftstore.errors import Changed, NoQuorum, OutcomeUnknown, StoreError
+from raftstore.errors import Changed, NoQuorum, NotFound, OutcomeUnknown, StoreError
 from raftstore.spool import PAGE, Spool, Spools
 from raftstore.targets import Target
 from raftstore.types import CHUNK_SIZE, Entry, Kind
@@ -247,7 +247,9 @@ class Draft:
         self._chunk = None
         if upload is None or self._failure is not None or upload.position - upload.whole <= SMALL:
             return
-        await self._spool.write(upload.whole, upload.filling(upload.whole, upload.position), self._page)
+        content = bytearray(upload.filling(upload.whole, upload.position))
+        await self._lay_over(content, upload.whole, len(content))  # it may be older than what is there already
+        await self._spool.write(upload.whole, content, self._page)
         await upload.cut(upload.whole)
 
     def fail(self, error: StoreError) -> None:
@@ -286,7 +288,7 @@ class Draft:
         if self.dirty or self.unlinked or self._base is None:
             self._mtime_ns = wanted.mtime * 10**9
         else:
-            await self._files.set_modified(self.path, wanted.mtime * 10**9)
+            await set_time(self._files, self.path, self._base.entry.inode, wanted.mtime * 10**9)
             self._modified_ns = wanted.mtime * 10**9
 
     # Reading.
@@ -452,3 +454,17 @@ class Draft:
             await reader.close()
         elif base is not None:
             await base.close()
+
+
+async def set_time(files: Workspace, path: str, inode: int, mtime_ns: int) -> None:
+    """Set the time of a published file that is open, and was at `path`. Raises StoreError.
+
+    Nothing happens when it was removed; Changed when there is another file by now, which is left as it is.
+    """
+    try:
+        found = await files.entry(path)
+    except NotFound:
+        return
+    if found.inode != inode:
+        raise Changed(path)
+    await files.set_modified(path, mtime_ns)

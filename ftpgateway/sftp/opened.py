@@ -11,7 +11,7 @@ from ftpgateway.access import Session
 from ftpgateway.access.directories import DirectoryCursor
 from ftpgateway.access.ledger import Charge, LimitReached
 from ftpgateway.sftp import packets
-from ftpgateway.sftp.draft import Draft
+from ftpgateway.sftp.draft import Draft, set_time
 from ftpgateway.sftp.drafts import Drafts, Manner, Own
 from ftpgateway.sftp.packets import Attributes
 from ftpgateway.sftp.reading import Reader
@@ -215,7 +215,7 @@ class File:
         elif wanted.size is not None:
             raise Denied("the file was not opened for writing")
         elif wanted.mtime is not None:
-            await self._session.files.set_modified(self.path, wanted.mtime * 10**9)
+            await set_time(self._session.files, self.path, await self.inode(), wanted.mtime * 10**9)
 
     async def publish(self) -> None:
         """Publish what was written so far. Raises StoreError."""

@@ -15,7 +15,7 @@ import structlog
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
 from raftstore.sending import write_all
-from raftstore.slices import next_slice
+from raftstore.slices import Slice, next_slice
 
 log = structlog.get_logger()
 
@@ -23,6 +23,9 @@ RECEIVE_BUFFER = 2 * (packets.MAX_PACKET + 4)
 SEND_BUFFER = 1024 * 1024
 TURN = 64
 """Requests after which other sessions have their turn: tens of thousands of small ones fit into the buffer."""
+
+TURN_SECONDS = 0.005
+"""Seconds after which they have it in any case: a request can take as long as sixty others."""
 
 _LEAST_SPACE = 64 * 1024
 _LENGTH = struct.Struct("!I")
@@ -50,6 +53,7 @@ class Stream(asyncio.BufferedProtocol):
         self._sent = asyncio.Event()
         self._lived = self._moved = 0.0
         self._out: list[packets.Buffer] = []
+        self._turn = Slice(TURN_SECONDS)
         self._waiting = 0
 
     # asyncio's calls.
@@ -123,9 +127,10 @@ class Stream(asyncio.BufferedProtocol):
             while (packet := await self._next()) is not None:
                 await self._handle(packet)
                 handled += 1
-                if handled % TURN == 0:
+                if handled % TURN == 0 or self._turn.used:
                     self._flush()
                     await next_slice()
+                    self._turn = Slice(TURN_SECONDS)
         finally:
             await self._requests.abandon()
             if self._transport is not None:
@@ -149,6 +154,7 @@ class Stream(asyncio.BufferedProtocol):
         if reply is None:
             self._flush()
             reply = await self._requests.answer(kind, request, content)
+            self._turn = Slice(TURN_SECONDS)
         self._put(reply)
         if self._waiting >= SEND_BUFFER // 4:
             self._flush()
@@ -182,6 +188,7 @@ class Stream(asyncio.BufferedProtocol):
         while not await _happens(self._news, max(deadline, self._lived + self._idle)):
             if asyncio.get_running_loop().time() >= self._lived + self._idle:
                 raise SessionOver("nothing came for too long")
+        self._turn = Slice(TURN_SECONDS)
 
     def _make_space(self) -> None:
         """Move what is left to the front if there is little space behind it; nobody looks at it now."""

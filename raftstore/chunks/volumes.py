@@ -26,7 +26,8 @@ from raftstore.chunks.shelf import PERIOD, SMALL, Verified
 from raftstore.chunks.storing import Storer
 from raftstore.chunks.volume import Volume
 from raftstore.chunks.walking import Checked, scrub
-from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, TooLarge, Unavailable
+from raftstore.disk import is_full
+from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, NotFound, StoreError, TooLarge, Unavailable
 from raftstore.types import DIGEST_SIZE
 
 log = structlog.get_logger()
@@ -103,7 +104,7 @@ class VolumeSet:
         """Recover what is there, or start a new store, and begin to serve.
 
         Raises Refused when another process has the directory, Damaged when it cannot be trusted as a whole,
-        DiskFailed when the disk does not answer.
+        DiskFailed when the disk does not answer, DiskFull.
         """
         self._loop = loop = asyncio.get_running_loop()
         opening = asyncio.ensure_future(
@@ -118,7 +119,7 @@ class VolumeSet:
                     result.release()
             raise
         except OSError as error:
-            raise DiskFailed(f"{self._directory}: {error}") from error
+            raise (DiskFull if is_full(error) else DiskFailed)(f"{self._directory}: {error}") from error
         self._holdings = opened.holdings
         self._identity = opened.identity
         self._last = opened.position[0]

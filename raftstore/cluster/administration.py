@@ -47,6 +47,10 @@ class Administered(Protocol):
         """Add what this node knows of the membership beyond log entry `known`."""
         ...
 
+    def latest_boot(self, node: str) -> int:
+        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
+        ...
+
     def add_progress(self, report: admin.NodeReport) -> None:
         """Add the number of this start, and up to where the log is safe, once the node takes part."""
         ...
@@ -126,6 +130,7 @@ class Administration:
             outdated=self._store.outdated(
                 peer.name, request.store, Boots(request.previous_boot, request.boot, request.log_end)
             ),
+            latest_boot=self._store.latest_boot(peer.name),
             time_ns=time.time_ns(),
         )
         self._store.add_progress(report)

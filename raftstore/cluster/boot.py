@@ -30,11 +30,13 @@ class Boots:
         return 0 < self.previous < latest != self.now
 
 
-def next_boot(path: Path) -> Boots:
+def next_boot(path: Path, own: int = 0, others: int = 0) -> Boots:
     """Choose a boot number above every earlier one of this node and make it durable in `path`.
 
-    The clock is its floor, so that a node whose disk was replaced still gets a higher one. Raises Damaged when the
-    file holds something else, OSError when it cannot be written.
+    The clock is its floor, so that a node whose disk was replaced still gets a higher one. That clock may be behind the
+    one of the earlier disk. So above the starts of this node that stand in its `own` catalog, too, and in those of
+    `others`, as far as these were asked; what is in its own was no later start. Raises Damaged when the file holds
+    something else, OSError when it cannot be written.
     """
     previous = 0
     if path.exists():
@@ -44,7 +46,9 @@ def next_boot(path: Path) -> Boots:
                 f"{path} should hold a number; remove it to let the node take a new one from its clock"
             )
         previous = int(text)
-    boot = max(previous + 1, time.time_ns())
+    if previous:
+        previous = max(previous, own)
+    boot = max(previous + 1, own + 1, others + 1, time.time_ns())
     temporary = path.with_suffix(".new")
     with temporary.open("w") as file:
         file.write(f"{boot}\n")

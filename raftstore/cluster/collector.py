@@ -247,7 +247,8 @@ class Collector:
         """Remove what is on the list and not listed, in a sweep that began at log `index`."""
 
         def needed(key: bytes) -> bool:
-            return key not in names or not self._unlisted((key,))
+            # The sweep itself is asked for each time: a full disk may undo what is applied, down to before it.
+            return key not in names or self._swept() != index or not self._unlisted((key,))
 
         removed = 0
         for portion in portions:

@@ -17,6 +17,8 @@ class Enquiries:
     def __init__(self, network: PeerNetwork, membership: Membership) -> None:
         self._network = network
         self._membership = membership
+        self.latest_boot = 0
+        """Number of the newest start of this node of which a member has told."""
 
     async def call(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
         """Call `method` at a member beside the bulk traffic; `timeout` in seconds."""
@@ -28,6 +30,7 @@ class Enquiries:
         reply = await self._network.call(member, "admin.node", request.SerializeToString(), timeout=PATIENCE)
         report = admin.NodeReport.FromString(reply.body)
         self._membership.hear(report)
+        self.latest_boot = max(self.latest_boot, report.latest_boot)
         return report
 
     async def empty(self, member: str) -> bool:

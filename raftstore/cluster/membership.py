@@ -213,7 +213,11 @@ class Membership:
         """A member says that this node was removed by log entry `entry`."""
         if entry <= self._known_since():
             return  # an earlier life of this name
-        (self._settings.data / REMOVED).write_text(f"{entry}\n")
+        try:
+            (self._settings.data / REMOVED).write_text(f"{entry}\n")
+        except OSError as error:
+            # It is told again at the next start.
+            log.warning("cannot note that this node was removed", error=str(error))
         self._on_fatal(Removed(_removed_text(self._settings.name, str(entry))))
 
     # The steward's view.

@@ -74,7 +74,7 @@ class Registration:
         await ended(self._task)
 
     async def _run(self) -> None:
-        due, again = True, False
+        due, again, told = True, False, ""
         while True:
             if not due and self._member() and not self._known():
                 due = again = True
@@ -88,7 +88,9 @@ class Registration:
                     )  # what this node keeps would be taken for another one's, or a later one's
                     return
                 except StoreError as error:
-                    log.info("volumes not announced yet", error=str(error))
+                    if str(error) != told:  # one line for an outage, not one for every attempt
+                        told = str(error)
+                        log.info("volumes not announced yet", error=told)
             await asyncio.sleep(PERIOD)
 
     def _known(self) -> bool:

@@ -51,7 +51,8 @@ def judge(status: ClusterStatus, *, confirmed: bool, changes: Sequence[str] = ()
         if node.reachable and node.lag is not None and node.lag > MAX_LAG
     ]
     if status.short_count:
-        problems.append(f"{status.short_count} pictures have fewer copies than wanted")
+        some = "1 picture has" if status.short_count == 1 else f"{status.short_count} pictures have"
+        problems.append(f"{some} fewer copies than wanted")
     if status.lost_count:
         problems.append(f"{status.lost_count} cannot be read: no node that answers has a whole copy")
     return (DEGRADED, "; ".join(problems)) if problems else (HEALTHY, "")

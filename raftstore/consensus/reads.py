@@ -153,6 +153,11 @@ class Reads:
         deadline = self._runtime.call_later(timeout, lambda: _give_up(reader, timeout))
         try:
             await reader.future
+            while reader.index > self._applied_index():
+                # For want of disk space it was undone before the reader's turn came.
+                reader.future = asyncio.get_running_loop().create_future()
+                self._behind.append(reader)
+                await reader.future
         finally:
             deadline.cancel()
 

@@ -245,15 +245,23 @@ class Catalog(Questions):
         if self.behind:
             raise DiskFull(f"{self._path}: entries wait to be applied again")
 
+    def _check_current(self) -> None:
+        """Refuse to read what has gone back: somebody may have been told of what was undone."""
+        if self.behind:
+            raise Unavailable("the disk of this node is full: what was applied last is not there at the moment")
+
     def _undo(self, error: sqlite3.Error) -> None:
         """Go back to what was committed last, if the disk is full and something can be done; else raise."""
         if not wants_space(error, self._path):
             raise error
+        self._go_back()
+        if not self._free_space():
+            raise translated(error, self._path) from error
+
+    def _go_back(self) -> None:
         self._transaction.roll_back()
         self._load()
         self.behind = bool(self._steps)
-        if not self._free_space():
-            raise translated(error, self._path) from error
 
     def catch_up(self) -> None:
         """Apply again what was undone, and commit it. DiskFull: not yet. Otherwise raises what `apply` raises."""
@@ -294,8 +302,13 @@ class Catalog(Questions):
             raise Unavailable(f"the catalog takes no more entries: {self._failed}") from self._failed
 
     def _unreadable(self, error: sqlite3.Error) -> StoreError:
-        """Return what a failed read means. After damage nothing is applied any more, so that the node stops."""
+        """Return what a failed read means. After damage nothing is applied any more, so that the node stops.
+
+        A read that pushes changed pages out of the cache may be what finds the disk full: what was open is undone then.
+        """
         meaning = translated(error, self._path)
+        if isinstance(meaning, DiskFull) and self._transaction.lost:
+            self._go_back()
         if isinstance(meaning, Damaged | DiskFailed) and self._failed is None:
             self._failed = meaning
             log.error("the catalog cannot be read", error=str(meaning))
@@ -411,6 +424,7 @@ class Catalog(Questions):
 
     def lookup(self, path: str) -> Entry:
         """Return what `path` names. Raises NotFound, NotADirectory, BadName."""
+        self._check_current()
         try:
             return entry_of(self._row(path))
         except sqlite3.Error as error:
@@ -418,6 +432,7 @@ class Catalog(Questions):
 
     def check_directory(self, path: str) -> None:
         """Raise NotFound, NotADirectory or BadName unless `path` is a directory."""
+        self._check_current()
         try:
             self._machine.names.directory(path)
         except sqlite3.Error as error:
@@ -425,6 +440,7 @@ class Catalog(Questions):
 
     def file(self, path: str) -> FileVersion:
         """Return the published version of a file. Raises NotFound, NotADirectory, IsADirectory, BadName."""
+        self._check_current()
         try:
             entry = entry_of(self._row(path))
             if entry.kind is Kind.DIRECTORY:
@@ -442,6 +458,7 @@ class Catalog(Questions):
 
     def listing(self, path: str) -> list[Entry]:
         """Return the entries of a directory by name. Raises NotFound, NotADirectory, BadName."""
+        self._check_current()
         try:
             names = self._machine.names
             return list(map(entry_of, names.listing(names.directory(path)).fetchall()))
@@ -453,6 +470,7 @@ class Catalog(Questions):
 
         Raises NotFound, NotADirectory, BadName.
         """
+        self._check_current()
         try:
             return self._page(self._machine.names.directory(path), path, limit, "", backwards)
         except sqlite3.Error as error:
@@ -466,6 +484,7 @@ class Catalog(Questions):
         None: it was removed. Names that did not change since the first page come exactly once, those that did at most
         once under each name.
         """
+        self._check_current()
         try:
             path = self._machine.names.path_of(directory)
             return None if path is None else self._page(directory, path, limit, after, backwards)
@@ -523,6 +542,7 @@ class Catalog(Questions):
 
     def partial(self, owner: str, path: str) -> Partial | None:
         """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""
+        self._check_current()
         try:
             found = self._machine.partial(owner, path)
             if found is None:

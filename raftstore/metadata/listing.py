@@ -68,6 +68,11 @@ class PackedListing:
             raise
 
     @property
+    def count(self) -> int:
+        """How many entries are held."""
+        return self._count
+
+    @property
     def pages(self) -> int:
         """How many pages there are."""
         return len(self._pages)

@@ -35,6 +35,7 @@ class Transaction:
     def begin(self) -> bool:
         """Open a transaction unless one is; return whether it is new. Raises sqlite3.Error, DiskFailed."""
         if self._open:
+            self._check_there()
             return False
         self._lock.acquire()
         self._open = True
@@ -42,12 +43,23 @@ class Transaction:
         self._machine.check_sole_writer()
         return True
 
+    @property
+    def lost(self) -> bool:
+        """Whether SQLite has undone what is open, as it does when a statement, even one that reads, finds no space.
+
+        What is executed then is committed at once, each statement by itself.
+        """
+        return self._open and not self._database.in_transaction
+
+    def _check_there(self) -> None:
+        if self.lost:
+            raise DiskFailed("the transaction is lost")
+
     def commit(self) -> None:
         """Commit what is open. Raises sqlite3.Error, DiskFailed."""
         if not self._open:
             return
-        if not self._database.in_transaction:
-            raise DiskFailed("the transaction is lost")
+        self._check_there()
         self._machine.finish()
         self._execute("COMMIT")
         self.committed = self._machine.counters.applied

@@ -43,7 +43,7 @@ class Stranger(Exception):
 class _Waiting:
     """A connection whose peer is not authenticated: silent, or with a task that does the handshake."""
 
-    __slots__ = ("accepted", "address", "admission", "deadline", "network", "task")
+    __slots__ = ("accepted", "address", "admission", "deadline", "network", "task", "timer")
 
     def __init__(
         self, accepted: socket.socket, address: tuple[str, int], admission: Admission[_Waiting], deadline: float
@@ -54,8 +54,10 @@ class _Waiting:
         self.admission = admission
         self.deadline = deadline
         """When it must be authenticated, on the loop's clock."""
-        self.task: asyncio.Task[bool] | asyncio.TimerHandle | None = None
-        """The handshake, or while it is silent the timer that ends it."""
+        self.timer: asyncio.TimerHandle | None = None
+        """Ends it while it is silent."""
+        self.task: asyncio.Task[bool] | None = None
+        """The handshake."""
 
 
 class Listener:
@@ -134,7 +136,7 @@ class Listener:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        tasks = [waiting.task for waiting in self._pending if isinstance(waiting.task, asyncio.Task)]
+        tasks = [waiting.task for waiting in self._pending if waiting.task is not None]
         for waiting in list(self._pending):
             self._end(waiting)
         if tasks:
@@ -186,7 +188,7 @@ class Listener:
         if first is not None:
             self._begin(waiting, first)
             return
-        waiting.task = loop.call_at(waiting.deadline, self._silent, waiting)
+        waiting.timer = loop.call_at(waiting.deadline, self._silent, waiting)
         loop.add_reader(accepted, self._readable, waiting)
 
     def _readable(self, waiting: _Waiting) -> None:
@@ -205,8 +207,9 @@ class Listener:
 
     def _hear_no_more(self, waiting: _Waiting) -> None:
         asyncio.get_running_loop().remove_reader(waiting.accepted)
-        if isinstance(waiting.task, asyncio.TimerHandle):
-            waiting.task.cancel()
+        if waiting.timer is not None:
+            waiting.timer.cancel()
+            waiting.timer = None
 
     def _begin(self, waiting: _Waiting, first: bytes) -> None:
         """The peer has sent its first byte: find out who it is."""
@@ -226,7 +229,7 @@ class Listener:
 
     def _end(self, waiting: _Waiting) -> None:
         """Close a connection that is not authenticated. Idempotent."""
-        if isinstance(waiting.task, asyncio.Task):
+        if waiting.task is not None:
             waiting.task.cancel()
             self._forget(waiting)
         elif waiting in self._pending:

@@ -1,7 +1,8 @@
 """`make flood`: floods at every port of a node, while a client that behaves logs in, transfers and asks for the status.
 
 It must succeed each time, however long that takes; the node's memory and log stay within their bounds; and when the
-flood is over, nothing of it is left. Attackers come from addresses of their own and, in turn, from the client's.
+flood is over, nothing of it is left. Attackers come from addresses of their own and, in turn, from the client's. Then
+an account that has logged in holds as much as it can (`hoards`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import floods
+import hoards
 import paramiko
 import psutil
+from commandline import pixraft
 from harness import Cluster, eventually
 
 from ftpgateway.clientlines import BURST
@@ -29,6 +32,10 @@ STRANGERS = [f"127.0.0.{number}" for number in range(2, 10)]
 PATIENCE = 60.0
 MOST_MEMORY = 200 * 1024 * 1024
 """Bytes that a flood of strangers may add to a node and its workers."""
+MEMORY = 256 * 1024 * 1024
+"""`clients.memory`: an account has a quarter."""
+OVERHEAD = 110 * 1024 * 1024
+"""What a hoarder's sessions take beside that: of SSH in the workers, of TCP, of Python's own objects."""
 LINES = 20
 """`log.client_lines`."""
 LINE = 600
@@ -36,6 +43,8 @@ LINE = 600
 
 SETTINGS = {
     "PIXRAFT_LOG_CLIENT_LINES": str(LINES),
+    "PIXRAFT_CLIENTS_MEMORY": str(MEMORY),
+    "PIXRAFT_FTP_PASSIVE_PORTS": "",
     "PIXRAFT_FTP_LOGIN_TIMEOUT": "30",
     "PIXRAFT_FTP_HANDSHAKE_TIMEOUT": "10",
 }
@@ -114,7 +123,7 @@ class Ground:
 
     @contextlib.contextmanager
     def flooded(self, kind: str, sources: Sequence[str]) -> Iterator[None]:
-        """Have a flood of that kind come from these addresses."""
+        """Have a flood of that kind come from these addresses; it is in full swing at the beginning."""
         ports = ",".join(f"{service}={port}" for service, port in self.ports().items())
         flood = subprocess.Popen(
             [sys.executable, floods.__file__, kind, ports, ",".join(sources)],
@@ -123,11 +132,14 @@ class Ground:
             text=True,
         )
         try:
+            assert flood.stdout is not None
+            if (standing := flood.stdout.readline().strip()) != "standing":
+                raise Trouble(f"the flood {kind} did nothing: {standing}")
             yield
         finally:
             told, _ = flood.communicate(timeout=PATIENCE)
-        if flood.returncode or int(told.split()[0]) < 10:
-            raise Trouble(f"the flood {kind} did nothing: {told}")
+        if flood.returncode:
+            raise Trouble(f"the flood {kind} failed: {told}")
         self.told = told.strip()
 
 
@@ -158,7 +170,10 @@ def campaign(
             memory, log, begun, turns = here.memory(), here.log_size(), time.monotonic(), 0
             with here.flooded(kind, sources):
                 while time.monotonic() < begun + seconds or not turns:
-                    _behaves(here, kind)
+                    if sources is STRANGERS:
+                        _behaves(here, kind)
+                    else:
+                        _comes_again(here, kind)
                     turns += 1
                 grown = here.memory() - memory
                 lines = here.log_size() - log
@@ -175,6 +190,40 @@ def campaign(
     return done
 
 
+def hoarding(here: Ground, kinds: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Have an account hold as much as it can, in each way; others are served beside it. Raises Trouble."""
+    cluster = str(here.cluster.local.directory)
+    added = pixraft(
+        "user", "add", hoards.HOARDER, "--password-stdin", "--cluster", cluster, stdin=hoards.HOARDER + "\n"
+    )
+    if added.exit_code:
+        raise Trouble(added.output)
+    with contextlib.closing(here.cluster.login(here.name)) as ftp:
+        ftp.storbinary(f"STOR {hoards.LARGE}", io.BytesIO(os.urandom(6 << 20)))
+    ports = ",".join(f"{service}={port}" for service, port in here.ports().items())
+    for kind in kinds:
+        memory = here.memory()
+        hoard = subprocess.Popen(
+            [sys.executable, hoards.__file__, kind, ports, "127.0.0.2"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert hoard.stdout is not None
+            standing = hoard.stdout.readline().strip()
+            if not standing.startswith("standing") or int(standing.split()[1]) < 10:
+                raise Trouble(f"{kind}: the hoarder holds nothing: {standing}")
+            grown = here.memory() - memory
+            tell(f"{kind}: {standing}, {grown >> 20} MiB")
+            if grown > MEMORY // 4 + OVERHEAD:
+                raise Trouble(f"{kind}: {grown >> 20} MiB of memory for one account")
+            _behaves(here, kind)
+        finally:
+            hoard.communicate(timeout=PATIENCE)
+        eventually(lambda: here.connections() == 0, timeout=PATIENCE)
+
+
 def _behaves(here: Ground, kind: str) -> None:
     try:
         here.behave()
@@ -182,6 +231,22 @@ def _behaves(here: Ground, kind: str) -> None:
         raise Trouble(
             f"{kind}: the client that behaves was not served: {type(error).__name__}: {error}"
         ) from error
+
+
+def _comes_again(here: Ground, kind: str) -> None:
+    """Behave at the flood's own address: nobody can tell who of those that have said nothing yet is about to.
+
+    A newcomer pushes out the oldest of them: that is our client where it has no processor for a few milliseconds, so
+    that it is promised no more than that it gets through before long.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            _behaves(here, kind)
+            return
+        except Trouble:
+            if time.monotonic() > until:
+                raise
 
 
 OURS = ("idle", "lines", "deaf")
@@ -192,11 +257,13 @@ def main() -> int:
     """Run the campaign; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each flood")
-    parser.add_argument("--kinds", nargs="+", default=floods.KINDS, choices=floods.KINDS)
+    parser.add_argument("--kinds", nargs="*", default=floods.KINDS, choices=floods.KINDS)
+    parser.add_argument("--hoards", nargs="*", default=hoards.KINDS, choices=hoards.KINDS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pixraft-flood-") as place, ground(Path(place) / "c") as here:
         try:
             done = campaign(here, arguments.kinds, arguments.seconds, lambda text: print(text, flush=True))
+            hoarding(here, arguments.hoards, lambda text: print(text, flush=True))
         except Trouble as trouble:
             print(f"{trouble}\n{here.cluster.log(here.name)[-3000:]}")
             return 1

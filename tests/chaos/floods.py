@@ -1,6 +1,7 @@
 """What a hostile machine does to the ports of a node, each kind in a process of its own: `python floods.py KIND ...`.
 
-It goes on until its standard input is closed, and counts what it did on standard output at the end.
+It says `standing` on standard output when the flood is in full swing, goes on until its standard input is closed, and
+counts what it did at the end.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ class Flood:
         self.ports = ports
         self._sources = itertools.cycle(sources)
         self.stopping = threading.Event()
+        self.standing = threading.Event()
+        self.swing = 0
+        """With so much done it is in full swing."""
         self.done = 0
+
+    def did(self, count: int) -> None:
+        """Count what was done."""
+        self.done += count
+        if self.done >= self.swing:
+            self.standing.set()
 
     def connect(self, service: str) -> socket.socket:
         """Connect to a service from the next address."""
@@ -38,7 +48,7 @@ class Flood:
         except OSError:
             sock.close()
             raise
-        self.done += 1
+        self.did(1)
         return sock
 
     def hold(self, services: list[str], most: int, first: bytes = b"") -> None:
@@ -97,7 +107,7 @@ class Flood:
                 try:
                     while not self.stopping.is_set():
                         sock.sendall(block)
-                        self.done += 60
+                        self.did(60)
                 finally:
                     with contextlib.suppress(OSError):
                         sock.shutdown(socket.SHUT_RDWR)
@@ -127,12 +137,23 @@ class Flood:
                 sock.setblocking(False)
                 held.append(sock)
                 for _ in range(200):
-                    self.done += sock.send(b"HELP\r\n" * 50 + b"USER " + b"x" * 8000 + b"\r\n")
+                    self.did(sock.send(b"HELP\r\n" * 50 + b"USER " + b"x" * 8000 + b"\r\n"))
         for sock in held:
             sock.close()
 
 
-KINDS = ("idle", "connects", "handshakes", "hellos", "lines", "guesses", "deaf")
+SWING = {
+    "idle": 900,
+    "connects": 200,
+    "handshakes": 400,
+    "hellos": 100,
+    "lines": 1200,
+    "guesses": 16,
+    "deaf": 50_000_000,
+}
+"""How much of each kind is done when it is in full swing: connections, lines or bytes."""
+KINDS = tuple(SWING)
+STANDING_TIME = 60.0
 
 
 def _together(threads: list[threading.Thread]) -> None:
@@ -169,10 +190,12 @@ def main() -> None:
     flood = Flood(
         {name: int(port) for name, port in (pair.split("=") for pair in ports.split(","))}, sources.split(",")
     )
+    flood.swing = SWING[kind]
     run: Callable[[], None] = getattr(flood, kind)
     thread = threading.Thread(target=run)
     begun = time.monotonic()
     thread.start()
+    print("standing" if flood.standing.wait(STANDING_TIME) else f"{flood.done} only", flush=True)
     sys.stdin.read()
     flood.stopping.set()
     thread.join()

@@ -30,7 +30,7 @@ def main() -> int:
         for case in arguments.case or stalling.CASES:
             held = here.run(case, arguments.seconds)
             print(f"{case}: {held}", flush=True)
-            failures += [held.failure] if held.failure else []
+            failures += [held.failure()] if held.failure() else []
         stalls = [line for line in here.cluster.log("n1").splitlines() if "held up" in line]
     print("\n".join(["What was logged last:", *stalls[-10:]]) if stalls else "No stall was logged.")
     print("\n".join(failures) or f"nothing above {stalling.LIMIT * 1000:g} ms")

@@ -23,10 +23,10 @@ pytestmark = pytest.mark.integration
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operating.md"
 NODES = {"host1": "n1", "host2": "n2", "host3": "n3"}
-HOSTS = {"host1": 1, "host2": 2, "host3": 3, "admin": 9, "host9": 13}
+HOSTS = {"host1": 1, "host2": 2, "host3": 3, "admin": 9}
 DRILLS = ("full-disk", "full-disks", "cut-off", "one-way", "clock", "replace", "move", "restart-of-all")
 BALLAST = 8 * 1024 * 1024
-PATIENCE = 90.0
+PATIENCE = 60.0
 ROUNDS = int(os.environ.get("PIXRAFT_DRILL_ROUNDS", "1"))
 
 
@@ -90,9 +90,7 @@ class Drill:
             )
             time.sleep(0.5)
         if step.command.startswith("pixraft node replace"):
-            (self.token,) = re.findall(r"^\s*(\S{60,})\s*$", done.output, re.MULTILINE) or [
-                done.output.split()[-1]
-            ]
+            self.token = max(done.output.split(), key=len)
 
     def logs(self) -> str:
         """The end of what each node has logged."""
@@ -101,6 +99,8 @@ class Drill:
     def found(self) -> None:
         """Make the cluster, as the page begins."""
         admin = self.hosts["admin"]
+        for machine in self.hosts.machines.values():
+            machine.must("echo 10.77.0.13 host9.example >>/etc/hosts")  # to where one of them moves
         self.run("init")
         for host, node in NODES.items():
             machine = self.hosts[host]

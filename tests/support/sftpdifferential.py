@@ -39,6 +39,7 @@ REASONS = {
     "versions": "others see what a session writes when it is published, as a whole",
     "opened": "a handle reads the version that was there when it was opened, until its own session changes it",
     "conflict": "of two sessions that change one file the second one's close fails",
+    "takes": "a new file that is renamed over another takes its place, for others, when it is published",
     "directories": "a rename replaces no directory, not even an empty one",
     "codes": "what a handle was not opened for is refused as denied, not as a missing file",
 }
@@ -368,6 +369,11 @@ class Run:
         both = self._names.get(source, 0) is None and self._names.get(target, 0) is None
         if posix and both and source != target and not target.startswith(f"{source}/"):
             self._skip("directories")
+            return
+        new, there = self._names.get(source), self._names.get(target)
+        over = new is not None and new.made_by == session and there is not None and there.made_by != session
+        if over and any(handle.file is there and handle.session != session for handle in self._handles):
+            self._skip("takes")
             return
         told = f"{'posix-' if posix else ''}rename {source} {target}"
         paths = self._path(source) + self._path(target)

@@ -150,7 +150,7 @@ def test_not_a_file_not_text_and_not_there(tmp_path: Path) -> None:
     assert "pixraft.toml" in fails(tmp_path)
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    assert "not a whole TOML file" in fails(binary)
+    assert "not valid TOML" in fails(binary)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_all_that_had_a_name_is_adopted_until_nothing_is_left(cluster: FakeClust
     done = pixraft(cluster, "adopt", "anna", "--from", "bobby", "-o", "json")
     assert json.loads(done.stdout) == {"user": "anna", "from": ["bobby"], "adopted": 1}
     done = pixraft(cluster, "adopt", "anna", "--from", "bob")
-    assert done.exit_code == 1
+    assert done.exit_code == 10
     assert "`pixraft user orphans` lists what is" in done.stderr
 
 

@@ -38,7 +38,9 @@ def test_verdicts():
     )
     absent = status(*whole, node("n4", voter=False, reachable=False))
     assert verdict.judge(absent, confirmed=True) == (verdict.DEGRADED, "n4 has joined, but is not there yet")
-    assert verdict.judge(status(*whole, short=2), confirmed=True)[0] == verdict.DEGRADED
+    for short, words in ((1, "1 picture has fewer"), (2, "2 pictures have fewer")):
+        word, why = verdict.judge(status(*whole, short=short), confirmed=True)
+        assert (word, why) == (verdict.DEGRADED, f"{words} copies than wanted")
     assert verdict.judge(status(*whole[:2], node("n3", lag=5000)), confirmed=True)[0] == verdict.DEGRADED
     candidate = status(*whole[:2], node("n3", role="candidate"))
     assert verdict.judge(candidate, confirmed=True) == (verdict.DEGRADED, "n3 does not take part yet")
@@ -138,6 +140,45 @@ def test_boot_numbers_grow(tmp_path):
     path.write_text("\0\0\0")
     with pytest.raises(errors.Damaged, match="boot"):
         next_boot(path)
+
+
+def test_a_node_with_a_new_disk_and_a_clock_behind_is_no_older_copy(tmp_path, monkeypatch):
+    """Its starts on the disk before had higher numbers: what it proposes would be of a start that is over."""
+    path, latest = tmp_path / "boot", 5000
+    monkeypatch.setattr("time.time_ns", lambda: 1000)
+    first = next_boot(path, others=latest)
+    assert first == Boots(0, 5001)
+    assert not first.outdated(latest)
+    second = next_boot(path, own=first.now, others=0)
+    assert second == Boots(5001, 5002)
+    assert not second.outdated(first.now)
+
+
+def test_what_a_node_has_in_its_own_catalog_was_no_later_start(tmp_path, monkeypatch):
+    """As after a start with a lower number, by a version that did not ask the others."""
+    path = tmp_path / "boot"
+    monkeypatch.setattr("time.time_ns", lambda: 1000)
+    assert next_boot(path) == Boots(0, 1000)
+    again = next_boot(path, own=5000)
+    assert again == Boots(5000, 5001)
+    assert not again.outdated(5000)
+    assert Boots(1000, 1001).outdated(5000)
+
+
+def test_a_lost_file_is_no_older_copy_whatever_the_catalog_has(tmp_path, monkeypatch):
+    """The end of the catalog may be lost with it: the others know of a later start then."""
+    monkeypatch.setattr("time.time_ns", lambda: 1000)
+    assert next_boot(tmp_path / "boot", own=4000) == Boots(0, 4001)
+    assert not Boots(0, 4001).outdated(5000)
+
+
+def test_an_older_copy_is_found_whatever_others_have_told(tmp_path, monkeypatch):
+    path = tmp_path / "boot"
+    path.write_text("3000")
+    monkeypatch.setattr("time.time_ns", lambda: 9000)
+    copy = next_boot(path, own=3000, others=5000)
+    assert copy == Boots(3000, 9000)
+    assert copy.outdated(5000)
 
 
 @pytest.mark.parametrize(

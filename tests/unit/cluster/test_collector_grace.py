@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import pytest
+
 from raftstore.cluster.collector import Collector
+from raftstore.errors import Unavailable
 
 GRACE = 100.0
 ON_ITS_WAY, GARBAGE = b"a" * 16, b"b" * 16
@@ -108,3 +111,47 @@ def test_what_is_asked_for_while_the_catalog_is_asked_is_no_candidate() -> None:
         assert not collector._touched_meanwhile
 
     asyncio.run(test())
+
+
+def test_nothing_is_removed_by_a_catalog_that_has_gone_back_before_the_sweep() -> None:
+    """A full disk undoes what is not committed: the sweep, and with it the entry that lists the chunk."""
+    chunks, now, swept, listed, seen = Chunks(), [0.0], [0], [False], list[bool]()
+
+    async def find(keys: Sequence[bytes]) -> list[bytes]:
+        return list(keys)
+
+    async def nothing() -> None:
+        pass
+
+    async def begin() -> int:
+        swept[0], listed[0] = 7, True
+        return 7
+
+    def unlisted(keys: Iterable[bytes]) -> list[bytes]:
+        return [] if listed[0] else list(keys)
+
+    async def remove_many(digests: Iterable[bytes], *, unless: Callable[[bytes], bool] | None = None) -> int:
+        swept[0], listed[0] = 0, False  # undone while the first of them are looked at
+        assert unless is not None
+        seen.append(all(unless(key) for key in digests))
+        return 0
+
+    async def scenario() -> None:
+        collector = Collector(
+            chunks,
+            grace=GRACE,
+            unlisted=unlisted,
+            find=find,
+            barrier=nothing,
+            begin=begin,
+            swept=lambda: swept[0],
+            clock=lambda: now[0],
+        )
+        await collector.look()
+        now[0] = GRACE + 1
+        chunks.remove_many = remove_many  # type: ignore[method-assign]
+        with pytest.raises(Unavailable):
+            await collector.look()
+        assert seen == [True]
+
+    asyncio.run(scenario())

@@ -13,7 +13,10 @@ import pytest
 import uvloop
 from ftpserver import DEADLINE, PASSWORD, Client, Server, serving
 
-from raftstore import errors
+from ftpgateway.ftp import session as front_session
+from ftpgateway.ftp.pyftp.control import CONTROL_READ
+from ftpgateway.ftp.session import QUEUE_LIMIT
+from raftstore import errors, slices
 
 
 def test_wrong_password_three_times() -> None:
@@ -105,6 +108,21 @@ def test_reading_pauses_when_too_much_queues() -> None:
         while expected > 0:
             expected -= len(client.sock.recv(1024 * 1024))
         assert expected == 0
+
+
+def test_reading_pauses_while_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what a client pipelines piles up in memory while many sessions are in line."""
+    turns: list[Callable[[], object]] = []
+    monkeypatch.setattr(front_session, "call_in_slice", lambda turn, _: turns.append(turn))
+    with serving() as server, server.client() as client:
+        (session,) = server.frontend._sessions
+        client.sock.sendall(b"NOOP\r\n" * 20_000)
+        server.wait_for(lambda: bool(turns) and session._reading_paused)
+        assert QUEUE_LIMIT <= server.run(lambda: len(session._lines)) <= QUEUE_LIMIT + CONTROL_READ // 6
+        monkeypatch.setattr(front_session, "call_in_slice", slices.call_in_slice)
+        server.run(turns.pop())
+        for _ in range(20_000):
+            assert client.reply() == 200
 
 
 def test_session_closed_while_a_command_waits() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import resource
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, put
 
-from raftstore.errors import DiskFailed, DiskFull
+from raftstore.errors import DiskFailed, DiskFull, Unavailable
 from raftstore.metadata import Catalog, database, durability
 
 
@@ -134,6 +136,9 @@ def test_a_commit_for_which_there_is_no_space_is_made_up_for(tmp_path, disk, mon
         with pytest.raises(DiskFull):
             feeder.catalog.settle()
         assert (feeder.catalog.behind, feeder.catalog.applied_index) == (True, start)
+        for read in (feeder.catalog.lookup, feeder.catalog.file, feeder.catalog.listing, feeder.catalog.page):
+            with pytest.raises(Unavailable):  # not NotFound: somebody may have been told that it is there
+                read("/a.jpg")
         with pytest.raises(DiskFull):
             feeder.catalog.catch_up()
         full = False
@@ -191,3 +196,52 @@ def test_a_snapshot_for_which_there_is_no_space_is_no_broken_disk(tmp_path, monk
         monkeypatch.undo()
         feeder.one(put("/a.jpg", 1))
         assert feeder.catalog.lookup("/a.jpg").size == 10
+
+
+def test_a_read_that_finds_no_space_undoes_what_is_open_and_it_is_applied_again(tmp_path, disk, monkeypatch):
+    """SQLite may have to write changed pages before it can read others, and rolls all back when it cannot."""
+    entries = [put(f"/{number:04}{'x' * 240}.jpg", number) for number in range(400)]
+    with Feeder(tmp_path / "catalog.db", later=lambda settle: None, free_space=disk.free_space) as feeder:
+        for entry in entries[:300]:
+            feeder.one(entry)
+        catalog = feeder.catalog
+        catalog.settle()
+        catalog._make_durable(empty=True)
+        start = feeder.index
+        for entry in entries[300:]:
+            feeder.one(entry)
+        catalog._database.execute("PRAGMA cache_size = 10")
+        monkeypatch.setattr(database, "has_space", lambda directory: False)
+        before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+        try:
+            with pytest.raises(DiskFull):
+                catalog.listing("/")
+            assert not catalog._database.in_transaction
+            assert (catalog.behind, catalog.applied_index) == (True, start)
+            with pytest.raises(DiskFull):
+                catalog.apply(feeder.index + 1, feeder.log[-1][1])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+            signal.signal(signal.SIGXFSZ, before)
+        catalog.catch_up()
+        assert (catalog.behind, catalog.applied_index) == (False, feeder.index)
+        feeder.one(put("/after.jpg", 1))
+        catalog.settle()
+        assert len(catalog.listing("/")) == 401
+        with Feeder(tmp_path / "other" / "catalog.db", level=None, stores=False) as other:
+            for index, batch in feeder.log:
+                other.catalog.apply(index, batch)
+            assert other.catalog.digest() == catalog.digest()
+
+
+def test_nothing_is_applied_outside_of_a_transaction(tmp_path):
+    with Feeder(tmp_path / "catalog.db", later=lambda settle: None) as feeder:
+        feeder.catalog.settle()
+        feeder.one(put("/a.jpg", 1))
+        feeder.catalog._database.rollback()
+        with pytest.raises(DiskFailed):
+            feeder.one(put("/b.jpg", 2))
+    with Feeder(tmp_path / "catalog.db") as again:
+        assert again.catalog.listing("/") == []

@@ -328,6 +328,21 @@ def test_whoever_says_nothing_is_hung_up_on(loop: str) -> None:
     run_on(loop, main())
 
 
+def test_nothing_is_said_of_one_that_has_come_in(loop: str) -> None:
+    """With uvloop the timer of the silence before the first byte went on, and said so of everybody."""
+
+    async def main() -> None:
+        limits = replace(LIMITS, handshake_time=2.0)
+        async with node(limits=limits) as (net, logs), PeerClient(identity("root", Role.ADMIN), net.address):
+            # One that comes later, and says nothing, is turned away after the time of the first was up.
+            async with opened(net.address) as (reader, _):
+                await hung_up(reader)
+            await until(lambda: bool(reasons(logs, "stranger turned away")))
+            assert len(reasons(logs, "stranger turned away")) == 1
+
+    run_on(loop, main())
+
+
 def test_half_a_handshake_is_hung_up_on(loop: str) -> None:
     async def main() -> None:
         limits = replace(LIMITS, handshake_time=0.2)

@@ -91,6 +91,26 @@ def test_what_is_read_ahead_for_open_files_is_bounded_for_the_account() -> None:
         server.stop()
 
 
+def test_what_is_written_is_charged_and_put_down_where_the_account_may_hold_no_more() -> None:
+    memory = RECEIVE_BUFFER + 2 * CHUNK_SIZE
+    server = serve({"ledger": LedgerLimits(Limits(), Limits(memory=memory), Limits())})
+    try:
+        with server.sftp() as client:
+            opened = [client.open(f"{number}", "wb") for number in range(4)]
+            for turn in range(3):
+                for number, file in enumerate(opened):
+                    file.write(bytes([65 + number]) * 40_000)
+                    used = server.run(lambda: server.access.ledger.of_account("alice", Resource.MEMORY))
+                    assert RECEIVE_BUFFER < used <= memory, turn
+            for number, file in enumerate(opened):
+                file.close()
+                assert server.store.read(f"/{number}") == bytes([65 + number]) * 120_000
+            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == RECEIVE_BUFFER
+        server.wait_for(lambda: not list(server.access.ledger.holders()))
+    finally:
+        server.stop()
+
+
 def test_keys_that_are_offered_in_vain_are_bounded(tmp_path: Path) -> None:
     """Each is asked of the cluster; and a worker that was taken over would ask for ever."""
 

@@ -252,6 +252,12 @@ class Draft:
         await self._spool.write(upload.whole, content, self._page)
         await upload.cut(upload.whole)
 
+    async def forget(self) -> None:
+        """Let go of what was read back; the next read gets it again."""
+        self._chunk = None
+        if self._reader is not None:
+            await self._reader.put_down()
+
     def fail(self, error: StoreError) -> None:
         """A change was not taken: it is never published."""
         self._failure = error

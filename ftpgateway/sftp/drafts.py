@@ -19,6 +19,12 @@ from raftstore.types import CHUNK_SIZE, Entry
 WARM = 16
 """Files of a session that are written to without a detour: each has up to a megabyte in memory."""
 
+READ_BACK = 4
+"""Files of a session of which is kept what was read last, while they are open to be written, too."""
+
+MOST_READ_BACK = 4 * CHUNK_SIZE
+"""Bytes of each at most: the blocks of a reader, and a chunk that was changed."""
+
 
 def _kept(draft: Draft, more: int) -> int:
     """Return how much of a draft may be in memory when `more` bytes were written to it."""
@@ -71,6 +77,19 @@ class Drafts:
         self._warm: dict[Draft, int] = {}  # and what is charged; the one that was written to last is the last
         self.current: Draft | None = None
         """The one that was written to last."""
+        self._read_back: dict[Draft, int] = {}  # the same, of which something was read last
+
+    async def was_read(self, draft: Draft) -> None:
+        """Something of `draft` was read back: of a few it is kept, as long as the account may hold it."""
+        self._read_back.pop(draft, None)
+        self._read_back[draft] = min(draft.size, MOST_READ_BACK)
+        while self._read_back and not (len(self._read_back) <= READ_BACK and self._charged()):
+            await self._forget_one()
+
+    async def _forget_one(self) -> None:
+        oldest = next(iter(self._read_back))
+        del self._read_back[oldest]
+        await oldest.forget()
 
     def ready(self, draft: Draft, more: int) -> bool:
         """Whether `more` bytes can be written to `draft` without `use`."""
@@ -81,26 +100,33 @@ class Drafts:
 
         Raises StoreError, LimitReached.
         """
-        self.current = draft
+        before, self.current = self.current, draft
+        if before is not None and before is not draft and before not in self._read_back:
+            await before.forget()
         amount = max(_kept(draft, more), self._warm.pop(draft, 0))
         self._warm[draft] = amount
         try:
-            while not self._fits():
-                oldest = next(iter(self._warm))
-                del self._warm[oldest]
-                await oldest.put_down()
+            while len(self._warm) > WARM or not self._charged():
+                if self._read_back and len(self._warm) <= WARM:
+                    await self._forget_one()
+                elif len(self._warm) == 1:
+                    self._memory.resize(amount)  # raises
+                else:
+                    oldest = next(iter(self._warm))
+                    del self._warm[oldest]
+                    await oldest.put_down()
         except StoreError as error:
             draft.fail(error)
             raise
 
-    def _fits(self) -> bool:
-        if len(self._warm) > WARM:
-            return False
+    def _kept_now(self) -> int:
+        return sum(self._warm.values()) + sum(self._read_back.values())
+
+    def _charged(self) -> bool:
+        """Charge what is kept; False: the account may not hold so much."""
         try:
-            self._memory.resize(sum(self._warm.values()))
+            self._memory.resize(self._kept_now())
         except LimitReached:
-            if len(self._warm) == 1:
-                raise
             return False
         return True
 
@@ -239,8 +265,8 @@ class Drafts:
 
     async def _let_go(self, draft: Draft) -> None:
         if not draft.handles and not draft.readers:
-            if self._warm.pop(draft, 0):
-                self._memory.resize(min(self._memory.amount, sum(self._warm.values())))
+            if self._warm.pop(draft, 0) + self._read_back.pop(draft, 0):
+                self._memory.resize(min(self._memory.amount, self._kept_now()))
             self.current = None if self.current is draft else self.current
             await draft.abandon()
 

@@ -153,6 +153,7 @@ class File:
             if not self._session.may(Action.READ, self.path):
                 raise Denied(Action.READ.value)  # who may replace a file may not for that read what it was
             parts = await self.draft.read(offset, length)
+            await self._drafts.was_read(self.draft)
         else:
             parts = await self._reader.fetch(offset, length)
         self.read += sum(map(len, parts))

@@ -15,6 +15,7 @@ from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.ledger import LedgerLimits, Limits, Resource
 from ftpgateway.sftp import passing
 from ftpgateway.sftp.connection import MOST_KEYS, Connection
+from ftpgateway.sftp.drafts import READ_BACK
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER
 from raftstore.spool import SpoolLedger, Spools
@@ -175,5 +176,40 @@ def test_what_is_written_is_bounded_for_the_account() -> None:
                 other.write(part)
             assert server.store.read("/more") == part
         server.wait_for(lambda: not list(server.access.ledger.holders()))
+    finally:
+        server.stop()
+
+
+def test_what_is_read_back_of_many_files_is_not_kept() -> None:
+    """A byte changed and a byte read of each of a thousand files held a gigabyte."""
+    server = serve()
+    try:
+        for number in range(20):
+            server.store.put(f"/{number}", bytes([number]) * CHUNK_SIZE * 2, "alice")
+        with server.sftp() as client:
+
+            def kept() -> int:
+                (connection,) = server.frontend._connections
+                (stream,) = connection._streams
+                drafts = list(stream._requests._drafts)
+                readers = [draft._reader for draft in drafts if draft._reader is not None]
+                return sum(draft._chunk is not None for draft in drafts) + sum(one.holds for one in readers)
+
+            files = [client.open(str(number), "r+b") for number in range(20)]
+            for number, file in enumerate(files):
+                assert file.read(10) == bytes([number]) * 10
+            assert server.run(kept) == READ_BACK
+            for number, file in enumerate(files):
+                file.seek(0)
+                file.write(b"x")
+                assert file.read(10) == bytes([number]) * 10
+            for number, file in enumerate(files):
+                file.seek(CHUNK_SIZE)
+                assert file.read(10) == bytes([number]) * 10
+            assert server.run(kept) == READ_BACK
+            for file in files:
+                file.close()
+            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == RECEIVE_BUFFER
+            assert server.store.read("/7") == b"x" + bytes([7]) * (2 * CHUNK_SIZE - 1)
     finally:
         server.stop()

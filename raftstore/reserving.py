@@ -76,6 +76,7 @@ class Reserver:
         self._lease = lease
         self._silence = Silence(lease)
         self._held: set[int] = set()
+        self._unused: set[int] = set()  # to be ended
         self._reserving = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -112,12 +113,13 @@ class Reserver:
         try:
             await self._end(number)
         except StoreError:
-            self._wake.set()
+            self.forget(number)
             raise
 
     def forget(self, number: int) -> None:
         """Nobody needs a reservation any more; it ends in a moment."""
         self._held.discard(number)
+        self._unused.add(number)
         self._wake.set()
 
     async def _end(self, number: int) -> None:
@@ -147,6 +149,9 @@ class Reserver:
 
     async def _end_unused(self) -> None:
         """End those that no handle needs; also such as were applied although their proposal seemed to fail."""
+        for number in list(self._unused):
+            await self._end(number)
+            self._unused.discard(number)
         if self._reserving:
             return  # which of them are new nobody knows yet
         for held in self._own():

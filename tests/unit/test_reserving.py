@@ -37,3 +37,28 @@ def test_nobody_is_silent_while_nobody_could_be_heard() -> None:
         await reserver.stop()
 
     asyncio.run(scenario())
+
+
+def test_what_nobody_needs_ends_though_others_reserve_all_the_time() -> None:
+    ended: list[int] = []
+
+    async def propose(command: commands.Command) -> commands.Result:
+        ended.append(command.release_name.reservation)
+        return commands.Result()
+
+    async def never(_: commands.Command) -> commands.Result:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def scenario() -> None:
+        reserver = Reserver("n1", 1, lambda: [], propose, lambda: False)
+        reserver.start()
+        reserving = asyncio.create_task(reserver.reserve("/busy", never))
+        await asyncio.sleep(0.01)
+        reserver.forget(7)
+        await asyncio.sleep(0.2)
+        assert ended == [7]
+        reserving.cancel()
+        await reserver.stop()
+
+    asyncio.run(scenario())

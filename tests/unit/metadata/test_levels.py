@@ -12,8 +12,22 @@ from catalogs import Feeder, command, put
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.message import Message
 
+from raftstore import paths
 from raftstore.errors import TooNew
-from raftstore.metadata import levels, migrations
+from raftstore.metadata import (
+    accounts,
+    adoption,
+    intents,
+    jobs,
+    levels,
+    migrations,
+    orphans,
+    partials,
+    quotas,
+    reservations,
+    spans,
+)
+from raftstore.metadata import refusal as refusals
 from raftstore.metadata.database import SCHEMA_VERSION, TABLES, fill, schema_of
 from raftstore.metadata.levels import (
     COMMANDS,
@@ -28,6 +42,7 @@ from raftstore.metadata.levels import (
 )
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.schemas import schema_at
+from raftstore.rights import letters
 from raftstore.wire import commands_pb2 as commands
 
 UNKNOWN = b"\xfa\x3f\x01x"
@@ -388,3 +403,39 @@ def test_every_table_is_part_of_the_digest() -> None:
     migrations.migrate(database, Machine(database), NEWEST)
     tables = {row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     assert tables == set(TABLES)
+
+
+# What decides at apply, and stands in no command.
+
+DECIDES = {
+    accounts: {
+        **{"MAX_HASH": 1024, "MAX_REPLICAS": 5, "MAX_RULES": 64, "MAX_KEYS": 32, "MAX_KEY_LENGTH": 4096},
+        **{"MAX_SESSIONS": 1_000_000, "RIGHTS": frozenset("elradfmwMToA")},
+    },
+    adoption: {"MAX_LOOKED_AT": 2_000},
+    intents: {"MAX_SEALED": 16_384, "MAX_INTENTS": 64, "MAX_VALID_NS": 31 * 24 * 3600 * 10**9},
+    jobs: {
+        **{
+            "MAX_OPEN": 1000,
+            "KEPT": 1000,
+            "KEPT_NS": 7 * 24 * 3600 * 10**9,
+            "MAX_ATTEMPTS": 5,
+            "MAX_TEXT": 1000,
+        },
+        **{"MAX_LEASE_NS": 24 * 3600 * 10**9, "MAX_COUNTS": 32, "MAX_STORES": 64},
+    },
+    letters: {"ROLES": letters.ROLES | {"read-only": "elr"}},  # that of who is anonymous
+    orphans: {"A_COMMAND": 4, "BYTES_A_COMMAND": 256 << 20},
+    partials: {"MAX_PARTIALS": 10_000, "MAX_EXPIRED": 256, "MAX_EXPIRED_BYTES": 2 << 30},
+    paths: {"MAX_NAME_BYTES": 255, "MAX_PATH_BYTES": 4096, "MAX_DEPTH": 128, "EXISTING": 8},
+    quotas: {"NAMES": 10_000_000},
+    refusals: {"MAX_INTEGER": 2**63 - 1, "MAX_BYTES": 2**60, "MAX_LABEL": 255},
+    reservations: {"MAX_OF_OWNER": 1_000, "MAX_OF_NODE": 10_000},
+    spans: {"COUNTED": 10_000},
+}
+
+
+def test_what_decides_at_apply_is_as_it_was() -> None:
+    """Another value is another rule: nodes of two releases would replay one log to two states. It needs a level."""
+    for module, values in DECIDES.items():
+        assert {name: getattr(module, name) for name in values} == values

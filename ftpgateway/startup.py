@@ -6,6 +6,7 @@ import datetime
 import errno
 import fcntl
 import os
+import pwd
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,11 +66,28 @@ def warnings(config: NodeConfig) -> Iterator[Problem]:
 def local_warnings(config: NodeConfig) -> Iterator[Problem]:
     """Yield those of the warnings for which nobody has to be asked."""
     yield from _keys_for_all(config)
+    if owner := other_owner(config):
+        problem = f"{config.data} belongs to {owner}, and this is root: what is written now {owner} cannot use"
+        yield Problem(config.source, "node.data", problem, f"run the node as {owner}")
     ports = config.ftp.passive_ports
     for key, address in config.listening():
         if ports is not None and ports[0] <= address.port <= ports[1]:
             problem = f"{ports[0]}-{ports[1]} has the port of {key} ({address}); data connections do without it"
             yield Problem(config.source, "ftp.passive_ports", problem, "take ports on which nothing listens")
+
+
+def other_owner(config: NodeConfig) -> str | None:
+    """Return who owns the node's data, if this process is root and that is somebody else, who could not use its files."""
+    try:
+        uid = config.data.stat().st_uid
+    except OSError:
+        return None
+    if os.geteuid() != 0 or uid == 0:
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
 
 
 def _not_found(host: str) -> str:

@@ -24,7 +24,7 @@ from ftpgateway.cli.configuration import config_option, problem_as_json
 from ftpgateway.cli.errors import AddressInUse
 from ftpgateway.config import ConfigError, NodeConfig, load_node_config
 from ftpgateway.logfile import AppendedFile
-from raftstore.errors import DiskFailed, WrongClock
+from raftstore.errors import Denied, DiskFailed, WrongClock
 
 EXAMPLES = """
 pixraft serve --config /etc/pixraft/pixraft.toml
@@ -78,8 +78,8 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             code = runner.run(run_node(config, log_file, client_lines))
     except OSError as error:
-        if error.errno not in _ADDRESS_ERRORS:
-            raise DiskFailed(f"{error.filename or config.data}: {error.strerror}") from error
+        if error.filename is not None or error.errno not in _ADDRESS_ERRORS:
+            raise _unusable(config, error) from error
         raise AddressInUse(str(error)) from None
     click.get_current_context().exit(code)
 
@@ -133,7 +133,11 @@ def _check(config: NodeConfig, form: str) -> None:
     running = startup.is_running(config)
     check_can_start(config, running=running)
     if not running:
-        asyncio.run(_open_and_close(config))
+        _check_user(config)
+        try:
+            asyncio.run(_open_and_close(config))
+        except OSError as error:
+            raise _unusable(config, error) from error
     warnings = list(startup.warnings(config))
     if form == "json":
         shape = {"node": config.name, "config": str(config.source), "ok": True, "running": running}
@@ -160,6 +164,27 @@ def check_can_start(config: NodeConfig, *, running: bool = False) -> None:
         raise AddressInUse(str(problem))
     for problem in startup.directory_problems(config):
         raise DiskFailed(str(problem))
+
+
+def _unusable(config: NodeConfig, error: OSError) -> DiskFailed:
+    """Return what a file of the node's data that cannot be used means, and what to do about rights."""
+    remedy = (
+        "; give the data directory to the user that runs the node (chown -R)"
+        if error.errno in (errno.EACCES, errno.EPERM)
+        else ""
+    )
+    return DiskFailed(f"{error.filename or config.data}: {error.strerror}{remedy}")
+
+
+def _check_user(config: NodeConfig) -> None:
+    """Raise Denied where root would look at another user's node: what is opened may be written, and would be root's."""
+    from ftpgateway import startup
+
+    owner = startup.other_owner(config)
+    if owner is not None:
+        raise Denied(
+            f"to open {config.data} as root: it belongs to {owner}; sudo -u {owner} pixraft serve --check ..."
+        )
 
 
 async def _open_and_close(config: NodeConfig) -> None:

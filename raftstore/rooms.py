@@ -18,7 +18,7 @@ from raftstore.chunks.shelf import Shelf
 from raftstore.chunks.volumes import VolumeSet
 from raftstore.cluster import bootstrap, diskspace, verdict
 from raftstore.cluster.administration import Administered, Administration
-from raftstore.cluster.boot import Boots, next_boot
+from raftstore.cluster.boot import Boots, next_boot, retract
 from raftstore.cluster.currency import Currency
 from raftstore.cluster.enquiries import Enquiries
 from raftstore.cluster.expiry import PartialCalls, PartialExpiry
@@ -319,6 +319,8 @@ class Rooms:
                 name, superseded=report.superseded, outdated=report.outdated, caught_up=caught_up
             )
         except Superseded as error:
+            if report.outdated:
+                self._retract_boot()
             self._on_fatal(error)
             return
         if self._takes_part and self._current.certain(self.membership.roster.configuration.voters):
@@ -326,7 +328,7 @@ class Rooms:
 
     def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
         """See Store.outdated."""
-        if boots.outdated(self.catalog.latest_boot(node)):
+        if boots.outdated(self.catalog.boot_before(node, boots.now)):
             return True
         return self.health.progress.lacks(node, identity, boots.now, boots.log_end)
 
@@ -340,6 +342,13 @@ class Rooms:
         log_end = 0 if self._rejoining or not len(self.journal) else self.journal[-1][1]
         own, others = self.catalog.latest_boot(self.settings.name), self._enquiries.latest_boot
         return replace(next_boot(self.settings.data / "boot", own, others), log_end=log_end)
+
+    def _retract_boot(self) -> None:
+        """Else the next start would be taken for one that goes on where the newest data are: they are not here."""
+        try:
+            retract(self.settings.data / "boot", self._boots)
+        except OSError as error:
+            log.error("the number of this start stays", error=str(error))
 
     def _rejoined(self, marker: Path) -> None:
         marker.unlink(missing_ok=True)

@@ -21,13 +21,13 @@ class Boots:
     now: int = 0
     log_end: int = 0
 
-    def outdated(self, latest: int) -> bool:
-        """Whether the node has started elsewhere since: `latest` is the start of which the cluster knows.
+    def outdated(self, before: int) -> bool:
+        """Whether the node has started elsewhere since: `before` is the newest start but this one that is known.
 
-        Each start announces itself in the log. One that is neither this one nor before it was made on newer data than
-        these: they are an older copy, a snapshot of a machine or a backup, and lack what the node acknowledged since.
+        Each start announces itself in the log. One that these data do not know of was made on newer ones: they are an
+        older copy, a snapshot of a machine or a backup, and lack what the node acknowledged since.
         """
-        return 0 < self.previous < latest != self.now
+        return 0 < self.previous < before
 
 
 def next_boot(path: Path, own: int = 0, others: int = 0) -> Boots:
@@ -46,9 +46,26 @@ def next_boot(path: Path, own: int = 0, others: int = 0) -> Boots:
                 f"{path} should hold a number; remove it to let the node take a new one from its clock"
             )
         previous = int(text)
-    if previous:
+    if previous and not _retracted(path).exists():
         previous = max(previous, own)
     boot = max(previous + 1, own + 1, others + 1, time.time_ns())
+    _write(path, boot)
+    return Boots(previous, boot)
+
+
+def retract(path: Path, boots: Boots) -> None:
+    """Have the next start say of these data what this one has said: it was told that they are an older copy."""
+    if boots.previous:
+        # Its catalog may have caught up since, and knows of the later start now: that does not count then.
+        _retracted(path).touch()
+        _write(path, boots.previous)
+
+
+def _retracted(path: Path) -> Path:
+    return path.with_suffix(".retracted")
+
+
+def _write(path: Path, boot: int) -> None:
     temporary = path.with_suffix(".new")
     with temporary.open("w") as file:
         file.write(f"{boot}\n")
@@ -60,4 +77,3 @@ def next_boot(path: Path, own: int = 0, others: int = 0) -> Boots:
         os.fsync(directory)
     finally:
         os.close(directory)
-    return Boots(previous, boot)

@@ -102,7 +102,8 @@ class Applier:
     def check(self) -> None:
         """Try again what there was no space for, if it is time. To be called now and then."""
         if (self._short or self._machine.behind) and not self._waits():
-            self._has_space()
+            if not self._queue:
+                self._has_space()
             self.run()
             self._applied()
 

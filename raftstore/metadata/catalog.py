@@ -308,7 +308,8 @@ class Catalog(Questions):
         """
         meaning = translated(error, self._path)
         if isinstance(meaning, DiskFull) and self._transaction.lost:
-            self._go_back()
+            with self._breaking():
+                self._go_back()
         if isinstance(meaning, Damaged | DiskFailed) and self._failed is None:
             self._failed = meaning
             log.error("the catalog cannot be read", error=str(meaning))

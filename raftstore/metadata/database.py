@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from raftstore.disk import has_space
+from raftstore.disk import has_space, is_full
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, Unavailable
 from raftstore.metadata import levels
 from raftstore.metadata.levels import OLDEST, too_new
@@ -316,7 +315,7 @@ def open_catalog(path: Path, check_seconds: float, schema_at: SchemaAt) -> sqlit
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            kind = DiskFull if error.errno == errno.ENOSPC else DiskFailed
+            kind = DiskFull if is_full(error) else DiskFailed
             raise kind(f"{path}: {error}") from error
     try:
         database = connect(path, writer=True)

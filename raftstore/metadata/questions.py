@@ -86,6 +86,10 @@ class Questions:
         """Return the number of the newest start of `node` that has proposed something; 0: of none."""
         return self._machine.remembered.boot(node)
 
+    def boot_before(self, node: str, boot: int) -> int:
+        """Return the number of the newest start of `node` that has proposed something but for `boot`; 0: none known."""
+        return self._machine.remembered.boot_before(node, boot)
+
     def swept(self) -> Mapping[int, int]:
         """Return by store number the log index at which each store last began to remove chunks (0: never)."""
         return self._machine.stores.swept

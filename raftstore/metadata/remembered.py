@@ -14,9 +14,12 @@ MAX_RESULTS = 65_536
 
 @dataclass(slots=True)
 class _Proposer:
+    """`before`: the boot that this one ended, 0 where that was not seen since the catalog was opened."""
+
     boot: int
     acknowledged: int = 0
     results: dict[int, bytes] = field(default_factory=dict)
+    before: int = 0
 
 
 class Remembered:
@@ -58,7 +61,8 @@ class Remembered:
             )
         self._entered.add(node)
         self._changed.add(node)
-        entered = self._proposers[node] = _Proposer(boot)
+        before = proposer.boot if proposer is not None else 0
+        entered = self._proposers[node] = _Proposer(boot, before=before)
         return entered
 
     def _forget(self, node: str, proposer: _Proposer, acknowledged: int) -> None:
@@ -91,6 +95,13 @@ class Remembered:
         """Return the newest boot of a proposer that is known, 0 for an unknown one."""
         proposer = self._proposers.get(node)
         return proposer.boot if proposer is not None else 0
+
+    def boot_before(self, node: str, boot: int) -> int:
+        """Return the newest boot of a proposer but for `boot`, as far as that is known; else 0."""
+        proposer = self._proposers.get(node)
+        if proposer is None:
+            return 0
+        return proposer.before if proposer.boot == boot else proposer.boot
 
     def flush(self) -> None:
         """Write what changed into the current transaction."""

@@ -10,7 +10,7 @@ from raftstore import errors
 from raftstore.chunks.topology import ClusterView, StoreState
 from raftstore.cluster import bootstrap, verdict
 from raftstore.cluster.administration import merged
-from raftstore.cluster.boot import Boots, next_boot
+from raftstore.cluster.boot import Boots, next_boot, retract
 from raftstore.cluster.repair import plan
 from raftstore.cluster.results import accepted
 from raftstore.types import ChunkRef, ClusterStatus, NodeStatus, User
@@ -182,19 +182,30 @@ def test_an_older_copy_is_found_whatever_others_have_told(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("previous", "now", "latest", "outdated"),
+    ("previous", "now", "before", "outdated"),
     [
         (7, 9, 0, False),  # the cluster knows of no start yet
         (7, 9, 7, False),  # started before, and nothing since
         (7, 9, 5, False),  # the last start was too short to announce itself
-        (7, 9, 9, False),  # this start is known already
         (7, 9, 8, True),  # a copy from before start 8
         (7, 9, 12, True),  # another process has started as this node since
         (0, 9, 8, False),  # it cannot tell: the file was lost, or the disk is new
     ],
 )
-def test_an_older_copy_is_told_by_the_starts_that_it_does_not_know(previous, now, latest, outdated):
-    assert Boots(previous, now).outdated(latest) is outdated
+def test_an_older_copy_is_told_by_the_starts_that_it_does_not_know(previous, now, before, outdated):
+    assert Boots(previous, now).outdated(before) is outdated
+
+
+def test_an_older_copy_is_one_at_its_next_start_too(tmp_path, monkeypatch):
+    path = tmp_path / "boot"
+    path.write_text("3000")
+    monkeypatch.setattr("time.time_ns", lambda: 9000)
+    copy = next_boot(path)
+    retract(path, copy)
+    monkeypatch.setattr("time.time_ns", lambda: 9500)
+    again = next_boot(path, own=9000)
+    assert again == Boots(3000, 9500)
+    assert again.outdated(5000)
 
 
 def test_user_changes_keep_what_is_not_named():

@@ -245,3 +245,23 @@ def test_nothing_is_applied_outside_of_a_transaction(tmp_path):
             feeder.one(put("/b.jpg", 2))
     with Feeder(tmp_path / "catalog.db") as again:
         assert again.catalog.listing("/") == []
+
+
+def test_a_catalog_that_cannot_go_back_takes_nothing_more(tmp_path, monkeypatch):
+    with Feeder(tmp_path / "catalog.db", later=lambda settle: None) as feeder:
+        catalog = feeder.catalog
+        catalog.settle()
+        feeder.one(put("/a.jpg", 1))
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+        def fails(*_arguments: object) -> object:
+            raise full
+
+        catalog._database.rollback()
+        catalog._row = fails
+        monkeypatch.setattr(catalog, "_load", fails)
+        with pytest.raises(DiskFull):
+            catalog.lookup("/a.jpg")
+        with pytest.raises(Unavailable):
+            feeder.one(put("/b.jpg", 2))

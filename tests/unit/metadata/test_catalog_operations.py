@@ -250,3 +250,17 @@ def test_a_secret_stays_unless_it_is_replaced_by_who_knows_it(feeder: Feeder) ->
     assert agree(b"", b"third") == "INVALID"
     feeder.reopen()
     assert feeder.catalog.secret("keys") == b"third"
+
+
+def test_a_start_that_announces_itself_does_not_hide_the_one_before_it(feeder: Feeder) -> None:
+    """An older copy of a node's disk may propose something before it asks the others whether it is one."""
+    assert feeder.catalog.boot_before("n1", 7) == 1
+    assert feeder.catalog.boot_before("n9", 7) == 0
+    feeder.boot = 7
+    feeder.one(command("make_directory", path="/d"))
+    feeder.one(command("make_directory", path="/e"))
+    assert feeder.catalog.latest_boot("n1") == 7
+    assert feeder.catalog.boot_before("n1", 7) == 1
+    assert feeder.catalog.boot_before("n1", 9) == 7
+    feeder.reopen()
+    assert feeder.catalog.boot_before("n1", 7) == 0  # not known: nobody is held up by that

@@ -50,6 +50,10 @@ SETTINGS = {
 }
 
 
+OURS = ("idle", "lines", "deaf")
+"""What does not keep out others at the same address either. A flood of logins does: they cannot be told apart."""
+
+
 class Trouble(AssertionError):
     """What the client that behaves met, or a bound that was passed."""
 
@@ -158,15 +162,20 @@ def ground(directory: Path) -> Iterator[Ground]:
 
 
 def campaign(
-    here: Ground, kinds: Sequence[str], seconds: float, tell: Callable[[str], None], *, ours: bool = True
+    here: Ground,
+    kinds: Sequence[str],
+    seconds: float,
+    tell: Callable[[str], None],
+    *,
+    ours: Sequence[str] = OURS,
 ) -> int:
-    """Flood with each kind for so long, and then once more from the client's own address (`ours`).
+    """Flood with each kind for so long, and with those in `ours` once more from the client's own address.
 
     Returns how often the client did all its work. Raises Trouble.
     """
     done = 0
     for kind in kinds:
-        for sources in (STRANGERS, ["127.0.0.1"]) if ours and kind in OURS else (STRANGERS,):
+        for sources in (STRANGERS, ["127.0.0.1"]) if kind in ours else (STRANGERS,):
             memory, log, begun, turns = here.memory(), here.log_size(), time.monotonic(), 0
             with here.flooded(kind, sources):
                 while time.monotonic() < begun + seconds or not turns:
@@ -247,10 +256,6 @@ def _comes_again(here: Ground, kind: str) -> None:
         except Trouble:
             if time.monotonic() > until:
                 raise
-
-
-OURS = ("idle", "lines", "deaf")
-"""What does not keep out others at the same address either. A flood of logins does: they cannot be told apart."""
 
 
 def main() -> int:

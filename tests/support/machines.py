@@ -70,13 +70,19 @@ done
 """,
     "date": """\
 if [ "$1" = -s ]; then
-    echo $(( $(/bin/date -d "$2" +%s) - $(/bin/date +%s) )) >{root}/run/clock.new
+    printf "%+d\\n" $(( $(/bin/date -d "$2" +%s) - $(/bin/date +%s) )) >{root}/run/clock.new
     mv {root}/run/clock.new {root}/run/clock
 else
     exec /bin/date "$@"
 fi
 """,
-    "timedatectl": '[ "$1 $2" = "set-ntp true" ] && echo 0 >{root}/run/clock; true\n',
+    # With a sign, else libfaketime takes it for a date, and in one step: the node looks at any time.
+    "timedatectl": """\
+if [ "$1 $2" = "set-ntp true" ]; then
+    echo +0 >{root}/run/clock.new
+    mv {root}/run/clock.new {root}/run/clock
+fi
+""",
 }
 
 

@@ -48,7 +48,10 @@ class Node:
                 self.refused.append(message.refused.reason)
                 continue
             self.sessions += [socket.socket(fileno=one) for one in descriptors]
-            passing.send(self._control, wire.Answer(yes=True))
+            try:
+                passing.send(self._control, wire.Answer(yes=True))
+            except OSError:  # it is over
+                return
 
     def end(self) -> None:
         self._thread.join(DEADLINE)

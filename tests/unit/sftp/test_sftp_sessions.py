@@ -19,7 +19,7 @@ from ftpserver import DEADLINE, PASSWORD
 from openssh import OpenSsh
 from paramiko.packet import Packetizer
 from sftpserver import SftpServer, serve
-from sshpair import FAILURE, SUCCESS, ByHand
+from sshpair import FAILURE, SUCCESS, ByHand, until
 from structlog.testing import capture_logs
 
 from ftpgateway.sftp import negotiation
@@ -182,37 +182,44 @@ def warm(server: SftpServer) -> None:
 
 
 def test_keep_alives_keep_a_session_and_none_that_does_not_log_in() -> None:
-    with running(idle_timeout=1.5, login_timeout=3.0) as server:
+    # Long enough for a login on a busy machine. They go on at the same time, so that nothing waits for each of them.
+    with running(idle_timeout=4.0, login_timeout=8.0) as server, contextlib.ExitStack() as stack:
         warm(server)
-        with server.sftp() as client:
-            channel = client.get_channel()
-            assert channel is not None
-            transport = channel.get_transport()
-            transport.set_keepalive(0.1)
-            time.sleep(2.0)
-            assert client.listdir() == []
-            channel.close()  # then a connection without a session is kept, too
-            time.sleep(2.0)
-            assert transport.is_active() and server.frontend.sessions == 1
-            again = paramiko.SFTPClient.from_transport(transport)
-            assert again is not None and again.listdir() == []
-            transport.packetizer.set_keepalive(0, None)
-            server.wait_for(lambda: server.frontend.sessions == 0)
-        transport = server.transport()
-        try:  # who has logged in and opens nothing yet is not in time for a login, but idle (`ssh -N`, masters)
+
+        def connected() -> paramiko.Transport:
+            transport = server.transport()
+            stack.callback(transport.close)
+            return transport
+
+        def logged_in() -> paramiko.Transport:
+            transport = connected()
             transport.connect(username="alice", password=PASSWORD)
             transport.set_keepalive(0.1)
-            time.sleep(3.5)
-            late = paramiko.SFTPClient.from_transport(transport)
-            assert late is not None and late.listdir() == []
-            transport.close()
-            server.wait_for(lambda: server.frontend.sessions == 0)
-            transport = server.transport()
-            transport.start_client(timeout=DEADLINE)
-            transport.set_keepalive(0.1)
-            server.wait_for(lambda: server.frontend.sessions == 0)
-        finally:
-            transport.close()
+            return transport
+
+        def session(transport: paramiko.Transport) -> paramiko.SFTPClient:
+            client = paramiko.SFTPClient.from_transport(transport)
+            assert client is not None
+            client.get_channel().settimeout(DEADLINE)  # type: ignore[union-attr]
+            return client
+
+        client = session(logged_in())
+        over = logged_in()  # a connection whose session is over
+        session(over).close()
+        none = (
+            logged_in()
+        )  # and one that opens none yet is not in time for a login, but idle (`ssh -N`, masters)
+        stranger = connected()
+        stranger.start_client(timeout=DEADLINE)
+        stranger.set_keepalive(0.1)
+        assert server.frontend.sessions == 4
+        # Its time for a login is over, and so is that of those who came before it, and what they may be idle.
+        server.wait_for(lambda: server.frontend.sessions < 4)
+        assert client.listdir() == session(over).listdir() == session(none).listdir() == []
+        until(lambda: not stranger.is_active())
+        for transport in (client.get_channel().get_transport(), over, none):  # type: ignore[union-attr]
+            transport.packetizer.set_keepalive(0, None)
+        server.wait_for(lambda: server.frontend.sessions == 0)
 
 
 @needs_openssh
@@ -269,7 +276,7 @@ def test_why_the_node_ends_a_connection_is_told() -> None:
     for reason, logs_in, passwords, limits in (
         ("no login in time", False, (), {"login_timeout": 8.0}),
         ("too many wrong passwords", False, ("a", "b"), {"max_login_attempts": 2}),
-        ("nothing came for too long", True, (PASSWORD,), {"idle_timeout": 1.0}),
+        ("nothing came for too long", True, (PASSWORD,), {"idle_timeout": 4.0}),
     ):
         with running(**limits) as server:
             warm(server)

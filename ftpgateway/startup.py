@@ -77,7 +77,7 @@ def local_warnings(config: NodeConfig) -> Iterator[Problem]:
 
 
 def other_owner(config: NodeConfig) -> str | None:
-    """Return who owns the node's data, if this process is root and that is somebody else, who could not use its files."""
+    """Return whose the node's data are, where this process is root and they are not: files it makes are root's."""
     try:
         uid = config.data.stat().st_uid
     except OSError:

@@ -42,6 +42,10 @@ NODE_KEYS = [
     "services",
     "loop",
     "error",
+    "program",
+    "oldest",
+    "newest",
+    "level",
 ]
 
 
@@ -85,7 +89,7 @@ def test_status_of_a_healthy_cluster(cluster: FakeCluster) -> None:
 def test_status_as_json_has_the_documented_shape(cluster: FakeCluster) -> None:
     result = pixraft("status", *where(cluster), "-o", "json")
     shape = json.loads(result.stdout)
-    lists = {"nodes", "short", "short_count", "lost_count"}
+    lists = {"nodes", "short", "short_count", "lost_count", "partials", "partial_bytes"}
     assert set(shape) == lists | {"verdict", "asked", "leader", "term", "files", "bytes", "error"}
     assert [list(node) for node in shape["nodes"]] == [NODE_KEYS] * 3
     assert (shape["verdict"], shape["leader"], shape["asked"]) == ("healthy", "n1", "n1")

@@ -30,16 +30,16 @@ class Currency:
 
         `superseded`: it knows of a later disk; `outdated`: of a later start. Raises Superseded for either.
         """
+        if superseded:
+            raise Superseded(
+                f"{name} says that {self._node} has had another disk since; if that one is lost too, remove the data "
+                "directory and start: the others have everything"
+            )
         if outdated:
             raise Superseded(
                 f"{name} knows that {self._node} had newer data: these are an older copy, and lack what it has "
                 "acknowledged since. Start it with its newest data; if these are lost, remove the data directory and "
                 "start: the others have everything"
-            )
-        if superseded:
-            raise Superseded(
-                f"{name} says that {self._node} has had another disk since; if that one is lost too, remove the data "
-                "directory and start: the others have everything"
             )
         if caught_up:
             self._confirmed.add(name)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from simrights import LETTERS, MARK, SLOTS, Answer, Kind, Operation, fault, settled
 
-from raftstore.errors import AlreadyExists, Denied, DiskFull, NoQuorum, NotFound, OutcomeUnknown, StoreError
+from raftstore.errors import (
+    AlreadyExists,
+    Denied,
+    DiskFull,
+    NoQuorum,
+    NotFound,
+    OutcomeUnknown,
+    StoreError,
+    Unavailable,
+)
 from raftstore.names import Names
 from raftstore.rights import ROLES, Actor
 from raftstore.types import User
@@ -145,7 +154,7 @@ class AccountClients:
         except (OutcomeUnknown, self._clients.died):
             operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
         except StoreError as error:
-            if not isinstance(error, NoQuorum | DiskFull):
+            if not isinstance(error, NoQuorum | DiskFull | Unavailable):
                 cluster.violate("wrong answer", f"an account's client gets {error!r} for {operation}")
             operation.answer = Answer.FAILED
         if operation.answer is not Answer.UNKNOWN:

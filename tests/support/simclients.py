@@ -13,7 +13,7 @@ from simmachine import put, remove
 from simnode import Node
 
 from raftstore.cluster.results import accepted
-from raftstore.errors import DiskFull, NoQuorum, OutcomeUnknown, StoreError
+from raftstore.errors import DiskFull, NoQuorum, OutcomeUnknown, StoreError, Unavailable
 from raftstore.names import Names
 from raftstore.rights import Actor
 from raftstore.wire import commands_pb2
@@ -111,7 +111,11 @@ class Clients:
                 self._take(operation, done)
         except (OutcomeUnknown, Died):  # the former is a NoQuorum too
             operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
-        except (NoQuorum, DiskFull):
+        except (
+            NoQuorum,
+            DiskFull,
+            Unavailable,
+        ):  # the latter: what was applied had to be undone for want of space
             operation.answer = Answer.FAILED
         except StoreError as error:
             cluster.violate("wrong answer", f"a client gets {error!r} for {operation}")

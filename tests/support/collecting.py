@@ -27,7 +27,6 @@ from raftstore.evidence import Evidence, Keeper
 from raftstore.gathering import Gathering
 from raftstore.metadata import Catalog
 from raftstore.metadata.jobs import draining
-from raftstore.publishing import Aim
 from raftstore.sessions import LateReplicas, UploadSession
 from raftstore.types import ChunkRef
 from raftstore.wire import commands_pb2 as commands
@@ -275,9 +274,6 @@ class Node:
         async def overtaken() -> bool:
             return False
 
-        def unused(*_: object) -> Any:
-            raise AssertionError("an upload that is committed at its path needs none of that")
-
         async def chunk(name: bytes) -> ChunkRef:
             first, *others = world.random.sample(sorted(world.nodes), 4 if world.trims else 2)
             await world.nodes[first].volumes.put(name)
@@ -297,10 +293,6 @@ class Node:
             evidence,
             Keeper(1000, self.confirm),
             Gathering(),
-            aim=Aim(unused, unused, unused, sure=False),
-            load=unused,
-            reopen=unused,
-            published=unused,
         )
         await world.pause(80)
         try:

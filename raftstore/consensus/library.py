@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import _socket
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ Message = dict[str, Any]
 """A message as pysyncobj makes it."""
 
 LIBRARY_VERSION = "0.3.17"
+
+# The library's import replaces it, on every system, by a function that works on Windows only.
+socket.inet_ntop = _socket.inet_ntop
 
 
 NEVER = 1 << 62

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import inspect
 import pickle
+import socket
 
 import pysyncobj.serializer
 import pysyncobj.syncobj as library
@@ -33,6 +34,12 @@ def test_the_source_is_the_one_that_was_read(module):
         assert hashlib.sha256(file.read()).hexdigest() == SOURCES[module], (
             "pysyncobj has changed: read it again, all of it, before you change this line"
         )
+
+
+def test_its_import_leaves_the_standard_library_as_it_is():
+    assert socket.inet_ntop(socket.AF_INET, bytes([127, 0, 0, 1])) == "127.0.0.1"
+    assert socket.inet_ntop(socket.AF_INET6, bytes(15) + b"\1") == "::1"
+    assert socket.inet_pton(socket.AF_INET6, "::1") == bytes(15) + b"\1"
 
 
 def test_the_private_call_exists():

@@ -281,7 +281,9 @@ def test_what_nobody_knows_is_answered_and_harms_nothing() -> None:
             sent = client.packetizer._Packetizer__sequence_number_out
             client.say(kind, b"x")
             _, content = client.hears(UNIMPLEMENTED)
-            assert int.from_bytes(content, "big") == sent
+            # Exact but for the first ones: paramiko's own thread may still be ending the key exchange.
+            after = client.packetizer._Packetizer__sequence_number_out
+            assert sent <= int.from_bytes(content, "big") < after
         for kind in (2, 3, 4, 7, 81, 82):
             client.say(kind, b"")
         client.say(80, "keepalive@openssh.com", True)

@@ -8,7 +8,7 @@ It is a package of its own because it knows nothing of pictures, names or FTP: c
 machine is a protocol (`statemachine`), links to other nodes are a protocol (`links`), and so are time, chance
 and threads (`runtime`). That lets a simulator run the code as it is.
 
-    engine      one member, all parts put together         driver      ticks, timer, syncs, and the end
+    engine      one member, all parts put together          driver      ticks, timer, syncs, and the end
     raft        pysyncobj as the others see it; `library` knows its inside, `codec` stands in for its pickle
     mailbox     messages in and out: members only, terms        post        stamps and sends
     acceptor    follower: take appends, acknowledge what is durable

@@ -513,13 +513,17 @@ class Run:
         version = max(handle.version, begins or 0) if begins is not None else handle.version
         return None if version == known.version else "opened"
 
-    async def _read(self, session: int) -> None:
+    def _comparable(self, session: int) -> Handle | None:
+        """Return a handle of the session whose reads are compared; None, and it is counted, when they are not."""
         handle = self._of(session)
+        if handle is None or (reason := self._readable(handle)) is None:
+            return handle
+        self._skip(reason)
+        return None
+
+    async def _read(self, session: int) -> None:
+        handle = self._comparable(session)
         if handle is None:
-            return
-        reason = self._readable(handle)
-        if reason is not None:
-            self._skip(reason)
             return
         offset, length = self._number(), 1 + self._number()
         reads = bool(handle.flags & READ) or not handle.writes
@@ -529,12 +533,8 @@ class Run:
         )  # fmt: skip
 
     async def _fstat(self, session: int) -> None:
-        handle = self._of(session)
+        handle = self._comparable(session)
         if handle is None:
-            return
-        reason = self._readable(handle)
-        if reason is not None:
-            self._skip(reason)
             return
         await self.same(session, packets.FSTAT, handle.names, told=f"fstat {_told(handle)}")
 

@@ -70,3 +70,14 @@ def serve(settings: dict[str, Any] | None = None) -> SftpServer:
     server = SftpServer(settings or {}, asyncio.new_event_loop)
     server.start()
     return server
+
+
+@contextlib.contextmanager
+def running(**settings: Any) -> Iterator[SftpServer]:
+    """Run a server of its own; it is ready for clients."""
+    server = serve(settings)
+    try:
+        server.wait_for(lambda: server.frontend.serving)
+        yield server
+    finally:
+        server.stop()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -15,6 +14,7 @@ import pytest
 from ftpserver import DEADLINE
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_CHANNEL_REQUEST
+from sshpair import until
 
 from ftpgateway.sftp import inlets, passing, sshd
 from ftpgateway.sftp.channels import NOT_HERE, ONE_EACH, TOO_MANY, Client
@@ -22,13 +22,6 @@ from raftstore.wire import sftp_pb2 as wire
 
 CHANNELS = 4
 STDERR = 1
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Node:

@@ -8,8 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pytest
 from ftpserver import DEADLINE, PASSWORD
 from openssh import OpenSsh
 from paramiko.packet import Packetizer
-from sftpserver import SftpServer, serve
+from sftpserver import SftpServer, running
 from sshpair import FAILURE, SUCCESS, ByHand, until
 from structlog.testing import capture_logs
 
@@ -32,16 +31,6 @@ needs_openssh = pytest.mark.skipif(
     shutil.which("sftp") is None and "PIXRAFT_TEST_INSTALLED" not in os.environ,
     reason="OpenSSH is not installed",
 )
-
-
-@contextmanager
-def running(**settings: object) -> Iterator[SftpServer]:
-    server = serve(settings)
-    try:
-        server.wait_for(lambda: server.frontend.serving)
-        yield server
-    finally:
-        server.stop()
 
 
 def test_the_library_is_the_one_that_was_read() -> None:

@@ -6,27 +6,15 @@ import contextlib
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator
-from typing import Any
 
 import paramiko
 from ftpserver import DEADLINE, PASSWORD
-from sftpserver import SftpServer, serve
+from sftpserver import SftpServer, running
 
 from ftpgateway.proxyprotocol import SIGNATURE
 
 BALANCER = (ipaddress.ip_network("127.0.0.9/32"),)
 HEADER = SIGNATURE + struct.pack("!BBH4s4sHH", 0x21, 0x11, 12, bytes([198, 51, 100, 7]), bytes(4), 40000, 22)
-
-
-@contextlib.contextmanager
-def running(**settings: Any) -> Iterator[SftpServer]:
-    server = serve(settings)
-    try:
-        server.wait_for(lambda: server.frontend.serving)
-        yield server
-    finally:
-        server.stop()
 
 
 def connect(server: SftpServer, source: str = "127.0.0.1", first: bytes = b"") -> socket.socket:

@@ -7,8 +7,6 @@ whose last bytes are on their way to the disks just now: they share a round. One
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 PATIENCE = 0.005
 """Seconds that an upload waits for others at most."""
@@ -23,16 +21,14 @@ class Gathering:
         self._waiting: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def coming(self) -> Iterator[None]:
-        """Within, the others wait for this one."""
+    def __enter__(self) -> None:
+        """Within, this one is about to publish and the others wait for it."""
         self._coming += 1
-        try:
-            yield
-        finally:
-            self._coming -= 1
-            if not self._coming:
-                self._go()
+
+    def __exit__(self, *_: object) -> None:
+        self._coming -= 1
+        if not self._coming:
+            self._go()
 
     async def together(self) -> None:
         """Wait for those who are coming."""

@@ -250,7 +250,7 @@ class UploadSession:
     async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
         """Wait until all is durable; return the command that publishes it at its path."""
         if self._upload.position <= GATHERED:
-            with self._gathering.coming():
+            with self._gathering:
                 received, size = await self._upload.finish()
             await self._gathering.together()
         else:

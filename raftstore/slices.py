@@ -15,6 +15,9 @@ from collections.abc import Callable
 SLICE = 0.003
 """Seconds of work after which `Slice.used` says that it is another's turn."""
 
+SHARED_SLICE = 0.005
+"""Seconds of a turn that short commands of all clients have together."""
+
 
 class _Turns:
     """Who waits for a slice on one loop."""
@@ -37,15 +40,18 @@ class _Turns:
             loop.call_soon(self._serve, loop)
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let one go on: its step is the next turn's, as is the next call of this."""
-        while self._waiting:
+        """Call some, until a slice is used up, or let one task go on: its step is the next turn's."""
+        present = Slice()
+        for _ in range(len(self._waiting)):  # not those that queue again
+            if present.used:
+                break
             turn = self._waiting.popleft()
-            if not isinstance(turn, asyncio.Future):
-                loop.call_soon(turn)
-                break
-            if not turn.done():  # else it was cancelled
-                turn.set_result(None)
-                break
+            if isinstance(turn, asyncio.Future):
+                if not turn.done():  # else it was cancelled
+                    turn.set_result(None)
+                    break
+            else:
+                _called(turn, loop)
         self._scheduled = bool(self._waiting)
         if self._scheduled:
             loop.call_soon(self._serve, loop)
@@ -63,6 +69,13 @@ async def next_slice() -> None:
 def call_in_slice(callback: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
     """Call `callback` when it is its turn."""
     _of(loop).add(callback, loop)
+
+
+def _called(callback: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        callback()
+    except Exception as error:
+        loop.call_exception_handler({"message": "a callback in its slice failed", "exception": error})
 
 
 def _of(loop: asyncio.AbstractEventLoop) -> _Turns:
@@ -92,6 +105,33 @@ class Slice:
         if self.used:
             await next_slice()
             self._until = time.perf_counter() + self._seconds
+
+
+class SharedSlice:
+    """The time in each turn of the loop that many share who have little to do each.
+
+    Whoever finds it used leaves the rest to `call_in_slice`.
+    """
+
+    __slots__ = ("_loop", "_seconds", "_until")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float = SHARED_SLICE) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._until = 0.0
+
+    @property
+    def used(self) -> bool:
+        """Whether the time in this turn is used up; it begins when this is asked first."""
+        now = time.perf_counter()
+        if self._until:
+            return now >= self._until
+        self._until = now + self._seconds
+        self._loop.call_soon(self._next_turn)
+        return False
+
+    def _next_turn(self) -> None:
+        self._until = 0.0
 
 
 class Pace:

@@ -1,6 +1,7 @@
 """The stall watch: how long the loop takes to come to something new, and what held it when that is too long.
 
-A thread asks the loop for a sign of life every half of the threshold and takes the time. While the answer is late it
+A thread asks the loop for a sign of life as often as the threshold says and takes the time: what lasts twice as long
+is seen for certain. While the answer is late it
 looks where the loop's thread is; one line in the log then says how long, and where. This works with every event loop
 and costs the loop two short turns each time.
 
@@ -16,7 +17,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -64,17 +64,27 @@ def held(wall: float, cpu: float, delay: float) -> float:
     return max(0.0, wall - min(delay, max(0.0, wall - cpu)))
 
 
-def _run_delay(thread: int) -> Callable[[], float]:
-    """Return what tells for how many seconds in all a thread had to wait for a processor; 0.0 where nobody counts."""
-    file = Path(f"/proc/self/task/{thread}/schedstat")
+class _RunDelay:
+    """For how many seconds in all a thread had to wait for a processor; 0.0 where nobody counts."""
 
-    def seconds() -> float:
+    def __init__(self, thread: int) -> None:
         try:
-            return int(file.read_text().split()[1]) / 1e9
+            self._file: int | None = os.open(f"/proc/self/task/{thread}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = None
+
+    def seconds(self) -> float:
+        if self._file is None:
+            return 0.0
+        try:
+            return int(os.pread(self._file, 128, 0).split()[1]) / 1e9
         except (OSError, ValueError, IndexError):
             return 0.0
 
-    return seconds
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 class StallWatch:
@@ -96,7 +106,7 @@ class StallWatch:
         loop = asyncio.get_running_loop()
         ident = threading.get_ident()
         clock = time.pthread_getcpuclockid(ident)
-        delay = _run_delay(threading.get_native_id())
+        delay = _RunDelay(threading.get_native_id())
         self._thread = threading.Thread(
             target=self._watch, args=(loop, ident, clock, delay), name="stall-watch", daemon=True
         )
@@ -115,12 +125,16 @@ class StallWatch:
         self._at, self._cpu = time.perf_counter(), time.thread_time()
         self._answered.set()
 
-    def _watch(
-        self, loop: asyncio.AbstractEventLoop, ident: int, clock: int, delay: Callable[[], float]
-    ) -> None:
-        while not self._over.wait(self._threshold / 2):
+    def _watch(self, loop: asyncio.AbstractEventLoop, ident: int, clock: int, delay: _RunDelay) -> None:
+        try:
+            self._probe(loop, ident, clock, delay)
+        finally:
+            delay.close()
+
+    def _probe(self, loop: asyncio.AbstractEventLoop, ident: int, clock: int, delay: _RunDelay) -> None:
+        while not self._over.wait(self._threshold):
             self._answered.clear()
-            asked, cpu, delayed = time.perf_counter(), time.clock_gettime(clock), delay()
+            asked, cpu, delayed = time.perf_counter(), time.clock_gettime(clock), delay.seconds()
             try:
                 loop.call_soon_threadsafe(self._answer)
             except RuntimeError:  # the loop is closed
@@ -131,7 +145,7 @@ class StallWatch:
                     where.append(place(sys._current_frames().get(ident)))
             if self._over.is_set():
                 return
-            self._note(self._at - asked, self._cpu - cpu, delay() - delayed, where)
+            self._note(self._at - asked, self._cpu - cpu, delay.seconds() - delayed, where)
 
     def _note(self, wall: float, cpu: float, delay: float, where: list[str]) -> None:
         status, seconds = self.status, held(wall, cpu, delay)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 
 from raftstore.errors import StoreError
@@ -17,18 +17,18 @@ from raftstore.types import CHUNK_SIZE
 MIB = 1024 * 1024
 
 
-class Resource(enum.Enum):
-    """What is counted."""
+class Resource(enum.IntEnum):
+    """What is counted. A small number, since it is a position in lists on the path of every transfer."""
 
-    MEMORY = "memory"
+    MEMORY = 0
     """Bytes of buffers, spools and what waits to be sent."""
-    HANDLES = "handles"
+    HANDLES = 1
     """Open files and directories."""
-    NAMES = "names"
+    NAMES = 2
     """Entries of listings that are held for a client."""
-    CONNECTIONS = "connections"
+    CONNECTIONS = 3
     """Connections of clients, logged in or not."""
-    PORTS = "ports"
+    PORTS = 4
     """Ports that wait for a passive data connection."""
 
 
@@ -46,10 +46,9 @@ class Limits:
     connections: int = 0
     ports: int = 0
 
-    def of(self, resource: Resource) -> int:
-        """Return the limit of one resource; 0: none."""
-        limit: int = getattr(self, resource.value)
-        return limit
+    def each(self) -> tuple[int, ...]:
+        """Return the limits by resource; 0: none."""
+        return tuple(getattr(self, resource.name.lower()) for resource in Resource)
 
 
 NODE = Limits(memory=512 * MIB, handles=20_000, names=2_000_000)
@@ -84,28 +83,32 @@ class Figure:
     refused: int
 
 
-@dataclass(slots=True)
 class _Level:
-    """What each of one kind of holder has; who has nothing has no entry."""
+    """What each of one kind of holder has; who has nothing has no entry, nor has who has no name."""
 
-    limits: Limits
-    held: dict[tuple[str, Resource], int] = field(default_factory=dict)
+    __slots__ = ("_limits", "held")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits.each()
+        self.held: dict[str, list[int]] = {}
 
     def has(self, name: str, resource: Resource) -> int:
-        return self.held.get((name, resource), 0)
+        row = self.held.get(name)
+        return 0 if row is None else row[resource]
 
     def fits(self, name: str, resource: Resource, more: int) -> bool:
-        limit = self.limits.of(resource)
-        return not name or not limit or self.has(name, resource) + more <= limit
+        limit = self._limits[resource]
+        return not limit or not name or self.has(name, resource) + more <= limit
 
     def add(self, name: str, resource: Resource, more: int) -> None:
         if not name:
             return
-        left = self.has(name, resource) + more
-        if left:
-            self.held[name, resource] = left
-        else:
-            self.held.pop((name, resource), None)
+        row = self.held.get(name)
+        if row is None:
+            row = self.held[name] = [0] * len(Resource)
+        row[resource] += more
+        if not any(row):
+            del self.held[name]
 
 
 UPLOAD_BEGINS = 64 * 1024
@@ -202,9 +205,8 @@ class Ledger:
         self.limits = limits
         self._account = _Level(limits.account)
         self._network = _Level(limits.network)
-        self._used = dict.fromkeys(Resource, 0)
-        self._peak = dict.fromkeys(Resource, 0)
-        self._refused = dict.fromkeys(Resource, 0)
+        self._node = limits.node.each()
+        self._used, self._peak, self._refused = ([0] * len(Resource) for _ in range(3))
 
     def charge(self, holder: Holder, resource: Resource, amount: int = 0) -> Charge:
         """Return a charge of `amount` for `holder`. Raises LimitReached, whose detail says what to do."""
@@ -218,8 +220,9 @@ class Ledger:
             self._check(holder, resource, more)
         self._account.add(holder.account, resource, more)
         self._network.add(holder.network, resource, more)
-        self._used[resource] += more
-        self._peak[resource] = max(self._peak[resource], self._used[resource])
+        used = self._used[resource] = self._used[resource] + more
+        if used > self._peak[resource]:
+            self._peak[resource] = used
         charge.amount += more
 
     def _pass(self, charge: Charge, account: str) -> None:
@@ -235,7 +238,7 @@ class Ledger:
             self._refuse(resource, _ACCOUNT_FULL)
         if not self._network.fits(holder.network, resource, more):
             self._refuse(resource, _NETWORK_FULL)
-        limit = self.limits.node.of(resource)
+        limit = self._node[resource]
         if not limit:
             return
         after = self._used[resource] + more
@@ -247,7 +250,7 @@ class Ledger:
     def _holds_little(self, holder: Holder, resource: Resource, more: int) -> bool:
         """Whether the last part of the node is open to `holder`, so that a few large ones do not keep others out."""
         level, name = (self._account, holder.account) if holder.account else (self._network, holder.network)
-        return level.has(name, resource) + more <= max(1, self.limits.node.of(resource) // _LITTLE)
+        return level.has(name, resource) + more <= max(1, self._node[resource] // _LITTLE)
 
     def _refuse(self, resource: Resource, who: str) -> None:
         self._refused[resource] += 1
@@ -273,7 +276,7 @@ class Ledger:
             resource: Figure(
                 self._used[resource],
                 self._peak[resource],
-                self.limits.node.of(resource),
+                self._node[resource],
                 self._refused[resource],
             )
             for resource in Resource
@@ -282,8 +285,10 @@ class Ledger:
     def holders(self) -> Iterator[tuple[str, str, Resource, int]]:
         """Yield every entry: "account" or "network", its name, what it holds and how much."""
         for kind, level in (("account", self._account), ("network", self._network)):
-            for (name, resource), amount in level.held.items():
-                yield kind, name, resource, amount
+            for name, row in level.held.items():
+                for resource in Resource:
+                    if row[resource]:
+                        yield kind, name, resource, row[resource]
 
 
 _THINGS = {

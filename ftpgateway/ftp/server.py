@@ -28,6 +28,7 @@ from ftpgateway.proxies import Proxies
 from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.transferlog import TransferLog
 from raftstore.rates import Rates
+from raftstore.slices import SharedSlice
 
 __all__ = ["FtpFrontend", "FtpSettings"]
 
@@ -63,6 +64,8 @@ class FtpFrontend:
         self.wait_limit = settings.wait_limit
         self.hashers = ThreadPoolExecutor(settings.hash_threads, thread_name_prefix="ftp-hash")
         self.host_loop: asyncio.AbstractEventLoop
+        self.commands_slice: SharedSlice
+        """What commands of all sessions may take of a turn of the loop."""
         self._nest = Nest()
         self._listeners: list[_Listener] = []
         self._sessions: set[Session] = set()
@@ -81,6 +84,7 @@ class FtpFrontend:
     async def start(self) -> None:
         """Listen and serve."""
         self.host_loop = asyncio.get_running_loop()
+        self.commands_slice = SharedSlice(self.host_loop)
         settings = self.settings
         if settings.certificate is not None:
             self._certificate = Certificate(settings.certificate, settings.certificate_interval, self._use)

@@ -44,10 +44,6 @@ QUEUE_LIMIT = 64
 QUEUE_BYTES = 16 * 1024
 """Bytes of them; what is read at once comes on top."""
 
-TURN = 8
-"""Commands after which other sessions have their turn: thousands fit into what is read at once, and a hundred sessions
-may have something at the same moment."""
-
 PROBES = frozenset({"SIZE", "MDTM", "MLST"})
 """With these, clients ask whether a name is there."""
 
@@ -103,7 +99,7 @@ class BaseSession(ControlConnection):
         self._refusals = RefusalLog(lambda: self.events)
         self._lines: deque[tuple[str, bytes]] = deque()
         self._advancing = False
-        self._turn = TURN
+        self._in_line = False
         self._farewell = ""
         self._expelled = False
         self._goodbye: asyncio.TimerHandle | None = None
@@ -152,7 +148,7 @@ class BaseSession(ControlConnection):
         """Run queued commands until one has to wait, or others have their turn."""
         if self._advancing:
             return
-        if self._turn <= 0:
+        if self._in_line:
             self._read_while_there_is_room()
             return
         self._advancing = True
@@ -163,12 +159,12 @@ class BaseSession(ControlConnection):
                     if command == "QUIT":
                         self._expect_end()
                     break
-                self._lines.popleft()
-                self._begin(command, argument)
-                self._turn -= 1
-                if self._turn <= 0:
+                if self.host.commands_slice.used:
+                    self._in_line = True
                     call_in_slice(self._next_turn, self.host.host_loop)
                     break
+                self._lines.popleft()
+                self._begin(command, argument)
         finally:
             self._advancing = False
         if self._farewell:
@@ -177,13 +173,11 @@ class BaseSession(ControlConnection):
 
     def _read_while_there_is_room(self) -> None:
         if self.alive:
-            self.pause_reading(self._queue_is_full() or self.backed_up)
+            self.pause_reading(self.backed_up or (bool(self._lines) and self._queue_is_full()))
 
     def _queue_is_full(self) -> bool:
         waiting = self._lines
-        return len(waiting) >= QUEUE_LIMIT or (
-            bool(waiting) and sum(len(argument) for _, argument in waiting) >= QUEUE_BYTES
-        )
+        return len(waiting) >= QUEUE_LIMIT or sum(len(argument) for _, argument in waiting) >= QUEUE_BYTES
 
     def _expect_end(self) -> None:
         """QUIT waits for an upload: its client may close the data connection only when QUIT is answered."""
@@ -196,7 +190,7 @@ class BaseSession(ControlConnection):
             self.respond("221 Goodbye; your upload goes on, its result follows.")
 
     def _next_turn(self) -> None:
-        self._turn = TURN
+        self._in_line = False
         self._advance()
 
     def _begin(self, command: str, raw: bytes) -> None:

@@ -10,7 +10,7 @@ from raftstore.gathering import Gathering
 def test_who_is_alone_waits_for_nobody() -> None:
     async def main() -> None:
         gathering = Gathering(patience=60)
-        with gathering.coming():
+        with gathering:
             pass
         await asyncio.wait_for(gathering.together(), 10)
 
@@ -24,7 +24,7 @@ def test_all_go_when_the_last_has_come() -> None:
         gates = [asyncio.Event() for _ in range(3)]
 
         async def one(number: int) -> None:
-            with gathering.coming():
+            with gathering:
                 await gates[number].wait()
             await gathering.together()
             gone.append(number)
@@ -44,7 +44,7 @@ def test_all_go_when_the_last_has_come() -> None:
 def test_nobody_waits_longer_than_the_patience() -> None:
     async def main() -> None:
         gathering = Gathering(patience=0.01)
-        with gathering.coming():  # and never gets there
+        with gathering:  # and never gets there
             for _ in range(3):
                 await asyncio.wait_for(gathering.together(), 30)
 
@@ -56,7 +56,7 @@ def test_who_fails_or_gives_up_holds_nobody() -> None:
         gathering = Gathering(patience=60)
 
         async def failing() -> None:
-            with gathering.coming():
+            with gathering:
                 await asyncio.sleep(0)
                 raise OSError
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 
 import pytest
 import uvloop
+from ticking import TickingClock
 
 from raftstore import slices
 from raftstore.slices import Pace, Slice, call_in_slice, next_slice
@@ -111,7 +113,7 @@ def test_callbacks_and_those_who_wait_share_the_turns(factory) -> None:  # type:
         loop.call_soon(count)
         call_in_slice(call, loop)
         await asyncio.wait_for(asyncio.gather(work(), over.wait()), 10)
-        assert max(Counter(number for number, _ in done).values()) == 1
+        assert max(Counter(done).values()) == 1, "one of each kind a turn"
         assert {name for _, name in done[:4]} == {"call", "wait"}
 
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -140,3 +142,44 @@ def test_a_pace_leaves_the_loop_to_others(monkeypatch: pytest.MonkeyPatch) -> No
         assert slept == [pytest.approx(0.038), 0.0]
 
     asyncio.run(test())
+
+
+def test_a_shared_slice_begins_anew_in_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "time", TickingClock())
+
+    async def scenario() -> None:
+        shared = slices.SharedSlice(asyncio.get_running_loop(), 0.003)
+        assert [shared.used for _ in range(5)] == [False, False, False, True, True]
+        await asyncio.sleep(0)
+        assert not shared.used
+
+    asyncio.run(scenario())
+
+
+def test_callbacks_share_one_slice_a_turn_and_queue_again_behind_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slices, "time", TickingClock())
+    called: list[str] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+
+        def once(name: str) -> None:
+            called.append(name)
+            slices.call_in_slice(lambda: called.append(f"{name} again"), loop)
+
+        for name in "abcdef":
+            slices.call_in_slice(functools.partial(once, name), loop)
+        failing = asyncio.Event()
+        loop.set_exception_handler(lambda *_: failing.set())
+        slices.call_in_slice(lambda: 1 / 0, loop)
+        turns = 0
+        while len(called) < 12:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 12 / (slices.SLICE * 1000), "not all in one turn"
+        assert failing.is_set()
+
+    asyncio.run(scenario())
+    assert called == [*"abcdef", *(f"{name} again" for name in "abcdef")]

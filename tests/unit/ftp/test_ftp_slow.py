@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 from ftpserver import DEADLINE, Server, certificate, serving
+from ticking import MOST_IN_A_TURN, TickingClock
 
-from ftpgateway.ftp.session import TURN, BaseSession
+from ftpgateway.ftp.session import BaseSession
+from raftstore import slices
 
 SHORT = 0.6
 MIB = 1024 * 1024
@@ -176,8 +178,9 @@ def test_reset_after_a_flood_leaves_nothing(tmp_path: Path) -> None:
         server.wait_for(lambda: server.frontend.sessions == 0)
 
 
-def test_a_flood_of_commands_leaves_others_their_turns() -> None:
+def test_a_flood_of_commands_leaves_others_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of commands fit into what is read at once."""
+    monkeypatch.setattr(slices, "time", TickingClock())
     with serving() as server, server.client() as flooding, server.client() as other:
         over = threading.Event()
 
@@ -200,7 +203,7 @@ def test_a_flood_of_commands_leaves_others_their_turns() -> None:
         flooding.sock.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
-        assert longest.result(DEADLINE) <= 2 * TURN
+        assert longest.result(DEADLINE) <= MOST_IN_A_TURN
 
 
 def _longest_turn(server: Server, seconds: float) -> concurrent.futures.Future[int]:

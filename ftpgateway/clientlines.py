@@ -61,10 +61,10 @@ class ClientLines:
                 about if about in self._left_out or len(self._left_out) < _KINDS else ("", phrase)
             ] += 1
             raise structlog.DropEvent
-        if left_out := self._left_out.pop((network, phrase), 0):
+        if self._left_out and (left_out := self._left_out.pop((network, phrase), 0)):
             event["left_out"] = left_out + int(event.get("left_out", 0))
         for key, value in event.items():
-            if type(value) is str:
+            if type(value) is str and not (len(value) <= LONGEST and value.isprintable()):
                 event[key] = shown(value, LONGEST_PATH if work and key == "path" else LONGEST)
         return event
 

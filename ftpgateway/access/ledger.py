@@ -107,7 +107,7 @@ class _Level:
         if row is None:
             row = self.held[name] = [0] * len(Resource)
         row[resource] += more
-        if not any(row):
+        if not row[resource] and not any(row):
             del self.held[name]
 
 

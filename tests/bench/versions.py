@@ -75,12 +75,14 @@ def measured(only: str, leader: str) -> Cost:
 
 def lead(cluster: Path, node: str) -> None:
     """Make `node` the leader: what a command costs depends on whether the client's node is."""
-    transfer = ("leader", "transfer", node, "--cluster", str(cluster))
-    subprocess.run([sys.executable, "-m", "ftpgateway.cli", *transfer], check=False, capture_output=True)
-    show = ("status", "--cluster", str(cluster), "-o", "json")
-    shown = subprocess.run([sys.executable, "-m", "ftpgateway.cli", *show], check=True, capture_output=True)
-    if json.loads(shown.stdout)["leader"] != node:
-        raise SystemExit(f"{node} does not lead")
+    pixraft = (sys.executable, "-m", "ftpgateway.cli")
+    of = ("--cluster", str(cluster))
+    for _ in range(10):
+        subprocess.run([*pixraft, "leader", "transfer", node, *of], check=False, capture_output=True)
+        shown = subprocess.run([*pixraft, "status", *of, "-o", "json"], check=False, capture_output=True)
+        if json.loads(shown.stdout)["leader"] == node:
+            return
+    raise SystemExit(f"{node} does not lead")
 
 
 def switched(pid: int) -> tuple[int, int]:

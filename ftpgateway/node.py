@@ -159,6 +159,7 @@ async def _serving(
     try:
         access = Access(store, access_settings(config))
         access.start()
+        store.report_clients(access.ledger.figures)
         try:
             async with _frontends(config, store, access, transfers):
                 yield

@@ -47,7 +47,7 @@ from raftstore.reserving import Reserver
 from raftstore.settings import StoreSettings
 from raftstore.space import LOOK_SECONDS, Ballast, Space, SpaceWatch
 from raftstore.stallwatch import StallWatch
-from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
+from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
@@ -99,6 +99,8 @@ class Rooms:
         self._watch = SpaceWatch(settings.data, ballast, self._space_changed, self._hand_over)
         self._opened = self._takes_part = self._rejoining = False
         self._stalls = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
+        self.client_figures: Callable[[], dict[str, ClientFigure]] = dict
+        """What the clients of the front-ends hold, for the status."""
         self._current = Currency(settings.name)
         self._boots = Boots()
 
@@ -480,6 +482,7 @@ class Rooms:
         node.level = self._level_in_force() or None
         node.voter = name in self.membership.roster.configuration.voters
         node.loop = None if self._stalls is None else self._stalls.status
+        node.clients = self.client_figures()
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from raftstore.sockets import first_byte
+from raftstore.util.sockets import first_byte
 
 
 def test_the_next_byte_is_seen_and_stays() -> None:

@@ -10,7 +10,7 @@ import virtualtime
 from structlog.testing import capture_logs
 
 from raftstore.errors import NoQuorum
-from raftstore.tasks import Periodic
+from raftstore.util.tasks import Periodic
 
 
 class Looking(Periodic):

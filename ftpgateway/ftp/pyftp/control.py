@@ -14,8 +14,8 @@ import structlog
 from pyftpdlib.exceptions import _RetryError
 
 from ftpgateway.ftp.pyftp.loop import READ, WRITE, NestedIOLoop  # before the handler: see there
-from ftpgateway.serving import plain_address
-from raftstore.sockets import first_byte
+from ftpgateway.serving.listening import plain_address
+from raftstore.util.sockets import first_byte
 
 # isort: split
 from pyftpdlib.handlers.ftp.control import FTPHandler

@@ -11,7 +11,7 @@ from raftstore.errors import StoreError
 log = structlog.get_logger()
 
 
-async def ended(*tasks: asyncio.Task[None] | None) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[None] | None) -> None:
     """Cancel tasks and wait until they are over, however they end. None stands for one that was not started."""
     started = [task for task in tasks if task is not None]
     for task in started:
@@ -39,7 +39,7 @@ class Periodic:
 
     async def stop(self) -> None:
         """Stop, also in the midst of a look."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
         self._task = None
 
     async def _run(self) -> None:

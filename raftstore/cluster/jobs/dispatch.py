@@ -114,7 +114,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
     if node in situation.short and since(Job.REPAIR) >= _repair_pause(last.get((Job.REPAIR, node))):
         job = Job(kind=Job.REPAIR, node=node, without=sorted(situation.lost), upto=situation.upto)
         job.reason = "copies are missing"
-        job.shares.extend(rooms(situation.view))
+        job.shares.extend(free_spaces(situation.view))
         due.append(job)
     for job in _moves(situation, node):
         kept = _count(last.get((job.kind, node)), "copied" if job.kind == Job.REBALANCE else "trimmed") == 0
@@ -136,7 +136,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
     return due
 
 
-def rooms(view: ClusterView) -> list[commands.Share]:
+def free_spaces(view: ClusterView) -> list[commands.Share]:
     """Return the free room of each store, as it is seen here."""
     return [commands.Share(store=store.number, bytes=store.free_bytes) for store in view.stores]
 

@@ -1,0 +1,290 @@
+"""Chunks, and which file version or partial upload refers to them.
+
+A chunk that nothing refers to any more has no row: whoever wants to refer to it again must name stores that have
+confirmed it since. What its row said of copies proves nothing from then on, because they may be collected.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from raftstore.metadata.refusal import MAX_BYTES, Refusal
+from raftstore.metadata.surplus import may_drop
+from raftstore.metadata.tables.replicas import NOWHERE, ReplicaSets
+from raftstore.metadata.tables.stores import Stores
+from raftstore.types import DIGEST_SIZE, ChunkRef, Wanted
+from raftstore.wire import commands_pb2 as commands
+
+_FIND = "SELECT id, refs, heads, replicas, length FROM chunks WHERE digest = ?"
+_NAMED = "SELECT digest, replicas FROM chunks WHERE digest BETWEEN ? AND ?"
+
+
+def find_unlisted(
+    database: sqlite3.Connection, names: Sequence[bytes], store: int
+) -> tuple[list[bytes], list[bytes]]:
+    """Return what `Contents.unlisted` does, over any connection; and which of these names have a row all the same.
+
+    One statement for all names, so that a thread that asks does not need the interpreter's lock meanwhile.
+    """
+    here = [
+        number
+        for number, stores in database.execute("SELECT id, stores FROM replicas")
+        if str(store) in stores.split(",")
+    ]
+    asked = ", ".join(["(?, ?)"] * len(names))
+    # The + keeps SQLite from going through all chunks of a set of stores instead of looking for each name.
+    rows = database.execute(
+        f"WITH asked(first, last) AS (VALUES {asked})"
+        " SELECT first, EXISTS (SELECT 1 FROM chunks WHERE digest BETWEEN first AND last) FROM asked"
+        " WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE digest BETWEEN first AND last"
+        f" AND +replicas IN ({', '.join(map(str, here))}))",
+        [bound for name in names for bound in (name, name.ljust(DIGEST_SIZE, b"\xff"))],
+    ).fetchall()
+    return [name for name, _ in rows], [name for name, elsewhere in rows if elsewhere]
+
+
+@dataclass(slots=True)
+class Piece:
+    """A chunk that a new version refers to, as the catalog knows it (`number` 0: not yet)."""
+
+    digest: bytes
+    length: int
+    number: int
+    refs: int
+    heads: int
+    replicas: int
+    stores: tuple[int, ...] = ()
+    added: int = 0
+
+
+class Contents:
+    """The tables `chunks` and `contents`."""
+
+    def __init__(
+        self, database: sqlite3.Connection, sets: ReplicaSets, stores: Stores, next_chunk: int
+    ) -> None:
+        self._execute = database.cursor().execute
+        self._executemany = database.cursor().executemany
+        self._sets = sets
+        self._stores = stores
+        self.next_chunk = next_chunk
+        self._unreferenced: set[int] = set()
+
+    def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
+        """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
+
+        Stores that were swept after log index `since` do not count.
+        """
+        pieces: dict[bytes, Piece] = {}
+        plan: list[Piece] = []
+        total = 0
+        for chunk in chunks:
+            digest, length = chunk.digest, chunk.length
+            total += length
+            piece = pieces.get(digest)
+            if piece is None:
+                piece = pieces[digest] = self._piece(digest, length)
+            elif piece.length != length:
+                raise Refusal(commands.INVALID, f"chunk {digest.hex()} with two lengths")
+            stores = tuple(chunk.stores)
+            if stores != piece.stores:
+                for store in stores:
+                    self._stores.check(store)
+                    if store not in piece.stores and self._stores.proven(store, since):
+                        piece.stores += (store,)
+            plan.append(piece)
+        if total != size or size > MAX_BYTES:
+            raise Refusal(commands.INVALID, f"the chunks have {total} bytes together, not {size}")
+        for piece in pieces.values():
+            if not piece.stores and not self._sets.stores(piece.replicas):
+                # No fault of the proposer's: none of those that had it could be asked, or has it still.
+                raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
+        return plan
+
+    def check_quorum(self, plan: Iterable[Piece], quorum: int) -> None:
+        """Refuse with CHANGED a version with a chunk on fewer than `quorum` stores that are current.
+
+        A disk that was replaced during an upload has taken its copies with it, and one that was swept may have.
+        """
+        for piece in plan:
+            stores = {*piece.stores, *self._sets.stores(piece.replicas)}
+            current = sum(self._stores.is_current(store) for store in stores)
+            if current < quorum:
+                short = f"chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}"
+                raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
+
+    def _piece(self, digest: bytes, length: int) -> Piece:
+        if len(digest) != DIGEST_SIZE or not length:
+            raise Refusal(commands.INVALID, "a chunk has a digest of 32 bytes and is not empty")
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            row = (0, 0, 0, NOWHERE, length)
+        number, refs, heads, replicas, known_length = row
+        if known_length != length:
+            raise Refusal(commands.INVALID, f"chunk {digest.hex()} has {known_length} bytes, not {length}")
+        return Piece(digest, length, number, refs, heads, replicas)
+
+    def acquire(self, inode: int, plan: list[Piece], demand: int, *, published: bool) -> None:
+        """Make `plan` the content of `inode`, which has none; nothing was released since `plan` was made.
+
+        `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
+
+        What was released within the same command keeps its known copies: it was referred to until now.
+        """
+        if not plan:
+            return
+        for piece in plan:
+            piece.added += 1
+        self._add(plan[0], 1 if published else 0, demand)
+        if len(plan) == 1:
+            self._execute("INSERT INTO contents VALUES (?, 0, ?)", (inode, plan[0].number))
+            return
+        for piece in plan[1:]:
+            if piece.added:
+                self._add(piece, 0, demand)
+        rows = ((inode, sequence, piece.number) for sequence, piece in enumerate(plan))
+        self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
+
+    def _add(self, piece: Piece, heads: int, demand: int) -> None:
+        replicas = self._sets.with_stores(piece.replicas, piece.stores, demand)
+        refs = piece.refs + piece.added
+        if not piece.number:
+            piece.number = self.next_chunk
+            self.next_chunk += 1
+            self._execute(
+                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
+                (piece.number, piece.digest, piece.length, refs, heads, replicas),
+            )
+        else:
+            self._execute(
+                "UPDATE chunks SET refs = ?, heads = ?, replicas = ? WHERE id = ?",
+                (refs, piece.heads + heads, replicas, piece.number),
+            )
+        if not piece.refs:
+            self._sets.count(replicas, 1, heads, piece.length)
+        elif replicas == piece.replicas:
+            self._sets.count(replicas, 0, heads, 0)
+        else:
+            self._sets.count(piece.replicas, -1, -piece.heads, -piece.length)
+            self._sets.count(replicas, 1, piece.heads + heads, piece.length)
+        piece.added = 0
+
+    def release(self, inode: int, *, published: bool) -> None:
+        """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`."""
+        rows = self._execute(
+            "SELECT c.id, c.refs, c.heads, c.replicas, c.length, count(*), min(sequence) FROM contents"
+            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? GROUP BY c.id",
+            (inode,),
+        ).fetchall()
+        if not rows:
+            return
+        self._execute("DELETE FROM contents WHERE inode = ?", (inode,))
+        for number, refs, heads, replicas, length, removed, first in rows:
+            left = refs - removed
+            headed = 1 if published and first == 0 else 0
+            if left:
+                self._execute(
+                    "UPDATE chunks SET refs = ?, heads = ? WHERE id = ?", (left, heads - headed, number)
+                )
+                self._sets.count(replicas, 0, -headed, 0)
+            else:
+                self._execute("UPDATE chunks SET refs = 0, heads = 0 WHERE id = ?", (number,))
+                self._sets.count(replicas, -1, -headed, -length)
+                self._unreferenced.add(number)
+
+    def forget_unreferenced(self) -> None:
+        """At the end of a command: remove the rows of chunks that it has left without a reference."""
+        if self._unreferenced:
+            rows = [(number,) for number in sorted(self._unreferenced)]
+            self._executemany("DELETE FROM chunks WHERE id = ? AND refs = 0", rows)
+            self._unreferenced.clear()
+
+    def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
+        """Return those of `names` of which no chunk is said to be on `store`; a name is a digest or its first bytes."""
+        stores = self._sets.stores
+        return [
+            name for name in names if not any(store in stores(replicas) for _, replicas in self._named(name))
+        ]
+
+    def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
+        """Return digest and stores of the chunks that have one of `names`."""
+        stores = self._sets.stores
+        return [(digest, stores(replicas)) for name in names for digest, replicas in self._named(name)]
+
+    def _named(self, name: bytes) -> list[tuple[bytes, int]]:
+        last = name.ljust(DIGEST_SIZE, b"\xff")
+        return self._execute(_NAMED, (name, last)).fetchall()
+
+    def change_replicas(
+        self, added: Iterable[commands.ReplicaChange], removed: Iterable[commands.ReplicaChange]
+    ) -> None:
+        """Add and then remove stores of chunks. Refuses with INVALID.
+
+        Passed over: unknown chunks, and additions whose store was swept since they were confirmed.
+        """
+        additions, removals = list(added), list(removed)
+        for change in (*additions, *removals):
+            if len(change.digest) != DIGEST_SIZE:
+                raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
+            self._stores.check(change.store)
+        for change in additions:
+            if self._stores.proven(change.store, change.since):
+                self._change(change.digest, change.store, True)
+        for change in removals:
+            self._change(change.digest, change.store, False)
+
+    def drop(self, store: int, drops: Iterable[commands.Drop], zones: Mapping[int, str], wanted: Wanted) -> int:
+        """Take `store` off the chunks that have enough copies without it; return of how many. Refuses with INVALID.
+
+        See `surplus`. `zones`: of the stores that count.
+        """
+        asked = list(drops)
+        if any(len(drop.digest) != DIGEST_SIZE for drop in asked):
+            raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
+        dropped = 0
+        for drop in asked:
+            row = self._execute(_FIND, (drop.digest,)).fetchone()
+            if row is None:
+                continue
+            group = self._sets.group(row[3])
+            if may_drop(store, group.stores, drop.keepers, zones, group.copies(wanted)):
+                self._change(drop.digest, store, False)
+                dropped += 1
+        return dropped
+
+    def copies(self, digest: bytes, wanted: Wanted) -> tuple[int, tuple[int, ...]]:
+        """Return how many copies a chunk should have, and its stores; (0, ()) for an unknown one."""
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            return 0, ()
+        group = self._sets.group(row[3])
+        return group.copies(wanted), group.stores
+
+    def _change(self, digest: bytes, store: int, present: bool) -> None:
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            return
+        number, _, heads, before, length = row
+        after = self._sets.with_stores(before, (store,)) if present else self._sets.without_store(before, store)
+        if after == before:
+            return
+        self._execute("UPDATE chunks SET replicas = ? WHERE id = ?", (after, number))
+        self._sets.count(before, -1, -heads, -length)
+        self._sets.count(after, 1, heads, length)
+
+    def chunks(self, inode: int) -> tuple[ChunkRef, ...]:
+        """Return the content of `inode`, in order."""
+        rows = self._execute(
+            "SELECT digest, length, replicas FROM contents JOIN chunks ON chunks.id = contents.chunk"
+            " WHERE inode = ? ORDER BY sequence",
+            (inode,),
+        ).fetchall()
+        stores = self._sets.stores
+        return tuple([ChunkRef(digest, length, stores(replicas)) for digest, length, replicas in rows])
+
+    def stores_of(self, digest: bytes) -> tuple[int, ...]:
+        """Return the stores that hold a chunk; none for an unknown one."""
+        row = self._execute(_FIND, (digest,)).fetchone()
+        return self._sets.stores(row[3]) if row else ()

@@ -83,7 +83,7 @@ async def run_node(
         reason = await _until_ended(config, transfers, ended, end)
     finally:
         beating.cancel()
-        await tasks.ended(telling)
+        await tasks.cancel_and_wait(telling)
         for number in handlers:
             loop.remove_signal_handler(number)
         if transfers is not None:
@@ -174,7 +174,7 @@ async def _frontends(
 ) -> AsyncIterator[None]:
     wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
     sftp = sftp_settings(config)
-    spools = Spools(config.data / "spool", SpoolLedger(store.room))
+    spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
     if sftp is not None:
         wanted.append(SftpFrontend(store, access, sftp, spools, transfers=transfers))
     HostKeyCalls(store)

@@ -83,7 +83,7 @@ async def run_node(
         reason = await _until_ended(config, transfers, ended, end)
     finally:
         beating.cancel()
-        await tasks.ended(telling)
+        await tasks.cancel_and_wait(telling)
         for number in handlers:
             loop.remove_signal_handler(number)
         if transfers is not None:

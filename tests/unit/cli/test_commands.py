@@ -172,15 +172,15 @@ def test_serve_check(node: Path) -> None:
 def test_serve_check_opens_what_is_on_disk(node: Path) -> None:
     from ftpgateway.node.config import load_node_config
     from ftpgateway.node.node import store_settings
-    from raftstore.store.runtime import Rooms
+    from raftstore.store.runtime import NodeRuntime
 
     data = node.parent / "data"
 
     async def begin() -> None:
-        free_spaces = Rooms(store_settings(load_node_config(node)), pytest.fail)
+        runtime = NodeRuntime(store_settings(load_node_config(node)), pytest.fail)
         data.mkdir()
         (data / "begun").touch()
-        await free_spaces.check()
+        await runtime.check()
 
     asyncio.run(begin())
     assert pixraft("serve", "--check", "--config", str(node)).exit_code == 0
@@ -404,7 +404,7 @@ def test_a_node_that_has_joined_and_was_not_started_is_told_as_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("n1", ""),
         ("n2", "is removed"),

@@ -161,7 +161,7 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. `rights` are letters (see `raftstore.metadata.accounts.RIGHTS`).
+    """An account. `rights` are letters (see `raftstore.metadata.tables.accounts.RIGHTS`).
 
     `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
     are in bytes a second, and as the sessions counted at one node. `sessions_since`: the revision before which no
@@ -221,7 +221,7 @@ class StoreInfo:
 
 @dataclass(slots=True)
 class LoopStatus:
-    """How long a node's loop took to come to something new, since the node's start; see raftstore/stallwatch.py.
+    """How long a node's loop took to come to something new, since the node's start; see raftstore/util/stallwatch.py.
 
     Of `probes` times that it was asked, `stalls` took `threshold` seconds or more. `longest` is in seconds, the
     machine's own waiting taken off; `longest_cpu` is processor time. `classes` counts the probes by processor time.

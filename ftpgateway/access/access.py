@@ -10,17 +10,17 @@ import structlog
 
 from ftpgateway.access.backend import Backend
 from ftpgateway.access.credentials import Credentials
-from ftpgateway.access.doors import Doors
 from ftpgateway.access.guard import Guard
 from ftpgateway.access.keys import matching
 from ftpgateway.access.ledger import Holder, Ledger
+from ftpgateway.access.loginqueue import Doors
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NotFound
-from raftstore.networks import network_of
 from raftstore.rights import ROLES
 from raftstore.types import User
+from raftstore.util.networks import network_of
 from raftstore.wire import news_pb2
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""What front-ends need of the store: the contract of `raftstore.store.Store`, as Protocols."""
+"""What front-ends need of the store: the contract of `raftstore.store.facade.Store`, as Protocols."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Protocol
 
 from raftstore.rights import Action, Actor
-from raftstore.targets import Target
+from raftstore.store.targets import Target
 from raftstore.types import Entry, FileVersion, Order, Page, Partial, Span, Usage, User
 from raftstore.wire import commands_pb2 as commands
 

@@ -11,8 +11,8 @@ import fnmatch
 import re
 from collections.abc import Callable, Sequence
 
-from raftstore.slices import Slice, next_slice
 from raftstore.types import Entry, Order, Page
+from raftstore.util.slices import Slice, next_slice
 
 Matches = Callable[[str], object]
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from raftstore.networks import site_of
+from raftstore.util.networks import site_of
 
 K = TypeVar("K")
 

@@ -58,7 +58,7 @@ NETWORK = Limits(memory=256 * MIB, handles=5_000, names=1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class LedgerLimits:
-    """The limits of all clients together, of one account, and of one network (`raftstore.networks`)."""
+    """The limits of all clients together, of one account, and of one network (`raftstore.util.networks`)."""
 
     node: Limits = NODE
     account: Limits = ACCOUNT
@@ -112,7 +112,7 @@ class _Level:
 
 
 UPLOAD_BEGINS = 64 * 1024
-"""Bytes up to which an upload takes no more memory than it has received (`raftstore.chunks.upload`)."""
+"""Bytes up to which an upload takes no more memory than it has received (`raftstore.chunks.transfer.upload`)."""
 
 _RESERVE = 4
 """One part in so many of the node is kept for who holds little."""

@@ -16,12 +16,12 @@ from functools import partial
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.directories import DirectoryCursor, Matches, arranged, matcher
+from ftpgateway.access.freespace import Room
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
-from ftpgateway.access.room import Room
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.rights import Action, Actor
-from raftstore.targets import Target
+from raftstore.store.targets import Target
 from raftstore.types import Entry, Kind, Order, Page
 from raftstore.wire import commands_pb2 as commands
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ftpgateway.config import NODE_FILE, Member, load_admin_config, load_node_config
-from ftpgateway.config.errors import ConfigError
+from ftpgateway.node.config import NODE_FILE, Member, load_admin_config, load_node_config
+from ftpgateway.node.config.errors import ConfigError
 from raftstore.errors import NotFound
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

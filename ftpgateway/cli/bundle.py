@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.config import NODE_FILE, REPLICAS, Address, Member, load_admin_config, render
-from ftpgateway.config.kinds import check_name
+from ftpgateway.node.config import NODE_FILE, REPLICAS, Address, Member, load_admin_config, render
+from ftpgateway.node.config.kinds import check_name
 from raftstore.errors import AlreadyExists, DiskFailed, Invalid
 from raftstore.peers.model import Role
 from raftstore.peers.pki import create_authority, self_signed_server_pem, write_private

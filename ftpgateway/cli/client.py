@@ -11,9 +11,9 @@ from google.protobuf.message import DecodeError, Message
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access
 from ftpgateway.cli.errors import NotReachable
-from ftpgateway.config import Member
-from ftpgateway.config.errors import ConfigError
-from raftstore.cluster.convert import node_from_wire
+from ftpgateway.node.config import Member
+from ftpgateway.node.config.errors import ConfigError
+from raftstore.cluster.status.convert import node_from_wire
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
 from raftstore.peers import PeerClient
 from raftstore.peers.pki import Identity, exposed

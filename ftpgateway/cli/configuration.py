@@ -10,7 +10,7 @@ import click
 
 from ftpgateway.cli import output
 from ftpgateway.cli.errors import OK
-from ftpgateway.config import ConfigError, Effective, Member, Problem, effective, load_node_config
+from ftpgateway.node.config import ConfigError, Effective, Member, Problem, effective, load_node_config
 
 CHECK_EXAMPLES = """
 pixraft config check --config /etc/pixraft/pixraft.toml
@@ -70,7 +70,7 @@ def check(config_file: Path, form: str) -> None:
 
 def _problems(file: Path) -> tuple[list[Problem], list[Problem]]:
     """Return what keeps the node from starting, and what does not but should be mended."""
-    from ftpgateway import startup
+    from ftpgateway.node import startup
 
     try:
         config = load_node_config(file)

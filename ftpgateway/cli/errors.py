@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftpgateway.config.errors import ConfigError
+from ftpgateway.node.config.errors import ConfigError
 from raftstore import errors
 from raftstore.errors import StoreError
 

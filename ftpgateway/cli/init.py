@@ -10,8 +10,8 @@ import click
 
 from ftpgateway.cli import bundle, output
 from ftpgateway.cli.useroptions import too_many_copies
-from ftpgateway.config import NODE_FILE, REPLICAS
-from ftpgateway.config.kinds import check_name
+from ftpgateway.node.config import NODE_FILE, REPLICAS
+from ftpgateway.node.config.kinds import check_name
 from raftstore.errors import Invalid
 
 EXAMPLES = """

@@ -12,13 +12,13 @@ import click
 from ftpgateway.cli import bundle, output
 from ftpgateway.cli.client import run
 from ftpgateway.cli.errors import NotReachable
-from ftpgateway.config import NODE_FILE, Address
-from raftstore.cluster.joining import Welcome, join
-from raftstore.cluster.membership import JOINED
-from raftstore.cluster.tokens import Token
+from ftpgateway.node.config import NODE_FILE, Address
+from raftstore.cluster.membership.joining import Welcome, join
+from raftstore.cluster.membership.program import VERSIONS
+from raftstore.cluster.membership.service import JOINED
+from raftstore.cluster.membership.tokens import Token
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotFound, Unavailable
 from raftstore.peers.pki import write_private
-from raftstore.program import VERSIONS
 
 NOWHERE = Address("", 0)
 

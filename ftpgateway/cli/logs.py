@@ -12,8 +12,8 @@ from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
-from ftpgateway.clientlines import ClientLines
-from ftpgateway.config import LogConfig
+from ftpgateway.node.config import LogConfig
+from ftpgateway.serving.clientlines import ClientLines
 from raftstore import paths
 
 _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio": logging.WARNING}

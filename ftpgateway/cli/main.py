@@ -18,7 +18,7 @@ from ftpgateway.cli import logs
 COMMANDS = {
     "init": "ftpgateway.cli.init",
     "serve": "ftpgateway.cli.serve",
-    "demo": "ftpgateway.cli.demo",
+    "demo": "ftpgateway.demo.command",
     "status": "ftpgateway.cli.status",
     "members": "ftpgateway.cli.members",
     "user": "ftpgateway.cli.user",

@@ -14,10 +14,10 @@ from ftpgateway.cli import bundle, output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
-from ftpgateway.config import NODE_FILE, Address, Member
-from ftpgateway.config.errors import ConfigError
-from ftpgateway.config.kinds import check_name
-from raftstore.cluster import tokens
+from ftpgateway.node.config import NODE_FILE, Address, Member
+from ftpgateway.node.config.errors import ConfigError
+from ftpgateway.node.config.kinds import check_name
+from raftstore.cluster.membership import tokens
 from raftstore.errors import AlreadyExists, OutcomeUnknown, StoreError
 from raftstore.peers.pki import Authority
 from raftstore.wire import admin_pb2

@@ -6,12 +6,12 @@ import json
 
 import click
 
-from ftpgateway import config
 from ftpgateway.cli.errors import exit_codes
 from ftpgateway.cli.main import group
 from ftpgateway.cli.output import PixraftCommand
-from ftpgateway.config.kinds import MEMBERS
 from ftpgateway.ftp import compatibility
+from ftpgateway.node import config
+from ftpgateway.node.config.kinds import MEMBERS
 
 _MADE = "<!-- Made by `make docs` from the program; a test fails when it is stale. -->"
 

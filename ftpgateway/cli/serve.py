@@ -18,12 +18,12 @@ from pathlib import Path
 import click
 import structlog
 
-from ftpgateway import memory
 from ftpgateway.cli import logs, output
 from ftpgateway.cli.configuration import config_option, problem_as_json
 from ftpgateway.cli.errors import AddressInUse
-from ftpgateway.config import ConfigError, NodeConfig, load_node_config
-from ftpgateway.logfile import AppendedFile
+from ftpgateway.node import memory
+from ftpgateway.node.config import ConfigError, NodeConfig, load_node_config
+from ftpgateway.serving.logfile import AppendedFile
 from raftstore.errors import Denied, DiskFailed, WrongClock
 
 EXAMPLES = """
@@ -72,7 +72,7 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
     _allow_descriptors()
     if supervised:
         threading.Thread(target=_stop_at_end_of_input, name="supervised", daemon=True).start()
-    from ftpgateway.node import run_node
+    from ftpgateway.node.node import run_node
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -88,8 +88,8 @@ def _wait_for_clock(config: NodeConfig) -> None:
     """Wait while the clock is behind the day on which the certificate was made: without a battery it is until NTP
     has set it.
     """
-    from ftpgateway import startup
-    from ftpgateway.systemd import notify
+    from ftpgateway.node import startup
+    from ftpgateway.node.systemd import notify
 
     looks = 0
     while True:
@@ -106,7 +106,7 @@ def _wait_for_clock(config: NodeConfig) -> None:
 
 def log_warnings(config: NodeConfig) -> None:
     """Log what should be mended, but for a name that is not found: the FTP server looks it up again and again."""
-    from ftpgateway import startup
+    from ftpgateway.node import startup
 
     for warning in startup.local_warnings(config):
         log.warning("configuration", key=warning.key, problem=warning.problem, remedy=warning.remedy)
@@ -128,7 +128,7 @@ def _allow_descriptors() -> None:
 
 def _check(config: NodeConfig, form: str) -> None:
     """See whether the node could start. While it runs, it has its addresses and its data: these are not looked at."""
-    from ftpgateway import startup
+    from ftpgateway.node import startup
 
     running = startup.is_running(config)
     check_can_start(config, running=running)
@@ -156,7 +156,7 @@ def check_can_start(config: NodeConfig, *, running: bool = False) -> None:
 
     `running`: it runs already, and has its addresses itself.
     """
-    from ftpgateway import startup
+    from ftpgateway.node import startup
 
     if problems := list(startup.certificate_problems(config)):
         raise ConfigError.of(problems)
@@ -178,7 +178,7 @@ def _unusable(config: NodeConfig, error: OSError) -> DiskFailed:
 
 def _check_user(config: NodeConfig) -> None:
     """Raise Denied where root would look at another user's node: what is opened may be written, and would be root's."""
-    from ftpgateway import startup
+    from ftpgateway.node import startup
 
     owner = startup.other_owner(config)
     if owner is not None:
@@ -189,8 +189,8 @@ def _check_user(config: NodeConfig) -> None:
 
 async def _open_and_close(config: NodeConfig) -> None:
     """Open journal, catalog and volumes as a start would, and close them again. Raises what a start would."""
-    from ftpgateway.node import store_settings
-    from raftstore.store import Store
+    from ftpgateway.node.node import store_settings
+    from raftstore.store.facade import Store
 
     await Store(store_settings(config), _raise).check()
 

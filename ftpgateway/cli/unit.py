@@ -13,8 +13,8 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.configuration import config_option
 from ftpgateway.cli.errors import USAGE
-from ftpgateway.config import ConfigError, NodeConfig, load_node_config
-from ftpgateway.systemd import unit
+from ftpgateway.node.config import ConfigError, NodeConfig, load_node_config
+from ftpgateway.node.systemd import unit
 from raftstore.errors import Damaged, Removed, Superseded, TooNew
 
 EXAMPLES = """

@@ -10,7 +10,7 @@ import click
 
 from raftstore import paths
 from raftstore.errors import BadName
-from raftstore.metadata.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
+from raftstore.metadata.tables.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
 from raftstore.rights import ROLES
 from raftstore.wire import admin_pb2
 

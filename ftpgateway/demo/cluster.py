@@ -20,9 +20,9 @@ from ftpgateway.cli import bundle
 from ftpgateway.cli.access import find_admin_file, open_access
 from ftpgateway.cli.client import ClusterClient
 from ftpgateway.cli.errors import DemoFailed
-from ftpgateway.config import NODE_FILE, Address, Member
 from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
+from ftpgateway.node.config import NODE_FILE, Address, Member
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus
 from raftstore.wire import admin_pb2

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ftpgateway.config import Address
 from ftpgateway.demo import interrupts
+from ftpgateway.node.config import Address
 
 TIMEOUT = 30.0
 """Seconds that an FTP command may take."""

@@ -6,7 +6,7 @@ import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.config.errors import ConfigError
+from ftpgateway.node.config.errors import ConfigError
 from raftstore import paths
 from raftstore.errors import BadName
 

@@ -15,20 +15,20 @@ from typing import Any
 import structlog
 
 from ftpgateway.access import Access
-from ftpgateway.connections import Connections, Places, TooMany
 from ftpgateway.ftp.commands import Session, known
-from ftpgateway.ftp.masquerade import Masquerade
+from ftpgateway.ftp.data.masquerade import Masquerade
+from ftpgateway.ftp.data.spares import Spares
+from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.settings import Address, FtpSettings
-from ftpgateway.ftp.spares import Spares
 from ftpgateway.ftp.tls import Certificate, ServerIdentity
-from ftpgateway.ftp.watch import Watch
-from ftpgateway.proxies import Proxies
-from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
-from ftpgateway.transferlog import TransferLog
-from raftstore.rates import Rates
-from raftstore.slices import SharedSlice
+from ftpgateway.serving.connections import Connections, Places, TooMany
+from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.proxies import Proxies
+from ftpgateway.serving.transferlog import TransferLog
+from raftstore.util.rates import Rates
+from raftstore.util.slices import SharedSlice
 
 __all__ = ["FtpFrontend", "FtpSettings"]
 

@@ -16,21 +16,21 @@ import structlog
 
 from ftpgateway import access
 from ftpgateway.access.throttle import Throttle
-from ftpgateway.connections import Slot
-from ftpgateway.ftp.channels import DataLink
+from ftpgateway.ftp.data.channels import DataLink
+from ftpgateway.ftp.data.streams import Stream
+from ftpgateway.ftp.data.transfers import Transfer
 from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
 from ftpgateway.ftp.hashing import ALGORITHMS
 from ftpgateway.ftp.listings import DEFAULT_FACTS
 from ftpgateway.ftp.pyftp import ControlConnection
 from ftpgateway.ftp.replies import one_line, refusal
-from ftpgateway.ftp.streams import Stream
 from ftpgateway.ftp.table import TABLE, Command
-from ftpgateway.ftp.transfers import Transfer
 from ftpgateway.ftp.waiting import Runner
-from ftpgateway.refusallog import RefusalLog
-from ftpgateway.transferlog import ANONYMOUS, Transferred
+from ftpgateway.serving.connections import Slot
+from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.transferlog import ANONYMOUS, Transferred
 from raftstore.errors import NotFound, StoreError
-from raftstore.slices import call_in_slice
+from raftstore.util.slices import call_in_slice
 
 if TYPE_CHECKING:
     from ftpgateway.ftp.server import FtpFrontend

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.proxies import Network
+from ftpgateway.serving.proxies import Network
 
 Address = tuple[str, int]
 

@@ -15,18 +15,18 @@ import structlog
 from ftpgateway.access import Access, LoginRefused, Session
 from ftpgateway.access.ledger import Charge, LimitReached, Resource
 from ftpgateway.ftp.replies import one_line
-from ftpgateway.refusallog import RefusalLog
-from ftpgateway.sftp import passing
-from ftpgateway.sftp.opened import File
-from ftpgateway.sftp.publickeys import kind_of_blob
+from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.transferlog import ANONYMOUS, TransferLog, Transferred
+from ftpgateway.sftp.files.opened import File
+from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.requests import Requests
 from ftpgateway.sftp.settings import SftpSettings
+from ftpgateway.sftp.ssh.publickeys import kind_of_blob
 from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
-from ftpgateway.transferlog import ANONYMOUS, TransferLog, Transferred
-from raftstore.descriptors import scarce
 from raftstore.errors import StoreError, Unavailable
-from raftstore.spool import Spools
+from raftstore.store.spool import Spools
 from raftstore.types import User
+from raftstore.util.descriptors import scarce
 from raftstore.wire import sftp_pb2 as wire
 
 log = structlog.get_logger()

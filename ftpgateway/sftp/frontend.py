@@ -11,18 +11,19 @@ import socket
 import structlog
 
 from ftpgateway.access import Access
-from ftpgateway.connections import Connections, Places, Slot, TooMany
-from ftpgateway.proxies import Proxies
-from ftpgateway.serving import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
-from ftpgateway.sftp import hostkeys, passing
+from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
+from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.proxies import Proxies
+from ftpgateway.serving.transferlog import TransferLog
+from ftpgateway.sftp import hostkeys
 from ftpgateway.sftp.connection import Connection
+from ftpgateway.sftp.processes import passing
+from ftpgateway.sftp.processes.silent import Silent
+from ftpgateway.sftp.processes.workers import Workers
 from ftpgateway.sftp.settings import Address, SftpSettings
-from ftpgateway.sftp.silent import Silent
-from ftpgateway.sftp.workers import Workers
-from ftpgateway.transferlog import TransferLog
 from raftstore.errors import StoreError
-from raftstore.spool import Spools
-from raftstore.tasks import ended
+from raftstore.store.spool import Spools
+from raftstore.util.tasks import ended
 
 log = structlog.get_logger()
 

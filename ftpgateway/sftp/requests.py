@@ -8,17 +8,17 @@ from typing import Any
 from ftpgateway.access import Session
 from ftpgateway.access.ledger import Resource
 from ftpgateway.ftp.replies import Doing, one_line
-from ftpgateway.refusallog import RefusalLog
+from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
-from ftpgateway.sftp.draft import Draft
-from ftpgateway.sftp.drafts import Drafts, Manner
-from ftpgateway.sftp.opened import File, Held, Listing, Opened, standing_in, writable
+from ftpgateway.sftp.files.draft import Draft
+from ftpgateway.sftp.files.drafts import Drafts, Manner
+from ftpgateway.sftp.files.opened import File, Held, Listing, Opened, standing_in, writable
 from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
 from ftpgateway.sftp.refusals import Unsupported
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Invalid, NotFound, StoreError
 from raftstore.rights import Action
-from raftstore.spool import Spools
+from raftstore.store.spool import Spools
 from raftstore.types import Entry
 
 Reply = Sequence[Buffer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ftpgateway.proxies import Network
+from ftpgateway.serving.proxies import Network
 
 Address = tuple[str, int]
 

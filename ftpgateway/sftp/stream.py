@@ -14,8 +14,8 @@ import structlog
 
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
-from raftstore.sending import write_all
-from raftstore.slices import Slice, next_slice
+from raftstore.util.sending import write_all
+from raftstore.util.slices import Slice, next_slice
 
 log = structlog.get_logger()
 

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from raftstore.cluster.boot import Boots
-from raftstore.cluster.convert import cluster_to_wire, node_to_wire, user_to_wire
+from raftstore.cluster.membership.boot import Boots
+from raftstore.cluster.status.convert import cluster_to_wire, node_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
-from raftstore.space import Space
 from raftstore.types import ClusterStatus, NodeStatus, Rule, Usage, User
+from raftstore.util.space import Space
 from raftstore.wire import admin_pb2 as admin
 
 BOTH = frozenset({Role.NODE, Role.ADMIN})

@@ -21,12 +21,12 @@ and threads (`runtime`). That lets a simulator run the code as it is.
     shortlog    these two put together
     membership  who belongs to the cluster (MEMBERSHIP.md); `configuration`, `watchedlog`: as of which entry
     journal     the log, term and vote on disk (`records`, `segments`, `recovery`, `hardstate`);
-                `raftstore.kernelsync` syncs it
+                `raftstore.consensus.log.kernelsync` syncs it
 """
 
 from raftstore.consensus.engine import Consensus
-from raftstore.consensus.journal import Journal
 from raftstore.consensus.links import Links
+from raftstore.consensus.log.journal import Journal
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.statemachine import StateMachine

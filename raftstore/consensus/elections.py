@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import structlog
 
-from raftstore.consensus.post import Post
-from raftstore.consensus.raft import Raft
+from raftstore.consensus.pysyncobj.raft import Raft
+from raftstore.consensus.replication.envelopes import Post
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.wire import raft_pb2

@@ -9,30 +9,30 @@ from typing import Any
 import structlog
 from google.protobuf.message import DecodeError
 
-from raftstore.consensus.acceptor import Acceptor
 from raftstore.consensus.applier import Applier
-from raftstore.consensus.configuration import Configuration
 from raftstore.consensus.driver import Driver
 from raftstore.consensus.elections import Elections
 from raftstore.consensus.links import Links
-from raftstore.consensus.mailbox import Mailbox
-from raftstore.consensus.membership import Membership
-from raftstore.consensus.normalise import Entry
+from raftstore.consensus.membership.changes import Membership
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.opening import Opening
-from raftstore.consensus.post import METHOD, Post
 from raftstore.consensus.proposer import OVERHEAD, Proposer
-from raftstore.consensus.raft import Raft, Role
-from raftstore.consensus.reads import Confirmation, Reads
-from raftstore.consensus.replicator import Replicator
+from raftstore.consensus.pysyncobj.raft import Raft, Role
+from raftstore.consensus.replication.envelopes import METHOD, Post
+from raftstore.consensus.replication.follower import Acceptor
+from raftstore.consensus.replication.leader import Replicator
+from raftstore.consensus.replication.mailbox import Mailbox
+from raftstore.consensus.replication.normalise import Entry
+from raftstore.consensus.replication.reads import Confirmation, Reads
 from raftstore.consensus.runtime import AsyncioRuntime, Runtime
 from raftstore.consensus.settings import ConsensusSettings
-from raftstore.consensus.shortlog import ShortLog
+from raftstore.consensus.snapshots.shortlog import ShortLog
 from raftstore.consensus.startup import base_configuration, check_start
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, DiskFull, Invalid
 from raftstore.peers.model import Peer
-from raftstore.seldomlog import SeldomLog
-from raftstore.space import Space
+from raftstore.util.seldomlog import SeldomLog
+from raftstore.util.space import Space
 from raftstore.wire import raft_pb2
 
 log, dropped = structlog.get_logger(), SeldomLog()

@@ -16,8 +16,8 @@ from functools import partial
 import structlog
 
 from raftstore.consensus.applier import Applier
-from raftstore.consensus.library import REFUSALS, SUCCESS
-from raftstore.consensus.raft import Raft
+from raftstore.consensus.pysyncobj.library import REFUSALS, SUCCESS
+from raftstore.consensus.pysyncobj.raft import Raft
 from raftstore.consensus.runtime import Runtime, Timer
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, TooLarge

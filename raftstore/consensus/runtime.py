@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from raftstore.disk import DiskFile, RealDiskFile
-from raftstore.kernelsync import KernelSync
+from raftstore.consensus.log.kernelsync import KernelSync
+from raftstore.util.disk import DiskFile, RealDiskFile
 
 log = structlog.get_logger()
 

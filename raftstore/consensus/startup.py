@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from raftstore.consensus.configuration import Configuration
+from raftstore.consensus.membership.configuration import Configuration
+from raftstore.consensus.membership.watchedlog import Versioned, WatchedLog
 from raftstore.consensus.statemachine import StateMachine
-from raftstore.consensus.watchedlog import Versioned, WatchedLog
 from raftstore.errors import Damaged
 
 

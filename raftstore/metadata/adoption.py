@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
-from raftstore.metadata.accounts import Accounts
-from raftstore.metadata.namespace import Place
-from raftstore.metadata.partials import Partials
-from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
+from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.namespace import Place
+from raftstore.metadata.tables.partials import Partials
+from raftstore.metadata.tables.quotas import Quotas
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 

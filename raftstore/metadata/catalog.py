@@ -15,20 +15,21 @@ from typing import TypeVar
 import structlog
 
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, IsADirectory, StoreError, Unavailable
-from raftstore.metadata import levels, snapshots
-from raftstore.metadata.accounts import Accounts
-from raftstore.metadata.connections import Readers
-from raftstore.metadata.contents import find_unlisted
-from raftstore.metadata.database import connect, open_catalog, sync_directory, translated, wants_space
-from raftstore.metadata.durability import WAL_BYTES, Durability, LogBound
+from raftstore.metadata import levels
+from raftstore.metadata.database import snapshots
+from raftstore.metadata.database.connections import Readers
+from raftstore.metadata.database.database import connect, open_catalog, sync_directory, translated, wants_space
+from raftstore.metadata.database.durability import WAL_BYTES, Durability, LogBound
+from raftstore.metadata.database.schemas import schema_at
+from raftstore.metadata.database.transaction import Later, Transaction
 from raftstore.metadata.levels import batch_refusal, refusal
 from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.namespace import Namespace, Row, entry_of
 from raftstore.metadata.questions import Questions
 from raftstore.metadata.reports import Reports, content_digest
-from raftstore.metadata.schemas import schema_at
-from raftstore.metadata.transaction import Later, Transaction
+from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.contents import find_unlisted
+from raftstore.metadata.tables.namespace import Namespace, Row, entry_of
 from raftstore.rights import Action, Actor, Rights
 from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial
 from raftstore.wire import commands_pb2 as commands

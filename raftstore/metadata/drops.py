@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from raftstore.metadata.contents import Contents
-from raftstore.metadata.intents import Intents
-from raftstore.metadata.jobs import Jobs, draining
 from raftstore.metadata.refusal import Refusal
-from raftstore.metadata.stores import Stores
+from raftstore.metadata.tables.contents import Contents
+from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.jobs import Jobs, draining
+from raftstore.metadata.tables.stores import Stores
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from raftstore.errors import Denied
-from raftstore.metadata.accounts import Accounts
 from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.tables.accounts import Accounts
 from raftstore.rights import ROLES, Rights
 from raftstore.rights.actor import why_refused
 from raftstore.rights.changes import TABLE, Leave, leave, read

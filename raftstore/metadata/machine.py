@@ -10,28 +10,28 @@ from typing import Any
 import structlog
 
 from raftstore.errors import BadName, DiskFailed, NotADirectory, NotFound
-from raftstore.metadata.accounts import Accounts, number_of
 from raftstore.metadata.adoption import Adoptions
-from raftstore.metadata.contents import Contents
-from raftstore.metadata.database import ROOT, level_of
+from raftstore.metadata.database.database import ROOT, level_of
 from raftstore.metadata.drops import Drops
-from raftstore.metadata.intents import Intents
-from raftstore.metadata.jobs import Jobs
 from raftstore.metadata.judging import ANYTHING, judged
 from raftstore.metadata.levels import OLDEST, raised
 from raftstore.metadata.migrations import migrate
-from raftstore.metadata.namespace import Namespace, Place, Row
 from raftstore.metadata.operations import command_of, operations_of, plain
 from raftstore.metadata.orphans import Orphans
-from raftstore.metadata.partials import Partials
-from raftstore.metadata.quotas import Quotas
 from raftstore.metadata.refusal import Refusal, check_label
-from raftstore.metadata.remembered import Remembered
-from raftstore.metadata.replicas import DEFAULT, ReplicaSets
-from raftstore.metadata.reservations import Reservations
-from raftstore.metadata.secrets import Secrets
-from raftstore.metadata.spans import Spans
-from raftstore.metadata.stores import Stores
+from raftstore.metadata.tables.accounts import Accounts, number_of
+from raftstore.metadata.tables.contents import Contents
+from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.jobs import Jobs
+from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.partials import Partials
+from raftstore.metadata.tables.quotas import Quotas
+from raftstore.metadata.tables.remembered import Remembered
+from raftstore.metadata.tables.replicas import DEFAULT, ReplicaSets
+from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.secrets import Secrets
+from raftstore.metadata.tables.spans import Spans
+from raftstore.metadata.tables.stores import Stores
 from raftstore.paths import check_name, split
 from raftstore.rights import Action, Rights
 from raftstore.rights.looks import sees

@@ -13,8 +13,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from raftstore.metadata import reservations, spans
-from raftstore.metadata.database import set_level
+from raftstore.metadata.database.database import set_level
+from raftstore.metadata.tables import reservations, spans
 
 if TYPE_CHECKING:
     from raftstore.metadata.machine import Machine

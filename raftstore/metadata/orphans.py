@@ -10,8 +10,8 @@ from __future__ import annotations
 import heapq
 import sqlite3
 
-from raftstore.metadata.namespace import Place
-from raftstore.metadata.partials import Partials
+from raftstore.metadata.tables.namespace import Place
+from raftstore.metadata.tables.partials import Partials
 
 A_COMMAND = 4
 """Partial uploads that go with each command that is applied."""

@@ -11,7 +11,7 @@ from raftstore.errors import StoreError, Unavailable
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.reports import Reports
-from raftstore.metadata.reservations import Reservation
+from raftstore.metadata.tables.reservations import Reservation
 from raftstore.rights import Rights
 from raftstore.types import ChunkRef, PartialUpload, StoreInfo, Usage, User, Wanted
 from raftstore.wire import commands_pb2 as commands

@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Iterator
 
 import blake3
 
-from raftstore.metadata.database import TABLES, level_of
-from raftstore.metadata.namespace import Namespace
+from raftstore.metadata.database.database import TABLES, level_of
 from raftstore.metadata.refusal import MAX_INTEGER
-from raftstore.metadata.replicas import ReplicaSet, ReplicaSets
+from raftstore.metadata.tables.namespace import Namespace
+from raftstore.metadata.tables.replicas import ReplicaSet, ReplicaSets
 from raftstore.types import ChunkRef, Wanted
 
 PAGE = 500

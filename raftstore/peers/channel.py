@@ -13,7 +13,7 @@ from raftstore.peers.model import Buffer, Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import failure, peer_of
-from raftstore.sending import write_all
+from raftstore.util.sending import write_all
 from raftstore.wire import peer_pb2
 
 VERSION = 1

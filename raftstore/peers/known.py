@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from raftstore.networks import network_of
+from raftstore.util.networks import network_of
 
 MOST = 256
 """Networks that are remembered; the longest unheard of is forgotten."""

@@ -10,10 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from raftstore.admission import Admission
-from raftstore.descriptors import scarce
 from raftstore.errors import Invalid
-from raftstore.networks import network_of
 from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Grants
 from raftstore.peers.incoming import Incoming
 from raftstore.peers.joining import JOIN, Joins, StrangeJoiner, serve_join
@@ -21,7 +18,10 @@ from raftstore.peers.model import Limits, Peer
 from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, failure
-from raftstore.rates import Rates
+from raftstore.util.admission import Admission
+from raftstore.util.descriptors import scarce
+from raftstore.util.networks import network_of
+from raftstore.util.rates import Rates
 
 log = structlog.get_logger()
 

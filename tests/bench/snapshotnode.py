@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ftpgateway.cli import logs
-from ftpgateway.config import load_node_config
-from ftpgateway.node import store_settings
+from ftpgateway.node.config import load_node_config
+from ftpgateway.node.node import store_settings
 from raftstore.errors import StoreError
 from raftstore.rights import Actor
-from raftstore.store import Store
+from raftstore.store.facade import Store
 
 TICK = 0.002
 LOOK = 0.004

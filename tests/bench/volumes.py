@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 from blake3 import blake3
 
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 
 PAYLOAD = 128
 PORTION = 500

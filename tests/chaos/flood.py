@@ -26,7 +26,7 @@ import psutil
 from commandline import pixraft
 from harness import Cluster, eventually
 
-from ftpgateway.clientlines import BURST
+from ftpgateway.serving.clientlines import BURST
 
 STRANGERS = [f"127.0.0.{number}" for number in range(2, 10)]
 PATIENCE = 60.0

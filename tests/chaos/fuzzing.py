@@ -22,7 +22,7 @@ from fuzzpeers import PeerConnection
 from fuzzsftp import SftpSession
 from harness import Cluster
 
-from ftpgateway.config import load_admin_config, load_node_config
+from ftpgateway.node.config import load_admin_config, load_node_config
 from raftstore.peers.pki import Identity
 
 INPUTS = 40

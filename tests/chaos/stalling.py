@@ -23,8 +23,8 @@ from argon2 import PasswordHasher
 from harness import PATIENCE, Cluster
 from largecatalog import build
 
-from raftstore.stallwatch import BOUNDS
 from raftstore.types import LoopStatus
+from raftstore.util.stallwatch import BOUNDS
 from raftstore.wire import admin_pb2
 
 LIMIT = 0.1

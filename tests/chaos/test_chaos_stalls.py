@@ -8,8 +8,8 @@ import pytest
 import stalling
 from stalling import Held
 
-from raftstore.stallwatch import BOUNDS
 from raftstore.types import LoopStatus
+from raftstore.util.stallwatch import BOUNDS
 
 
 @pytest.mark.parametrize(

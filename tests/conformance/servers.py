@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 from harness import Cluster, eventually
 from suites import HERE, SUITES
 
-from ftpgateway.config import Address
+from ftpgateway.node.config import Address
 from raftstore.wire import admin_pb2
 
 PATIENCE = 60.0

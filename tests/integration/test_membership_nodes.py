@@ -15,9 +15,9 @@ import pytest
 from harness import PATIENCE, Cluster, eventually
 from members import REMOVED, Failed, Members, pixraft
 
-from ftpgateway.config import Address
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import Node
+from ftpgateway.node.config import Address
 
 DEADLINE = 60.0
 """Seconds in which one upload must end, well or not: longer than all deadlines inside together (read barriers, a chunk,

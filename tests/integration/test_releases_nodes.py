@@ -17,9 +17,9 @@ from harness import Cluster, eventually
 from members import Failed, pixraft
 from releases import expected, unpack
 
-from raftstore.metadata.database import SCHEMA_VERSION, schema_of
+from raftstore.metadata.database.database import SCHEMA_VERSION, schema_of
+from raftstore.metadata.database.schemas import schema_at
 from raftstore.metadata.levels import NEWEST
-from raftstore.metadata.schemas import schema_at
 from raftstore.types import CHUNK_SIZE
 
 RELEASE = "35711ca"

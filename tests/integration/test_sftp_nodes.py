@@ -41,7 +41,7 @@ def workers(cluster: Cluster, name: str) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(cluster.pid(name)).children():
         with contextlib.suppress(psutil.Error):
-            if "ftpgateway.sftp.worker" in child.cmdline():
+            if "ftpgateway.sftp.ssh.worker" in child.cmdline():
                 found.append(child)
     return found
 

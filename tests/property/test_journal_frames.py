@@ -8,7 +8,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.consensus.records import (
+from raftstore.consensus.log.records import (
     ALIGN,
     FIRST_CHAIN,
     SECTOR,

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journals import sync_written
 
-from raftstore.consensus.journal import Journal
-from raftstore.disk import DiskFile
+from raftstore.consensus.log.journal import Journal
 from raftstore.errors import DiskFailed
+from raftstore.util.disk import DiskFile
 
 DIRECTORY = Path("/node/journal")
 Log = list[tuple[bytes, int, int]]

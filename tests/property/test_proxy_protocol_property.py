@@ -10,7 +10,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftpgateway.proxyprotocol import MOST_V2, SIGNATURE, BadHeader, HeaderReader, Origin
+from ftpgateway.serving.proxyprotocol import MOST_V2, SIGNATURE, BadHeader, HeaderReader, Origin
 
 ADDRESSES = st.one_of(
     st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=4)), st.tuples(st.ip_addresses(v=6), st.ip_addresses(v=6))

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from collecting import explored
 
-from raftstore.cluster import rebalance
-from raftstore.metadata import contents, drops
+from raftstore.cluster.replicas import rebalance
+from raftstore.metadata import drops
 from raftstore.metadata.surplus import may_drop
+from raftstore.metadata.tables import contents
 
 WORLD = {"nodes": 5, "trims": True}
 

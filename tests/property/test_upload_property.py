@@ -10,10 +10,10 @@ from fakechunks import FakeCluster, run_path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.chunks.download import Download
-from raftstore.chunks.path import ChunkPath
-from raftstore.chunks.topology import Buffer
-from raftstore.chunks.upload import Upload
+from raftstore.chunks.placement.topology import Buffer
+from raftstore.chunks.transfer.download import Download
+from raftstore.chunks.transfer.path import ChunkPath
+from raftstore.chunks.transfer.upload import Upload
 from raftstore.errors import Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
 

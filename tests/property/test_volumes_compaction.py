@@ -10,9 +10,9 @@ import pytest
 from blake3 import blake3
 from failing_files import FailingFiles
 
-from raftstore.chunks import walking
-from raftstore.chunks.compaction import LEAST_ROOM
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes import walking
+from raftstore.chunks.volumes.compaction import LEAST_ROOM
+from raftstore.chunks.volumes.volumeset import VolumeSet
 
 VOLUME_BYTES = 40_000
 

@@ -15,8 +15,8 @@ from failing_files import FailingFiles, flip, raises
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.chunks.needle import HEADER_SIZE, footprint
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.format.needle import HEADER_SIZE, footprint
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import Damaged, DiskFailed, DiskFull, NotFound
 
 SIZES = (0, 1, 15, 16, 500, 4_000, 5_000, 30_000)

@@ -4,7 +4,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.chunks.index import MAX_OFFSET, Index, Place
+from raftstore.chunks.format.index import MAX_OFFSET, Index, Place
 
 # Few different bytes, so that keys share buckets and occur inside other records.
 key = st.lists(st.sampled_from([b"\0\0\0\0", b"\1\0\0\0", b"\0\1\0\0", b"aaaa"]), min_size=4, max_size=4).map(

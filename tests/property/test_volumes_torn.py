@@ -9,7 +9,7 @@ import pytest
 from blake3 import blake3
 from failing_files import FailingFiles, tear
 
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import Damaged, NotFound
 
 PLACES = 1000

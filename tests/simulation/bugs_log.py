@@ -12,23 +12,16 @@ import simnode
 from pysyncobj import SyncObj
 from simbugs import bug, replace
 
-from raftstore.consensus import (
-    acceptor,
-    ahead,
-    applier,
-    compaction,
-    elections,
-    hardstate,
-    journal,
-    library,
-    mailbox,
-    raft,
-    records,
-    recovery,
-    replicator,
-)
-from raftstore.consensus.normalise import Accept, Reject
-from raftstore.metadata import catalog, snapshots
+from raftstore.consensus import applier, elections
+from raftstore.consensus.log import ahead, hardstate, journal, records, recovery
+from raftstore.consensus.pysyncobj import library, raft
+from raftstore.consensus.replication import follower as acceptor
+from raftstore.consensus.replication import leader as replicator
+from raftstore.consensus.replication import mailbox
+from raftstore.consensus.replication.normalise import Accept, Reject
+from raftstore.consensus.snapshots import compaction
+from raftstore.metadata import catalog
+from raftstore.metadata.database import snapshots
 
 
 class _Synced:

@@ -7,10 +7,10 @@ from typing import Any
 
 from simbugs import bug, replace
 
-from raftstore import names
 from raftstore.metadata import machine
 from raftstore.metadata.refusal import Refusal
 from raftstore.rights.changes import Leave, leave
+from raftstore.store import names
 from raftstore.wire import commands_pb2
 
 

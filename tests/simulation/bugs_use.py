@@ -7,15 +7,13 @@ from typing import Any
 
 from simbugs import bug, replace
 
-from raftstore.consensus import (
-    elections,
-    membership,
-    proposer,
-    raft,
-    reads,
-    watchedlog,
-)
-from raftstore.metadata import catalog, remembered
+from raftstore.consensus import elections, proposer
+from raftstore.consensus.membership import changes as membership
+from raftstore.consensus.membership import watchedlog
+from raftstore.consensus.pysyncobj import raft
+from raftstore.consensus.replication import reads
+from raftstore.metadata import catalog
+from raftstore.metadata.tables import remembered
 from raftstore.wire import commands_pb2
 
 # Reads and operations.

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from peer_networks import running
 
-from raftstore.chunks.path import ChunkLimits, ChunkPath
-from raftstore.chunks.service import ChunkService
-from raftstore.chunks.shelf import Shelf
-from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.chunks.transfer.path import ChunkLimits, ChunkPath
+from raftstore.chunks.transfer.service import ChunkService
+from raftstore.chunks.volumes.shelf import Shelf
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.peers import PeerNetwork
 from raftstore.peers.network import Encryption
 

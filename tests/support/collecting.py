@@ -17,17 +17,17 @@ from typing import Any
 from blake3 import blake3
 from catalogs import NOW, command
 
-from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.cluster.collector import Collector
-from raftstore.cluster.rebalance import Trim
-from raftstore.cluster.worker import Task
-from raftstore.consensus.configuration import Configuration
+from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.cluster.jobs.collector import Collector
+from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.replicas.rebalance import Trim
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, StoreError
-from raftstore.evidence import Evidence, Keeper
-from raftstore.gathering import Gathering
 from raftstore.metadata import Catalog
-from raftstore.metadata.jobs import draining
-from raftstore.sessions import LateReplicas, UploadSession
+from raftstore.metadata.tables.jobs import draining
+from raftstore.store.confirmations import Evidence, Keeper
+from raftstore.store.publishbatch import Gathering
+from raftstore.store.sessions import LateReplicas, UploadSession
 from raftstore.types import ChunkRef
 from raftstore.wire import commands_pb2 as commands
 

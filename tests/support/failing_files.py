@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from raftstore.chunks.files import Buffer, Files
+from raftstore.chunks.volumes.files import Buffer, Files
 
 
 class FailingFiles(Files):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ftpgateway.cli import bundle
-from ftpgateway.config import NODE_FILE, Address, load_node_config
 from ftpgateway.demo import ports
+from ftpgateway.node.config import NODE_FILE, Address, load_node_config
 from raftstore.errors import AlreadyExists, Incompatible, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.peers.pki import Identity

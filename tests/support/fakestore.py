@@ -33,7 +33,7 @@ from raftstore.errors import (
 from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
-from raftstore.targets import Target
+from raftstore.store.targets import Target
 from raftstore.types import MAX_FILE_SIZE, Entry, FileVersion, Kind, Order, Page, Partial, Usage, User
 from raftstore.wire import commands_pb2 as commands
 

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from raftstore.disk import Data
+from raftstore.util.disk import Data
 
 SECTOR = 512
 

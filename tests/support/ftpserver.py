@@ -17,8 +17,8 @@ from fakestore import FakeStore
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.guard import Slowness
 from ftpgateway.access.ledger import LedgerLimits
+from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
-from ftpgateway.ftp.watch import Watch
 from raftstore.errors import StoreError
 from raftstore.types import User
 

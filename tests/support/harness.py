@@ -15,9 +15,9 @@ from typing import Any, Self, TypeVar
 from argon2 import PasswordHasher
 from tcpproxy import TcpProxy
 
-from ftpgateway.config import Address
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import LocalCluster
+from ftpgateway.node.config import Address
 from raftstore.errors import StoreError
 
 _T = TypeVar("_T")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raftstore.consensus.journal import Journal
-from raftstore.disk import Data
+from raftstore.consensus.log.journal import Journal
+from raftstore.util.disk import Data
 
 
 def sync_written(journal: Journal, file: Data) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raftstore.consensus import Journal
-from raftstore.consensus.codec import CALL
+from raftstore.consensus.pysyncobj.codec import CALL
 from raftstore.metadata import Catalog
 from raftstore.wire import commands_pb2 as commands
 

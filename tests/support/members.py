@@ -11,9 +11,9 @@ from typing import Any
 
 from harness import PATIENCE, Cluster, eventually
 
-from ftpgateway.config import Address
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import Node
+from ftpgateway.node.config import Address
 
 REMOVED = 52
 

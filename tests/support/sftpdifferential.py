@@ -26,11 +26,12 @@ from fakestore import FakeStore
 from ftpgateway.access import Account, Workspace
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.throttle import Throttle
-from ftpgateway.refusallog import RefusalLog
-from ftpgateway.sftp import draft, drafts, packets, reading
+from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.sftp import packets
+from ftpgateway.sftp.files import draft, drafts, reading
 from ftpgateway.sftp.requests import Requests
-from raftstore import spool
-from raftstore.spool import SpoolLedger, Spools
+from raftstore.store import spool
+from raftstore.store.spool import SpoolLedger, Spools
 from raftstore.types import User
 
 PROGRAMS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")

@@ -20,8 +20,8 @@ from raftstore.errors import (
     StoreError,
     Unavailable,
 )
-from raftstore.names import Names
 from raftstore.rights import ROLES, Actor
+from raftstore.store.names import Names
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 

@@ -12,10 +12,10 @@ from simhistory import Answer, Kind, Operation
 from simmachine import put, remove
 from simnode import Node
 
-from raftstore.cluster.results import accepted
 from raftstore.errors import DiskFull, NoQuorum, OutcomeUnknown, StoreError, Unavailable
-from raftstore.names import Names
+from raftstore.metadata.results import accepted
 from raftstore.rights import Actor
+from raftstore.store.names import Names
 from raftstore.wire import commands_pb2
 
 REFUSED = {

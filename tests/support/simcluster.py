@@ -16,7 +16,7 @@ from simnode import Node
 from simscenario import Scenario
 from simtrace import Trace
 
-from raftstore.consensus.configuration import Configuration
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.wire import raft_pb2
 
 MAX_STEPS = 3_000_000

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 
 import structlog
 
-from raftstore.consensus import recovery, snapshots
+from raftstore.consensus.log import recovery
+from raftstore.consensus.snapshots import exchange as snapshots
 
 
 class _Silent(structlog.BoundLoggerBase):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftstore.disk import Data
+from raftstore.util.disk import Data
 
 SECTOR = 512
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from simloop import SimLoop
 from simmachine import put
 
-from raftstore.consensus.raft import CALL_PREFIX
+from raftstore.consensus.pysyncobj.raft import CALL_PREFIX
 from raftstore.errors import StoreError
 from raftstore.metadata import levels
 from raftstore.wire import commands_pb2, raft_pb2

@@ -16,7 +16,7 @@ from simchecks import Checks
 
 from raftstore.errors import NotFound
 from raftstore.metadata import Catalog, catalog, levels
-from raftstore.metadata.transaction import Transaction
+from raftstore.metadata.database.transaction import Transaction
 from raftstore.wire import commands_pb2
 
 DATABASE = "catalog.db"

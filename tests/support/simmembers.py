@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from raftstore.cluster.steward import Finish, Situation, Transfer, Write, decide
-from raftstore.consensus.configuration import Configuration
+from raftstore.cluster.membership.steward import Finish, Situation, Transfer, Write, decide
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError
 from raftstore.wire import commands_pb2
 

@@ -15,14 +15,14 @@ from simmachine import Storage, WatchedCatalog
 from simnet import SimLinks
 from simprocess import Process, SimRuntime
 
-from raftstore.cluster.bootstrap import safe_term
+from raftstore.cluster.membership.bootstrap import safe_term
 from raftstore.consensus import Consensus, Journal, driver
-from raftstore.consensus.configuration import Configuration
-from raftstore.consensus.watchedlog import PREFIX
+from raftstore.consensus.membership.configuration import Configuration
+from raftstore.consensus.membership.watchedlog import PREFIX
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, TooNew, Unavailable
 from raftstore.metadata.levels import NEWEST, OLDEST
 from raftstore.peers.model import Peer, Reply
-from raftstore.space import Space
+from raftstore.util.space import Space
 
 if TYPE_CHECKING:
     from simcluster import Cluster

@@ -21,7 +21,7 @@ from simdisk import Crash
 from simloop import SimHandle, SimLoop
 
 from raftstore.consensus.runtime import error_of
-from raftstore.disk import DiskFile
+from raftstore.util.disk import DiskFile
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 A member reads and writes a file in a directory for which it has a rule. An admin renames what that directory lies in,
 to and fro, so that the rule and the names move; an operator changes the member's rule and role. Everything goes through
-`raftstore.names`, as in production.
+`raftstore.store.names`, as in production.
 
 The system claims an order: that of its log, and for a read, or a refusal that was never proposed, what was applied when
 it was judged. Every answer and every effect must follow from that order, and it must respect real time. A command is

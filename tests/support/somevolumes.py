@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from blake3 import blake3
 from failing_files import FailingFiles
 
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 
 _T = TypeVar("_T")
 

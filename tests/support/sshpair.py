@@ -14,8 +14,9 @@ import paramiko
 from ftpserver import DEADLINE
 from paramiko.common import MSG_UNIMPLEMENTED, MSG_USERAUTH_FAILURE, MSG_USERAUTH_SUCCESS
 
-from ftpgateway.sftp import kinds, passing, sshd, sshkex
-from ftpgateway.sftp.channels import Client
+from ftpgateway.sftp.processes import passing
+from ftpgateway.sftp.ssh import kinds, sshd, sshkex
+from ftpgateway.sftp.ssh.channels import Client
 from raftstore.wire import sftp_pb2 as wire
 
 RSA = sshkex.RsaHostKey(key=paramiko.RSAKey.generate(2048).key)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from raftstore.consensus.runtime import error_of
-from raftstore.disk import DiskFile
+from raftstore.util.disk import DiskFile
 
 T = TypeVar("T")
 

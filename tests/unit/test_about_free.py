@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from raftstore.about import LEAST, PERIOD, AboutFree, rounded
 from raftstore.errors import NoQuorum
+from raftstore.store.freespace import LEAST, PERIOD, AboutFree, rounded
 
 GIB = 1 << 30
 

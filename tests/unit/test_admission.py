@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftstore.admission import GRACE, PATIENCE, Admission, Decision
+from raftstore.util.admission import GRACE, PATIENCE, Admission, Decision
 
 
 class _Clock:

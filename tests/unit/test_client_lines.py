@@ -12,8 +12,17 @@ import structlog
 from structlog.testing import capture_logs
 
 from ftpgateway.cli import logs
-from ftpgateway.clientlines import BURST, LONGEST, LONGEST_PATH, MOST_TOLD, OF_ONE, WIDER, ClientLines, shown
-from ftpgateway.config import LogConfig
+from ftpgateway.node.config import LogConfig
+from ftpgateway.serving.clientlines import (
+    BURST,
+    LONGEST,
+    LONGEST_PATH,
+    MOST_TOLD,
+    OF_ONE,
+    WIDER,
+    ClientLines,
+    shown,
+)
 
 RATE = 20.0
 

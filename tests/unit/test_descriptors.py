@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 from ftpserver import Client, serving
 
-from ftpgateway.ftp import channels
-from raftstore.descriptors import RESERVED, scarce
+from ftpgateway.ftp.data import channels
+from raftstore.util.descriptors import RESERVED, scarce
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_the_last_ones_are_kept() -> None:
     for most, kept in ((4096, RESERVED), (200, 50)):
         code = (
             f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))\n"
-            "from raftstore.descriptors import scarce\n"
+            "from raftstore.util.descriptors import scarce\n"
             f"assert [scarce(number) for number in ({most - kept - 1}, {most - kept})] == [False, True]"
         )
         subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from ftpgateway.cli import reference
-from ftpgateway.config import settings
 from ftpgateway.ftp.replies import Doing, refusal
+from ftpgateway.node.config import settings
 from raftstore import errors
 from raftstore.rights import ROLES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from raftstore.gathering import Gathering
+from raftstore.store.publishbatch import Gathering
 
 
 def test_who_is_alone_waits_for_nobody() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from peer_networks import event_loops, run_on
 
-from raftstore import kernelsync
+from raftstore.consensus.log import kernelsync
+from raftstore.consensus.log.kernelsync import DEPTH, KernelSync
 from raftstore.consensus.runtime import AsyncioRuntime
-from raftstore.disk import RealDisk
-from raftstore.kernelsync import DEPTH, KernelSync
+from raftstore.util.disk import RealDisk
 
 DEADLINE = 60.0
 

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from ftpgateway.cli import logs
-from ftpgateway.config import LogConfig
+from ftpgateway.node.config import LogConfig
 
 
 class Full:

@@ -13,11 +13,11 @@ import pytest
 from catalogs import Feeder, command, partial, put
 
 from ftpgateway.access.backend import Backend
-from raftstore.cluster.results import accepted
 from raftstore.errors import Denied, Invalid, NoQuorum, NotFound
-from raftstore.names import Names
+from raftstore.metadata.results import accepted
 from raftstore.rights import ROLES, Action, Actor
-from raftstore.store import Store
+from raftstore.store.facade import Store
+from raftstore.store.names import Names
 from raftstore.types import Page, User
 from raftstore.wire import commands_pb2 as commands
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ftpgateway.cli.bundle import ClusterSpec, NodeSpec, make_cluster
-from ftpgateway.config import ConfigError, load_node_config
-from ftpgateway.memory import of_machine
-from ftpgateway.node import LEAST_MEMORY, access_settings, ftp_settings, store_settings
+from ftpgateway.node.config import ConfigError, load_node_config
+from ftpgateway.node.memory import of_machine
+from ftpgateway.node.node import LEAST_MEMORY, access_settings, ftp_settings, store_settings
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 from structlog.testing import capture_logs
 
-from ftpgateway import refusallog
-from ftpgateway.refusallog import RefusalLog
+from ftpgateway.serving import refusallog
+from ftpgateway.serving.refusallog import RefusalLog
 
 
 def test_a_flood_is_counted_and_not_written() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from raftstore.errors import DiskFull
-from raftstore.metadata.namespace import Place
-from raftstore.metadata.reservations import Reservation
-from raftstore.reserving import Reserver
+from raftstore.metadata.tables.namespace import Place
+from raftstore.metadata.tables.reservations import Reservation
+from raftstore.store.reservations import Reserver
 from raftstore.wire import commands_pb2 as commands
 
 

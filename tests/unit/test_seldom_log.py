@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from raftstore import seldomlog
-from raftstore.seldomlog import SeldomLog
+from raftstore.util import seldomlog
+from raftstore.util.seldomlog import SeldomLog
 
 
 def test_one_line_a_while_for_each_peer_tells_how_many_there_were() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from raftstore.sending import COPY_BELOW, Buffer, write_all
+from raftstore.util.sending import COPY_BELOW, Buffer, write_all
 
 
 class Recording(asyncio.WriteTransport):

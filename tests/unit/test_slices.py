@@ -10,8 +10,8 @@ import pytest
 import uvloop
 from ticking import TickingClock
 
-from raftstore import slices
-from raftstore.slices import Pace, Slice, call_in_slice, next_slice
+from raftstore.util import slices
+from raftstore.util.slices import Pace, Slice, call_in_slice, next_slice
 
 FACTORIES = [asyncio.new_event_loop, uvloop.new_event_loop]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from raftstore.cluster import diskspace
-from raftstore.space import MIB, PIECES, Ballast, Limits, Space, SpaceWatch, judge
+from raftstore.cluster.status import diskspace
+from raftstore.util.space import MIB, PIECES, Ballast, Limits, Space, SpaceWatch, judge
 
 SIZE = 64 * MIB
 LIMITS = Limits(SIZE)
@@ -112,7 +112,7 @@ def test_a_watch_gives_up_a_piece_a_look_and_comes_back(tmp_path):
 
 
 def test_a_start_waits_for_space(tmp_path, monkeypatch):
-    monkeypatch.setattr("raftstore.space.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("raftstore.util.space.LOOK_SECONDS", 0.01)
     watch = watched(tmp_path)
     watch.left = 0
 

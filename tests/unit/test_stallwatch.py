@@ -13,8 +13,8 @@ import pytest
 import structlog
 import uvloop
 
-from raftstore import stallwatch
-from raftstore.stallwatch import StallWatch, held, place
+from raftstore.util import stallwatch
+from raftstore.util.stallwatch import StallWatch, held, place
 
 FACTORIES = [asyncio.new_event_loop, uvloop.new_event_loop]
 THRESHOLD = 0.1

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from ftpgateway import systemd
 from ftpgateway.cli.bundle import ClusterSpec, NodeSpec, make_cluster
 from ftpgateway.demo import ports
+from ftpgateway.node import systemd
 
 PATIENCE = 120.0
 

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from ftpgateway.cli import logs
-from ftpgateway.config import LogConfig
+from ftpgateway.node.config import LogConfig
 from raftstore import paths
 from raftstore.errors import BadName
 

@@ -12,9 +12,9 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftpgateway import logfile
-from ftpgateway.logfile import AppendedFile
-from ftpgateway.transferlog import TransferLog, Transferred, xferlog_line
+from ftpgateway.serving import logfile
+from ftpgateway.serving.logfile import AppendedFile
+from ftpgateway.serving.transferlog import TransferLog, Transferred, xferlog_line
 
 # Field by field what xferlog(5) says.
 XFERLOG = re.compile(

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from raftstore import sessions
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
-from raftstore.evidence import Evidence, Keeper
-from raftstore.gathering import Gathering
-from raftstore.sessions import Allowance, LateReplicas, UploadSession
-from raftstore.targets import newer_of
+from raftstore.store import sessions
+from raftstore.store.confirmations import Evidence, Keeper
+from raftstore.store.publishbatch import Gathering
+from raftstore.store.sessions import Allowance, LateReplicas, UploadSession
+from raftstore.store.targets import newer_of
 from raftstore.types import CHUNK_SIZE, MAX_CHUNKS, ChunkRef, Entry, Kind
 from raftstore.wire import commands_pb2 as commands
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ftpgateway.access import Workspace
 from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.ftp.data.sending import Sending
 from ftpgateway.ftp.listings import (
     FactWriter,
     Request,
@@ -21,7 +22,6 @@ from ftpgateway.ftp.listings import (
     parse_request,
 )
 from ftpgateway.ftp.replies import TooMany, one_line, quoted
-from ftpgateway.ftp.sending import Sending
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from ftpgateway.ftp.waiting import SessionEnded

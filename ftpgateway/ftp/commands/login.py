@@ -8,9 +8,9 @@ import structlog
 
 from ftpgateway import access
 from ftpgateway.access import LoginRefused
-from ftpgateway.connections import TooMany
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from ftpgateway.serving.connections import TooMany
 from raftstore.errors import StoreError, Unavailable
 
 log = structlog.get_logger()

@@ -14,9 +14,9 @@ from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Part
 from ftpgateway.access.ledger import UploadMemory
 from ftpgateway.access.throttle import Throttle, paced
-from ftpgateway.ftp.receiving import Receiving
+from ftpgateway.ftp.data.receiving import Receiving
+from ftpgateway.ftp.data.sending import Sending, let_go
 from ftpgateway.ftp.replies import Doing, one_line, refusal
-from ftpgateway.ftp.sending import Sending, let_go
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from raftstore import paths

@@ -14,7 +14,7 @@ import structlog
 from pyftpdlib.exceptions import _RetryError
 
 from ftpgateway.ftp.pyftp.loop import READ, WRITE, NestedIOLoop  # before the handler: see there
-from ftpgateway.serving import plain_address
+from ftpgateway.serving.listening import plain_address
 
 # isort: split
 from pyftpdlib.handlers.ftp.control import FTPHandler

@@ -16,8 +16,8 @@ from ftpgateway.access import Access, AccessSettings, LoginRefused
 from ftpgateway.access.guard import SITE, Guard, Slowness
 from ftpgateway.access.throttle import BURST, LEAST, Throttle, paced
 from raftstore.errors import Denied
-from raftstore.networks import network_of
 from raftstore.types import User
+from raftstore.util.networks import network_of
 
 
 class Clock:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from raftstore.chunks.budget import Budget
+from raftstore.chunks.transfer.budget import Budget
 
 
 def test_first_come_first_served() -> None:

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator
 import pytest
 from fakechunks import FakeCluster, run_path, until
 
-from raftstore.chunks.download import Download
-from raftstore.chunks.held import IDLE, Held
-from raftstore.chunks.path import SLICE, ChunkLimits, ChunkPath
-from raftstore.chunks.topology import Buffer, StoreState
+from raftstore.chunks.placement.topology import Buffer, StoreState
+from raftstore.chunks.transfer.download import Download
+from raftstore.chunks.transfer.downloadbuffers import IDLE, Held
+from raftstore.chunks.transfer.path import SLICE, ChunkLimits, ChunkPath
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
 

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from raftstore.chunks.placement import by_zones, capacity, place, read_order, score
-from raftstore.chunks.topology import ClusterView, StoreState
+from raftstore.chunks.placement.placement import by_zones, capacity, place, read_order, score
+from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.errors import DiskFull, NoQuorum
 
 

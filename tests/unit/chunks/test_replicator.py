@@ -8,8 +8,8 @@ import pytest
 from blake3 import blake3
 
 from raftstore.chunks.hashing import INLINE_BYTES, Hasher
-from raftstore.chunks.replicator import GET, PUT, Replicator, Suspects
-from raftstore.chunks.topology import Buffer, StoreState
+from raftstore.chunks.placement.topology import Buffer, StoreState
+from raftstore.chunks.transfer.replicator import GET, PUT, Replicator, Suspects
 from raftstore.errors import StoreError, Unavailable
 from raftstore.wire import chunks_pb2
 

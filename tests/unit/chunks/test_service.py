@@ -11,12 +11,12 @@ from blake3 import blake3
 from chunknodes import ChunkNode, chunk_nodes
 from peer_networks import event_loops, run_on, until
 
-from raftstore.chunks.download import Download
-from raftstore.chunks.path import ChunkLimits
-from raftstore.chunks.replicator import COPY, GET, HAS, PUT
-from raftstore.chunks.service import ChunkService
-from raftstore.chunks.topology import Buffer
-from raftstore.chunks.upload import Upload
+from raftstore.chunks.placement.topology import Buffer
+from raftstore.chunks.transfer.download import Download
+from raftstore.chunks.transfer.path import ChunkLimits
+from raftstore.chunks.transfer.replicator import COPY, GET, HAS, PUT
+from raftstore.chunks.transfer.service import ChunkService
+from raftstore.chunks.transfer.upload import Upload
 from raftstore.errors import Damaged, DiskFull, Invalid, NotFound, StoreError, Unavailable
 from raftstore.peers.network import Encryption
 from raftstore.types import CHUNK_SIZE, ChunkRef

@@ -12,10 +12,10 @@ import pytest
 from blake3 import blake3
 from chunknodes import chunk_nodes
 
-from raftstore.chunks.download import Download, Part
-from raftstore.chunks.shelf import SMALL, Shelf, Verified, in_memory
-from raftstore.chunks.upload import Upload
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.transfer.download import Download, Part
+from raftstore.chunks.transfer.upload import Upload
+from raftstore.chunks.volumes.shelf import SMALL, Shelf, Verified, in_memory
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import Damaged, NotFound, Unavailable
 from raftstore.types import CHUNK_SIZE, Span
 

@@ -7,9 +7,9 @@ import pytest
 from blake3 import blake3
 from fakechunks import FakeCluster, run_path, until
 
-from raftstore.chunks.path import ChunkLimits, ChunkPath
-from raftstore.chunks.spread import SpreadLimits
-from raftstore.chunks.upload import Upload
+from raftstore.chunks.transfer.path import ChunkLimits, ChunkPath
+from raftstore.chunks.transfer.spread import SpreadLimits
+from raftstore.chunks.transfer.upload import Upload
 from raftstore.errors import DiskFailed, DiskFull, Invalid, NoQuorum, StoreError, Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
 

@@ -8,7 +8,7 @@ import pytest
 from failing_files import FailingFiles, raises
 from somevolumes import chunk, opened, run
 
-from raftstore.chunks import needle
+from raftstore.chunks.format import needle
 from raftstore.errors import DiskFailed, NotFound
 
 

@@ -12,8 +12,8 @@ from failing_files import FailingFiles, flip, raises
 from somevolumes import chunk, run
 from structlog.testing import capture_logs
 
-from raftstore.chunks.index import Index, Place
-from raftstore.chunks.needle import HEADER_SIZE, footprint
+from raftstore.chunks.format.index import Index, Place
+from raftstore.chunks.format.needle import HEADER_SIZE, footprint
 from raftstore.errors import Damaged, DiskFailed
 
 VOLUME = 20_000

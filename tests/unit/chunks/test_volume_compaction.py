@@ -12,13 +12,13 @@ import somevolumes
 from failing_files import FailingFiles, flip, raises
 from somevolumes import NoRoomForBytes, chunk, run
 
-from raftstore.chunks import compaction, walking
-from raftstore.chunks.compaction import Candidate, Ending, choose
-from raftstore.chunks.holdings import Holdings
-from raftstore.chunks.index import Place
-from raftstore.chunks.needle import HEADER_SIZE, KEY_SIZE, Kind, footprint, tombstone
-from raftstore.chunks.volume import Volume
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.format.index import Place
+from raftstore.chunks.format.needle import HEADER_SIZE, KEY_SIZE, Kind, footprint, tombstone
+from raftstore.chunks.volumes import compaction, walking
+from raftstore.chunks.volumes.compaction import Candidate, Ending, choose
+from raftstore.chunks.volumes.holdings import Holdings
+from raftstore.chunks.volumes.volume import Volume
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import DiskFailed, DiskFull, Unavailable
 
 VOLUME = 20_000

@@ -11,9 +11,9 @@ import pytest
 from failing_files import FailingFiles, flip, raises
 from somevolumes import NoRoomForBytes, chunk, opened, run
 
-from raftstore.chunks.needle import HEADER_SIZE, footprint
-from raftstore.chunks.quarantine import Quarantine
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.format.needle import HEADER_SIZE, footprint
+from raftstore.chunks.volumes.quarantine import Quarantine
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import Damaged, NotFound, Refused
 
 SIZE = 1000

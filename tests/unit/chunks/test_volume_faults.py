@@ -10,7 +10,7 @@ import pytest
 from failing_files import FailingFiles, raises
 from somevolumes import chunk, opened, run
 
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Unavailable
 
 

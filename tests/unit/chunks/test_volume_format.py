@@ -5,9 +5,9 @@ import errno
 import pytest
 from blake3 import blake3
 
-from raftstore.chunks import needle
-from raftstore.chunks.needle import HEADER_SIZE, Header, Kind
-from raftstore.chunks.scan import CUT_OFF, payload_matches, scan
+from raftstore.chunks.format import needle
+from raftstore.chunks.format.needle import HEADER_SIZE, Header, Kind
+from raftstore.chunks.format.scan import CUT_OFF, payload_matches, scan
 
 IDENTITY = bytes(range(16))
 KEY = needle.header_key(IDENTITY)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
 from blake3 import blake3
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 
 async def main():
     volumes = VolumeSet(Path(sys.argv[1]), volume_bytes=300_000)
@@ -67,7 +67,7 @@ COMPACTER = """
 import asyncio, random, sys
 from pathlib import Path
 from blake3 import blake3
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 
 async def main():
     chance = random.Random(int(sys.argv[2]))

@@ -7,9 +7,9 @@ import time
 import pytest
 from blake3 import blake3
 
-from raftstore.chunks.files import PAGE, Files
-from raftstore.chunks.needle import HEADER_SIZE, Kind
-from raftstore.chunks.volume import Volume, volume_path
+from raftstore.chunks.format.needle import HEADER_SIZE, Kind
+from raftstore.chunks.volumes.files import PAGE, Files
+from raftstore.chunks.volumes.volume import Volume, volume_path
 
 SIZE = 1 << 20
 

@@ -8,7 +8,7 @@ from blake3 import blake3
 from failing_files import FailingFiles
 from somevolumes import chunk, run
 
-from raftstore.chunks.volumes import VolumeSet
+from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import Damaged, Invalid, NotFound, Refused, TooLarge, Unavailable
 
 

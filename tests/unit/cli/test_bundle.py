@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from ftpgateway.cli import bundle
 from ftpgateway.cli.access import find_admin_file, open_access
 from ftpgateway.cli.main import group
-from ftpgateway.config import Address, load_node_config
+from ftpgateway.node.config import Address, load_node_config
 from raftstore.peers.model import Role
 from raftstore.peers.pki import Identity
 

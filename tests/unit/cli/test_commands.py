@@ -22,8 +22,8 @@ from rich.console import Console
 from ftpgateway.cli import errors, logs, output, reference, serve, statusview, useroptions
 from ftpgateway.cli.main import COMMANDS
 from ftpgateway.cli.node import becomes
-from ftpgateway.config import load_node_config
-from raftstore.cluster.convert import node_from_wire, node_to_wire
+from ftpgateway.node.config import load_node_config
+from raftstore.cluster.status.convert import node_from_wire, node_to_wire
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
 
@@ -170,9 +170,9 @@ def test_serve_check(node: Path) -> None:
 
 
 def test_serve_check_opens_what_is_on_disk(node: Path) -> None:
-    from ftpgateway.config import load_node_config
-    from ftpgateway.node import store_settings
-    from raftstore.rooms import Rooms
+    from ftpgateway.node.config import load_node_config
+    from ftpgateway.node.node import store_settings
+    from raftstore.store.runtime import Rooms
 
     data = node.parent / "data"
 

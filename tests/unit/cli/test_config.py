@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ftpgateway import config as configuration
-from ftpgateway.config import Address, ConfigError, Member, load_admin_config, load_node_config, render
+from ftpgateway.node import config as configuration
+from ftpgateway.node.config import Address, ConfigError, Member, load_admin_config, load_node_config, render
 
 MEMBERS = (Member("n1", Address("host1", 7420)), Member("n2", Address("::1", 7421)))
 VALUES: dict[str, dict[str, object]] = {

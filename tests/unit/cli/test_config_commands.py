@@ -21,8 +21,8 @@ from commandline import pixraft
 
 from ftpgateway.cli import unit
 from ftpgateway.cli.unit import hidden_places, user_warnings
-from ftpgateway.config import load_node_config, settings
-from ftpgateway.startup import is_running
+from ftpgateway.node.config import load_node_config, settings
+from ftpgateway.node.startup import is_running
 from raftstore.peers.pki import Authority
 
 

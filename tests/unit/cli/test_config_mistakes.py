@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ftpgateway.config import ConfigError, effective, load_admin_config, load_node_config
-from ftpgateway.config.lines import key_lines
+from ftpgateway.node.config import ConfigError, effective, load_admin_config, load_node_config
+from ftpgateway.node.config.lines import key_lines
 
 TEXT = """\
 [node]

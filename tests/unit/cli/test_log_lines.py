@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from ftpgateway.cli.logs import Clock, configure, text_line
-from ftpgateway.config import LogConfig
+from ftpgateway.node.config import LogConfig
 
 
 def render(**event: object) -> str:

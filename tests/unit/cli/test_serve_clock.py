@@ -10,7 +10,7 @@ import pytest
 from commandline import pixraft
 
 from ftpgateway.cli import serve
-from ftpgateway.config import load_node_config
+from ftpgateway.node.config import load_node_config
 from raftstore.errors import WrongClock
 from raftstore.peers import pki
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from commandline import pixraft
 
-from ftpgateway import startup
-from ftpgateway.config import load_node_config
+from ftpgateway.node import startup
+from ftpgateway.node.config import load_node_config
 from raftstore.errors import Denied, DiskFailed
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -44,7 +44,7 @@ def test_a_file_that_may_not_be_opened_is_no_address(
         raise PermissionError(13, "Permission denied", str(data / "journal" / "hardstate"))
 
     # Root may open everything.
-    monkeypatch.setattr("raftstore.rooms.Journal", refused)
+    monkeypatch.setattr("raftstore.store.runtime.Journal", refused)
     result = pixraft(*words, "--config", str(node))
     assert result.exit_code == DiskFailed.exit_code, result.output
     assert "hardstate: Permission denied; give the data directory to the user" in result.stderr

@@ -7,9 +7,9 @@ import itertools
 import pytest
 from blake3 import blake3
 
-from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.cluster import balance
-from raftstore.cluster.repair import plan
+from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.cluster.replicas import balance
+from raftstore.cluster.replicas.repair import plan
 from raftstore.metadata.surplus import may_drop
 from raftstore.types import ChunkRef
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftstore.cluster import clocks
+from raftstore.cluster.status import clocks
 
 SECOND = 10**9
 DAY = 86_400.0

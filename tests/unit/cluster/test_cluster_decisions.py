@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from raftstore import errors
-from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.cluster import bootstrap, verdict
+from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.administration import merged
-from raftstore.cluster.boot import Boots, next_boot, retract
-from raftstore.cluster.repair import plan
-from raftstore.cluster.results import accepted
+from raftstore.cluster.membership import bootstrap
+from raftstore.cluster.membership.boot import Boots, next_boot, retract
+from raftstore.cluster.replicas.repair import plan
+from raftstore.cluster.status import verdict
+from raftstore.metadata.results import accepted
 from raftstore.types import ChunkRef, ClusterStatus, NodeStatus, User
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands

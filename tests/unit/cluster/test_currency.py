@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftstore.cluster.currency import Currency
+from raftstore.cluster.membership.superseded import Currency
 from raftstore.errors import Superseded
 
 

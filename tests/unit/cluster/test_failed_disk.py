@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from raftstore.chunks.placement import place
-from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.cluster.repair import plan
-from raftstore.rooms import Rooms
+from raftstore.chunks.placement.placement import place
+from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.cluster.replicas.repair import plan
+from raftstore.store.runtime import Rooms
 from raftstore.types import ChunkRef
 
 FREE, RESERVE = 1 << 40, 1000

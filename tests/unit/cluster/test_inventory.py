@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from raftstore.chunks.placement import place
-from raftstore.cluster import bootstrap, inventory
-from raftstore.cluster.inventory import take_inventory
-from raftstore.cluster.view import LiveTopology
-from raftstore.disk import RealDisk
+from raftstore.chunks.placement.placement import place
+from raftstore.cluster.membership import bootstrap
+from raftstore.cluster.replicas import inventory
+from raftstore.cluster.replicas.inventory import take_inventory
+from raftstore.cluster.replicas.view import LiveTopology
 from raftstore.types import StoreInfo
+from raftstore.util.disk import RealDisk
 
 
 def test_what_is_missing_is_reported_even_when_that_takes_several_attempts(

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.cluster.candidates import Candidates
-from raftstore.cluster.dispatch import (
+from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.cluster.jobs.candidates import Candidates
+from raftstore.cluster.jobs.dispatch import (
     COMPACT_REST,
     MOVE_PAUSE,
     REBALANCE_REST,
@@ -24,9 +24,9 @@ from raftstore.cluster.dispatch import (
     plan,
     void,
 )
-from raftstore.cluster.throttle import LONGEST_REST, Throttle
-from raftstore.cluster.worker import takeable
-from raftstore.settings import JobsSettings
+from raftstore.cluster.jobs.worker import takeable
+from raftstore.cluster.settings import JobsSettings
+from raftstore.util.throttle import LONGEST_REST, Throttle
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job

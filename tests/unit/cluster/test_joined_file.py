@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raftstore.cluster.membership import JOINED, _read_number
+from raftstore.cluster.membership.service import JOINED, _read_number
 from raftstore.errors import Damaged, DiskFailed
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from raftstore.cluster.joining import Doorkeeper
+from raftstore.cluster.membership.joining import Doorkeeper
 from raftstore.peers.versions import Versions, incompatible
 from raftstore.wire import commands_pb2 as commands
 from raftstore.wire import join_pb2

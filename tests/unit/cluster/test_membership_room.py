@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from raftstore.cluster.membership import Membership
-from raftstore.consensus.configuration import Configuration
+from raftstore.cluster.membership.service import Membership
+from raftstore.cluster.settings import StoreSettings
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import NoQuorum
-from raftstore.settings import StoreSettings
 from raftstore.wire import commands_pb2 as commands
 
 MEMBERS = {"n1": ("127.0.0.1", 1), "n2": ("127.0.0.1", 2), "n3": ("127.0.0.1", 3)}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftstore.cluster.progress import Progress
+from raftstore.cluster.status.progress import Progress
 
 DISK, OTHER = b"d" * 16, b"e" * 16
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from raftstore.cluster import recorder as module
-from raftstore.cluster.recorder import ReplicaRecorder
+from raftstore.cluster.replicas import recorder as module
+from raftstore.cluster.replicas.recorder import ReplicaRecorder
 from raftstore.errors import Invalid, NoQuorum
 
 

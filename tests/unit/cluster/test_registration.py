@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from raftstore.cluster import registration
-from raftstore.cluster.registration import Registration
-from raftstore.cluster.results import accepted
+from raftstore.cluster.replicas import registration
+from raftstore.cluster.replicas.registration import Registration
 from raftstore.errors import Invalid, NoQuorum, StoreError, Superseded
+from raftstore.metadata.results import accepted
 from raftstore.types import StoreInfo
 from raftstore.wire import commands_pb2 as commands
 

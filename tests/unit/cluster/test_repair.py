@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, chunk, command, digest
 
-from raftstore.chunks.topology import ClusterView, StoreState
-from raftstore.cluster.copier import Copier
-from raftstore.cluster.repair import Repair, plan, promising, still_lost
-from raftstore.cluster.throttle import Throttle
-from raftstore.cluster.worker import Task
+from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.replicas.copier import Copier
+from raftstore.cluster.replicas.repair import Repair, plan, promising, still_lost
 from raftstore.errors import Unavailable
 from raftstore.types import ChunkRef
+from raftstore.util.throttle import Throttle
 from raftstore.wire import commands_pb2 as commands
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftstore.cluster.roster import Roster
+from raftstore.cluster.membership.roster import Roster
 from raftstore.errors import Invalid
 
 

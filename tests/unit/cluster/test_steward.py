@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from raftstore.cluster.roster import Roster, format_address, parse_address
-from raftstore.cluster.steward import Finish, Intent, Situation, Transfer, Wait, Write, decide, leaving
-from raftstore.consensus.configuration import Configuration
+from raftstore.cluster.membership.roster import Roster, format_address, parse_address
+from raftstore.cluster.membership.steward import (
+    Finish,
+    Intent,
+    Situation,
+    Transfer,
+    Wait,
+    Write,
+    decide,
+    leaving,
+)
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Invalid
 
 THREE = Configuration.of(["n1", "n2", "n3"])

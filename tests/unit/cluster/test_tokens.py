@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from raftstore.cluster import tokens
-from raftstore.cluster.tokens import Token
+from raftstore.cluster.membership import tokens
+from raftstore.cluster.membership.tokens import Token
 from raftstore.errors import Invalid
 from raftstore.peers import create_authority
 

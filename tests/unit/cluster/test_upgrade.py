@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from raftstore.cluster.upgrade import Plan, UpgradeCalls, plan
-from raftstore.consensus.configuration import Configuration
+from raftstore.cluster.membership.upgrade import Plan, UpgradeCalls, plan
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, Incompatible
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2 as admin

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder
 
-from raftstore.cluster import worker as module
-from raftstore.cluster.results import accepted
-from raftstore.cluster.worker import Task, Worker
-from raftstore.consensus.configuration import Configuration
+from raftstore.cluster.jobs import worker as module
+from raftstore.cluster.jobs.worker import Task, Worker
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError, Unavailable
+from raftstore.metadata.results import accepted
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job

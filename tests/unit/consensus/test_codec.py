@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftstore.consensus import codec
+from raftstore.consensus.pysyncobj import codec
 from raftstore.errors import TooNew
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from raftcluster import MemoryJournal
 
-from raftstore.consensus.configuration import Configuration, Former, Member, check_step
-from raftstore.consensus.watchedlog import PREFIX, WatchedLog
+from raftstore.consensus.membership.configuration import Configuration, Former, Member, check_step
+from raftstore.consensus.membership.watchedlog import PREFIX, WatchedLog
 from raftstore.errors import Damaged, Invalid, TooNew
 from raftstore.wire import raft_pb2
 

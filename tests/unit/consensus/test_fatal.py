@@ -10,7 +10,7 @@ from virtualtime import run
 
 from raftstore.consensus import ConsensusSettings
 from raftstore.consensus.driver import Driver
-from raftstore.consensus.normalise import Accept
+from raftstore.consensus.replication.normalise import Accept
 from raftstore.consensus.runtime import AsyncioRuntime
 from raftstore.errors import Damaged, DiskFailed, NoQuorum
 from raftstore.wire import raft_pb2

@@ -8,10 +8,10 @@ import pytest
 from raftcluster import Cluster
 from virtualtime import run
 
-from raftstore.consensus.acceptor import LEFT_BYTES, small_part
-from raftstore.consensus.normalise import Accept
+from raftstore.consensus.replication.follower import LEFT_BYTES, small_part
+from raftstore.consensus.replication.normalise import Accept
 from raftstore.errors import DiskFull, NoQuorum
-from raftstore.space import Space
+from raftstore.util.space import Space
 
 COMMAND, FIRST = b"\x00C command", b"\x01"
 

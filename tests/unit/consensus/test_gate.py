@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from virtualtime import run
 
 from raftstore.consensus import ConsensusSettings
-from raftstore.consensus.raft import CALL_PREFIX
+from raftstore.consensus.pysyncobj.raft import CALL_PREFIX
 from raftstore.errors import Invalid, NoQuorum, TooNew
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST, OLDEST

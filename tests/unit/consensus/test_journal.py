@@ -10,10 +10,10 @@ import pytest
 from faultdisk import FaultDisk
 from pysyncobj.journal import Journal as RaftJournal
 
-from raftstore.consensus.hardstate import Mark, MarkFile
-from raftstore.consensus.journal import QUICK_BYTES, Diverged, Journal
-from raftstore.disk import RealDisk
+from raftstore.consensus.log.hardstate import Mark, MarkFile
+from raftstore.consensus.log.journal import QUICK_BYTES, Diverged, Journal
 from raftstore.errors import Damaged, DiskFailed
+from raftstore.util.disk import RealDisk
 
 DIRECTORY = Path("/node/journal")
 

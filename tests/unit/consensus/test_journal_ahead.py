@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from faultdisk import FaultDisk
 
-from raftstore.consensus.ahead import Ahead
-from raftstore.consensus.journal import Journal
-from raftstore.consensus.records import ALIGN, SECTOR
+from raftstore.consensus.log.ahead import Ahead
+from raftstore.consensus.log.journal import Journal
+from raftstore.consensus.log.records import ALIGN, SECTOR
 from raftstore.errors import Damaged, DiskFailed, DiskFull
 
 DIRECTORY = Path("/node/journal")

@@ -10,7 +10,7 @@ import pytest
 from faultdisk import FaultDisk, PowerLoss
 from journals import sync_written
 
-from raftstore.consensus.journal import Journal
+from raftstore.consensus.log.journal import Journal
 from raftstore.errors import Damaged, DiskFailed
 
 DIRECTORY = Path("/node/journal")

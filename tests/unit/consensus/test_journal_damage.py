@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from raftstore.consensus.hardstate import HARD_STATE, MARK, SPARE
-from raftstore.consensus.journal import Journal
-from raftstore.disk import RealDisk, RealDiskFile
+from raftstore.consensus.log.hardstate import HARD_STATE, MARK, SPARE
+from raftstore.consensus.log.journal import Journal
 from raftstore.errors import Damaged
+from raftstore.util.disk import RealDisk, RealDiskFile
 
 Log = list[tuple[bytes, int, int]]
 SECTOR = 512

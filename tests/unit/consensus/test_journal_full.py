@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from faultdisk import FaultDisk, FaultFile, PowerLoss
 
-from raftstore.consensus.hardstate import HARD_STATE
-from raftstore.consensus.journal import Journal
+from raftstore.consensus.log.hardstate import HARD_STATE
+from raftstore.consensus.log.journal import Journal
 from raftstore.errors import DiskFailed, DiskFull
 
 DIRECTORY = Path("/node/journal")

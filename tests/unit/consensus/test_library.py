@@ -13,8 +13,8 @@ import pysyncobj.syncobj as library
 import pytest
 from pysyncobj.version import VERSION
 
-from raftstore.consensus import codec
-from raftstore.consensus.library import LIBRARY_VERSION
+from raftstore.consensus.pysyncobj import codec
+from raftstore.consensus.pysyncobj.library import LIBRARY_VERSION
 from raftstore.errors import TooNew
 
 SOURCES = {

@@ -9,7 +9,7 @@ import pytest
 import raftcluster
 from virtualtime import run
 
-from raftstore.consensus.configuration import Configuration
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, Invalid, NoQuorum, OutcomeUnknown, StoreError
 from raftstore.wire import raft_pb2
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from raftstore.consensus.normalise import Accept, LogView, Reject, check_append, normalise
+from raftstore.consensus.replication.normalise import Accept, LogView, Reject, check_append, normalise
 from raftstore.errors import Damaged, Invalid
 
 # Terms of the entries 2, 3, ...; entry 1 is common to all, of term 0. Terms never fall.

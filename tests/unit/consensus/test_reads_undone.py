@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from raftstore.consensus.reads import Reads
+from raftstore.consensus.replication.reads import Reads
 from raftstore.consensus.runtime import AsyncioRuntime
 from raftstore.errors import NoQuorum
 

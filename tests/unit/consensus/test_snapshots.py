@@ -10,7 +10,7 @@ from raftcluster import Cluster, CountingMachine, MemoryJournal
 from virtualtime import run
 
 from raftstore.consensus import ConsensusSettings
-from raftstore.consensus.compaction import LogBytes, cut_at, within
+from raftstore.consensus.snapshots.compaction import LogBytes, cut_at, within
 from raftstore.errors import Damaged, Unavailable
 from raftstore.peers.model import Reply
 from raftstore.wire import raft_pb2

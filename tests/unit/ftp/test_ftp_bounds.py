@@ -13,8 +13,8 @@ from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
 from ftpgateway.access.ledger import UPLOAD_BEGINS, LedgerLimits, Limits, Resource
 from ftpgateway.ftp import server as front
 from ftpgateway.ftp.session import MOST_BEFORE_LOGIN, QUEUE_BYTES, QUEUE_LIMIT
-from raftstore.rates import Rates
 from raftstore.types import CHUNK_SIZE
+from raftstore.util.rates import Rates
 
 
 def held(server: Server, resource: Resource) -> int:

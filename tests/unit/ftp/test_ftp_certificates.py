@@ -23,7 +23,7 @@ from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
 from structlog.testing import capture_logs
 
 from ftpgateway.ftp import tls as ftptls
-from ftpgateway.ftp.masquerade import Masquerade
+from ftpgateway.ftp.data.masquerade import Masquerade
 
 DATA = bytes(range(256)) * 3000
 LOCAL = ("127.0.0.1", 0)

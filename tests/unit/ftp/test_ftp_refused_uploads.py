@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from ftpserver import Client, Server, certificate, serving
 
-from ftpgateway.ftp import discarding
+from ftpgateway.ftp.data import discarding
 from raftstore.errors import NoQuorum, QuotaExceeded
 
 BLOCK = os.urandom(1024 * 1024)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import structlog
 
+from ftpgateway.ftp.data.sending import Sending
+from ftpgateway.ftp.data.streams import PlainStream
+from ftpgateway.ftp.data.transfers import Transfer, Unconnected
+from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
-from ftpgateway.ftp.sending import Sending
-from ftpgateway.ftp.streams import PlainStream
-from ftpgateway.ftp.transfers import Transfer, Unconnected
-from ftpgateway.ftp.watch import Watch
 from raftstore.errors import Unavailable
 from raftstore.types import Span
 

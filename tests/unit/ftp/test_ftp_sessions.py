@@ -16,7 +16,8 @@ from ftpserver import DEADLINE, PASSWORD, Client, Server, serving
 from ftpgateway.ftp import session as front_session
 from ftpgateway.ftp.pyftp.control import CONTROL_READ
 from ftpgateway.ftp.session import QUEUE_LIMIT
-from raftstore import errors, slices
+from raftstore import errors
+from raftstore.util import slices
 
 
 def test_wrong_password_three_times() -> None:

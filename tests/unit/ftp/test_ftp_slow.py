@@ -17,7 +17,7 @@ from ftpserver import DEADLINE, Server, certificate, serving
 from ticking import MOST_IN_A_TURN, TickingClock
 
 from ftpgateway.ftp.session import BaseSession
-from raftstore import slices
+from raftstore.util import slices
 
 SHORT = 0.6
 MIB = 1024 * 1024

@@ -9,7 +9,7 @@ import pytest
 from ftpserver import DEADLINE, read_all, serving
 
 from ftpgateway.demo import ports
-from ftpgateway.ftp.spares import Spares
+from ftpgateway.ftp.data.spares import Spares
 
 
 class Clock:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
 
-from ftpgateway.proxyprotocol import SIGNATURE
+from ftpgateway.serving.proxyprotocol import SIGNATURE
 
 BALANCER = (ipaddress.ip_network("127.0.0.9/32"),)
 
@@ -202,7 +202,7 @@ def test_data_connections_come_from_the_client_or_through_the_balancer() -> None
 
 
 def test_balancers_that_send_nothing_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftpgateway.proxies.MOST_READING", 3)
+    monkeypatch.setattr("ftpgateway.serving.proxies.MOST_READING", 3)
     with serving(proxy_networks=BALANCER) as server:
         waiting = [connect(server, "127.0.0.9") for _ in range(5)]
         assert _ended(waiting[0]) and _ended(waiting[1])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ftpgateway.ftp.streams import TlsStream
+from ftpgateway.ftp.data.streams import TlsStream
 
 
 class Records:

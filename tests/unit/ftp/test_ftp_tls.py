@@ -13,7 +13,7 @@ import pytest
 import structlog
 from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, ftplib_client, read_all, serving
 
-from ftpgateway.ftp import channels
+from ftpgateway.ftp.data import channels
 
 BIG = bytes(range(256)) * 30_000
 
@@ -314,7 +314,7 @@ def test_the_end_is_seen_wherever_it_comes(
     server: Server, monkeypatch: pytest.MonkeyPatch, budget: int, window: int | None
 ) -> None:
     """close_notify can be read from the socket along with the last data, where the descriptor no longer shows it."""
-    monkeypatch.setattr("ftpgateway.ftp.receiving.READ_BUDGET", budget)
+    monkeypatch.setattr("ftpgateway.ftp.data.receiving.READ_BUDGET", budget)
     server.store.window = window
     with secured(server) as client:
         for size in (1, 16384, 65536, 300_000):

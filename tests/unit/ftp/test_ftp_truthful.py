@@ -18,10 +18,10 @@ from ticking import MOST_IN_A_TURN, TickingClock
 from ftpgateway.ftp.commands import listing
 from ftpgateway.ftp.commands.names import NameCommands
 from ftpgateway.ftp.listings import FactWriter, parse_timestamp
-from raftstore import slices
 from raftstore.errors import DiskFull, NoQuorum, Unavailable
 from raftstore.metadata.listing import PAGE
 from raftstore.types import Entry
+from raftstore.util import slices
 
 
 @pytest.mark.parametrize("call", ["partial", "drop_partial"])
@@ -129,7 +129,7 @@ def sessions(server) -> list:  # type: ignore[no-untyped-def, type-arg]
 
 
 def test_every_refusal_is_logged_with_its_reason_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftpgateway.refusallog.BURST", 50)
+    monkeypatch.setattr("ftpgateway.serving.refusallog.BURST", 50)
     kinds = every_refusal()
     lines = {
         "NONSENSE x": 500,

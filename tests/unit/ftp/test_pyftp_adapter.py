@@ -16,7 +16,7 @@ from pyftpdlib.handlers.ftp.control import FTPHandler, proto_cmds
 
 from ftpgateway.ftp import commands, pyftp
 from ftpgateway.ftp.pyftp import NestedIOLoop, Watched
-from ftpgateway.serving import plain_address
+from ftpgateway.serving.listening import plain_address
 
 
 def test_version() -> None:

@@ -13,7 +13,8 @@ import pytest
 from catalogs import Feeder, put
 
 from raftstore.errors import DiskFailed, DiskFull, Unavailable
-from raftstore.metadata import Catalog, database, durability
+from raftstore.metadata import Catalog
+from raftstore.metadata.database import database, durability
 
 
 class Disk:
@@ -116,7 +117,7 @@ def test_what_is_kept_for_it_is_used_and_nobody_notices(feeder, disk, tmp_path):
 
 def test_a_commit_for_which_there_is_no_space_is_made_up_for(tmp_path, disk, monkeypatch):
     """The commit, too, may be what finds no space: it writes the log of the database."""
-    from raftstore.metadata.transaction import Transaction
+    from raftstore.metadata.database.transaction import Transaction
 
     real, full = Transaction.commit, True
 
@@ -181,7 +182,7 @@ def test_an_error_that_does_not_tell_is_asked_of_the_disk(tmp_path, monkeypatch,
 
 
 def test_a_snapshot_for_which_there_is_no_space_is_no_broken_disk(tmp_path, monkeypatch):
-    from raftstore.metadata import snapshots
+    from raftstore.metadata.database import snapshots
 
     def full(*_arguments: object) -> bytes:
         raise OSError(errno.ENOSPC, "no space")

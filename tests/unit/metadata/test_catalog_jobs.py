@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder, digest, put
 
-from raftstore.consensus.configuration import Configuration
-from raftstore.metadata import jobs as module
-from raftstore.metadata.jobs import drain_states
+from raftstore.consensus.membership.configuration import Configuration
+from raftstore.metadata.tables import jobs as module
+from raftstore.metadata.tables.jobs import drain_states
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from raftstore.consensus.configuration import Configuration
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.metadata import Catalog
-from raftstore.metadata.intents import MAX_INTENTS, MAX_VALID_NS
+from raftstore.metadata.tables.intents import MAX_INTENTS, MAX_VALID_NS
 from raftstore.wire import commands_pb2 as commands
 
 Intent = commands.Intent

@@ -9,7 +9,8 @@ import pytest
 from catalogs import Feeder, command, partial, put
 
 from raftstore.errors import NotFound
-from raftstore.metadata import orphans, quotas
+from raftstore.metadata import orphans
+from raftstore.metadata.tables import quotas
 from raftstore.types import Usage
 
 

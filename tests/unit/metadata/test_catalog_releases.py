@@ -13,8 +13,8 @@ from catalogs import command
 from releases import expected, unpack
 
 from raftstore.consensus import Journal
-from raftstore.consensus.raft import CALL_PREFIX
-from raftstore.consensus.watchedlog import PREFIX
+from raftstore.consensus.membership.watchedlog import PREFIX
+from raftstore.consensus.pysyncobj.raft import CALL_PREFIX
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST, OLDEST
 from raftstore.types import Kind

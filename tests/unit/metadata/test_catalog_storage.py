@@ -26,11 +26,12 @@ from raftstore.errors import (
     TooNew,
     Unavailable,
 )
-from raftstore.metadata import Catalog, database, durability, snapshots
+from raftstore.metadata import Catalog
 from raftstore.metadata import catalog as catalog_module
+from raftstore.metadata.database import database, durability, snapshots
+from raftstore.metadata.database.schemas import schema_at
 from raftstore.metadata.levels import NEWEST
 from raftstore.metadata.listing import MAX_PACKED, PAGE
-from raftstore.metadata.schemas import schema_at
 from raftstore.types import Order
 
 

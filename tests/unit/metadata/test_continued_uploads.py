@@ -10,7 +10,7 @@ from catalogs import Feeder, partial, put
 
 from raftstore.errors import Invalid
 from raftstore.rights import Rights
-from raftstore.targets import kept_bytes, target
+from raftstore.store.targets import kept_bytes, target
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 

@@ -14,21 +14,10 @@ from google.protobuf.message import Message
 
 from raftstore import paths
 from raftstore.errors import TooNew
-from raftstore.metadata import (
-    accounts,
-    adoption,
-    intents,
-    jobs,
-    levels,
-    migrations,
-    orphans,
-    partials,
-    quotas,
-    reservations,
-    spans,
-)
+from raftstore.metadata import adoption, levels, migrations, orphans
 from raftstore.metadata import refusal as refusals
-from raftstore.metadata.database import SCHEMA_VERSION, TABLES, fill, schema_of
+from raftstore.metadata.database.database import SCHEMA_VERSION, TABLES, fill, schema_of
+from raftstore.metadata.database.schemas import schema_at
 from raftstore.metadata.levels import (
     COMMANDS,
     FIELDS,
@@ -41,7 +30,7 @@ from raftstore.metadata.levels import (
     refusal,
 )
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.schemas import schema_at
+from raftstore.metadata.tables import accounts, intents, jobs, partials, quotas, reservations, spans
 from raftstore.rights import letters
 from raftstore.wire import commands_pb2 as commands
 

@@ -13,12 +13,12 @@ from sftpserver import serve
 
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.ledger import LedgerLimits, Limits, Resource
-from ftpgateway.sftp import passing
 from ftpgateway.sftp.connection import MOST_KEYS, Connection
-from ftpgateway.sftp.drafts import READ_BACK
+from ftpgateway.sftp.files.drafts import READ_BACK
+from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER
-from raftstore.spool import SpoolLedger, Spools
+from raftstore.store.spool import SpoolLedger, Spools
 from raftstore.types import CHUNK_SIZE
 from raftstore.wire import sftp_pb2 as wire
 

@@ -16,8 +16,9 @@ from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_CHANNEL_REQUEST
 from sshpair import until
 
-from ftpgateway.sftp import inlets, passing, sshd
-from ftpgateway.sftp.channels import NOT_HERE, ONE_EACH, TOO_MANY, Client
+from ftpgateway.sftp.processes import passing
+from ftpgateway.sftp.ssh import inlets, sshd
+from ftpgateway.sftp.ssh.channels import NOT_HERE, ONE_EACH, TOO_MANY, Client
 from raftstore.wire import sftp_pb2 as wire
 
 CHANNELS = 4

@@ -11,7 +11,7 @@ import paramiko
 import pytest
 from sftpserver import SftpServer, serve
 
-from ftpgateway.sftp.opened import HELD, File
+from ftpgateway.sftp.files.opened import HELD, File
 from raftstore.errors import NoQuorum, QuotaExceeded
 from raftstore.types import Partial
 

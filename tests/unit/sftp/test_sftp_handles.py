@@ -9,7 +9,7 @@ import pytest
 from paramiko.sftp import CMD_CLOSE, CMD_FSETSTAT
 from sftpserver import SftpServer, serve
 
-from ftpgateway.sftp.drafts import WARM
+from ftpgateway.sftp.files.drafts import WARM
 from raftstore.errors import AlreadyExists
 
 

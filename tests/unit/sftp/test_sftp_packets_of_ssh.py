@@ -18,9 +18,9 @@ from ftpserver import DEADLINE
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST
 from paramiko.packet import NeedRekeyException, Packetizer
 
-from ftpgateway.sftp import inlets, sshd
-from ftpgateway.sftp.sshpackets import LARGEST_DATA, MAX_SSH_PACKET, Packets
-from ftpgateway.sftp.sshparts import Outgoing
+from ftpgateway.sftp.ssh import inlets, sshd
+from ftpgateway.sftp.ssh.sshpackets import LARGEST_DATA, MAX_SSH_PACKET, Packets
+from ftpgateway.sftp.ssh.sshparts import Outgoing
 
 KEY, NONCE = os.urandom(16), os.urandom(12)
 CHANNEL = 7

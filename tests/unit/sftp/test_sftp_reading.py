@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ftpgateway.sftp.reading import Reader
+from ftpgateway.sftp.files.reading import Reader
 from raftstore.errors import Damaged, StoreError
 from raftstore.types import Entry, Kind
 

@@ -14,7 +14,7 @@ from sftpserver import SftpServer, serve
 from structlog.testing import capture_logs
 
 from ftpgateway.sftp import packets, refusals
-from ftpgateway.sftp.opened import File
+from ftpgateway.sftp.files.opened import File
 from raftstore.errors import Denied, DiskFull, NoQuorum, QuotaExceeded
 
 Lines = list[MutableMapping[str, Any]]

@@ -21,9 +21,9 @@ from sftpserver import SftpServer, running
 from sshpair import FAILURE, SUCCESS, ByHand, until
 from structlog.testing import capture_logs
 
-from ftpgateway.sftp import negotiation
-from ftpgateway.sftp.sshfields import string
-from ftpgateway.sftp.sshkex import GCM
+from ftpgateway.sftp.ssh import negotiation
+from ftpgateway.sftp.ssh.sshfields import string
+from ftpgateway.sftp.ssh.sshkex import GCM
 
 DATA = os.urandom(2 * 1024 * 1024)
 

@@ -11,7 +11,7 @@ import paramiko
 from ftpserver import DEADLINE, PASSWORD
 from sftpserver import SftpServer, running
 
-from ftpgateway.proxyprotocol import SIGNATURE
+from ftpgateway.serving.proxyprotocol import SIGNATURE
 
 BALANCER = (ipaddress.ip_network("127.0.0.9/32"),)
 HEADER = SIGNATURE + struct.pack("!BBH4s4sHH", 0x21, 0x11, 12, bytes([198, 51, 100, 7]), bytes(4), 40000, 22)

@@ -11,7 +11,8 @@ from sftpserver import SftpServer, serve
 from structlog.testing import capture_logs
 
 from ftpgateway.access import keys
-from ftpgateway.sftp import frontend, hostkeys, workers
+from ftpgateway.sftp import frontend, hostkeys
+from ftpgateway.sftp.processes import workers
 
 DATA = os.urandom(1_500_000)
 

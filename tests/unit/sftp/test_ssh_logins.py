@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sshpair import BANNER, FAILURE, PASSWORD, PK_OK, SUCCESS, Pair, pair, until
 
 from ftpgateway.access import keys
-from ftpgateway.sftp import publickeys, sshkex
-from ftpgateway.sftp.sshauth import METHODS, MOST_REQUESTS
-from ftpgateway.sftp.sshfields import string
+from ftpgateway.sftp.ssh import publickeys, sshkex
+from ftpgateway.sftp.ssh.sshauth import METHODS, MOST_REQUESTS
+from ftpgateway.sftp.ssh.sshfields import string
 
 ED25519 = ed25519.Ed25519PrivateKey.generate()
 RSA_KEY = rsa.generate_private_key(65537, 2048)

@@ -14,9 +14,9 @@ from ftpserver import DEADLINE
 from paramiko.kex_curve25519 import KexCurve25519
 from sshpair import ByHand, pair
 
-from ftpgateway.sftp import negotiation, publickeys, sshkex
-from ftpgateway.sftp.negotiation import Disagreement, Offer, agree
-from ftpgateway.sftp.sshfields import Malformed, string
+from ftpgateway.sftp.ssh import negotiation, publickeys, sshkex
+from ftpgateway.sftp.ssh.negotiation import Disagreement, Offer, agree
+from ftpgateway.sftp.ssh.sshfields import Malformed, string
 
 NONE = ("none",)
 CTR, GCM, ETM = ("aes128-ctr",), ("aes256-gcm@openssh.com",), ("hmac-sha2-256-etm@openssh.com",)

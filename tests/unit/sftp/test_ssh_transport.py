@@ -17,7 +17,7 @@ from ftpserver import DEADLINE
 from paramiko.common import MSG_NAMES
 from sshpair import ByHand, Pair, pair, until
 
-from ftpgateway.sftp import kinds, sshd, sshkex
+from ftpgateway.sftp.ssh import kinds, sshd, sshkex
 
 GCM, CTR = ("aes128-gcm@openssh.com",), ("aes128-ctr",)
 UNIMPLEMENTED, REQUEST_FAILURE = 3, 82

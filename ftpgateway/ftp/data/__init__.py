@@ -1,0 +1,1 @@
+"""Data connections (RFC 959, 3.2) and what moves over them."""

@@ -1,0 +1,1 @@
+"""A node as a process: configuration, assembling, checks before the start, systemd."""

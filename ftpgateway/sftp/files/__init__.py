@@ -1,0 +1,1 @@
+"""Files that an SFTP session has open."""

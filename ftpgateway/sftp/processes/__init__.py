@@ -1,0 +1,1 @@
+"""The worker processes of SSH, and connections that wait for one."""

@@ -1,0 +1,1 @@
+"""How chunks, indexes and checkpoints lie in files. No decisions."""

@@ -1,0 +1,1 @@
+"""Which stores get a chunk, and what is known of the stores."""

@@ -1,0 +1,1 @@
+"""Chunks between clients and stores: uploads, downloads, copies on a write quorum."""

@@ -1,0 +1,1 @@
+"""Chunks on one node's disk: append-only volumes, verified reads, compaction."""

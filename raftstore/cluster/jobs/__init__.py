@@ -1,0 +1,1 @@
+"""Work in the background: the leader hands it out, workers do it."""

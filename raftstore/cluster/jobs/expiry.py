@@ -1,0 +1,162 @@
+"""Partial uploads that nobody goes on with: the leader tells the log that time has passed, and what goes then.
+
+It counts time by a clock that nobody sets, from the last tick that it has seen applied, or from when it began to lead
+or first saw a partial upload. So what goes is at least as old as it has to be, whatever any node takes for the time of
+day. The rules of the log are in `metadata/partials`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from raftstore.errors import Changed, StoreError
+from raftstore.metadata import Catalog
+from raftstore.metadata.tables.partials import MAX_EXPIRED
+from raftstore.peers import Peer, PeerNetwork, Reply, Role
+from raftstore.rights import Actor
+from raftstore.util.tasks import ended
+from raftstore.wire import admin_pb2 as admin
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+TICKS = 168
+"""Into which the time for which partial uploads are kept is cut: hours of a week."""
+
+KEEP = TICKS + 1
+"""Ticks after which one goes; the first has begun before it was put."""
+
+LOOK = 1.0
+PAGE = 200
+"""Partial uploads that are told at a time: the path of each is looked up on the loop."""
+
+
+class Ticks:
+    """When the next tick begins, as far as this leader knows; decides on nothing but its own clock."""
+
+    def __init__(self, period: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period = period
+        self._clock = clock
+        self._present: int | None = None
+        self._since = 0.0
+
+    def forget(self) -> None:
+        """It does not lead, or there is nothing that ages: count anew from the next look on."""
+        self._present = None
+
+    def due(self, present: int) -> bool:
+        """Whether the tick after the `present` one begins now; look at each."""
+        now = self._clock()
+        if present != self._present:
+            self._present, self._since = present, now
+        return now - self._since >= self._period
+
+
+class PartialExpiry:
+    """Lets ticks begin and drops what is due, while this node leads."""
+
+    def __init__(
+        self,
+        kept: float,
+        *,
+        catalog: Catalog,
+        leads: Callable[[], bool],
+        propose: Callable[[commands.Command], Awaitable[object]],
+    ) -> None:
+        """`kept`: seconds for which what nothing is added to is kept."""
+        self._period = kept / TICKS
+        self._catalog = catalog
+        self._leads = leads
+        self._propose = propose
+        self._ticks = Ticks(self._period)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="partial uploads")
+
+    async def stop(self) -> None:
+        """Stop."""
+        await ended(self._task)
+        self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except StoreError as error:
+                log.info("partial uploads wait", error=str(error))
+            except Exception:  # without it nothing would expire any more
+                log.exception("expiry of partial uploads failed, trying again")
+            await asyncio.sleep(min(LOOK, self._period))
+
+    async def look(self) -> None:
+        """Do what is due now."""
+        catalog = self._catalog
+        tick, (count, _) = catalog.partial_tick(), catalog.partial_totals()
+        if tick is None or not count or not self._leads():
+            self._ticks.forget()
+            return
+        if self._ticks.due(tick):
+            tick += 1
+        elif not catalog.partials_due(KEEP):
+            return
+        command = commands.ExpirePartials(tick=tick, keep=KEEP, limit=MAX_EXPIRED)
+        try:
+            await self._propose(commands.Command(expire_partials=command))
+        except Changed:
+            return  # another leader was faster
+        self._ticks.due(tick)
+        left = catalog.partial_totals()[0]
+        if left < count:
+            log.info("partial uploads expired", removed=count - left, left=left)
+
+
+class PartialCalls:
+    """The admin calls about partial uploads, answered by any node."""
+
+    def __init__(
+        self,
+        network: PeerNetwork,
+        *,
+        kept: float,
+        catalog: Catalog,
+        propose: Callable[[commands.Command], Awaitable[object]],
+        barrier: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._kept = kept
+        self._catalog = catalog
+        self._propose = propose
+        self._barrier = barrier
+        network.serve("admin.partials", self._list, roles=frozenset({Role.NODE, Role.ADMIN}))
+        network.serve("admin.partial_remove", self._remove, roles=frozenset({Role.ADMIN}))
+
+    async def _list(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        after = admin.PartialsRequest.FromString(body).after
+        await self._barrier()
+        ages = self._catalog.partial_tick() is not None
+        answer = admin.Partials(kept=round(self._kept) if ages else 0)
+        for found in self._catalog.partials((after.parent, after.name, after.owner), PAGE):
+            parent, name, owner = found.place
+            answer.partials.add(
+                path=found.path,
+                owner=owner,
+                size=found.size,
+                mtime_ns=found.mtime_ns,
+                left=max(0, round((TICKS - found.age) * self._kept / TICKS)) if ages else 0,
+                place=admin.PartialPlace(parent=parent, name=name, owner=owner),
+            )
+        return Reply(answer.SerializeToString())
+
+    async def _remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
+        request = admin.PartialRemove.FromString(body)
+        drop = commands.DropPartial(path=request.path, owner=request.owner)
+        command = commands.Command(drop_partial=drop)
+        if self._catalog.level >= 2:
+            command.actor.CopyFrom(Actor.system("an operator removes a partial upload").message())
+        await self._propose(command)
+        return Reply(admin.PartialReply().SerializeToString())

@@ -1,0 +1,224 @@
+"""The worker of a node: takes the jobs that the catalog has for it, does them, says how far it is.
+
+A job is held by a lease in the log. Who loses it (the report is refused) stops: another has it, or nobody wants it
+any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from raftstore.errors import Changed, NotFound, StoreError
+from raftstore.util.tasks import ended
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+POLL = 0.3
+"""Seconds between two looks at the jobs; they are in memory."""
+
+LEASE = 30.0
+REPORT = 3.0
+"""Seconds between two reports of a job that gets on."""
+
+RENEW = LEASE / 3
+"""Seconds between two reports of one that does not."""
+
+RETRY = 5.0
+"""Seconds until a failed job is tried again; twice as long each time."""
+
+SECOND_NS = 10**9
+
+Job = commands.Job
+BESIDE = (Job.DRAIN, Job.REPAIR)
+
+
+@dataclass(slots=True)
+class Task:
+    """How far a job is: what does it writes it, the worker reports it. `counts` are for people.
+
+    `place`, a volume and an offset, is for whoever goes on with the job after this node's next start.
+    """
+
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    place: tuple[int, int] = (0, 0)
+
+    def progress(self) -> commands.Progress:
+        """Return it as a message."""
+        counts = [commands.Count(name=name, value=value) for name, value in self.counts.items()]
+        volume, offset = self.place
+        return commands.Progress(
+            done=self.done, total=self.total, unit=self.unit, counts=counts, volume=volume, offset=offset
+        )
+
+
+Handler = Callable[[Job, Task], Awaitable[None]]
+"""Does a job; raises StoreError when it cannot. It is cancelled when the job is not this node's any more."""
+
+
+def takeable(job: Job, node: str, boot: int, now_ns: int, *, leads: bool) -> bool:
+    """Whether this node would be given the job now. A drain is watched over by the leader."""
+    if leads if job.kind == Job.DRAIN else job.node == node:
+        if job.state == Job.WAITING:
+            return job.not_before_ns <= now_ns
+        if job.state == Job.RUNNING:
+            return job.lease_until_ns <= now_ns or (job.holder == node and job.boot < boot)
+    return False
+
+
+class Worker:
+    """Does at most `concurrency` jobs at a time, one of each kind. Beside them a repair, which nothing that takes hours
+    may keep waiting, and a drain, which only watches.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        boot: int,
+        *,
+        jobs: Callable[[], Sequence[Job]],
+        propose: Callable[[commands.Command], Awaitable[object]],
+        leads: Callable[[], bool],
+        handlers: Mapping[int, Handler],
+        concurrency: int,
+    ) -> None:
+        self._node = node
+        self._boot = boot
+        self._jobs = jobs
+        self._propose = propose
+        self._leads = leads
+        self._handlers = handlers
+        self._concurrency = concurrency
+        self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="worker")
+
+    async def stop(self) -> None:
+        """Stop. What was under way stays taken; the next boot goes on with it at once."""
+        await ended(self._task, *(task for _, task in self._running.values()))
+        self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                self._look()
+            except StoreError as error:
+                log.info("jobs cannot be seen now", error=str(error))
+            except Exception:  # without the worker nothing would be repaired or collected here any more
+                log.exception("worker failed, trying again")
+            await asyncio.sleep(POLL)
+
+    def _look(self) -> None:
+        now_ns = time.time_ns()
+        mine = {job.id: job for job in self._jobs()}
+        for number, (_, task) in list(self._running.items()):
+            if task.done():
+                del self._running[number]
+            elif (job := mine.get(number)) is None or job.state in (Job.CANCELLED, Job.DONE, Job.FAILED):
+                task.cancel()
+        for job in mine.values():
+            if job.id in self._running or job.kind not in self._handlers:
+                continue
+            if takeable(job, self._node, self._boot, now_ns, leads=self._leads()) and self._has_room(job):
+                running = asyncio.get_running_loop().create_task(self._do(job), name=f"job {job.id}")
+                self._running[job.id] = job, running
+
+    def _has_room(self, job: Job) -> bool:
+        busy = [other.kind for other, _ in self._running.values()]
+        if job.kind == Job.DRAIN:
+            return True
+        if job.kind in busy:
+            return False
+        return job.kind in BESIDE or sum(kind not in BESIDE for kind in busy) < self._concurrency
+
+    async def _do(self, job: Job) -> None:
+        kind = Job.Kind.Name(job.kind).lower()
+        try:
+            await self._propose(
+                commands.Command(
+                    take_job=commands.TakeJob(
+                        id=job.id, node=self._node, boot=self._boot, lease_ns=int(LEASE * SECOND_NS)
+                    )
+                )
+            )
+        except StoreError as error:
+            log.info("job not taken", job=job.id, kind=kind, error=str(error))
+            return
+        # What was seen before may be old: after a start the catalog lags behind what this node has told of the job.
+        job = next((known for known in self._jobs() if known.id == job.id), job)
+        task = Task()
+        began = time.monotonic()
+        work = asyncio.ensure_future(self._handlers[job.kind](job, task))
+        failed = ""
+        try:
+            await self._watch(job, task, work)
+        except (Changed, NotFound):
+            log.info("job is not this node's any more", job=job.id, kind=kind)
+            return
+        except StoreError as error:
+            failed = str(error)
+        except Exception as error:  # a job must not take the worker with it, and is tried again
+            log.exception("job failed", job=job.id, kind=kind)
+            failed = repr(error)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        if failed:
+            log.warning("job failed", job=job.id, kind=kind, error=failed)
+        elif any(task.counts.values()):
+            log.info(
+                "job done", job=job.id, kind=kind, seconds=round(time.monotonic() - began, 1), **task.counts
+            )
+        await self._finish(job, task, failed)
+
+    async def _watch(self, job: Job, task: Task, work: asyncio.Future[None]) -> None:
+        """Wait for the work, and report. Raises what it raises; Changed, NotFound when the job is lost."""
+        told, renewed = task.progress(), time.monotonic()
+        while True:
+            await asyncio.wait([work], timeout=REPORT)
+            if work.done():
+                work.result()
+                return
+            progress = task.progress()
+            if progress == told and time.monotonic() - renewed < RENEW:
+                continue
+            report = commands.ReportJob(
+                id=job.id,
+                node=self._node,
+                boot=self._boot,
+                lease_ns=int(LEASE * SECOND_NS),
+                progress=progress,
+            )
+            try:
+                await self._propose(commands.Command(report_job=report))
+                told, renewed = progress, time.monotonic()
+            except (Changed, NotFound):
+                raise
+            except StoreError as error:
+                # The work may go on: should the lease run out meanwhile, two do the same, which harms nothing.
+                log.info("job not reported", job=job.id, error=str(error))
+
+    async def _finish(self, job: Job, task: Task, error: str) -> None:
+        finish = commands.FinishJob(
+            id=job.id,
+            node=self._node,
+            boot=self._boot,
+            error=error,
+            retry_ns=int(RETRY * 2 ** min(job.attempts, 6) * SECOND_NS),
+            progress=task.progress(),
+        )
+        try:
+            await self._propose(commands.Command(finish_job=finish))
+        except StoreError as failure:
+            log.info("end of a job not noted", job=job.id, error=str(failure))

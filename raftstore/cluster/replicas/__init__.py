@@ -1,0 +1,1 @@
+"""Copies of chunks: recorded, counted, repaired, balanced."""

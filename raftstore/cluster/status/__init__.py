@@ -1,0 +1,1 @@
+"""How the members are, and one word for how the cluster is."""

@@ -1,0 +1,1 @@
+"""The catalog's file: SQLite, its connections, transactions, syncs and snapshots."""

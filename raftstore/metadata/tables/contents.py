@@ -1,0 +1,370 @@
+"""Chunks, and which file version or partial upload refers to them.
+
+A chunk that nothing refers to any more has no row: whoever wants to refer to it again must name stores that have
+confirmed it since. What its row said of copies proves nothing from then on, because they may be collected.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from raftstore.metadata.refusal import MAX_BYTES, Refusal
+from raftstore.metadata.surplus import may_drop
+from raftstore.metadata.tables.replicas import NOWHERE, ReplicaSets
+from raftstore.metadata.tables.stores import Stores
+from raftstore.types import DIGEST_SIZE, ChunkRef, Wanted
+from raftstore.wire import commands_pb2 as commands
+
+_FIND = "SELECT id, refs, heads, replicas, length FROM chunks WHERE digest = ?"
+_FIND_ALL = """
+WITH RECURSIVE asked(number) AS (VALUES (0) UNION ALL SELECT number + 1 FROM asked WHERE number + 1 < ?2)
+SELECT number, id, refs, heads, replicas, length
+  FROM asked CROSS JOIN chunks ON digest = substr(?1, number * ?3 + 1, ?3)
+"""
+_NAMED = "SELECT digest, replicas FROM chunks WHERE digest BETWEEN ? AND ?"
+
+
+def find_unlisted(
+    database: sqlite3.Connection, names: Sequence[bytes], store: int
+) -> tuple[list[bytes], list[bytes]]:
+    """Return what `Contents.unlisted` does, over any connection; and which of these names have a row all the same.
+
+    One statement for all names, so that a thread that asks does not need the interpreter's lock meanwhile.
+    """
+    here = [
+        number
+        for number, stores in database.execute("SELECT id, stores FROM replicas")
+        if str(store) in stores.split(",")
+    ]
+    asked = ", ".join(["(?, ?)"] * len(names))
+    # The + keeps SQLite from going through all chunks of a set of stores instead of looking for each name.
+    rows = database.execute(
+        f"WITH asked(first, last) AS (VALUES {asked})"
+        " SELECT first, EXISTS (SELECT 1 FROM chunks WHERE digest BETWEEN first AND last) FROM asked"
+        " WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE digest BETWEEN first AND last"
+        f" AND +replicas IN ({', '.join(map(str, here))}))",
+        [bound for name in names for bound in (name, name.ljust(DIGEST_SIZE, b"\xff"))],
+    ).fetchall()
+    return [name for name, _ in rows], [name for name, elsewhere in rows if elsewhere]
+
+
+Known = tuple[int, int, int, int, int]
+"""Of a chunk: its number, references, heads, set of stores and length."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """A chunk that a new version refers to, as the catalog knows it (`number` 0: not yet)."""
+
+    digest: bytes
+    length: int
+    number: int
+    refs: int
+    heads: int
+    replicas: int
+    stores: tuple[int, ...] = ()
+    added: int = 0
+
+
+def _piece(digest: bytes, length: int, known: Known | None) -> Piece:
+    """Return a chunk as a new version names it. Refuses with INVALID."""
+    if len(digest) != DIGEST_SIZE or not length:
+        raise Refusal(commands.INVALID, "a chunk has a digest of 32 bytes and is not empty")
+    number, refs, heads, replicas, known_length = known or (0, 0, 0, NOWHERE, length)
+    if known_length != length:
+        raise Refusal(commands.INVALID, f"chunk {digest.hex()} has {known_length} bytes, not {length}")
+    return Piece(digest, length, number, refs, heads, replicas)
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ascending numbers as ranges, first and last: the chunks of a file were mostly numbered in a row."""
+    runs: list[tuple[int, int]] = []
+    first = last = 0
+    for number in numbers:
+        if number != last + 1:
+            if last:
+                runs.append((first, last))
+            first = number
+        last = number
+    return [*runs, (first, last)] if last else runs
+
+
+class _Rows:
+    """Rows to be written to `chunks`: new ones, others' references and heads, and with these their set of stores."""
+
+    __slots__ = ("counted", "moved", "new")
+
+    def __init__(self) -> None:
+        self.new: list[tuple[int, bytes, int, int, int, int]] = []
+        self.counted: list[tuple[int, int, int]] = []
+        self.moved: list[tuple[int, int, int, int]] = []
+
+
+class Contents:
+    """The tables `chunks` and `contents`."""
+
+    def __init__(
+        self, database: sqlite3.Connection, sets: ReplicaSets, stores: Stores, next_chunk: int
+    ) -> None:
+        self._execute = database.cursor().execute
+        self._executemany = database.cursor().executemany
+        self._sets = sets
+        self._stores = stores
+        self.next_chunk = next_chunk
+        self._released: dict[int, tuple[int, int]] = {}
+
+    def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
+        """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
+
+        Stores that were swept after log index `since` do not count.
+        """
+        told = [(chunk.digest, chunk.length, tuple(chunk.stores)) for chunk in chunks]
+        known = self._find([digest for digest, _, _ in told])
+        confirmed: dict[tuple[int, ...], tuple[int, ...]] = {}
+        pieces: dict[bytes, Piece] = {}
+        plan: list[Piece] = []
+        total = 0
+        for digest, length, stores in told:
+            total += length
+            piece = pieces.get(digest)
+            if piece is None:
+                piece = pieces[digest] = _piece(digest, length, known.get(digest))
+            elif piece.length != length:
+                raise Refusal(commands.INVALID, f"chunk {digest.hex()} with two lengths")
+            if stores != piece.stores:
+                proven = confirmed.get(stores)
+                if proven is None:
+                    proven = confirmed[stores] = self._proven(stores, since)
+                piece.stores = tuple(dict.fromkeys(piece.stores + proven)) if piece.stores else proven
+            plan.append(piece)
+        if total != size or size > MAX_BYTES:
+            raise Refusal(commands.INVALID, f"the chunks have {total} bytes together, not {size}")
+        for piece in pieces.values():
+            if not piece.stores and not self._sets.stores(piece.replicas):
+                # No fault of the proposer's: none of those that had it could be asked, or has it still.
+                raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
+        return plan
+
+    def _proven(self, stores: Iterable[int], since: int) -> tuple[int, ...]:
+        """Return those of some stores, each once, whose copies count. Refuses with INVALID."""
+        found = []
+        for store in stores:
+            self._stores.check(store)
+            if store not in found and self._stores.proven(store, since):
+                found.append(store)
+        return tuple(found)
+
+    def _find(self, digests: list[bytes]) -> dict[bytes, Known]:
+        """Return what there is of some chunks: many with one statement."""
+        if len(digests) == 1:
+            row: Known | None = self._execute(_FIND, digests).fetchone()
+            return {} if row is None else {digests[0]: row}
+        asked = [digest for digest in dict.fromkeys(digests) if len(digest) == DIGEST_SIZE]
+        if not asked:
+            return {}
+        rows = self._execute(_FIND_ALL, (b"".join(asked), len(asked), DIGEST_SIZE)).fetchall()
+        return {
+            asked[place]: (number, refs, heads, replicas, length)
+            for place, number, refs, heads, replicas, length in rows
+        }
+
+    def check_quorum(self, plan: Iterable[Piece], quorum: int) -> None:
+        """Refuse with CHANGED a version with a chunk on fewer than `quorum` stores that are current.
+
+        A disk that was replaced during an upload has taken its copies with it, and one that was swept may have.
+        """
+        known: tuple[tuple[int, ...], int] | None = (
+            None  # as the last one: of a large file nearly all are alike
+        )
+        for piece in plan:
+            if known is not None and known == (piece.stores, piece.replicas):
+                continue
+            stores = {*piece.stores, *self._sets.stores(piece.replicas)}
+            current = sum(self._stores.is_current(store) for store in stores)
+            if current < quorum:
+                short = f"chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}"
+                raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
+            known = piece.stores, piece.replicas
+
+    def acquire(self, inode: int, plan: list[Piece], demand: int, *, published: bool) -> None:
+        """Make `plan` the content of `inode`, which has none.
+
+        `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
+
+        What was released within the same command, also since `plan` was made, keeps its known copies: it was referred
+        to until now.
+        """
+        if not plan:
+            return
+        for piece in plan:
+            piece.added += 1
+        written = _Rows()
+        self._add(plan[0], 1 if published else 0, demand, written)
+        for piece in plan[1:]:
+            if piece.added:
+                self._add(piece, 0, demand, written)
+        self._write(written)
+        if len(plan) == 1:
+            self._execute("INSERT INTO contents VALUES (?, 0, ?)", (inode, plan[0].number))
+            return
+        rows = [(inode, sequence, piece.number) for sequence, piece in enumerate(plan)]
+        self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
+
+    def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
+        if self._released and piece.number in self._released:
+            piece.refs, piece.heads = self._released.pop(piece.number)
+        replicas = self._sets.with_stores(piece.replicas, piece.stores, demand)
+        refs = piece.refs + piece.added
+        piece.added = 0
+        if not piece.number:
+            piece.number = self.next_chunk
+            self.next_chunk += 1
+            rows.new.append((piece.number, piece.digest, piece.length, refs, heads, replicas))
+        elif replicas == piece.replicas:
+            rows.counted.append((refs, piece.heads + heads, piece.number))
+        else:
+            rows.moved.append((refs, piece.heads + heads, replicas, piece.number))
+        if not piece.refs:
+            self._sets.count(replicas, 1, heads, piece.length)
+        elif replicas == piece.replicas:
+            self._sets.count(replicas, 0, heads, 0)
+        else:
+            self._sets.count(piece.replicas, -1, -piece.heads, -piece.length)
+            self._sets.count(replicas, 1, piece.heads + heads, piece.length)
+
+    def _write(self, rows: _Rows) -> None:
+        if rows.new:
+            self._each("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", rows.new)
+        if rows.counted:
+            self._each("UPDATE chunks SET refs = ?, heads = ? WHERE id = ?", rows.counted)
+        if rows.moved:
+            self._each("UPDATE chunks SET refs = ?, heads = ?, replicas = ? WHERE id = ?", rows.moved)
+
+    def _each(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if len(rows) == 1:
+            self._execute(statement, rows[0])
+        else:
+            self._executemany(statement, rows)
+
+    def release(self, inode: int, *, published: bool) -> None:
+        """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`."""
+        rows = self._execute(
+            "SELECT c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
+            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? ORDER BY sequence",
+            (inode,),
+        ).fetchall()
+        if not rows:
+            return
+        self._execute("DELETE FROM contents WHERE inode = ?", (inode,))
+        times = Counter(rows) if len(rows) > 1 else {rows[0]: 1}
+        head = rows[0][0] if published else 0
+        written = _Rows()
+        for (number, refs, heads, replicas, length), removed in times.items():
+            left = refs - removed
+            headed = 1 if number == head else 0
+            self._released[number] = (left, heads - headed) if left else (0, 0)
+            if left:
+                written.counted.append((left, heads - headed, number))
+                self._sets.count(replicas, 0, -headed, 0)
+            else:
+                # Its row is written once: when it is acquired again, or to go.
+                self._sets.count(replicas, -1, -headed, -length)
+        self._write(written)
+
+    def forget_unreferenced(self) -> None:
+        """At the end of a command: remove the rows of chunks that it has left without a reference."""
+        if self._released:
+            gone = sorted(number for number, (refs, _) in self._released.items() if not refs)
+            self._each("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _runs(gone))
+            self._released.clear()
+
+    def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
+        """Return those of `names` of which no chunk is said to be on `store`; a name is a digest or its first bytes."""
+        stores = self._sets.stores
+        return [
+            name for name in names if not any(store in stores(replicas) for _, replicas in self._named(name))
+        ]
+
+    def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
+        """Return digest and stores of the chunks that have one of `names`."""
+        stores = self._sets.stores
+        return [(digest, stores(replicas)) for name in names for digest, replicas in self._named(name)]
+
+    def _named(self, name: bytes) -> list[tuple[bytes, int]]:
+        last = name.ljust(DIGEST_SIZE, b"\xff")
+        return self._execute(_NAMED, (name, last)).fetchall()
+
+    def change_replicas(
+        self, added: Iterable[commands.ReplicaChange], removed: Iterable[commands.ReplicaChange]
+    ) -> None:
+        """Add and then remove stores of chunks. Refuses with INVALID.
+
+        Passed over: unknown chunks, and additions whose store was swept since they were confirmed.
+        """
+        additions, removals = list(added), list(removed)
+        for change in (*additions, *removals):
+            if len(change.digest) != DIGEST_SIZE:
+                raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
+            self._stores.check(change.store)
+        for change in additions:
+            if self._stores.proven(change.store, change.since):
+                self._change(change.digest, change.store, True)
+        for change in removals:
+            self._change(change.digest, change.store, False)
+
+    def drop(self, store: int, drops: Iterable[commands.Drop], zones: Mapping[int, str], wanted: Wanted) -> int:
+        """Take `store` off the chunks that have enough copies without it; return of how many. Refuses with INVALID.
+
+        See `surplus`. `zones`: of the stores that count.
+        """
+        asked = list(drops)
+        if any(len(drop.digest) != DIGEST_SIZE for drop in asked):
+            raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
+        dropped = 0
+        for drop in asked:
+            row = self._execute(_FIND, (drop.digest,)).fetchone()
+            if row is None:
+                continue
+            group = self._sets.group(row[3])
+            if may_drop(store, group.stores, drop.keepers, zones, group.copies(wanted)):
+                self._change(drop.digest, store, False)
+                dropped += 1
+        return dropped
+
+    def copies(self, digest: bytes, wanted: Wanted) -> tuple[int, tuple[int, ...]]:
+        """Return how many copies a chunk should have, and its stores; (0, ()) for an unknown one."""
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            return 0, ()
+        group = self._sets.group(row[3])
+        return group.copies(wanted), group.stores
+
+    def _change(self, digest: bytes, store: int, present: bool) -> None:
+        row = self._execute(_FIND, (digest,)).fetchone()
+        if row is None:
+            return
+        number, _, heads, before, length = row
+        after = self._sets.with_stores(before, (store,)) if present else self._sets.without_store(before, store)
+        if after == before:
+            return
+        self._execute("UPDATE chunks SET replicas = ? WHERE id = ?", (after, number))
+        self._sets.count(before, -1, -heads, -length)
+        self._sets.count(after, 1, heads, length)
+
+    def chunks(self, inode: int) -> tuple[ChunkRef, ...]:
+        """Return the content of `inode`, in order."""
+        rows = self._execute(
+            "SELECT digest, length, replicas FROM contents JOIN chunks ON chunks.id = contents.chunk"
+            " WHERE inode = ? ORDER BY sequence",
+            (inode,),
+        ).fetchall()
+        stores = self._sets.stores
+        return tuple([ChunkRef(digest, length, stores(replicas)) for digest, length, replicas in rows])
+
+    def stores_of(self, digest: bytes) -> tuple[int, ...]:
+        """Return the stores that hold a chunk; none for an unknown one."""
+        row = self._execute(_FIND, (digest,)).fetchone()
+        return self._sets.stores(row[3]) if row else ()

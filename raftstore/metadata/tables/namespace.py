@@ -1,0 +1,234 @@
+"""Names in directories. An entry is found by (parent inode, name): renaming a directory moves one row."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from raftstore.errors import BadName, NotADirectory, NotFound
+from raftstore.metadata.database.database import ROOT
+from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
+from raftstore.types import Entry, Kind, Order
+
+MAX_KNOWN = 8192
+"""Directories whose path is kept in memory."""
+
+COLUMNS = "name, kind, inode, size, mtime_ns, owner, version"
+_FIND = f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name = ?"
+_LIST = f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > ? ORDER BY name LIMIT ?"
+_LIST_BACK = (
+    f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name < ? AND name > '' ORDER BY name DESC LIMIT ?"
+)
+_SORTED = {
+    Order.TIME: f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > '' ORDER BY mtime_ns DESC, name",
+    Order.SIZE: f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > '' ORDER BY size DESC, name",
+}
+_LAST = b""
+"""Behind every name: SQLite sorts blobs after texts."""
+
+_KINDS = {1: Kind.FILE, 2: Kind.DIRECTORY}
+_SURELY_SHORT = MAX_PATH_BYTES // 4
+
+Row = tuple[str, int, int, int, int, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a name is, or would be: the directory's inode and the name in it."""
+
+    parent: int
+    name: str
+
+
+def entry_of(row: Row) -> Entry:
+    """Make an Entry of a row of COLUMNS."""
+    name, kind, inode, size, mtime_ns, owner, version = row
+    return Entry(name, _KINDS[kind], inode, size, mtime_ns, owner, version)
+
+
+class Namespace:
+    """The table `entries`, read and changed through one connection."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._execute = database.cursor().execute
+        self._executemany = database.cursor().executemany
+        # Path of a directory, without the last slash ("" is the root), to its inode.
+        self._known: dict[str, int] = {"": ROOT}
+        self._touched: dict[int, int] = {}
+
+    # Finding.
+
+    def row(self, path: str) -> Row:
+        """Return the row of `path`. Raises NotFound, NotADirectory (on the way), BadName."""
+        head, slash, name = path.rpartition("/")
+        parent = self._known.get(head)
+        try:
+            if parent is None or not slash:
+                parent = self._walk(split(path, existing=True)[:-1])
+            row: Row | None = self._execute(_FIND, (parent, name)).fetchone()
+        except UnicodeEncodeError:
+            raise BadName("a name must be UTF-8; set your client to UTF-8") from None
+        if row is None:
+            if len(path) > 1:
+                split(path, existing=True)
+            raise NotFound(path)
+        return row
+
+    def place(self, path: str, *, existing: bool = False) -> Place:
+        """Return where `path`, not the root, is or would be. Raises BadName, NotFound, NotADirectory.
+
+        `existing`: for something that is there, however long its path has become.
+        """
+        head, slash, name = path.rpartition("/")
+        parent = self._known.get(head)
+        if parent is None or not slash or len(path) > _SURELY_SHORT or path.count("/") > MAX_DEPTH:
+            names = split(path, existing=existing)
+            parent, name = self._walk(names[:-1]), names[-1]
+        else:
+            check_name(name)
+        return Place(parent, name)
+
+    def at(self, place: Place) -> Row | None:
+        """Return the row at `place`, None where nothing is."""
+        row: Row | None = self._execute(_FIND, (place.parent, place.name)).fetchone()
+        return row
+
+    def _walk(self, names: list[str]) -> int:
+        inode, path = ROOT, ""
+        for name in names:
+            path = f"{path}/{name}"
+            known = self._known.get(path)
+            if known is None:
+                row = self._execute(_FIND, (inode, name)).fetchone()
+                if row is None:
+                    raise NotFound(path)
+                if row[1] != Kind.DIRECTORY:
+                    raise NotADirectory(path)
+                known = row[2]
+                if len(self._known) >= MAX_KNOWN:
+                    self._known.clear()
+                    self._known[""] = ROOT
+                self._known[path] = known
+            inode = known
+        return inode
+
+    def directory(self, path: str) -> int:
+        """Return the inode of a directory. Raises NotFound, NotADirectory, BadName."""
+        known = self._known.get(path) if path != "/" else ROOT
+        if known is not None and path:
+            return known
+        row = self.row(path)
+        if row[1] != Kind.DIRECTORY:
+            raise NotADirectory(path)
+        return row[2]
+
+    def listing(
+        self, inode: int, limit: int = -1, *, after: str = "", backwards: bool = False
+    ) -> sqlite3.Cursor:
+        """Return a cursor over the rows in directory `inode`, by name; to be read at once. `limit` -1: all.
+
+        Those behind the name `after` ("": from the first on), `backwards` in the opposite order.
+        """
+        if backwards:
+            return self._execute(_LIST_BACK, (inode, after or _LAST, limit))
+        return self._execute(_LIST, (inode, after, limit))
+
+    def sorted(self, inode: int, order: Order) -> sqlite3.Cursor:
+        """Return a cursor over all rows in directory `inode`, in an order for which there is no index."""
+        return self._execute(_SORTED[order], (inode,))
+
+    def has_more_than(self, inode: int, count: int) -> bool:
+        """Whether a directory has more than `count` entries."""
+        found = self._execute(
+            "SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1 OFFSET ?", (inode, count)
+        ).fetchone()
+        return found is not None
+
+    def is_empty(self, inode: int) -> bool:
+        """Whether a directory has no entries."""
+        row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
+        return row is None
+
+    def of_inode(self, inode: int) -> tuple[Place, Row] | None:
+        """Return where an inode is, and its row; None when it is nowhere."""
+        found = self._execute(f"SELECT parent, {COLUMNS} FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return (Place(found[0], found[1]), found[1:]) if found is not None else None
+
+    def is_directory(self, inode: int) -> bool:
+        """Whether there is a directory with that inode."""
+        row = self._execute("SELECT kind FROM entries WHERE inode = ?", (inode,)).fetchone()
+        return row is not None and row[0] == Kind.DIRECTORY
+
+    def path_of(self, inode: int) -> str | None:
+        """Return the path of an inode; None when no entry has that number."""
+        names: list[str] = []
+        while inode != ROOT:
+            row = self._execute("SELECT parent, name FROM entries WHERE inode = ?", (inode,)).fetchone()
+            if row is None:
+                return None
+            inode = row[0]
+            names.append(row[1])
+        return "/" + "/".join(reversed(names))
+
+    # Changing.
+
+    def insert(self, place: Place, entry: Entry) -> None:
+        """Put a new entry at `place`, where nothing is; `entry.name` is not used."""
+        self._execute(
+            "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                place.parent,
+                place.name,
+                int(entry.kind),
+                entry.inode,
+                entry.size,
+                entry.mtime_ns,
+                entry.owner,
+                entry.version,
+            ),
+        )
+
+    def replace(self, place: Place, size: int, mtime_ns: int, owner: str, version: int) -> None:
+        """Give the file at `place` a new version."""
+        self._execute(
+            "UPDATE entries SET size = ?, mtime_ns = ?, owner = ?, version = ? WHERE parent = ? AND name = ?",
+            (size, mtime_ns, owner, version, place.parent, place.name),
+        )
+
+    def set_modified(self, place: Place, inode: int, mtime_ns: int) -> None:
+        """Set the time of the entry at `place`."""
+        self._touched.pop(inode, None)
+        self._execute(
+            "UPDATE entries SET mtime_ns = ? WHERE parent = ? AND name = ?",
+            (mtime_ns, place.parent, place.name),
+        )
+
+    def move(self, source: Place, target: Place, *, directory: bool) -> None:
+        """Move the entry at `source` to `target`, where nothing is."""
+        self._execute(
+            "UPDATE entries SET parent = ?, name = ? WHERE parent = ? AND name = ?",
+            (target.parent, target.name, source.parent, source.name),
+        )
+        if directory:
+            self.forget_paths()
+
+    def remove(self, place: Place, *, directory: bool) -> None:
+        """Remove the entry at `place`; a directory is empty."""
+        self._execute("DELETE FROM entries WHERE parent = ? AND name = ?", (place.parent, place.name))
+        if directory:
+            self.forget_paths()
+
+    def forget_paths(self) -> None:
+        """Drop what is known of paths: a directory has moved or gone."""
+        self._known.clear()
+        self._known[""] = ROOT
+
+    def touch(self, inode: int, time_ns: int) -> None:
+        """Note that the entries of directory `inode` changed; written at the end of the log entry."""
+        self._touched[inode] = time_ns
+
+    def flush(self) -> None:
+        """Write the times of touched directories into the current transaction."""
+        rows = [(time_ns, inode) for inode, time_ns in self._touched.items()]
+        self._executemany("UPDATE entries SET mtime_ns = ? WHERE inode = ?", rows)
+        self._touched.clear()

@@ -1,0 +1,554 @@
+"""The façade that front-ends use: names through consensus and catalog, bytes through the chunk path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from raftstore.chunks.transfer.download import Download
+from raftstore.chunks.transfer.upload import Upload
+from raftstore.cluster.administration import Answering, serve_admin
+from raftstore.cluster.membership.boot import Boots
+from raftstore.cluster.settings import StoreSettings
+from raftstore.cluster.status.news import Heard, News
+from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
+from raftstore.metadata.adoption import MAX_LOOKED_AT as ADOPTED
+from raftstore.metadata.catalog import Catalog
+from raftstore.metadata.listing import PackedListing
+from raftstore.metadata.tables.accounts import user_to_message
+from raftstore.paths import parent, split
+from raftstore.rights import Action, Actor, Rights
+from raftstore.store.confirmations import Evidence
+from raftstore.store.freespace import AboutFree
+from raftstore.store.names import Names
+from raftstore.store.publishbatch import Gathering
+from raftstore.store.publishing import Aim
+from raftstore.store.runtime import Rooms
+from raftstore.store.sessions import Allowance, DownloadSession, HandleCalls, LateReplicas, UploadSession
+from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
+from raftstore.types import (
+    CHUNK_SIZE,
+    ChunkRef,
+    ClusterStatus,
+    Entry,
+    FileVersion,
+    NodeStatus,
+    Order,
+    Page,
+    Partial,
+    Usage,
+    User,
+)
+from raftstore.util.slices import next_slice
+from raftstore.util.space import Space
+from raftstore.wire import admin_pb2 as admin
+from raftstore.wire import commands_pb2 as commands
+
+USERS = 100
+"""Accounts that are read at a time: some milliseconds."""
+
+
+class Store:
+    """One node's store. Every method may raise StoreError; a wait ends at its deadline with NoQuorum.
+
+    Reads are linearizable: each first confirms with a majority that nothing newer was acknowledged.
+    """
+
+    def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
+        self._rooms = Rooms(settings, on_fatal)
+        self._about_free = AboutFree(lambda replicas: self._rooms.chunk_path.room(replicas))
+        self._gathering = Gathering()
+        self._names = Names(lambda: self._rooms.catalog, self._rooms.barrier, self._rooms.propose)
+        self._news = News(self._rooms.network, lambda: self._rooms.membership.others())
+
+    async def start(self) -> None:
+        """Recover what is on disk, listen, and take part in the cluster.
+
+        Raises Damaged when what is on disk cannot be trusted, OSError when the address is taken.
+        """
+        await self._rooms.start(self)
+
+    async def check(self) -> None:
+        """Open what is on disk as `start` does, without a word to the others, and close it; make nothing new.
+
+        Raises as `start`, Refused when another process has it.
+        """
+        await self._rooms.check()
+
+    async def stop(self) -> None:
+        """Leave; what was acknowledged is on disk already."""
+        await self._rooms.stop()
+
+    @property
+    def level(self) -> int:
+        """The level in force, as this node has applied it (metadata.levels): what commands may be proposed."""
+        return self._rooms.catalog.level
+
+    # Names: each call says who asks, and is judged by that.
+
+    async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
+        """Return what `path` names, to do that with it. Raises NotFound (also: not to be seen), Denied, BadName."""
+        return await self._names.lookup(actor, path, to=to)
+
+    async def listing(self, actor: Actor, path: str, *, backwards: bool = False) -> Page:
+        """Return the first entries of a directory by name, or the last ones, as far as the actor is shown them.
+
+        A directory of one page is seen at one moment. Of a larger one, names that nobody changes meanwhile come
+        exactly once, and each page is as of the moment in which it is asked for, rights included. Raises NotFound,
+        NotADirectory, Denied.
+        """
+        await self._barrier()
+        await next_slice()
+        return self._names.page(actor, path, backwards=backwards)
+
+    def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
+        """Return what follows the name `after` in a directory that `listing` told of, without asking the others.
+
+        All is seen that was acknowledged before `listing` was asked. None: the directory was removed. To be called
+        once in a slice (`raftstore.util.slices`). Raises NotFound (it is not in the actor's home any more), Denied.
+        """
+        return self._names.next_page(actor, directory, after, backwards=backwards)
+
+    async def sorted_listing(self, actor: Actor, path: str, order: Order) -> PackedListing:
+        """Return what the actor is shown of a directory, of one moment, newest or largest first; to be closed.
+
+        Raises NotFound, NotADirectory, Denied, Invalid (too many to be sorted), Unavailable.
+        """
+        await self._barrier()
+        return await self._rooms.catalog.sorted_listing(path, order, actor)
+
+    async def require(self, actor: Actor, action: Action, path: str) -> User:
+        """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
+        return await self._names.require(actor, action, path)
+
+    async def make_directory(self, actor: Actor, path: str) -> None:
+        """Make a directory. Raises AlreadyExists, NotFound (its parent), BadName, Denied."""
+        await self._names.make_directory(actor, path)
+
+    async def make_home(self, actor: Actor) -> None:
+        """Make the actor's home directory where it is missing."""
+        await self._names.make_home(actor)
+
+    async def remove_directory(self, actor: Actor, path: str) -> None:
+        """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty, Denied."""
+        await self._names.remove_directory(actor, path)
+
+    async def remove(self, actor: Actor, path: str) -> None:
+        """Remove a file. Raises NotFound, IsADirectory, Denied."""
+        await self._names.remove(actor, path)
+
+    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
+        """Rename a file (over an existing file too, unless `exclusive`) or a whole directory.
+
+        Raises AlreadyExists, Cycle, NotFound, Denied, BadName (also for what is in it: its paths would be too long).
+        """
+        await self._names.rename(actor, source, target, exclusive=exclusive)
+
+    async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
+        """Set the time of last modification, in ns since the epoch. Raises NotFound, Denied."""
+        await self._names.set_modified(actor, path, mtime_ns)
+
+    # Bytes.
+
+    async def download(self, actor: Actor, path: str) -> DownloadSession:
+        """Open the published version of a file for reading. Raises NotFound, IsADirectory, Denied.
+
+        It stays readable to its end, whatever becomes of the name and of the right to it.
+        """
+        return self._opened(await self._names.file(actor, path))
+
+    async def base(self, actor: Actor, path: str) -> DownloadSession:
+        """Open the published version of a file that the actor may change. Raises NotFound, IsADirectory, Denied."""
+        return self._opened(
+            await self._names.read(actor, lambda rights, catalog: changed(rights, catalog, path))
+        )
+
+    def _opened(self, version: FileVersion) -> DownloadSession:
+        return DownloadSession(version, self._download(version), self._rooms.keeper)
+
+    async def upload(
+        self,
+        actor: Actor,
+        path: str,
+        *,
+        offset: int | None = None,
+        append: bool = False,
+        exclusive: bool = False,
+        expected: int | None = None,
+        handle: bool = False,
+    ) -> UploadSession:
+        """Open an upload of `path`.
+
+        `offset` (bytes) keeps that much of the actor's partial upload or else of the published version; `append`
+        continues the actor's partial upload or else the published version; otherwise it starts at byte 0.
+        `expected` bytes, where known, are checked against quota and free room at once. What the actor may replace is
+        decided when it is published. `handle`: it will be published by what is at `path` now, wherever that is then:
+        see `UploadSession.publish`. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
+        IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
+        """
+        split(path)
+        put = commands.PutFile(path=path, exclusive=exclusive)
+        published, base, sure = await self._target(actor, put, append=append, offset=offset)
+        kept = kept_bytes(base, offset, append)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: self._aimed_at(path), sure=sure)
+        session = await self._upload(actor, put, base, kept, published, aim, expected=expected)
+        if handle:
+            aim.begin()
+        return session
+
+    async def rewrite(self, actor: Actor, base: DownloadSession, path: str) -> UploadSession:
+        """Open an upload that begins as all of `base`, the version of a file that was at `path` when it was opened.
+
+        It is for `publish`. Raises as `upload`.
+        """
+        version = base.version
+        found = Target.of(0, parent(path)[1], version.entry)
+        aim = Aim(self._rooms.catalog, self._barrier, lambda: found, sure=True)
+        put = commands.PutFile(path=path)
+        return await self._upload(actor, put, version, version.entry.size, version.entry, aim)
+
+    async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
+        """Raise Denied or AlreadyExists unless the actor may do what `command` asks; `published`: what it replaces."""
+        await self._names.allow(actor, command, published)
+
+    async def directory_of(self, actor: Actor, path: str) -> int:
+        """Return the inode of the directory that `path` is in: to compare with, not to be told. Raises NotFound."""
+        return await self._names.directory_of(actor, path)
+
+    async def reserve(self, actor: Actor, path: str) -> Target | None:
+        """Take the name at `path` for a file that is still to be published; None: the level in force cannot do that.
+
+        It is for `publish`; otherwise `release` it. Raises AlreadyExists, NotFound (the parent), QuotaExceeded, Denied.
+        """
+        split(path)
+        if self._rooms.catalog.level < 2:
+            return None
+        await self._barrier()
+        done = await self._rooms.reserver.reserve(path, lambda command: self._names.change(actor, command))
+        return Target(done.inode, parent(path)[1], reservation=done.reservation)
+
+    async def release(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at: it is free when this returns."""
+        await self._rooms.reserver.release(target.reservation)
+
+    def forget_reservation(self, target: Target) -> None:
+        """End the reservation of a name that nobody will publish at, in a moment."""
+        self._rooms.reserver.forget(target.reservation)
+
+    def _published_as(self, target: Target) -> None:
+        if target.reservation:
+            self._rooms.reserver.published(target.reservation)
+
+    def _aimed_at(self, path: str) -> Target:
+        directory, name = parent(path)
+        return Target.of(self._rooms.catalog.lookup(directory).inode, name, self._published(path))
+
+    async def _upload(
+        self,
+        actor: Actor,
+        put: commands.PutFile,
+        base: FileVersion | Partial | None,
+        kept: int,
+        published: Entry | None,
+        aim: Aim,
+        *,
+        expected: int | None = None,
+    ) -> UploadSession:
+        """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
+        path = put.path
+        allowance = self._allowance(actor, published)
+        allowance.check(max(kept, expected or 0))
+        prefix, head = await self._prefix(base, kept)
+        # Before a store is asked for anything.
+        evidence = Evidence(self._rooms.catalog, self._rooms.confirm, prefix)
+
+        async def overtaken() -> bool:
+            await self._barrier()
+            return newer_of(actor.owner, published, self._published(path))
+
+        late = LateReplicas(self._rooms.recorder, evidence.begun)
+        user = self._account(actor)
+        replicas = user.replicas if user is not None else 0
+        if expected is not None and not (user is not None and Rights(user).sees_all):
+            if expected > CHUNK_SIZE and expected > self._free(user):
+                raise DiskFull()
+            expected = None  # an exact look would tell what `takes` does not
+        upload = Upload(
+            self._rooms.chunk_path,
+            prefix=prefix,
+            head=head,
+            on_replica=late,
+            expected=expected,
+            replicas=replicas,
+        )
+        put.quorum = self._rooms.topology.view().with_replicas(replicas).quorum
+        return UploadSession(
+            put,
+            actor.owner,
+            upload,
+            late,
+            lambda command: self._names.change(actor, command),
+            overtaken,
+            evidence,
+            self._rooms.keeper,
+            self._gathering,
+            allowance=allowance,
+            base=base.entry if isinstance(base, FileVersion) else None,
+            handle=HandleCalls(aim, self._chunk, self._opened, self._published_as),
+        )
+
+    async def _chunk(self, ref: ChunkRef) -> bytes:
+        """Return the bytes of a chunk, verified. Raises StoreError."""
+        download = Download(
+            self._rooms.chunk_path,
+            (ref,),
+            on_bad_replica=self._rooms.bad_replica,
+            on_found=self._rooms.found_replica,
+        )
+        return b"".join([block async for block in download.blocks()])
+
+    async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
+        """Return what the actor can resume at `path`, or None. Nobody else sees it.
+
+        `anew`: ask the cluster; not needed by who has just looked the path up for the same request.
+        """
+        return await self._names.partial(actor, path, anew=anew)
+
+    async def drop_partial(self, actor: Actor, path: str) -> None:
+        """Forget what the actor could resume at `path`. Raises NotFound."""
+        await self._names.drop_partial(actor, path)
+
+    # Accounts.
+
+    async def user(self, name: str) -> User | None:
+        """Return an account, or None."""
+        await self._barrier()
+        return self._rooms.catalog.user(name)
+
+    def cached_user(self, name: str) -> User | None:
+        """Return an account as this node has applied it, without asking the others: for checks on the loop."""
+        return self._rooms.catalog.user(name)
+
+    async def users(self) -> AsyncIterator[list[User]]:
+        """Yield all accounts by name, some at a time: those that nobody changes meanwhile come exactly once."""
+        await self._barrier()
+        after = ""
+        while True:
+            await next_slice()
+            users = self._rooms.catalog.users(after, USERS)
+            if not users:
+                break
+            yield users
+            after = users[-1].name
+
+    async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
+        """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid.
+
+        Changed (`update`): it is no longer at the revision that `user` has; with revision 0 that does not matter.
+        """
+        put = commands.PutUser(user=user_to_message(user), create=create, update=update)
+        await self._propose(commands.Command(put_user=put))
+
+    async def remove_user(self, name: str) -> None:
+        """Remove an account; its files stay. Raises NotFound."""
+        await self._propose(commands.Command(remove_user=commands.RemoveUser(name=name)))
+
+    def usage(self, owner: str) -> Usage:
+        """Return what an owner (an account's identity) has published, as this node has applied it."""
+        return self._rooms.catalog.usage(owner)
+
+    async def orphans(self) -> list[tuple[str, Usage]]:
+        """Return the owners that have something and no account any more, by identity, and what they have published."""
+        await self._barrier()
+        return self._rooms.catalog.orphans()
+
+    async def adopt(self, owner: str, name: str, after: int) -> tuple[int, int, bool]:
+        """Hand some of what `owner`, who has no account any more, has left over to the account `name`.
+
+        It goes on behind inode `after`; returns up to which it has come, how much was handed over, and whether that
+        was all. Raises NotFound, Invalid.
+        """
+        adopt = commands.AdoptOwner(owner=owner, name=name, after=after, limit=ADOPTED)
+        done = await self._propose(commands.Command(adopt_owner=adopt))
+        return done.after, done.adopted, done.finished
+
+    def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
+        """Call `changed` on the loop soon after an account was changed or removed here (None: any may have been)."""
+        loop = asyncio.get_running_loop()
+        self._rooms.catalog.watch_accounts(lambda name: loop.call_soon_threadsafe(changed, name))
+
+    def takes(self, name: str) -> int:
+        """Return how many bytes of pictures of an account the cluster takes now in all their copies, quotas aside.
+
+        Roughly and late for one that does not see all that is stored: see `about`. Raises NoQuorum when too few nodes
+        can be reached.
+        """
+        return self._free(self.cached_user(name))
+
+    def _free(self, user: User | None) -> int:
+        replicas = user.replicas if user is not None else 0
+        exact = user is not None and Rights(user).sees_all
+        return self._rooms.chunk_path.room(replicas) if exact else self._about_free(replicas)
+
+    # News.
+
+    def listen(self, topic: str, heard: Heard) -> None:
+        """Give what other nodes tell about `topic` to `heard`, with the node's name, on the loop."""
+        self._news.listen(topic, heard)
+
+    def tell(self, topic: str, body: bytes) -> None:
+        """Tell the other nodes in passing: who cannot be reached now never hears of it."""
+        self._news.tell(topic, body)
+
+    # Secrets.
+
+    async def secret(self, name: str, *, newest: bool = False) -> bytes | None:
+        """Return a secret of the cluster, None when there is none yet. What is known here does, unless `newest`."""
+        known = self._rooms.catalog.secret(name)
+        if known is None or newest:
+            await self._barrier()
+            known = self._rooms.catalog.secret(name)
+        return known
+
+    async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
+        """Make `value` the cluster's secret unless it has one, or if its SHA-256 is `replaces`; return what it is now.
+
+        Raises Changed when it is another than the one that `replaces` stands for.
+        """
+        agree = commands.AgreeOnSecret(name=name, value=value, replaces=replaces)
+        await self._propose(commands.Command(agree_on_secret=agree))
+        agreed = await self.secret(name)
+        assert agreed is not None
+        return agreed
+
+    # The cluster.
+
+    def serve_admin(self, method: str, answer: Answering, *, changes: bool) -> None:
+        """Have `answer` make the replies to an admin call. `changes`: only with an admin's certificate."""
+        serve_admin(self._rooms.network, method, answer, changes=changes)
+
+    def own_status(self) -> tuple[NodeStatus, str]:
+        """Return this node's status and the leader it follows ("" for none)."""
+        return self._rooms.own_status()
+
+    def log_empty(self) -> bool:
+        """Whether this node's log holds nothing yet: it is new, or its disk was lost."""
+        return self._rooms.log_empty()
+
+    def add_membership(self, report: admin.NodeReport, known: int) -> None:
+        """Add to a report what this node knows of the membership beyond log entry `known`."""
+        self._rooms.membership.add_to(report, known)
+
+    def volumes_identity(self) -> bytes:
+        """Identity of the volumes on this node's disk."""
+        return self._rooms.volumes.identity
+
+    def room(self) -> int:
+        """Bytes of this node's disk that pictures may still take."""
+        return self._rooms.room()
+
+    def space(self) -> Space:
+        """How much space this node's disk has for log and catalog."""
+        return self._rooms.space()
+
+    def superseded(self, node: str, identity: bytes) -> bool:
+        """Whether `node` has had another disk since the one whose volumes have `identity`."""
+        return self._rooms.catalog.superseded(node, identity)
+
+    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
+        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
+        return self._rooms.outdated(node, identity, boots)
+
+    def latest_boot(self, node: str) -> int:
+        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
+        return self._rooms.catalog.latest_boot(node)
+
+    def add_progress(self, report: admin.NodeReport) -> None:
+        """Add to a report the number of this start and up to where the log is committed and synced."""
+        self._rooms.add_progress(report)
+
+    async def status(self, short_limit: int = 100) -> ClusterStatus:
+        """Return the cluster's status as this node sees it, also without a quorum."""
+        return await self._rooms.status(short_limit)
+
+    # Within.
+
+    async def _barrier(self) -> None:
+        await self._rooms.barrier()
+
+    async def _propose(self, command: commands.Command) -> commands.Result:
+        return await self._rooms.propose(command)
+
+    def _download(self, version: FileVersion) -> Download:
+        return Download(
+            self._rooms.chunk_path,
+            version.chunks,
+            on_bad_replica=self._rooms.bad_replica,
+            on_found=self._rooms.found_replica,
+        )
+
+    def _account(self, actor: Actor) -> User | None:
+        """Return the actor's account as this node has applied it, None when it has none."""
+        user = self.cached_user(actor.user.name) if actor.user is not None and not actor.anonymous else None
+        return user if user is not None and user.owner == actor.owner else None
+
+    def _allowance(self, actor: Actor, replaced: Entry | None) -> Allowance:
+        """Return how large a file of the actor in place of `replaced` may be by the quota of now."""
+        user = self._account(actor)
+        if user is None or not (user.quota_bytes or user.quota_files):
+            return Allowance()
+        usage = self._rooms.catalog.usage(user.owner)
+        own = replaced is not None and replaced.owner == user.owner
+        if user.quota_files and not own and usage.files >= user.quota_files:
+            raise QuotaExceeded(f"{user.quota_files} files are there already")
+        if not user.quota_bytes:
+            return Allowance()
+        freed = replaced.size if replaced is not None and own else 0
+        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
+
+    async def _target(
+        self, actor: Actor, put: commands.PutFile, *, append: bool, offset: int | None
+    ) -> tuple[Entry | None, FileVersion | Partial | None, bool]:
+        """Return the file that an upload would replace, what it keeps the beginning of, and whether that is certain;
+        raise unless it may be put.
+
+        An upload that starts at byte 0 by somebody without a quota needs nothing of the present state but leave to
+        begin, and its commit decides on the state of that moment. So what is applied here is enough to say yes; only a
+        refusal has to be certain. (Should the owner have published the same path at another node so recently that it
+        is not applied here, and this upload break, it is not kept to be resumed.)
+        """
+
+        def look(rights: Rights, catalog: Catalog) -> tuple[Entry | None, FileVersion | Partial | None]:
+            return target(rights, catalog, put, append=append, offset=offset)
+
+        user = self._account(actor)
+        unbounded = user is not None and not user.quota_bytes and not user.quota_files
+        if not append and not offset and unbounded and self._rooms.follows():
+            try:
+                return *self._names.now(actor, look), False
+            except StoreError:
+                pass
+        return *await self._names.read(actor, look), True
+
+    def _published(self, path: str) -> Entry | None:
+        try:
+            return self._rooms.catalog.lookup(path)
+        except NotFound:
+            return None
+
+    async def _prefix(self, base: FileVersion | Partial | None, kept: int) -> tuple[list[ChunkRef], bytes]:
+        """Return the whole chunks within the first `kept` bytes of `base`, and the bytes after them."""
+        if base is None or not kept:
+            return [], b""
+        whole = kept // CHUNK_SIZE
+        head = bytearray()
+        if kept % CHUNK_SIZE:
+            download = Download(
+                self._rooms.chunk_path,
+                base.chunks,
+                on_bad_replica=self._rooms.bad_replica,
+                on_found=self._rooms.found_replica,
+            )
+            async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
+                head += block
+        return list(base.chunks[:whole]), bytes(head)

@@ -1,0 +1,367 @@
+"""One upload or download as a front-end sees it: bytes through the chunk path, then one replicated command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from raftstore.chunks.transfer.download import Download, Part
+from raftstore.chunks.transfer.upload import Upload
+from raftstore.errors import Changed, Invalid, QuotaExceeded, StoreError, TooLarge
+from raftstore.paths import parent
+from raftstore.store.confirmations import Evidence, Keeper
+from raftstore.store.publishbatch import Gathering
+from raftstore.store.publishing import Aim
+from raftstore.store.targets import Target
+from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+Propose = Callable[[commands.Command], Awaitable[commands.Result]]
+Buffer = bytes | bytearray | memoryview
+
+GATHERED = 256 * 1024
+"""Bytes up to which a file waits to be published with others. For larger ones a Raft round counts for little, and in
+step they would leave the disk idle while they are received, and the processors while they are written."""
+
+
+ATTEMPTS = 4
+"""To publish, when a store begins to remove chunks meanwhile: what it has confirmed is asked again then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Bytes that an upload may have at most, so that what cannot be published is not received either.
+
+    The quota is checked again when the upload is published; until then others may have used it up.
+    """
+
+    quota: int | None = None
+
+    def check(self, size: int) -> None:
+        """Raise QuotaExceeded or TooLarge for an upload of `size` bytes."""
+        if size > MAX_FILE_SIZE:
+            raise TooLarge(f"a file has at most {MAX_FILE_SIZE} bytes")
+        if self.quota is not None and size > self.quota:
+            raise QuotaExceeded(f"{self.quota} bytes are left for it")
+
+
+class Replicas(Protocol):
+    """Hears of copies that became durable late."""
+
+    def added(self, digest: bytes, store: int, since: int) -> None:
+        """Store number `store` holds chunk `digest`: it was asked after log index `since` was applied here."""
+        ...
+
+
+def chunks_to_wire(chunks: Sequence[ChunkRef]) -> list[commands.Chunk]:
+    """Encode chunk references for a command."""
+    return [commands.Chunk(digest=ref.digest, length=ref.length, stores=ref.stores) for ref in chunks]
+
+
+class LateReplicas:
+    """Holds back copies confirmed before their picture is published: the catalog does not know the chunk yet."""
+
+    def __init__(self, replicas: Replicas, since: int) -> None:
+        self._replicas = replicas
+        self._since = since
+        self._early: list[tuple[bytes, int]] | None = []
+
+    def __call__(self, digest: bytes, store: int) -> None:
+        """Note a confirmed copy."""
+        if self._early is None:
+            self._replicas.added(digest, store, self._since)
+        else:
+            self._early.append((digest, store))
+
+    def publish(self, chunks: Sequence[ChunkRef]) -> None:
+        """Pass on what the published `chunks` do not say, and everything from now on at once."""
+        known = {(ref.digest, store) for ref in chunks for store in ref.stores}
+        early, self._early = self._early or [], None
+        for digest, store in early:
+            if (digest, store) not in known:
+                self._replicas.added(digest, store, self._since)
+
+
+class Published(NamedTuple):
+    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it."""
+
+    download: DownloadSession
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandleCalls:
+    """What an upload through an open handle needs of the store beside what every upload does."""
+
+    aim: Aim
+    load: Callable[[ChunkRef], Awaitable[Buffer]]
+    """Returns the bytes of a chunk."""
+    reopen: Callable[[FileVersion], DownloadSession]
+    published: Callable[[Target], None]
+    """Is told what was published."""
+
+
+class UploadSession:
+    """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before.
+
+    It may be changed everywhere until then: `write` behind its end and in front of it, `cut`; `read` sees that.
+    """
+
+    def __init__(
+        self,
+        put: commands.PutFile,
+        owner: str,
+        upload: Upload,
+        late: LateReplicas,
+        propose: Propose,
+        overtaken: Callable[[], Awaitable[bool]],
+        evidence: Evidence,
+        keeper: Keeper,
+        gathering: Gathering,
+        *,
+        allowance: Allowance = Allowance(),
+        base: Entry | None = None,
+        handle: HandleCalls | None = None,
+    ) -> None:
+        """`put` publishes it, but for what only the end tells; `owner`: whose it is."""
+        self._handle = handle
+        self.path = put.path
+        self.owner = owner
+        self._put = put
+        self._upload = upload
+        self._late = late
+        self._propose = propose
+        self._overtaken = overtaken
+        self._evidence = evidence
+        self._keeper = keeper
+        self._gathering = gathering
+        self._received: Sequence[ChunkRef] = ()
+        self._allowance = allowance
+        self._base = base
+        keeper.watch(self)
+
+    def needs(self) -> Sequence[ChunkRef]:
+        """Return the chunks that must stay until this upload is published."""
+        return self._upload.referred()
+
+    @property
+    def position(self) -> int:
+        """Bytes from the start of the file that the upload holds so far."""
+        return self._upload.position
+
+    @property
+    def base(self) -> Entry | None:
+        """The published version whose beginning it keeps; None when it begins anew, or goes on from what was begun."""
+        return self._base
+
+    def feed(self, data: Buffer) -> bool:
+        """Take all of `data` (copied); False asks the caller to await `drained` before it feeds more.
+
+        Raises the StoreError that broke the upload; QuotaExceeded, TooLarge: it can never be published.
+        """
+        self._allowance.check(self._upload.position + len(data))
+        return self._upload.feed(data)
+
+    async def drained(self) -> None:
+        """Wait until the upload takes more. Raises the StoreError that broke it."""
+        await self._upload.drained()
+
+    # What was fed, read and changed.
+
+    @property
+    def whole(self) -> int:
+        """Bytes from the start in whole chunks. What is behind, up to `position`, is in memory, to be `patch`ed."""
+        return self._upload.whole
+
+    def check_size(self, size: int) -> None:
+        """Raise QuotaExceeded or TooLarge when a file of `size` bytes could not be published."""
+        self._allowance.check(size)
+
+    def feed_zeroes(self, count: int) -> bool:
+        """Take `count` zero bytes, whole chunks of them for next to nothing. As `feed`."""
+        self._allowance.check(self._upload.position + count)
+        return self._upload.feed_zeroes(count)
+
+    def patch(self, offset: int, data: Buffer) -> None:
+        """Overwrite bytes between `whole` and `position`, copying `data`. Raises StoreError."""
+        self._upload.patch(offset, data)
+
+    def filling(self, start: int, stop: int) -> bytes:
+        """Return bytes between `whole` and `position`."""
+        return self._upload.filling(start, stop)
+
+    async def chunk(self, index: int) -> Buffer:
+        """Return the bytes of chunk `index`, a whole one. Raises StoreError."""
+        found = self._upload.chunk(index)
+        return await self._calls.load(found) if isinstance(found, ChunkRef) else found
+
+    def replace(self, index: int, data: Buffer) -> bool:
+        """Take `data`, a whole chunk that nobody changes any more, as chunk `index`. As `feed`."""
+        return self._upload.replace(index, data)
+
+    async def cut(self, size: int) -> None:
+        """Keep the first `size` bytes. Raises StoreError."""
+        head: Buffer = b""
+        if size < self.whole and size % CHUNK_SIZE:
+            head = memoryview(await self.chunk(size // CHUNK_SIZE))[: size % CHUNK_SIZE]
+        self._upload.cut(size, head)
+
+    # The end.
+
+    async def target(self) -> Target:
+        """Return the file that it was opened on, or will make. Raises StoreError."""
+        return await self._calls.aim.target()
+
+    @property
+    def _calls(self) -> HandleCalls:
+        if self._handle is None:
+            raise Invalid("the upload is not an open handle's")
+        return self._handle
+
+    async def commit(self, mtime_ns: int | None = None) -> Entry:
+        """Publish the whole file at its path: durable on a write quorum and visible at every node when this returns.
+
+        Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
+        """
+        put = await self._finished(mtime_ns)
+        if self._base is not None:
+            put.base_inode = self._base.inode
+            put.base_version = self._base.version
+        done = await self._propose_put(put)
+        return self._entry(parent(self.path)[1], put, done)
+
+    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
+        """Publish the whole file as what `target` is by now.
+
+        Raises as `commit`; Changed when others have changed it, or there is something now where it was to be new.
+        """
+        put = await self._finished(mtime_ns)
+        done = await self._calls.aim.publish(target, put, self._propose_put)
+        self._calls.published(target)
+        entry = self._entry(target.name, put, done if done is not None else commands.Result())
+        return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None)
+
+    async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
+        """Wait until all is durable; return the command that publishes it at its path."""
+        if self._upload.position <= GATHERED:
+            with self._gathering:
+                received, size = await self._upload.finish()
+            await self._gathering.together()
+        else:
+            received, size = await self._upload.finish()
+        self._received = received
+        put = commands.PutFile()
+        put.CopyFrom(self._put)
+        put.size, put.mtime_ns = size, mtime_ns or time.time_ns()
+        return put
+
+    async def _propose_put(self, put: commands.PutFile) -> commands.Result:
+        chunks, done = await self._publish(self._received, put, lambda: commands.Command(put_file=put))
+        self._received = chunks
+        self._late.publish(chunks)
+        return done
+
+    def _entry(self, name: str, put: commands.PutFile, done: commands.Result) -> Entry:
+        # Not what is at the path now: others may have moved it, or put something else there.
+        return Entry(name, Kind.FILE, done.inode, put.size, put.mtime_ns, self.owner, done.index)
+
+    async def _publish(
+        self,
+        chunks: Sequence[ChunkRef],
+        put: commands.PutFile | commands.PutPartial,
+        command: Callable[[], commands.Command],
+    ) -> tuple[Sequence[ChunkRef], commands.Result]:
+        """Propose `put` with the copies that still count; return those and the result."""
+        for attempt in range(1, ATTEMPTS + 1):
+            if not self._evidence.stands(chunks):
+                chunks = await self._evidence.renewed(chunks)
+            del put.chunks[:]
+            put.chunks.extend(chunks_to_wire(chunks))
+            put.since = self._evidence.since
+            try:
+                done = await self._propose(command())
+                break
+            except Changed:
+                # A refusal for any other reason stands.
+                if attempt == ATTEMPTS or self._evidence.stands(chunks):
+                    raise
+        self._keeper.left(self)
+        return chunks, done
+
+    async def suspend(self) -> None:
+        """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost.
+
+        It is not kept when its owner has published a version since it began: who sent the picture again, while the
+        server had not yet noticed that the first connection was dead, has nothing to resume.
+        """
+        self._drop_aim()
+        try:
+            chunks, size = await self._came()
+            if size and not await self._overtaken():
+                put = commands.PutPartial(path=self.path, size=size)
+                chunks, _ = await self._publish(chunks, put, lambda: commands.Command(put_partial=put))
+                self._late.publish(chunks)
+        except StoreError as error:
+            log.warning("partial upload not kept", path=self.path, owner=self.owner, error=str(error))
+        self._keeper.left(self)
+
+    async def _came(self) -> tuple[Sequence[ChunkRef], int]:
+        """Return what is durable: everything that came, or after a failure the chunks up to it."""
+        try:
+            return await self._upload.finish()
+        except StoreError:
+            return self._upload.durable()
+
+    def _drop_aim(self) -> None:
+        if self._handle is not None:
+            self._handle.aim.drop()
+
+    async def abort(self) -> None:
+        """Throw the upload away."""
+        self._drop_aim()
+        self._keeper.left(self)
+        await self._upload.abort()
+
+
+class DownloadSession:
+    """One whole version of a file, old or new, to its end, whatever happens to the name meanwhile."""
+
+    def __init__(self, version: FileVersion, download: Download, keeper: Keeper) -> None:
+        self.entry = version.entry
+        self.version = version
+        """What is read: its entry and chunks."""
+        self._chunks = version.chunks
+        self._download = download
+        self._keeper = keeper
+        keeper.watch(self)
+
+    def needs(self) -> Sequence[ChunkRef]:
+        """Return the chunks that must stay until this download is closed."""
+        return self._chunks
+
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self.entry.size
+
+    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
+        """Yield verified bytes from `offset`, at most 1 MiB at a time. Raises Unavailable when no copy can be read."""
+        return self._download.blocks(offset, length)
+
+    def at_once(self, offset: int = 0) -> Part | None:
+        """Return all bytes from `offset` on if they can be sent now, without waiting; close a `Span`."""
+        return self._download.at_once(offset)
+
+    def parts(self, offset: int = 0) -> AsyncIterator[Part]:
+        """Yield what `blocks` does, with a `Span` for what can be sent straight from a file; close each of them."""
+        return self._download.parts(offset)
+
+    async def close(self) -> None:
+        """Release what the download holds."""
+        self._keeper.left(self)

@@ -1,0 +1,1 @@
+"""What the packages of the store share: tasks, buffers, rates, bounded logging, the seam to the disk."""

@@ -13,7 +13,7 @@ from ftpgateway.access.credentials import Credentials
 from ftpgateway.access.guard import Guard
 from ftpgateway.access.keys import matching
 from ftpgateway.access.ledger import Holder, Ledger
-from ftpgateway.access.loginqueue import Doors
+from ftpgateway.access.loginqueue import LoginQueue
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
@@ -42,7 +42,9 @@ class Access:
         self._settings = settings
         self._credentials = Credentials(store, settings, clock=clock)
         self._guard = Guard(settings.slowness, clock)
-        self._doors = Doors(max(1, settings.password_threads // 2), settings.password_queue_per_network)
+        self._login_queue = LoginQueue(
+            max(1, settings.password_threads // 2), settings.password_queue_per_network
+        )
         self.ledger = Ledger(settings.ledger)
         """What all clients of the node hold."""
         self._sessions = Sessions(store, self.ledger)
@@ -91,7 +93,7 @@ class Access:
             return None
         user = await self._credentials.remembered(name, password)
         if user is None:
-            async with self._doors.through(network):
+            async with self._login_queue.slot(network):
                 if self._held_back(network, name):
                     return None
                 user = await self._credentials.login(name, password)

@@ -9,7 +9,7 @@ from raftstore.types import MAX_FILE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class FreeSpace:
     """In bytes: what the disks take in all copies (`cluster`), the quota (None: there is none), and what is used.
 
     `full`: there are as many files as there may be.

@@ -84,9 +84,9 @@ class Guard:
 
     def news(self, limit: int = 1000) -> dict[str, int]:
         """Return the failures by network since the last call, to be told to the other nodes; at most `limit`."""
-        told = dict(self._news.most_common(limit))
+        reported = dict(self._news.most_common(limit))
         self._news.clear()
-        return told
+        return reported
 
     def _record(self, records: OrderedDict[K, _Record], key: K) -> _Record:
         record = records.get(key)

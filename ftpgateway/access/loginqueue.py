@@ -9,33 +9,33 @@ from collections.abc import AsyncIterator
 from ftpgateway.access.refusal import LoginRefused
 
 
-class _Door:
+class _NetworkQueue:
     def __init__(self, width: int) -> None:
         self.gate = asyncio.Semaphore(width)
         self.inside = 0
 
 
-class Doors:
+class LoginQueue:
     """One door a network, as long as somebody is at it; `width` may be within, `room` with those that wait."""
 
-    def __init__(self, width: int, room: int) -> None:
+    def __init__(self, width: int, free_space: int) -> None:
         self._width = width
-        self._room = room
-        self._doors: dict[str, _Door] = {}
+        self._free_space = free_space
+        self._queues: dict[str, _NetworkQueue] = {}
 
     @contextlib.asynccontextmanager
-    async def through(self, network: str) -> AsyncIterator[None]:
+    async def slot(self, network: str) -> AsyncIterator[None]:
         """Wait for one's turn. Raises LoginRefused when too many wait."""
-        door = self._doors.get(network)
-        if door is None:
-            door = self._doors[network] = _Door(self._width)
-        if door.inside >= self._room:
+        queue = self._queues.get(network)
+        if queue is None:
+            queue = self._queues[network] = _NetworkQueue(self._width)
+        if queue.inside >= self._free_space:
             raise LoginRefused("Too many logins at once from your address; try again in a moment.")
-        door.inside += 1
+        queue.inside += 1
         try:
-            async with door.gate:
+            async with queue.gate:
                 yield
         finally:
-            door.inside -= 1
-            if not door.inside:
-                self._doors.pop(network, None)
+            queue.inside -= 1
+            if not queue.inside:
+                self._queues.pop(network, None)

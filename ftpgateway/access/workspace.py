@@ -16,7 +16,7 @@ from functools import partial
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.directories import DirectoryCursor, Matches, arranged, matcher
-from ftpgateway.access.freespace import Room
+from ftpgateway.access.freespace import FreeSpace
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
@@ -293,9 +293,9 @@ class Workspace:
         """Open a download."""
         return await self._store.download(self._actor, self._at(path))
 
-    async def room(self, path: str) -> Room:
+    async def free_space(self, path: str) -> FreeSpace:
         """Return how much the account may still store at `path`. Raises NoQuorum, Denied."""
         user = await self._store.require(self._actor, Action.WRITE, self._at(path))
         usage = self._store.usage(user.owner)
         full = bool(user.quota_files) and usage.files >= user.quota_files
-        return Room(self._store.takes(user.name), user.quota_bytes or None, usage.bytes, full)
+        return FreeSpace(self._store.takes(user.name), user.quota_bytes or None, usage.bytes, full)

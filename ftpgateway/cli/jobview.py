@@ -70,7 +70,7 @@ def _when(time_ns: int) -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ns // 10**9)) if time_ns else None
 
 
-def told(job: Job) -> str:
+def reported(job: Job) -> str:
     """Say in a few words how far a job is."""
     progress = job.progress
     parts = []
@@ -92,7 +92,7 @@ def rows(jobs: Sequence[Job]) -> list[str]:
             kind_of(job),
             job.node,
             state_of(job),
-            told(job),
+            reported(job),
         ]
         for job in jobs
     ]
@@ -117,11 +117,11 @@ def follow(client: ClusterClient, ids: Sequence[int], wait: float, form: str) ->
             for job in jobs:
                 if job.id not in bars:
                     name = f"{kind_of(job)} {job.node}"
-                    bars[job.id] = progress.add_task(name, total=None, told="")
+                    bars[job.id] = progress.add_task(name, total=None, reported="")
                 over = job.state not in OPEN
                 total = job.progress.total or (1 if over else None)
                 done = total if over else job.progress.done
-                progress.update(bars[job.id], completed=done or 0, total=total, told=told(job))  # type: ignore[arg-type]
+                progress.update(bars[job.id], completed=done or 0, total=total, reported=reported(job))  # type: ignore[arg-type]
 
         return _wait(client, ids, wait, show)
 

@@ -234,7 +234,7 @@ def list_nodes(access: Access, form: str) -> None:
     for line in output.plain_table(titles, rows):
         click.echo(line.rstrip())
     for change in membership.open:
-        click.echo(f"open: {_told(change)}")
+        click.echo(f"open: {_reported(change)}")
     for reason in membership.waiting:
         click.echo(f"waits: {reason}")
 
@@ -272,7 +272,7 @@ def _carry_out(access: Access, intent: Intent, wait: float, no_wait: bool, form:
     if no_wait:
         _report(form, intent.node, "begun")
         return
-    deadline, told = time.monotonic() + wait, ""
+    deadline, reported = time.monotonic() + wait, ""
     while True:
         try:
             membership = _membership(access)
@@ -281,9 +281,9 @@ def _carry_out(access: Access, intent: Intent, wait: float, no_wait: bool, form:
             reason = "; ".join(membership.waiting)
         except StoreError as error:
             reason = str(error)
-        if reason and reason != told and form == "text":
+        if reason and reason != reported and form == "text":
             click.echo(f"waits: {reason}", err=True)
-            told = reason
+            reported = reason
         if time.monotonic() >= deadline:
             raise OutcomeUnknown(f"not done within {wait:g} s, it goes on: {reason or 'under way'}")
         time.sleep(POLL)
@@ -305,7 +305,7 @@ def becomes(member: admin_pb2.Member, changes: Sequence[admin_pb2.Change]) -> st
     return "" if member.voter else "votes, when it has caught up"
 
 
-def _told(change: admin_pb2.Change) -> str:
+def _reported(change: admin_pb2.Change) -> str:
     if change.kind == "join":
         place = f", in the place of {change.replaces}" if change.replaces else ""
         return f"{change.node} joins{place} ({'token used' if change.used else 'token not used yet'})"

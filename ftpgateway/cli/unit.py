@@ -92,8 +92,10 @@ def hidden_places(config: NodeConfig, program: Path) -> list[str]:
     for root, setting in HIDDEN.items():
         there = [f"{what} ({place})" for place, what in places.items() if place and place.is_relative_to(root)]
         if there:
-            told = ", ".join(there)
-            found.append(f"a service with {setting} does not see what is in {root}: {told}; put that elsewhere")
+            reported = ", ".join(there)
+            found.append(
+                f"a service with {setting} does not see what is in {root}: {reported}; put that elsewhere"
+            )
     return found
 
 

@@ -149,7 +149,7 @@ class BaseSession(ControlConnection):
         if self._advancing:
             return
         if self._in_line:
-            self._read_while_there_is_room()
+            self._read_while_there_is_space()
             return
         self._advancing = True
         try:
@@ -169,9 +169,9 @@ class BaseSession(ControlConnection):
             self._advancing = False
         if self._farewell:
             self._part()
-        self._read_while_there_is_room()
+        self._read_while_there_is_space()
 
-    def _read_while_there_is_room(self) -> None:
+    def _read_while_there_is_space(self) -> None:
         if self.alive:
             self.pause_reading(self.backed_up or (bool(self._lines) and self._queue_is_full()))
 

@@ -118,7 +118,7 @@ class Certificate:
         self._interval = interval
         self._renewed = renewed
         self._seen = _signature(file)
-        self._told = ""
+        self._reported = ""
         self._task: asyncio.Task[None] | None = None
         self._identity = ServerIdentity(file)
         renewed(self._identity)
@@ -149,13 +149,13 @@ class Certificate:
             identity = await asyncio.to_thread(ServerIdentity, self._file)
         except (OSError, ValueError) as error:
             self._seen = _UNREAD if isinstance(error, OSError) and signature is not None else signature
-            if self._told != str(error):
-                self._told = str(error)
+            if self._reported != str(error):
+                self._reported = str(error)
                 log.error(
-                    "new certificate is no use, the old one stays", file=str(self._file), error=self._told
+                    "new certificate is no use, the old one stays", file=str(self._file), error=self._reported
                 )
             return False
-        self._seen, self._told = signature, ""
+        self._seen, self._reported = signature, ""
         before, self._identity = self._identity, identity
         self._renewed(identity)
         before.close()

@@ -174,7 +174,7 @@ async def _frontends(
 ) -> AsyncIterator[None]:
     wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
     sftp = sftp_settings(config)
-    spools = Spools(config.data / "spool", SpoolLedger(store.room))
+    spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
     if sftp is not None:
         wanted.append(SftpFrontend(store, access, sftp, spools, transfers=transfers))
     HostKeyCalls(store)

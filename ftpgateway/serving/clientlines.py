@@ -72,12 +72,12 @@ class ClientLines:
         """Log what was left out since, the most first: for who left nothing behind but that."""
         log = structlog.get_logger()
         left_out, self._left_out = self._left_out, Counter()
-        told = left_out.most_common(MOST_TOLD)
-        for (network, phrase), count in told:
+        reported = left_out.most_common(MOST_TOLD)
+        for (network, phrase), count in reported:
             log.warning(f"{count} more lines like this were left out", line=phrase, address=network or "others")
-        rest = left_out.total() - sum(count for _, count in told)
+        rest = left_out.total() - sum(count for _, count in reported)
         if rest:
-            log.warning(f"{rest} more lines were left out", addresses=len(left_out) - len(told))
+            log.warning(f"{rest} more lines were left out", addresses=len(left_out) - len(reported))
 
 
 def shown(text: str, longest: int) -> str:

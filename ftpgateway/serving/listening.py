@@ -12,7 +12,7 @@ import structlog
 
 from raftstore.util.descriptors import scarce
 from raftstore.util.seldomlog import SeldomLog
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
 _seldom = SeldomLog()
@@ -131,4 +131,4 @@ class Background:
         """End it all: partial uploads of sessions that were cut off get a moment to be kept."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_KEEP_TIME)
-        await ended(*self._tasks)
+        await cancel_and_wait(*self._tasks)

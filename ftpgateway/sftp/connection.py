@@ -90,7 +90,7 @@ class Connection:
         self._failures = self._keys_refused = 0
         self._events: Any = log.bind(session=number, user="", peer=peer)
         self._refused_log = RefusalLog(lambda: self._events)
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._ending = False
         self._loop = asyncio.get_running_loop()
         self._asking: asyncio.Task[None] | None = None
@@ -167,12 +167,12 @@ class Connection:
             user = next(iter(self._proven.values()), None)
             if user is not None:
                 self._events = self._events.bind(user=user.name)
-            told = (refused.request, one_line(refused.reason))
+            reported = (refused.request, one_line(refused.reason))
             # rclone asks for a dozen commands each time, to see whether there is a shell.
-            again = told in self._told
-            if len(self._told) < _MOST_TOLD:
-                self._told.add(told)
-            self._refused_log.refused(command=told[0], path="", reason=told[1], again=again)
+            again = reported in self._reported
+            if len(self._reported) < _MOST_TOLD:
+                self._reported.add(reported)
+            self._refused_log.refused(command=reported[0], path="", reason=reported[1], again=again)
         elif kind == "life":
             passing.close(descriptors)
             self._lives(message.life.moving)

@@ -23,7 +23,7 @@ from ftpgateway.sftp.processes.workers import Workers
 from ftpgateway.sftp.settings import Address, SftpSettings
 from raftstore.errors import StoreError
 from raftstore.store.spool import Spools
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
 
@@ -127,7 +127,7 @@ class SftpFrontend:
 
     async def stop(self, grace: float = 5.0) -> None:
         """Accept nobody any more, give sessions `grace` seconds to end, end the rest. Idempotent."""
-        await ended(self._starting)
+        await cancel_and_wait(self._starting)
         if self._socket is not None:
             self._deaf()
             self._socket.close()

@@ -198,7 +198,7 @@ def names(request: int, items: Iterable[bytes]) -> bytes:
     return packet(NAME, request, _U32.pack(len(listed)) + b"".join(listed))
 
 
-def room(request: int, free: int, total: int) -> bytes:
+def free_space(request: int, free: int, total: int) -> bytes:
     """Encode the reply to statvfs: bytes free and in all."""
     block = 4096
     return packet(

@@ -12,7 +12,7 @@ from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.files.draft import Draft
 from ftpgateway.sftp.files.drafts import Drafts, Manner
-from ftpgateway.sftp.files.opened import File, Held, Listing, Opened, standing_in, writable
+from ftpgateway.sftp.files.opened import File, Listing, Opened, ReadBuffers, standing_in, writable
 from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
 from ftpgateway.sftp.refusals import Unsupported
 from raftstore import paths
@@ -50,7 +50,7 @@ class Requests:
         self._events = events
         self._refused = refused
         self._doing = self._about = ""  # for the log: request and path
-        self._told: Exception | None = None
+        self._reported: Exception | None = None
         self._session = session
         self._files = session.files
         self._max_handles = max_handles
@@ -58,7 +58,7 @@ class Requests:
         self._drafts = Drafts(self._files, session.name, spools, wait_limit, self._written)
         self._handles: dict[bytes, Opened] = {}
         self._charge = session.charge(Resource.HANDLES)
-        self._held = Held(session.charge(Resource.MEMORY))
+        self._held = ReadBuffers(session.charge(Resource.MEMORY))
         self._numbers = 0
         self._pause = 0.0
         self._methods: dict[int, Callable[[int, Fields], Awaitable[Reply]]] = {
@@ -156,8 +156,8 @@ class Requests:
         code, text = (
             (packets.BAD_MESSAGE, str(error)) if isinstance(error, BadPacket) else refusals.said(error, doing)
         )
-        if error is not self._told:
-            self._told = error
+        if error is not self._reported:
+            self._reported = error
             self._refused.refused(
                 command=self._doing,
                 path=one_line(self._about),
@@ -234,7 +234,7 @@ class Requests:
             await self._files.require(Action.READ, path)
             file.follow(draft)
             return self._keep(request, file)
-        ahead = self._held.room and draft is None
+        ahead = self._held.free_space and draft is None
         await file.open_to_read(ahead=ahead)
         if ahead:
             await self._held.add(file)
@@ -424,9 +424,9 @@ class Requests:
         return [packets.limits(request, self._max_handles)]
 
     async def _statvfs(self, request: int, fields: Fields) -> Reply:
-        room = await self._files.room("/")
-        total = room.quota if room.quota is not None else room.cluster + room.used
-        return [packets.room(request, room.free, total)]
+        free_space = await self._files.free_space("/")
+        total = free_space.quota if free_space.quota is not None else free_space.cluster + free_space.used
+        return [packets.free_space(request, free_space.free, total)]
 
     async def _no_links(self, request: int, fields: Fields) -> Reply:
         raise Unsupported(refusals.NO_LINKS)

@@ -59,7 +59,7 @@ class Administered(Protocol):
         """Identity of the volumes on this node's disk."""
         ...
 
-    def room(self) -> int:
+    def free_space(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
         ...
 
@@ -124,7 +124,7 @@ class Administration:
             leader=leader,
             empty=self._store.log_empty(),
             store=self._store.volumes_identity(),
-            room=self._store.room(),
+            free_space=self._store.free_space(),
             space=self._store.space(),
             superseded=self._store.superseded(peer.name, request.store),
             outdated=self._store.outdated(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from raftstore.consensus.pysyncobj.raft import Raft
-from raftstore.consensus.replication.envelopes import Post
+from raftstore.consensus.replication.envelopes import EnvelopeSender
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.wire import raft_pb2
@@ -27,7 +27,7 @@ class Elections:
     def __init__(
         self,
         raft: Raft,
-        post: Post,
+        envelope_sender: EnvelopeSender,
         runtime: Runtime,
         settings: ConsensusSettings,
         stand: Callable[[bool], None],
@@ -36,7 +36,7 @@ class Elections:
         held: bool = False,
     ) -> None:
         self._raft = raft
-        self._post = post
+        self._envelope_sender = envelope_sender
         self._runtime = runtime
         self._settings = settings
         self._stand = stand
@@ -67,7 +67,9 @@ class Elections:
     def _enough(self) -> bool:
         """Whether this node has a vote of its own, and so many voters can be reached that they could elect it."""
         voters = self._raft.voters
-        return self._raft.node in voters and len(self._post.linked & voters) + 1 >= self._raft.majority
+        return (
+            self._raft.node in voters and len(self._envelope_sender.linked & voters) + 1 >= self._raft.majority
+        )
 
     def leader_lives(self) -> bool:
         """Whether this node leads, or has heard a leader so recently that nobody should stand."""
@@ -139,7 +141,7 @@ class Elections:
         self._granted, self._polling = {raft.node}, True
         view = raft.view()
         poll = raft_pb2.PollRequest(round=self._round, last_index=view.last, last_term=view.term_of(view.last))
-        self._post.broadcast(raft.voters, raft_pb2.Envelope(poll_request=poll))
+        self._envelope_sender.broadcast(raft.voters, raft_pb2.Envelope(poll_request=poll))
 
     def polled(self, peer: str, term: int, request: raft_pb2.PollRequest) -> None:
         """Answer a poll; `term` is the sender's present term."""
@@ -149,7 +151,7 @@ class Elections:
             term + 1 > self._raft.term and (request.last_term, request.last_index) >= mine and self.may_vote()
         )
         reply = raft_pb2.PollReply(round=request.round, granted=granted)
-        self._post.send(peer, raft_pb2.Envelope(poll_reply=reply))
+        self._envelope_sender.send(peer, raft_pb2.Envelope(poll_reply=reply))
 
     def poll_answered(self, peer: str, reply: raft_pb2.PollReply) -> None:
         """Take an answer to a poll; with a majority, stand."""

@@ -18,9 +18,9 @@ from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.opening import Opening
 from raftstore.consensus.proposer import OVERHEAD, Proposer
 from raftstore.consensus.pysyncobj.raft import Raft, Role
-from raftstore.consensus.replication.envelopes import METHOD, Post
-from raftstore.consensus.replication.follower import Acceptor
-from raftstore.consensus.replication.leader import Replicator
+from raftstore.consensus.replication.envelopes import METHOD, EnvelopeSender
+from raftstore.consensus.replication.follower import FollowerReplication
+from raftstore.consensus.replication.leader import LeaderReplication
 from raftstore.consensus.replication.mailbox import Mailbox
 from raftstore.consensus.replication.normalise import Entry
 from raftstore.consensus.replication.reads import Confirmation, Reads
@@ -98,9 +98,9 @@ class Consensus:
             committed=lambda index, batch: self._applier.take(index, batch),
             configured=lambda index, configuration: self._applier.take_configuration(index, configuration),
             role_changed=self._role_changed,
-            members_changed=lambda: self._replicator.reconfigured(),
+            members_changed=lambda: self._leader_side.reconfigured(),
         )
-        self._post = Post(links, self._raft)
+        self._envelope_sender = EnvelopeSender(links, self._raft)
         self._furnish_log(observer=rejoining, held=held)
         self._furnish_snapshots(snapshot_dir)
         self._furnish_callers()
@@ -112,7 +112,12 @@ class Consensus:
     # The rooms.
 
     def _furnish_log(self, *, observer: bool, held: bool) -> None:
-        raft, post, runtime, settings = self._raft, self._post, self._runtime, self._settings
+        raft, envelope_sender, runtime, settings = (
+            self._raft,
+            self._envelope_sender,
+            self._runtime,
+            self._settings,
+        )
         self._applier = Applier(
             self._machine,
             runtime,
@@ -121,15 +126,17 @@ class Consensus:
             self._more_applied,
             self._driver.soon,
         )
-        self._replicator = Replicator(
-            raft, self._journal, post, runtime, settings, self._driver.sync, self._driver.soon
+        self._leader_side = LeaderReplication(
+            raft, self._journal, envelope_sender, runtime, settings, self._driver.sync, self._driver.soon
         )
-        self.membership = Membership(raft, self._replicator, runtime, self._tick)
+        self.membership = Membership(raft, self._leader_side, runtime, self._tick)
         """Who the members are; the leader changes them there."""
-        self._elections = Elections(raft, post, runtime, settings, self._stand, observer=observer, held=held)
-        self._acceptor = Acceptor(
+        self._elections = Elections(
+            raft, envelope_sender, runtime, settings, self._stand, observer=observer, held=held
+        )
+        self._follower_side = FollowerReplication(
             raft,
-            post,
+            envelope_sender,
             lambda: int(self._journal.durable_index),
             lambda leader: self._shortlog.need(leader),
             self._up_to_date,
@@ -146,17 +153,17 @@ class Consensus:
             is_member=self.membership.knows,
             committed=lambda: self._raft.commit_index,
             applied_index=lambda: self._applier.applied_index,
-            compacted=self._replicator.compacted,
+            compacted=self._leader_side.compacted,
             install=self._install,
             failed=self._driver.fail,
         )
 
     def _furnish_callers(self) -> None:
         raft, runtime, settings = self._raft, self._runtime, self._settings
-        self._confirmation = Confirmation(raft, self._post, runtime, settings.read_attempt)
+        self._confirmation = Confirmation(raft, self._envelope_sender, runtime, settings.read_attempt)
         self._reads = Reads(
             raft=raft,
-            post=self._post,
+            envelope_sender=self._envelope_sender,
             runtime=runtime,
             confirmation=self._confirmation,
             leader=self._elections.leader,
@@ -179,9 +186,9 @@ class Consensus:
         self._opening = Opening(self._machine, self._proposer.propose, lambda: self.is_leader, runtime)
         self._mailbox = Mailbox(
             raft=raft,
-            post=self._post,
-            replicator=self._replicator,
-            acceptor=self._acceptor,
+            envelope_sender=self._envelope_sender,
+            leader_side=self._leader_side,
+            follower_side=self._follower_side,
             elections=self._elections,
             confirmation=self._confirmation,
             reads=self._reads,
@@ -235,7 +242,7 @@ class Consensus:
 
     def transfer_leadership(self, target: str) -> bool:
         """Ask `target` to take over; False unless this node leads and `target` is up and has the whole log."""
-        if not self._driver.running or target not in self._post.linked:
+        if not self._driver.running or target not in self._envelope_sender.linked:
             return False
         return self._raft.transfer(target)
 
@@ -252,7 +259,7 @@ class Consensus:
     def space(self, space: Space) -> None:
         self._space = space
         paused = space is Space.NONE
-        self._acceptor.paused = self._elections.paused = self._mailbox.paused = paused
+        self._follower_side.paused = self._elections.paused = self._mailbox.paused = paused
         self._elections.reluctant = space is not Space.ENOUGH
 
     def on_leader_change(self, callback: Callable[[str | None], None]) -> None:
@@ -297,14 +304,14 @@ class Consensus:
     @property
     def match_indexes(self) -> dict[str, int]:
         """On a leader: up to which entry the others are known to have the log. Empty elsewhere."""
-        return {peer: follower.match_index for peer, follower in self._replicator.followers.items()}
+        return {peer: follower.match_index for peer, follower in self._leader_side.followers.items()}
 
     # What happens.
 
     def _on_timer(self) -> None:
         if not self._stuck():
             self._elections.check()
-            self._replicator.heartbeats()
+            self._leader_side.heartbeats()
         self._applier.check()
         self._shortlog.check()
         self._tick()
@@ -333,10 +340,10 @@ class Consensus:
 
     def _after(self) -> None:
         """Do what may be due after the engine has worked."""
-        self._replicator.flush()
+        self._leader_side.flush()
         self._driver.sync()
         self._applier.run()
-        self._replicator.tell()
+        self._leader_side.tell()
         self._reads.check()
         self._confirmation.check()
         self.membership.check()
@@ -355,8 +362,8 @@ class Consensus:
         self._opening.check()
 
     def _synced(self) -> None:
-        self._acceptor.release()
-        counted = self._replicator.release()
+        self._follower_side.release()
+        counted = self._leader_side.release()
         self._driver.sync()
         if counted or self._raft.alone:
             self._tick()
@@ -378,13 +385,13 @@ class Consensus:
 
     def _link_up(self, peer: str) -> None:
         # Also to one who is no member yet, in this log: it may be one in the leader's.
-        self._post.linked.add(peer)
-        self._driver.run(lambda: self._replicator.link_up(peer))
+        self._envelope_sender.linked.add(peer)
+        self._driver.run(lambda: self._leader_side.link_up(peer))
         self._driver.tick_soon()
 
     def _link_down(self, peer: str) -> None:
-        self._post.linked.discard(peer)
-        self._driver.run(lambda: self._replicator.link_down(peer))
+        self._envelope_sender.linked.discard(peer)
+        self._driver.run(lambda: self._leader_side.link_down(peer))
         if peer == self._raft.leader:
             self._elections.lost_leader()
             self._driver.tick_soon()
@@ -392,9 +399,9 @@ class Consensus:
     def _role_changed(self, role: Role) -> None:
         led, self._leading = self._leading, role == "leader"
         if self._leading:
-            self._replicator.lead()
+            self._leader_side.lead()
         elif led:
-            self._replicator.retire()
+            self._leader_side.retire()
             self._elections.stepped_down()
 
     def _stand(self, transfer: bool) -> None:
@@ -402,7 +409,7 @@ class Consensus:
             return
         self._mailbox.transferring = transfer
         try:
-            self._raft.campaign(self._post.linked)
+            self._raft.campaign(self._envelope_sender.linked)
         finally:
             self._mailbox.transferring = False
         self._after()
@@ -428,7 +435,7 @@ class Consensus:
                 raise Damaged(f"the snapshot is of entry {applied}, not {index}")
             self._raft.install(leader, self._raft.term, before, last)
             log.info("snapshot installed", index=index, applied=applied)
-            self._acceptor.promise(leader, index + 1)
+            self._follower_side.promise(leader, index + 1)
             self._driver.sync()
             self._driver.tick_soon()
 

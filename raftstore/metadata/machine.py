@@ -216,14 +216,14 @@ class Machine:
             self.contents.forget_unreferenced()
         try:
             kind, command = command_of(self._index, operation.command, self.level, self._handlers)
-            told = None
+            reported = None
             if kind == "put_file" and command.put_file.HasField("handle"):
-                told = self._find_path(command.put_file)
+                reported = self._find_path(command.put_file)
             self._leave, self._rights = judged(kind, command, self.level, self.accounts)
-            if told is not None:
+            if reported is not None:
                 _check_reach(command.put_file)
                 # Where it is now may be hidden from who has opened it: refusals tell of the name that it was opened by.
-                command.put_file.path = told
+                command.put_file.path = reported
             done = self._handlers[kind](getattr(command, kind))
             self.contents.forget_unreferenced()
             done.index = self._index
@@ -464,12 +464,12 @@ class Machine:
 
         Returns the path by which it was opened.
         """
-        handle, told = put.handle, put.path
+        handle, reported = put.handle, put.path
         inode = handle.directory if handle.new else handle.inode
         path = self.names.path_of(inode)
         if path is not None:
             put.path = f"{path.rstrip('/')}/{handle.name}" if handle.new else path
-        return told
+        return reported
 
     def _reserve_name(self, command: commands.ReserveName) -> commands.Result:
         place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)

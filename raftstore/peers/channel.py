@@ -61,7 +61,7 @@ class Channel(asyncio.BufferedProtocol):
             pool=shared.pool,
         )
         self._seal = seals.sending if seals else None
-        self._room = shared.pool.take
+        self._allocate = shared.pool.take
         self._open = True
         self._frames: list[Buffer] = []  # written in this turn of the loop, not yet handed to the transport
         self._gathered = 0  # bytes of them
@@ -123,7 +123,7 @@ class Channel(asyncio.BufferedProtocol):
             header_limit=limits.header_bytes,
             payload_limit=limits.payload_bytes,
             seal=self._seal,
-            room=self._room,
+            allocate=self._allocate,
         )
         if not self._frames and not urgent:
             self._loop.call_soon(self._flush)

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from raftstore.errors import StoreError, TooLarge
 from raftstore.peers.model import Buffer
-from raftstore.peers.seal import JOIN_BELOW, LENGTHS_TAG_SIZE, BrokenSeal, Room, Seal
+from raftstore.peers.seal import JOIN_BELOW, LENGTHS_TAG_SIZE, Allocate, BrokenSeal, Seal
 from raftstore.wire import peer_pb2
 
 SCRATCH_SIZE = 64 * 1024
@@ -44,7 +44,7 @@ def encode(
     header_limit: int,
     payload_limit: int,
     seal: Seal | None = None,
-    room: Room = _fresh,
+    allocate: Allocate = _fresh,
 ) -> list[Buffer]:
     """Make the buffers to write for a frame; a long payload is in there as it is, not copied, unless it is encrypted.
 
@@ -60,7 +60,7 @@ def encode(
     if seal is not None:
         bare = seal.bares and header.by_digest
         lengths = _LENGTHS.pack(len(encoded) | _BARE if bare else len(encoded), len(body))
-        return seal.seal(lengths, encoded, body, room, bare=bare)
+        return seal.seal(lengths, encoded, body, allocate, bare=bare)
     lengths = _LENGTHS.pack(len(encoded), len(body))
     if len(body) < JOIN_BELOW:
         return [b"".join((lengths, encoded, body))]
@@ -146,12 +146,12 @@ class FrameReader:
         while (available := self._end - self._start) >= self._prefix:
             size = self._size()
             if available < size:
-                self._make_room(size)
+                self._arrange(size)
                 return
             frame = self._scratch[self._start : self._start + size]
             self._start += size
             yield self._decode(frame.toreadonly())
-        self._make_room(self._prefix)
+        self._arrange(self._prefix)
 
     def _size(self) -> int:
         """Return the bytes of the next frame, whose lengths are here."""
@@ -172,7 +172,7 @@ class FrameReader:
         behind = header + payload if self._seal is None else self._seal.size(header, payload, bare=bare)
         return int(_LENGTHS.size + behind)
 
-    def _make_room(self, size: int) -> None:
+    def _arrange(self, size: int) -> None:
         """Arrange buffers for a frame of `size` bytes whose beginning is in the scratch buffer."""
         rest = self._scratch[self._start : self._end]
         if size > SCRATCH_SIZE:

@@ -20,7 +20,7 @@ from raftstore.wire import peer_pb2
 log = structlog.get_logger()
 
 
-class Door(Protocol):
+class Admitter(Protocol):
     """Decides who comes in."""
 
     def admit(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
@@ -43,7 +43,7 @@ class Incoming(Channel):
         self,
         shared: Shared,
         services: Services,
-        door: Door,
+        admitter: Admitter,
         *,
         seals: Seals | None = None,
         peer: Peer | None = None,
@@ -55,7 +55,7 @@ class Incoming(Channel):
         self.settled = asyncio.Event()
         """Set when the peer was admitted, or dropped."""
         self._services = services
-        self._door = door
+        self._admitter = admitter
         self._admitted = False
         self._in_hand = 0
 
@@ -84,7 +84,7 @@ class Incoming(Channel):
         for task in self.tasks.values():
             task.cancel()
         self.settled.set()
-        self._door.left(self)
+        self._admitter.left(self)
 
     def _greet(self, hello: peer_pb2.Hello) -> None:
         assert self.peer is not None
@@ -95,13 +95,13 @@ class Incoming(Channel):
                 raise Refused("only bulk data travels without TLS")
             if hello.lane != peer_pb2.CLIENT and self.peer.role is not Role.NODE:
                 raise Refused(f"the role {self.peer.role.value} has no lane between nodes")
-            self._door.admit(self, self.peer, hello)
+            self._admitter.admit(self, self.peer, hello)
         except (Refused, Removed) as error:
             self.refuse(error)
             return
         self.lane, self.theirs = hello.lane, hello
         self._admitted = True
-        self.write(peer_pb2.Header(kind=peer_pb2.WELCOME, hello=self._door.greeting()))
+        self.write(peer_pb2.Header(kind=peer_pb2.WELCOME, hello=self._admitter.greeting()))
         self.settled.set()
 
     def _message(self, header: peer_pb2.Header) -> None:

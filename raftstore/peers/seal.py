@@ -26,7 +26,7 @@ TAG_SIZE = 16
 JOIN_BELOW = 16 * 1024
 """Payloads shorter than this are copied behind their header: one buffer is cheaper than two."""
 
-ROOM_FROM = 256 * 1024
+SPACE_FROM = 256 * 1024
 """Payloads from this size on are encrypted into buffers that are used again. Each has room for a whole chunk: shorter
 payloads would hold many times their size while they wait to be sent."""
 
@@ -42,7 +42,7 @@ _NONCE = struct.Struct("!IQ")
 _HEADER, _PAYLOAD = 0, 1
 """Parts of a frame in the nonce, beside the frame's number."""
 
-Room = Callable[[int], memoryview]
+Allocate = Callable[[int], memoryview]
 """Gives a writable buffer of so many bytes that nobody else has."""
 
 
@@ -78,7 +78,9 @@ class Seal:
         tags = TAG_SIZE if bare or not payload else 2 * TAG_SIZE
         return LENGTHS_TAG_SIZE + header + payload + tags
 
-    def seal(self, lengths: bytes, header: bytes, payload: Buffer, room: Room, *, bare: bool) -> list[Buffer]:
+    def seal(
+        self, lengths: bytes, header: bytes, payload: Buffer, allocate: Allocate, *, bare: bool
+    ) -> list[Buffer]:
         """Make the buffers of the next frame. A long payload is encrypted into `room`, or stays as it is (`bare`)."""
         tag = self._lengths_tag(lengths)
         number = self._next()
@@ -90,9 +92,9 @@ class Seal:
         first = b"".join((lengths, tag, head))
         if bare:
             return [first, payload]
-        if len(payload) < ROOM_FROM:
+        if len(payload) < SPACE_FROM:
             return [first, self._engine.encrypt(nonce, payload, None)]
-        space = room(len(payload) + TAG_SIZE)
+        space = allocate(len(payload) + TAG_SIZE)
         self._engine.encrypt_into(nonce, payload, None, space)
         return [first, space]
 

@@ -18,7 +18,7 @@ import structlog
 
 from raftstore.errors import StoreError
 from raftstore.types import ChunkRef
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Log(Protocol):
         ...
 
 
-class Evidence:
+class ConfirmedCopies:
     """What the stores have confirmed for one upload. Make it before the first chunk is sent."""
 
     def __init__(self, log: Log, confirm: Confirm, hearsay: Sequence[ChunkRef] = ()) -> None:
@@ -109,7 +109,7 @@ class Transfer(Protocol):
         ...
 
 
-class Keeper:
+class TransferLeases:
     """Tells the stores now and then which chunks transfers need that take long, so that they stay."""
 
     def __init__(self, period: float, confirm: Confirm) -> None:
@@ -135,7 +135,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Stop."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
         self._task = None
 
     async def _run(self) -> None:

@@ -41,12 +41,12 @@ class AboutFree:
         self._free = free
         self._clock = clock
         self._chance = chance
-        self._told: dict[int, tuple[float, int]] = {}
+        self._reported: dict[int, tuple[float, int]] = {}
 
     def __call__(self, replicas: int) -> int:
         """Return about how many bytes are free. Raises what `free` does."""
         exact = self._free(replicas)  # also when it is not told: it raises NoQuorum
-        told = self._told.get(replicas)
-        if told is None or self._clock() >= told[0]:
-            told = self._told[replicas] = self._clock() + PERIOD, rounded(exact, self._chance)
-        return told[1]
+        reported = self._reported.get(replicas)
+        if reported is None or self._clock() >= reported[0]:
+            reported = self._reported[replicas] = self._clock() + PERIOD, rounded(exact, self._chance)
+        return reported[1]

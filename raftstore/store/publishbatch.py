@@ -12,7 +12,7 @@ PATIENCE = 0.005
 """Seconds that an upload waits for others at most."""
 
 
-class Gathering:
+class PublishBatch:
     """Who is about to publish. On the loop."""
 
     def __init__(self, patience: float = PATIENCE) -> None:

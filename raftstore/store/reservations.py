@@ -15,7 +15,7 @@ import structlog
 
 from raftstore.errors import Changed, StoreError
 from raftstore.metadata.tables.reservations import Reservation
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ class Reserver:
 
     async def stop(self) -> None:
         """Stop; the next boot ends what is left."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
 
     async def reserve(self, path: str, propose: Propose) -> commands.Result:
         """Take the name at `path`, proposed as its actor does; return its number and the directory's inode.

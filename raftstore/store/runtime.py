@@ -17,7 +17,7 @@ from raftstore.chunks.transfer.service import ChunkService
 from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.cluster.administration import Administered, Administration
-from raftstore.cluster.jobs.background import Workroom
+from raftstore.cluster.jobs.background import BackgroundJobs
 from raftstore.cluster.jobs.calls import JobCalls
 from raftstore.cluster.jobs.expiry import PartialCalls, PartialExpiry
 from raftstore.cluster.membership import bootstrap
@@ -26,7 +26,7 @@ from raftstore.cluster.membership.calls import MembershipCalls
 from raftstore.cluster.membership.joining import Doorkeeper
 from raftstore.cluster.membership.program import VERSIONS
 from raftstore.cluster.membership.service import Membership
-from raftstore.cluster.membership.superseded import Currency
+from raftstore.cluster.membership.superseded import SupersededCheck
 from raftstore.cluster.membership.upgrade import UpgradeCalls
 from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.replicas.registration import Registration
@@ -43,7 +43,7 @@ from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.jobs import drain_states, draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
-from raftstore.store.confirmations import Keeper
+from raftstore.store.confirmations import TransferLeases
 from raftstore.store.reservations import Reserver
 from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.util.disk import is_full
@@ -68,7 +68,7 @@ STARTING = "starting"
 """Role of a node that does not take part in consensus yet."""
 
 
-class Rooms:
+class NodeRuntime:
     """Opens the rooms in the order in which they need each other, and closes them in the opposite one."""
 
     def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
@@ -100,7 +100,7 @@ class Rooms:
         self._watch = SpaceWatch(settings.data, ballast, self._space_changed, self._hand_over)
         self._opened = self._takes_part = self._rejoining = False
         self._stalls = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
-        self._current = Currency(settings.name)
+        self._current = SupersededCheck(settings.name)
         self._boots = Boots()
 
     async def start(self, administered: Administered) -> None:
@@ -115,7 +115,7 @@ class Rooms:
             JobCalls(
                 self.network,
                 catalog=self.catalog,
-                workroom=lambda: self.workroom,
+                background_jobs=lambda: self.background_jobs,
                 propose=self.propose,
                 barrier=self.barrier,
             )
@@ -243,7 +243,7 @@ class Rooms:
         self.chunk_service = ChunkService(self.network, self.chunk_path, self.volumes)
         self.confirm = Confirmer(self.topology, self.volumes, self.network)
         self.found_replica = FoundReplicas(self.catalog, self.topology, self.confirm, self.recorder)
-        self.keeper = Keeper(settings.jobs.collect_grace / 4, self.confirm)
+        self.leases = TransferLeases(settings.jobs.collect_grace / 4, self.confirm)
 
     def _level_in_force(self) -> int:
         """Return the level as far as this node has applied the log; 0 while it has applied nothing."""
@@ -363,9 +363,9 @@ class Rooms:
         self._stack.push_async_callback(self.health.stop)
         self.recorder.start()
         self._stack.push_async_callback(self.recorder.stop)
-        self.keeper.start()
-        self._stack.push_async_callback(self.keeper.stop)
-        self.workroom = Workroom(
+        self.leases.start()
+        self._stack.push_async_callback(self.leases.stop)
+        self.background_jobs = BackgroundJobs(
             self.settings,
             boot,
             catalog=self.catalog,
@@ -379,8 +379,8 @@ class Rooms:
             leads=lambda: self.consensus.is_leader,
             reclaimable=self._reclaimable,
         )
-        self.workroom.start()
-        self._stack.push_async_callback(self.workroom.stop)
+        self.background_jobs.start()
+        self._stack.push_async_callback(self.background_jobs.stop)
         expiry = PartialExpiry(
             self.settings.jobs.keep_partials,
             catalog=self.catalog,
@@ -500,7 +500,7 @@ class Rooms:
             node.error = diskspace.complaint(
                 self._watch.space, str(self.settings.data), self._watch.ballast.held
             )
-        elif self.room() < CHUNK_SIZE:
+        elif self.free_space() < CHUNK_SIZE:
             node.error = "its disk is full: it takes no more pictures"
         elif self._rejoining:
             node.error = "its log was lost: no vote until it has caught up"
@@ -546,7 +546,7 @@ class Rooms:
         report = self.health.last(store.node)
         return report is not None and report.store == store.identity
 
-    def room(self) -> int:
+    def free_space(self) -> int:
         """Bytes of this node's disk that pictures may still take; none when it failed, so that others are asked."""
         stats = self.volumes.stats()
         return 0 if stats.failed else max(0, stats.disk_free - self.settings.reserve)
@@ -559,6 +559,6 @@ class Rooms:
 
     def _free_bytes(self, name: str) -> int | None:
         if name == self.settings.name:
-            return self.room()
+            return self.free_space()
         report = self.health.last(name)
-        return report.room if report is not None else None
+        return report.free_space if report is not None else None

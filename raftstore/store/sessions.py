@@ -13,8 +13,8 @@ from raftstore.chunks.transfer.download import Download, Part
 from raftstore.chunks.transfer.upload import Upload
 from raftstore.errors import Changed, Invalid, QuotaExceeded, StoreError, TooLarge
 from raftstore.paths import parent
-from raftstore.store.confirmations import Evidence, Keeper
-from raftstore.store.publishbatch import Gathering
+from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
+from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.publishing import Aim
 from raftstore.store.targets import Target
 from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
@@ -121,9 +121,9 @@ class UploadSession:
         late: LateReplicas,
         propose: Propose,
         overtaken: Callable[[], Awaitable[bool]],
-        evidence: Evidence,
-        keeper: Keeper,
-        gathering: Gathering,
+        confirmed: ConfirmedCopies,
+        leases: TransferLeases,
+        publish_batch: PublishBatch,
         *,
         allowance: Allowance = Allowance(),
         base: Entry | None = None,
@@ -138,13 +138,13 @@ class UploadSession:
         self._late = late
         self._propose = propose
         self._overtaken = overtaken
-        self._evidence = evidence
-        self._keeper = keeper
-        self._gathering = gathering
+        self._confirmed = confirmed
+        self._leases = leases
+        self._publish_batch = publish_batch
         self._received: Sequence[ChunkRef] = ()
         self._allowance = allowance
         self._base = base
-        keeper.watch(self)
+        leases.watch(self)
 
     def needs(self) -> Sequence[ChunkRef]:
         """Return the chunks that must stay until this upload is published."""
@@ -250,9 +250,9 @@ class UploadSession:
     async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
         """Wait until all is durable; return the command that publishes it at its path."""
         if self._upload.position <= GATHERED:
-            with self._gathering:
+            with self._publish_batch:
                 received, size = await self._upload.finish()
-            await self._gathering.together()
+            await self._publish_batch.together()
         else:
             received, size = await self._upload.finish()
         self._received = received
@@ -279,19 +279,19 @@ class UploadSession:
     ) -> tuple[Sequence[ChunkRef], commands.Result]:
         """Propose `put` with the copies that still count; return those and the result."""
         for attempt in range(1, ATTEMPTS + 1):
-            if not self._evidence.stands(chunks):
-                chunks = await self._evidence.renewed(chunks)
+            if not self._confirmed.stands(chunks):
+                chunks = await self._confirmed.renewed(chunks)
             del put.chunks[:]
             put.chunks.extend(chunks_to_wire(chunks))
-            put.since = self._evidence.since
+            put.since = self._confirmed.since
             try:
                 done = await self._propose(command())
                 break
             except Changed:
                 # A refusal for any other reason stands.
-                if attempt == ATTEMPTS or self._evidence.stands(chunks):
+                if attempt == ATTEMPTS or self._confirmed.stands(chunks):
                     raise
-        self._keeper.left(self)
+        self._leases.left(self)
         return chunks, done
 
     async def suspend(self) -> None:
@@ -309,7 +309,7 @@ class UploadSession:
                 self._late.publish(chunks)
         except StoreError as error:
             log.warning("partial upload not kept", path=self.path, owner=self.owner, error=str(error))
-        self._keeper.left(self)
+        self._leases.left(self)
 
     async def _came(self) -> tuple[Sequence[ChunkRef], int]:
         """Return what is durable: everything that came, or after a failure the chunks up to it."""
@@ -325,21 +325,21 @@ class UploadSession:
     async def abort(self) -> None:
         """Throw the upload away."""
         self._drop_aim()
-        self._keeper.left(self)
+        self._leases.left(self)
         await self._upload.abort()
 
 
 class DownloadSession:
     """One whole version of a file, old or new, to its end, whatever happens to the name meanwhile."""
 
-    def __init__(self, version: FileVersion, download: Download, keeper: Keeper) -> None:
+    def __init__(self, version: FileVersion, download: Download, leases: TransferLeases) -> None:
         self.entry = version.entry
         self.version = version
         """What is read: its entry and chunks."""
         self._chunks = version.chunks
         self._download = download
-        self._keeper = keeper
-        keeper.watch(self)
+        self._leases = leases
+        leases.watch(self)
 
     def needs(self) -> Sequence[ChunkRef]:
         """Return the chunks that must stay until this download is closed."""
@@ -364,4 +364,4 @@ class DownloadSession:
 
     async def close(self) -> None:
         """Release what the download holds."""
-        self._keeper.left(self)
+        self._leases.left(self)

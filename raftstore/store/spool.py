@@ -65,18 +65,18 @@ class Ledger(Protocol):
 class SpoolLedger:
     """Bytes on spool: at most half of the disk's room for all, a quarter for one account."""
 
-    def __init__(self, room: Callable[[], int]) -> None:
+    def __init__(self, free_space: Callable[[], int]) -> None:
         """`room`: bytes of this node's disk that can be taken now, the reserve aside."""
-        self._room = room
+        self._free_space = free_space
         self._users: dict[str, int] = {}
         self.total = 0
 
     def charge(self, user: str, size: int) -> None:
         """See Ledger."""
-        room, used = self._room() + self.total, self._users.get(user, 0)
-        if self.total + size > room // 2:
+        free_space, used = self._free_space() + self.total, self._users.get(user, 0)
+        if self.total + size > free_space // 2:
             raise DiskFull("this node keeps no more of unfinished files; close some, or write them in order")
-        if used + size > room // 4:
+        if used + size > free_space // 4:
             raise QuotaExceeded(
                 f"{used} bytes of your files that are open are kept out of order; close some of them first"
             )

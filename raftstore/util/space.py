@@ -177,10 +177,10 @@ class SpaceWatch:
 
     async def until_enough_to_start(self) -> None:
         """Wait until the data can be opened, which takes some space; give up of the ballast what that takes."""
-        told = False
+        reported = False
         while not await asyncio.to_thread(self._can_start):
-            if not told:
-                told = True
+            if not reported:
+                reported = True
                 log.error(
                     "disk is full: the node waits until there is space, and then starts by itself",
                     directory=str(self._directory),

@@ -100,14 +100,14 @@ class LoopStatus(_message.Message):
     def __init__(self, threshold: _Optional[float] = ..., probes: _Optional[int] = ..., stalls: _Optional[int] = ..., longest: _Optional[float] = ..., longest_cpu: _Optional[float] = ..., classes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "room", "superseded", "outdated", "time_ns", "boot", "safe_index", "latest_boot", "waiting", "space")
+    __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "free_space", "superseded", "outdated", "time_ns", "boot", "safe_index", "latest_boot", "waiting", "space")
     NODE_FIELD_NUMBER: _ClassVar[int]
     LEADER_FIELD_NUMBER: _ClassVar[int]
     EMPTY_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_INDEX_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
-    ROOM_FIELD_NUMBER: _ClassVar[int]
+    FREE_SPACE_FIELD_NUMBER: _ClassVar[int]
     SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
     OUTDATED_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
@@ -122,7 +122,7 @@ class NodeReport(_message.Message):
     configuration_index: int
     configuration: bytes
     store: bytes
-    room: int
+    free_space: int
     superseded: bool
     outdated: bool
     time_ns: int
@@ -131,7 +131,7 @@ class NodeReport(_message.Message):
     latest_boot: int
     waiting: _containers.RepeatedScalarFieldContainer[str]
     space: int
-    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., room: _Optional[int] = ..., superseded: _Optional[bool] = ..., outdated: _Optional[bool] = ..., time_ns: _Optional[int] = ..., boot: _Optional[int] = ..., safe_index: _Optional[int] = ..., latest_boot: _Optional[int] = ..., waiting: _Optional[_Iterable[str]] = ..., space: _Optional[int] = ...) -> None: ...
+    def __init__(self, node: _Optional[_Union[NodeStatus, _Mapping]] = ..., leader: _Optional[str] = ..., empty: _Optional[bool] = ..., configuration_index: _Optional[int] = ..., configuration: _Optional[bytes] = ..., store: _Optional[bytes] = ..., free_space: _Optional[int] = ..., superseded: _Optional[bool] = ..., outdated: _Optional[bool] = ..., time_ns: _Optional[int] = ..., boot: _Optional[int] = ..., safe_index: _Optional[int] = ..., latest_boot: _Optional[int] = ..., waiting: _Optional[_Iterable[str]] = ..., space: _Optional[int] = ...) -> None: ...
 
 class MembershipRequest(_message.Message):
     __slots__ = ()

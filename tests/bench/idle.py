@@ -99,10 +99,10 @@ def resident(pid: int) -> int:
 
 def measure(sessions: int, seconds: float, directory: str | None = None) -> Idle:
     """Measure a cluster that is otherwise idle."""
-    room = sessions + 200
+    free_space = sessions + 200
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < room:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(room, hard), hard))
+    if soft < free_space:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(free_space, hard), hard))
     with (
         tempfile.TemporaryDirectory(prefix="pixraft-bench-", dir=directory) as place,
         BenchCluster(
@@ -110,7 +110,7 @@ def measure(sessions: int, seconds: float, directory: str | None = None) -> Idle
             encryption="full",
             environment={
                 # All are of one account, which may have three quarters of the places.
-                "PIXRAFT_FTP_MAX_SESSIONS": str(room * 3 // 2),
+                "PIXRAFT_FTP_MAX_SESSIONS": str(free_space * 3 // 2),
                 "PIXRAFT_FTP_IDLE_TIMEOUT": "3600",
             },
         ) as cluster,

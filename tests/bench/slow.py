@@ -64,10 +64,10 @@ class SlowClients:
     def _expect(self, word: str) -> Any:
         if not self._pipe.poll(PATIENCE):
             raise RuntimeError(f"slow clients: not {word} within {PATIENCE:g} s")
-        kind, told = self._pipe.recv()
+        kind, reported = self._pipe.recv()
         if kind != word:
-            raise RuntimeError(f"slow clients: {told}")
-        return told
+            raise RuntimeError(f"slow clients: {reported}")
+        return reported
 
 
 def _slow_main(server: Server, count: int, pipe: Connection) -> None:
@@ -285,8 +285,10 @@ def measure(directory: Path, count: int, rounds: int, *, timeout: int = TIMEOUT,
                 slow.kill()
             longest = {kind: max(times) for kind, times in held.items()}
             closings.append(max(longest.values()))
-            told = ", ".join(f"{len(held[kind])} {kind} {seconds:.1f} s" for kind, seconds in longest.items())
-            print(f"round {number + 1}: closed after at most: {told}", flush=True)
+            reported = ", ".join(
+                f"{len(held[kind])} {kind} {seconds:.1f} s" for kind, seconds in longest.items()
+            )
+            print(f"round {number + 1}: closed after at most: {reported}", flush=True)
             assert sum(map(len, held.values())) == count
             after = _rates(server, quick, f"a{number}")
             alone.append({name: (before_them[name] + after[name]) / 2 for name in after})

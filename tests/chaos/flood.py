@@ -141,10 +141,10 @@ class Ground:
                 raise Trouble(f"the flood {kind} did nothing: {standing}")
             yield
         finally:
-            told, _ = flood.communicate(timeout=PATIENCE)
+            reported, _ = flood.communicate(timeout=PATIENCE)
         if flood.returncode:
-            raise Trouble(f"the flood {kind} failed: {told}")
-        self.told = told.strip()
+            raise Trouble(f"the flood {kind} failed: {reported}")
+        self.reported = reported.strip()
 
 
 def _strange(address: tuple[str, int] | tuple[()]) -> bool:
@@ -187,8 +187,8 @@ def campaign(
                 grown = here.memory() - memory
                 lines = here.log_size() - log
             took = time.monotonic() - begun
-            told = f"{kind} from {sources[0]}: {here.told}; client {turns} times"
-            tell(f"{told}; {grown >> 20} MiB, {lines >> 10} KiB of log")
+            reported = f"{kind} from {sources[0]}: {here.reported}; client {turns} times"
+            tell(f"{reported}; {grown >> 20} MiB, {lines >> 10} KiB of log")
             if grown > MOST_MEMORY:
                 raise Trouble(f"{kind}: {grown >> 20} MiB of memory for strangers")
             # Twice: what the client does comes on top, and is bounded more widely.

@@ -53,8 +53,8 @@ def main() -> int:
     return 1 if result.failures else 0
 
 
-def _replay(here: fuzzing.Ground, told: dict[str, str]) -> int:
-    session = here.session(told["kind"], told["seed"])
+def _replay(here: fuzzing.Ground, reported: dict[str, str]) -> int:
+    session = here.session(reported["kind"], reported["seed"])
     try:
         asyncio.run(session.run())
         here.check()

@@ -73,8 +73,8 @@ class Held:
         return ""
 
     def __str__(self) -> str:
-        told = ", ".join(f"{self.above(bound)} above {bound * 1000:g} ms" for bound in BOUNDS[:6])
-        return f"{self.looks} looks: {told}"
+        reported = ", ".join(f"{self.above(bound)} above {bound * 1000:g} ms" for bound in BOUNDS[:6])
+        return f"{self.looks} looks: {reported}"
 
 
 class Ground:

@@ -45,13 +45,13 @@ def test_from_healthy_to_unreachable_and_back(tmp_path: Path) -> None:
         one, two = (name for name in cluster.nodes if name != leader[0])
         cluster.wait_until(lambda: verdict(cluster) == ("degraded", 8), "the verdict degraded", PATIENCE)
 
-        def told(name: str) -> tuple[bool, bool, int | None]:
+        def reported(name: str) -> tuple[bool, bool, int | None]:
             shape = json.loads(pixraft(cluster, "members", "-o", "json", "--node", name).stdout)
             dead = next(node for node in shape["nodes"] if node["name"] == leader[0])
             return dead["reachable"], bool(dead["error"]), dead["term"]
 
         for name in (one, two):
-            eventually(lambda name=name: told(name) == (False, True, None))  # type: ignore[misc]
+            eventually(lambda name=name: reported(name) == (False, True, None))  # type: ignore[misc]
         assert pixraft(cluster, "user", "list").exit_code == 0
 
         cluster.kill(one)

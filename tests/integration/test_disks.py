@@ -110,8 +110,10 @@ def test_an_older_copy_of_a_nodes_own_data_is_refused(tmp_path, when):
                 ftp.storbinary(f"STOR {number}.jpg", io.BytesIO(picture(number, 30_000)))
         # The others ask each other once a second how far they are.
         cluster.wait_verdict("healthy")
-        told = [node.commit_index for node in cluster.status("n1")["nodes"]]
-        eventually(lambda: min(node.applied_index or 0 for node in cluster.status("n1")["nodes"]) >= max(told))
+        reported = [node.commit_index for node in cluster.status("n1")["nodes"]]
+        eventually(
+            lambda: min(node.applied_index or 0 for node in cluster.status("n1")["nodes"]) >= max(reported)
+        )
         cluster.kill("n3")
         shutil.rmtree(data)
         shutil.copytree(copy, data)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 NAMES = ("n1", "n2", "n3")
 BALLAST = 8 * MIB
-ROOM = {"PIXRAFT_NODE_BALLAST_BYTES": str(BALLAST)}
+FREE_SPACE = {"PIXRAFT_NODE_BALLAST_BYTES": str(BALLAST)}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def disks(tmp_path: Path) -> Iterator[dict[str, SmallDisk]]:
 @pytest.fixture
 def cluster(tmp_path: Path, disks: dict[str, SmallDisk]) -> Iterator[Cluster]:
     data = {name: str(disk.place / "data") for name, disk in disks.items()}
-    with Cluster(tmp_path / "cluster", data=data, environment=ROOM) as cluster:
+    with Cluster(tmp_path / "cluster", data=data, environment=FREE_SPACE) as cluster:
         yield cluster
 
 

@@ -293,10 +293,10 @@ def _scrub_with_a_kill(cluster: Cluster) -> tuple[str, dict[str, dict[str, Any]]
     def mine() -> list[dict[str, Any]]:
         return [job for job in Members(cluster).run("jobs", "list", "--all")["jobs"] if job["id"] in begun]
 
-    def told() -> bool:
+    def reported() -> bool:
         return any(job["node"] == leader and job["counts"].get("verified", 0) >= 2 for job in mine())
 
-    eventually(told)
+    eventually(reported)
     cluster.kill(leader)
     cluster.start_node(leader)
     cluster.wait_ready(leader)

@@ -17,7 +17,7 @@ from largecatalog import build, path_of
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ENTRIES = 200_000
-ROOM = 40 * 2**20
+FREE_SPACE = 40 * 2**20
 """Bytes by which a node may grow while it lists them: as objects they would take 70 MB."""
 
 
@@ -65,7 +65,7 @@ def test_a_directory_of_200_000_entries_is_listed_in_bounded_memory(tmp_path):
                 found = [line[-len(names[0]) :] for line in lines]
             assert found == names
         print(grown)
-        assert max(grown.values()) < ROOM, grown
+        assert max(grown.values()) < FREE_SPACE, grown
 
 
 PHASES = ["before", "snapshot", "after"]

@@ -79,9 +79,9 @@ def test_clients_and_nodes_agree(cluster: Cluster, tmp_path: Path) -> None:
     assert old.returncode != 0 and "SFTP only" in old.stderr
     shell = one.ssh("ls")
     assert shell.returncode == 1 and "SFTP only" in shell.stderr
-    told = {node.name: node.services for node in cluster.wait_verdict("healthy")["nodes"]}
+    reported = {node.name: node.services for node in cluster.wait_verdict("healthy")["nodes"]}
     for name, node in cluster.local.nodes.items():
-        assert told[name] == {"ftp": str(node.ftp), "sftp": str(node.sftp)}
+        assert reported[name] == {"ftp": str(node.ftp), "sftp": str(node.sftp)}
     refused = OpenSsh(tmp_path / "x", port(cluster, "n1"), "demo", "wrong").sftp("ls\n")
     assert refused.returncode != 0
     eventually(lambda: "login refused" in cluster.log("n1"))
@@ -140,7 +140,7 @@ def test_lftp_mirrors_both_ways(cluster: Cluster, tmp_path: Path) -> None:
 def test_host_keys_are_replaced_at_all_nodes(cluster: Cluster, tmp_path: Path) -> None:
     access = ("--cluster", str(cluster.local.directory), "-o", "json")
 
-    def told(*command: str) -> dict[str, str]:
+    def reported(*command: str) -> dict[str, str]:
         done = pixraft("hostkeys", *command, *access)
         assert done.exit_code == 0, done.output
         return {key["kind"]: key["fingerprint"] for key in json.loads(done.stdout)["keys"]}
@@ -152,18 +152,18 @@ def test_host_keys_are_replaced_at_all_nodes(cluster: Cluster, tmp_path: Path) -
         lines = subprocess.run(["ssh-keygen", "-l", "-f", found], capture_output=True, check=False, text=True)
         return {line.split()[-1].strip("()").lower(): line.split()[1] for line in lines.stdout.splitlines()}
 
-    before = eventually(lambda: told("list"))  # none before the first node has made them
+    before = eventually(lambda: reported("list"))  # none before the first node has made them
     assert set(before) == {"ed25519", "ecdsa", "rsa"}
     for name in ("n1", "n3"):
         eventually(lambda name=name: scanned(name) == before)  # type: ignore[misc]
     refused = pixraft("hostkeys", "rotate", "rsa", *access)
     assert refused.exit_code == 2 and "--yes" in refused.output
-    one = told("rotate", "ed25519", "--yes")
+    one = reported("rotate", "ed25519", "--yes")
     assert {kind for kind in one if one[kind] != before[kind]} == {"ed25519"}
     for name in cluster.names:
         eventually(lambda name=name: scanned(name) == one)  # type: ignore[misc]
-    every = told("rotate", "--all", "--yes")
-    assert every == told("list") and not set(every.values()) & set(one.values())
+    every = reported("rotate", "--all", "--yes")
+    assert every == reported("list") and not set(every.values()) & set(one.values())
     for name in ("n1", "n3"):
         eventually(lambda name=name: scanned(name) == every)  # type: ignore[misc]
     assert OpenSsh(tmp_path / "c", port(cluster, "n2"), "demo", "demo").sftp("ls\n").returncode == 0

@@ -11,7 +11,7 @@ from blake3 import blake3
 from failing_files import FailingFiles
 
 from raftstore.chunks.volumes import walking
-from raftstore.chunks.volumes.compaction import LEAST_ROOM
+from raftstore.chunks.volumes.compaction import LEAST_SPACE
 from raftstore.chunks.volumes.volumeset import VolumeSet
 
 VOLUME_BYTES = 40_000
@@ -54,7 +54,7 @@ class Machine:
     async def open(self) -> None:
         self.files = FailingFiles()
         # So little room, sometimes, that space is given back while a volume is copied.
-        self.files.free = LEAST_ROOM + 1000 if self.seed % 2 else None
+        self.files.free = LEAST_SPACE + 1000 if self.seed % 2 else None
         self.volumes = volume_set(self.directory, self.files)
         await self.volumes.open()
 

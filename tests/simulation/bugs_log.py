@@ -15,7 +15,7 @@ from simbugs import bug, replace
 from raftstore.consensus import applier, elections
 from raftstore.consensus.log import ahead, hardstate, journal, records, recovery
 from raftstore.consensus.pysyncobj import library, raft
-from raftstore.consensus.replication import follower as acceptor
+from raftstore.consensus.replication import follower as follower_side
 from raftstore.consensus.replication import leader as replicator
 from raftstore.consensus.replication import mailbox
 from raftstore.consensus.replication.normalise import Accept, Reject
@@ -49,10 +49,10 @@ class _Synced:
 
 @bug("a follower acknowledges before its journal is synced")
 def reply_before_sync(stack: ExitStack) -> None:
-    def init(self: Any, raft: Any, post: Any, durable: Any, *rest: Any) -> None:
-        real(self, raft, post, lambda: 1 << 60, *rest)
+    def init(self: Any, raft: Any, envelope_sender: Any, durable: Any, *rest: Any) -> None:
+        real(self, raft, envelope_sender, lambda: 1 << 60, *rest)
 
-    real = replace(stack, acceptor.Acceptor, "__init__", init)
+    real = replace(stack, follower_side.FollowerReplication, "__init__", init)
 
 
 @bug("the leader counts its own entries before they are synced")
@@ -60,7 +60,7 @@ def leader_counts_unsynced(stack: ExitStack) -> None:
     def init(self: Any, raft: Any, log: Any, *rest: Any) -> None:
         real(self, raft, _Synced(log), *rest)
 
-    real = replace(stack, replicator.Replicator, "__init__", init)
+    real = replace(stack, replicator.LeaderReplication, "__init__", init)
 
 
 @bug("the journal's sync does not sync")
@@ -225,7 +225,7 @@ def no_normalise(stack: ExitStack) -> None:
         end = previous + len(entries)
         return Accept(previous, term, entries, min(commit, end), end)
 
-    real = replace(stack, acceptor, "normalise", normalise)
+    real = replace(stack, follower_side, "normalise", normalise)
 
 
 @bug("the same, and the journal does not refuse to drop what is committed")

@@ -25,8 +25,8 @@ from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, StoreError
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.jobs import draining
-from raftstore.store.confirmations import Evidence, Keeper
-from raftstore.store.publishbatch import Gathering
+from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
+from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.sessions import LateReplicas, UploadSession
 from raftstore.types import ChunkRef
 from raftstore.wire import commands_pb2 as commands
@@ -268,8 +268,8 @@ class Node:
 
     async def upload(self, path: str) -> None:
         world = self.world
-        evidence = Evidence(self.catalog, self.confirm)
-        late = LateReplicas(self, evidence.begun)
+        confirmed = ConfirmedCopies(self.catalog, self.confirm)
+        late = LateReplicas(self, confirmed.begun)
 
         async def overtaken() -> bool:
             return False
@@ -290,9 +290,9 @@ class Node:
             late,
             self.propose,
             overtaken,
-            evidence,
-            Keeper(1000, self.confirm),
-            Gathering(),
+            confirmed,
+            TransferLeases(1000, self.confirm),
+            PublishBatch(),
         )
         await world.pause(80)
         try:

@@ -72,11 +72,11 @@ class FakeStore:
         self.calls: Counter[str] = Counter()
         self.opened: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
-        self.room: int | None = None
+        self.free_space: int | None = None
         self.window: int | None = None
         self.modified: list[str] = []
         self.listeners: dict[str, Callable[[str, bytes], None]] = {}
-        self.told: list[tuple[str, bytes]] = []
+        self.reported: list[tuple[str, bytes]] = []
         self.page = 256
         self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
@@ -465,7 +465,7 @@ class FakeStore:
         self.listeners[topic] = heard
 
     def tell(self, topic: str, body: bytes) -> None:
-        self.told.append((topic, body))
+        self.reported.append((topic, body))
 
     def change_account(self, name: str, user: User | None) -> None:
         """Change or remove an account, as the application of a log entry does. On the loop."""
@@ -488,7 +488,7 @@ class FakeStore:
         return Usage(len(sizes), sum(sizes))
 
     def takes(self, name: str) -> int:
-        free = 1 << 62 if self.room is None else self.room
+        free = 1 << 62 if self.free_space is None else self.free_space
         return free if Rights(self.accounts[name]).sees_all else free // 1000 * 1000
 
 
@@ -546,7 +546,7 @@ class FakeUpload:
     def check_size(self, size: int) -> None:
         if size > MAX_FILE_SIZE:
             raise TooLarge(f"a file has at most {MAX_FILE_SIZE} bytes")
-        if self._store.room is not None and size > self._store.room:
+        if self._store.free_space is not None and size > self._store.free_space:
             raise DiskFull(str(size))
 
     def feed_zeroes(self, count: int) -> bool:

@@ -90,9 +90,9 @@ class FaultFile:
 
     def write_at(self, offset: int, data: Data) -> None:
         self._alive()
-        room = self._disk.free_bytes(self._path) + max(0, self._content.taken() - offset)
-        if len(data) > room:
-            self._content.write(offset, bytes(data)[:room])
+        free_space = self._disk.free_bytes(self._path) + max(0, self._content.taken() - offset)
+        if len(data) > free_space:
+            self._content.write(offset, bytes(data)[:free_space])
             raise OSError(errno.ENOSPC, "simulated: no space left", str(self._path))
         if self._disk.fails("write", self._path):
             self._content.write(offset, bytes(data)[: len(data) // 2])

@@ -125,10 +125,12 @@ class Ncftp(Client):
     def _shell(self, command: str) -> str:
         output = self._ncftp("ncftp", self.target.host, text=f"set confirm-close no\n{command}\nquit\n")
         # It ends with 0 whatever happened; replies and its own complaints tell.
-        told = output.partition("Logged in to")[2]
-        if "Logged in" not in output or re.search(r"^(\S+: |mkdir|rename|delete|rmdir).*", told, re.MULTILINE):
+        reported = output.partition("Logged in to")[2]
+        if "Logged in" not in output or re.search(
+            r"^(\S+: |mkdir|rename|delete|rmdir).*", reported, re.MULTILINE
+        ):
             raise Refused(output)
-        return told
+        return reported
 
     def put(self, local: Path, remote: str) -> None:
         self._ncftp("ncftpput", "-V", "-C", self.target.host, str(local), remote)

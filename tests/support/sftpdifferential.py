@@ -238,35 +238,35 @@ class Run:
         self._top = f"s{seed}"
         self._names: dict[str, Known | None] = {}  # None: a directory
         self._handles: list[Handle] = []
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.compared = 0
 
     # Both.
 
-    async def both(self, session: int, kind: int, *fields: Any, told: str) -> tuple[Answer, Answer]:
+    async def both(self, session: int, kind: int, *fields: Any, reported: str) -> tuple[Answer, Answer]:
         """Send a request to both; a pair among the fields is a handle."""
         answers = []
         for which, peer in enumerate((self._references[session], self._ours[session])):
             body = b"".join(string(one[which]) if isinstance(one, tuple) else one for one in fields)
             answers.append(understood(*await peer.ask(kind, body)))
-        self.told.append(
-            f"{session}: {told} -> {_short(answers[0])}"
+        self.reported.append(
+            f"{session}: {reported} -> {_short(answers[0])}"
             + ("" if answers[0] == answers[1] else f" | {_short(answers[1])}")
         )
         self.compared += 1
         return answers[0], answers[1]
 
-    async def same(self, session: int, kind: int, *fields: Any, told: str, codes: bool = False) -> Answer:
+    async def same(self, session: int, kind: int, *fields: Any, reported: str, codes: bool = False) -> Answer:
         """Send a request to both, which must answer the same; `codes`: see REASONS."""
-        one, other = await self.both(session, kind, *fields, told=told)
+        one, other = await self.both(session, kind, *fields, reported=reported)
         kinds = (one[0], other[0])
         if one[0] == "handle" == other[0]:
             return "handle", (one[1], other[1])
         if codes and all(kind in ("failure", "missing") for kind in kinds):
             return one
         if one != other:
-            self.told[-1] += _where(one, other)
-            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.told))
+            self.reported[-1] += _where(one, other)
+            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.reported))
         return one
 
     def _path(self, name: str) -> bytes:
@@ -279,7 +279,7 @@ class Run:
     # The sequence.
 
     async def run(self) -> None:
-        await self.same(0, packets.MKDIR, string(self._top.encode()), _U32.pack(0), told="begin")
+        await self.same(0, packets.MKDIR, string(self._top.encode()), _U32.pack(0), reported="begin")
         for name in ("d", "e"):
             await self._mkdir(0, name)
         weights = {
@@ -339,7 +339,9 @@ class Run:
         await self._mkdir(session, name)
 
     async def _mkdir(self, session: int, name: str) -> None:
-        answer = await self.same(session, packets.MKDIR, self._path(name), _U32.pack(0), told=f"mkdir {name}")
+        answer = await self.same(
+            session, packets.MKDIR, self._path(name), _U32.pack(0), reported=f"mkdir {name}"
+        )
         if answer == ("ok",):
             self._names[name] = None
 
@@ -348,7 +350,7 @@ class Run:
         if self._hidden(session, name) or self._hidden_in(session, name):
             self._skip("versions")
             return
-        answer = await self.same(session, packets.RMDIR, self._path(name), told=f"rmdir {name}")
+        answer = await self.same(session, packets.RMDIR, self._path(name), reported=f"rmdir {name}")
         if answer == ("ok",):
             del self._names[name]
 
@@ -357,7 +359,7 @@ class Run:
         if self._hidden(session, name):
             self._skip("versions")
             return
-        answer = await self.same(session, packets.REMOVE, self._path(name), told=f"remove {name}")
+        answer = await self.same(session, packets.REMOVE, self._path(name), reported=f"remove {name}")
         if answer == ("ok",):
             del self._names[name]
 
@@ -376,15 +378,20 @@ class Run:
         if over and any(handle.file is there and handle.session != session for handle in self._handles):
             self._skip("takes")
             return
-        told = f"{'posix-' if posix else ''}rename {source} {target}"
+        reported = f"{'posix-' if posix else ''}rename {source} {target}"
         paths = self._path(source) + self._path(target)
         codes = self._names.get(source, 0) is None or self._names.get(target, 0) is None
         if posix:
             answer = await self.same(
-                session, packets.EXTENDED, string(b"posix-rename@openssh.com"), paths, told=told, codes=codes
+                session,
+                packets.EXTENDED,
+                string(b"posix-rename@openssh.com"),
+                paths,
+                reported=reported,
+                codes=codes,
             )
         else:
-            answer = await self.same(session, packets.RENAME, paths, told=told, codes=codes)
+            answer = await self.same(session, packets.RENAME, paths, reported=reported, codes=codes)
         if answer == ("ok",) and source != target:
             moved = {name: known for name, known in self._names.items() if f"{name}/".startswith(f"{source}/")}
             for name in moved:
@@ -399,7 +406,7 @@ class Run:
             self._skip("versions")
             return
         kind = self._random.choice((packets.STAT, packets.LSTAT))
-        await self.same(session, kind, self._path(name), told=f"stat {name}")
+        await self.same(session, kind, self._path(name), reported=f"stat {name}")
 
     async def _list(self, session: int) -> None:
         name = self._random.choice(("", "d", "e"))
@@ -412,7 +419,9 @@ class Run:
         if hidden or any(known is not None and self._in_flux(session, known) for known in inside):
             self._skip("versions")
             return
-        opened = await self.same(session, packets.OPENDIR, self._path(name), told=f"opendir {name}", codes=True)
+        opened = await self.same(
+            session, packets.OPENDIR, self._path(name), reported=f"opendir {name}", codes=True
+        )
         if opened[0] != "handle":
             return
         found: list[list[Any]] = [[], []]
@@ -423,9 +432,9 @@ class Run:
                     break
                 found[which] += answer[1]
         if sorted(found[0]) != sorted(found[1]):
-            self.told.append(f"{session}: list {name}: {sorted(found[0])} | {sorted(found[1])}")
-            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.told))
-        await self.same(session, packets.CLOSE, opened[1], told="closedir")
+            self.reported.append(f"{session}: list {name}: {sorted(found[0])} | {sorted(found[1])}")
+            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.reported))
+        await self.same(session, packets.CLOSE, opened[1], reported="closedir")
 
     async def _setstat(self, session: int) -> None:
         name, size = self._name(), self._number()
@@ -438,7 +447,7 @@ class Run:
             return
         body = _U32.pack(1) + _U64.pack(size)
         answer = await self.same(
-            session, packets.SETSTAT, self._path(name), body, told=f"setstat {name} {size}"
+            session, packets.SETSTAT, self._path(name), body, reported=f"setstat {name} {size}"
         )
         if answer == ("ok",) and known is not None:
             if any(
@@ -487,7 +496,7 @@ class Run:
             packets.OPEN,
             self._path(name),
             _U32.pack(flags) + _U32.pack(0),
-            told=f"open {name} {_flags(flags)}",
+            reported=f"open {name} {_flags(flags)}",
         )
         if answer[0] != "handle":
             return
@@ -500,7 +509,7 @@ class Run:
             known.changed_by.add(session)
         effective = flags if changes or known.made_by == session else flags & ~CREATE
         self._handles.append(Handle(session, known, effective, answer[1], known.version))
-        self.told[-1] += f" #{len(self.told)}"
+        self.reported[-1] += f" #{len(self.reported)}"
 
     def _readable(self, handle: Handle) -> str | None:
         """Say why what a handle reads is not compared."""
@@ -530,14 +539,14 @@ class Run:
         reads = bool(handle.flags & READ) or not handle.writes
         await self.same(
             session, packets.READ, handle.names, _U64.pack(offset) + _U32.pack(length),
-            told=f"read {_told(handle)} {offset}+{length}", codes=not reads,
+            reported=f"read {_reported(handle)} {offset}+{length}", codes=not reads,
         )  # fmt: skip
 
     async def _fstat(self, session: int) -> None:
         handle = self._comparable(session)
         if handle is None:
             return
-        await self.same(session, packets.FSTAT, handle.names, told=f"fstat {_told(handle)}")
+        await self.same(session, packets.FSTAT, handle.names, reported=f"fstat {_reported(handle)}")
 
     def _refuses_change(self, handle: Handle) -> str | None:
         if self._in_flux(handle.session, handle.file) or not self._current(handle.session, handle.file):
@@ -558,7 +567,7 @@ class Run:
         )
         answer = await self.same(
             session, packets.WRITE, handle.names, _U64.pack(offset) + string(data),
-            told=f"write {_told(handle)} {offset}+{len(data)}", codes=not handle.writes,
+            reported=f"write {_reported(handle)} {offset}+{len(data)}", codes=not handle.writes,
         )  # fmt: skip
         if answer == ("ok",):
             handle.file.changed_by.add(session)
@@ -577,10 +586,10 @@ class Run:
             packets.FSETSTAT,
             handle.names,
             _U32.pack(1) + _U64.pack(size),
-            told=f"fsetstat {_told(handle)} {size}",
+            reported=f"fsetstat {_reported(handle)} {size}",
         )
         if (one == ("ok",)) != (other == ("ok",)):
-            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.told))
+            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.reported))
         if one == ("ok",):
             handle.file.changed_by.add(session)
 
@@ -598,7 +607,11 @@ class Run:
         if handle is None or not self._changes(handle):
             return
         await self.same(
-            session, packets.EXTENDED, string(b"fsync@openssh.com"), handle.names, told=f"fsync {_told(handle)}"
+            session,
+            packets.EXTENDED,
+            string(b"fsync@openssh.com"),
+            handle.names,
+            reported=f"fsync {_reported(handle)}",
         )
         self._published(handle)
 
@@ -609,7 +622,7 @@ class Run:
 
     async def _close_one(self, handle: Handle) -> None:
         self._handles.remove(handle)
-        await self.same(handle.session, packets.CLOSE, handle.names, told=f"close {_told(handle)}")
+        await self.same(handle.session, packets.CLOSE, handle.names, reported=f"close {_reported(handle)}")
         if self._changes(handle):
             self._published(handle)
 
@@ -623,7 +636,7 @@ class Run:
             if known is None:
                 continue
             opened = await self.same(
-                0, packets.OPEN, self._path(name), _U32.pack(READ) + _U32.pack(0), told=f"look at {name}"
+                0, packets.OPEN, self._path(name), _U32.pack(READ) + _U32.pack(0), reported=f"look at {name}"
             )
             offset = 0
             while True:
@@ -632,12 +645,12 @@ class Run:
                     packets.READ,
                     opened[1],
                     _U64.pack(offset) + _U32.pack(100_000),
-                    told=f"read {name} at {offset}",
+                    reported=f"read {name} at {offset}",
                 )
                 if answer[0] != "data":
                     break
                 offset += len(answer[1])
-            await self.same(0, packets.CLOSE, opened[1], told="close")
+            await self.same(0, packets.CLOSE, opened[1], reported="close")
 
     async def _list_named(self, name: str) -> None:
         answers = []
@@ -650,11 +663,11 @@ class Run:
             await peer.ask(packets.CLOSE, string(handle))
             answers.append(sorted(found))
         if answers[0] != answers[1]:
-            self.told.append(f"at the end, {name or '/'} has {answers[0]} | {answers[1]}")
-            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.told))
+            self.reported.append(f"at the end, {name or '/'} has {answers[0]} | {answers[1]}")
+            raise Mismatch(f"seed {self._seed}: they differ in the last of\n  " + "\n  ".join(self.reported))
 
 
-def _told(handle: Handle) -> str:
+def _reported(handle: Handle) -> str:
     return f"#{int.from_bytes(handle.names[1], 'big')}"
 
 

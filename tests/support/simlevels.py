@@ -118,8 +118,8 @@ class Levels:
                 "request": FIRST_REQUEST + self._sequence,
                 "command": CALL_PREFIX + batch,
             }
-            post, target = node.consensus._post, leader.name
-            node.process.run(lambda: _drop(post.send(target, raft_pb2.Envelope(propose=request))))
+            envelope_sender, target = node.consensus._envelope_sender, leader.name
+            node.process.run(lambda: _drop(envelope_sender.send(target, raft_pb2.Envelope(propose=request))))
         self._later(self._speak)
 
 

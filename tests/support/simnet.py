@@ -254,7 +254,7 @@ class SimLinks:
         self._watchers: list[tuple[Callable[[str], None], Callable[[str], None]]] = []
         self._receivers: dict[str, OneWay] = {}
         self.handlers: dict[str, Handler] = {}
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._members: frozenset[str] | None = None
 
     def on_message(self, method: str, handler: OneWay) -> None:
@@ -267,7 +267,7 @@ class SimLinks:
         self.handlers[method] = handler
 
     def reachable(self, peer: str) -> bool:
-        return peer in self._told and self._knows(peer)
+        return peer in self._reported and self._knows(peer)
 
     def _knows(self, peer: str) -> bool:
         return self._members is None or peer in self._members
@@ -275,7 +275,7 @@ class SimLinks:
     def set_members(self, names: frozenset[str]) -> None:
         """Have connections to these only (before: to all)."""
         before, self._members = self._members, names
-        for peer in sorted(self._told):
+        for peer in sorted(self._reported):
             if before is not None and (peer in before) != (peer in names):
                 self._report(peer, up=peer in names)
 
@@ -336,9 +336,9 @@ class SimLinks:
     def tell(self, peer: str, epoch: int, *, up: bool) -> None:
         """Report a link, as PeerNetwork does."""
         if up:
-            self._told[peer] = epoch
-        elif self._told.get(peer) == epoch:
-            del self._told[peer]
+            self._reported[peer] = epoch
+        elif self._reported.get(peer) == epoch:
+            del self._reported[peer]
         else:
             return
         if self._knows(peer):

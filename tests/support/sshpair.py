@@ -39,7 +39,7 @@ class Node:
     def __init__(self, control: socket.socket) -> None:
         self.keys: set[bytes] = set()
         self.text = ""
-        self.told: list[wire.FromWorker] = []
+        self.reported: list[wire.FromWorker] = []
         self._control = control
         self.sessions: list[socket.socket] = []
         self._echoes: list[threading.Thread] = []
@@ -50,7 +50,7 @@ class Node:
         while (received := passing.receive(self._control, wire.FromWorker)) is not None:
             message, descriptors = received
             kind = message.WhichOneof("kind")
-            self.told.append(message)
+            self.reported.append(message)
             if kind == "password":
                 good = message.password.password == PASSWORD
             elif kind == "key":
@@ -69,7 +69,7 @@ class Node:
 
     def about(self, kind: str) -> list[Any]:
         """What was told of a kind."""
-        return [getattr(one, kind) for one in list(self.told) if one.WhichOneof("kind") == kind]
+        return [getattr(one, kind) for one in list(self.reported) if one.WhichOneof("kind") == kind]
 
     def end(self) -> None:
         for thread in (self._thread, *self._echoes):

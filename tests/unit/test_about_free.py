@@ -15,11 +15,11 @@ GIB = 1 << 30
 def test_a_figure_is_right_to_a_sixteenth_and_on_the_average() -> None:
     chance = random.Random(1).randrange
     for free in (0, 1, LEAST - 1, LEAST, 5 * GIB + 12_345, 70_000 * GIB + 1):
-        told = [rounded(free, chance) for _ in range(2000)]
+        reported = [rounded(free, chance) for _ in range(2000)]
         step = max(LEAST, free // 8)
-        assert all(abs(one - free) <= step for one in told), free
-        assert len(set(told)) <= 2
-        assert abs(sum(told) / len(told) - free) < step / 10
+        assert all(abs(one - free) <= step for one in reported), free
+        assert len(set(reported)) <= 2
+        assert abs(sum(reported) / len(reported) - free) < step / 10
     assert rounded(0) == 0, "nothing is nothing"
 
 

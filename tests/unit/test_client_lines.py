@@ -39,9 +39,9 @@ class _Log:
             return None
 
     def summary(self) -> list[Any]:
-        with capture_logs() as told:
+        with capture_logs() as reported:
             self.lines.summary()
-        return told
+        return reported
 
 
 def test_one_address_gets_its_part_and_what_is_left_out_is_told_in_its_next_line() -> None:
@@ -89,13 +89,14 @@ def test_a_summary_tells_of_who_said_nothing_more() -> None:
     for number in range(40):
         for _ in range(300 + number):
             log.say(peer=f"192.0.2.{number}")
-    told = log.summary()
-    assert len(told) == MOST_TOLD + 1
+    reported = log.summary()
+    assert len(reported) == MOST_TOLD + 1
     assert (
-        told[0]["event"].endswith("more lines like this were left out") and told[0]["address"] == "192.0.2.39"
+        reported[0]["event"].endswith("more lines like this were left out")
+        and reported[0]["address"] == "192.0.2.39"
     )
-    assert told[-1]["addresses"] == 40 - MOST_TOLD
-    total = sum(int(line["event"].split()[0]) for line in told)
+    assert reported[-1]["addresses"] == 40 - MOST_TOLD
+    total = sum(int(line["event"].split()[0]) for line in reported)
     assert total == sum(300 + number for number in range(40)) - RATE * BURST
     assert not log.summary()
 

@@ -59,16 +59,16 @@ def test_each_is_told_of_once(loop: str, tmp_path: Path) -> None:
 def test_an_error_is_told() -> None:
     async def main() -> None:
         syncs = kernel()
-        told: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
+        reported: asyncio.Future[OSError | None] = asyncio.get_running_loop().create_future()
         with pytest.raises(OSError, match="Bad file descriptor"):
-            syncs.submit(1 << 20, told.set_result)
-        assert not told.done()
+            syncs.submit(1 << 20, reported.set_result)
+        assert not reported.done()
         ends = os.pipe()  # of which nothing can be synced
         try:
             with pytest.raises(OSError, match="Invalid argument"):
-                syncs.submit(ends[0], told.set_result)
+                syncs.submit(ends[0], reported.set_result)
                 async with asyncio.timeout(DEADLINE):
-                    raise await told or AssertionError("a pipe was synced")
+                    raise await reported or AssertionError("a pipe was synced")
         finally:
             for end in ends:
                 os.close(end)

@@ -51,13 +51,13 @@ def test_a_node_under_systemd(tmp_path: Path) -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(f"\0pixraft-test-{os.getpid()}-{peers}")
     # As systemd does: a state that finds the queue full is lost.
-    told: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(listener, told.put), daemon=True).start()
+    reported: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(listener, reported.put), daemon=True).start()
     heard: list[str] = []
 
     def hear(state: str) -> None:
         while not heard or state not in heard[-1].split("\n"):
-            heard.append(told.get(timeout=PATIENCE))
+            heard.append(reported.get(timeout=PATIENCE))
 
     log, transfers = tmp_path / "logs" / "node.log", tmp_path / "logs" / "xferlog"
     process = subprocess.Popen(

@@ -37,10 +37,10 @@ def test_nothing_in_a_line_is_obeyed_by_a_terminal(form: str) -> None:
             log.exception("failed")
     finally:
         structlog.configure(**before)
-    told = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue()) if form == "terminal" else stream.getvalue()
-    lines = told.splitlines()
+    reported = re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue()) if form == "terminal" else stream.getvalue()
+    lines = reported.splitlines()
     assert len(lines) > 3 if form != "json" else len(lines) == 3
-    assert all(line.isprintable() for line in told.split("\n")), told
+    assert all(line.isprintable() for line in reported.split("\n")), reported
     if form == "json":
         assert json.loads(lines[0])["user"] == HOSTILE, "and nothing is lost"
         assert json.loads(lines[1])["event"] == HOSTILE

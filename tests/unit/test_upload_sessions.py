@@ -9,8 +9,8 @@ import pytest
 
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
 from raftstore.store import sessions
-from raftstore.store.confirmations import Evidence, Keeper
-from raftstore.store.publishbatch import Gathering
+from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
+from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.sessions import Allowance, LateReplicas, UploadSession
 from raftstore.store.targets import newer_of
 from raftstore.types import CHUNK_SIZE, MAX_CHUNKS, ChunkRef, Entry, Kind
@@ -78,17 +78,17 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> U
     async def answer() -> bool:
         return overtaken
 
-    evidence = Evidence(log, log.confirm)
+    confirmed = ConfirmedCopies(log, log.confirm)
     return UploadSession(
         commands.PutFile(path="/a/photo.jpg", quorum=2),
         "ada",
         upload,
-        LateReplicas(log, evidence.begun),
+        LateReplicas(log, confirmed.begun),
         log.propose,
         answer,
-        evidence,
-        Keeper(60, log.confirm),
-        Gathering(),
+        confirmed,
+        TransferLeases(60, log.confirm),
+        PublishBatch(),
         **options,
     )
 
@@ -199,26 +199,26 @@ def test_another_refusal_stands():
 def test_what_is_taken_over_from_the_catalog_is_asked_for_once():
     log = Log()
     refs = [ChunkRef(b"a" * 32, 5, (1, 2)), ChunkRef(b"b" * 32, 5, (2,))]
-    evidence = Evidence(log, log.confirm, refs[:1])
-    assert not evidence.stands(refs)
-    assert asyncio.run(evidence.renewed(refs)) == refs
-    assert (log.asked, evidence.stands(refs)) == ([1, 2], True)
+    confirmed = ConfirmedCopies(log, log.confirm, refs[:1])
+    assert not confirmed.stands(refs)
+    assert asyncio.run(confirmed.renewed(refs)) == refs
+    assert (log.asked, confirmed.stands(refs)) == ([1, 2], True)
 
 
 def test_the_keeper_asks_for_what_long_transfers_need(monkeypatch):
     async def scenario() -> None:
         log = Log()
-        keeper = Keeper(0.01, log.confirm)
+        leases = TransferLeases(0.01, log.confirm)
         short, long = session(log, Bytes()), session(log, Bytes())
         long.feed(b"x")
-        keeper.watch(short)
-        keeper.watch(long)
-        keeper.left(short)
-        keeper.start()
+        leases.watch(short)
+        leases.watch(long)
+        leases.left(short)
+        leases.start()
         while sorted(log.asked[:2]) != [1, 2]:  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(0.005)
-        keeper.left(long)
-        await keeper.stop()
+        leases.left(long)
+        await leases.stop()
 
     asyncio.run(scenario())
 

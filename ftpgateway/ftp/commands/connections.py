@@ -35,14 +35,14 @@ class ConnectionCommands(BaseSession):
         if ":" in self.local:
             self.respond("425 PASV cannot tell an IPv6 address; use EPSV.")
             return
-        told = self.local if self.host.masquerade is None else self.host.masquerade.address
-        if told is None:
+        reported = self.local if self.host.masquerade is None else self.host.masquerade.address
+        if reported is None:
             self.respond("425 The address to tell is not known yet; try again in a moment, or use EPSV.")
             return
         port = self._listen()
         if port:
-            told = told.replace(".", ",")
-            self.respond(f"227 Entering passive mode ({told},{port >> 8},{port & 255}).")
+            reported = reported.replace(".", ",")
+            self.respond(f"227 Entering passive mode ({reported},{port >> 8},{port & 255}).")
 
     @command("EPSV", "tell the port to connect to for the next transfer", source="RFC 2428", syntax="[1|2|ALL]")
     def ftp_EPSV(self, line: str) -> None:

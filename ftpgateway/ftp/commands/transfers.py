@@ -132,13 +132,13 @@ class TransferCommands(BaseSession):
             self.respond("501 ALLO needs a number of bytes.")
             return
         try:
-            room = self.wait(self.files.room(self.files.cwd))
-            room.check(int(size))
+            free_space = self.wait(self.files.free_space(self.files.cwd))
+            free_space.check(int(size))
         except StoreError as error:
             self.respond(refusal(error, Doing.WRITING))
             return
         self.announced = int(size)
-        self.respond(f"200 There is room; {room.free} bytes are free.")
+        self.respond(f"200 There is room; {free_space.free} bytes are free.")
 
     @command(
         "AVBL",
@@ -153,7 +153,7 @@ class TransferCommands(BaseSession):
         if line and not self.wait(self.files.entry(path)).is_directory:
             self.respond("550 Not a directory.")
             return
-        self.respond(f"213 {self.wait(self.files.room(path)).free}")
+        self.respond(f"213 {self.wait(self.files.free_space(path)).free}")
 
     # Uploads.
 
@@ -274,10 +274,10 @@ class TransferCommands(BaseSession):
 
     def _told_of_begun(self, path: str) -> int | None:
         """Return what the last SIZE told of an interrupted upload of `path`, if it is still true. Raises StoreError."""
-        told = self.told_of_begun
-        if told is None or told[0] != path or self.wait(self.files.begun(path)) != told[1]:
+        reported = self.told_of_begun
+        if reported is None or reported[0] != path or self.wait(self.files.begun(path)) != reported[1]:
             return None
-        return told[1]
+        return reported[1]
 
 
 def _is_offset(text: str) -> bool:

@@ -104,11 +104,11 @@ class _Listener(Watched):
             return
         peer = plain_address(address[0])
         if self._link.proxies.expected(peer):
-            self._link.proxies.read(sock, peer, self._told)
+            self._link.proxies.read(sock, peer, self._reported)
         else:
-            self._told(sock, peer)
+            self._reported(sock, peer)
 
-    def _told(self, sock: socket.socket, peer: str) -> None:
+    def _reported(self, sock: socket.socket, peer: str) -> None:
         """It is known who has connected."""
         if not self._link.awaits(self):  # another connection was faster
             sock.close()

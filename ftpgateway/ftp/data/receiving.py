@@ -92,9 +92,9 @@ class Receiving(Transfer):
         """The store has enough for now, or the user for `seconds`: leave the rest to TCP's flow control until then."""
         self._paused = True
         self.host.loop.unwatch(stream.fileno())
-        self._task = self.host.spawn(self._wait_for_room(stream, seconds))
+        self._task = self.host.spawn(self._wait_for_space(stream, seconds))
 
-    async def _wait_for_room(self, stream: Stream, seconds: float) -> None:
+    async def _wait_for_space(self, stream: Stream, seconds: float) -> None:
         try:
             await asyncio.sleep(seconds)
             async with asyncio.timeout(self.host.wait_limit):

@@ -32,22 +32,22 @@ class Effective:
 
 def load_node_config(file: Path, environment: Mapping[str, str] = os.environ) -> NodeConfig:
     """Read and check a node's configuration; raise ConfigError, which names file, key and what to do for each."""
-    return Reader(file, NODE_SECTIONS, environment).whole(NodeConfig, "node")
+    return ConfigReader(file, NODE_SECTIONS, environment).whole(NodeConfig, "node")
 
 
 def load_admin_config(file: Path, environment: Mapping[str, str] = os.environ) -> AdminConfig:
     """Read and check an admin's bundle; raise ConfigError as `load_node_config` does."""
-    return Reader(file, ADMIN_SECTIONS, environment).whole(AdminConfig, "admin")
+    return ConfigReader(file, ADMIN_SECTIONS, environment).whole(AdminConfig, "admin")
 
 
 def effective(file: Path, environment: Mapping[str, str] = os.environ) -> list[Effective]:
     """Return every key of a node's configuration with its value and origin; raise ConfigError."""
-    reader = Reader(file, NODE_SECTIONS, environment)
+    reader = ConfigReader(file, NODE_SECTIONS, environment)
     reader.whole(NodeConfig, "node")
     return list(reader.values.values())
 
 
-class Reader:
+class ConfigReader:
     """Reads one file. `problems` fills up; `whole` raises them, all at once."""
 
     def __init__(self, file: Path, sections: Mapping[str, type], environment: Mapping[str, str]) -> None:

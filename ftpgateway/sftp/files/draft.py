@@ -17,7 +17,7 @@ import structlog
 from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Buffer, Download, Upload
 from ftpgateway.sftp.files.gaps import Gaps
-from ftpgateway.sftp.files.reading import Reader
+from ftpgateway.sftp.files.reading import FileReader
 from ftpgateway.sftp.packets import Attributes
 from raftstore.errors import Changed, NoQuorum, NotFound, OutcomeUnknown, StoreError
 from raftstore.store.spool import PAGE, Spool, Spools
@@ -61,7 +61,7 @@ class Draft:
         self._limit = wait_limit
         self._target: Target | None = None
         self._base: Download | None = None
-        self._reader: Reader | None = None
+        self._reader: FileReader | None = None
         self._upload: Upload | None = None
         self._resumes = 0  # bytes of what the owner can go on from, until the upload begins with them
         self._spool = Spool(spools, user)
@@ -316,7 +316,7 @@ class Draft:
         if self._base is None:
             raise Changed("it was not published; open it again to go on")
         if self._reader is None:
-            self._reader = Reader(self._base)
+            self._reader = FileReader(self._base)
         return await self._reader.fetch(offset, length)
 
     # The end.

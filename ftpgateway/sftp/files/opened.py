@@ -13,7 +13,7 @@ from ftpgateway.access.ledger import Charge, LimitReached
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.files.draft import Draft, set_time
 from ftpgateway.sftp.files.drafts import Drafts, Manner, Own
-from ftpgateway.sftp.files.reading import Reader
+from ftpgateway.sftp.files.reading import FileReader
 from ftpgateway.sftp.packets import Attributes
 from raftstore.errors import Denied
 from raftstore.rights import Action
@@ -87,7 +87,7 @@ class File:
         self.changes = draft is not None
         """Whether it may change the file, or has made it."""
         self._follows = self.changes  # whether what it reads is its session's draft
-        self._reader: Reader | None = None
+        self._reader: FileReader | None = None
         self._entry: Entry | None = None
         self.begun = time.monotonic()
         self.read = self.written = 0
@@ -131,7 +131,7 @@ class File:
     async def open_to_read(self, *, ahead: bool = False) -> None:
         """Open the published version; `ahead`: get its first block at once. Raises StoreError."""
         download = await self._session.files.download(self._path)
-        self._reader = Reader(download)
+        self._reader = FileReader(download)
         if ahead:
             self._reader.begin()
         self._entry = download.entry
@@ -244,7 +244,7 @@ class File:
             await self._reader.put_down()
 
 
-class Held:
+class ReadBuffers:
     """The files of a session that have bytes in memory: `HELD` of them, however many a client leaves open, and no more
     than its account may hold. To be released at the end.
     """
@@ -255,7 +255,7 @@ class Held:
         self._files: dict[File, int] = {}  # with bytes; the one that has got something last is the last
 
     @property
-    def room(self) -> bool:
+    def free_space(self) -> bool:
         """Whether one more may get bytes that nobody has asked for yet."""
         return len(self._files) < HELD
 

@@ -12,7 +12,7 @@ KEPT = 2
 """Blocks that are kept: a read may begin in one and end in the next."""
 
 
-class Reader:
+class FileReader:
     """Reads one version of a file. At most one call at a time."""
 
     def __init__(self, download: Download) -> None:

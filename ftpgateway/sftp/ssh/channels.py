@@ -144,10 +144,10 @@ class Client(Questions):
             self._refused("channel", f"A channel of kind {kind[:MAX_TOLD]}: {NOT_HERE}")
             return int(paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
         with self._counting:
-            room = len(self._open | self._working) < self._max_channels
-            if room:
+            free_space = len(self._open | self._working) < self._max_channels
+            if free_space:
                 self._open.add(chanid)
-        if not room:
+        if not free_space:
             self._refused("channel", TOO_MANY)
             return int(paramiko.OPEN_FAILED_RESOURCE_SHORTAGE)
         return int(paramiko.OPEN_SUCCEEDED)
@@ -190,17 +190,17 @@ class Client(Questions):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         """Say what is offered instead of commands, the old scp among them."""
-        return self._told("exec", channel)
+        return self._reported("exec", channel)
 
     def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
         """Say what is offered instead of a shell."""
-        return self._told("shell", channel)
+        return self._reported("shell", channel)
 
     def check_channel_pty_request(self, channel: paramiko.Channel, *terminal: object) -> bool:
         """Grant a terminal, of which nothing comes: without it `ssh -tt` ends before it shows what `_told` says."""
         return True
 
-    def _told(self, request: str, channel: paramiko.Channel) -> bool:
+    def _reported(self, request: str, channel: paramiko.Channel) -> bool:
         if self._second(request, channel):
             return False
         self._refused(request, NOT_HERE)

@@ -52,7 +52,7 @@ def place(view: ClusterView, digest: bytes, length: int, suspects: Collection[in
     failed a moment ago: they come last, and are used at once only when there is no quorum without them.
     Raises NoQuorum when fewer than W stores can be asked at all, DiskFull when fewer than W of those have room.
     """
-    if not suspects and view.takers is not None and view.least_room >= length:
+    if not suspects and view.takers is not None and view.least_space >= length:
         return Placement(view.takers, len(view.takers), view.quorum)
     candidates = [store for store in view.stores if store.writable and store.reachable]
     quorum, copies = view.quorum, view.copies
@@ -76,20 +76,21 @@ def capacity(view: ClusterView) -> int:
     candidates = [store for store in view.stores if store.writable and store.reachable]
     if len(candidates) < view.quorum:
         raise NoQuorum(f"{len(candidates)} of {view.nodes} nodes take pictures now, {view.quorum} are needed")
-    rooms = sorted((max(0, store.free_bytes) for store in candidates), reverse=True)
+    free_spaces = sorted((max(0, store.free_bytes) for store in candidates), reverse=True)
     return max(
-        _in_copies(rooms[:count], min(view.copies, count)) for count in range(view.quorum, len(rooms) + 1)
+        _in_copies(free_spaces[:count], min(view.copies, count))
+        for count in range(view.quorum, len(free_spaces) + 1)
     )
 
 
-def _in_copies(rooms: Sequence[int], copies: int) -> int:
+def _in_copies(free_spaces: Sequence[int], copies: int) -> int:
     """Return how much fits into `rooms` (the largest first) with each byte in so many different ones."""
-    total = sum(rooms)
-    for room in rooms:
-        if copies == 1 or room * copies <= total:
+    total = sum(free_spaces)
+    for free_space in free_spaces:
+        if copies == 1 or free_space * copies <= total:
             break
         # It is so large that it can have a copy of everything.
-        total -= room
+        total -= free_space
         copies -= 1
     return total // copies
 

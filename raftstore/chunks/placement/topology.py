@@ -91,7 +91,7 @@ class ClusterView:
         return tuple(stores) if self.quorum <= len(stores) <= self.copies else None
 
     @cached_property
-    def least_room(self) -> int:
+    def least_space(self) -> int:
         """Bytes that fit on each of the takers."""
         return min((store.free_bytes for store in self.takers or ()), default=0)
 

@@ -11,7 +11,7 @@ import structlog
 
 from raftstore.chunks.placement.placement import read_order
 from raftstore.chunks.placement.topology import Buffer, StoreState
-from raftstore.chunks.transfer.downloadbuffers import Kept
+from raftstore.chunks.transfer.downloadbuffers import BufferedChunk
 from raftstore.chunks.transfer.path import SLICE, ChunkPath
 from raftstore.chunks.volumes.shelf import SMALL
 from raftstore.errors import Damaged, Invalid, NotFound, StoreError, Unavailable
@@ -322,7 +322,7 @@ class _Slices:
         self._piece = piece
         self._at = 0
         self._fresh: Buffer | None = None
-        self._kept: Kept | None = None
+        self._kept: BufferedChunk | None = None
 
     def __enter__(self) -> None:
         pass

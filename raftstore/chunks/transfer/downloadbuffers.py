@@ -15,7 +15,7 @@ IDLE = 1.0
 """Seconds after which a chunk that no slice was taken from makes room for another one."""
 
 
-class Kept:
+class BufferedChunk:
     """A chunk, as long as there is room for it."""
 
     __slots__ = ("data", "used")
@@ -25,17 +25,17 @@ class Kept:
         self.used = now
 
 
-class Held:
+class DownloadBuffers:
     """At most `total` bytes of chunks. On the loop."""
 
     def __init__(self, total: int, clock: Callable[[], float]) -> None:
         self.total = total
         self.bytes = 0
         self._clock = clock
-        self._kept: dict[Kept, int] = {}
+        self._kept: dict[BufferedChunk, int] = {}
         """In the order of their last use, with their sizes."""
 
-    def keep(self, data: Buffer, size: int) -> Kept | None:
+    def keep(self, data: Buffer, size: int) -> BufferedChunk | None:
         """Hold (a part of) a chunk of `size` bytes until `drop`, or until another one needs the room.
 
         None when there is none now.
@@ -46,19 +46,19 @@ class Held:
             if oldest is None or now - oldest.used < IDLE:
                 return None
             self.drop(oldest)
-        kept = Kept(data, now)
+        kept = BufferedChunk(data, now)
         self._kept[kept] = size
         self.bytes += size
         return kept
 
-    def use(self, kept: Kept) -> Buffer | None:
+    def use(self, kept: BufferedChunk) -> Buffer | None:
         """Return the chunk if it is still held. Do not keep it beyond the next turn of the loop."""
         if kept.data is not None:
             kept.used = self._clock()
             self._kept[kept] = self._kept.pop(kept)
         return kept.data
 
-    def drop(self, kept: Kept) -> None:
+    def drop(self, kept: BufferedChunk) -> None:
         """Let a chunk go, if it is still held."""
         self.bytes -= self._kept.pop(kept, 0)
         kept.data = None

@@ -10,7 +10,7 @@ from raftstore.chunks.hashing import Hasher
 from raftstore.chunks.placement.placement import capacity, place
 from raftstore.chunks.placement.topology import ClusterView, Topology
 from raftstore.chunks.transfer.budget import Budget
-from raftstore.chunks.transfer.downloadbuffers import Held
+from raftstore.chunks.transfer.downloadbuffers import DownloadBuffers
 from raftstore.chunks.transfer.replicator import Caller, Replicator, StoreClient, Suspects, Volumes
 from raftstore.chunks.transfer.spread import Spreader, SpreadLimits
 from raftstore.chunks.volumes.shelf import Shelf
@@ -81,7 +81,7 @@ class ChunkPath:
         self.spreader = Spreader(topology, self.client, self.suspects, limits.spread)
         self.uploading = Budget(limits.upload_bytes)
         self.prefetching = Budget(limits.prefetch_bytes)
-        self.held = Held(limits.held_bytes, self.loop.time)
+        self.held = DownloadBuffers(limits.held_bytes, self.loop.time)
         self.fetching = asyncio.Semaphore(limits.fetches)
         self.reading: Counter[int] = Counter()
 
@@ -89,15 +89,15 @@ class ChunkPath:
         """The cluster as it is now."""
         return self.topology.view()
 
-    def check_room(self, expected: int | None = None, replicas: int = 0) -> None:
+    def check_space(self, expected: int | None = None, replicas: int = 0) -> None:
         """Raise NoQuorum or DiskFull when an upload of `expected` bytes could not be stored now."""
         view = self.view().with_replicas(replicas)
         size = CHUNK_SIZE if expected is None else expected
         place(view, bytes(DIGEST_SIZE), min(size, CHUNK_SIZE))
-        if size > CHUNK_SIZE and size > (room := capacity(view)):
-            raise DiskFull(f"there is room for {room} bytes")
+        if size > CHUNK_SIZE and size > (free_space := capacity(view)):
+            raise DiskFull(f"there is room for {free_space} bytes")
 
-    def room(self, replicas: int = 0) -> int:
+    def free_space(self, replicas: int = 0) -> int:
         """Return how many bytes of pictures the cluster takes now, in all their copies. Raises NoQuorum."""
         return capacity(self.view().with_replicas(replicas))
 

@@ -25,8 +25,8 @@ COPY = "chunks.copy"
 JOINED = 64 * 1024
 """Bytes up to which chunks share a call."""
 
-PARCEL_BYTES = 512 * 1024
-PARCEL_CHUNKS = 64
+PAYLOAD_BYTES = 512 * 1024
+PAYLOAD_CHUNKS = 64
 """Bounds of the chunks of one call."""
 
 SLOWEST_RATE = 256 * 1024
@@ -119,7 +119,7 @@ def patience(base: float, length: int) -> float:
     return base + length / SLOWEST_RATE
 
 
-class Parcel:
+class ChunkPayload:
     """Small chunks on their way to one store, in one call."""
 
     __slots__ = ("_items", "_size", "store", "timeout")
@@ -134,7 +134,7 @@ class Parcel:
         """Add a chunk; return whether the parcel is full now."""
         self._items.append((digest, data, future))
         self._size += len(data)
-        return self._size >= PARCEL_BYTES or len(self._items) >= PARCEL_CHUNKS
+        return self._size >= PAYLOAD_BYTES or len(self._items) >= PAYLOAD_CHUNKS
 
     def wanted(self) -> list[tuple[bytes, Buffer, asyncio.Future[None]]]:
         """Return the chunks that were not given up; the parcel is empty then."""
@@ -150,7 +150,7 @@ class Replicator:
         self._network = network
         self._hasher = hasher
         self._loop = asyncio.get_running_loop()
-        self._parcels: dict[int, Parcel] = {}
+        self._chunk_payloads: dict[int, ChunkPayload] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def put(self, store: StoreState, digest: bytes, data: Buffer, *, timeout: float) -> None:
@@ -166,29 +166,31 @@ class Replicator:
         """See StoreClient. Small chunks that go to the same store in one turn of the loop share a call."""
         if store.local or len(data) > JOINED:
             return self._loop.create_task(self.put(store, digest, data, timeout=timeout))
-        parcel = self._parcels.get(store.number)
-        if parcel is None:
-            parcel = self._parcels[store.number] = Parcel(store, timeout)
-            self._loop.call_soon(self._send, parcel)
+        chunk_payload = self._chunk_payloads.get(store.number)
+        if chunk_payload is None:
+            chunk_payload = self._chunk_payloads[store.number] = ChunkPayload(store, timeout)
+            self._loop.call_soon(self._send, chunk_payload)
         future: asyncio.Future[None] = self._loop.create_future()
-        if parcel.add(digest, data, future):
-            self._send(parcel)
+        if chunk_payload.add(digest, data, future):
+            self._send(chunk_payload)
         return future
 
-    def _send(self, parcel: Parcel) -> None:
-        if self._parcels.get(parcel.store.number) is parcel:
-            del self._parcels[parcel.store.number]
-            task = self._loop.create_task(self._deliver(parcel))
+    def _send(self, chunk_payload: ChunkPayload) -> None:
+        if self._chunk_payloads.get(chunk_payload.store.number) is chunk_payload:
+            del self._chunk_payloads[chunk_payload.store.number]
+            task = self._loop.create_task(self._deliver(chunk_payload))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _deliver(self, parcel: Parcel) -> None:
-        items = parcel.wanted()
+    async def _deliver(self, chunk_payload: ChunkPayload) -> None:
+        items = chunk_payload.wanted()
         if not items:
             return
         failures: dict[int, BaseException] = {}
         try:
-            failures = await self._call_put(parcel.store, [item[:2] for item in items], parcel.timeout)
+            failures = await self._call_put(
+                chunk_payload.store, [item[:2] for item in items], chunk_payload.timeout
+            )
         except StoreError as error:
             # Each gets an exception of its own: a shared one would collect all their tracebacks.
             failures = {number: type(error)(error.detail) for number in range(len(items))}

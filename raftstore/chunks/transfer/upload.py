@@ -180,7 +180,7 @@ class Upload:
         """
         if any(ref.length != CHUNK_SIZE for ref in prefix):
             raise Invalid("an upload continues after whole chunks only")
-        path.check_room(expected, replicas)
+        path.check_space(expected, replicas)
         self.path = path
         self.replicas = replicas
         self.position = len(prefix) * CHUNK_SIZE

@@ -31,7 +31,7 @@ from raftstore.chunks.format.needle import HEADER_SIZE, Kind
 from raftstore.chunks.format.scan import Found
 from raftstore.chunks.volumes.holdings import Holdings
 from raftstore.chunks.volumes.quarantine import Quarantine
-from raftstore.chunks.volumes.reading import Reader
+from raftstore.chunks.volumes.reading import VerifiedReader
 from raftstore.chunks.volumes.storing import Storer
 from raftstore.chunks.volumes.volume import Volume
 from raftstore.chunks.volumes.walking import PORTION_BYTES, Walk, batches
@@ -45,7 +45,7 @@ DEAD_SHARE = 0.3
 LEAST_BYTES = 64 * 1024
 """What a volume must give to be worth the trouble."""
 
-LEAST_ROOM = 4 * PORTION_BYTES
+LEAST_SPACE = 4 * PORTION_BYTES
 """Bytes of disk without which a compaction does not begin, unless it needs less."""
 
 _PATIENCE = 30.0
@@ -107,16 +107,16 @@ class Candidate:
 
 
 def choose(
-    candidates: Iterable[Candidate], *, room: int, least: int = LEAST_BYTES, piecemeal: bool = False
+    candidates: Iterable[Candidate], *, free_space: int, least: int = LEAST_BYTES, piecemeal: bool = False
 ) -> int | None:
     """Return the number of the volume to compact next, None if none pays whose living fit into `room` bytes.
 
     `piecemeal`: its space can be given back while it is copied, so that a little room is enough. First what an
     earlier compaction began, since it keeps tombstones alive; then what gives most for its copies.
     """
-    if piecemeal and room >= LEAST_ROOM:
-        room = sys.maxsize
-    paying = [item for item in candidates if item.pays(least) and item.copied <= room]
+    if piecemeal and free_space >= LEAST_SPACE:
+        free_space = sys.maxsize
+    paying = [item for item in candidates if item.pays(least) and item.copied <= free_space]
     best = min(paying, key=lambda item: (not item.stale, item.copied_share, item.number), default=None)
     return None if best is None else best.number
 
@@ -128,10 +128,10 @@ class Compactor:
         self,
         holdings: Holdings,
         storer: Storer,
-        reader: Reader,
+        reader: VerifiedReader,
         quarantine: Quarantine,
         *,
-        room: Callable[[], int],
+        free_space: Callable[[], int],
         least: int,
         closing: Callable[[], bool],
     ) -> None:
@@ -140,7 +140,7 @@ class Compactor:
         self._storer = storer
         self._reader = reader
         self._quarantine = quarantine
-        self._room = room
+        self._free_space = free_space
         self._least = least
         self._closing = closing
         self._can_punch = True
@@ -176,7 +176,9 @@ class Compactor:
         run.total = sum(item.size for item in self.candidates() if item.pays(self._least))
         while not run.should_stop():
             candidates = self.candidates()
-            number = choose(candidates, room=self._room(), least=self._least, piecemeal=self._can_punch)
+            number = choose(
+                candidates, free_space=self._free_space(), least=self._least, piecemeal=self._can_punch
+            )
             if number is None:
                 full = any(item.pays(self._least) for item in candidates)
                 run.report.ending = Ending.NO_SPACE if full else Ending.DONE
@@ -218,7 +220,7 @@ class Compactor:
                 run.report.copied_bytes += (size := sum(len(data) for _, data in sound.values()))
                 await run.pace(size)
             await self._storer.keep(self._needed(volume, found))
-            if self._can_punch and self._room() < volume.live + LEAST_ROOM:
+            if self._can_punch and self._free_space() < volume.live + LEAST_SPACE:
                 await self._give_back(volume, found)
             run.advance(before + walk.position)
         for entry in await walk.unseen():

@@ -67,7 +67,7 @@ class Lease:
         self.close()
 
 
-class Reader:
+class VerifiedReader:
     """Reads of a volume set, in a few threads or, for what is in memory, at once. `close` and `join` it at the end."""
 
     def __init__(self, holdings: Holdings, quarantine: Quarantine, threads: int) -> None:

@@ -20,12 +20,12 @@ from raftstore.chunks.volumes.groupcommit import FreeSpace, Write, Writer
 from raftstore.chunks.volumes.holdings import Holdings, VolumeStats
 from raftstore.chunks.volumes.opening import Opened, open_directory
 from raftstore.chunks.volumes.quarantine import Quarantine
-from raftstore.chunks.volumes.reading import Lease, Reader
+from raftstore.chunks.volumes.reading import Lease, VerifiedReader
 from raftstore.chunks.volumes.shelf import PERIOD, SMALL, Verified
 from raftstore.chunks.volumes.storing import Storer
 from raftstore.chunks.volumes.volume import Volume
 from raftstore.chunks.volumes.walking import Checked, scrub
-from raftstore.chunks.volumes.writebudget import Room
+from raftstore.chunks.volumes.writebudget import WriteBudget
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, NotFound, StoreError, TooLarge, Unavailable
 from raftstore.types import DIGEST_SIZE
 from raftstore.util.disk import is_full
@@ -69,7 +69,7 @@ class VolumeSet:
         self._files = files or Files()
         self._quarantine = Quarantine(directory / "quarantine", self._files)
         self._free = FreeSpace(self._files, directory)
-        self._room = Room(queue_bytes)
+        self._free_space = WriteBudget(queue_bytes)
         self._readers = readers
         self._holdings = Holdings()
         self._identity = b""
@@ -81,7 +81,7 @@ class VolumeSet:
         self._opened = Opened(self._holdings)
         self._writer: Writer
         self._storer: Storer
-        self._reader: Reader
+        self._reader: VerifiedReader
         self._checkpointer: Checkpointer
         self._compactor: Compactor
         self._maintenance = asyncio.Lock()
@@ -123,7 +123,7 @@ class VolumeSet:
         self._holdings = opened.holdings
         self._identity = opened.identity
         self._last = opened.position[0]
-        self._reader = Reader(self._holdings, self._quarantine, self._readers)
+        self._reader = VerifiedReader(self._holdings, self._quarantine, self._readers)
         self._writer = Writer(
             active=opened.active,
             create=self._create_volume,
@@ -148,7 +148,7 @@ class VolumeSet:
             self._storer,
             self._reader,
             self._quarantine,
-            room=lambda: self._free.get(fresh=True) - self._reserve_bytes // 4,
+            free_space=lambda: self._free.get(fresh=True) - self._reserve_bytes // 4,
             least=min(LEAST_BYTES, self._volume_bytes // 8),
             closing=lambda: not self._open,
         )
@@ -196,13 +196,13 @@ class VolumeSet:
         if self._storer.has(digest) and await self._is_sound(digest) and self.confirm(digest):
             return
         size = needle.footprint(len(payload))
-        await self._room.take(size)
+        await self._free_space.take(size)
         try:
             if not verified and not await self._reader.matches(digest, payload):
                 raise Damaged(f"the bytes sent are not chunk {digest.hex()}")
             await self._storer.store(digest, payload)
         finally:
-            self._room.give(size)
+            self._free_space.give(size)
 
     async def put_many(self, chunks: Sequence[tuple[bytes, Buffer]]) -> dict[int, StoreError]:
         """Store small chunks as `put` does, unverified, with one sync where that can be; return by number what failed.
@@ -221,11 +221,11 @@ class VolumeSet:
             else:
                 fresh[number] = digest, data
         size = sum(needle.footprint(len(data)) for _, data in fresh.values())
-        await self._room.take(size)
+        await self._free_space.take(size)
         try:
             failures |= await self._storer.store_many(fresh)
         finally:
-            self._room.give(size)
+            self._free_space.give(size)
         for number in known:
             try:
                 await self.put(*chunks[number], verified=False)

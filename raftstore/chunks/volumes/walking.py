@@ -11,7 +11,7 @@ from raftstore.chunks.format.index import Entry, Place
 from raftstore.chunks.format.needle import Kind
 from raftstore.chunks.format.scan import Damage, Found
 from raftstore.chunks.volumes.holdings import Holdings
-from raftstore.chunks.volumes.reading import Reader
+from raftstore.chunks.volumes.reading import VerifiedReader
 from raftstore.chunks.volumes.volume import Volume
 from raftstore.errors import Unavailable
 
@@ -25,7 +25,7 @@ _BUCKETS = 100
 class Walk:
     """One way through a volume. `position` is the offset up to which it has come, `end` where it will end."""
 
-    def __init__(self, holdings: Holdings, reader: Reader, volume: Volume, start: int = 0) -> None:
+    def __init__(self, holdings: Holdings, reader: VerifiedReader, volume: Volume, start: int = 0) -> None:
         self._holdings = holdings
         self._reader = reader
         self._volume = volume
@@ -96,7 +96,9 @@ class Checked:
     offset: int
 
 
-async def scrub(holdings: Holdings, reader: Reader, volume: Volume, start: int) -> AsyncIterator[list[Checked]]:
+async def scrub(
+    holdings: Holdings, reader: VerifiedReader, volume: Volume, start: int
+) -> AsyncIterator[list[Checked]]:
     """See `VolumeSet.walk`."""
     walk = Walk(holdings, reader, volume, start)
     more = True

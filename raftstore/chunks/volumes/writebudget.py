@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 
-class Room:
+class WriteBudget:
     """A bound on bytes; whoever finds no room waits, first come, first served. On the loop."""
 
     def __init__(self, size: int) -> None:

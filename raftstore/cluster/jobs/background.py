@@ -20,7 +20,7 @@ from raftstore.cluster.jobs.dispatch import (
     Situation,
     Steadiness,
     Watermark,
-    rooms,
+    free_spaces,
 )
 from raftstore.cluster.jobs.drain import Drain
 from raftstore.cluster.jobs.scrub import Scrubber
@@ -57,7 +57,7 @@ BUSY_SECONDS = 1.0
 Job = commands.Job
 
 
-class Workroom:
+class BackgroundJobs:
     """Dispatcher, worker and the kinds of jobs of one node."""
 
     def __init__(
@@ -270,7 +270,7 @@ class Workroom:
         if kind == Job.REPAIR:
             job.without.extend(store.number for store in view.stores if not store.reachable)
             job.upto = self._catalog.newest_chunk
-            job.shares.extend(rooms(view))
+            job.shares.extend(free_spaces(view))
         elif kind == Job.DRAIN:
             job.replicas, job.force = self._settings.replicas, force
         return job

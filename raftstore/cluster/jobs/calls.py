@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from raftstore.cluster.jobs.background import Workroom
+from raftstore.cluster.jobs.background import BackgroundJobs
 from raftstore.errors import AlreadyExists, Changed, Invalid
 from raftstore.metadata import Catalog
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
@@ -27,12 +27,12 @@ class JobCalls:
         network: PeerNetwork,
         *,
         catalog: Catalog,
-        workroom: Callable[[], Workroom],
+        background_jobs: Callable[[], BackgroundJobs],
         propose: Callable[[commands.Command], Awaitable[commands.Result]],
         barrier: Callable[[], Awaitable[None]],
     ) -> None:
         self._catalog = catalog
-        self._workroom = workroom
+        self._background_jobs = background_jobs
         self._propose = propose
         self._barrier = barrier
         network.serve("admin.jobs", self._jobs, roles=BOTH)
@@ -42,7 +42,7 @@ class JobCalls:
     async def _jobs(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
         await self._barrier()
         answer = admin.Jobs(
-            jobs=[job.SerializeToString() for job in self._catalog.jobs()], short=self._workroom().short
+            jobs=[job.SerializeToString() for job in self._catalog.jobs()], short=self._background_jobs().short
         )
         return Reply(answer.SerializeToString())
 
@@ -53,14 +53,14 @@ class JobCalls:
         except ValueError:
             raise Invalid(f"there is no kind of job {request.kind!r}") from None
         await self._barrier()
-        nodes = list(request.nodes) or self._workroom().reachable()
+        nodes = list(request.nodes) or self._background_jobs().reachable()
         if kind == Job.DRAIN and len(request.nodes) != 1:
             raise Invalid("one node is drained at a time")
         ids = [await self._put_one(kind, node, request) for node in nodes]
         return Reply(admin.JobPutReply(ids=ids).SerializeToString())
 
     async def _put_one(self, kind: int, node: str, request: admin.JobPut) -> int:
-        job = self._workroom().wanted(kind, node, apply=request.apply, force=request.force)
+        job = self._background_jobs().wanted(kind, node, apply=request.apply, force=request.force)
         known = self._open(kind, node)
         if known is not None and known.state == Job.WAITING and known.not_before_ns > time.time_ns():
             await self._end(known.id)

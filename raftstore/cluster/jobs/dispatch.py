@@ -18,7 +18,7 @@ import structlog
 from raftstore.chunks.placement.topology import ClusterView
 from raftstore.cluster.settings import JobsSettings
 from raftstore.errors import AlreadyExists, Changed, NotFound, StoreError
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -115,7 +115,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
     if node in situation.short and since(Job.REPAIR) >= _repair_pause(last.get((Job.REPAIR, node))):
         job = Job(kind=Job.REPAIR, node=node, without=sorted(situation.lost), upto=situation.upto)
         job.reason = "copies are missing"
-        job.shares.extend(rooms(situation.view))
+        job.shares.extend(free_spaces(situation.view))
         due.append(job)
     for job in _moves(situation, node):
         kept = _count(last.get((job.kind, node)), "copied" if job.kind == Job.REBALANCE else "trimmed") == 0
@@ -137,7 +137,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
     return due
 
 
-def rooms(view: ClusterView) -> list[commands.Share]:
+def free_spaces(view: ClusterView) -> list[commands.Share]:
     """Return the free room of each store, as it is seen here."""
     return [commands.Share(store=store.number, bytes=store.free_bytes) for store in view.stores]
 
@@ -261,7 +261,7 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Stop; the jobs stay."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
         self._task = None
 
     async def _run(self) -> None:

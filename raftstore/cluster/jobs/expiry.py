@@ -18,7 +18,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.tables.partials import MAX_EXPIRED
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.rights import Actor
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
@@ -81,7 +81,7 @@ class PartialExpiry:
 
     async def stop(self) -> None:
         """Stop."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
         self._task = None
 
     async def _run(self) -> None:

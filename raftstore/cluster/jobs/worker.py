@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from raftstore.errors import Changed, NotFound, StoreError
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -106,7 +106,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Stop. What was under way stays taken; the next boot goes on with it at once."""
-        await ended(self._task, *(task for _, task in self._running.values()))
+        await cancel_and_wait(self._task, *(task for _, task in self._running.values()))
         self._task = None
 
     async def _run(self) -> None:
@@ -130,11 +130,11 @@ class Worker:
         for job in mine.values():
             if job.id in self._running or job.kind not in self._handlers:
                 continue
-            if takeable(job, self._node, self._boot, now_ns, leads=self._leads()) and self._has_room(job):
+            if takeable(job, self._node, self._boot, now_ns, leads=self._leads()) and self._has_space(job):
                 running = asyncio.get_running_loop().create_task(self._do(job), name=f"job {job.id}")
                 self._running[job.id] = job, running
 
-    def _has_room(self, job: Job) -> bool:
+    def _has_space(self, job: Job) -> bool:
         busy = [other.kind for other, _ in self._running.values()]
         if job.kind == Job.DRAIN:
             return True
@@ -184,14 +184,14 @@ class Worker:
 
     async def _watch(self, job: Job, task: Task, work: asyncio.Future[None]) -> None:
         """Wait for the work, and report. Raises what it raises; Changed, NotFound when the job is lost."""
-        told, renewed = task.progress(), time.monotonic()
+        reported, renewed = task.progress(), time.monotonic()
         while True:
             await asyncio.wait([work], timeout=REPORT)
             if work.done():
                 work.result()
                 return
             progress = task.progress()
-            if progress == told and time.monotonic() - renewed < RENEW:
+            if progress == reported and time.monotonic() - renewed < RENEW:
                 continue
             report = commands.ReportJob(
                 id=job.id,
@@ -202,7 +202,7 @@ class Worker:
             )
             try:
                 await self._propose(commands.Command(report_job=report))
-                told, renewed = progress, time.monotonic()
+                reported, renewed = progress, time.monotonic()
             except (Changed, NotFound):
                 raise
             except StoreError as error:

@@ -14,7 +14,7 @@ import structlog
 
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -188,7 +188,7 @@ class Steward:
 
     async def stop(self) -> None:
         """Stop; what was begun goes on by itself or is begun again."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
         self._task = None
 
     async def _run(self) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Collection
 from raftstore.errors import Superseded
 
 
-class Currency:
+class SupersededCheck:
     """What the others have said of this node's disk since the start."""
 
     def __init__(self, node: str) -> None:

@@ -12,7 +12,7 @@ import structlog
 from raftstore.chunks.placement.topology import Topology
 from raftstore.errors import Invalid, StoreError
 from raftstore.types import Wanted
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class ReplicaRecorder:
 
     async def stop(self) -> None:
         """Stop; what waits is dropped."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
         self._task = None
 
     def added(self, digest: bytes, store: int, since: int) -> None:

@@ -15,7 +15,7 @@ import structlog
 from raftstore.cluster.replicas.inventory import take_inventory
 from raftstore.errors import Invalid, StoreError, Superseded
 from raftstore.types import StoreInfo
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -71,10 +71,10 @@ class Registration:
 
     async def stop(self) -> None:
         """End."""
-        await ended(self._task)
+        await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
-        due, again, told = True, False, ""
+        due, again, reported = True, False, ""
         while True:
             if not due and self._member() and not self._known():
                 due = again = True
@@ -88,9 +88,9 @@ class Registration:
                     )  # what this node keeps would be taken for another one's, or a later one's
                     return
                 except StoreError as error:
-                    if str(error) != told:  # one line for an outage, not one for every attempt
-                        told = str(error)
-                        log.info("volumes not announced yet", error=told)
+                    if str(error) != reported:  # one line for an outage, not one for every attempt
+                        reported = str(error)
+                        log.info("volumes not announced yet", error=reported)
             await asyncio.sleep(PERIOD)
 
     def _known(self) -> bool:

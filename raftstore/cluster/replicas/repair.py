@@ -21,14 +21,14 @@ def plan(
     view: ClusterView,
     chunks: Sequence[ChunkRef],
     lost: Collection[int] = (),
-    rooms: Mapping[int, int] | None = None,
+    free_spaces: Mapping[int, int] | None = None,
 ) -> list[Copy]:
     """Return the copies that bring `chunks` closer to the wanted number, as far as stores can be reached. Pure.
 
     Copies on the stores `lost`, and on those of nodes that leave, do not count. `rooms`: bytes that stores have free,
     where they are to be taken from the job instead of the view.
     """
-    weights = {number: weight(free) for number, free in (rooms or {}).items()}
+    weights = {number: weight(free) for number, free in (free_spaces or {}).items()}
     copies = []
     for chunk in chunks:
         current = [view.by_number[number] for number in chunk.stores if number in view.by_number]

@@ -40,7 +40,7 @@ def wrong(offsets: Mapping[str, float], own: str) -> dict[str, float]:
     return {name: by - middle for name, by in offsets.items() if abs(by - middle) > LIMIT}
 
 
-def told(by: float) -> str:
+def reported(by: float) -> str:
     """Say for people how far a clock is off."""
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(by) >= 2 * size), _UNITS[-1])
     return f"its clock is {abs(by) / size:.0f} {unit} {'ahead of' if by > 0 else 'behind'} the others"

@@ -20,7 +20,7 @@ from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.util.space import Space
-from raftstore.util.tasks import ended
+from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import admin_pb2 as admin
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class Report:
     leader: str
     waiting: tuple[str, ...]
     store: bytes
-    room: int
+    free_space: int
     space: Space
     at: float
     ahead: float | None = None
@@ -100,7 +100,7 @@ class Health:
         """Stop watching."""
         self._started = False
         tasks, self._tasks = list(self._tasks.values()), {}
-        await ended(*tasks)
+        await cancel_and_wait(*tasks)
 
     def members_changed(self) -> None:
         """Watch those who are members now."""
@@ -149,7 +149,7 @@ class Health:
             reply.leader,
             tuple(reply.waiting),
             reply.store,
-            reply.room,
+            reply.free_space,
             Space(min(reply.space, max(Space))),
             time.monotonic(),
             clocks.ahead(sent, received, reply.time_ns),
@@ -171,7 +171,9 @@ class Health:
         if by is not None and time.monotonic() - self._clock_told >= CLOCK_LOG_EVERY:
             self._clock_told = time.monotonic()
             log.warning(
-                "the clock of this node is wrong", problem=clocks.told(by), remedy="set it; NTP keeps it right"
+                "the clock of this node is wrong",
+                problem=clocks.reported(by),
+                remedy="set it; NTP keeps it right",
             )
 
     async def gather(self) -> ClusterStatus:
@@ -189,7 +191,7 @@ class Health:
             nodes[name].address = addresses.get(name, "")
             nodes[name].voter = members[name].voter
         for name, by in self._wrong_clocks(zip(others, reports, strict=True)).items():
-            nodes[name].error = "; ".join(filter(None, (nodes[name].error, clocks.told(by))))
+            nodes[name].error = "; ".join(filter(None, (nodes[name].error, clocks.reported(by))))
         status = ClusterStatus(
             verdict=verdict.NO_QUORUM,
             asked=own.name,

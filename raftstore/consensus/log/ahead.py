@@ -37,12 +37,12 @@ class Ahead:
         self._file: DiskFile | None = None
         self._filled = 0
         self._filling = False
-        self._no_room = False
+        self._no_space = False
 
     def begin(self, file: DiskFile, size: int) -> None:
         """Frames go to this file from now on; it has `size` bytes. Not while a filling is under way."""
         self._file, self._filled = file, size
-        self._no_room = False
+        self._no_space = False
 
     def fits(self, end: int) -> bool:
         """Whether a frame that ends there may be written now."""
@@ -66,7 +66,7 @@ class Ahead:
         step = min(self._most, max(end, self._most // 8))
         stop = min(-(-(end + step) // _BLOCK) * _BLOCK, self._segment_bytes)
         file, start = self._file, self._filled
-        if file is None or self._filling or self._no_room or stop <= start or start - end > step // 2:
+        if file is None or self._filling or self._no_space or stop <= start or start - end > step // 2:
             return None
         self._filling = True
 
@@ -85,7 +85,7 @@ class Ahead:
             except OSError as error:
                 if not is_full(error):
                     raise
-                self._no_room = True
+                self._no_space = True
                 log.warning("journal: no room to write ahead of the log", error=str(error))
                 return
         file.datasync()

@@ -10,7 +10,7 @@ import structlog
 from raftstore.consensus.membership.configuration import Configuration, check_step
 from raftstore.consensus.membership.watchedlog import Versioned
 from raftstore.consensus.pysyncobj.raft import Raft
-from raftstore.consensus.replication.leader import Replicator
+from raftstore.consensus.replication.leader import LeaderReplication
 from raftstore.consensus.runtime import Runtime
 from raftstore.errors import Changed, NoQuorum, OutcomeUnknown
 
@@ -27,15 +27,17 @@ class Membership:
     its own term, and differs from it in one voter at most. So there is one change at a time.
     """
 
-    def __init__(self, raft: Raft, replicator: Replicator, runtime: Runtime, tick: Callable[[], None]) -> None:
+    def __init__(
+        self, raft: Raft, leader_side: LeaderReplication, runtime: Runtime, tick: Callable[[], None]
+    ) -> None:
         self._raft = raft
-        self._replicator = replicator
+        self._leader_side = leader_side
         self._runtime = runtime
         self._tick = tick
         self.introduced: frozenset[str] = frozenset()
         """Members that this log may not have yet."""
         self._waiting: tuple[int, int, asyncio.Future[int]] | None = None
-        self._told: tuple[Versioned, int] | None = None
+        self._reported: tuple[Versioned, int] | None = None
         self._watchers: list[Callable[[], None]] = []
         self._stopped = ""
 
@@ -66,7 +68,7 @@ class Membership:
     def heard_lately(self, within: float) -> frozenset[str]:
         """On a leader: the members that have answered it in the last `within` seconds, and itself."""
         since = self._runtime.now() - within
-        heard = {peer for peer, one in self._replicator.followers.items() if one.heard_at >= since}
+        heard = {peer for peer, one in self._leader_side.followers.items() if one.heard_at >= since}
         return frozenset(heard | {self._raft.node})
 
     # Changes.
@@ -103,8 +105,8 @@ class Membership:
         """See what has become of the change under way, and tell of what is new. To be called after every tick."""
         self._conclude()
         now = (self._raft.configuration, self._raft.committed_configuration[0])
-        if now != self._told:
-            self._told = now
+        if now != self._reported:
+            self._reported = now
             for watcher in self._watchers:
                 watcher()
 

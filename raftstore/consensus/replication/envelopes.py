@@ -11,7 +11,7 @@ from raftstore.wire import raft_pb2
 METHOD = "raft"
 
 
-class Post:
+class EnvelopeSender:
     """Sends envelopes to the members whose link is up, and knows which are."""
 
     def __init__(self, links: Links, raft: Raft) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from raftstore.consensus.pysyncobj.raft import Raft
-from raftstore.consensus.replication.envelopes import Post
+from raftstore.consensus.replication.envelopes import EnvelopeSender
 from raftstore.consensus.replication.normalise import (
     Accept,
     Entry,
@@ -64,7 +64,7 @@ def small_part(decision: Accept, term: int) -> Accept:
     )
 
 
-class Acceptor:
+class FollowerReplication:
     """Takes the appends of the current leader.
 
     Invariant: MATCHED leaves only when the journal has synced every entry before its next_index, and only in
@@ -79,13 +79,13 @@ class Acceptor:
     def __init__(
         self,
         raft: Raft,
-        post: Post,
+        envelope_sender: EnvelopeSender,
         durable: Callable[[], int],
         need_snapshot: Callable[[str], None],
         up_to_date: Callable[[], None],
     ) -> None:
         self._raft = raft
-        self._post = post
+        self._envelope_sender = envelope_sender
         self._durable = durable
         self._need_snapshot = need_snapshot
         self._up_to_date = up_to_date
@@ -166,4 +166,4 @@ class Acceptor:
         self, leader: str, sequence: int, outcome: raft_pb2.AppendReply.Outcome, next_index: int
     ) -> None:
         reply = {"sequence": sequence, "outcome": outcome, "next_index": next_index}
-        self._post.send(leader, raft_pb2.Envelope(append_reply=reply), urgent=True)
+        self._envelope_sender.send(leader, raft_pb2.Envelope(append_reply=reply), urgent=True)

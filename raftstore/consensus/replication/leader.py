@@ -10,7 +10,7 @@ import structlog
 
 from raftstore.consensus.pysyncobj.library import Message
 from raftstore.consensus.pysyncobj.raft import Raft
-from raftstore.consensus.replication.envelopes import Post
+from raftstore.consensus.replication.envelopes import EnvelopeSender
 from raftstore.consensus.replication.follower import ALIVE, MATCHED
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
@@ -40,7 +40,7 @@ class Follower:
     heard_at: float = float("-inf")
 
 
-class Replicator:
+class LeaderReplication:
     """Keeps a Follower for every other member while this node leads.
 
     Invariants: at most one append with entries is under way to a follower. The engine hears that a follower has
@@ -51,7 +51,7 @@ class Replicator:
         self,
         raft: Raft,
         journal: Any,
-        post: Post,
+        envelope_sender: EnvelopeSender,
         runtime: Runtime,
         settings: ConsensusSettings,
         need_sync: Callable[[], None],
@@ -59,13 +59,13 @@ class Replicator:
     ) -> None:
         self._raft = raft
         self._journal = journal
-        self._post = post
+        self._envelope_sender = envelope_sender
         self._runtime = runtime
         self._heartbeat = settings.heartbeat
         self._most = settings.append_entries
         self._need_sync = need_sync
         self._soon = soon
-        self._telling = self._told = False
+        self._telling = self._reported = False
         self.followers: dict[str, Follower] = {}
 
     # Life of a leadership and of links.
@@ -74,7 +74,7 @@ class Replicator:
         """This node has become the leader."""
         next_index = self._journal[-1][1] + 1
         self.followers = {peer: Follower(next_index) for peer in self._raft.peers}
-        for peer in self._post.linked & self.followers.keys():
+        for peer in self._envelope_sender.linked & self.followers.keys():
             self._open(peer, self.followers[peer])
 
     def retire(self) -> None:
@@ -151,7 +151,11 @@ class Replicator:
         """Remind the followers to which the engine may make no append."""
         now = self._runtime.now()
         for peer, follower in self.followers.items():
-            if follower.open or peer not in self._post.linked or now - follower.sent_at < self._heartbeat:
+            if (
+                follower.open
+                or peer not in self._envelope_sender.linked
+                or now - follower.sent_at < self._heartbeat
+            ):
                 continue
             if follower.flight is not None:
                 _, index, term = follower.flight
@@ -181,11 +185,11 @@ class Replicator:
         Not at once: those whose commands are done may propose more, and one append carries both. The next round
         of the loop lets them, the one after it lets the proposer make a batch of it.
         """
-        if not self._telling and self._untold():
+        if not self._telling and self._unreported():
             self._telling = True
             self._soon(lambda: self._soon(self._tell))
 
-    def _untold(self) -> bool:
+    def _unreported(self) -> bool:
         if not self.followers:
             return False
         commit = self._raft.commit_index
@@ -193,10 +197,10 @@ class Replicator:
 
     def _tell(self) -> None:
         self._telling = False
-        if self._untold():
-            self._told = True
+        if self._unreported():
+            self._reported = True
             self._raft.send_appends()
-            self._told = False
+            self._reported = False
 
     # Replies in.
 
@@ -259,7 +263,7 @@ class Replicator:
     # Helpers.
 
     def _open(self, peer: str, follower: Follower) -> None:
-        if peer not in self._post.linked:
+        if peer not in self._envelope_sender.linked:
             return
         follower.snapshot = self._behind(follower)
         follower.open = not follower.snapshot
@@ -274,7 +278,7 @@ class Replicator:
         return bool(follower.next_index <= self._journal[0][1])
 
     def _due(self, follower: Follower) -> bool:
-        if self._told and follower.sent_commit < self._raft.commit_index:
+        if self._reported and follower.sent_commit < self._raft.commit_index:
             return True
         return self._runtime.now() - follower.sent_at >= self._heartbeat / 2
 
@@ -284,7 +288,7 @@ class Replicator:
         append.sequence = follower.sequence
         follower.sent_at = self._runtime.now()
         follower.sent_commit = append.commit_index
-        self._post.send(peer, envelope, urgent=bool(append.entries))
+        self._envelope_sender.send(peer, envelope, urgent=bool(append.entries))
 
 
 def _answers_flight(follower: Follower, reply: raft_pb2.AppendReply) -> bool:

@@ -9,9 +9,9 @@ import structlog
 from raftstore.consensus.elections import Elections
 from raftstore.consensus.pysyncobj.library import DENIED, NOT_LEADER, UNKNOWN, Message
 from raftstore.consensus.pysyncobj.raft import CALL_PREFIX, Raft
-from raftstore.consensus.replication.envelopes import Post
-from raftstore.consensus.replication.follower import Acceptor
-from raftstore.consensus.replication.leader import Replicator
+from raftstore.consensus.replication.envelopes import EnvelopeSender
+from raftstore.consensus.replication.follower import FollowerReplication
+from raftstore.consensus.replication.leader import LeaderReplication
 from raftstore.consensus.replication.reads import Confirmation, Reads
 from raftstore.errors import Invalid
 from raftstore.util.seldomlog import SeldomLog
@@ -38,9 +38,9 @@ class Mailbox:
         self,
         *,
         raft: Raft,
-        post: Post,
-        replicator: Replicator,
-        acceptor: Acceptor,
+        envelope_sender: EnvelopeSender,
+        leader_side: LeaderReplication,
+        follower_side: FollowerReplication,
         elections: Elections,
         confirmation: Confirmation,
         reads: Reads,
@@ -50,9 +50,9 @@ class Mailbox:
         soon: Callable[[Callable[[], None]], None],
     ) -> None:
         self._raft = raft
-        self._post = post
-        self._replicator = replicator
-        self._acceptor = acceptor
+        self._envelope_sender = envelope_sender
+        self._leader_side = leader_side
+        self._follower_side = follower_side
         self._elections = elections
         self._confirmation = confirmation
         self._reads = reads
@@ -70,7 +70,7 @@ class Mailbox:
         """Send what the engine wants to tell `peer`."""
         kind = message["type"]
         if kind == "append_entries":
-            self._replicator.append(peer, message)
+            self._leader_side.append(peer, message)
         elif kind == "apply_command":
             self._forward(peer, message["request_id"], message["command"])
         elif kind == "apply_command_response":
@@ -82,25 +82,25 @@ class Mailbox:
                 "entry_term": message.get("log_term", 0),
                 "error": message.get("error", 0),
             }
-            self._post.send(peer, raft_pb2.Envelope(proposed=reply))
+            self._envelope_sender.send(peer, raft_pb2.Envelope(proposed=reply))
         elif kind == "request_vote":
             request_vote = raft_pb2.VoteRequest(
                 last_index=message["last_log_index"],
                 last_term=message["last_log_term"],
                 transfer=self.transferring,
             )
-            self._post.send(peer, raft_pb2.Envelope(vote_request=request_vote))
+            self._envelope_sender.send(peer, raft_pb2.Envelope(vote_request=request_vote))
         elif kind == "response_vote":
             self._elections.voted()
-            self._post.send(peer, raft_pb2.Envelope(vote=raft_pb2.Vote()))
+            self._envelope_sender.send(peer, raft_pb2.Envelope(vote=raft_pb2.Vote()))
         elif kind == "timeout_now":
-            self._post.send(peer, raft_pb2.Envelope(timeout_now=raft_pb2.TimeoutNow()))
+            self._envelope_sender.send(peer, raft_pb2.Envelope(timeout_now=raft_pb2.TimeoutNow()))
         else:
             raise ValueError(f"pysyncobj sends an unknown message: {kind}")
 
     def _forward(self, leader: str, request: int, command: bytes) -> None:
         propose = {"boot": self._boot, "request": request, "command": command}
-        if not self._post.send(leader, raft_pb2.Envelope(propose=propose)):
+        if not self._envelope_sender.send(leader, raft_pb2.Envelope(propose=propose)):
             self._soon(lambda: self._raft.refused(request, NOT_LEADER))
 
     # From other members.
@@ -114,11 +114,11 @@ class Mailbox:
             self._raft.observe_term(peer, term)
         if term < self._raft.term:
             if kind in TOLD_IF_STALE:
-                self._post.send(peer, raft_pb2.Envelope(stale_term=raft_pb2.StaleTerm()))
+                self._envelope_sender.send(peer, raft_pb2.Envelope(stale_term=raft_pb2.StaleTerm()))
             if kind in TOLD_IF_STALE or kind in OF_THIS_TERM:
                 return True
         if kind == "append_reply":
-            return self._replicator.reply(peer, envelope.append_reply)
+            return self._leader_side.reply(peer, envelope.append_reply)
         self._deliver(peer, term, kind, envelope)
         return True
 
@@ -147,7 +147,7 @@ class Mailbox:
                     self._elections.stand(transfer=True)
             case "probe":
                 ack = {"sequence": envelope.probe.sequence}
-                self._post.send(peer, raft_pb2.Envelope(probe_ack=ack))
+                self._envelope_sender.send(peer, raft_pb2.Envelope(probe_ack=ack))
             case "probe_ack":
                 self._confirmation.acknowledge(peer, envelope.probe_ack.sequence)
             case "read_request":
@@ -160,7 +160,7 @@ class Mailbox:
         if self._raft.role == "leader" and term == self._raft.term:
             log.error("another node claims to lead in this node's term", peer=peer, term=term)
             return
-        self._acceptor.take(peer, term, append)
+        self._follower_side.take(peer, term, append)
         self._elections.heard_leader()
 
     def _proposed_by(self, peer: str, propose: raft_pb2.Propose) -> None:
@@ -174,7 +174,7 @@ class Mailbox:
         if reason is not None or (self.paused and self._raft.role == "leader"):
             error = NOT_LEADER if reason is None else DENIED
             reply = {"boot": propose.boot, "request": propose.request, "error": error}
-            self._post.send(peer, raft_pb2.Envelope(proposed=reply))
+            self._envelope_sender.send(peer, raft_pb2.Envelope(proposed=reply))
             return
         self._raft.proposal(peer, (propose.boot, propose.request), propose.command)
 
@@ -193,6 +193,6 @@ class Mailbox:
 
         def answer(index: int | None) -> None:
             reply = {"boot": boot, "request": number, "refused": index is None, "index": index or 0}
-            self._post.send(peer, raft_pb2.Envelope(read_reply=reply))
+            self._envelope_sender.send(peer, raft_pb2.Envelope(read_reply=reply))
 
         self._confirmation.ask(peer, answer)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from raftstore.consensus.pysyncobj.raft import Raft
-from raftstore.consensus.replication.envelopes import Post
+from raftstore.consensus.replication.envelopes import EnvelopeSender
 from raftstore.consensus.runtime import Runtime, Timer
 from raftstore.errors import NoQuorum
 from raftstore.wire import raft_pb2
@@ -27,9 +27,9 @@ Answer = Callable[[int | None], None]
 class Confirmation:
     """The leader's part. Invariant: an index is given out only after a majority acknowledged a later probe."""
 
-    def __init__(self, raft: Raft, post: Post, runtime: Runtime, attempt: float) -> None:
+    def __init__(self, raft: Raft, envelope_sender: EnvelopeSender, runtime: Runtime, attempt: float) -> None:
         self._raft = raft
-        self._post = post
+        self._envelope_sender = envelope_sender
         self._runtime = runtime
         self._attempt = attempt
         self._waiting: dict[str, Answer] = {}
@@ -81,7 +81,9 @@ class Confirmation:
         self._sequence += 1
         self._acknowledged = {self._raft.node}
         self._probed_at = self._runtime.now()
-        self._post.broadcast(self._raft.voters, raft_pb2.Envelope(probe={"sequence": self._sequence}))
+        self._envelope_sender.broadcast(
+            self._raft.voters, raft_pb2.Envelope(probe={"sequence": self._sequence})
+        )
         self._conclude()
 
     def _conclude(self) -> None:
@@ -114,7 +116,7 @@ class Reads:
         self,
         *,
         raft: Raft,
-        post: Post,
+        envelope_sender: EnvelopeSender,
         runtime: Runtime,
         confirmation: Confirmation,
         leader: Callable[[], str | None],
@@ -124,7 +126,7 @@ class Reads:
         guard: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
         self._raft = raft
-        self._post = post
+        self._envelope_sender = envelope_sender
         self._runtime = runtime
         self._confirmation = confirmation
         self._leader = leader
@@ -213,7 +215,7 @@ class Reads:
             self._confirmation.ask(leader, lambda index: self.answered(boot, request, index))
         elif leader is not None:
             question = {"boot": boot, "request": request}
-            self._post.send(leader, raft_pb2.Envelope(read_request=question))
+            self._envelope_sender.send(leader, raft_pb2.Envelope(read_request=question))
 
     def _retry(self) -> None:
         self._stop_timer()

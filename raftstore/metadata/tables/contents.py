@@ -121,13 +121,13 @@ class Contents:
 
         Stores that were swept after log index `since` do not count.
         """
-        told = [(chunk.digest, chunk.length, tuple(chunk.stores)) for chunk in chunks]
-        known = self._find([digest for digest, _, _ in told])
+        reported = [(chunk.digest, chunk.length, tuple(chunk.stores)) for chunk in chunks]
+        known = self._find([digest for digest, _, _ in reported])
         confirmed: dict[tuple[int, ...], tuple[int, ...]] = {}
         pieces: dict[bytes, Piece] = {}
         plan: list[Piece] = []
         total = 0
-        for digest, length, stores in told:
+        for digest, length, stores in reported:
             total += length
             piece = pieces.get(digest)
             if piece is None:

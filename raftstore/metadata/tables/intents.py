@@ -76,7 +76,7 @@ class Intents:
         concerned = {intent.node, intent.replaces} - {""}
         for other in self._intents.values():
             if not other.done and not concerned.isdisjoint((other.node, other.replaces)):
-                raise Refusal(commands.EXISTS, f"{_told(other)} is open already; cancel it first")
+                raise Refusal(commands.EXISTS, f"{_reported(other)} is open already; cancel it first")
         if intent.kind == Intent.JOIN:
             self._check_join(intent, time_ns)
         elif intent.node not in self.members:
@@ -145,7 +145,7 @@ def _over(intent: Intent, time_ns: int) -> bool:
     return intent.kind == Intent.JOIN and time_ns >= intent.expires_ns and (intent.done or not intent.nonce)
 
 
-def _told(intent: Intent) -> str:
+def _reported(intent: Intent) -> str:
     match intent.kind:
         case Intent.JOIN:
             return f"a token for {intent.node}"

@@ -184,14 +184,14 @@ def test_other_nodes_are_told() -> None:
     async def test(access: Access, store: FakeStore, clock: Clock) -> None:
         for number in range(4):
             await access.password("alice", f"wrong {number}", "2001:db8::1")
-        while not store.told:  # noqa: ASYNC110 - a condition of the fake, not an event
+        while not store.reported:  # noqa: ASYNC110 - a condition of the fake, not an event
             await asyncio.sleep(0.01)
         other = FakeStore()
         other.accounts.update(store.accounts)
         there = Access(other, AccessSettings(slowness=Slowness(free=3)), clock=clock)
         there.start()
         try:
-            for topic, body in store.told:
+            for topic, body in store.reported:
                 other.listeners[topic]("n1", body)
             assert await there.password("alice", PASSWORD, "2001:db8::ffff") is None
         finally:

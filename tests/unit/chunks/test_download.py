@@ -11,7 +11,7 @@ from fakechunks import FakeCluster, run_path, until
 
 from raftstore.chunks.placement.topology import Buffer, StoreState
 from raftstore.chunks.transfer.download import Download
-from raftstore.chunks.transfer.downloadbuffers import IDLE, Held
+from raftstore.chunks.transfer.downloadbuffers import IDLE, DownloadBuffers
 from raftstore.chunks.transfer.path import SLICE, ChunkLimits, ChunkPath
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
@@ -94,9 +94,9 @@ def test_another_copy_is_read_when_one_fails(error: StoreError) -> None:
         assert await read(download) == data
 
     run_path(cluster, test)
-    told = isinstance(error, NotFound | Damaged)
+    reported = isinstance(error, NotFound | Damaged)
     assert {(digest, store) for digest, store, _ in bad if store == 1} == (
-        {(ref.digest, 1) for ref in refs} if told else set()
+        {(ref.digest, 1) for ref in refs} if reported else set()
     )
 
 
@@ -360,7 +360,7 @@ def test_chunks_in_memory_are_bounded_however_many_clients_do_not_read(files: st
 
 def test_a_chunk_that_nobody_takes_from_makes_room() -> None:
     now = [0.0]
-    held = Held(3 * MIB, lambda: now[0])
+    held = DownloadBuffers(3 * MIB, lambda: now[0])
     first, second, third = (held.keep(b"%d" % n, MIB) for n in range(3))
     assert first and second and third
     assert held.keep(b"3", MIB) is None

@@ -193,9 +193,9 @@ def test_as_many_copies_as_an_owner_wants(replicas: int, copies: int, quorum: in
         ((10, 10, 10), 1, 30),
     ],
 )
-def test_capacity(rooms: tuple[int, ...], replicas: int, fits: int) -> None:
-    members = tuple(StoreState(n, f"n{n}", free_bytes=free) for n, free in enumerate(rooms, 1))
-    assert capacity(ClusterView(members, len(rooms), replicas)) == fits
+def test_capacity(free_spaces: tuple[int, ...], replicas: int, fits: int) -> None:
+    members = tuple(StoreState(n, f"n{n}", free_bytes=free) for n, free in enumerate(free_spaces, 1))
+    assert capacity(ClusterView(members, len(free_spaces), replicas)) == fits
 
 
 def test_capacity_counts_only_stores_that_take_pictures() -> None:

@@ -191,10 +191,10 @@ def test_a_tombstone_removes_one_needle_and_older_ones_wherever_it_lies(tmp_path
 
 
 def test_puts_of_many_that_are_given_up_leave_no_error_behind(tmp_path):
-    told = []
+    reported = []
 
     async def scenario():
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
         volumes = await opened(tmp_path / "v")
         putting = asyncio.create_task(volumes.put_many([chunk(i) for i in range(5)]))
         sharing = asyncio.create_task(volumes.put(*chunk(4), verified=True))
@@ -209,4 +209,4 @@ def test_puts_of_many_that_are_given_up_leave_no_error_behind(tmp_path):
         gc.collect()
 
     run(scenario())
-    assert told == []
+    assert reported == []

@@ -48,24 +48,24 @@ def names(directory):
 
 def test_what_is_chosen():
     full, half, mostly = Candidate(1, 1000, 290), Candidate(2, 1000, 500), Candidate(3, 1000, 900)
-    assert choose([full], room=10_000, least=100) is None
-    assert choose([full, half, mostly], room=10_000, least=100) == 3
-    assert choose([full, half], room=10_000, least=100) == 2
-    assert choose([full, half, mostly], room=100, least=100) == 3
-    assert choose([full, half, mostly], room=99, least=100) is None
-    assert choose([half, mostly], room=10_000, least=901) is None
-    assert choose([full, half], room=compaction.LEAST_ROOM - 1, least=100, piecemeal=True) == 2
-    big = Candidate(1, 10 * compaction.LEAST_ROOM, 5 * compaction.LEAST_ROOM)
-    assert choose([big], room=compaction.LEAST_ROOM, least=100) is None
-    assert choose([big], room=compaction.LEAST_ROOM, least=100, piecemeal=True) == 1
-    assert choose([big], room=compaction.LEAST_ROOM - 1, least=100, piecemeal=True) is None
+    assert choose([full], free_space=10_000, least=100) is None
+    assert choose([full, half, mostly], free_space=10_000, least=100) == 3
+    assert choose([full, half], free_space=10_000, least=100) == 2
+    assert choose([full, half, mostly], free_space=100, least=100) == 3
+    assert choose([full, half, mostly], free_space=99, least=100) is None
+    assert choose([half, mostly], free_space=10_000, least=901) is None
+    assert choose([full, half], free_space=compaction.LEAST_SPACE - 1, least=100, piecemeal=True) == 2
+    big = Candidate(1, 10 * compaction.LEAST_SPACE, 5 * compaction.LEAST_SPACE)
+    assert choose([big], free_space=compaction.LEAST_SPACE, least=100) is None
+    assert choose([big], free_space=compaction.LEAST_SPACE, least=100, piecemeal=True) == 1
+    assert choose([big], free_space=compaction.LEAST_SPACE - 1, least=100, piecemeal=True) is None
     # What is begun comes first, if it pays and fits.
-    assert choose([Candidate(2, 1000, 500, stale=True), mostly], room=10_000, least=100) == 2
-    assert choose([Candidate(2, 1000, 500, stale=True), mostly], room=400, least=100) == 3
+    assert choose([Candidate(2, 1000, 500, stale=True), mostly], free_space=10_000, least=100) == 2
+    assert choose([Candidate(2, 1000, 500, stale=True), mostly], free_space=400, least=100) == 3
     # A volume without anything in it goes, but never the newest just for that.
-    assert choose([Candidate(1, 64, 64)], room=0, least=100) == 1
-    assert choose([Candidate(1, 0, 0)], room=0, least=100) == 1
-    assert choose([Candidate(1, 128, 128, last=True)], room=10_000, least=1000) is None
+    assert choose([Candidate(1, 64, 64)], free_space=0, least=100) == 1
+    assert choose([Candidate(1, 0, 0)], free_space=0, least=100) == 1
+    assert choose([Candidate(1, 128, 128, last=True)], free_space=10_000, least=1000) is None
 
 
 def test_a_tombstone_is_needed_while_what_it_removes_may_lie_somewhere(tmp_path):
@@ -378,7 +378,7 @@ def test_a_full_disk_is_freed_with_the_reserve(tmp_path):
 def test_a_full_disk_with_large_volumes_is_freed_piece_by_piece(tmp_path, monkeypatch, can_punch):
     """The reserve is far smaller than what lives in any volume."""
     monkeypatch.setattr(walking, "PORTION_BYTES", 100_000)
-    monkeypatch.setattr(compaction, "LEAST_ROOM", 200_000)
+    monkeypatch.setattr(compaction, "LEAST_SPACE", 200_000)
     directory = tmp_path / "v"
     files = FailingFiles()
     reserve, disk, size = 500_000, 5_000_000, 20_000

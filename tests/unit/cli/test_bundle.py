@@ -63,9 +63,9 @@ def test_what_is_made(tmp_path: Path) -> None:
         (["n1=127.0.0.1:1,sftp=", "n2=127.0.0.1:2,ftp=127.0.0.1:2022,sftp="], ""),
     ],
 )
-def test_two_servers_of_a_machine_have_two_addresses(tmp_path: Path, nodes: list[str], told: str) -> None:
+def test_two_servers_of_a_machine_have_two_addresses(tmp_path: Path, nodes: list[str], reported: str) -> None:
     made = init(tmp_path / "c", *(word for node in nodes for word in ("--node", node)))
-    assert (made.exit_code, told in made.output) == (2 if told else 0, True), made.output
+    assert (made.exit_code, reported in made.output) == (2 if reported else 0, True), made.output
 
 
 def test_every_file_is_its_owners_alone(tmp_path: Path) -> None:
@@ -130,12 +130,12 @@ def test_twice_the_same_name_or_address(tmp_path: Path) -> None:
     ("nodes", "replicas", "told"), [(7, 3, True), (7, 4, False), (3, 1, True), (1, 1, False)]
 )
 def test_too_few_copies_for_the_loss_of_any_minority_are_told(
-    tmp_path: Path, nodes: int, replicas: int, told: bool
+    tmp_path: Path, nodes: int, replicas: int, reported: bool
 ) -> None:
     words = [word for number in range(nodes) for word in ("--node", f"n{number}=host{number}:1")]
     result = init(tmp_path / "c", *words, "--replicas", str(replicas))
     assert result.exit_code == 0
-    assert ("the loss of any minority" in result.output) == told
+    assert ("the loss of any minority" in result.output) == reported
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:

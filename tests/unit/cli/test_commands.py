@@ -73,8 +73,8 @@ def test_help_version_and_typing_errors() -> None:
 def test_a_wrong_command_line_is_json_when_that_is_asked_for(line: str) -> None:
     result = pixraft(*line.split())
     assert (result.exit_code, result.stdout) == (2, "")
-    told = json.loads(result.stderr)
-    assert (told["error"], told["exit_code"], bool(told["message"])) == ("UsageError", 2, True)
+    reported = json.loads(result.stderr)
+    assert (reported["error"], reported["exit_code"], bool(reported["message"])) == ("UsageError", 2, True)
 
 
 def test_commands_are_imported_only_when_called() -> None:
@@ -102,12 +102,12 @@ def test_a_key_that_others_can_read_is_told_beside_the_result(node: Path) -> Non
         "-o",
         "json",
     ]
-    for mode, told in ((0o600, ""), (0o640, f"(mode 0640); chmod 600 {key}\n")):
+    for mode, reported in ((0o600, ""), (0o640, f"(mode 0640); chmod 600 {key}\n")):
         key.chmod(mode)
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
         assert json.loads(done.stdout)["verdict"] == "unreachable"
-        assert done.stderr.endswith(told)
-        assert bool(done.stderr) == bool(told)
+        assert done.stderr.endswith(reported)
+        assert bool(done.stderr) == bool(reported)
 
 
 def test_what_commands_log_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,10 +177,10 @@ def test_serve_check_opens_what_is_on_disk(node: Path) -> None:
     data = node.parent / "data"
 
     async def begin() -> None:
-        rooms = Rooms(store_settings(load_node_config(node)), pytest.fail)
+        free_spaces = Rooms(store_settings(load_node_config(node)), pytest.fail)
         data.mkdir()
         (data / "begun").touch()
-        await rooms.check()
+        await free_spaces.check()
 
     asyncio.run(begin())
     assert pixraft("serve", "--check", "--config", str(node)).exit_code == 0
@@ -364,9 +364,9 @@ def test_nodes_that_are_drained_are_named() -> None:
     assert "drain" not in statusview.plain(status)
     nodes[1].drain = "drained"
     nodes[2].drain = "draining"
-    told = statusview.plain(status)
-    assert "n2 is drained: it takes no pictures until `pixraft drain n2 --cancel`." in told
-    assert "n3 is draining" in told
+    reported = statusview.plain(status)
+    assert "n2 is drained: it takes no pictures until `pixraft drain n2 --cancel`." in reported
+    assert "n3 is draining" in reported
     assert [node["drain"] for node in statusview.as_json(status)["nodes"]] == ["", "drained", "draining"]  # type: ignore[union-attr, attr-defined]
     round_trip = node_from_wire(node_to_wire(nodes[1]))
     assert round_trip == nodes[1]
@@ -375,10 +375,10 @@ def test_nodes_that_are_drained_are_named() -> None:
 def test_what_was_put_aside_is_told_as_it_is_now() -> None:
     nodes = [NodeStatus("n1", "h:1", reachable=True, quarantined=1), NodeStatus("n2", "h:2", quarantined=0)]
     status = ClusterStatus("healthy", "n1", "n1", 1, nodes)
-    told = "n1: 1 damaged place was found on its disk and put aside; "
-    assert told + "nothing lacks a copy any more. See volumes/quarantine" in statusview.plain(status)
+    reported = "n1: 1 damaged place was found on its disk and put aside; "
+    assert reported + "nothing lacks a copy any more. See volumes/quarantine" in statusview.plain(status)
     status.short_count, nodes[1].quarantined = 1, 2
-    assert told + "what other nodes have of it is copied from there. See" in statusview.plain(status)
+    assert reported + "what other nodes have of it is copied from there. See" in statusview.plain(status)
     assert "n2: 2 damaged places were found" in statusview.plain(status)
 
 
@@ -386,9 +386,9 @@ def test_a_first_start_that_waits_for_a_node_names_it() -> None:
     nodes = [NodeStatus(name, "h:1", "starting", reachable=True) for name in ("n1", "n2")] + [
         NodeStatus("n3", "h:3")
     ]
-    told = statusview.plain(ClusterStatus("no quorum", "n1", None, 0, nodes))
-    assert "A new cluster begins when all its nodes have heard of each other; n3 must come up." in told
-    assert "until 2 of 3" not in told
+    reported = statusview.plain(ClusterStatus("no quorum", "n1", None, 0, nodes))
+    assert "A new cluster begins when all its nodes have heard of each other; n3 must come up." in reported
+    assert "until 2 of 3" not in reported
 
 
 def test_a_node_that_has_joined_and_was_not_started_is_told_as_that() -> None:
@@ -397,10 +397,10 @@ def test_a_node_that_has_joined_and_was_not_started_is_told_as_that() -> None:
         NodeStatus("n2", "h:2", voter=False, error="cannot be reached"),
         NodeStatus("n3", "h:3", voter=True, error="cannot be reached"),
     ]
-    told = statusview.plain(ClusterStatus("degraded", "n1", "n1", 1, nodes))
-    assert "n3: see the log there; start with `pixraft serve`." in told
-    assert "n2 is new, or a new one in the place of another: start it" in told
-    assert re.search(r"^n2 +h:2 +- +no +no ", told, re.M)
+    reported = statusview.plain(ClusterStatus("degraded", "n1", "n1", 1, nodes))
+    assert "n3: see the log there; start with `pixraft serve`." in reported
+    assert "n2 is new, or a new one in the place of another: start it" in reported
+    assert re.search(r"^n2 +h:2 +- +no +no ", reported, re.M)
 
 
 @pytest.mark.parametrize(
@@ -412,14 +412,14 @@ def test_a_node_that_has_joined_and_was_not_started_is_told_as_that() -> None:
         ("n4", "votes, when it has caught up"),
     ],
 )
-def test_what_becomes_of_a_member(name: str, told: str) -> None:
+def test_what_becomes_of_a_member(name: str, reported: str) -> None:
     changes = [
         admin_pb2.Change(kind="remove", node="n2"),
         admin_pb2.Change(kind="join", node="n4", replaces="n3"),
         admin_pb2.Change(kind="join", node="n1", replaces="n1"),
     ]
     member = admin_pb2.Member(name=name, voter=name != "n4", leaving=name in ("n2", "n3"))
-    assert becomes(member, changes) == told
+    assert becomes(member, changes) == reported
 
 
 def test_zones_are_shown_where_there_are_any() -> None:

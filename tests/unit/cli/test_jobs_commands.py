@@ -131,9 +131,9 @@ def test_fsck_counts_and_tells_by_its_exit_code(
     cluster: FakeCluster, found: dict[str, int], code: int, clean: bool
 ) -> None:
     cluster.outcome = counts(**found)
-    told = answer(cluster, "fsck", code=code)
-    assert (told["clean"], told["applied"]) == (clean, False)
-    assert {name: told[name] for name in found} == {name: 3 * value for name, value in found.items()}
+    reported = answer(cluster, "fsck", code=code)
+    assert (reported["clean"], reported["applied"]) == (clean, False)
+    assert {name: reported[name] for name in found} == {name: 3 * value for name, value in found.items()}
     # What is found is mended with --apply.
     assert answer(cluster, "fsck", "--apply")["applied"] is True
     assert cluster.jobs[len(cluster.jobs)].apply
@@ -142,14 +142,14 @@ def test_fsck_counts_and_tells_by_its_exit_code(
 def test_fsck_tells_of_pictures_without_any_copy(cluster: FakeCluster) -> None:
     cluster.outcome, cluster.lost = counts(verified=5), 2
     for more in ((), ("--apply",)):
-        told = answer(cluster, "fsck", *more, code=7)
-        assert (told["clean"], told["lost"]) == (False, 2)
+        reported = answer(cluster, "fsck", *more, code=7)
+        assert (reported["clean"], reported["lost"]) == (False, 2)
 
 
 def test_fsck_names_the_nodes_that_it_did_not_check(cluster: FakeCluster) -> None:
     cluster.outcome, cluster.verdict["n1"], cluster.storeless = counts(verified=5), "degraded", {"n3"}
-    told = answer(cluster, "fsck", code=1)
-    assert (told["clean"], told["not_checked"], told["missing"]) == (False, ["n3"], 0)
+    reported = answer(cluster, "fsck", code=1)
+    assert (reported["clean"], reported["not_checked"], reported["missing"]) == (False, ["n3"], 0)
     assert "Not checked: n3" in pixraft(cluster, "fsck").stdout
     assert answer(cluster, "fsck", "n1")["not_checked"] == []
 

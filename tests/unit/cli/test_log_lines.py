@@ -43,8 +43,8 @@ def test_the_clock_tells_utc_with_microseconds():
     before = datetime.now(UTC)
     stamp = Clock()(None, "info", {})["timestamp"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", stamp)
-    told = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
-    assert before.replace(microsecond=0) <= told <= datetime.now(UTC)
+    reported = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+    assert before.replace(microsecond=0) <= reported <= datetime.now(UTC)
 
 
 @pytest.fixture
@@ -60,5 +60,5 @@ def test_lines_of_json_name_the_node_that_logs(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     configure(LogConfig(format="json"), lines, node="n1")
     structlog.get_logger().warning("peer cannot be reached", peer="n2")
-    told = json.loads(lines.getvalue())
-    assert (told["node"], told["peer"], told["event"]) == ("n1", "n2", "peer cannot be reached")
+    reported = json.loads(lines.getvalue())
+    assert (reported["node"], reported["peer"], reported["event"]) == ("n1", "n2", "peer cannot be reached")

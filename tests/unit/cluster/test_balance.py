@@ -14,7 +14,7 @@ from raftstore.metadata.surplus import may_drop
 from raftstore.types import ChunkRef
 
 MIB = 1024**2
-ROOM = 1000 * MIB
+FREE_SPACE = 1000 * MIB
 
 
 def view(*stores: StoreState, local: int = 0) -> ClusterView:
@@ -28,7 +28,7 @@ def view(*stores: StoreState, local: int = 0) -> ClusterView:
 
 
 def store(number: int, **changes: object) -> StoreState:
-    values = {"free_bytes": ROOM, **changes}
+    values = {"free_bytes": FREE_SPACE, **changes}
     return StoreState(number, f"n{number}", **values)  # type: ignore[arg-type]
 
 
@@ -90,7 +90,7 @@ def test_moving_pictures_changes_nobodys_share_and_ends() -> None:
 
 def test_zones_are_kept_apart() -> None:
     zoned = view(*(store(n, zone=zone) for n, zone in ((1, "a"), (2, "a"), (3, "b"), (4, "c"))), local=4)
-    sizes = dict.fromkeys((1, 2, 3, 4), ROOM)
+    sizes = dict.fromkeys((1, 2, 3, 4), FREE_SPACE)
     for ref in chunks(50, 1, 2, 3):
         assert [copy.target.number for copy in balance.moves(zoned, [ref], sizes)] == [4]
         full = ChunkRef(ref.digest, ref.length, (1, 2, 3, 4), 3)
@@ -99,7 +99,7 @@ def test_zones_are_kept_apart() -> None:
 
 def test_copies_that_do_not_count_are_no_surplus() -> None:
     ref = chunks(1, 1, 2, 3, 4)[0]
-    sizes = dict.fromkeys((1, 2, 3, 4), ROOM)
+    sizes = dict.fromkeys((1, 2, 3, 4), FREE_SPACE)
     assert len(balance.too_many(view(*(store(n) for n in (1, 2, 3, 4))), ref, sizes)) == 1
     for change in ({"reachable": False}, {"leaving": True}):
         assert balance.too_many(view(*(store(n) for n in (1, 2, 3)), store(4, **change)), ref, sizes) == []
@@ -115,9 +115,9 @@ def test_leader_and_node_agree_on_who_repairs_though_they_see_different_room() -
     decided = [copy.target.number for copy in plan(view(*near), refs)]
     own = [copy.target.number for copy in plan(view(*later[:3], near[3]), refs)]
     assert own != decided
-    rooms = {each.number: each.free_bytes for each in near}
-    told = plan(view(*later[:3], near[3]), refs, rooms=rooms)
-    assert [copy.target.number for copy in told] == decided
+    free_spaces = {each.number: each.free_bytes for each in near}
+    reported = plan(view(*later[:3], near[3]), refs, free_spaces=free_spaces)
+    assert [copy.target.number for copy in reported] == decided
 
 
 ZONES = {1: "a", 2: "a", 3: "b", 4: "c"}

@@ -32,6 +32,6 @@ def test_who_differs_from_most_is_wrong(offsets: dict[str, float], wrong: dict[s
 
 
 def test_how_far_is_told_in_words() -> None:
-    assert clocks.told(400 * DAY) == "its clock is 400 days ahead of the others"
-    assert clocks.told(-45.0) == "its clock is 45 seconds behind the others"
-    assert clocks.told(-7200.0) == "its clock is 2 hours behind the others"
+    assert clocks.reported(400 * DAY) == "its clock is 400 days ahead of the others"
+    assert clocks.reported(-45.0) == "its clock is 45 seconds behind the others"
+    assert clocks.reported(-7200.0) == "its clock is 2 hours behind the others"

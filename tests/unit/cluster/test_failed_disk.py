@@ -9,15 +9,15 @@ import pytest
 from raftstore.chunks.placement.placement import place
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.replicas.repair import plan
-from raftstore.store.runtime import Rooms
+from raftstore.store.runtime import NodeRuntime
 from raftstore.types import ChunkRef
 
 FREE, RESERVE = 1 << 40, 1000
 
 
-def room(*, failed: bool) -> int:
+def free_space(*, failed: bool) -> int:
     volumes = SimpleNamespace(stats=lambda: SimpleNamespace(failed=failed, disk_free=FREE))
-    return Rooms.room(SimpleNamespace(volumes=volumes, settings=SimpleNamespace(reserve=RESERVE)))  # type: ignore[arg-type]
+    return NodeRuntime.free_space(SimpleNamespace(volumes=volumes, settings=SimpleNamespace(reserve=RESERVE)))  # type: ignore[arg-type]
 
 
 def view(of: str, failed: str) -> ClusterView:
@@ -28,7 +28,7 @@ def view(of: str, failed: str) -> ClusterView:
             number,
             name,
             local=name == of,
-            free_bytes=room(failed=name == failed),
+            free_bytes=free_space(failed=name == failed),
             writable=not (name == of == failed),
         )
         for number, name in enumerate(names, 1)
@@ -37,8 +37,8 @@ def view(of: str, failed: str) -> ClusterView:
 
 
 def test_a_disk_has_no_room_when_it_failed() -> None:
-    assert room(failed=False) == FREE - RESERVE
-    assert room(failed=True) == 0
+    assert free_space(failed=False) == FREE - RESERVE
+    assert free_space(failed=True) == 0
 
 
 @pytest.mark.parametrize("seed", range(8))

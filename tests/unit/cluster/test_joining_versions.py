@@ -43,7 +43,7 @@ class Cluster:
 
     def ask(self, level: int, **said: Any) -> join_pb2.Reply:
         settings: Any = SimpleNamespace(replicas=3, encryption="full")
-        keeper = Doorkeeper(
+        leases = Doorkeeper(
             settings,
             self,  # type: ignore[arg-type]
             self.intents,
@@ -52,7 +52,7 @@ class Cluster:
         )
         request = join_pb2.Request(node="n4", address="127.0.0.1:4", **said)
         return join_pb2.Reply.FromString(
-            asyncio.run(keeper.answer(TOKEN, b"n" * 16, request.SerializeToString()))
+            asyncio.run(leases.answer(TOKEN, b"n" * 16, request.SerializeToString()))
         )
 
 

@@ -52,7 +52,7 @@ class Consensus:
         self.watcher()
 
 
-def room(tmp_path: Path, patience: float) -> tuple[Membership, Node, Consensus]:
+def free_space(tmp_path: Path, patience: float) -> tuple[Membership, Node, Consensus]:
     settings = StoreSettings(
         name="n1",
         data=tmp_path,
@@ -73,7 +73,7 @@ REMOVAL = commands.Intent(kind=commands.Intent.REMOVE, node="n2", id=bytes(16))
 
 def test_an_intent_waits_for_the_first_configuration(tmp_path):
     async def main() -> None:
-        membership, node, consensus = room(tmp_path, 60)
+        membership, node, consensus = free_space(tmp_path, 60)
         intending = asyncio.ensure_future(membership.intend(REMOVAL))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -87,7 +87,7 @@ def test_an_intent_waits_for_the_first_configuration(tmp_path):
 
 def test_without_a_configuration_it_is_refused_in_time(tmp_path):
     async def main() -> None:
-        membership, node, _ = room(tmp_path, 0.01)
+        membership, node, _ = free_space(tmp_path, 0.01)
         with pytest.raises(NoQuorum, match="first members"):
             await membership.intend(REMOVAL)
         assert not node.proposed

@@ -126,9 +126,9 @@ def test_addresses(text):
 
 
 def test_the_roster_lets_in_early_and_out_late():
-    told = []
+    reported = []
     roster = Roster(
-        "n1", {name: (name, 1) for name in ("n1", "n2", "n3")}, lambda: told.append(roster.addresses)
+        "n1", {name: (name, 1) for name in ("n1", "n2", "n3")}, lambda: reported.append(roster.addresses)
     )
     learns = THREE.with_learner("n4", "h4:2", NEW)
     roster.follow((5, learns))  # in this node's log, not committed
@@ -146,4 +146,4 @@ def test_the_roster_lets_in_early_and_out_late():
     roster.offer(9, gone.with_address("n2", "elsewhere:3"))
     assert roster.addresses["n2"] == ("elsewhere", 3)
     assert roster.addresses["n1"] == ("n1", 1), "where the cluster has no address, the file's"
-    assert len(told) == 3
+    assert len(reported) == 3

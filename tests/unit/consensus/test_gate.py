@@ -207,8 +207,8 @@ def test_the_leader_refuses_what_another_node_lets_pass(tmp_path):
                 cluster.deliver(other.name, leader.name, leader.consensus.term, propose=propose)
                 await cluster.until(lambda: answers)
             assert (answers[0].request, bool(answers[0].error)) == (77, True)
-            told = [line for line in logs if line["event"] == "proposal refused"]
-            assert (told[0]["peer"], told[0]["reason"]) == (other.name, "that comes later")
+            reported = [line for line in logs if line["event"] == "proposal refused"]
+            assert (reported[0]["peer"], reported[0]["reason"]) == (other.name, "that comes later")
             await leader.propose("now")
             await cluster.converged()
             assert leader.machine.commands == [b"now"]
@@ -272,10 +272,10 @@ def test_an_entry_that_is_not_known_stops_the_node_and_says_so_without_a_traceba
                 await leader.propose("later")
                 await cluster.until(lambda: old.fatal)
             assert isinstance(old.fatal.pop(), TooNew)
-            told = next(line for line in logs if line["log_level"] == "critical")
-            assert told["event"] == "the log goes on with what this version does not know"
-            assert "this is pixraft 1" in told["error"]
-            assert "exc_info" not in told
+            reported = next(line for line in logs if line["log_level"] == "critical")
+            assert reported["event"] == "the log goes on with what this version does not know"
+            assert "this is pixraft 1" in reported["error"]
+            assert "exc_info" not in reported
             await leader.propose("goes on")
 
     run(main())

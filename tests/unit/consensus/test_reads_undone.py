@@ -33,7 +33,7 @@ def reads_of(machine: Machine) -> Reads:
     leader: Any = SimpleNamespace(ask=lambda who, answer: answer(5))
     return Reads(
         raft=SimpleNamespace(node="n1"),  # type: ignore[arg-type]
-        post=unused,
+        envelope_sender=unused,
         runtime=AsyncioRuntime(),
         confirmation=leader,
         leader=lambda: "n1",

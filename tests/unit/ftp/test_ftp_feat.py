@@ -59,10 +59,10 @@ def protected(server: Server, client: Client) -> None:
 
 
 def available(server: Server, client: Client) -> None:
-    server.store.room = 12345
+    server.store.free_space = 12345
     assert client.command("AVBL") == 213
     assert client.text == "213 12345"
-    server.store.room = None
+    server.store.free_space = None
     assert client.command("AVBL pic") == 550
 
 
@@ -149,8 +149,8 @@ def modified(server: Server, client: Client) -> None:
 
 def facts(server: Server, client: Client) -> None:
     assert client.command("FEAT") == 211
-    told = next(line for line in client.lines if line.startswith(" MLST "))
-    names = [fact.rstrip("*") for fact in told.removeprefix(" MLST ").split(";") if fact]
+    reported = next(line for line in client.lines if line.startswith(" MLST "))
+    names = [fact.rstrip("*") for fact in reported.removeprefix(" MLST ").split(";") if fact]
     assert names == ["type", "size", "modify", "perm", "unique", "UNIX.mode"]
     for name in names:
         assert client.command(f"OPTS MLST {name};") == 200

@@ -156,9 +156,9 @@ def test_what_nlst_tells_can_be_sent_back(
         server.run(server.store.put, path, None)
     for path in ("/a.jpg", "/same.jpg", "/d/same.jpg", "/d/x y.jpg"):
         server.run(lambda path=path: server.store.put(path, path.encode(), mtime_ns=0))
-    told = client.fetch(f"NLST {argument}".strip()).decode().split("\r\n")[:-1]
-    assert told == names
-    for name in told:
+    reported = client.fetch(f"NLST {argument}".strip()).decode().split("\r\n")[:-1]
+    assert reported == names
+    for name in reported:
         if name.endswith(".jpg"):
             assert client.fetch(f"RETR {name}").decode() == f"/{name}".replace("/./", "/").replace(
                 "/d/e/..", "/d"
@@ -364,14 +364,14 @@ def test_how_much_is_free_is_told_exactly_to_who_sees_all(
     """A picture that is there already takes no room: an exact figure tells others whether it is."""
     server.run(server.store.put, "/home", None)
     server.store.accounts["alice"] = replace(server.store.accounts["alice"], **change)
-    server.store.room = 10_999
+    server.store.free_space = 10_999
     with server.client() as client:
         assert client.command("AVBL") == 213
         assert client.text == ("213 10999" if exact else "213 10000")
         assert client.command("ALLO 10500") == (200 if exact else 452)
         assert client.command("ALLO 10000") == 200
         assert f"{10_999 if exact else 10_000} bytes are free" in client.text
-        server.store.room = 9_999
+        server.store.free_space = 9_999
         client.passive()
         assert client.command("STOR a") == 452, "judged once more, by the same figure"
 
@@ -390,7 +390,7 @@ def test_what_is_left_of_the_quota(server: Server, client: Client) -> None:
     assert client.command("AVBL") == 213
     assert client.text == "213 0"
     server.store.accounts["alice"] = replace(server.store.accounts["alice"], quota_files=0)
-    server.store.room = 300
+    server.store.free_space = 300
     assert client.command("AVBL") == 213
     assert client.text == "213 300"
     assert client.command("ALLO 301") == 452

@@ -26,9 +26,9 @@ from raftstore.types import Span
 class Wire:
     """A stream that takes `room` bytes at a time, then blocks; `broken` makes it fail."""
 
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.left = room
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.left = window
         self.sent = b""
         self.end = ""
         self.broken = False
@@ -73,7 +73,7 @@ class Wire:
         self._socket.close()
 
 
-class Room:
+class Window:
     """Session and front-end in one."""
 
     def __init__(self) -> None:
@@ -114,25 +114,25 @@ class Room:
 class Host:
     """What `Room` cannot be at once: its `watch` is the event loop's."""
 
-    def __init__(self, room: Room) -> None:
-        self.loop = room
-        self.watch = room.watch_
-        self.buffer = room.buffer
-        self.wait_limit = room.wait_limit
-        self.spawn = room.spawn
+    def __init__(self, window: Window) -> None:
+        self.loop = window
+        self.watch = window.watch_
+        self.buffer = window.buffer
+        self.wait_limit = window.wait_limit
+        self.spawn = window.spawn
 
 
-def run(test: Callable[[Room], Coroutine[Any, Any, None]]) -> None:
+def run(test: Callable[[Window], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
-        room = Room()
-        room.host = Host(room)  # type: ignore[assignment]
+        window = Window()
+        window.host = Host(window)  # type: ignore[assignment]
         async with asyncio.timeout(30):
-            await test(room)
-        if room.tasks:
-            await asyncio.wait(room.tasks)
-        room.watch_.close()
-        assert len(room.replies) == 1
-        assert not room.watched
+            await test(window)
+        if window.tasks:
+            await asyncio.wait(window.tasks)
+        window.watch_.close()
+        assert len(window.replies) == 1
+        assert not window.watched
 
     asyncio.run(main())
 
@@ -146,23 +146,23 @@ async def blocks(*parts: bytes | Exception) -> AsyncIterator[bytes]:
 
 
 def ready(transfer: Sending, wire: Wire) -> None:
-    wire.left = wire.room
+    wire.left = wire.window
     transfer.on_events(WRITE)
 
 
 def test_one_block_in_pieces() -> None:
-    async def test(room: Room) -> None:
+    async def test(window: Window) -> None:
         wire = Wire(4)
-        transfer = Sending(room, "RETR", "/a", b"0123456789")  # type: ignore[arg-type]
+        transfer = Sending(window, "RETR", "/a", b"0123456789")  # type: ignore[arg-type]
         transfer.start(wire)
-        assert room.watched == {wire.fileno(): WRITE}
+        assert window.watched == {wire.fileno(): WRITE}
         assert transfer.stallable
         ready(transfer, wire)
-        assert not room.replies
+        assert not window.replies
         ready(transfer, wire)
         assert wire.sent == b"0123456789"
         assert wire.end == "finish"
-        assert room.replies == ["226"]
+        assert window.replies == ["226"]
         assert transfer.moved == 10
         transfer.lost_control()
 
@@ -170,20 +170,20 @@ def test_one_block_in_pieces() -> None:
 
 
 def test_nothing_to_send() -> None:
-    async def test(room: Room) -> None:
+    async def test(window: Window) -> None:
         wire = Wire(4)
-        Sending(room, "RETR", "/a", b"").start(wire)  # type: ignore[arg-type]
+        Sending(window, "RETR", "/a", b"").start(wire)  # type: ignore[arg-type]
         assert wire.end == "finish"
-        assert room.replies == ["226"]
+        assert window.replies == ["226"]
 
     run(test)
 
 
 @pytest.mark.parametrize("how", ["break", "abort", "lost_control", "stalled"])
 def test_one_block_that_does_not_get_through(how: str) -> None:
-    async def test(room: Room) -> None:
+    async def test(window: Window) -> None:
         wire = Wire(4)
-        transfer = Sending(room, "RETR", "/a", b"0123456789")  # type: ignore[arg-type]
+        transfer = Sending(window, "RETR", "/a", b"0123456789")  # type: ignore[arg-type]
         transfer.start(wire)
         if how == "break":
             wire.broken = True
@@ -191,27 +191,27 @@ def test_one_block_that_does_not_get_through(how: str) -> None:
         else:
             getattr(transfer, how)()
         assert wire.end == "reset"
-        assert room.replies == ["426"]
+        assert window.replies == ["426"]
         assert transfer.phase is Phase.SETTLING
 
     run(test)
 
 
 @pytest.mark.parametrize("room_a_turn", [1, 3, 4, 100])
-def test_several_blocks(room_a_turn: int) -> None:
-    async def test(room: Room) -> None:
-        wire = Wire(room_a_turn)
-        transfer = Sending(room, "RETR", "/a", b"0123", blocks(b"4567", b"89"), room.release)  # type: ignore[arg-type]
+def test_several_blocks(window_a_turn: int) -> None:
+    async def test(window: Window) -> None:
+        wire = Wire(window_a_turn)
+        transfer = Sending(window, "RETR", "/a", b"0123", blocks(b"4567", b"89"), window.release)  # type: ignore[arg-type]
         transfer.start(wire)
-        while not room.over.is_set():
+        while not window.over.is_set():
             await asyncio.sleep(0)
-            if room.watched:
+            if window.watched:
                 ready(transfer, wire)
-            wire.left = wire.room
+            wire.left = wire.window
         assert wire.sent == b"0123456789"
         assert wire.end == "finish"
-        assert room.replies == ["226"]
-        assert room.closed == 1
+        assert window.replies == ["226"]
+        assert window.closed == 1
 
     run(test)
 
@@ -219,11 +219,11 @@ def test_several_blocks(room_a_turn: int) -> None:
 @pytest.mark.parametrize("how", ["break", "abort", "lost_control", "stalled", "store", "bug"])
 @pytest.mark.parametrize("steps", range(6))
 def test_several_blocks_that_do_not_get_through(how: str, steps: int) -> None:
-    async def test(room: Room) -> None:
+    async def test(window: Window) -> None:
         wire = Wire(3)
         problem = {"store": Unavailable(), "bug": ValueError("a bug")}.get(how)
         rest = blocks(b"4567", problem or b"89", b"end")
-        transfer = Sending(room, "RETR", "/a", b"0123", rest, room.release)  # type: ignore[arg-type]
+        transfer = Sending(window, "RETR", "/a", b"0123", rest, window.release)  # type: ignore[arg-type]
         transfer.start(wire)
         for _ in range(steps):
             await asyncio.sleep(0)
@@ -231,14 +231,14 @@ def test_several_blocks_that_do_not_get_through(how: str, steps: int) -> None:
             wire.broken = True
         elif problem is None:
             getattr(transfer, how)()
-        while not room.over.is_set():
-            if room.watched:
+        while not window.over.is_set():
+            if window.watched:
                 ready(transfer, wire)
             await asyncio.sleep(0)
         assert wire.end == "reset"
         assert b"0123456789end".startswith(wire.sent)
-        assert room.replies == [{"store": "450", "bug": "451"}.get(how, "426")]
-        assert room.closed == 1
+        assert window.replies == [{"store": "450", "bug": "451"}.get(how, "426")]
+        assert window.closed == 1
 
     run(test)
 
@@ -246,12 +246,12 @@ def test_several_blocks_that_do_not_get_through(how: str, steps: int) -> None:
 @pytest.mark.parametrize("rest", [False, True])
 @pytest.mark.parametrize("why", Unconnected)
 def test_no_data_connection(rest: bool, why: Unconnected) -> None:
-    async def test(room: Room) -> None:
-        more = (blocks(b"x"), room.release) if rest else ()
-        Sending(room, "RETR", "/a", b"0123", *more).unconnected(why)  # type: ignore[arg-type]
-        await room.over.wait()
-        assert room.replies == [why.value[:3]]
-        assert room.closed == rest
+    async def test(window: Window) -> None:
+        more = (blocks(b"x"), window.release) if rest else ()
+        Sending(window, "RETR", "/a", b"0123", *more).unconnected(why)  # type: ignore[arg-type]
+        await window.over.wait()
+        assert window.replies == [why.value[:3]]
+        assert window.closed == rest
 
     run(test)
 
@@ -267,10 +267,10 @@ def file_of(directory: Path, content: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("room_a_turn", [1, 3, 100])
-def test_parts_of_a_file_and_bytes_in_turn(tmp_path: Path, room_a_turn: int) -> None:
+def test_parts_of_a_file_and_bytes_in_turn(tmp_path: Path, window_a_turn: int) -> None:
     closed: list[int] = []
 
-    async def test(room: Room) -> None:
+    async def test(window: Window) -> None:
         with file_of(tmp_path, b"0123456789abcdef") as fd:
 
             async def more() -> AsyncIterator[bytes | Span]:
@@ -278,16 +278,16 @@ def test_parts_of_a_file_and_bytes_in_turn(tmp_path: Path, room_a_turn: int) -> 
                 await asyncio.sleep(0)
                 yield Span(fd, 10, 4, lambda: closed.append(2))
 
-            wire = Wire(room_a_turn)
+            wire = Wire(window_a_turn)
             first = Span(fd, 3, 5, lambda: closed.append(1))
-            transfer = Sending(room, "RETR", "/a", first, more(), room.release)  # type: ignore[arg-type]
+            transfer = Sending(window, "RETR", "/a", first, more(), window.release)  # type: ignore[arg-type]
             transfer.start(wire)
-            while not room.replies:
+            while not window.replies:
                 await asyncio.sleep(0)
-                if room.watched:
+                if window.watched:
                     ready(transfer, wire)
         assert wire.sent == b"34567xyabcd"
-        assert (wire.end, room.replies, closed, transfer.moved) == ("finish", ["226"], [1, 2], 11)
+        assert (wire.end, window.replies, closed, transfer.moved) == ("finish", ["226"], [1, 2], 11)
 
     run(test)
 
@@ -295,15 +295,15 @@ def test_parts_of_a_file_and_bytes_in_turn(tmp_path: Path, room_a_turn: int) -> 
 def test_a_part_of_a_file_that_is_not_sent_is_given_back(tmp_path: Path) -> None:
     closed: list[int] = []
 
-    async def test(room: Room) -> None:
+    async def test(window: Window) -> None:
         with file_of(tmp_path, b"0123456789") as fd:
             wire = Wire(4)
             part = Span(fd, 0, 10, lambda: closed.append(1))
-            transfer = Sending(room, "RETR", "/a", part)  # type: ignore[arg-type]
+            transfer = Sending(window, "RETR", "/a", part)  # type: ignore[arg-type]
             transfer.start(wire)
             assert not closed
             transfer.abort()
-            assert (wire.sent, wire.end, room.replies, closed) == (b"0123", "reset", ["426"], [1])
+            assert (wire.sent, wire.end, window.replies, closed) == (b"0123", "reset", ["426"], [1])
 
     run(test)
 
@@ -317,7 +317,7 @@ def test_the_part_that_waits_for_its_turn_is_given_back_too(tmp_path: Path, how:
         opened.append(number)
         return Span(fd, 0, 10, lambda: closed.append(number))
 
-    async def test(room: Room) -> None:
+    async def test(window: Window) -> None:
         with file_of(tmp_path, b"0123456789") as fd:
 
             async def more() -> AsyncIterator[Span]:
@@ -325,7 +325,7 @@ def test_the_part_that_waits_for_its_turn_is_given_back_too(tmp_path: Path, how:
                     yield span(fd, number)
 
             wire = Wire(4)
-            transfer = Sending(room, "RETR", "/a", span(fd, 1), more(), room.release)  # type: ignore[arg-type]
+            transfer = Sending(window, "RETR", "/a", span(fd, 1), more(), window.release)  # type: ignore[arg-type]
             transfer.start(wire)
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -334,8 +334,8 @@ def test_the_part_that_waits_for_its_turn_is_given_back_too(tmp_path: Path, how:
                 ready(transfer, wire)
             else:
                 getattr(transfer, how)()
-            await room.over.wait()
-        assert (room.replies, opened, closed) == (["426"], [1, 2], [1, 2])
+            await window.over.wait()
+        assert (window.replies, opened, closed) == (["426"], [1, 2], [1, 2])
 
     run(test)
 

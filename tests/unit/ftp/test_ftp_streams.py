@@ -34,12 +34,12 @@ class Records:
 
 
 @pytest.mark.parametrize("room", [1, 100, 16_384, 100_000])
-def test_all_that_comes_is_received(room: int) -> None:
+def test_all_that_comes_is_received(free_space: int) -> None:
     content = bytes(range(256)) * 200
     fake: Any = Records(content[:16_384], b"", content[16_384:20_000], content[20_000:])
     stream = TlsStream(fake)
     received = bytearray()
-    view = memoryview(bytearray(room))
+    view = memoryview(bytearray(free_space))
     waits = 0
     while True:
         try:
@@ -50,7 +50,7 @@ def test_all_that_comes_is_received(room: int) -> None:
         if not count:
             break
         received += view[:count]
-    assert (received == content, waits) == (True, 1 if room < 20_000 else 0)
+    assert (received == content, waits) == (True, 1 if free_space < 20_000 else 0)
 
 
 def test_without_room_there_is_no_end() -> None:

@@ -230,8 +230,8 @@ def test_prot_without_pbsz_is_taken_and_told_once(server: Server) -> None:
             connection.unwrap()
         assert client.reply() == 226
         assert server.run(server.store.read, "/a") == b"encrypted"
-    told = [line for line in lines if line["event"] == "PROT without PBSZ accepted"]
-    assert [(line["log_level"], line["peer"]) for line in told] == [("info", "127.0.0.1")]
+    reported = [line for line in lines if line["event"] == "PROT without PBSZ accepted"]
+    assert [(line["log_level"], line["peer"]) for line in reported] == [("info", "127.0.0.1")]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

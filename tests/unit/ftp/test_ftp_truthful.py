@@ -143,7 +143,7 @@ def test_every_refusal_is_logged_with_its_reason_and_ends_nothing(monkeypatch: p
         "MODE Z": 504,
     }
     with capture_logs() as logged, serving() as server, server.client() as client:
-        server.store.room = 1000
+        server.store.free_space = 1000
         for line, code in lines.items():
             assert client.command(line) == code
             assert client.command("NOOP") == 200

@@ -350,13 +350,13 @@ def test_each_failure_has_its_reply(
 
 
 def test_announced_size_that_does_not_fit(server: Server, client: Client) -> None:
-    server.store.room = 1000
+    server.store.free_space = 1000
     client.data().close()
     assert client.command("ALLO 2000") == 452
     assert client.command("STOR a") == 150, "what was refused is not held against the next upload"
     assert client.reply() == 226
     assert client.command("ALLO 900") == 200
-    server.store.room = 500
+    server.store.free_space = 500
     client.data().close()
     assert client.command("STOR a") == 452
     assert client.store("a", b"x" * 10) == 226, "ALLO holds for one transfer only"

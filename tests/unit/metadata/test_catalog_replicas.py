@@ -247,9 +247,9 @@ def test_what_a_store_should_have(feeder: Feeder, monkeypatch: pytest.MonkeyPatc
         command("put_file", path="/gone", size=10, chunks=[chunk(8, stores=(2,))]),
         command("remove_file", path="/gone"),
     )
-    told = list(feeder.catalog.chunks_on(2))
-    assert max(map(len, told)) == 2
-    assert sorted(one for page in told for one in page) == sorted(map(digest, (0, 1, 2, 3, 4, 7)))
+    reported = list(feeder.catalog.chunks_on(2))
+    assert max(map(len, reported)) == 2
+    assert sorted(one for page in reported for one in page) == sorted(map(digest, (0, 1, 2, 3, 4, 7)))
     assert list(feeder.catalog.chunks_on(3)) == [[digest(7)]]
     assert list(feeder.catalog.chunks_on(9)) == []
 

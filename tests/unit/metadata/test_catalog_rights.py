@@ -180,9 +180,9 @@ def test_a_refusal_does_not_tell_what_is_there(feeder: Feeder) -> None:
     feeder.make("/box", "/box/dir", "/hidden")
     feeder.all(put("/box/theirs", 1, owner="bob"), put("/hidden/f", 1, owner="bob"))
     ada = account(feeder, _box=DROP_BOX, _hidden="")
-    told = {}
+    reported = {}
     for path in ("/hidden/f", "/hidden/none", "/hidden/f/x", "/box/theirs", "/box/none"):
-        told[path] = [
+        reported[path] = [
             (result.status, result.detail.replace(path, "PATH"))
             for result in feeder.all(
                 by(remove(path), ada),
@@ -192,9 +192,9 @@ def test_a_refusal_does_not_tell_what_is_there(feeder: Feeder) -> None:
                 by(command("drop_partial", path=path), ada),
             )
         ]
-    assert told["/hidden/f"] == told["/hidden/none"] == told["/hidden/f/x"]
-    assert told["/box/theirs"] == told["/box/none"]
-    assert told["/hidden/f"][0][0] == commands.DENIED
+    assert reported["/hidden/f"] == reported["/hidden/none"] == reported["/hidden/f/x"]
+    assert reported["/box/theirs"] == reported["/box/none"]
+    assert reported["/hidden/f"][0][0] == commands.DENIED
     # Nor whether a file is on the way.
     on_the_way = [feeder.one(by(put(f"/box/{name}/x", 1), ada)) for name in ("theirs", "none")]
     assert [result.status for result in on_the_way] == [commands.NO_PARENT] * 2

@@ -38,8 +38,8 @@ def kept(feeder: Feeder, rights: str, path: str, offset: int) -> int | str:
 def test_a_hidden_file_is_as_one_that_is_not_there(feeder: Feeder) -> None:
     """Else it would be told, byte by byte, how long it is."""
     for offset in (1, 19, 20, 21):
-        told = {kept(feeder, "wde", path, offset) for path in ("/theirs", "/nothing")}
-        assert told == {
+        reported = {kept(feeder, "wde", path, offset) for path in ("/theirs", "/nothing")}
+        assert reported == {
             f"Not a valid request: cannot continue at byte {offset}: only 0 bytes are there; send the file again from 0"
         }
 

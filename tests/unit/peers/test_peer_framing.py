@@ -191,7 +191,9 @@ def test_a_long_payload_is_encrypted_into_the_pool_and_left_as_it_was() -> None:
     pool = BufferPool(size=400_000, count=2)
     payload = bytearray(b"x" * 300_000)
     header = peer_pb2.Header(kind=peer_pb2.REQUEST)
-    buffers = encode(header, payload, header_limit=LIMIT, payload_limit=LIMIT, seal=Seal(KEY), room=pool.take)
+    buffers = encode(
+        header, payload, header_limit=LIMIT, payload_limit=LIMIT, seal=Seal(KEY), allocate=pool.take
+    )
     assert payload == b"x" * 300_000
     assert isinstance(buffers[1], memoryview)
     first = buffers[1].obj
@@ -201,7 +203,7 @@ def test_a_long_payload_is_encrypted_into_the_pool_and_left_as_it_was() -> None:
     del buffers
     assert pool.take(10).obj is first
     shorter = encode(
-        header, payload[:100_000], header_limit=LIMIT, payload_limit=LIMIT, seal=Seal(KEY), room=pool.take
+        header, payload[:100_000], header_limit=LIMIT, payload_limit=LIMIT, seal=Seal(KEY), allocate=pool.take
     )
     assert isinstance(shorter[1], bytes)  # no more memory than it needs while it waits
 

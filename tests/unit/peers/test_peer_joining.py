@@ -26,7 +26,7 @@ def loop(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-class Door:
+class Admitter:
     """A node, and what came through its door."""
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ class Door:
 
 
 @asynccontextmanager
-async def door() -> AsyncIterator[Door]:
-    made = Door()
+async def admitter() -> AsyncIterator[Admitter]:
+    made = Admitter()
     await made.network.start()
     try:
         yield made
@@ -69,7 +69,7 @@ async def door() -> AsyncIterator[Door]:
 
 def test_who_has_a_token_is_answered(loop: str) -> None:
     async def main() -> None:
-        async with door() as there:
+        async with admitter() as there:
             assert await there.ask() == b"welcome me"
             assert there.asked == [(TOKEN, b"n" * 16, b"me")]
 
@@ -78,7 +78,7 @@ def test_who_has_a_token_is_answered(loop: str) -> None:
 
 def test_who_has_none_is_not_even_read(loop: str) -> None:
     async def main() -> None:
-        async with door() as there:
+        async with admitter() as there:
             for wrong in ({"key": b"x" * 32}, {"token": b"x" * 16}, {"token": b"x" * 16, "key": b"x" * 32}):
                 with pytest.raises(Refused, match="does not know"):
                     await there.ask(**wrong)
@@ -89,7 +89,7 @@ def test_who_has_none_is_not_even_read(loop: str) -> None:
 
 def test_without_tokens_there_is_no_door(loop: str) -> None:
     async def main() -> None:
-        async with door() as there:
+        async with admitter() as there:
             there.is_open = False
             with pytest.raises(Refused, match="lets nobody join"):
                 await there.ask()
@@ -100,7 +100,7 @@ def test_without_tokens_there_is_no_door(loop: str) -> None:
 
 def test_a_joiner_tells_nothing_to_a_node_of_another_cluster(loop: str) -> None:
     async def main() -> None:
-        async with door() as there:
+        async with admitter() as there:
             other = create_authority("other").certificate.public_bytes(Encoding.DER)
             with pytest.raises(Unavailable, match="not a node of the cluster"):
                 await there.ask(authority=hashlib.sha256(other).digest())
@@ -122,7 +122,7 @@ def test_a_joiner_tells_nothing_to_a_node_of_another_cluster(loop: str) -> None:
 )
 def test_nonsense_gets_no_answer(loop: str, sent: bytes) -> None:
     async def main() -> None:
-        async with door() as there:
+        async with admitter() as there:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -301,14 +301,14 @@ def test_a_watcher_that_fails_harms_nobody() -> None:
     async def main() -> None:
         def prepare(nets: dict[str, PeerNetwork]) -> None:
             nets["a"].on_link(broken, broken)
-            told.append(Events(nets["a"]))
+            reported.append(Events(nets["a"]))
 
-        told: list[Events] = []
+        reported: list[Events] = []
         with capture_logs() as logs:
             async with running(["a", "b"], prepare=prepare) as nets:
-                await until(lambda: told[0].seen == ["up b"])
+                await until(lambda: reported[0].seen == ["up b"])
                 nets["a"].set_members({})
-                await until(lambda: told[0].seen == ["up b", "down b"])
+                await until(lambda: reported[0].seen == ["up b", "down b"])
         assert sum(entry["event"] == "link watcher failed" for entry in logs) == 2
 
     run_on("asyncio", main())

@@ -201,9 +201,9 @@ def test_a_member_with_the_wrong_name_is_not_dialled(loop: str, impostor: str) -
         server.close()
         await server.wait_closed()
         assert not any(received)  # not even a hello
-        told = [entry for entry in logs if entry["event"] == "peer cannot be reached"]
+        reported = [entry for entry in logs if entry["event"] == "peer cannot be reached"]
         expected = "the certificate says c" if impostor == "c" else "its certificate is refused"
-        assert expected in told[0]["reason"]
+        assert expected in reported[0]["reason"]
 
     run_on(loop, main())
 
@@ -220,7 +220,7 @@ def test_a_member_with_the_wrong_name_is_not_dialled(loop: str, impostor: str) -
         ("no TLS", "what answers is no node, or of another version (WRONG_VERSION_NUMBER)"),
     ],
 )
-def test_why_a_handshake_failed_is_told_in_words(what: str, told: str) -> None:
+def test_why_a_handshake_failed_is_told_in_words(what: str, reported: str) -> None:
     issuer = create_authority("tests") if what == "another cluster" else authority()
     answering = issuer.issue(
         "b", Role.ADMIN if what == "admin" else Role.NODE, days=-1 if what == "too old" else 1
@@ -237,7 +237,7 @@ def test_why_a_handshake_failed_is_told_in_words(what: str, told: str) -> None:
                     side.do_handshake()
                 except ssl.SSLWantReadError:
                     continue
-    assert failure(caught.value).startswith(told)
+    assert failure(caught.value).startswith(reported)
 
 
 BAD_FRAMES = {
@@ -295,9 +295,9 @@ def test_who_may_not_come_in_is_told_why(loop: str, name: str) -> None:
             writer.write(opening)
             received = await hung_up(reader)
             assert (reason.encode() in received) or (received == b"" and "before" in reason)
-            told = reasons(logs, "peer refused") + reasons(logs, "garbage from peer")
-            assert len(told) == 1
-            assert reason in told[0]
+            reported = reasons(logs, "peer refused") + reasons(logs, "garbage from peer")
+            assert len(reported) == 1
+            assert reason in reported[0]
             assert not net._incoming
 
     run_on(loop, main())
@@ -458,10 +458,10 @@ def test_modes_that_differ_meet_encrypted(loop: str) -> None:
                 nets["a"].set_members({"b": net.address})
                 reply = await nets["a"].call("b", "echo", b"", b"x", timeout=DEADLINE)
                 assert reply.payload == b"x"
-                told = [
+                reported = [
                     entry for entry in logs if entry["event"] == "peer takes only encrypted bulk connections"
                 ]
-                assert len(told) == (ours == "bulk-auth")
+                assert len(reported) == (ours == "bulk-auth")
 
     run_on(loop, main())
 

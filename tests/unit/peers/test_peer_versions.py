@@ -71,9 +71,9 @@ def test_both_ends_refuse_and_say_why() -> None:
             assert a.misfit("b").startswith(reason)
             assert b.misfit("a").startswith(reason)
             await until(lambda: len([line for line in logs if line["event"] == "peer cannot be reached"]) >= 2)
-        told = {(line["peer"], line["event"]) for line in logs if reason in line.get("reason", "")}
-        assert ("b", "peer cannot be reached") in told
-        assert ("a", "peer cannot be reached") in told
+        reported = {(line["peer"], line["event"]) for line in logs if reason in line.get("reason", "")}
+        assert ("b", "peer cannot be reached") in reported
+        assert ("a", "peer cannot be reached") in reported
         assert not a.reachable("b")
         assert not b.reachable("a")
         with pytest.raises(errors.Unavailable, match="level 2 is in force"):

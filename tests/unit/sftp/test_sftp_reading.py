@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ftpgateway.sftp.files.reading import Reader
+from ftpgateway.sftp.files.reading import FileReader
 from raftstore.errors import Damaged, StoreError
 from raftstore.types import Entry, Kind
 
@@ -51,7 +51,7 @@ def test_the_first_block_comes_by_itself() -> None:
     async def main() -> None:
         download = Download()
         download.gate.set()
-        reader = Reader(download)
+        reader = FileReader(download)
         reader.begin()
         await settled()
         assert reader.at_hand(100, 50) == [DATA[100:150]]
@@ -67,7 +67,7 @@ def test_its_failure_is_told_to_who_reads_and_is_not_the_last_word() -> None:
     async def main() -> None:
         download = Download(failures=1)
         download.gate.set()
-        reader = Reader(download)
+        reader = FileReader(download)
         reader.begin()
         await settled()
         with pytest.raises(StoreError):
@@ -84,7 +84,7 @@ def test_who_closes_without_reading_leaves_nothing(failures: int) -> None:
     async def main() -> None:
         for opened in (False, True):
             download = Download(failures)
-            reader = Reader(download)
+            reader = FileReader(download)
             reader.begin()
             await settled()
             if opened:

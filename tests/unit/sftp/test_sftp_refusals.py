@@ -112,13 +112,13 @@ def test_the_session_goes_on_and_the_log_tells_why(
     with pytest.raises((OSError, paramiko.SFTPError)) as refused:
         act(server, client)
     assert client.stat("a.jpg").st_size == 7
-    told = [line for line in lines[before:] if line["event"] == "refused"]
-    assert len(told) == 1, told
-    assert (told[0]["session"], told[0]["user"], told[0]["peer"]) == (1, "alice", "127.0.0.1")
-    assert (told[0]["command"], told[0]["path"]) == (command, path)
-    assert told[0]["reason"].startswith(reason)
+    reported = [line for line in lines[before:] if line["event"] == "refused"]
+    assert len(reported) == 1, reported
+    assert (reported[0]["session"], reported[0]["user"], reported[0]["peer"]) == (1, "alice", "127.0.0.1")
+    assert (reported[0]["command"], reported[0]["path"]) == (command, path)
+    assert reported[0]["reason"].startswith(reason)
     if not isinstance(refused.value, FileNotFoundError):  # paramiko has a text of its own for that
-        assert str(refused.value).removeprefix("[Errno 13] ") == told[0]["reason"]
+        assert str(refused.value).removeprefix("[Errno 13] ") == reported[0]["reason"]
 
 
 def test_every_error_of_the_store_is_told(
@@ -130,9 +130,9 @@ def test_every_error_of_the_store_is_told(
         with pytest.raises(OSError):
             client.mkdir("e")
         server.heal()
-        told = [line for line in lines[before:] if line["event"] == "refused"]
-        assert [(line["command"], line["path"]) for line in told] == [("mkdir", "e")]
-        assert len(told[0]["reason"]) > 10, error
+        reported = [line for line in lines[before:] if line["event"] == "refused"]
+        assert [(line["command"], line["path"]) for line in reported] == [("mkdir", "e")]
+        assert len(reported[0]["reason"]) > 10, error
     assert client.listdir("d") == []
 
 
@@ -141,8 +141,11 @@ def test_probes_are_for_who_debugs(client: paramiko.SFTPClient, lines: Lines) ->
     for ask in (client.stat, client.lstat):
         with pytest.raises(FileNotFoundError):
             ask("nothing.jpg")
-    told = [line for line in lines[before:] if line["event"] == "refused"]
-    assert [(line["command"], line["log_level"]) for line in told] == [("stat", "debug"), ("lstat", "debug")]
+    reported = [line for line in lines[before:] if line["event"] == "refused"]
+    assert [(line["command"], line["log_level"]) for line in reported] == [
+        ("stat", "debug"),
+        ("lstat", "debug"),
+    ]
 
 
 def test_an_upload_that_has_failed_is_told_once_and_keeps_no_more_with_each_write(
@@ -160,8 +163,8 @@ def test_an_upload_that_has_failed_is_told_once_and_keeps_no_more_with_each_writ
             refused += 1
     assert refused > 20
     server.heal()
-    told = [line for line in lines[before:] if line["event"] == "refused"]
-    assert [(line["path"], line["reason"][:23]) for line in told] == [("/f.jpg", "Not enough free disk in")]
+    reported = [line for line in lines[before:] if line["event"] == "refused"]
+    assert [(line["path"], line["reason"][:23]) for line in reported] == [("/f.jpg", "Not enough free disk in")]
     (connection,) = server.frontend._connections
     (stream,) = connection._streams
     opened = [one for one in stream._requests._handles.values() if isinstance(one, File)][-1]
@@ -195,10 +198,10 @@ def test_what_is_no_sftp_is_refused_and_told(
     with pytest.raises(paramiko.SSHException):
         transport.request_port_forward("127.0.0.1", 8080)
     server.wait_for(lambda: len([line for line in lines[before:] if line["event"] == "refused"]) >= 5)
-    told = [line for line in lines[before:] if line["event"] == "refused"]
-    assert [line["command"] for line in told] == [*asked, "forwarding", "forwarding"]
-    assert {line["user"] for line in told} == {"alice"}
-    assert all("SFTP only" in line["reason"] for line in told)
+    reported = [line for line in lines[before:] if line["event"] == "refused"]
+    assert [line["command"] for line in reported] == [*asked, "forwarding", "forwarding"]
+    assert {line["user"] for line in reported} == {"alice"}
+    assert all("SFTP only" in line["reason"] for line in reported)
     assert client.listdir("d") == []
 
 
@@ -215,9 +218,11 @@ def test_what_is_refused_before_the_first_session_has_its_user_too(server: SftpS
     finally:
         transport.close()
     server.wait_for(lambda: any(line["event"] == "session over" for line in lines[before:]))
-    told = [line for line in lines[before:] if line["event"] == "refused"]
-    assert {(line["command"], line["user"], line["peer"]) for line in told} == {("exec", "bob", "127.0.0.1")}
-    assert [line["log_level"] for line in told] == ["info", "debug", "debug"]
+    reported = [line for line in lines[before:] if line["event"] == "refused"]
+    assert {(line["command"], line["user"], line["peer"]) for line in reported} == {
+        ("exec", "bob", "127.0.0.1")
+    }
+    assert [line["log_level"] for line in reported] == ["info", "debug", "debug"]
     over = next(line for line in lines[before:] if line["event"] == "session over")
     assert (over["reason"], over["refused"], over["log_level"]) == ("the client has left", 3, "info")
 

@@ -84,10 +84,10 @@ def test_keys_that_cannot_log_in_are_a_failure_and_the_next_method_goes_on() -> 
             assert offers(made, algorithm, blob) == FAILURE
             assert made.stands
         made.client.logs_in()
-        told = made.node.about("unusable_key")
-        assert {one.user for one in told} == {"alice"} and len(told) == 4
-        assert "SHA-1" in told[0].reason and "sftp.legacy_algorithms" in told[0].reason
-        assert "ssh-dss" in told[1].reason and "certificate" in told[2].reason
+        reported = made.node.about("unusable_key")
+        assert {one.user for one in reported} == {"alice"} and len(reported) == 4
+        assert "SHA-1" in reported[0].reason and "sftp.legacy_algorithms" in reported[0].reason
+        assert "ssh-dss" in reported[1].reason and "certificate" in reported[2].reason
         # Only keys that could log in are asked about.
         assert [publickeys.kind_of_blob(one.blob) for one in made.node.about("key")] == [
             "sk-ssh-ed25519@openssh.com",

@@ -338,9 +338,9 @@ def test_what_keeps_a_connection_alive_is_told() -> None:
         made.client.logs_in()
         until(lambda: len(made.node.about("life")) == 1)
         for kind, parts in ((2, (b"",)), (80, ("keepalive@openssh.com", False)), (kinds.PING, (b"",))):
-            told = len(made.node.about("life"))
+            reported = len(made.node.about("life"))
             made.client.say(kind, *parts)
-            until(lambda told=told: len(made.node.about("life")) == told + 1)
+            until(lambda reported=reported: len(made.node.about("life")) == reported + 1)
         assert not any(one.moving for one in made.node.about("life"))
 
 

@@ -110,7 +110,7 @@ def follow(client: ClusterClient, ids: Sequence[int], wait: float, form: str) ->
     if form == "json" or not console.is_terminal:
         return _wait(client, ids, wait, lambda jobs: None)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[told]}"), console=console) as progress:
+    with Progress(*columns, TextColumn("{task.fields[reported]}"), console=console) as progress:
         bars: dict[int, int] = {}
 
         def show(jobs: Sequence[Job]) -> None:

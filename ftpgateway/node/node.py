@@ -83,7 +83,7 @@ async def run_node(
         reason = await _until_ended(config, transfers, ended, end)
     finally:
         beating.cancel()
-        await tasks.ended(telling)
+        await tasks.cancel_and_wait(telling)
         for number in handlers:
             loop.remove_signal_handler(number)
         if transfers is not None:
@@ -159,6 +159,7 @@ async def _serving(
     try:
         access = Access(store, access_settings(config))
         access.start()
+        store.report_clients(access.ledger.figures)
         try:
             async with _frontends(config, store, access, transfers):
                 yield

@@ -29,6 +29,7 @@ from raftstore.store.targets import Target, changed, kept_bytes, newer_of, targe
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
+    ClientFigure,
     ClusterStatus,
     Entry,
     FileVersion,
@@ -426,6 +427,10 @@ class Store:
     def serve_admin(self, method: str, answer: Answering, *, changes: bool) -> None:
         """Have `answer` make the replies to an admin call. `changes`: only with an admin's certificate."""
         serve_admin(self._runtime.network, method, answer, changes=changes)
+
+    def report_clients(self, figures: Callable[[], dict[str, ClientFigure]]) -> None:
+        """Have the node's status tell `figures`, by resource: what the clients of the front-ends hold."""
+        self._runtime.client_figures = figures
 
     def own_status(self) -> tuple[NodeStatus, str]:
         """Return this node's status and the leader it follows ("" for none)."""

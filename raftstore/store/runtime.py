@@ -45,7 +45,7 @@ from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
 from raftstore.store.confirmations import TransferLeases
 from raftstore.store.reservations import Reserver
-from raftstore.types import CHUNK_SIZE, ClusterStatus, NodeStatus, StoreInfo, Wanted
+from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.util.disk import is_full
 from raftstore.util.space import LOOK_SECONDS, Ballast, Space, SpaceWatch
 from raftstore.util.stallwatch import StallWatch
@@ -100,6 +100,8 @@ class NodeRuntime:
         self._watch = SpaceWatch(settings.data, ballast, self._space_changed, self._hand_over)
         self._opened = self._takes_part = self._rejoining = False
         self._stalls = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
+        self.client_figures: Callable[[], dict[str, ClientFigure]] = dict
+        """What the clients of the front-ends hold, for the status."""
         self._current = SupersededCheck(settings.name)
         self._boots = Boots()
 
@@ -481,6 +483,7 @@ class NodeRuntime:
         node.level = self._level_in_force() or None
         node.voter = name in self.membership.roster.configuration.voters
         node.loop = None if self._stalls is None else self._stalls.status
+        node.clients = self.client_figures()
         if not self._takes_part:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""

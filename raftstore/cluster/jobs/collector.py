@@ -28,8 +28,8 @@ Contradiction.
 A node that pauses, a message that is late, a clock that jumps can only make a listing come with an older `since`:
 it does not count, the uploader asks again (`raftstore.store.confirmations`) and, should too few copies be left, its
 client gets 451. That a row is forgotten with its last reference is part of the proof: copies known from an earlier life
-of the row prove nothing. What an upload takes over from a partial upload or another version was heard from the catalog, not from
-the store, so it asks for that before it publishes in any case.
+of the row prove nothing. What an upload takes over from a partial upload or another version was heard from the catalog,
+not from the store, so it asks for that before it publishes in any case.
 
 **The grace period** is for liveness, and for downloads of versions that were deleted: a chunk becomes a candidate in
 a first pass and is removed in a second one a grace period later at the earliest. Looks in between take off the list

@@ -179,7 +179,7 @@ def test_as_many_copies_as_an_owner_wants(replicas: int, copies: int, quorum: in
 
 
 @pytest.mark.parametrize(
-    ("rooms", "replicas", "fits"),
+    ("free_spaces", "replicas", "fits"),
     [
         ((10,), 3, 10),
         ((10, 10, 10), 3, 10),

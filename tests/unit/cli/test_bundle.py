@@ -49,7 +49,7 @@ def test_what_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "told"),
+    ("nodes", "reported"),
     [
         (["n1=h:1,ftp=h2:2"], ""),
         (
@@ -127,7 +127,7 @@ def test_twice_the_same_name_or_address(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "replicas", "told"), [(7, 3, True), (7, 4, False), (3, 1, True), (1, 1, False)]
+    ("nodes", "replicas", "reported"), [(7, 3, True), (7, 4, False), (3, 1, True), (1, 1, False)]
 )
 def test_too_few_copies_for_the_loss_of_any_minority_are_told(
     tmp_path: Path, nodes: int, replicas: int, reported: bool

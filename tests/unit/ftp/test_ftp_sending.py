@@ -197,7 +197,7 @@ def test_one_block_that_does_not_get_through(how: str) -> None:
     run(test)
 
 
-@pytest.mark.parametrize("room_a_turn", [1, 3, 4, 100])
+@pytest.mark.parametrize("window_a_turn", [1, 3, 4, 100])
 def test_several_blocks(window_a_turn: int) -> None:
     async def test(window: Window) -> None:
         wire = Wire(window_a_turn)
@@ -266,7 +266,7 @@ def file_of(directory: Path, content: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-@pytest.mark.parametrize("room_a_turn", [1, 3, 100])
+@pytest.mark.parametrize("window_a_turn", [1, 3, 100])
 def test_parts_of_a_file_and_bytes_in_turn(tmp_path: Path, window_a_turn: int) -> None:
     closed: list[int] = []
 

@@ -33,7 +33,7 @@ class Records:
         return count
 
 
-@pytest.mark.parametrize("room", [1, 100, 16_384, 100_000])
+@pytest.mark.parametrize("free_space", [1, 100, 16_384, 100_000])
 def test_all_that_comes_is_received(free_space: int) -> None:
     content = bytes(range(256)) * 200
     fake: Any = Records(content[:16_384], b"", content[16_384:20_000], content[20_000:])

@@ -209,7 +209,7 @@ def test_a_member_with_the_wrong_name_is_not_dialled(loop: str, impostor: str) -
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "reported"),
     [
         ("another cluster", "is of another cluster: the authority of this one has not issued its certificate"),
         (

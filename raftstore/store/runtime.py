@@ -103,6 +103,7 @@ class NodeRuntime:
         self.client_figures: Callable[[], dict[str, ClientFigure]] = dict
         """What the clients of the front-ends hold, for the status."""
         self._current = SupersededCheck(settings.name)
+        self._certain = asyncio.Event()
         self._boots = Boots()
 
     async def start(self, administered: Administered) -> None:
@@ -303,7 +304,7 @@ class NodeRuntime:
             on_fatal=self._on_fatal,
             settings=settings.consensus,
             rejoining=self._rejoining,
-            held=not self._current.certain(self.membership.roster.configuration.voters),
+            held=not self._is_certain(),
             on_rejoined=lambda: self._rejoined(marker),
         )
         self._stack.push_async_callback(self.consensus.stop)
@@ -326,8 +327,28 @@ class NodeRuntime:
                 self._retract_boot()
             self._on_fatal(error)
             return
-        if self._takes_part and self._current.certain(self.membership.roster.configuration.voters):
+        if self._is_certain() and self._takes_part:
             self.consensus.release()
+
+    def _is_certain(self) -> bool:
+        """Whether a majority has said that these are this node's newest data."""
+        if not self._certain.is_set() and self._current.certain(self.membership.roster.configuration.voters):
+            self._certain.set()
+        return self._certain.is_set()
+
+    async def _until_certain(self) -> None:
+        """Wait until nothing of this start can stand in the log though its data are not the node's newest.
+
+        Each command tells of the start that made it. One of an old disk, put back by mistake, would make the newer disk
+        look like an older copy when that comes back in its place.
+        """
+        if self._is_certain():
+            return
+        try:
+            async with asyncio.timeout(self.settings.command_timeout):
+                await self._certain.wait()
+        except TimeoutError:
+            raise NoQuorum("no majority has said yet that these are the newest data of this node") from None
 
     def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
         """See Store.outdated."""
@@ -428,7 +449,9 @@ class NodeRuntime:
         voters = self.membership.roster.configuration.voters
         if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
             raise DiskFull(reason)
-        result = await self._running().propose(
+        running = self._running()
+        await self._until_certain()
+        result = await running.propose(
             command.SerializeToString(), timeout=self.settings.command_timeout
         )
         return accepted(result)

@@ -451,9 +451,7 @@ class NodeRuntime:
             raise DiskFull(reason)
         running = self._running()
         await self._until_certain()
-        result = await running.propose(
-            command.SerializeToString(), timeout=self.settings.command_timeout
-        )
+        result = await running.propose(command.SerializeToString(), timeout=self.settings.command_timeout)
         return accepted(result)
 
     def _running(self) -> Consensus:

@@ -155,8 +155,7 @@ async def _until_ended(
 async def _serving(
     config: NodeConfig, transfers: TransferLog | None, on_fatal: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
-    store = Store(store_settings(config), on_fatal)
-    await store.start()
+    store = await Store.open(store_settings(config), on_fatal)
     try:
         access = Access(store, access_settings(config))
         access.start()

@@ -172,15 +172,14 @@ def test_serve_check(node: Path) -> None:
 def test_serve_check_opens_what_is_on_disk(node: Path) -> None:
     from ftpgateway.node.config import load_node_config
     from ftpgateway.node.node import store_settings
-    from raftstore.store.runtime import NodeRuntime
+    from raftstore.store.opendisk import check_disk
 
     data = node.parent / "data"
 
     async def begin() -> None:
-        runtime = NodeRuntime(store_settings(load_node_config(node)), pytest.fail)
         data.mkdir()
         (data / "begun").touch()
-        await runtime.check()
+        await check_disk(store_settings(load_node_config(node)), pytest.fail)
 
     asyncio.run(begin())
     assert pixraft("serve", "--check", "--config", str(node)).exit_code == 0

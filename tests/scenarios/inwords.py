@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.membership.watchedlog import PREFIX
@@ -52,7 +53,7 @@ def _proposed(reply: raft_pb2.Proposed) -> str:
     return "proposal refused" if reply.error else f"proposal is entry {reply.index}/{reply.entry_term}"
 
 
-_WORDS = {
+_WORDS: dict[str, Callable[[Any], str]] = {
     "append": _append,
     "append_reply": _append_reply,
     "vote_request": lambda m: (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -88,7 +87,9 @@ def _pairs(cluster: SteppedCluster, arguments: Arguments) -> list[Pair]:
     for argument in arguments:
         source, target = argument.split("->")
         matching = [
-            pair for pair, _ in cluster.network.waiting() if source in ("*", pair[0]) and target in ("*", pair[1])
+            pair
+            for pair, _ in cluster.network.waiting()
+            if source in ("*", pair[0]) and target in ("*", pair[1])
         ]
         if not matching:
             raise BadCommand(f"nothing is under way {argument}")
@@ -350,11 +351,6 @@ def status(cluster: SteppedCluster, arguments: Arguments) -> list[str]:
     return [f"{name} {cluster.nodes[name].status()}" for name in names]
 
 
-@contextmanager
-def new_cluster() -> Iterator[SteppedCluster]:
-    """A cluster without nodes, closed at the end."""
-    cluster = SteppedCluster()
-    try:
-        yield cluster
-    finally:
-        cluster.close()
+@command("members [NODE ...]")
+def members(cluster: SteppedCluster, arguments: Arguments) -> list[str]:
+    return [f"{node.name} {node.members()}" for node in _nodes(cluster, arguments)]

@@ -6,12 +6,11 @@ with `#`, and stand between blocks or in front of commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenariocommands import BadCommand, execute, new_cluster
+from scenariocommands import BadCommand, execute
 from simdeterminism import chance
 from steppedcluster import SteppedCluster
 
@@ -53,12 +52,10 @@ def write(blocks: list[Block]) -> str:
     return "\n".join(block.text() for block in blocks)
 
 
-def play(
-    blocks: list[Block], cluster: Callable[[], AbstractContextManager[SteppedCluster]] = new_cluster
-) -> list[Block]:
+def play(blocks: list[Block]) -> list[Block]:
     """Run all commands on a new cluster; return the blocks with what they print now."""
-    with chance(0), cluster() as running:
-        return [_played(running, block) for block in blocks]
+    with chance(0), closing(SteppedCluster()) as cluster:
+        return [_played(cluster, block) for block in blocks]
 
 
 def _played(cluster: SteppedCluster, block: Block) -> Block:

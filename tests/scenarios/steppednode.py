@@ -7,13 +7,14 @@ the disk is said by the command.
 from __future__ import annotations
 
 import heapq
+import random
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from inwords import error_in_words, log_in_words, text_of
+from inwords import error_in_words, log_in_words, members_in_words, text_of
 from raftcluster import CountingMachine
 from simdisk import Latency, SimDisk
 from simloop import SimHandle
@@ -135,8 +136,8 @@ class SteppedNode:
         self.journal: Any = None
         self.polls = 0
         """How often it has asked for votes."""
-        self._fate: Any = _Fate()
-        self._disk = SimDisk(self._fate, self._pause, lambda what: None)
+        self._fate = _Fate()
+        self._disk = SimDisk(cast(random.Random, self._fate), self._pause, lambda what: None)
         self._disk.usual = self._disk.latency = Latency(spread=0.0, worst=0.0, chance=0.0)
         self._initial = initial
         self._rejoining = rejoining
@@ -302,6 +303,13 @@ class SteppedNode:
     def state(self) -> str:
         """What was applied."""
         return " ".join(map(text_of, self.machine.commands)) or "nothing"
+
+    def members(self) -> str:
+        """Who belongs to the cluster, as far as it knows."""
+        assert self.consensus is not None
+        index, configuration = self.consensus.membership.configuration
+        origin = f"by entry {index}" if index else "from the start"
+        return f"goes by the members {members_in_words(configuration)}, {origin}"
 
     def status(self) -> str:
         """One line of all that matters."""

@@ -12,10 +12,10 @@ from raftstore.cluster.membership.boot import Boots
 from raftstore.cluster.settings import StoreSettings
 from raftstore.cluster.status.news import Heard, News
 from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
-from raftstore.metadata.adoption import MAX_LOOKED_AT as ADOPTED
 from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
 from raftstore.metadata.tables.accounts import user_to_message
+from raftstore.metadata.tables.adoption import MAX_LOOKED_AT as ADOPTED
 from raftstore.paths import parent, split
 from raftstore.rights import Action, Actor, Rights
 from raftstore.store.confirmations import ConfirmedCopies

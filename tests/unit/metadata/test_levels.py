@@ -29,7 +29,7 @@ from raftstore.metadata.levels import (
     refusal,
 )
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.registry import COMMANDS
+from raftstore.metadata.registry import COMMANDS, handles
 from raftstore.metadata.tables import (
     SCHEMAS,
     accounts,
@@ -117,6 +117,21 @@ def test_a_command_above_the_level_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         assert above(sweep, 2) is None
     finally:
         levels.forget_plans()
+
+
+def test_a_command_without_a_handler_is_above_every_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(COMMANDS, "begin_sweep")
+    levels.forget_plans()
+    try:
+        assert above(command("begin_sweep", store=1), NEWEST) is not None
+    finally:
+        levels.forget_plans()
+
+
+def test_a_command_has_one_handler() -> None:
+    with pytest.raises(ValueError, match="begin_sweep has a handler already"):
+        handles("begin_sweep", level=2)(lambda command, at: None)
+    assert COMMANDS["begin_sweep"] == 1
 
 
 def test_a_field_above_the_level_is_found_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +400,13 @@ def test_the_schema_of_level_1_is_that_of_35711ca() -> None:
     assert sha256(repr(schema_at(1)).encode()).hexdigest() == SCHEMA_OF_35711CA
 
 
+def test_the_schema_of_level_2_never_changes_either() -> None:
+    """Catalogs at that level are compared with it when they are opened."""
+    assert sha256(repr(schema_at(2)).encode()).hexdigest() == SCHEMA_OF_LEVEL_2
+
+
 SCHEMA_OF_35711CA = "a490c8f588daac4bc2d30471b9d5761ec4d2b15e4cb50df6dc0958cf26d45d3c"
+SCHEMA_OF_LEVEL_2 = "2517662184a06fc44f500c25a2ba51859a5bf5fdb03ee230e13befb212596cad"
 
 
 @pytest.mark.parametrize("level", range(OLDEST, NEWEST + 1))

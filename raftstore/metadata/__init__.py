@@ -10,13 +10,14 @@ It is a package of its own because it needs nothing of the others: it neither kn
 plain reads, refuses it as a value, and writes only once nothing can be refused any more; so a refused command
 leaves no trace beside the others of its entry, and an exception out of `apply` means a bug or a broken disk.
 
-Modules: `catalog` is the outside. `machine` decides commands, over `namespace` (directories and files),
-`contents` (chunks and references), `replicas` (sets of stores), `accounts` (users), `quotas` (what each owner
-has), `partials` (interrupted uploads), `stores` and `remembered` (results of operations, for exactly-once).
-`levels` says what of a command belongs to which level, `migrations` what a catalog goes through when the level is
-raised, `schemas` what it consists of then. `database` opens and checks the file, `durability` makes it survive power
-cuts, `connections` lends readers to threads, `snapshots` copies and swaps it, `reports` answers what repair and
-status ask.
+Modules: `catalog` is the outside. `tables` has a module a table, with its schema, its queries, and what commands do
+to it; `registry` is how a table and the handlers of commands are declared. `machine` frames each operation: once (by
+`tables.remembered`), judged (`judging`), by the level in force (`levels`), dispatched to its handler. `database` opens
+and checks the file, makes it survive power cuts, lends readers to threads, copies and swaps it; `reports` answers what
+repair and status ask.
+
+A new command with a table of its own is a message in proto/commands.proto, a module in `tables`, and a line in
+`tables.TABLES` (tests/integration/test_new_commands.py does it). `Catalog.ask` reads it.
 """
 
 from raftstore.metadata.catalog import Catalog

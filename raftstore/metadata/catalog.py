@@ -3,40 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from raftstore import paths
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, IsADirectory, StoreError, Unavailable
 from raftstore.metadata import levels
 from raftstore.metadata.database import snapshots
 from raftstore.metadata.database.connections import Readers
 from raftstore.metadata.database.database import connect, open_catalog, sync_directory, translated, wants_space
 from raftstore.metadata.database.durability import WAL_BYTES, Durability, LogBound
-from raftstore.metadata.database.schemas import schema_at
+from raftstore.metadata.database.schemas import fill, schema_at
 from raftstore.metadata.database.transaction import Later, Transaction
 from raftstore.metadata.levels import batch_refusal, refusal
 from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.questions import Questions
+from raftstore.metadata.refusal import MAX_INTEGER
+from raftstore.metadata.registry import Table
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import find_unlisted
+from raftstore.metadata.tables.jobs import Jobs
 from raftstore.metadata.tables.namespace import Namespace, Row, entry_of
+from raftstore.metadata.tables.partials import Partials
+from raftstore.metadata.tables.quotas import Quotas
+from raftstore.metadata.tables.remembered import Remembered
+from raftstore.metadata.tables.reservations import Reservation, Reservations
+from raftstore.metadata.tables.secrets import Secrets
+from raftstore.metadata.tables.stores import Stores
 from raftstore.rights import Action, Actor, Rights
-from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial
+from raftstore.types import (
+    ChunkRef,
+    Entry,
+    FileVersion,
+    Kind,
+    Order,
+    Page,
+    Partial,
+    PartialUpload,
+    StoreInfo,
+    Usage,
+    User,
+    Wanted,
+)
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
+_Table = TypeVar("_Table", bound=Table)
 
 CHECK_SECONDS = 2.0
 """Longest structural check of the database at a start."""
@@ -44,7 +69,20 @@ CHECK_SECONDS = 2.0
 READ_THREADS = 2
 
 
-class Catalog(Questions):
+def _reading(method: Callable[Concatenate[Catalog, _P], _T]) -> Callable[Concatenate[Catalog, _P], _T]:
+    """Have a read, over the writer's connection, raise what SQLite's errors mean."""
+
+    @functools.wraps(method)
+    def read(self: Catalog, /, *arguments: _P.args, **options: _P.kwargs) -> _T:
+        try:
+            return method(self, *arguments, **options)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    return read
+
+
+class Catalog:
     """The replicated state machine (consensus.statemachine.StateMachine) in the SQLite database at `path`.
 
     Runs on one thread, the loop's, but for `make_durable`, `write_snapshot`, `prepare_snapshot` and `digest`,
@@ -94,7 +132,7 @@ class Catalog(Questions):
 
     def _open(self, check_seconds: float) -> None:
         try:
-            self._database = open_catalog(self._path, check_seconds, schema_at)
+            self._database = open_catalog(self._path, check_seconds, fill, schema_at)
         except BaseException as error:
             self._failed = error
             raise
@@ -111,12 +149,13 @@ class Catalog(Questions):
     def _load(self) -> None:
         """Begin with what is in the database."""
         self._machine = Machine(self._database)
+        self._tables = self._machine.tables
         self._machine.accounts.on_change = lambda name: self._account_changed(name)
         self._machine.on_level = lambda level: self._level_changed(level)
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
         self._transaction = Transaction(self._database, self._machine, self._write_lock)
-        self._applied = self._machine.counters.applied
+        self._applied = self._machine.state.applied
         self._row = self._machine.names.row
 
     def close(self) -> None:
@@ -424,60 +463,49 @@ class Catalog(Questions):
 
     # Names.
 
+    @_reading
     def lookup(self, path: str) -> Entry:
         """Return what `path` names. Raises NotFound, NotADirectory, BadName."""
         self._check_current()
-        try:
-            return entry_of(self._row(path))
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        return entry_of(self._row(path))
 
+    @_reading
     def check_directory(self, path: str) -> None:
         """Raise NotFound, NotADirectory or BadName unless `path` is a directory."""
         self._check_current()
-        try:
-            self._machine.names.directory(path)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        self._machine.names.directory(path)
 
+    @_reading
     def file(self, path: str) -> FileVersion:
         """Return the published version of a file. Raises NotFound, NotADirectory, IsADirectory, BadName."""
         self._check_current()
-        try:
-            entry = entry_of(self._row(path))
-            if entry.kind is Kind.DIRECTORY:
-                raise IsADirectory(path)
-            return FileVersion(entry, self._machine.contents.chunks(entry.inode))
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        entry = entry_of(self._row(path))
+        if entry.kind is Kind.DIRECTORY:
+            raise IsADirectory(path)
+        return FileVersion(entry, self._machine.contents.chunks(entry.inode))
 
+    @_reading
     def path_of(self, inode: int) -> str | None:
         """Return the path of an inode, None when no entry has that number."""
-        try:
-            return self._machine.names.path_of(inode)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        return self._machine.names.path_of(inode)
 
+    @_reading
     def listing(self, path: str) -> list[Entry]:
         """Return the entries of a directory by name. Raises NotFound, NotADirectory, BadName."""
         self._check_current()
-        try:
-            names = self._machine.names
-            return list(map(entry_of, names.listing(names.directory(path)).fetchall()))
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        names = self._machine.names
+        return list(map(entry_of, names.listing(names.directory(path)).fetchall()))
 
+    @_reading
     def page(self, path: str, limit: int = PAGE, *, backwards: bool = False) -> Page:
         """Return the first entries of a directory by name, or the last ones.
 
         Raises NotFound, NotADirectory, BadName.
         """
         self._check_current()
-        try:
-            return self._page(self._machine.names.directory(path), path, limit, "", backwards)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        return self._page(self._machine.names.directory(path), path, limit, "", backwards)
 
+    @_reading
     def next_page(
         self, directory: int, after: str, limit: int = PAGE, *, backwards: bool = False
     ) -> Page | None:
@@ -487,11 +515,8 @@ class Catalog(Questions):
         once under each name.
         """
         self._check_current()
-        try:
-            path = self._machine.names.path_of(directory)
-            return None if path is None else self._page(directory, path, limit, after, backwards)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        path = self._machine.names.path_of(directory)
+        return None if path is None else self._page(directory, path, limit, after, backwards)
 
     def _page(self, directory: int, path: str, limit: int, after: str, backwards: bool) -> Page:
         cursor = self._machine.names.listing(directory, limit + 1, after=after, backwards=backwards)
@@ -525,7 +550,134 @@ class Catalog(Questions):
             pages = iter(lambda: cursor.fetchmany(PAGE), [])
             return PackedListing(directory, path, _shown(rights, path, pages), self._packing)
 
+    @_reading
+    def partial(self, owner: str, path: str) -> Partial | None:
+        """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""
+        self._check_current()
+        found = self._tables[Partials].of_path(owner, path)
+        if found is None:
+            return None
+        inode, size, mtime_ns = found
+        return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
+
+    # Accounts, stores, totals.
+
+    @_reading
+    def user(self, name: str) -> User | None:
+        """Return an account, None when there is none."""
+        return self._machine.accounts.user(name)
+
+    @_reading
+    def rights(self, name: str) -> Rights | None:
+        """Return what an account may do, None when there is none. The same object until the account changes."""
+        return self._machine.accounts.rights(name)
+
+    @_reading
+    def orphans(self) -> list[tuple[str, Usage]]:
+        """Return who has something and no account (any more), by identity, and what is published of it."""
+        accounts = self._machine.accounts
+        owners = self._tables[Quotas].owners()
+        return [(owner, usage) for owner, usage in owners if owner and accounts.owner(owner) is None]
+
+    @_reading
+    def users(self, after: str = "", limit: int = -1) -> list[User]:
+        """Return the accounts behind the name `after`, by name; `limit` -1: all."""
+        return self._machine.accounts.users(after, limit)
+
+    @_reading
+    def usage(self, owner: str) -> Usage:
+        """Return what `owner` has published."""
+        return self._tables[Quotas].usage(owner)
+
+    def secret(self, name: str) -> bytes | None:
+        """Return a secret of the cluster, None when there is none."""
+        return self.ask(Secrets, lambda secrets: secrets.find(name))
+
+    def stores(self) -> list[StoreInfo]:
+        """Return every store ever registered, by number."""
+        return self._tables[Stores].list()
+
+    def superseded(self, node: str, identity: bytes) -> bool:
+        """Whether `node` has registered another store since the one with `identity`."""
+        return self._tables[Stores].superseded(node, identity)
+
+    def latest_boot(self, node: str) -> int:
+        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
+        return self._tables[Remembered].boot(node)
+
+    def boot_before(self, node: str, boot: int) -> int:
+        """Return the number of the newest start of `node` that has proposed something but for `boot`; 0: none known."""
+        return self._tables[Remembered].boot_before(node, boot)
+
+    def swept(self) -> Mapping[int, int]:
+        """Return by store number the log index at which each store last began to remove chunks (0: never)."""
+        return self._tables[Stores].swept
+
+    def totals(self) -> tuple[int, int]:
+        """Return the number of published files and the sum of their sizes in bytes."""
+        state = self._machine.state
+        return state.files, state.bytes
+
+    def partial_totals(self) -> tuple[int, int]:
+        """Return the number of partial uploads and the bytes that they hold."""
+        partials = self._tables[Partials]
+        return partials.total, partials.bytes
+
+    def partial_tick(self) -> int | None:
+        """Return the tick by which partial uploads age now; None before level 2."""
+        return self._tables[Partials].tick
+
+    @_reading
+    def partials_due(self, keep: int) -> bool:
+        """Whether there are partial uploads that nothing was added to for `keep` ticks."""
+        return self._tables[Partials].due(keep)
+
+    @_reading
+    def partials(self, after: tuple[int, str, str], limit: int) -> list[PartialUpload]:
+        """Return up to `limit` partial uploads after one with that `place` (0, "", "": from the first on)."""
+        names, found = self._machine.names, self._tables[Partials].page(after, limit)
+        return [
+            PartialUpload(
+                paths.join(names.path_of(parent) or "/", name),
+                owner,
+                size,
+                mtime_ns,
+                age,
+                (parent, name, owner),
+            )
+            for parent, name, owner, size, mtime_ns, age in found
+        ]
+
+    def intents(self) -> list[commands.Intent]:
+        """Return what operators want of the membership, in the order in which they wanted it."""
+        return self._machine.intents.list()
+
+    def jobs(self) -> list[commands.Job]:
+        """Return the jobs that are open, and those that are kept after their end, by number; not to be changed."""
+        return self._tables[Jobs].list()
+
+    def job(self, number: int) -> commands.Job | None:
+        """Return a job, not to be changed; None when there is none."""
+        return self._tables[Jobs].find(number)
+
+    def reservations(self) -> list[Reservation]:
+        """Return the names that are taken for files which are still to be published."""
+        return self._tables[Reservations].all()
+
+    @_reading
+    def ask(self, table: type[_Table], question: Callable[[_Table], _T]) -> _T:
+        """Return what a table answers, as it is applied."""
+        return question(self._tables[table])
+
     # Copies.
+
+    @_reading
+    def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
+        """Return those of `names`, digests or the first bytes of them, of which no chunk is said to be on `store`.
+
+        What no file or partial upload refers to is said to be nowhere.
+        """
+        return self._machine.contents.unlisted(names, store)
 
     async def find_unlisted(self, names: Sequence[bytes], store: int) -> tuple[list[bytes], list[bytes]]:
         """Return what `unlisted` does, without holding up the loop; and which of these names are listed elsewhere.
@@ -542,15 +694,95 @@ class Catalog(Questions):
         with self._readers.connection() as database:
             return find_unlisted(database, names, store)
 
-    def partial(self, owner: str, path: str) -> Partial | None:
-        """Return what `owner` can resume at `path`, None when there is nothing. Raises BadName."""
-        self._check_current()
+    @_reading
+    def held_by(self, names: Iterable[bytes]) -> list[tuple[bytes, tuple[int, ...]]]:
+        """Return digest and stores of the chunks that have one of `names`, as in `unlisted`."""
+        return self._machine.contents.held_by(names)
+
+    @_reading
+    def chunk_stores(self, digest: bytes) -> tuple[int, ...]:
+        """Return the numbers of the stores that hold a chunk; none for an unknown one."""
+        return self._machine.contents.stores_of(digest)
+
+    def chunks_on(self, store: int) -> Iterator[list[bytes]]:
+        """Yield the digests of the chunks in use that are said to be on a store, some hundred at a time.
+
+        The catalog may change between two of them, but not be replaced: Unavailable then.
+        """
+        return self._paged(lambda reports: reports.chunks_on(store))
+
+    def store_totals(self, store: int) -> tuple[int, int]:
+        """Return the pictures (files whose first chunk is there) and bytes (each chunk once) on a store."""
+        return self._reports.store_totals(store)
+
+    @_reading
+    def short_files(self, wanted: Wanted, live: Collection[int], limit: int) -> tuple[int, list[str]]:
+        """Return how many files have a chunk on fewer stores of `live` than are `wanted`, and up to `limit` paths,
+        sorted.
+
+        Costs microseconds when there are none. The count is exact up to some thousand chunks, see reports.
+        """
+        return self._reports.short_files(wanted, live, limit)
+
+    @_reading
+    def short_chunks(
+        self,
+        wanted: Wanted,
+        live: Collection[int],
+        limit: int,
+        among: Callable[[tuple[int, ...]], bool] = lambda stores: True,
+        upto: int = MAX_INTEGER,
+    ) -> list[ChunkRef]:
+        """Return up to `limit` chunks on fewer stores of `live` than are `wanted`, the most urgent first.
+
+        `among` is asked once for each set of stores: those of which it says False are passed over, and so are
+        chunks with a number above `upto` (see `newest_chunk`).
+        """
+        return self._reports.short_chunks(wanted, live, limit, among, upto)
+
+    def short_pages(
+        self, wanted: Wanted, live: Collection[int], among: Callable[[tuple[int, ...]], bool], upto: int
+    ) -> Iterator[list[ChunkRef]]:
+        """Yield all that `short_chunks` means, some hundred at a time; as `chunks_on`."""
+        return self._paged(lambda reports: reports.short_pages(wanted, live, among, upto))
+
+    def short_count(self, wanted: Wanted, live: Collection[int], on: int | None = None) -> int:
+        """Return how many chunks (that are on store `on`) are on fewer stores of `live` than wanted. Microseconds."""
+        return self._reports.short_count(wanted, live, on)
+
+    @_reading
+    def is_short(self, digest: bytes, wanted: Wanted, live: Collection[int]) -> bool:
+        """Whether a chunk that something refers to is on fewer stores of `live` than are `wanted`."""
+        copies, stores = self._machine.contents.copies(digest, wanted)
+        return len(frozenset(live).intersection(stores)) < copies
+
+    @_reading
+    def surplus_chunks(self, wanted: Wanted, live: Collection[int], limit: int, upto: int) -> list[ChunkRef]:
+        """Return some chunks, about `limit`, on more stores of `live` than are `wanted`, of all sets of stores."""
+        return self._reports.surplus_chunks(wanted, live, limit, upto)
+
+    def surplus_pages(
+        self, wanted: Wanted, live: Collection[int], on: int, upto: int
+    ) -> Iterator[list[ChunkRef]]:
+        """Yield all that `surplus_chunks` means and is on store `on`, some hundred at a time; as `chunks_on`."""
+        return self._paged(lambda reports: reports.surplus_pages(wanted, live, on, upto))
+
+    def absent_pages(self, wanted: Wanted, store: int, upto: int) -> Iterator[list[ChunkRef]]:
+        """Yield the chunks that are not on `store`, some hundred at a time; as `chunks_on`."""
+        return self._paged(lambda reports: reports.absent_pages(wanted, store, upto))
+
+    @property
+    def newest_chunk(self) -> int:
+        """Number of the chunk that came last; later ones have higher numbers."""
+        return self._machine.contents.next_chunk - 1
+
+    def _paged(self, pages: Callable[[Reports], Iterator[list[_T]]]) -> Iterator[list[_T]]:
+        reports = self._reports
         try:
-            found = self._machine.partial(owner, path)
-            if found is None:
-                return None
-            inode, size, mtime_ns = found
-            return Partial(path, owner, size, mtime_ns, self._machine.contents.chunks(inode))
+            for page in pages(reports):
+                yield page
+                if reports is not self._reports:
+                    raise Unavailable("the catalog was replaced")
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from raftstore.errors import Denied
 from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.registry import ANYTHING
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.rights import ROLES, Rights
 from raftstore.rights.actor import why_refused
 from raftstore.rights.changes import TABLE, Leave, leave, read
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
-
-ANYTHING = Leave()
-"""Of a command that changes no names."""
 
 
 def judged(kind: str, command: commands.Command, level: int, accounts: Accounts) -> tuple[Leave, Rights | None]:

@@ -4,7 +4,8 @@ The cluster has one level at each point of its log. It starts at 1 and is raised
 nothing else; what comes before that entry replays by the rules of its time. A leader appends no command that is above
 the level in force, so that every node that knows the level understands every entry (docs/decisions/001-levels.md).
 
-Whoever adds a command, a field, or a value of an enum adds a line here. Everything in this module is pure.
+Whoever adds a field or a value of an enum adds a line here; a command's level stands with its handler (`registry`).
+Everything in this module is pure.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from raftstore.errors import TooNew
 from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.registry import COMMANDS
 from raftstore.wire import commands_pb2 as commands
 
 OLDEST = 1
@@ -31,17 +33,6 @@ NEWEST = 2
 
 VERSION = importlib.metadata.version("pixraft")
 """Of this program."""
-
-COMMANDS: dict[str, int] = {
-    # The gate itself: known to every version that knows of levels.
-    "set_level": 1,
-    "adopt_owner": 2,
-    "reserve_name": 2,
-    "renew_names": 2,
-    "release_name": 2,
-    "expire_partials": 2,
-}
-"""Level from which a command may be in the log, by its name in the oneof `Command.kind`; 1 where there is none."""
 
 FIELDS: dict[str, int] = {
     "Command.actor": 2,
@@ -242,7 +233,7 @@ def forget_plans() -> None:
 def _since(message: str, field: FieldDescriptor) -> tuple[int, str]:
     """Return from which level on a field may be set, and what to call it."""
     if message == "Command" and field.containing_oneof is not None:
-        return COMMANDS.get(field.name, OLDEST), f"the command {field.name}"
+        return COMMANDS.get(field.name, NEWEST + 1), f"the command {field.name}"
     name = f"{message}.{field.name}"
     return FIELDS.get(name, OLDEST), f"the field {name}"
 

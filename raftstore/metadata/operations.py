@@ -1,28 +1,18 @@
-"""Log entries as the operations in them, and operations as functions."""
+"""Log entries as the operations in them, and operations as commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
-from typing import Any
+from collections.abc import Container
 
 import structlog
 from google.protobuf.message import DecodeError
 
-from raftstore.metadata.levels import COMMANDS, OLDEST, batch_above, command_above, unknown
+from raftstore.metadata.levels import OLDEST, batch_above, command_above, unknown
 from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.registry import COMMANDS
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
-
-
-def plain(change: Callable[[Any], None]) -> Callable[[Any], commands.Result]:
-    """Return the handler of a command whose result says nothing but that it is done."""
-
-    def handler(command: Any) -> commands.Result:
-        change(command)
-        return commands.Result()
-
-    return handler
 
 
 def operations_of(index: int, batch: bytes, level: int) -> list[commands.Operation]:
@@ -61,6 +51,6 @@ def command_of(index: int, data: bytes, level: int, kinds: Container[str]) -> tu
         reason = command_above(data, command, level)
         if reason is not None or not kind:
             raise unknown(index, reason or "a command of no kind")
-    elif kind not in kinds or COMMANDS.get(kind, OLDEST) > OLDEST:
+    elif kind not in kinds or COMMANDS[kind] > OLDEST:
         raise Refusal(commands.INVALID, "an unknown command")
     return kind, command

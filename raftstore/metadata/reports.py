@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterator
 
 import blake3
 
-from raftstore.metadata.database.database import TABLES, level_of
+from raftstore.metadata.database.database import level_of
 from raftstore.metadata.refusal import MAX_INTEGER
+from raftstore.metadata.tables import SCHEMAS
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.replicas import ReplicaSet, ReplicaSets
 from raftstore.types import ChunkRef, Wanted
@@ -163,11 +164,11 @@ def content_digest(database: sqlite3.Connection) -> str:
     try:
         hasher.update(str(level_of(database)).encode())
         there = {row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        for table, key in TABLES.items():
-            if table not in there:
+        for schema in SCHEMAS:
+            if schema.name not in there:
                 continue  # of a later level
-            hasher.update(table.encode())
-            for row in database.execute(f"SELECT * FROM {table} ORDER BY {key}"):
+            hasher.update(schema.name.encode())
+            for row in database.execute(f"SELECT * FROM {schema.name} ORDER BY {schema.key}"):
                 hasher.update(hashlib.blake2b(repr(row).encode(), digest_size=16).digest())
     finally:
         database.execute("ROLLBACK")

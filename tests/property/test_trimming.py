@@ -14,7 +14,6 @@ import pytest
 from collecting import explored
 
 from raftstore.cluster.replicas import rebalance
-from raftstore.metadata import drops
 from raftstore.metadata.surplus import may_drop
 from raftstore.metadata.tables import contents
 
@@ -54,7 +53,7 @@ def test_without_any_of_its_rules_copies_are_lost(
     if mutant == "believing":
         monkeypatch.setattr(contents, "may_drop", _unlisted)
     elif mutant == "undrained":
-        monkeypatch.setattr(drops, "draining", lambda jobs: set())
+        monkeypatch.setattr(contents, "draining", lambda jobs: set())
     for seed in range(200):
         try:
             # Nothing but what is given up is removed: the rules are needed for that too.

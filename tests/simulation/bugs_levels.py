@@ -8,7 +8,7 @@ from typing import Any
 from simbugs import bug, replace
 
 from raftstore.consensus import opening
-from raftstore.metadata import catalog, levels, machine, migrations
+from raftstore.metadata import catalog, levels, machine
 from raftstore.metadata.refusal import Refusal
 from raftstore.wire import commands_pb2
 
@@ -35,7 +35,7 @@ def pass_over_a_level(stack: ExitStack) -> None:
 
 @bug("the level is not kept with the state: a node that starts again goes on by the old rules")
 def forget_the_level(stack: ExitStack) -> None:
-    replace(stack, migrations, "set_level", lambda connection, level: None)
+    replace(stack, machine, "set_level", lambda connection, level: None)
 
 
 @bug("what callers propose does not wait for the first command of a new log")

@@ -1,4 +1,4 @@
-"""The catalog's database file: schema, opening, checks, and what SQLite's errors mean to the store."""
+"""The catalog's database file: opening, checks, and what SQLite's errors mean to the store."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from raftstore.metadata import levels
 from raftstore.metadata.levels import OLDEST, too_new
 from raftstore.util.disk import has_space, is_full
 
-Schema = list[tuple[str, str]]
-SchemaAt = Callable[[int], Schema]
+Statements = list[tuple[str, str]]
+"""What a database consists of: names, and the statements that made them."""
+SchemaAt = Callable[[int], Statements]
 """Tells what a catalog of a level consists of."""
+Fill = Callable[[sqlite3.Connection], None]
+"""Makes what a new catalog has, within the current transaction."""
 
 APPLICATION_ID = 0x50785266
 SCHEMA_VERSION = 6
@@ -30,156 +33,6 @@ CACHE_KIB = 64 * 1024
 PAGE_SIZE = 4096
 JOURNAL_LIMIT = 128 * 1024 * 1024
 """Bytes of disk that an emptied WAL keeps; a snapshot under way can make it grow past this for a while."""
-
-SCHEMA = """
-CREATE TABLE state (
-  only INTEGER PRIMARY KEY CHECK (only = 1),
-  applied INTEGER NOT NULL,
-  next_inode INTEGER NOT NULL,
-  next_chunk INTEGER NOT NULL,
-  next_job INTEGER NOT NULL,
-  files INTEGER NOT NULL,
-  bytes INTEGER NOT NULL,
-  partials INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE entries (
-  parent INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  kind INTEGER NOT NULL,
-  inode INTEGER NOT NULL,
-  size INTEGER NOT NULL,
-  mtime_ns INTEGER NOT NULL,
-  owner TEXT NOT NULL,
-  version INTEGER NOT NULL,
-  PRIMARY KEY (parent, name)
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
-
-CREATE TABLE partials (
-  parent INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  owner TEXT NOT NULL,
-  inode INTEGER NOT NULL,
-  size INTEGER NOT NULL,
-  mtime_ns INTEGER NOT NULL,
-  PRIMARY KEY (parent, name, owner)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX partials_by_owner ON partials (owner);
-
-CREATE TABLE contents (
-  inode INTEGER NOT NULL,
-  sequence INTEGER NOT NULL,
-  chunk INTEGER NOT NULL,
-  PRIMARY KEY (inode, sequence)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX contents_by_chunk ON contents (chunk);
-
-CREATE TABLE chunks (
-  id INTEGER PRIMARY KEY,
-  digest BLOB NOT NULL UNIQUE,
-  length INTEGER NOT NULL,
-  refs INTEGER NOT NULL,
-  heads INTEGER NOT NULL,
-  replicas INTEGER NOT NULL
-) STRICT;
-CREATE INDEX chunks_by_replicas ON chunks (replicas);
-
-CREATE TABLE replicas (
-  id INTEGER PRIMARY KEY,
-  stores TEXT NOT NULL,
-  demand INTEGER NOT NULL,
-  chunks INTEGER NOT NULL,
-  heads INTEGER NOT NULL,
-  bytes INTEGER NOT NULL,
-  UNIQUE (stores, demand)
-) STRICT;
-
-CREATE TABLE stores (
-  number INTEGER PRIMARY KEY,
-  node TEXT NOT NULL,
-  identity BLOB NOT NULL UNIQUE,
-  current INTEGER NOT NULL,
-  zone TEXT NOT NULL,
-  swept INTEGER NOT NULL
-) STRICT;
-
-CREATE TABLE jobs (
-  id INTEGER PRIMARY KEY,
-  job BLOB NOT NULL
-) STRICT;
-
-CREATE TABLE membership (
-  only INTEGER PRIMARY KEY CHECK (only = 1),
-  entry INTEGER NOT NULL,
-  configuration BLOB NOT NULL
-) STRICT;
-
-CREATE TABLE intents (
-  id BLOB PRIMARY KEY,
-  intent BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE secrets (
-  name TEXT PRIMARY KEY,
-  value BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE users (
-  name TEXT PRIMARY KEY,
-  record BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE places (
-  path TEXT NOT NULL,
-  user TEXT NOT NULL,
-  PRIMARY KEY (path, user)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX places_by_user ON places (user);
-
-CREATE TABLE usage (
-  owner TEXT PRIMARY KEY,
-  files INTEGER NOT NULL,
-  bytes INTEGER NOT NULL,
-  partial_bytes INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE proposers (
-  node TEXT PRIMARY KEY,
-  boot INTEGER NOT NULL,
-  acknowledged INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE results (
-  node TEXT NOT NULL,
-  sequence INTEGER NOT NULL,
-  result BLOB NOT NULL,
-  PRIMARY KEY (node, sequence)
-) STRICT, WITHOUT ROWID;
-"""
-
-TABLES = {
-    "state": "only",
-    "entries": "parent, name",
-    "partials": "parent, name, owner",
-    "contents": "inode, sequence",
-    "chunks": "id",
-    "replicas": "id",
-    "stores": "number",
-    "jobs": "id",
-    "membership": "only",
-    "intents": "id",
-    "secrets": "name",
-    "users": "name",
-    "places": "path, user",
-    "spans": "inode",
-    "usage": "owner",
-    "proposers": "node",
-    "results": "node, sequence",
-    "reservations": "parent, name",
-    "expiry": "only",
-}
-"""Every table, of whatever level, with its key: the order in which `Catalog.digest` reads it."""
 
 _UNTOLD = {
     sqlite3.SQLITE_IOERR_WRITE,
@@ -299,7 +152,7 @@ def set_level(database: sqlite3.Connection, level: int) -> None:
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION + level - OLDEST}")
 
 
-def open_catalog(path: Path, check_seconds: float, schema_at: SchemaAt) -> sqlite3.Connection:
+def open_catalog(path: Path, check_seconds: float, fill: Fill, schema_at: SchemaAt) -> sqlite3.Connection:
     """Open the writer's connection, making the database when there is none.
 
     Raises Damaged when it is not a whole catalog, TooNew when it is one of a later version, DiskFailed or DiskFull.
@@ -321,7 +174,7 @@ def open_catalog(path: Path, check_seconds: float, schema_at: SchemaAt) -> sqlit
         database = connect(path, writer=True)
         try:
             if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                _create(database)
+                _create(database, fill)
                 sync_directory(path.parent)
             check(database, path, check_seconds, schema_at)
         except BaseException:
@@ -332,7 +185,7 @@ def open_catalog(path: Path, check_seconds: float, schema_at: SchemaAt) -> sqlit
     return database
 
 
-def _create(database: sqlite3.Connection) -> None:
+def _create(database: sqlite3.Connection, fill: Fill) -> None:
     database.execute(f"PRAGMA page_size = {PAGE_SIZE}")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("BEGIN IMMEDIATE")
@@ -343,19 +196,6 @@ def _create(database: sqlite3.Connection) -> None:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
-
-
-def fill(database: sqlite3.Connection) -> None:
-    """Make what a catalog has before the first entry, at level 1, within the current transaction."""
-    for statement in SCHEMA.split(";\n"):
-        if statement.strip():
-            database.execute(statement)
-    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    set_level(database, OLDEST)
-    database.execute("INSERT INTO state VALUES (1, 0, ?, 1, 1, 0, 0, 0)", (ROOT + 1,))
-    # The root is its own parent's empty name: found like any other entry, and never listed as one.
-    database.execute("INSERT INTO entries VALUES (?, '', 2, ?, 0, 0, '', 0)", (ROOT, ROOT))
-    database.execute("INSERT INTO replicas VALUES (1, '', 0, 0, 0, 0)")
 
 
 def check(database: sqlite3.Connection, path: Path, seconds: float | None, schema_at: SchemaAt) -> None:
@@ -396,8 +236,8 @@ def _quick_check(database: sqlite3.Connection, seconds: float | None) -> str:
         database.set_progress_handler(None, 0)
 
 
-def schema_of(database: sqlite3.Connection) -> Schema:
-    """Return what a database consists of: names, and the statements that made them."""
+def schema_of(database: sqlite3.Connection) -> Statements:
+    """Return what a database consists of."""
     rows = database.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
     return [(str(name), str(sql)) for name, sql in rows]
 

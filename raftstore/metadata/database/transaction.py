@@ -29,7 +29,7 @@ class Transaction:
         self._machine = machine
         self._lock = lock
         self._open = False
-        self.committed = machine.counters.applied
+        self.committed = machine.state.applied
         """Log index of the last entry that other connections see."""
 
     def begin(self) -> bool:
@@ -62,7 +62,7 @@ class Transaction:
         self._check_there()
         self._machine.finish()
         self._execute("COMMIT")
-        self.committed = self._machine.counters.applied
+        self.committed = self._machine.state.applied
         self._end()
 
     def abandon(self) -> None:

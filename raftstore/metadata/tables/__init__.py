@@ -1,1 +1,49 @@
-"""The tables of the catalog, a module each: schema, queries, and what commands do to them."""
+"""The tables of the catalog, a module each: schema, queries, and what commands do to them.
+
+Some commands change many tables at once: `files` has those on names of files and directories, `adoption` the one that
+gives what is left to another owner.
+"""
+
+from raftstore.metadata.registry import Table
+from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.adoption import Adoptions
+from raftstore.metadata.tables.contents import Contents
+from raftstore.metadata.tables.files import Files
+from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.jobs import Jobs
+from raftstore.metadata.tables.namespace import Namespace
+from raftstore.metadata.tables.partials import Expiry, Orphans, Partials
+from raftstore.metadata.tables.quotas import Quotas
+from raftstore.metadata.tables.remembered import Remembered
+from raftstore.metadata.tables.replicas import ReplicaSets
+from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.secrets import Secrets
+from raftstore.metadata.tables.spans import Spans
+from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.stores import Stores
+
+TABLES: tuple[type[Table], ...] = (
+    State,
+    Namespace,
+    Partials,
+    Contents,
+    ReplicaSets,
+    Stores,
+    Jobs,
+    Intents,
+    Secrets,
+    Accounts,
+    Spans,
+    Quotas,
+    Remembered,
+    Reservations,
+    Expiry,
+    Orphans,
+    Files,
+    Adoptions,
+)
+"""All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
+
+SCHEMAS = tuple(schema for table in TABLES for schema in table.schemas)
+
+__all__ = ["SCHEMAS", "TABLES"]

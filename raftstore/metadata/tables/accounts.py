@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from raftstore.errors import BadName
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
+from raftstore.metadata.registry import Context, Schema, Table, handles
 from raftstore.paths import check_name, join, split
-from raftstore.rights import Rights
+from raftstore.rights import Action, Rights
 from raftstore.types import IDENTITY_MARK, Rule, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -76,11 +77,36 @@ def user_of_message(message: commands.User) -> User:
     )
 
 
-class Accounts:
+class Accounts(Table):
     """The tables `users` and `places`. `on_change` is told the name of each account that was changed or removed."""
 
+    schemas = (
+        Schema(
+            "users",
+            "name",
+            """
+CREATE TABLE users (
+  name TEXT PRIMARY KEY,
+  record BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+        ),
+        Schema(
+            "places",
+            "path, user",
+            """
+CREATE TABLE places (
+  path TEXT NOT NULL,
+  user TEXT NOT NULL,
+  PRIMARY KEY (path, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX places_by_user ON places (user);
+""",
+        ),
+    )
+
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._execute = database.cursor().execute
+        super().__init__(database)
         self._executemany = database.cursor().executemany
         self._users: dict[str, User | None] = {}
         self._rights: dict[str, Rights] = {}
@@ -135,10 +161,13 @@ class Accounts:
         ).fetchall()
         return [user_of_message(commands.User.FromString(record)) for (record,) in rows]
 
-    def put(self, put: commands.PutUser, index: int, identity: str | None = None) -> None:
-        """Make or change an account. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID.
+    def untouched(self) -> bool:
+        """Whether there is none."""
+        return self._execute("SELECT 1 FROM users LIMIT 1").fetchone() is None
 
-        `identity`: what makes that of a new account differ from all others', from level 2 on.
+    @handles("put_user", level=1)
+    def put(self, put: commands.PutUser, at: Context) -> None:
+        """Make or change an account. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID.
 
         An update that names the revision it starts from is refused with CHANGED when there is a later one: who sets
         a quota must not enable again what somebody else has just disabled.
@@ -154,9 +183,9 @@ class Accounts:
             raise Refusal(commands.NOT_FOUND, user.name)
         if put.update and user.revision and earlier is not None and earlier.revision != user.revision:
             raise Refusal(commands.CHANGED, user.name)
-        if identity is not None:
-            _identify(user, earlier, identity, index)
-        self._write(user, index)
+        if at.level >= 2:
+            _identify(user, earlier, _number_of(at.index, at.position), at.index)
+        self._write(user, at.index)
 
     def _write(self, user: commands.User, index: int) -> None:
         user.revision = index
@@ -168,8 +197,10 @@ class Accounts:
         self._executemany("INSERT INTO places VALUES (?, ?)", [(path, user.name) for path in sorted(places)])
         self.on_change(user.name)
 
-    def remove(self, name: str) -> None:
+    @handles("remove_user", level=1)
+    def remove(self, command: commands.RemoveUser, at: Context) -> None:
         """Remove an account; what it owns stays. Refuses with NOT_FOUND."""
+        name = command.name
         self._forget(name)
         if self._execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
             raise Refusal(commands.NOT_FOUND, name)
@@ -190,6 +221,14 @@ class Accounts:
             return False
         rows = self._execute(f"SELECT path, user FROM places WHERE {_BENEATH}", _beneath(path)).fetchall()
         return any(name != rights.user.name or rights.restricted_by(place) for place, name in rows)
+
+    def check_held(self, at: Context, action: Action, path: str) -> None:
+        """Refuse with DENIED to shift what holds for others, or the actor itself, at `path` or beneath.
+
+        In the words for a right that is missing, and wherever possible before anything is looked up.
+        """
+        if at.rights is not None and self.holds(path, at.rights):
+            raise Refusal(commands.DENIED, action.value)
 
     def directory_renamed(self, source: str, target: str, index: int, *, level: int = 1) -> None:
         """Let homes and rules follow a directory that was `source` and is now `target`.
@@ -224,7 +263,7 @@ def _beneath(path: str) -> tuple[str, str, str]:
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def number_of(index: int, position: int) -> str:
+def _number_of(index: int, position: int) -> str:
     """Return what stands behind the name in the identity of an account made by an operation: its place in the log."""
     entry = _base36(index)
     return f"{entry}.{_base36(position)}" if position else entry

@@ -10,10 +10,15 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from raftstore.metadata.refusal import MAX_BYTES, Refusal
+from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.surplus import may_drop
+from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.jobs import Jobs, draining
 from raftstore.metadata.tables.replicas import NOWHERE, ReplicaSets
+from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.stores import Stores
 from raftstore.types import DIGEST_SIZE, ChunkRef, Wanted
 from raftstore.wire import commands_pb2 as commands
@@ -103,18 +108,59 @@ class _Rows:
         self.moved: list[tuple[int, int, int, int]] = []
 
 
-class Contents:
+class Contents(Table):
     """The tables `chunks` and `contents`."""
 
-    def __init__(
-        self, database: sqlite3.Connection, sets: ReplicaSets, stores: Stores, next_chunk: int
-    ) -> None:
-        self._execute = database.cursor().execute
-        self._executemany = database.cursor().executemany
-        self._sets = sets
-        self._stores = stores
-        self.next_chunk = next_chunk
+    schemas = (
+        Schema(
+            "contents",
+            "inode, sequence",
+            """
+CREATE TABLE contents (
+  inode INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  chunk INTEGER NOT NULL,
+  PRIMARY KEY (inode, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contents_by_chunk ON contents (chunk);
+""",
+        ),
+        Schema(
+            "chunks",
+            "id",
+            """
+CREATE TABLE chunks (
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE,
+  length INTEGER NOT NULL,
+  refs INTEGER NOT NULL,
+  heads INTEGER NOT NULL,
+  replicas INTEGER NOT NULL
+) STRICT;
+CREATE INDEX chunks_by_replicas ON chunks (replicas);
+""",
+        ),
+    )
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables.database)
+        self._executemany = tables.database.cursor().executemany
+        self._state = tables[State]
+        self._sets = tables[ReplicaSets]
+        self._stores = tables[Stores]
+        self._jobs = tables[Jobs]
+        self._intents = tables[Intents]
+        self.next_chunk = self._state.next_chunk
         self._released: dict[int, tuple[int, int]] = {}
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with sets of stores, stores, and what says which of these stay."""
+        return cls(tables)
+
+    def flush(self) -> None:
+        """Note the numbers given."""
+        self._state.next_chunk = self.next_chunk
 
     def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
         """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
@@ -297,14 +343,13 @@ class Contents:
         last = name.ljust(DIGEST_SIZE, b"\xff")
         return self._execute(_NAMED, (name, last)).fetchall()
 
-    def change_replicas(
-        self, added: Iterable[commands.ReplicaChange], removed: Iterable[commands.ReplicaChange]
-    ) -> None:
+    @handles("change_replicas", level=1)
+    def change_replicas(self, command: commands.ChangeReplicas, at: Context) -> None:
         """Add and then remove stores of chunks. Refuses with INVALID.
 
         Passed over: unknown chunks, and additions whose store was swept since they were confirmed.
         """
-        additions, removals = list(added), list(removed)
+        additions, removals = list(command.added), list(command.removed)
         for change in (*additions, *removals):
             if len(change.digest) != DIGEST_SIZE:
                 raise Refusal(commands.INVALID, "a chunk's digest has 32 bytes")
@@ -314,6 +359,24 @@ class Contents:
                 self._change(change.digest, change.store, True)
         for change in removals:
             self._change(change.digest, change.store, False)
+
+    @handles("drop_replicas", level=1)
+    def drop_replicas(self, command: commands.DropReplicas, at: Context) -> None:
+        """Give up copies that are more than wanted (`surplus` has the rule), for a job of the store's node.
+
+        Refuses with CHANGED, NOT_FOUND (the job), INVALID.
+        """
+        job = self._jobs.held(command.job, command.node, command.boot, at.time_ns)
+        if job.kind != commands.Job.TRIM or not self._stores.belongs(command.store, job.node):
+            raise Refusal(commands.INVALID, "a node drops copies of its own, by a job of that kind")
+        zones = self._stores.zones(self._intents.staying() - draining(self._jobs.list()))
+        for number in job.without:
+            zones.pop(number, None)
+        # Rather too many copies than too few: whoever is to leave is counted here.
+        members = max(1, len(self._intents.members))
+        wanted = Wanted(max(1, min(job.replicas, members)), members)
+        if self.drop(command.store, command.drops, zones, wanted):
+            self._stores.sweep(command.store, at.index)
 
     def drop(self, store: int, drops: Iterable[commands.Drop], zones: Mapping[int, str], wanted: Wanted) -> int:
         """Take `store` off the chunks that have enough copies without it; return of how many. Refuses with INVALID.

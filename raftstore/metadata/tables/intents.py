@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from raftstore.errors import Damaged
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label, no_node
+from raftstore.metadata.registry import Context, Schema, Table, handles
 from raftstore.wire import commands_pb2 as commands
 from raftstore.wire import raft_pb2
 
@@ -23,11 +24,35 @@ MAX_VALID_NS = 31 * 24 * 3600 * 10**9
 Intent = commands.Intent
 
 
-class Intents:
+class Intents(Table):
     """The tables `membership` and `intents`, both whole in memory."""
 
+    schemas = (
+        Schema(
+            "membership",
+            "only",
+            """
+CREATE TABLE membership (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  entry INTEGER NOT NULL,
+  configuration BLOB NOT NULL
+) STRICT;
+""",
+        ),
+        Schema(
+            "intents",
+            "id",
+            """
+CREATE TABLE intents (
+  id BLOB PRIMARY KEY,
+  intent BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+        ),
+    )
+
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._execute = database.cursor().execute
+        super().__init__(database)
         row = self._execute("SELECT entry, configuration FROM membership").fetchone()
         self.configuration: tuple[int, bytes] = (row[0], row[1]) if row else (0, b"")
         self.members: Collection[str] = _names(self.configuration[1])
@@ -49,25 +74,31 @@ class Intents:
                 going.add(intent.replaces)
         return set(self.members) - going
 
+    def untouched(self) -> bool:
+        """Whether nobody wants anything of the membership."""
+        return not self._intents
+
     def configure(self, index: int, configuration: bytes) -> None:
         """Take a new configuration."""
         self.members = _names(configuration)
         self.configuration = (index, configuration)
         self._execute("INSERT OR REPLACE INTO membership VALUES (1, ?, ?)", (index, configuration))
 
-    def put(self, intent: Intent, index: int, time_ns: int) -> None:
+    @handles("put_intent", level=1)
+    def put(self, command: commands.PutIntent, at: Context) -> None:
         """Take a new intent. Refuses what cannot be carried out, or contradicts another one."""
+        intent = command.intent
         if len(intent.id) != ID_SIZE or intent.id in self._intents or not intent.node:
             raise Refusal(commands.INVALID, f"an intent has a node and a new identity of {ID_SIZE} bytes")
         for label in (intent.node, intent.address, intent.replaces):
             check_label(label, "a node's name or address")
-        for old in [old for old in self._intents.values() if _over(old, time_ns)]:
+        for old in [old for old in self._intents.values() if _over(old, at.time_ns)]:
             self._forget(old)
-        self._check(intent, time_ns)
+        self._check(intent, at.time_ns)
         stored = Intent()
         stored.CopyFrom(intent)
         stored.ClearField("nonce")
-        stored.done, stored.index = False, index
+        stored.done, stored.index = False, at.index
         self._keep(stored)
 
     def _check(self, intent: Intent, time_ns: int) -> None:
@@ -97,7 +128,8 @@ class Intents:
         if intent.replaces and intent.replaces not in self.members:
             raise no_node(intent.replaces, self.members)
 
-    def redeem(self, command: commands.RedeemToken, time_ns: int) -> None:
+    @handles("redeem_token", level=1)
+    def redeem(self, command: commands.RedeemToken, at: Context) -> None:
         """Use a token, for good. Refuses an unknown, used or expired one; the same request again is taken."""
         intent = self._intents.get(command.id)
         if intent is None or intent.kind != Intent.JOIN:
@@ -109,14 +141,15 @@ class Intents:
             if intent.nonce != command.nonce or intent.address != command.address:
                 raise Refusal(commands.INVALID, "the token was used already; ask for a new one")
             return
-        if time_ns >= intent.expires_ns:
+        if at.time_ns >= intent.expires_ns:
             raise Refusal(commands.INVALID, "the token has expired; ask for a new one")
         changed = Intent()
         changed.CopyFrom(intent)
         changed.nonce, changed.address = command.nonce, command.address
         self._keep(changed)
 
-    def finish(self, command: commands.FinishIntent) -> None:
+    @handles("finish_intent", level=1)
+    def finish(self, command: commands.FinishIntent, at: Context) -> None:
         """Forget an intent, or a token that was used up: mark it so. Refuses an unknown one."""
         intent = self._intents.get(command.id)
         if intent is None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable
+from typing import Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label, no_node
+from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
+from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.state import State
 from raftstore.wire import commands_pb2 as commands
 
 MAX_OPEN = 1000
@@ -31,14 +35,37 @@ Job = commands.Job
 OPEN = frozenset({Job.WAITING, Job.RUNNING})
 
 
-class Jobs:
+class Jobs(Table):
     """The table `jobs`, whole in memory."""
 
-    def __init__(self, database: sqlite3.Connection, next_job: int) -> None:
-        self._execute = database.cursor().execute
-        self.next_job = next_job
+    schemas = (
+        Schema(
+            "jobs",
+            "id",
+            """
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY,
+  job BLOB NOT NULL
+) STRICT;
+""",
+        ),
+    )
+
+    def __init__(self, database: sqlite3.Connection, state: State, intents: Intents) -> None:
+        super().__init__(database)
+        self._state = state
+        self._intents = intents
         rows = self._execute("SELECT id, job FROM jobs ORDER BY id").fetchall()
         self._jobs = {row[0]: Job.FromString(row[1]) for row in rows}
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with who the members are."""
+        return cls(tables.database, tables[State], tables[Intents])
+
+    def untouched(self) -> bool:
+        """Whether there never was a job."""
+        return self._state.next_job == 1
 
     def list(self) -> list[Job]:
         """Return all by number; not to be changed."""
@@ -48,8 +75,10 @@ class Jobs:
         """Return a job, not to be changed; None when there is none."""
         return self._jobs.get(number)
 
-    def put(self, wanted: Job, members: Collection[str], time_ns: int) -> int:
+    @handles("put_job", level=1)
+    def put(self, command: commands.PutJob, at: Context) -> commands.Result:
         """Take a new job; return its number. Refuses a second open one of a kind for a node."""
+        wanted, members = command.job, self._intents.members
         if wanted.kind not in Job.Kind.values():
             raise Refusal(commands.INVALID, f"there is no kind of job {wanted.kind}")
         if wanted.node not in members:
@@ -74,11 +103,11 @@ class Jobs:
                     f"only {staying} nodes would be left for {wanted.replicas} copies of each picture;"
                     " add a node first, or force it",
                 )
-        self._prune(time_ns)
+        self._prune(at.time_ns)
         if sum(job.state in OPEN for job in self._jobs.values()) >= MAX_OPEN:
             raise Refusal(commands.INVALID, "too many jobs are open")
         job = Job(
-            id=self.next_job,
+            id=self._state.next_job,
             kind=wanted.kind,
             node=wanted.node,
             without=wanted.without,
@@ -90,14 +119,15 @@ class Jobs:
             amount=wanted.amount,
             reason=wanted.reason,
             not_before_ns=wanted.not_before_ns,
-            created_ns=time_ns,
+            created_ns=at.time_ns,
         )
-        self.next_job += 1
-        self._keep(job)
-        return job.id
+        self._state.next_job += 1
+        return self._keep(job)
 
-    def take(self, command: commands.TakeJob, time_ns: int) -> None:
+    @handles("take_job", level=1)
+    def take(self, command: commands.TakeJob, at: Context) -> commands.Result:
         """Give a job to a node."""
+        time_ns = at.time_ns
         job = self._open(command.id)
         if not command.node or not 0 < command.lease_ns <= MAX_LEASE_NS or command.boot > MAX_INTEGER:
             raise Refusal(commands.INVALID, "a job is taken by a node for a time")
@@ -116,20 +146,24 @@ class Jobs:
         job.started_ns = job.started_ns or time_ns
         if job.kind != Job.SCRUB:  # which goes on where it was
             job.ClearField("progress")
-        self._keep(job)
+        return self._keep(job)
 
-    def report(self, command: commands.ReportJob, time_ns: int) -> None:
+    @handles("report_job", level=1)
+    def report(self, command: commands.ReportJob, at: Context) -> commands.Result:
         """Note how far a job is, and renew its lease."""
+        time_ns = at.time_ns
         job = self.held(command.id, command.node, command.boot, time_ns)
         if not 0 < command.lease_ns <= MAX_LEASE_NS:
             raise Refusal(commands.INVALID, "a lease has a length")
         _check_progress(command.progress)
         job.lease_until_ns = _later(time_ns, command.lease_ns)
         job.progress.CopyFrom(command.progress)
-        self._keep(job)
+        return self._keep(job)
 
-    def finish(self, command: commands.FinishJob, time_ns: int) -> None:
+    @handles("finish_job", level=1)
+    def finish(self, command: commands.FinishJob, at: Context) -> commands.Result:
         """End a job, or have it tried again when it failed."""
+        time_ns = at.time_ns
         job = self.held(command.id, command.node, command.boot, time_ns)
         _check_progress(command.progress)
         job.progress.CopyFrom(command.progress)
@@ -143,9 +177,10 @@ class Jobs:
             job.state, job.not_before_ns = Job.WAITING, _later(time_ns, max(0, command.retry_ns))
         else:
             job.state, job.finished_ns = Job.FAILED, time_ns
-        self._keep(job)
+        return self._keep(job)
 
-    def cancel(self, command: commands.CancelJob, time_ns: int) -> None:
+    @handles("cancel_job", level=1)
+    def cancel(self, command: commands.CancelJob, at: Context) -> commands.Result:
         """Give a job up."""
         known = self._jobs.get(command.id)
         if known is None:
@@ -153,14 +188,14 @@ class Jobs:
         if known.state not in OPEN and (known.kind, known.state) != (Job.DRAIN, Job.DONE):
             raise Refusal(commands.CHANGED, f"job {command.id} is over")
         job = _copy(known)
-        job.state, job.finished_ns = Job.CANCELLED, time_ns
+        job.state, job.finished_ns = Job.CANCELLED, at.time_ns
         job.ClearField("lease_until_ns")
-        self._keep(job)
+        return self._keep(job)
 
-    def keep_of(self, nodes: Collection[str]) -> None:
+    def keep_of(self, members: Collection[str]) -> None:
         """Forget the jobs of all other nodes: those are no members any more."""
         for job in self.list():
-            if job.node not in nodes:
+            if job.node not in members:
                 self._forget(job.id)
 
     def _open(self, number: int) -> Job:
@@ -193,10 +228,11 @@ class Jobs:
             if kept > KEPT or job.finished_ns < time_ns - KEPT_NS:
                 self._forget(job.id)
 
-    def _keep(self, job: Job) -> None:
+    def _keep(self, job: Job) -> commands.Result:
         self._jobs[job.id] = job
         data = job.SerializeToString(deterministic=True)
         self._execute("INSERT OR REPLACE INTO jobs VALUES (?, ?)", (job.id, data))
+        return commands.Result(job=job.id)
 
     def _forget(self, number: int) -> None:
         del self._jobs[number]

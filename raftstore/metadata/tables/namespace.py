@@ -1,4 +1,7 @@
-"""Names in directories. An entry is found by (parent inode, name): renaming a directory moves one row."""
+"""Names in directories. An entry is found by (parent inode, name): renaming a directory moves one row.
+
+What commands do to names concerns more tables than this one: see `files`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ from dataclasses import dataclass
 
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.database.database import ROOT
+from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.registry import Context, Schema, Table
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
+from raftstore.rights.looks import sees
 from raftstore.types import Entry, Kind, Order
+from raftstore.wire import commands_pb2 as commands
 
 MAX_KNOWN = 8192
 """Directories whose path is kept in memory."""
@@ -46,11 +53,34 @@ def entry_of(row: Row) -> Entry:
     return Entry(name, _KINDS[kind], inode, size, mtime_ns, owner, version)
 
 
-class Namespace:
+class Namespace(Table):
     """The table `entries`, read and changed through one connection."""
 
+    schemas = (
+        Schema(
+            "entries",
+            "parent, name",
+            """
+CREATE TABLE entries (
+  parent INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (parent, name)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
+""",
+            # The root is its own parent's empty name: found like any other entry, and never listed as one.
+            rows=((ROOT, "", int(Kind.DIRECTORY), ROOT, 0, 0, "", 0),),
+        ),
+    )
+
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._execute = database.cursor().execute
+        super().__init__(database)
         self._executemany = database.cursor().executemany
         # Path of a directory, without the last slash ("" is the root), to its inode.
         self._known: dict[str, int] = {"": ROOT}
@@ -92,6 +122,39 @@ class Namespace:
         """Return the row at `place`, None where nothing is."""
         row: Row | None = self._execute(_FIND, (place.parent, place.name)).fetchone()
         return row
+
+    def new_place(
+        self, at: Context, path: str, at_root: commands.Status, *, existing: bool = False
+    ) -> tuple[Place, Row | None]:
+        """Return where a command puts something, and what is there. Refuses with `at_root`, NO_PARENT, ..."""
+        if path == "/":
+            raise Refusal(at_root, path)
+        try:
+            place = self.place(path, existing=existing and at.level >= 2)
+        except NotFound as error:
+            raise Refusal(commands.NO_PARENT, error.detail) from None
+        except NotADirectory as error:
+            if at.rights is not None and not at.rights.lists(path):
+                raise Refusal(commands.NO_PARENT, path) from None  # what is there is not to be seen
+            raise Refusal(commands.NOT_A_DIRECTORY, error.detail) from None
+        except BadName as error:
+            raise Refusal(commands.BAD_NAME, error.detail) from None
+        return place, self.at(place)
+
+    def old_place(self, at: Context, path: str, at_root: commands.Status) -> tuple[Place, Row]:
+        """Return where what a command names is, and its row.
+
+        Refuses with `at_root`, NOT_FOUND, NOT_A_DIRECTORY, BAD_NAME.
+        """
+        try:
+            place, row = self.new_place(at, path, at_root, existing=True)
+        except Refusal as refusal:
+            if refusal.status == commands.NO_PARENT:
+                raise Refusal(commands.NOT_FOUND, path) from None
+            raise
+        if row is None or _hidden(at, path, row):
+            raise Refusal(commands.NOT_FOUND, path)
+        return place, row
 
     def _walk(self, names: list[str]) -> int:
         inode, path = ROOT, ""
@@ -232,3 +295,10 @@ class Namespace:
         rows = [(time_ns, inode) for inode, time_ns in self._touched.items()]
         self._executemany("UPDATE entries SET mtime_ns = ? WHERE inode = ?", rows)
         self._touched.clear()
+
+
+def _hidden(at: Context, path: str, row: Row) -> bool:
+    """Whether the actor, who may touch only its own files there, is not to know that this is there."""
+    if at.rights is None or not at.leave.source_of:
+        return False
+    return not sees(at.rights, path, directory=row[1] == Kind.DIRECTORY, owner=row[5])

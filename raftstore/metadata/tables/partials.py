@@ -8,14 +8,21 @@ anything older than it is; what is lost at a change of leader, or while there is
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 from collections.abc import Callable
+from typing import Self
 
-from raftstore.metadata.refusal import Refusal
+from raftstore.errors import NotADirectory, NotFound
+from raftstore.metadata.refusal import Refusal, check_label
+from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
+from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.namespace import Place
+from raftstore.metadata.tables.namespace import Namespace, Place
 from raftstore.metadata.tables.quotas import Quotas
-from raftstore.types import owner_name
+from raftstore.metadata.tables.replicas import DEFAULT
+from raftstore.metadata.tables.state import State
+from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
 MAX_PARTIALS = 10_000
@@ -27,50 +34,147 @@ MAX_EXPIRED = 256
 MAX_EXPIRED_BYTES = 2 << 30
 """Bytes after which one command ends: each MiB is a row for every node. The first always goes."""
 
+A_COMMAND = 4
+"""Partial uploads of removed directories that go with each command that is applied."""
+
+BYTES_A_COMMAND = 256 * 1024 * 1024
+"""Size of those together from which on the next waits: each megabyte is a reference to a chunk."""
+
 _FIND = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
+_ORPHANS = """
+SELECT DISTINCT parent FROM partials WHERE NOT EXISTS (SELECT 1 FROM entries WHERE entries.inode = partials.parent)
+"""
+_IN_DIRECTORY = "SELECT name, owner, size FROM partials WHERE parent = ? ORDER BY name, owner LIMIT ?"
 
 
-class Partials:
-    """The partial uploads, and what they count."""
+class Expiry(Table):
+    """The table `expiry`, from level 2 on: the present tick."""
 
-    def __init__(self, database: sqlite3.Connection, contents: Contents, quotas: Quotas, total: int) -> None:
-        self._execute = database.cursor().execute
-        self._contents = contents
-        self._quotas = quotas
-        self.total = total
-        """How many there are."""
-        self.bytes: int = (
-            self._execute("SELECT coalesce(sum(size), 0) FROM partials").fetchone()[0] if total else 0
-        )
-        """What they hold."""
+    schemas = (
+        Schema(
+            "expiry",
+            "only",
+            "CREATE TABLE expiry (only INTEGER PRIMARY KEY CHECK (only = 1), tick INTEGER NOT NULL) STRICT",
+            level=2,
+            rows=((1, 0),),
+        ),
+    )
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        super().__init__(database)
         self.tick: int | None = None
-        """The present tick; None: they do not age yet."""
+        """The present tick; None: partial uploads do not age yet."""
         if self._execute("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'expiry')").fetchone()[0]:
-            self._read_tick()
+            self._read()
 
-    def begin_to_age(self) -> None:
-        """At the level that brings it: what there is counts as put now."""
-        self._execute("ALTER TABLE partials ADD COLUMN tick INTEGER NOT NULL DEFAULT 0")
-        self._execute("CREATE INDEX partials_by_tick ON partials (tick)")
-        self._execute(
-            "CREATE TABLE expiry (only INTEGER PRIMARY KEY CHECK (only = 1), tick INTEGER NOT NULL) STRICT"
-        )
-        self._execute("INSERT INTO expiry VALUES (1, 0)")
-        self._read_tick()
+    def migrate(self, level: int) -> None:
+        """At level 2: begin with the first tick."""
+        super().migrate(level)
+        if level == 2:
+            self._read()
 
-    def _read_tick(self) -> None:
+    def _read(self) -> None:
         self.tick = self._execute("SELECT tick FROM expiry").fetchone()[0]
 
-    def expire(self, tick: int, keep: int, limit: int) -> None:
-        """Let `tick` begin, unless it is the present one, and drop what was last put `keep` or more ticks before it."""
-        assert self.tick is not None, "the level is in force"
-        if tick not in (self.tick, self.tick + 1):
-            raise Refusal(commands.CHANGED, f"tick {self.tick} is the present one")
-        if not (keep and 0 < limit <= MAX_EXPIRED):
-            raise Refusal(commands.INVALID, f"keep {keep}, limit {limit}")
+    def begin(self, tick: int) -> None:
+        """Let a tick begin, unless it is the present one."""
         if tick != self.tick:
             self._execute("UPDATE expiry SET tick = ?", (tick,))
             self.tick = tick
+
+
+class Partials(Table):
+    """The partial uploads, and what they count."""
+
+    schemas = (
+        Schema(
+            "partials",
+            "parent, name, owner",
+            """
+CREATE TABLE partials (
+  parent INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  inode INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  PRIMARY KEY (parent, name, owner)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX partials_by_owner ON partials (owner);
+""",
+        ),
+    )
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables.database)
+        self._state = tables[State]
+        self._names = tables[Namespace]
+        self._contents = tables[Contents]
+        self._accounts = tables[Accounts]
+        self._quotas = tables[Quotas]
+        self._expiry = tables[Expiry]
+        self.total = self._state.partials
+        """How many there are."""
+        self.bytes: int = (
+            self._execute("SELECT coalesce(sum(size), 0) FROM partials").fetchone()[0] if self.total else 0
+        )
+        """What they hold."""
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with where they are, what they hold and whose they are."""
+        return cls(tables)
+
+    def migrate(self, level: int) -> None:
+        """From level 2 on they age: what there is counts as put in the first tick."""
+        super().migrate(level)
+        if level == 2:
+            self._execute("ALTER TABLE partials ADD COLUMN tick INTEGER NOT NULL DEFAULT 0")
+            self._execute("CREATE INDEX partials_by_tick ON partials (tick)")
+
+    def flush(self) -> None:
+        """Note how many there are."""
+        self._state.partials = self.total
+
+    @property
+    def tick(self) -> int | None:
+        """The present tick; None: they do not age yet."""
+        return self._expiry.tick
+
+    @handles("put_partial", level=1)
+    def put_partial(self, command: commands.PutPartial, at: Context) -> commands.Result:
+        """Keep what an interrupted upload has left. Refuses with IS_A_DIRECTORY, QUOTA, and as `plan`, `new_place`."""
+        owner, size = at.leave.owner, command.size
+        check_label(owner, "an owner")
+        place, row = self._names.new_place(at, command.path, commands.IS_A_DIRECTORY)
+        if row is not None and row[1] == Kind.DIRECTORY:
+            raise Refusal(commands.IS_A_DIRECTORY, command.path)
+        plan = self._contents.plan(command.chunks, size, command.since)
+
+        def acquire() -> int:
+            inode = self._state.new_inode()
+            self._contents.acquire(inode, plan, self._accounts.replicas(owner) or DEFAULT, published=False)
+            return inode
+
+        return commands.Result(inode=self.put(place, owner, size, at.time_ns, acquire))
+
+    @handles("drop_partial", level=1)
+    def drop_partial(self, command: commands.DropPartial, at: Context) -> None:
+        """Drop one. Refuses with NOT_FOUND, and as `new_place`."""
+        place, _ = self._names.new_place(at, command.path, commands.IS_A_DIRECTORY, existing=True)
+        if not self.forget(place, at.leave.owner):
+            raise Refusal(commands.NOT_FOUND, command.path)
+
+    @handles("expire_partials", level=2)
+    def expire(self, command: commands.ExpirePartials, at: Context) -> None:
+        """Let a tick begin, unless it is the present one, and drop what was last put `keep` or more ticks before it."""
+        present, keep, limit = self.tick, command.keep, command.limit
+        assert present is not None, "the level is in force"
+        if command.tick not in (present, present + 1):
+            raise Refusal(commands.CHANGED, f"tick {present} is the present one")
+        if not (keep and 0 < limit <= MAX_EXPIRED):
+            raise Refusal(commands.INVALID, f"keep {keep}, limit {limit}")
+        self._expiry.begin(command.tick)
         freed = 0
         for parent, name, owner, size in self._old(keep, limit):
             freed += size
@@ -101,6 +205,15 @@ class Partials:
             (*after, limit),
         ).fetchall()
         return found
+
+    def of_path(self, owner: str, path: str) -> tuple[int, int, int] | None:
+        """Return what `find` does, by a path. Raises BadName."""
+        if path == "/":
+            return None
+        try:
+            return self.find(self._names.place(path), owner)
+        except (NotFound, NotADirectory, UnicodeEncodeError):
+            return None
 
     def find(self, place: Place, owner: str) -> tuple[int, int, int] | None:
         """Return inode, size and time of what `owner` can resume at `place`, or None."""
@@ -171,3 +284,49 @@ class Partials:
         rows = self._execute("SELECT name, owner FROM partials WHERE parent = ?", (directory,)).fetchall()
         for name, owner in rows:
             self.forget(Place(directory, name), owner)
+
+
+class Orphans(Table):
+    """Removed directories with partial uploads in them: these go a few at a time.
+
+    There can be ten thousand of each owner in one directory, and to drop them all in the command that removes it would
+    hold up every node's loop. Nobody finds them any more, since no inode comes twice. Until they are gone they count
+    for their owners, and their chunks stay. The directories follow from the tables, so all nodes agree on them.
+
+    One of which nothing is left may still be known here, and not to a node that was started since: it decides nothing.
+    """
+
+    def __init__(self, database: sqlite3.Connection, partials: Partials) -> None:
+        super().__init__(database)
+        self._partials = partials
+        self._directories = [row[0] for row in self._execute(_ORPHANS).fetchall()] if partials.total else []
+        heapq.heapify(self._directories)
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with the partial uploads."""
+        return cls(tables.database, tables[Partials])
+
+    def add(self, directory: int) -> None:
+        """A directory, given by its inode, was removed."""
+        if self._partials.total and self._execute(_IN_DIRECTORY, (directory, 1)).fetchone() is not None:
+            heapq.heappush(self._directories, directory)
+
+    def __bool__(self) -> bool:
+        """Whether there may be any."""
+        return bool(self._directories)
+
+    def drop_some(self) -> None:
+        """At the beginning of a command: drop a few."""
+        rows: list[tuple[str, str, int]] = []
+        while self._directories and not rows:
+            directory = self._directories[0]
+            rows = self._execute(_IN_DIRECTORY, (directory, A_COMMAND)).fetchall()
+            if not rows:
+                heapq.heappop(self._directories)
+        total = 0
+        for name, owner, size in rows:
+            total += size
+            if total > BYTES_A_COMMAND and total > size:
+                break
+            self._partials.forget(Place(directory, name), owner)

@@ -14,8 +14,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
+from raftstore.metadata.registry import Schema, Table, Tables
+from raftstore.metadata.tables.accounts import Accounts
 from raftstore.types import Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -33,19 +36,51 @@ class _Share:
     partial_bytes: int
 
 
-class Quotas:
+class Quotas(Table):
     """The table `usage`."""
+
+    schemas = (
+        Schema(
+            "usage",
+            "owner",
+            """
+CREATE TABLE usage (
+  owner TEXT PRIMARY KEY,
+  files INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  partial_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+        ),
+    )
 
     def __init__(
         self, database: sqlite3.Connection, user: Callable[[str], User | None], level: Callable[[], int]
     ) -> None:
         """`level` tells the level in force."""
-        self._execute = database.cursor().execute
+        super().__init__(database)
         self._executemany = database.cursor().executemany
         self._user = user
         self._level = level
         self._known: dict[str, _Share] = {}
         self._changed: set[str] = set()
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with accounts, whose quotas they are."""
+        at = tables.at
+        return cls(tables.database, tables[Accounts].owner, lambda: at.level)
+
+    def migrate(self, level: int) -> None:
+        """From level 2 on directories count for who has made them, as files do."""
+        super().migrate(level)
+        if level == 2:
+            rows = self._execute(
+                "SELECT owner, count(*) FROM entries WHERE kind = 2 AND name > '' GROUP BY owner"
+            ).fetchall()
+            for owner, directories in sorted(rows):
+                self.count(owner, files=directories)
+            self.flush()
 
     def usage(self, owner: str) -> Usage:
         """Return what `owner` has published."""

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
+from raftstore.metadata.registry import Schema, Table
 from raftstore.wire import commands_pb2 as commands
 
 MAX_RESULTS = 65_536
@@ -22,10 +23,37 @@ class _Proposer:
     before: int = 0
 
 
-class Remembered:
+class Remembered(Table):
     """The tables `proposers` and `results`, whole in memory, written back before each commit."""
 
+    schemas = (
+        Schema(
+            "proposers",
+            "node",
+            """
+CREATE TABLE proposers (
+  node TEXT PRIMARY KEY,
+  boot INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+""",
+        ),
+        Schema(
+            "results",
+            "node, sequence",
+            """
+CREATE TABLE results (
+  node TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  result BLOB NOT NULL,
+  PRIMARY KEY (node, sequence)
+) STRICT, WITHOUT ROWID;
+""",
+        ),
+    )
+
     def __init__(self, database: sqlite3.Connection) -> None:
+        super().__init__(database)
         self._executemany = database.cursor().executemany
         rows = database.execute("SELECT node, boot, acknowledged FROM proposers").fetchall()
         self._proposers = {node: _Proposer(boot, acknowledged) for node, boot, acknowledged in rows}

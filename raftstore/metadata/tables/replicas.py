@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from raftstore.metadata.registry import Schema, Table
 from raftstore.types import Wanted
 
 
@@ -42,11 +43,30 @@ DEFAULT = 1 << 8
 MAX_UNIONS = 4096
 
 
-class ReplicaSets:
-    """All sets of stores that ever occurred, in memory, written back before each commit."""
+class ReplicaSets(Table):
+    """The table `replicas`: all sets of stores that ever occurred, in memory, written back before each commit."""
+
+    schemas = (
+        Schema(
+            "replicas",
+            "id",
+            """
+CREATE TABLE replicas (
+  id INTEGER PRIMARY KEY,
+  stores TEXT NOT NULL,
+  demand INTEGER NOT NULL,
+  chunks INTEGER NOT NULL,
+  heads INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  UNIQUE (stores, demand)
+) STRICT;
+""",
+            rows=((NOWHERE, "", 0, 0, 0, 0),),
+        ),
+    )
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
+        super().__init__(database)
         self._sets: dict[int, ReplicaSet] = {}
         self._numbers: dict[tuple[tuple[int, ...], int], int] = {}
         self._unions: dict[tuple[int, tuple[int, ...], int], int] = {}

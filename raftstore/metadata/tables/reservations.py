@@ -13,26 +13,19 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
-from raftstore.metadata.tables.namespace import Place
+from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
+from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.namespace import Namespace, Place
+from raftstore.metadata.tables.state import State
 from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
 
 MAX_OF_OWNER = 1_000
 MAX_OF_NODE = 10_000
 """Names that an owner, and a node, may have reserved at a time."""
-
-SCHEMA = """CREATE TABLE reservations (
-  parent INTEGER NOT NULL,
-  name TEXT NOT NULL,
-  number INTEGER NOT NULL UNIQUE,
-  owner TEXT NOT NULL,
-  node TEXT NOT NULL,
-  boot INTEGER NOT NULL,
-  renewed INTEGER NOT NULL,
-  PRIMARY KEY (parent, name)
-) STRICT, WITHOUT ROWID"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +40,32 @@ class Reservation:
     renewed: int
 
 
-class Reservations:
+class Reservations(Table):
     """The table, whole in memory."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._execute = database.cursor().execute
+    schemas = (
+        Schema(
+            "reservations",
+            "parent, name",
+            """CREATE TABLE reservations (
+  parent INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  number INTEGER NOT NULL UNIQUE,
+  owner TEXT NOT NULL,
+  node TEXT NOT NULL,
+  boot INTEGER NOT NULL,
+  renewed INTEGER NOT NULL,
+  PRIMARY KEY (parent, name)
+) STRICT, WITHOUT ROWID""",
+            level=2,
+        ),
+    )
+
+    def __init__(self, database: sqlite3.Connection, state: State, names: Namespace, intents: Intents) -> None:
+        super().__init__(database)
+        self._state = state
+        self._names = names
+        self._intents = intents
         self._by_place: dict[Place, Reservation] = {}
         self._boots: dict[str, int] = {}  # of the nodes that hold some
         self._counts: Counter[tuple[str, str | int]] = Counter()  # by owner, node and directory
@@ -63,6 +77,11 @@ class Reservations:
         self._by_place[reservation.place] = reservation
         self._boots[reservation.node] = reservation.boot
         self._counts.update(_counted(reservation))
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with the names that there are, and who the members are."""
+        return cls(tables.database, tables[State], tables[Namespace], tables[Intents])
 
     def all(self) -> list[Reservation]:
         """Return all, by number."""
@@ -88,16 +107,20 @@ class Reservations:
         if held is None or held.number != number:
             raise Refusal(commands.CHANGED, "its name is not reserved any more")
 
-    def add(
-        self,
-        place: Place,
-        owner: str,
-        number: int,
-        command: commands.ReserveName,
-        index: int,
-        members: Collection[str],
-    ) -> None:
-        """Take a name, where nothing is. Refuses with EXISTS, QUOTA, INVALID, STALE."""
+    @handles("reserve_name", level=2)
+    def reserve(self, command: commands.ReserveName, at: Context) -> commands.Result:
+        """Take a name, where nothing is. Refuses with EXISTS, QUOTA, INVALID, STALE, and as `new_place`."""
+        place, row = self._names.new_place(at, command.path, commands.IS_A_DIRECTORY)
+        if row is not None:
+            raise Refusal(commands.EXISTS, command.path)
+        owner = at.leave.owner
+        self._check(place, owner, command)
+        number = self._state.new_inode()
+        self._add(Reservation(place, number, owner, command.node, command.boot, at.index))
+        return commands.Result(inode=place.parent, reservation=number)
+
+    def _check(self, place: Place, owner: str, command: commands.ReserveName) -> None:
+        members = self._intents.members
         check_label(owner, "an owner")
         check_label(command.node, "a node's name")
         if not command.node or not 0 < command.boot <= MAX_INTEGER or (members and command.node not in members):
@@ -111,22 +134,25 @@ class Reservations:
             )
         if self._counts["node", command.node] >= MAX_OF_NODE:
             raise Refusal(commands.QUOTA, f"node {command.node} has reserved {MAX_OF_NODE} names")
-        held = Reservation(place, number, owner, command.node, command.boot, index)
+
+    def _add(self, held: Reservation) -> None:
         self._execute(
             "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?)",
             (held.place.parent, held.place.name, held.number, held.owner, held.node, held.boot, held.renewed),
         )
         self._note(held)
 
-    def renew(self, command: commands.RenewNames, index: int) -> None:
+    @handles("renew_names", level=2)
+    def renew(self, command: commands.RenewNames, at: Context) -> None:
         """Note that a node needs what it has. Refuses with STALE what is of an earlier boot."""
         if command.boot < self._boots.get(command.node, 0):
             raise Refusal(commands.STALE, f"node {command.node} was started again")
         for held in self._of(command.node):
-            self._by_place[held.place] = replace(held, renewed=index)
-        self._execute("UPDATE reservations SET renewed = ? WHERE node = ?", (index, command.node))
+            self._by_place[held.place] = replace(held, renewed=at.index)
+        self._execute("UPDATE reservations SET renewed = ? WHERE node = ?", (at.index, command.node))
 
-    def release(self, command: commands.ReleaseName) -> None:
+    @handles("release_name", level=2)
+    def release(self, command: commands.ReleaseName, at: Context) -> None:
         """End one, or all of a boot. Refuses with CHANGED when the node was heard of since `renewed`."""
         ours = [held for held in self._of(command.node) if held.boot == command.boot]
         if command.reservation:
@@ -146,9 +172,9 @@ class Reservations:
         if self._boots.get(node, boot) < boot:
             self._forget([held for held in self._of(node) if held.boot < boot])
 
-    def keep_of(self, nodes: Collection[str]) -> None:
+    def keep_of(self, members: Collection[str]) -> None:
         """End those of all other nodes: these are no members any more."""
-        self._forget([held for held in self.all() if held.node not in nodes])
+        self._forget([held for held in self.all() if held.node not in members])
 
     def _of(self, node: str) -> list[Reservation]:
         if node not in self._boots:
@@ -168,8 +194,3 @@ class Reservations:
 
 def _counted(held: Reservation) -> tuple[tuple[str, str | int], ...]:
     return ("owner", held.owner), ("node", held.node), ("directory", held.place.parent)
-
-
-def make_table(database: sqlite3.Connection) -> None:
-    """Make the table, when level 2 comes into force."""
-    database.execute(SCHEMA)

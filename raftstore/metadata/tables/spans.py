@@ -12,6 +12,7 @@ import sqlite3
 
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.registry import Schema, Table
 from raftstore.metadata.tables.namespace import Place
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES
 from raftstore.types import Kind
@@ -28,21 +29,34 @@ Span = tuple[int, int]
 
 NOTHING = (0, 0)
 
-TABLE = """
+
+class Spans(Table):
+    """The table `spans`."""
+
+    schemas = (
+        Schema(
+            "spans",
+            "inode",
+            """
 CREATE TABLE spans (
   inode INTEGER PRIMARY KEY,
   height INTEGER NOT NULL,
   longest INTEGER NOT NULL
 ) STRICT
-"""
-
-
-class Spans:
-    """The table `spans`."""
+""",
+            level=2,
+        ),
+    )
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._execute = database.cursor().execute
+        super().__init__(database)
         self._known: dict[int, Span] = {}
+
+    def migrate(self, level: int) -> None:
+        """At level 2: make the table for what is there."""
+        super().migrate(level)
+        if level == 2:
+            _fill(self._database)
 
     def of(self, inode: int) -> Span:
         """Return a bound of what is beneath a directory."""
@@ -135,9 +149,7 @@ def _with(name: str, beneath: Span) -> Span:
     return height + 1, size + 1 + longest if height else size
 
 
-def make(database: sqlite3.Connection) -> None:
-    """Make the table for what is there: part of the migration to level 2."""
-    database.execute(TABLE)
+def _fill(database: sqlite3.Connection) -> None:
     spans = {
         inode: (1, longest)
         for inode, longest in database.execute(

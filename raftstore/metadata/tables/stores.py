@@ -7,17 +7,35 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from raftstore.metadata.refusal import Refusal, check_label
+from raftstore.metadata.registry import Context, Schema, Table, handles
 from raftstore.types import StoreInfo
 from raftstore.wire import commands_pb2 as commands
 
 IDENTITY_SIZE = 16
 
 
-class Stores:
+class Stores(Table):
     """The table `stores`, whole in memory: it grows by one row when a disk is replaced."""
 
+    schemas = (
+        Schema(
+            "stores",
+            "number",
+            """
+CREATE TABLE stores (
+  number INTEGER PRIMARY KEY,
+  node TEXT NOT NULL,
+  identity BLOB NOT NULL UNIQUE,
+  current INTEGER NOT NULL,
+  zone TEXT NOT NULL,
+  swept INTEGER NOT NULL
+) STRICT;
+""",
+        ),
+    )
+
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._execute = database.cursor().execute
+        super().__init__(database)
         rows = self._execute("SELECT number, node, identity, current, zone, swept FROM stores ORDER BY number")
         self._stores = {row[0]: StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows}
         self._note()
@@ -58,10 +76,14 @@ class Stores:
             store.identity == identity for store in own
         )
 
-    def keep_of(self, nodes: Collection[str]) -> None:
+    def untouched(self) -> bool:
+        """Whether none was registered."""
+        return not self._listed
+
+    def keep_of(self, members: Collection[str]) -> None:
         """Take the stores of all other nodes for lost: those nodes are no members any more."""
         for store in self._listed:
-            if store.current and store.node not in nodes:
+            if store.current and store.node not in members:
                 self._execute("UPDATE stores SET current = 0 WHERE number = ?", (store.number,))
                 self._stores[store.number] = replace(store, current=False)
         self._note()
@@ -78,8 +100,15 @@ class Stores:
         self._stores[number] = replace(self._stores[number], swept=index)
         self._note()
 
-    def register(self, node: str, identity: bytes, zone: str) -> int:
-        """Make the store with `identity` the current one of `node`; return its number, given at first sight."""
+    @handles("begin_sweep", level=1)
+    def begin_sweep(self, command: commands.BeginSweep, at: Context) -> None:
+        """Note that a store begins to remove."""
+        self.sweep(command.store, at.index)
+
+    @handles("register_store", level=1)
+    def register(self, command: commands.RegisterStore, at: Context) -> commands.Result:
+        """Make the store with an identity the current one of a node; return its number, given at first sight."""
+        node, identity, zone = command.node, command.identity, command.zone
         check_label(node, "a node's name")
         check_label(zone, "a zone")
         if not node or len(identity) != IDENTITY_SIZE:
@@ -110,4 +139,4 @@ class Stores:
         known = known or StoreInfo(number, node, identity, True)
         self._stores[number] = replace(known, current=True, zone=zone)
         self._note()
-        return number
+        return commands.Result(store=number)

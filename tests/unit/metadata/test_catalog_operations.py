@@ -202,7 +202,7 @@ def test_a_proposer_that_never_acknowledges_is_bounded(feeder: Feeder, monkeypat
 def test_a_bug_in_a_command_stops_the_catalog_and_leaves_the_entry_out(
     feeder: Feeder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError
 
     digest = feeder.catalog.digest()

@@ -12,9 +12,9 @@ import pytest
 from catalogs import Feeder, by, chunk, command, partial, put
 
 from raftstore.errors import Denied, NotFound
-from raftstore.metadata import Catalog, adoption
+from raftstore.metadata import Catalog
 from raftstore.metadata.listing import PAGE
-from raftstore.metadata.tables import spans
+from raftstore.metadata.tables import adoption, spans
 from raftstore.rights import ROLES, Actor
 from raftstore.rights.changes import TABLE
 from raftstore.types import Order, Usage, User

@@ -29,7 +29,7 @@ from raftstore.errors import (
 from raftstore.metadata import Catalog
 from raftstore.metadata import catalog as catalog_module
 from raftstore.metadata.database import database, durability, snapshots
-from raftstore.metadata.database.schemas import schema_at
+from raftstore.metadata.database.schemas import fill, schema_at
 from raftstore.metadata.levels import NEWEST
 from raftstore.metadata.listing import MAX_PACKED, PAGE
 from raftstore.types import Order
@@ -388,7 +388,7 @@ def test_an_unusable_directory_is_a_failed_disk(tmp_path: Path) -> None:
 
 
 def test_what_errors_of_sqlite_mean(tmp_path: Path) -> None:
-    small = database.open_catalog(tmp_path / "catalog.db", 1.0, schema_at)
+    small = database.open_catalog(tmp_path / "catalog.db", 1.0, fill, schema_at)
     try:
         small.execute("PRAGMA max_page_count = 1")
         with pytest.raises(sqlite3.OperationalError) as full:

@@ -14,12 +14,11 @@ from google.protobuf.message import Message
 
 from raftstore import paths
 from raftstore.errors import TooNew
-from raftstore.metadata import adoption, levels, migrations, orphans
+from raftstore.metadata import levels
 from raftstore.metadata import refusal as refusals
-from raftstore.metadata.database.database import SCHEMA_VERSION, TABLES, fill, schema_of
-from raftstore.metadata.database.schemas import schema_at
+from raftstore.metadata.database.database import SCHEMA_VERSION, schema_of
+from raftstore.metadata.database.schemas import fill, schema_at
 from raftstore.metadata.levels import (
-    COMMANDS,
     FIELDS,
     NEWEST,
     OLDEST,
@@ -30,7 +29,18 @@ from raftstore.metadata.levels import (
     refusal,
 )
 from raftstore.metadata.machine import Machine
-from raftstore.metadata.tables import accounts, intents, jobs, partials, quotas, reservations, spans
+from raftstore.metadata.registry import COMMANDS, handles
+from raftstore.metadata.tables import (
+    SCHEMAS,
+    accounts,
+    adoption,
+    intents,
+    jobs,
+    partials,
+    quotas,
+    reservations,
+    spans,
+)
 from raftstore.rights import letters
 from raftstore.wire import commands_pb2 as commands
 
@@ -70,7 +80,7 @@ def enums() -> dict[str, EnumDescriptor]:
 
 def test_the_registries_name_what_there_is() -> None:
     kinds = {field.name for field in commands.Command.DESCRIPTOR.oneofs_by_name["kind"].fields}
-    assert set(COMMANDS) <= kinds
+    assert set(COMMANDS) == kinds
     assert set(FIELDS) <= {
         f"{message.name}.{field.name}" for message in messages().values() for field in message.fields
     }
@@ -107,6 +117,21 @@ def test_a_command_above_the_level_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         assert above(sweep, 2) is None
     finally:
         levels.forget_plans()
+
+
+def test_a_command_without_a_handler_is_above_every_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(COMMANDS, "begin_sweep")
+    levels.forget_plans()
+    try:
+        assert above(command("begin_sweep", store=1), NEWEST) is not None
+    finally:
+        levels.forget_plans()
+
+
+def test_a_command_has_one_handler() -> None:
+    with pytest.raises(ValueError, match="begin_sweep has a handler already"):
+        handles("begin_sweep", level=2)(lambda command, at: None)
+    assert COMMANDS["begin_sweep"] == 1
 
 
 def test_a_field_above_the_level_is_found_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +376,6 @@ def test_a_snapshot_of_a_level_that_is_not_known_is_refused_before_anything_is_c
         other.make("/theirs")
         with monkeypatch.context() as later:
             later.setattr(levels, "NEWEST", NEWEST + 1)
-            later.setitem(migrations.MIGRATIONS, NEWEST + 1, ())
             for level in range(OLDEST + 1, NEWEST + 2):
                 assert other.status(raise_to(level)) == "OK"
             other.catalog.write_snapshot(tmp_path / "snapshot")
@@ -376,7 +400,13 @@ def test_the_schema_of_level_1_is_that_of_35711ca() -> None:
     assert sha256(repr(schema_at(1)).encode()).hexdigest() == SCHEMA_OF_35711CA
 
 
+def test_the_schema_of_level_2_never_changes_either() -> None:
+    """Catalogs at that level are compared with it when they are opened."""
+    assert sha256(repr(schema_at(2)).encode()).hexdigest() == SCHEMA_OF_LEVEL_2
+
+
 SCHEMA_OF_35711CA = "a490c8f588daac4bc2d30471b9d5761ec4d2b15e4cb50df6dc0958cf26d45d3c"
+SCHEMA_OF_LEVEL_2 = "2517662184a06fc44f500c25a2ba51859a5bf5fdb03ee230e13befb212596cad"
 
 
 @pytest.mark.parametrize("level", range(OLDEST, NEWEST + 1))
@@ -389,9 +419,9 @@ def test_a_catalog_that_was_raised_has_the_schema_of_its_level(tmp_path: Path, l
 def test_every_table_is_part_of_the_digest() -> None:
     database = sqlite3.connect(":memory:", isolation_level=None)
     fill(database)
-    migrations.migrate(database, Machine(database), NEWEST)
+    Machine(database).migrate(NEWEST)
     tables = {row[0] for row in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    assert tables == set(TABLES)
+    assert tables == {schema.name for schema in SCHEMAS}
 
 
 # What decides at apply, and stands in no command.
@@ -414,8 +444,13 @@ DECIDES = {
         **{"MAX_LEASE_NS": 24 * 3600 * 10**9, "MAX_COUNTS": 32, "MAX_STORES": 64},
     },
     letters: {"ROLES": letters.ROLES | {"read-only": "elr"}},  # that of who is anonymous
-    orphans: {"A_COMMAND": 4, "BYTES_A_COMMAND": 256 << 20},
-    partials: {"MAX_PARTIALS": 10_000, "MAX_EXPIRED": 256, "MAX_EXPIRED_BYTES": 2 << 30},
+    partials: {
+        "MAX_PARTIALS": 10_000,
+        "MAX_EXPIRED": 256,
+        "MAX_EXPIRED_BYTES": 2 << 30,
+        "A_COMMAND": 4,
+        "BYTES_A_COMMAND": 256 << 20,
+    },
     paths: {"MAX_NAME_BYTES": 255, "MAX_PATH_BYTES": 4096, "MAX_DEPTH": 128, "EXISTING": 8},
     quotas: {"NAMES": 10_000_000},
     refusals: {"MAX_INTEGER": 2**63 - 1, "MAX_BYTES": 2**60, "MAX_LABEL": 255},

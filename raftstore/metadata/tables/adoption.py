@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
+from typing import Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
+from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.namespace import Place
 from raftstore.metadata.tables.partials import Partials
@@ -19,18 +20,22 @@ _NEXT = "SELECT inode, parent, name, kind, size, owner FROM entries WHERE inode 
 _BEGUN = "SELECT parent, name FROM partials WHERE owner = ? ORDER BY parent, name LIMIT ?"
 
 
-class Adoptions:
+class Adoptions(Table):
     """Changes owners. What is handed over counts for its new owner, beyond the quota too: nothing is thrown away."""
 
-    def __init__(
-        self, database: sqlite3.Connection, accounts: Accounts, quotas: Quotas, partials: Partials
-    ) -> None:
-        self._execute = database.cursor().execute
-        self._accounts = accounts
-        self._quotas = quotas
-        self._partials = partials
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables.database)
+        self._accounts = tables[Accounts]
+        self._quotas = tables[Quotas]
+        self._partials = tables[Partials]
 
-    def apply(self, command: commands.AdoptOwner) -> commands.Result:
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with the tables that say whose something is."""
+        return cls(tables)
+
+    @handles("adopt_owner", level=2)
+    def adopt(self, command: commands.AdoptOwner, at: Context) -> commands.Result:
         """Hand over what is behind inode `command.after`. Refuses with NOT_FOUND, INVALID."""
         user = self._accounts.user(command.name)
         if user is None:

@@ -23,11 +23,12 @@ from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
 from ftpgateway.ftp.hashing import ALGORITHMS
 from ftpgateway.ftp.listings import DEFAULT_FACTS
 from ftpgateway.ftp.pyftp import ControlConnection
-from ftpgateway.ftp.replies import one_line, refusal
+from ftpgateway.ftp.replies import refusal
 from ftpgateway.ftp.table import TABLE, Command
 from ftpgateway.ftp.waiting import Runner
 from ftpgateway.serving.connections import Slot
 from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.refusals import one_line
 from ftpgateway.serving.transferlog import ANONYMOUS, Transferred
 from raftstore.errors import NotFound, StoreError
 from raftstore.util.slices import call_in_slice

@@ -7,9 +7,9 @@ import re
 from ftpgateway.access.backend import Download
 from ftpgateway.access.ledger import Resource
 from ftpgateway.ftp.hashing import Hashing, checked_range
-from ftpgateway.ftp.replies import one_line
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from ftpgateway.serving.refusals import one_line
 from raftstore.errors import NotFound
 from raftstore.types import CHUNK_SIZE
 

@@ -21,10 +21,11 @@ from ftpgateway.ftp.listings import (
     list_line,
     parse_request,
 )
-from ftpgateway.ftp.replies import TooMany, one_line, quoted
+from ftpgateway.ftp.replies import quoted
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
 from ftpgateway.ftp.waiting import SessionEnded
+from ftpgateway.serving.refusals import TooManyNames, one_line
 from raftstore import paths
 from raftstore.errors import BadName, Denied, NotADirectory, NotFound
 from raftstore.types import Entry
@@ -92,7 +93,7 @@ class _Tree:
         self._left = TREE_LIMIT
 
     async def blocks(self) -> AsyncIterator[bytes]:
-        """Yield the listing. Raises StoreError, TooMany."""
+        """Yield the listing. Raises StoreError, TooManyNames."""
         level = self._way[-1]
         async for part in self._directory(level, self._cursor, ""):
             yield part
@@ -134,7 +135,7 @@ class _Tree:
         while True:
             self._left -= len(cursor.entries)
             if self._left < 0:
-                raise TooMany
+                raise TooManyNames
             self._keep_in_mind(level, cursor.entries)
             yield block([*lines, *map(render, cursor.entries)])
             lines = []

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ftpgateway.ftp.listings import parse_timestamp, parse_utime, timestamp
 from ftpgateway.ftp.removal import Removal
-from ftpgateway.ftp.replies import one_line, quoted, refusal
+from ftpgateway.ftp.replies import quoted, refusal
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from ftpgateway.serving.refusals import one_line
 from raftstore.errors import NotFound, StoreError
 from raftstore.rights import Action
 

@@ -7,9 +7,9 @@ import re
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.hashing import ALGORITHMS
 from ftpgateway.ftp.listings import FACTS
-from ftpgateway.ftp.replies import one_line
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from ftpgateway.serving.refusals import one_line
 
 _HELP_COLUMNS = 8
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Fa-f:.]{2,45}|[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")

@@ -16,9 +16,10 @@ from ftpgateway.access.ledger import UploadMemory
 from ftpgateway.access.throttle import Throttle, paced
 from ftpgateway.ftp.data.receiving import Receiving
 from ftpgateway.ftp.data.sending import Sending, let_go
-from ftpgateway.ftp.replies import Doing, one_line, refusal
+from ftpgateway.ftp.replies import refusal
 from ftpgateway.ftp.session import BaseSession
 from ftpgateway.ftp.table import command
+from ftpgateway.serving.refusals import Doing, one_line
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Invalid, StoreError
 

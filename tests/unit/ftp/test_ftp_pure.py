@@ -10,8 +10,9 @@ import raftstore.errors
 from ftpgateway.ftp import listings
 from ftpgateway.ftp.commands import known as commands
 from ftpgateway.ftp.gate import DATA_COMMANDS, INLINE, Phase, may_run, passes_queue
-from ftpgateway.ftp.replies import Doing, quoted, refusal
+from ftpgateway.ftp.replies import quoted, refusal
 from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.serving.refusals import Doing
 from raftstore.errors import StoreError
 from raftstore.types import Entry, Kind, Order
 

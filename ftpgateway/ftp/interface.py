@@ -285,4 +285,4 @@ def _all(modules: Iterable[ModuleType]) -> Iterator[Command]:
 
 def _older(one: Command) -> Iterator[Command]:
     for name in one.also:
-        yield replace(one, name=name, does=f"{one.name}, by another name", feature="", also=())
+        yield replace(one, name=name, does=f"{one.name}, by another name", feature="", options=None, also=())

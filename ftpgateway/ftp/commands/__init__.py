@@ -16,12 +16,6 @@ from ftpgateway.ftp.commands import (
     talk,
     transfers,
 )
-from ftpgateway.ftp.interface import Command, declared
 
 MODULES = (login, security, connections, names, ranges, transfers, listing, checksums, talk)
 """Where commands are declared; one that is not in one of these is not there."""
-
-
-def known(*, tls: bool) -> dict[str, Command]:
-    """Return the commands that a session knows, with or without a certificate."""
-    return declared(MODULES, tls=tls)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from ftpserver import known as commands
 
 import raftstore.errors
 from ftpgateway.ftp import listings
-from ftpgateway.ftp.commands import known as commands
 from ftpgateway.ftp.gate import Phase, may_run, passes_queue
 from ftpgateway.ftp.interface import Command
 from ftpgateway.ftp.replies import quoted, refusal

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pyftpdlib.ioloop
 import pytest
+from ftpserver import known
 from pyftpdlib.handlers.ftp.control import FTPHandler, proto_cmds
 
-from ftpgateway.ftp import commands, pyftp
+from ftpgateway.ftp import pyftp
 from ftpgateway.ftp.pyftp import NestedIOLoop, Watched
 from ftpgateway.serving.listening import plain_address
 
@@ -50,7 +51,7 @@ def test_methods_that_we_override_exist() -> None:
 
 def test_no_command_is_left_to_the_library() -> None:
     """Its own reach for the host's files."""
-    assert set(proto_cmds) - {"SITE"} <= set(commands.known(tls=True))
+    assert set(proto_cmds) - {"SITE"} <= set(known(tls=True))
 
 
 def test_only_the_adapter_touches_private_attributes() -> None:

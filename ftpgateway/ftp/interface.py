@@ -55,6 +55,7 @@ class Session(Owner, Protocol):
     transfer: Transfer | None
     """What is under way on it."""
     login: access.Session | None
+    """What was opened at login; None before, and after REIN."""
     goodbye_said: bool
     """Whether QUIT was answered while an upload went on."""
 

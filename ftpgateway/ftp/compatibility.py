@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ftpgateway.ftp.commands import known
+from collections.abc import Iterable
+from types import ModuleType
+
+from ftpgateway.ftp.commands import MODULES
+from ftpgateway.ftp.interface import declared
 
 ABSENT = (
     ("MODE Z", 504, "compression: pictures are compressed already"),
@@ -99,15 +103,15 @@ _NOTES = """
 """
 
 
-def page() -> str:
-    """Return the page's text."""
+def page(modules: Iterable[ModuleType] = MODULES) -> str:
+    """Return the page's text, with the commands that `modules` declare."""
     lines = [_HEAD, "| command | from | right | what it does |", "|---|---|---|---|"]
-    table = known(tls=True)
+    table = declared(modules, tls=True)
     for name in sorted(table, key=lambda name: (name.startswith("SITE "), name)):
-        declared = table[name]
-        syntax = f"{declared.name} {declared.syntax}".strip().replace("|", "\\|")
-        does = declared.does.replace("|", "\\|")
-        needs = " or ".join(declared.right) or ("login" if declared.login else "")
-        lines.append(f"| `{syntax}` | {declared.source} | {needs} | {does} |")
+        one = table[name]
+        syntax = f"{one.name} {one.syntax}".strip().replace("|", "\\|")
+        does = one.does.replace("|", "\\|")
+        needs = " or ".join(one.right) or ("login" if one.login else "")
+        lines.append(f"| `{syntax}` | {one.source} | {needs} | {does} |")
     absent = [f"| `{line}` | {code} | {why} |" for line, code, why in ABSENT]
     return "\n".join(lines) + "\n" + _NOTES + "\n".join(absent) + "\n"

@@ -11,27 +11,26 @@ FTP allows one command at a time, but a session may have a transfer under way be
   for its 226 (or failure) and is then answered 225. QUIT and NOOP wait too; STAT without argument is answered
   at once.
 - The queue is first in, first out; only ABOR (while data moves) and STAT pass it.
+
+Each command says in its declaration what it does beside a transfer.
 """
 
 from __future__ import annotations
 
 import enum
 
-DATA_COMMANDS = frozenset(
-    {"PASV", "EPSV", "PORT", "EPRT", "RETR", "STOR", "APPE", "STOU", "LIST", "NLST", "MLSD"}
-)
-"""Commands that make or use the data connection."""
 
-_AFTER_TRANSFER = DATA_COMMANDS | {"HOST", "USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"}
+class Beside(enum.Enum):
+    """What a command does beside a transfer."""
 
-INLINE = frozenset(
-    (
-        *("ABOR", "ACCT", "AUTH", "CCC", "CLNT", "CSID", "EPRT", "EPSV", "FEAT", "HELP"),
-        *("HOST", "LANG", "MODE", "NOOP", "OPTS", "PASV", "PBSZ", "PORT", "PROT", "PWD"),
-        *("QUIT", "RANG", "REIN", "REST", "STRU", "SYST", "TYPE", "USER", "XPWD", "SITE HELP"),
-    )
-)
-"""Commands that never wait for the store: they run without a greenlet."""
+    RUNS = enum.auto()
+    """It runs while data moves; in the end it waits for the transfer's reply."""
+    WAITS = enum.auto()
+    """It touches the data connection or the login: it waits for the transfer's reply."""
+    PASSES = enum.auto()
+    """It runs while data moves, before those that queue."""
+    ALWAYS = enum.auto()
+    """It runs at any time, before those that queue."""
 
 
 class Phase(enum.Enum):
@@ -44,21 +43,19 @@ class Phase(enum.Enum):
     """The data connection is over; the store is asked to keep or publish what came."""
 
 
-def may_run(command: str, has_argument: bool, *, waiting: bool, phase: Phase) -> bool:
+def may_run(beside: Beside, *, waiting: bool, phase: Phase) -> bool:
     """Return whether the command at the head of the queue may run now."""
     if waiting:
         return False
     if phase is Phase.NONE:
         return True
     if phase is Phase.MOVING:
-        return command not in _AFTER_TRANSFER
-    return command == "STAT" and not has_argument
+        return beside is not Beside.WAITS
+    return beside is Beside.ALWAYS
 
 
-def passes_queue(command: str, has_argument: bool, *, waiting: bool, phase: Phase) -> bool:
+def passes_queue(beside: Beside, *, waiting: bool, phase: Phase) -> bool:
     """Return whether the command overtakes those that queue before it."""
     if phase is Phase.NONE or waiting:
         return False
-    if command == "ABOR":
-        return phase is Phase.MOVING
-    return command == "STAT" and not has_argument
+    return beside is Beside.ALWAYS or (beside is Beside.PASSES and phase is Phase.MOVING)

@@ -13,7 +13,7 @@ from itertools import islice
 
 from ftpgateway.access import Workspace
 from ftpgateway.access.directories import DirectoryCursor
-from ftpgateway.ftp.replies import TooMany
+from ftpgateway.serving.refusals import TooManyNames
 from raftstore.errors import NotFound
 from raftstore.types import Entry
 
@@ -88,4 +88,4 @@ class Removal:
     def _count(self, more: int) -> None:
         self.removed += more
         if self.removed >= LIMIT:
-            raise TooMany
+            raise TooManyNames

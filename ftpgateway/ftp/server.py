@@ -8,19 +8,22 @@ import functools
 import itertools
 import socket
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 
 import structlog
 
 from ftpgateway.access import Access
-from ftpgateway.ftp.commands import Session, known
+from ftpgateway.ftp.commands import MODULES
 from ftpgateway.ftp.data.masquerade import Masquerade
 from ftpgateway.ftp.data.spares import Spares
 from ftpgateway.ftp.data.watch import Watch
+from ftpgateway.ftp.interface import Command, declared
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
+from ftpgateway.ftp.session import FtpSession
 from ftpgateway.ftp.settings import Address, FtpSettings
 from ftpgateway.ftp.tls import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, TooMany
@@ -46,14 +49,24 @@ _ACCEPTS_A_TURN = 64
 class FtpFrontend:
     """Serves FTP (and FTPS) clients from a store; `access` knows who may log in, and has been started.
 
+    `modules` are those that declare its commands.
+
     `start` raises OSError when an address is taken or the certificate cannot be read, ValueError when it is no
     use.
     """
 
-    def __init__(self, access: Access, settings: FtpSettings, *, transfers: TransferLog | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        settings: FtpSettings,
+        *,
+        transfers: TransferLog | None = None,
+        modules: Iterable[ModuleType] = MODULES,
+    ) -> None:
         self.access = access
         self.transfers = transfers
         self.settings = settings
+        self.commands: Mapping[str, Command] = declared(modules, tls=settings.certificate is not None)
         self.context: ssl.SSLContext | None = None
         self.masquerade: Masquerade | None = None
         self._certificate: Certificate | None = None
@@ -68,7 +81,7 @@ class FtpFrontend:
         """What commands of all sessions may take of a turn of the loop."""
         self._nest = Nest()
         self._listeners: list[_Listener] = []
-        self._sessions: set[Session] = set()
+        self._sessions: set[FtpSession] = set()
         self.connections = Connections(
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
@@ -78,7 +91,6 @@ class FtpFrontend:
         self._handshakes_of_one: Rates[str] = Rates(HANDSHAKES / 2, HANDSHAKES)
         self._background = Background(self._changed)
         self._numbers = itertools.count(1)
-        self._session_class: type[Session] = Session
         self._all_closed: asyncio.Event | None = None
 
     async def start(self) -> None:
@@ -92,16 +104,6 @@ class FtpFrontend:
         if settings.masquerade_address is not None:
             self.masquerade = Masquerade(settings.masquerade_address, settings.masquerade_interval)
             await self.masquerade.start()
-        self._session_class = type(
-            "ConfiguredSession",
-            (Session,),
-            {
-                "known_commands": known(tls=self.context is not None),
-                "timeout": self.settings.login_timeout,
-                "handshake_timeout": self.settings.handshake_timeout,
-                "banner": self.settings.banner,
-            },
-        )
         self._nest.start()
         try:
             for address in (settings.listen, *settings.also_listen):
@@ -205,7 +207,7 @@ class FtpFrontend:
         except TooMany as refused:
             _turn_away(sock, peer, f"421 {refused}", implicit)
             return
-        session = self._session_class(sock, self, slot, peer)
+        session = FtpSession(sock, self, slot, peer, implicit_tls=implicit)
         if not session.connected:
             self.connections.left(slot)
             return
@@ -217,11 +219,11 @@ class FtpFrontend:
         else:
             session.handle()
 
-    def may_shake_hands(self, session: Session) -> bool:
-        """Whether a stranger's TLS handshake may begin now: each holds the loop for a while. It is counted."""
-        return self._handshakes_of_one.take(session.slot.network) and self._handshakes.take(None)
+    def may_shake_hands(self, network: str) -> bool:
+        """Whether a TLS handshake with `network` may begin now: each holds the loop for a while. It is counted."""
+        return self._handshakes_of_one.take(network) and self._handshakes.take(None)
 
-    def session_over(self, session: Session) -> None:
+    def session_over(self, session: FtpSession) -> None:
         """A session has ended."""
         self._sessions.discard(session)
         self.connections.left(session.slot)

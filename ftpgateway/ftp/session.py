@@ -1,5 +1,5 @@
-"""A session: its lines, the queue in front of its commands, its transfer, its end. The commands are in
-`commands`.
+"""A session: its lines, the queue in front of its commands, its transfer, its end. What commands see of it is in
+`interface`.
 """
 
 from __future__ import annotations
@@ -7,45 +7,48 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from concurrent.futures import Executor
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from ftpgateway import access
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.data.channels import DataLink
+from ftpgateway.ftp.data.masquerade import Masquerade
+from ftpgateway.ftp.data.spares import Spares
 from ftpgateway.ftp.data.streams import Stream
-from ftpgateway.ftp.data.transfers import Transfer
-from ftpgateway.ftp.gate import INLINE, Phase, may_run, passes_queue
-from ftpgateway.ftp.hashing import ALGORITHMS
-from ftpgateway.ftp.listings import DEFAULT_FACTS
+from ftpgateway.ftp.data.transfers import Host, Transfer
+from ftpgateway.ftp.gate import Beside, Phase, may_run, passes_queue
+from ftpgateway.ftp.interface import Command, OfLogin, State
 from ftpgateway.ftp.pyftp import ControlConnection
-from ftpgateway.ftp.replies import one_line, refusal
-from ftpgateway.ftp.table import TABLE, Command
+from ftpgateway.ftp.replies import refusal
+from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.ftp.tls import TOO_MANY_HANDSHAKES, control_side
 from ftpgateway.ftp.waiting import Runner
-from ftpgateway.serving.connections import Slot
+from ftpgateway.serving.connections import Connections, Slot, TooMany
+from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.refusallog import RefusalLog
-from ftpgateway.serving.transferlog import ANONYMOUS, Transferred
+from ftpgateway.serving.refusals import one_line
+from ftpgateway.serving.transferlog import ANONYMOUS, TransferLog, Transferred
 from raftstore.errors import NotFound, StoreError
-from raftstore.util.slices import call_in_slice
-
-if TYPE_CHECKING:
-    from ftpgateway.ftp.server import FtpFrontend
+from raftstore.util.slices import SharedSlice, call_in_slice
 
 log = structlog.get_logger()
 T = TypeVar("T")
+
+_Line = tuple[str, Command | None, bytes]
+"""What a client has sent: the command's name, what it is if it is known, and its argument."""
 
 QUEUE_LIMIT = 64
 """Commands that may wait; with more, reading from the client pauses."""
 
 QUEUE_BYTES = 16 * 1024
 """Bytes of them; what is read at once comes on top."""
-
-PROBES = frozenset({"SIZE", "MDTM", "MLST"})
-"""With these, clients ask whether a name is there."""
 
 MOST_BEFORE_LOGIN = 200
 """Commands that a client may send without logging in, since it connected or logged out; a login takes some ten."""
@@ -57,33 +60,66 @@ GOODBYE_AFTER = 0.3
 """Seconds for which QUIT during an upload waits for the end of the data, so that 226 comes first where it can."""
 
 _TELNET = bytes(range(0xF0, 0x100))
-_ANY_BYTES = frozenset({"USER", "PASS"})
 _NOT_THERE = refusal(NotFound())
 
 
-class BaseSession(ControlConnection):
-    """What a session does beneath its commands."""
+class Frontend(Host, Protocol):
+    """What a session needs of the front-end that it belongs to."""
 
-    known_commands: ClassVar[Mapping[str, Command]] = TABLE
+    access: access.Access
+    settings: FtpSettings
+    commands: Mapping[str, Command]
+    host_loop: asyncio.AbstractEventLoop
+    commands_slice: SharedSlice
+    connections: Connections
+    transfers: TransferLog | None
+    masquerade: Masquerade | None
+    context: ssl.SSLContext | None
+    spares: Spares
+    proxies: Proxies
 
-    def __init__(self, sock: socket.socket, host: FtpFrontend, slot: Slot, peer: str) -> None:
+    @property
+    def hashers(self) -> Executor:
+        """Threads that compute checksums."""
+        ...
+
+    def next_number(self) -> int:
+        """Return a number for a new session."""
+        ...
+
+    def control_context(self) -> ssl.SSLContext | None:
+        """Return the context of a session's connections, None without TLS. Raises OSError, ValueError."""
+        ...
+
+    def may_shake_hands(self, network: str) -> bool:
+        """Whether a client from `network` may begin a TLS handshake now; it is counted."""
+        ...
+
+    def session_over(self, session: FtpSession) -> None:
+        """A session has ended."""
+        ...
+
+
+class FtpSession(ControlConnection):
+    """A session, from its first line to its end. Its commands see it as `interface.Session`."""
+
+    def __init__(
+        self, sock: socket.socket, host: Frontend, slot: Slot, peer: str, *, implicit_tls: bool = False
+    ) -> None:
+        """`implicit_tls`: TLS comes before anything else."""
         self.host = host
+        self.settings = host.settings
+        self.commands = host.commands
+        self.timeout = host.settings.login_timeout
+        self.handshake_timeout = host.settings.handshake_timeout
+        self.banner = host.settings.banner
+        self.implicit_tls = implicit_tls
         self.slot = slot
         self.number = host.next_number()
         self.opened = time.monotonic()
         self.login: access.Session | None = None
         self.transfer: Transfer | None = None
-        self.facts: list[str] = list(DEFAULT_FACTS)
-        self.algorithm = next(iter(ALGORITHMS))
-        self.marker = 0
-        self.until: int | None = None
-        """Byte after the last one that is wanted, by RANG."""
-        self.announced: int | None = None
-        self.rename_from: str | None = None
-        # What the last SIZE told, if that was of an interrupted upload: the path and how many bytes.
-        self.told_of_begun: tuple[str, int | None] | None = None
-        self.buffer_size_set = False
-        self.protect_data = False
+        self._states: dict[type[Any], Any] = {}
         self.link = DataLink(
             host.loop,
             host.settings.data_timeout,
@@ -93,11 +129,12 @@ class BaseSession(ControlConnection):
             resume_only=host.settings.require_tls_reuse,
             events=lambda: self.events,
         )
+        self.link.protected = implicit_tls
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
-        self._doing = ("", "")
+        self._doing: tuple[Command | None, str] = (None, "")
         self._before_login = 0
         self._refusals = RefusalLog(lambda: self.events)
-        self._lines: deque[tuple[str, bytes]] = deque()
+        self._lines: deque[_Line] = deque()
         self._advancing = False
         self._in_line = False
         self._farewell = ""
@@ -120,29 +157,30 @@ class BaseSession(ControlConnection):
         if self.login is not None:
             self.touch()
         if line is None:
-            self._lines.append((TOO_LONG, b""))
+            self._lines.append((TOO_LONG, None, b""))
         else:
             name, _, argument = line.lstrip(_TELNET).partition(b" ")
             command = name.decode("ascii", "replace").upper()
             if command == "SITE":
                 sub, _, argument = argument.partition(b" ")
                 command = f"SITE {sub.decode('ascii', 'replace').upper()}"
-            if not self.backed_up and passes_queue(
-                command, bool(argument), waiting=self._waiting, phase=self.phase
+            known = self.commands.get(command)
+            if known is not None and known.bare is not None and not argument:
+                known = known.bare
+            if (
+                self.transfer is not None
+                and not self.backed_up
+                and passes_queue(_beside(known), waiting=self.runner.busy, phase=self.transfer.phase)
             ):
-                self._begin(command, argument)
+                self._begin(command, known, argument)
                 return
-            self._lines.append((command, argument))
+            self._lines.append((command, known, argument))
         self._advance()
 
     @property
     def phase(self) -> Phase:
         """Where the session's transfer is."""
         return Phase.NONE if self.transfer is None else self.transfer.phase
-
-    @property
-    def _waiting(self) -> bool:
-        return self.runner.busy
 
     def _advance(self) -> None:
         """Run queued commands until one has to wait, or others have their turn."""
@@ -154,9 +192,9 @@ class BaseSession(ControlConnection):
         self._advancing = True
         try:
             while self._lines and self.alive and not self.backed_up:
-                command, argument = self._lines[0]
-                if not may_run(command, bool(argument), waiting=self._waiting, phase=self.phase):
-                    if command == "QUIT":
+                command, known, argument = self._lines[0]
+                if not may_run(_beside(known), waiting=self.runner.busy, phase=self.phase):
+                    if known is not None and known.ends:
                         self._expect_end()
                     break
                 if self.host.commands_slice.used:
@@ -164,7 +202,7 @@ class BaseSession(ControlConnection):
                     call_in_slice(self._next_turn, self.host.host_loop)
                     break
                 self._lines.popleft()
-                self._begin(command, argument)
+                self._begin(command, known, argument)
         finally:
             self._advancing = False
         if self._farewell:
@@ -177,7 +215,7 @@ class BaseSession(ControlConnection):
 
     def _queue_is_full(self) -> bool:
         waiting = self._lines
-        return len(waiting) >= QUEUE_LIMIT or sum(len(argument) for _, argument in waiting) >= QUEUE_BYTES
+        return len(waiting) >= QUEUE_LIMIT or sum(len(argument) for _, _, argument in waiting) >= QUEUE_BYTES
 
     def _expect_end(self) -> None:
         """QUIT waits for an upload: its client may close the data connection only when QUIT is answered."""
@@ -193,14 +231,14 @@ class BaseSession(ControlConnection):
         self._in_line = False
         self._advance()
 
-    def _begin(self, command: str, raw: bytes) -> None:
+    def _begin(self, command: str, known: Command | None, raw: bytes) -> None:
         try:
-            self._check_and_run(command, raw)
+            self._check_and_run(command, known, raw)
         except Exception:
             self.events.exception("command failed", command=one_line(command))
             self.respond("451 Internal error; try again.")
 
-    def _check_and_run(self, command: str, raw: bytes) -> None:
+    def _check_and_run(self, command: str, known: Command | None, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
         if self.login is not None:
             self._before_login = 0
@@ -209,43 +247,43 @@ class BaseSession(ControlConnection):
             self.end_with("421 Too many commands without a login; goodbye.")
             return
         self._before_login += 1
-        known = self.known_commands.get(command)
-        self._doing = command, ""
-        if known is None and command == "SITE ":
-            self.respond("501 Syntax error: command needs an argument.")
-            return
+        self._doing = known, ""
         if known is None:
-            what = "line too long" if command == TOO_LONG else f'"{one_line(command[:32])}" not understood'
-            self.respond(f"500 Command {what}.")
-            return
-        if not raw and known.argument is True:
+            self._refuse_unknown(command)
+        elif not raw and known.argument is True:
             self.respond("501 Syntax error: command needs an argument.")
         elif raw and known.argument is False:
             self.respond("501 Syntax error: command does not accept arguments.")
-        elif self.login is None and (known.login or (command == "STAT" and raw)):
+        elif self.login is None and known.login:
             self.respond("530 Log in with USER and PASS first.")
-        elif (argument := self._decoded(command, raw, named=bool(known.right))) is None or (
-            known.login and not self._still_allowed()
-        ):
+        elif (argument := self._decoded(known, raw)) is None or (known.login and not self._still_allowed()):
             pass
         else:
-            self._doing = command, argument if known.right else ""
-            run = functools.partial(self._execute, known.method, argument)
-            if command in INLINE or (command == "STAT" and not argument):
-                run()
+            self._doing = known, argument if known.right else ""
+            if known.inline:
+                self._execute(known, argument)
             else:
-                self.runner.run(run)
+                self.runner.run(functools.partial(self._execute, known, argument))
 
-    def _decoded(self, command: str, raw: bytes, *, named: bool) -> str | None:
+    def _refuse_unknown(self, command: str) -> None:
+        if command == "SITE ":
+            self.respond("501 Syntax error: command needs an argument.")
+        elif command == TOO_LONG:
+            self.respond("500 Command line too long.")
+        else:
+            self.respond(f'500 Command "{one_line(command[:32])}" not understood.')
+
+    def _decoded(self, known: Command, raw: bytes) -> str | None:
         """Return the argument as text, or None after a refusal."""
+        named = bool(known.right)
         code = 553 if named else 501
         if b"\0" in raw or b"\r" in raw or b"\n" in raw:
             self.respond(f"{code} A name has no control characters." if named else "501 Bad characters.")
             return None
-        if not named and command not in _ANY_BYTES:
+        if not named and not known.verbatim:
             raw = raw.strip(b" ")  # `TYPE I ` of a camera
         try:
-            return raw.decode("utf-8", "surrogateescape" if command in _ANY_BYTES else "strict")
+            return raw.decode("utf-8", "surrogateescape" if known.verbatim else "strict")
         except UnicodeDecodeError:
             self.respond(f"{code} That is not UTF-8; set your client's character encoding to UTF-8.")
             return None
@@ -256,14 +294,14 @@ class BaseSession(ControlConnection):
             self.login.refresh()
         return self.alive and not self._farewell
 
-    def _execute(self, method: str, argument: str) -> None:
+    def _execute(self, command: Command, argument: str) -> None:
         try:
-            getattr(self, method)(argument)
+            command.run(self, argument)
         except StoreError as error:
             self.respond(refusal(error))
         except Exception:
-            command, path = self._doing  # without what may be a password
-            self.events.exception("command failed", command=command, path=path)
+            path = self._doing[1]  # without what may be a password
+            self.events.exception("command failed", command=command.name, path=path)
             self.respond("451 Internal error; try again.")
 
     def respond(self, resp: str, logfun: object = None) -> None:
@@ -275,24 +313,30 @@ class BaseSession(ControlConnection):
     def _refused(self, reply: str) -> None:
         command, path = self._doing
         # What is no command may be a password in the wrong place.
-        known = command in self.known_commands
         self._refusals.refused(
-            command=command if known else "",
+            command=command.name if command is not None else "",
             path=one_line(path),
-            reason=one_line(reply) if known else f"{reply[:3]} no such command",
-            probe=command in PROBES and reply == _NOT_THERE,
+            reason=one_line(reply) if command is not None else f"{reply[:3]} no such command",
+            probe=command is not None and command.probe and reply == _NOT_THERE,
         )
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Within a command that is not in `gate.INLINE`: wait for the store."""
+        """Within a command that is not inline: wait for the store."""
         doing = self._doing
         try:
             return self.runner.wait(work)
         finally:
             self._doing = doing
 
+    def state(self, kind: type[State]) -> State:
+        """See `interface.Session`."""
+        found = self._states.get(kind)
+        if found is None:
+            found = self._states[kind] = kind()
+        return found
+
     @property
-    def session(self) -> access.Session:
+    def logged_in(self) -> access.Session:
         """What was opened at login."""
         assert self.login is not None
         return self.login
@@ -300,7 +344,7 @@ class BaseSession(ControlConnection):
     @property
     def files(self) -> access.Workspace:
         """What the user sees of the store."""
-        return self.session.files
+        return self.logged_in.files
 
     # The log.
 
@@ -312,10 +356,15 @@ class BaseSession(ControlConnection):
 
     # The transfer.
 
-    def take_range(self) -> tuple[int, int | None]:
-        """Return the first byte and the byte after the last (None: all) that REST or RANG have set, for this once."""
-        wanted, self.marker, self.until = (self.marker, self.until), 0, None
-        return wanted
+    @property
+    def passive_address(self) -> str | None:
+        """What PASV tells; None: the name that stands for it was not found yet."""
+        return self.local if self.host.masquerade is None else self.host.masquerade.address
+
+    @property
+    def hashers(self) -> Executor:
+        """Threads that compute checksums."""
+        return self.host.hashers
 
     def no_data_connection(self) -> bool:
         """Whether there is none; the client is told so, and why."""
@@ -383,6 +432,69 @@ class BaseSession(ControlConnection):
             anonymous=user == ANONYMOUS,
         )
 
+    # Login and TLS.
+
+    async def authenticate(self, name: str, password: str) -> access.Session | None:
+        """See `interface.Session`."""
+        user = await self.host.access.password(name, password, self.peer)
+        if user is None:
+            return None
+        login = await self.host.access.open(user, "ftp", self.expel, peer=self.peer)
+        try:
+            if self.alive:
+                self.host.connections.logged_in(self.slot, login.name, shared=not login.holder.account)
+        except BaseException:
+            login.close()
+            raise
+        return login
+
+    def log_in(self, login: access.Session) -> None:
+        """The user is logged in from now on."""
+        self.login = login
+        self.set_idle_timer(self.settings.idle_timeout)
+
+    def log_out(self) -> None:
+        """Back to a session without a login; it ends where too many are on their way to one."""
+        self.link.close()
+        if self.login is not None:
+            self.login.close()
+        self.login = None
+        for kind in [kind for kind in self._states if issubclass(kind, OfLogin)]:
+            del self._states[kind]
+        self.set_idle_timer(self.settings.login_timeout)
+        try:
+            self.host.connections.logged_out(self.slot)
+        except TooMany as refused:
+            self.end_with(f"421 {refused}")
+
+    def begin_secured(self) -> None:
+        """TLS at once, on the port for that: then the greeting."""
+        if not self.may_shake_hands():
+            self.events.warning("session refused", reason=TOO_MANY_HANDSHAKES)
+            self.close()
+        elif (context := self.tls_context()) is None:
+            self.close()
+        else:
+            self.secure(context)
+
+    def may_shake_hands(self) -> bool:
+        """Whether a TLS handshake may begin now; it is counted."""
+        return self.host.may_shake_hands(self.slot.network)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the context for this session's connections; None when none can be made now."""
+        try:
+            return self.host.control_context()
+        except (OSError, ValueError) as error:
+            self.events.warning("tls cannot be set up", error=str(error))
+            return None
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Begin the TLS handshake of the control connection."""
+        # Later connections of this session go on with the same: only that can resume its TLS sessions.
+        self.link.context = context
+        self.start_tls(functools.partial(control_side, context))
+
     # The end.
 
     def hung_up(self) -> bool:
@@ -391,7 +503,7 @@ class BaseSession(ControlConnection):
 
     def outlives_client(self) -> bool:
         """Whether QUIT came, in the queue or behind an upload."""
-        return any(command == "QUIT" for command, _ in self._lines)
+        return any(known is not None and known.ends for _, known, _ in self._lines)
 
     def replies_taken(self) -> None:
         """Go on, but not within the command whose reply that was."""
@@ -400,15 +512,17 @@ class BaseSession(ControlConnection):
     def handshake_over(self) -> None:
         """The time for logging in goes on."""
         if self.login is not None:
-            self.set_idle_timer(self.host.settings.idle_timeout)
+            self.set_idle_timer(self.settings.idle_timeout)
         else:
-            left = self.opened + self.host.settings.login_timeout - time.monotonic()
+            left = self.opened + self.settings.login_timeout - time.monotonic()
             self.set_idle_timer(max(0.0, left))
+        if self.implicit_tls:
+            self.handle()
 
     def idle(self) -> bool:
         """A session that waits for us, or transfers, is not idle."""
         if self.login is not None and (self.runner.busy or self.transfer is not None):
-            self.set_idle_timer(self.host.settings.idle_timeout)
+            self.set_idle_timer(self.settings.idle_timeout)
             return True
         return False
 
@@ -452,3 +566,7 @@ class BaseSession(ControlConnection):
         """Drop what is queued and what was read but not yet split into lines."""
         self._lines.clear()
         self.discard_input()
+
+
+def _beside(known: Command | None) -> Beside:
+    return Beside.RUNS if known is None else known.beside

@@ -27,6 +27,8 @@ import structlog
 
 log = structlog.get_logger()
 
+TOO_MANY_HANDSHAKES = "Too many TLS handshakes at once; try again in a moment."
+
 _TICKETS = 2
 _UNREAD = (-1,)
 """Stands for a file that could not be read: it is tried again, though it has not changed."""

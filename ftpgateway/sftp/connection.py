@@ -14,8 +14,8 @@ import structlog
 
 from ftpgateway.access import Access, LoginRefused, Session
 from ftpgateway.access.ledger import Charge, LimitReached, Resource
-from ftpgateway.ftp.replies import one_line
 from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.refusals import one_line
 from ftpgateway.serving.transferlog import ANONYMOUS, TransferLog, Transferred
 from ftpgateway.sftp.files.opened import File
 from ftpgateway.sftp.processes import passing

@@ -1,8 +1,8 @@
-"""SFTP statuses for the store's errors: a code, and the same texts as FTP's replies. Pure."""
+"""SFTP statuses for the store's errors: a code, and the reason that all front-ends give. Pure."""
 
 from __future__ import annotations
 
-from ftpgateway.ftp.replies import Doing, refusal
+from ftpgateway.serving.refusals import Doing, reason
 from ftpgateway.sftp import packets
 from raftstore import errors, paths
 from raftstore.errors import StoreError
@@ -29,7 +29,7 @@ def said(error: StoreError, doing: Doing = Doing.NAMES) -> tuple[int, str]:
     code = next((code for kind, code in _CODES if isinstance(error, kind)), packets.FAILURE)
     if isinstance(error, errors.Denied) and error.detail and not error.detail.startswith("/"):
         return code, error.detail  # not a path: of the store, it would tell where the home lies
-    return code, refusal(error, doing)[4:]
+    return code, reason(error, doing)
 
 
 def check_owner(wanted: packets.Attributes) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from ftpgateway.access import Session
 from ftpgateway.access.ledger import Resource
-from ftpgateway.ftp.replies import Doing, one_line
 from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.refusals import Doing, one_line
 from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.files.draft import Draft
 from ftpgateway.sftp.files.drafts import Drafts, Manner

@@ -7,8 +7,9 @@ import contextlib
 import ftplib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import argon2
@@ -17,7 +18,9 @@ from fakestore import FakeStore
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.guard import Slowness
 from ftpgateway.access.ledger import LedgerLimits
+from ftpgateway.ftp.commands import MODULES
 from ftpgateway.ftp.data.watch import Watch
+from ftpgateway.ftp.interface import Command, declared
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from raftstore.errors import StoreError
 from raftstore.types import User
@@ -28,6 +31,11 @@ ACCOUNTS = {name: User(name, HASH) for name in ("alice", "bob")}
 DEADLINE = 30.0
 
 
+def known(*, tls: bool) -> dict[str, Command]:
+    """Return the commands of a front-end, with or without a certificate."""
+    return declared(MODULES, tls=tls)
+
+
 class Server:
     """A running front-end. Calls into its loop go through `run` (a function) or `wait_for` (a condition)."""
 
@@ -36,6 +44,7 @@ class Server:
         self.store.accounts.update(ACCOUNTS)
         settings = dict(settings)
         self.ledger: LedgerLimits = settings.pop("ledger", LedgerLimits())
+        self._modules: Iterable[ModuleType] = settings.pop("modules", MODULES)
         self._settings = {"listen": ("127.0.0.1", 0), **settings}
         self._factory = factory
         self._started = threading.Event()
@@ -67,7 +76,7 @@ class Server:
             self.store, AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000), ledger=self.ledger)
         )
         self.access.start()
-        self.frontend = FtpFrontend(self.access, FtpSettings(**self._settings))
+        self.frontend = FtpFrontend(self.access, FtpSettings(**self._settings), modules=self._modules)
         await self.frontend.start()
         self.port = self.frontend.address[1]
         self._started.set()

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ftpgateway.cli import reference
-from ftpgateway.ftp.replies import Doing, refusal
+from ftpgateway.ftp.replies import refusal
 from ftpgateway.node.config import settings
+from ftpgateway.serving.refusals import Doing
 from raftstore import errors
 from raftstore.rights import ROLES
 

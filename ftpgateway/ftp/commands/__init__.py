@@ -1,11 +1,21 @@
-"""The commands of a session, by concern; `Session` has them all.
+"""The commands of a session, by concern: functions, each declared where it is written (see `interface`).
 
 `login` (USER, PASS, ...), `security` (AUTH, PROT, ...), `connections` (PASV, PORT, ABOR, ...), `names` (CWD, RNFR,
-...), `transfers` (STOR, RETR, ...), `listing` (LIST, MLSD, STAT, ...) and `talk` (FEAT, OPTS, HELP, ...). Each
-command is a method `ftp_NAME`, declared with `table.command`.
+...), `ranges` (REST, RANG), `transfers` (STOR, RETR, ...), `listing` (LIST, MLSD, STAT, ...), `checksums` (HASH, XCRC,
+...) and `talk` (FEAT, OPTS, HELP, ...).
 """
 
-from ftpgateway.ftp.commands.session import Session
-from ftpgateway.ftp.table import known
+from ftpgateway.ftp.commands import (
+    checksums,
+    connections,
+    listing,
+    login,
+    names,
+    ranges,
+    security,
+    talk,
+    transfers,
+)
 
-__all__ = ["Session", "known"]
+MODULES = (login, security, connections, names, ranges, transfers, listing, checksums, talk)
+"""Where commands are declared; one that is not in one of these is not there."""

@@ -1,15 +1,16 @@
-"""Checksums of files: HASH and RANG (drafts of the FTPEXT working group), and the older X commands."""
+"""Checksums of files: HASH (a draft of the FTPEXT working group), and the older X commands."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from ftpgateway.access.backend import Download
 from ftpgateway.access.ledger import Resource
-from ftpgateway.ftp.hashing import Hashing, checked_range
-from ftpgateway.ftp.replies import one_line
-from ftpgateway.ftp.session import BaseSession
-from ftpgateway.ftp.table import command
+from ftpgateway.ftp.commands.ranges import take_range
+from ftpgateway.ftp.hashing import ALGORITHMS, Hashing, checked_range
+from ftpgateway.ftp.interface import Session, command
+from ftpgateway.serving.refusals import one_line
 from raftstore.errors import NotFound
 from raftstore.types import CHUNK_SIZE
 
@@ -33,91 +34,141 @@ def requests(argument: str) -> list[tuple[str, int, int | None]]:
     return found
 
 
-class ChecksumCommands(BaseSession):
-    """The commands that compute checksums. They hold up nobody else, and end with the session."""
+@dataclass(slots=True)
+class _Algorithm:
+    """What OPTS HASH chose."""
 
-    @command(
-        "HASH",
-        "the checksum of a file, or of the part that RANG or REST set, by the algorithm that OPTS HASH chose",
-        source="draft-bryan-ftpext-hash",
-        syntax="<path>",
-        right="r",
-    )
-    def ftp_HASH(self, line: str) -> None:
-        """HASH: `213 <algorithm> <first>-<last> <checksum> <path>`."""
-        start, stop = self.take_range()
-        path = self.files.resolve(line)
-        first, end, checksum = self._checksum(path, self.algorithm, start, stop)
-        self.respond(f"213 {self.algorithm} {first}-{max(first, end - 1)} {checksum} {one_line(path)}")
+    name: str = next(iter(ALGORITHMS))
 
-    def _older(self, algorithm: str, line: str) -> None:
-        """Answer an X command: `250 <checksum>`."""
-        self.take_range()
-        missing: NotFound | None = None
-        for name, start, stop in requests(line):
-            try:
-                checksum = self._checksum(self.files.resolve(name), algorithm, start, stop)[2]
-            except NotFound as error:
-                missing = missing or error
-                continue
-            self.respond(f"250 {checksum.upper()}")
-            return
-        assert missing is not None
-        raise missing
 
-    @command(
-        "XCRC",
-        "CRC-32 of a file, or of its bytes from start to before end",
-        source="usage",
-        syntax='"<path>" [<start> [<end>]]',
-        right="r",
-    )
-    def ftp_XCRC(self, line: str) -> None:
-        """XCRC."""
-        self._older("CRC32", line)
+def _algorithms(session: Session) -> str:
+    chosen = session.state(_Algorithm).name
+    return "HASH " + ";".join(f"{name}{'*' if name == chosen else ''}" for name in ALGORITHMS)
 
-    @command("XMD5", "MD5, as XCRC", source="usage", syntax='"<path>" [<start> [<end>]]', right="r")
-    def ftp_XMD5(self, line: str) -> None:
-        """XMD5."""
-        self._older("MD5", line)
 
-    @command(
-        "XSHA1",
-        "SHA-1, as XCRC",
-        source="usage",
-        syntax='"<path>" [<start> [<end>]]',
-        right="r",
-        also=("XSHA",),
-    )
-    def ftp_XSHA1(self, line: str) -> None:
-        """XSHA1."""
-        self._older("SHA-1", line)
+def _choose_algorithm(session: Session, argument: str) -> None:
+    """OPTS HASH [algorithm]."""
+    if argument and argument.upper() not in ALGORITHMS:
+        session.respond(f"501 Algorithms are {', '.join(ALGORITHMS)}.")
+        return
+    algorithm = session.state(_Algorithm)
+    algorithm.name = argument.upper() or algorithm.name
+    session.respond(f"200 {algorithm.name}")
 
-    @command("XSHA256", "SHA-256, as XCRC", source="usage", syntax='"<path>" [<start> [<end>]]', right="r")
-    def ftp_XSHA256(self, line: str) -> None:
-        """XSHA256."""
-        self._older("SHA-256", line)
 
-    @command("XSHA512", "SHA-512, as XCRC", source="usage", syntax='"<path>" [<start> [<end>]]', right="r")
-    def ftp_XSHA512(self, line: str) -> None:
-        """XSHA512."""
-        self._older("SHA-512", line)
+@command(
+    "HASH",
+    "the checksum of a file, or of the part that RANG or REST set, by the algorithm that OPTS HASH chose",
+    source="draft-bryan-ftpext-hash",
+    syntax="<path>",
+    right="r",
+    feature=_algorithms,
+    options=_choose_algorithm,
+)
+def hash_(session: Session, argument: str) -> None:
+    """HASH: `213 <algorithm> <first>-<last> <checksum> <path>`."""
+    start, stop = take_range(session)
+    path = session.files.resolve(argument)
+    algorithm = session.state(_Algorithm).name
+    first, end, checksum = _checksum(session, path, algorithm, start, stop)
+    session.respond(f"213 {algorithm} {first}-{max(first, end - 1)} {checksum} {one_line(path)}")
 
-    def _checksum(self, path: str, algorithm: str, start: int, stop: int | None) -> tuple[int, int, str]:
-        """Return first byte, byte after the last, and the checksum between. Raises StoreError."""
-        with self.session.charge(Resource.MEMORY, CHUNK_SIZE):
-            return self._computed(path, algorithm, start, stop)
 
-    def _computed(self, path: str, algorithm: str, start: int, stop: int | None) -> tuple[int, int, str]:
-        download: Download = self.wait(self.files.download(path))
-        close = download.close
+def _older(session: Session, algorithm: str, argument: str) -> None:
+    """Answer an X command: `250 <checksum>`."""
+    take_range(session)
+    missing: NotFound | None = None
+    for name, start, stop in requests(argument):
         try:
-            first, end = checked_range(download.size, start, stop)
-            hashing = Hashing(download, algorithm, first, end, self.host.hashers)
-            close = hashing.close
-            while (checksum := self.wait(hashing.some())) is None:
-                pass
-            return first, end, checksum
-        finally:
-            # Not waited for: the session may have ended.
-            self.host.spawn(close())
+            checksum = _checksum(session, session.files.resolve(name), algorithm, start, stop)[2]
+        except NotFound as error:
+            missing = missing or error
+            continue
+        session.respond(f"250 {checksum.upper()}")
+        return
+    assert missing is not None
+    raise missing
+
+
+@command(
+    "XCRC",
+    "CRC-32 of a file, or of its bytes from start to before end",
+    source="usage",
+    syntax='"<path>" [<start> [<end>]]',
+    right="r",
+    feature="XCRC",
+)
+def xcrc(session: Session, argument: str) -> None:
+    """XCRC."""
+    _older(session, "CRC32", argument)
+
+
+@command("XMD5", "MD5, as XCRC", source="usage", syntax='"<path>" [<start> [<end>]]', right="r", feature="XMD5")
+def xmd5(session: Session, argument: str) -> None:
+    """XMD5."""
+    _older(session, "MD5", argument)
+
+
+@command(
+    "XSHA1",
+    "SHA-1, as XCRC",
+    source="usage",
+    syntax='"<path>" [<start> [<end>]]',
+    right="r",
+    also=("XSHA",),
+    feature="XSHA1",
+)
+def xsha1(session: Session, argument: str) -> None:
+    """XSHA1."""
+    _older(session, "SHA-1", argument)
+
+
+@command(
+    "XSHA256",
+    "SHA-256, as XCRC",
+    source="usage",
+    syntax='"<path>" [<start> [<end>]]',
+    right="r",
+    feature="XSHA256",
+)
+def xsha256(session: Session, argument: str) -> None:
+    """XSHA256."""
+    _older(session, "SHA-256", argument)
+
+
+@command(
+    "XSHA512",
+    "SHA-512, as XCRC",
+    source="usage",
+    syntax='"<path>" [<start> [<end>]]',
+    right="r",
+    feature="XSHA512",
+)
+def xsha512(session: Session, argument: str) -> None:
+    """XSHA512."""
+    _older(session, "SHA-512", argument)
+
+
+def _checksum(
+    session: Session, path: str, algorithm: str, start: int, stop: int | None
+) -> tuple[int, int, str]:
+    """Return first byte, byte after the last, and the checksum between. Raises StoreError."""
+    with session.logged_in.charge(Resource.MEMORY, CHUNK_SIZE):
+        return _computed(session, path, algorithm, start, stop)
+
+
+def _computed(
+    session: Session, path: str, algorithm: str, start: int, stop: int | None
+) -> tuple[int, int, str]:
+    download: Download = session.wait(session.files.download(path))
+    close = download.close
+    try:
+        first, end = checked_range(download.size, start, stop)
+        hashing = Hashing(download, algorithm, first, end, session.hashers)
+        close = hashing.close
+        while (checksum := session.wait(hashing.some())) is None:
+            pass
+        return first, end, checksum
+    finally:
+        # Not waited for: the session may have ended.
+        session.host.spawn(close())

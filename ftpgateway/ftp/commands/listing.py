@@ -6,13 +6,18 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ftpgateway.access import Workspace
 from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.ftp.commands.ranges import take_range
 from ftpgateway.ftp.data.sending import Sending
+from ftpgateway.ftp.gate import Beside, Phase
+from ftpgateway.ftp.interface import Session, command
 from ftpgateway.ftp.listings import (
+    DEFAULT_FACTS,
+    FACTS,
     FactWriter,
     Request,
     before_matches,
@@ -21,10 +26,9 @@ from ftpgateway.ftp.listings import (
     list_line,
     parse_request,
 )
-from ftpgateway.ftp.replies import TooMany, one_line, quoted
-from ftpgateway.ftp.session import BaseSession
-from ftpgateway.ftp.table import command
+from ftpgateway.ftp.replies import quoted
 from ftpgateway.ftp.waiting import SessionEnded
+from ftpgateway.serving.refusals import TooManyNames, one_line
 from raftstore import paths
 from raftstore.errors import BadName, Denied, NotADirectory, NotFound
 from raftstore.types import Entry
@@ -92,7 +96,7 @@ class _Tree:
         self._left = TREE_LIMIT
 
     async def blocks(self) -> AsyncIterator[bytes]:
-        """Yield the listing. Raises StoreError, TooMany."""
+        """Yield the listing. Raises StoreError, TooManyNames."""
         level = self._way[-1]
         async for part in self._directory(level, self._cursor, ""):
             yield part
@@ -134,7 +138,7 @@ class _Tree:
         while True:
             self._left -= len(cursor.entries)
             if self._left < 0:
-                raise TooMany
+                raise TooManyNames
             self._keep_in_mind(level, cursor.entries)
             yield block([*lines, *map(render, cursor.entries)])
             lines = []
@@ -170,153 +174,203 @@ def _label(level: _Level, name: str) -> str:
     return f"{level.label.rstrip('/')}/{name}" if level.label else name
 
 
-class ListingCommands(BaseSession):
-    """The commands that list."""
+@command("LIST", "a directory as `ls -l` shows it", syntax="[<options>] [<path>]", right="l", data=True)
+def list_(session: Session, argument: str) -> None:
+    """LIST [options] [path]."""
+    now = time.time()
+    _list(session, "LIST", argument, lambda entry: list_line(entry, now))
 
-    @command("LIST", "a directory as `ls -l` shows it", syntax="[<options>] [<path>]", right="l")
-    def ftp_LIST(self, line: str) -> None:
-        """LIST [options] [path]."""
-        now = time.time()
-        self._list("LIST", line, lambda entry: list_line(entry, now))
 
-    @command(
-        "NLST",
-        "the names in a directory, with the directory before them that was asked for: `NLST d` tells `d/name`",
-        syntax="[<options>] [<path>]",
-        right="l",
-    )
-    def ftp_NLST(self, line: str) -> None:
-        """NLST [options] [path]: what it tells can be sent back as it is (RFC 1123, 4.1.2.7)."""
-        self._list("NLST", line, None)
+@command(
+    "NLST",
+    "the names in a directory, with the directory before them that was asked for: `NLST d` tells `d/name`",
+    syntax="[<options>] [<path>]",
+    right="l",
+    data=True,
+)
+def nlst(session: Session, argument: str) -> None:
+    """NLST [options] [path]: what it tells can be sent back as it is (RFC 1123, 4.1.2.7)."""
+    _list(session, "NLST", argument, None)
 
-    def _list(self, command: str, line: str, render: Render | None) -> None:
-        self.take_range()
-        if self.no_data_connection():
-            return
-        request = parse_request(line)
-        path = self.files.resolve(request.path)
-        asked = self._asked(path, request)
-        cursor = asked.cursor
-        try:
-            if request.below and not request.itself and self._is_directory(path):
-                tree = _Tree(self.files, path, request, cursor, render)
-                self._send(command, path, b"", tree.blocks(), tree.close)
-            else:
-                self._send_all(command, path, cursor, render or asked.name)
-        except BaseException:
-            cursor.close()
-            raise
 
-    def _is_directory(self, path: str) -> bool:
-        try:
-            return self.wait(self.files.entry(path)).is_directory
-        except NotFound:  # a pattern
-            return False
-
-    def _asked(self, path: str, request: Request) -> _Asked:
-        argument, order, reverse = request.path, request.order, request.reverse
-        try:
-            if request.itself:
-                found = replace(self.wait(self.files.entry(path)), name=argument or ".")
-                return _Asked(DirectoryCursor.of([found]), "")
-            cursor = self.wait(self.files.directory(path, order=order, backwards=reverse))
-            return _Asked(cursor, before_names(argument))
-        except NotADirectory:
-            return _Asked(DirectoryCursor.of([self.wait(self.files.entry(path))]), "", argument)
-        except NotFound:
-            cursor = self.wait(self.files.matching(path, order=order, backwards=reverse))
-            return _Asked(cursor, before_matches(argument, path))
-
-    @command(
-        "MLSD",
-        "a directory with the facts that OPTS MLST chose",
-        source="RFC 3659",
-        syntax="[<path>]",
-        right="l",
-    )
-    def ftp_MLSD(self, line: str) -> None:
-        """MLSD [directory]."""
-        self.take_range()
-        if self.no_data_connection():
-            return
-        path = self.files.resolve(line)
-        cursor = self.wait(self.files.directory(path))
-        writer = FactWriter(self.facts, self.files.account.letters(path))
-        self._send_all("MLSD", path, cursor, writer.line)
-
-    def _send_all(self, command: str, path: str, cursor: DirectoryCursor, render: Render) -> None:
-        first = block(map(render, cursor.entries))
-        if cursor.more:
-            self._send(command, path, first, _rest(cursor, render), cursor.close)
+def _list(session: Session, command: str, argument: str, render: Render | None) -> None:
+    take_range(session)
+    if session.no_data_connection():
+        return
+    request = parse_request(argument)
+    path = session.files.resolve(request.path)
+    asked = _asked(session, path, request)
+    cursor = asked.cursor
+    try:
+        if request.below and not request.itself and _is_directory(session, path):
+            tree = _Tree(session.files, path, request, cursor, render)
+            _send(session, command, path, b"", tree.blocks(), tree.close)
         else:
-            self._send(command, path, first)
+            _send_all(session, command, path, cursor, render or asked.name)
+    except BaseException:
+        cursor.close()
+        raise
 
-    def _send(
-        self,
-        command: str,
-        path: str,
-        first: bytes,
-        rest: AsyncIterator[bytes] | None = None,
-        close: Callable[[], None] | None = None,
-    ) -> None:
-        if not self.alive:
-            raise SessionEnded
 
-        async def release() -> None:
-            assert close is not None
-            close()
+def _is_directory(session: Session, path: str) -> bool:
+    try:
+        return session.wait(session.files.entry(path)).is_directory
+    except NotFound:  # a pattern
+        return False
 
-        self.announce(f"Opening data connection for {command}.")
-        self.attach(Sending(self, command, path, first, rest, None if close is None else release))
 
-    @command("MLST", "the facts of one name", source="RFC 3659", syntax="[<path>]", right="lr")
-    def ftp_MLST(self, line: str) -> None:
-        """MLST: the facts of one name, on the control connection."""
-        path = self.files.resolve(line)
-        entry = self.wait(self.files.entry(path))
-        facts = FactWriter(self.facts, self.files.account.letters(path)).facts(entry)
-        self.push(f"250-Listing {one_line(path)}\r\n {facts} {path}\r\n")
-        self.respond("250 End MLST.")
+def _asked(session: Session, path: str, request: Request) -> _Asked:
+    argument, order, reverse = request.path, request.order, request.reverse
+    try:
+        if request.itself:
+            found = replace(session.wait(session.files.entry(path)), name=argument or ".")
+            return _Asked(DirectoryCursor.of([found]), "")
+        cursor = session.wait(session.files.directory(path, order=order, backwards=reverse))
+        return _Asked(cursor, before_names(argument))
+    except NotADirectory:
+        return _Asked(DirectoryCursor.of([session.wait(session.files.entry(path))]), "", argument)
+    except NotFound:
+        cursor = session.wait(session.files.matching(path, order=order, backwards=reverse))
+        return _Asked(cursor, before_matches(argument, path))
 
-    @command(
-        "STAT",
-        "the session and its transfer; with a path, a listing on the control connection",
-        syntax="[<path>]",
-        right="l",
-        login=False,
-    )
-    def ftp_STAT(self, line: str) -> None:
-        """STAT: of the session, or a listing on the control connection."""
-        if not line:
-            self.push("211-Status:\r\n" + "".join(f" {text}\r\n" for text in self.status_lines()))
-            self.respond("211 End of status.")
-            return
-        request = parse_request(line)
-        path = self.files.resolve(request.path)
-        cursor = self._asked(path, request).cursor
-        try:
-            self.push(f"213-Status of {quoted(path)}:\r\n")
-            now = time.time()
-            while True:
-                self.push(block(list_line(entry, now) for entry in cursor.entries).decode())
-                if not self._taken():
-                    return
-                if not cursor.more:
-                    break
-                self.wait(cursor.advance())
-            self.respond("213 End of status.")
-        finally:
-            cursor.close()
 
-    def _taken(self) -> bool:
-        """Wait until the client has taken most of what was said; False when it does not, or is gone."""
-        self.wait(asyncio.sleep(0))
-        seen, until = self.unsent, time.monotonic() + self.host.settings.stall_timeout
-        while self.alive and self.unsent > REPLY_AHEAD:
-            self.wait(asyncio.sleep(_LOOK))
-            if self.unsent < seen:
-                seen, until = self.unsent, time.monotonic() + self.host.settings.stall_timeout
-            elif time.monotonic() > until:
-                self.events.warning("session closed: the client takes no replies")
-                self.close()
-        return self.alive
+@dataclass(slots=True)
+class _Facts:
+    """What OPTS MLST chose."""
+
+    chosen: list[str] = field(default_factory=lambda: list(DEFAULT_FACTS))
+
+
+def _facts(session: Session) -> str:
+    chosen = session.state(_Facts).chosen
+    return "MLST " + "".join(f"{fact}{'*' if fact in chosen else ''};" for fact in FACTS)
+
+
+def _choose_facts(session: Session, argument: str) -> None:
+    """OPTS MLST facts."""
+    wanted = {fact.lower() for fact in argument.split(";")}
+    facts = session.state(_Facts)
+    facts.chosen = [fact for fact in FACTS if fact.lower() in wanted]
+    session.respond("200 MLST OPTS " + "".join(f"{fact};" for fact in facts.chosen))
+
+
+@command(
+    "MLSD",
+    "a directory with the facts that OPTS MLST chose",
+    source="RFC 3659",
+    syntax="[<path>]",
+    right="l",
+    data=True,
+)
+def mlsd(session: Session, argument: str) -> None:
+    """MLSD [directory]."""
+    take_range(session)
+    if session.no_data_connection():
+        return
+    path = session.files.resolve(argument)
+    cursor = session.wait(session.files.directory(path))
+    writer = FactWriter(session.state(_Facts).chosen, session.files.account.letters(path))
+    _send_all(session, "MLSD", path, cursor, writer.line)
+
+
+def _send_all(session: Session, command: str, path: str, cursor: DirectoryCursor, render: Render) -> None:
+    first = block(map(render, cursor.entries))
+    if cursor.more:
+        _send(session, command, path, first, _rest(cursor, render), cursor.close)
+    else:
+        _send(session, command, path, first)
+
+
+def _send(
+    session: Session,
+    command: str,
+    path: str,
+    first: bytes,
+    rest: AsyncIterator[bytes] | None = None,
+    close: Callable[[], None] | None = None,
+) -> None:
+    if not session.alive:
+        raise SessionEnded
+
+    async def release() -> None:
+        assert close is not None
+        close()
+
+    session.announce(f"Opening data connection for {command}.")
+    session.attach(Sending(session, command, path, first, rest, None if close is None else release))
+
+
+@command(
+    "MLST",
+    "the facts of one name",
+    source="RFC 3659",
+    syntax="[<path>]",
+    right="lr",
+    feature=_facts,
+    options=_choose_facts,
+    probe=True,
+)
+def mlst(session: Session, argument: str) -> None:
+    """MLST: the facts of one name, on the control connection."""
+    path = session.files.resolve(argument)
+    entry = session.wait(session.files.entry(path))
+    facts = FactWriter(session.state(_Facts).chosen, session.files.account.letters(path)).facts(entry)
+    session.push(f"250-Listing {one_line(path)}\r\n {facts} {path}\r\n")
+    session.respond("250 End MLST.")
+
+
+@command("STAT", "the session and its transfer", login=False, inline=True, beside=Beside.ALWAYS)
+def session_stat(session: Session, argument: str) -> None:
+    """STAT of the session."""
+    lines = [f"Logged in as: {session.login.name}" if session.login is not None else "Not logged in."]
+    lines.append(f"Control connection: {'encrypted' if session.secured else 'not encrypted'}.")
+    transfer = session.transfer
+    if transfer is None:
+        lines.append("No transfer under way.")
+    elif transfer.phase is Phase.SETTLING:
+        lines.append(f"{transfer.command}: {transfer.moved} bytes moved, waiting for the cluster to confirm.")
+    else:
+        lines.append(f"{transfer.command}: {transfer.moved} bytes moved so far.")
+    session.push("211-Status:\r\n" + "".join(f" {text}\r\n" for text in lines))
+    session.respond("211 End of status.")
+
+
+@command(
+    "STAT",
+    "the session and its transfer; with a path, a listing on the control connection",
+    syntax="[<path>]",
+    right="l",
+    bare=session_stat,
+)
+def stat(session: Session, argument: str) -> None:
+    """STAT: a listing on the control connection."""
+    request = parse_request(argument)
+    path = session.files.resolve(request.path)
+    cursor = _asked(session, path, request).cursor
+    try:
+        session.push(f"213-Status of {quoted(path)}:\r\n")
+        now = time.time()
+        while True:
+            session.push(block(list_line(entry, now) for entry in cursor.entries).decode())
+            if not _taken(session):
+                return
+            if not cursor.more:
+                break
+            session.wait(cursor.advance())
+        session.respond("213 End of status.")
+    finally:
+        cursor.close()
+
+
+def _taken(session: Session) -> bool:
+    """Wait until the client has taken most of what was said; False when it does not, or is gone."""
+    session.wait(asyncio.sleep(0))
+    seen, until = session.unsent, time.monotonic() + session.settings.stall_timeout
+    while session.alive and session.unsent > REPLY_AHEAD:
+        session.wait(asyncio.sleep(_LOOK))
+        if session.unsent < seen:
+            seen, until = session.unsent, time.monotonic() + session.settings.stall_timeout
+        elif time.monotonic() > until:
+            session.events.warning("session closed: the client takes no replies")
+            session.close()
+    return session.alive

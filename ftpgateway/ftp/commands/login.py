@@ -2,138 +2,109 @@
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import dataclass
 
-import structlog
-
-from ftpgateway import access
 from ftpgateway.access import LoginRefused
-from ftpgateway.ftp.session import BaseSession
-from ftpgateway.ftp.table import command
-from ftpgateway.serving.connections import TooMany
+from ftpgateway.ftp.gate import Beside
+from ftpgateway.ftp.interface import Session, command
 from raftstore.errors import StoreError, Unavailable
-
-log = structlog.get_logger()
-
 
 WRONG = "530 Wrong user name or password; after many wrong ones from an address the right one has to wait, too."
 """The one answer to whoever may not log in, whatever the reason: what it does not tell, nobody learns."""
 
 
-class LoginCommands(BaseSession):
-    """The commands with which a session begins and ends."""
+@dataclass(slots=True)
+class _Attempt:
+    """A login that has begun: the name that USER told, and how many failed since the last one."""
 
-    @command("USER", "begin to log in, forgetting an earlier login", syntax="<name>", login=False)
-    def ftp_USER(self, line: str) -> None:
-        """USER: begin to log in, forgetting an earlier login."""
-        if self.host.settings.require_tls and not self.secured:
-            self.respond("530 This server requires encryption: use AUTH TLS first.")
-            return
-        if self.login is not None:
-            self._forget_login()
-            if not self.alive:
-                return
-        self.username = line
-        self.respond("331 Username ok, send password.")
+    name: str = ""
+    failed: int = 0
 
-    @command("PASS", "log in", syntax="[<password>]", login=False)
-    def ftp_PASS(self, line: str) -> None:
-        """PASS: log in."""
-        if self.login is not None:
-            self.respond("503 You are logged in already.")
-            return
-        if not self.username:
-            self.respond("503 Log in with USER first.")
-            return
-        name, self.username = self.username, ""
-        try:
-            login = self.wait(self._login(name, line))
-        except LoginRefused as refused:
-            log.warning("login refused", session=self.number, user=name, peer=self.peer, reason=str(refused))
-            self.end_with(f"421 {refused}")
-            return
-        except Unavailable:
-            self.end_with("421 Too many logins at once; try again in a moment.")
-            return
-        except StoreError:
-            self.end_with(
-                "421 Too few nodes of the cluster can be reached; try again later or at another node."
-            )
-            return
-        if login is None:
-            if self.alive:
-                self._refuse_login(name)
-            return
-        if not self.alive:
-            login.close()
-            return
-        self.login = login
-        self.attempted_logins = 0
-        self.set_idle_timer(self.host.settings.idle_timeout)
-        self.respond("230 Login successful.")
-        log.info("login", session=self.number, user=name, peer=self.peer, tls=self.secured)
 
-    async def _login(self, name: str, password: str) -> access.Session | None:
-        user = await self.host.access.password(name, password, self.peer)
-        if user is None:
-            return None
-        login = await self.host.access.open(user, "ftp", self.expel, peer=self.peer)
-        try:
-            if self.alive:
-                self.host.connections.logged_in(self.slot, login.name, shared=not login.holder.account)
-        except BaseException:
-            login.close()
-            raise
-        return login
+@command(
+    "USER",
+    "begin to log in, forgetting an earlier login",
+    syntax="<name>",
+    login=False,
+    inline=True,
+    beside=Beside.WAITS,
+    verbatim=True,
+)
+def user(session: Session, argument: str) -> None:
+    """USER: begin to log in, forgetting an earlier login."""
+    if session.settings.require_tls and not session.secured:
+        session.respond("530 This server requires encryption: use AUTH TLS first.")
+        return
+    if session.login is not None:
+        session.log_out()
+        if not session.alive:
+            return
+    session.state(_Attempt).name = argument
+    session.respond("331 Username ok, send password.")
 
-    def _refuse_login(self, name: str) -> None:
-        self.attempted_logins += 1
-        log.warning(
-            "login refused",
-            session=self.number,
-            user=name,
-            peer=self.peer,
-            reason="password",
-            attempt=self.attempted_logins,
-        )
-        if self.attempted_logins >= self.host.settings.max_login_attempts:
-            self.end_with("421 Wrong user name or password, too often; goodbye.")
-        else:
-            self.respond(WRONG)
 
-    def _forget_login(self) -> None:
-        self.link.close()
-        if self.login is not None:
-            self.login.close()
-        self.login = None
-        self.username = ""
-        self.take_range()
-        self.announced = None
-        self.rename_from = self.told_of_begun = None
-        self.set_idle_timer(self.host.settings.login_timeout)
-        try:
-            self.host.connections.logged_out(self.slot)
-        except TooMany as refused:
-            self.end_with(f"421 {refused}")
+@command("PASS", "log in", syntax="[<password>]", login=False, beside=Beside.WAITS, verbatim=True)
+def pass_(session: Session, argument: str) -> None:
+    """PASS: log in."""
+    attempt = session.state(_Attempt)
+    if session.login is not None:
+        session.respond("503 You are logged in already.")
+        return
+    if not attempt.name:
+        session.respond("503 Log in with USER first.")
+        return
+    name, attempt.name = attempt.name, ""
+    try:
+        login = session.wait(session.authenticate(name, argument))
+    except LoginRefused as refused:
+        session.events.warning("login refused", user=name, reason=str(refused))
+        session.end_with(f"421 {refused}")
+        return
+    except Unavailable:
+        session.end_with("421 Too many logins at once; try again in a moment.")
+        return
+    except StoreError:
+        session.end_with("421 Too few nodes of the cluster can be reached; try again later or at another node.")
+        return
+    if login is None:
+        if session.alive:
+            _refuse(session, attempt, name)
+        return
+    if not session.alive:
+        login.close()
+        return
+    session.log_in(login)
+    attempt.failed = 0
+    session.respond("230 Login successful.")
+    session.events.info("login", user=name, tls=session.secured)
 
-    @command("REIN", "log out; the connection stays")
-    def ftp_REIN(self, line: str) -> None:
-        """REIN: back to the state before USER."""
-        self._forget_login()
-        self.respond("220 Ready for a new user.")
 
-    @command(
-        "QUIT",
-        "end the session, after the transfer under way; while an upload is open 221 comes at once, and then its result",
-        login=False,
-    )
-    def ftp_QUIT(self, line: str) -> None:
-        """QUIT."""
-        self.forget_queue()
-        self.end_with("" if self.goodbye_said else "221 Goodbye.")
+def _refuse(session: Session, attempt: _Attempt, name: str) -> None:
+    attempt.failed += 1
+    session.events.warning("login refused", user=name, reason="password", attempt=attempt.failed)
+    if attempt.failed >= session.settings.max_login_attempts:
+        session.end_with("421 Wrong user name or password, too often; goodbye.")
+    else:
+        session.respond(WRONG)
 
-    def ending(self) -> None:
-        """See the base class."""
-        with contextlib.suppress(AttributeError):
-            self.password = ""
-        super().ending()
+
+@command("REIN", "log out; the connection stays", inline=True, beside=Beside.WAITS)
+def rein(session: Session, argument: str) -> None:
+    """REIN: back to the state before USER."""
+    session.log_out()
+    session.state(_Attempt).name = ""
+    session.respond("220 Ready for a new user.")
+
+
+@command(
+    "QUIT",
+    "end the session, after the transfer under way; while an upload is open 221 comes at once, and then its result",
+    login=False,
+    inline=True,
+    beside=Beside.WAITS,
+    ends=True,
+)
+def quit_(session: Session, argument: str) -> None:
+    """QUIT."""
+    session.forget_queue()
+    session.end_with("" if session.goodbye_said else "221 Goodbye.")

@@ -207,6 +207,8 @@ class DataLink:
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Unconnected | None = None
         self._discarding: Discarding | None = None
+        self.protected = False
+        """Whether connections that are agreed on from now on are encrypted."""
         self.secure = False
         """Whether the connection that is there, or to come, is encrypted."""
         self._target: _Target | None = None
@@ -231,19 +233,20 @@ class DataLink:
             self._spares.clear()
             return open_listener(address, ports)
 
-    def listen(self, sock: socket.socket, peer: str, charge: Charge, *, secure: bool) -> None:
+    def listen(self, sock: socket.socket, peer: str, charge: Charge) -> None:
         """Wait on `sock` for the client's connection; `charge` is released when that is over."""
-        self.secure = secure
+        self.secure = self.protected
         self._make(_Listener(self, sock, peer, charge), sock.fileno(), READ)
 
-    def target(self, source: str, address: str, port: int, *, secure: bool) -> None:
+    def target(self, source: str, address: str, port: int) -> None:
         """Connect from `source` to the client when a transfer begins: it may not listen before it has said so."""
         self.close()
-        self.secure = secure
+        self.secure = self.protected
         self._target = _Target(source, address, port)
 
     def protect(self, secure: bool) -> None:
-        """PROT came after PASV or PORT: it holds for the connection to come; one that stands already is closed."""
+        """PROT came. After PASV or PORT it holds for the connection to come; one that stands already is closed."""
+        self.protected = secure
         if secure == self.secure or not self.exists:
             return
         if self._target is not None or isinstance(self._maker, _Listener):

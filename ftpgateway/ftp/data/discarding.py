@@ -7,15 +7,11 @@ that they would tell of, or they would try again; so what comes is thrown away, 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.data.streams import Stream
-from ftpgateway.ftp.data.transfers import READ_BUDGET, end_in_order
+from ftpgateway.ftp.data.transfers import READ_BUDGET, Host, end_in_order
 from ftpgateway.ftp.pyftp import READ, Watched
-
-if TYPE_CHECKING:
-    from ftpgateway.ftp.data.transfers import Host
 
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes that are thrown away; who sends more is told by a reset."""

@@ -11,7 +11,8 @@ from ftpgateway.ftp.data.streams import Stream
 from ftpgateway.ftp.data.transfers import READ_BUDGET, Owner, Transfer, Unconnected
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ
-from ftpgateway.ftp.replies import Doing, refusal
+from ftpgateway.ftp.replies import refusal
+from ftpgateway.serving.refusals import Doing
 from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
 
 INTERNAL = "451 Internal error; nothing was stored, try again."

@@ -10,7 +10,8 @@ from ftpgateway.ftp.data.streams import Stream
 from ftpgateway.ftp.data.transfers import Owner, Transfer, Unconnected
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import WRITE
-from ftpgateway.ftp.replies import Doing, refusal
+from ftpgateway.ftp.replies import refusal
+from ftpgateway.serving.refusals import Doing
 from raftstore.errors import StoreError
 from raftstore.types import Span
 

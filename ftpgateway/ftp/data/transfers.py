@@ -6,17 +6,15 @@ import asyncio
 import enum
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from ftpgateway.access.throttle import Throttle
 from ftpgateway.ftp.data.streams import Stream
+from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.gate import Phase
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
-
-if TYPE_CHECKING:
-    from ftpgateway.ftp.data.watch import Watch
 
 log = structlog.get_logger()
 

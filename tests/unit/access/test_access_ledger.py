@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ftpgateway.access.ledger import Holder, Ledger, LedgerLimits, LimitReached, Limits, Resource
-from ftpgateway.ftp.replies import Doing, refusal
+from ftpgateway.ftp.replies import refusal
+from ftpgateway.serving.refusals import Doing
 from ftpgateway.sftp import packets, refusals
 from raftstore.types import ClientFigure
 

@@ -122,7 +122,7 @@ def test_lines_that_wait_are_bounded_in_bytes() -> None:
         def waiting() -> int:
             (session,) = server.frontend._sessions
             assert len(session._lines) <= QUEUE_LIMIT
-            return sum(len(argument) for _, argument in session._lines) + len(session._begun)
+            return sum(len(argument) for *_, argument in session._lines) + len(session._begun)
 
         assert QUEUE_BYTES <= server.run(waiting) <= QUEUE_BYTES + 3 * 8192
         gate.open()

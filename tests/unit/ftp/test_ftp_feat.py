@@ -13,10 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ftpserver import PASSWORD, Client, Server, certificate, read_all, serving
+from ftpserver import PASSWORD, Client, Server, certificate, known, read_all, serving
 
 from ftpgateway.ftp import compatibility
-from ftpgateway.ftp.commands import known
 
 DATA = bytes(range(256)) * 8
 

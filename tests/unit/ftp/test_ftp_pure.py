@@ -5,53 +5,71 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from ftpserver import known as commands
 
 import raftstore.errors
 from ftpgateway.ftp import listings
-from ftpgateway.ftp.commands import known as commands
-from ftpgateway.ftp.gate import DATA_COMMANDS, INLINE, Phase, may_run, passes_queue
-from ftpgateway.ftp.replies import Doing, quoted, refusal
+from ftpgateway.ftp.gate import Phase, may_run, passes_queue
+from ftpgateway.ftp.interface import Command
+from ftpgateway.ftp.replies import quoted, refusal
 from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.serving.refusals import Doing
 from raftstore.errors import StoreError
 from raftstore.types import Entry, Kind, Order
 
+AFTER_TRANSFER = {
+    *("PASV", "EPSV", "PORT", "EPRT", "RETR", "STOR", "APPE", "STOU", "LIST", "NLST", "MLSD"),
+    *("HOST", "USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"),
+}
+"""Commands that touch the data connection or the login."""
 
-def runs(command: str, phase: Phase, *, waiting: bool = False, argument: bool = False) -> bool:
-    return may_run(command, argument, waiting=waiting, phase=phase)
+
+def meant(name: str, *, argument: bool = False) -> Command:
+    found = commands(tls=True)[name]
+    return found if argument or found.bare is None else found.bare
+
+
+def runs(name: str, phase: Phase, *, waiting: bool = False, argument: bool = False) -> bool:
+    return may_run(meant(name, argument=argument).beside, waiting=waiting, phase=phase)
+
+
+def passes(name: str, phase: Phase, *, waiting: bool = False, argument: bool = False) -> bool:
+    return passes_queue(meant(name, argument=argument).beside, waiting=waiting, phase=phase)
 
 
 def test_while_a_command_waits_everything_queues() -> None:
     for command, phase in itertools.product(commands(tls=True), Phase):
         assert not runs(command, phase, waiting=True)
-        assert not passes_queue(command, False, waiting=True, phase=phase)
+        assert not passes(command, phase, waiting=True)
 
 
 def test_nothing_under_way() -> None:
     for command in commands(tls=True):
         assert runs(command, Phase.NONE)
-        assert not passes_queue(command, False, waiting=False, phase=Phase.NONE)
+        assert not passes(command, Phase.NONE)
 
 
 def test_while_data_moves() -> None:
     for command in commands(tls=True):
-        needs_end = command in DATA_COMMANDS | {"HOST", "USER", "PASS", "REIN", "AUTH", "PROT", "PBSZ", "QUIT"}
-        assert runs(command, Phase.MOVING) is not needs_end
-    assert passes_queue("ABOR", False, waiting=False, phase=Phase.MOVING)
-    assert passes_queue("STAT", False, waiting=False, phase=Phase.MOVING)
-    assert not passes_queue("STAT", True, waiting=False, phase=Phase.MOVING)
+        assert runs(command, Phase.MOVING) is (command not in AFTER_TRANSFER)
+        assert passes(command, Phase.MOVING) is (command in ("ABOR", "STAT"))
+    assert not passes("STAT", Phase.MOVING, argument=True)
+    assert runs("STAT", Phase.MOVING, argument=True)
 
 
 def test_while_a_commit_is_pending() -> None:
     for command in commands(tls=True):
         assert runs(command, Phase.SETTLING) is (command == "STAT")
-        assert passes_queue(command, False, waiting=False, phase=Phase.SETTLING) is (command == "STAT")
+        assert passes(command, Phase.SETTLING) is (command == "STAT")
     assert not runs("STAT", Phase.SETTLING, argument=True)
 
 
 def test_commands_that_ask_the_store_run_in_greenlets() -> None:
     table = commands(tls=True)
-    assert set(table) >= INLINE
-    assert {name for name in INLINE if table[name].right} == set()
+    assert [name for name, found in table.items() if found.inline and found.right] == []
+    assert not table["PASS"].inline
+    assert table["PASV"].inline
+    assert meant("STAT").inline
 
 
 def all_errors(kind: type[StoreError] = StoreError) -> list[type[StoreError]]:

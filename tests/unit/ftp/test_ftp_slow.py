@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ftpserver import DEADLINE, Server, certificate, serving
 from ticking import MOST_IN_A_TURN, TickingClock
 
-from ftpgateway.ftp.session import BaseSession
+from ftpgateway.ftp.session import FtpSession
 from raftstore.util import slices
 
 SHORT = 0.6
@@ -210,20 +211,20 @@ def _longest_turn(server: Server, seconds: float) -> concurrent.futures.Future[i
     """Count commands between turns of the loop for a while; the future gets the most there were."""
     found: concurrent.futures.Future[int] = concurrent.futures.Future()
     loop, until, counts = server.loop, time.monotonic() + seconds, [0]
-    begin = BaseSession._begin
+    begin = FtpSession._begin
 
-    def counting(self: BaseSession, command: str, raw: bytes) -> None:
+    def counting(self: FtpSession, *line: Any) -> None:
         counts[-1] += 1
-        begin(self, command, raw)
+        begin(self, *line)
 
     def tick() -> None:
         if time.monotonic() < until:
             counts.append(0)
             loop.call_soon(tick)
         else:
-            BaseSession._begin = begin  # type: ignore[method-assign]
+            FtpSession._begin = begin  # type: ignore[method-assign]
             found.set_result(max(counts))
 
-    BaseSession._begin = counting  # type: ignore[method-assign]
+    FtpSession._begin = counting  # type: ignore[method-assign]
     tick()
     return found

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from ticking import MOST_IN_A_TURN, TickingClock
 
 from ftpgateway.ftp.commands import listing
-from ftpgateway.ftp.commands.names import NameCommands
+from ftpgateway.ftp.interface import Session
 from ftpgateway.ftp.listings import FactWriter, parse_timestamp
 from raftstore.errors import DiskFull, NoQuorum, Unavailable
 from raftstore.metadata.listing import PAGE
@@ -196,11 +196,12 @@ def test_pipelined_commands_of_many_sessions_share_the_turns(monkeypatch: pytest
             turns += 1
             server.loop.call_soon(turn)
 
-        def noted(session: NameCommands, line: str) -> None:
+        def noted(session: Session, argument: str) -> None:
             seen.append(turns)
             session.respond("257 noted")
 
-        monkeypatch.setattr(NameCommands, "ftp_PWD", noted)
+        table = dict(server.frontend.commands)
+        server.frontend.commands = {**table, "PWD": replace(table["PWD"], run=noted)}
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(server.client()) for _ in range(count)]
             server.loop.call_soon_threadsafe(turn)

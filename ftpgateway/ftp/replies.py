@@ -18,7 +18,10 @@ class Doing(enum.Enum):
 
 
 class TooMany(StoreError):
-    """More names than one command takes"""
+    """One command names more than it may."""
+
+    code = "TooMany"
+    message = "More names than one command takes"
 
 
 _REPLIES: tuple[tuple[type[StoreError], int, str], ...] = (

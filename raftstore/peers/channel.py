@@ -284,7 +284,5 @@ class Channel(asyncio.BufferedProtocol):
 
 
 def error_header(call: int, error: StoreError) -> peer_pb2.Header:
-    """Make the frame that tells of an error; the class must be one of raftstore.errors to arrive as itself."""
-    return peer_pb2.Header(
-        kind=peer_pb2.ERROR, call=call, error=type(error).__name__, detail=error.detail[:MAX_DETAIL]
-    )
+    """Make the frame that tells of an error; only the kinds of raftstore.errors arrive as themselves."""
+    return peer_pb2.Header(kind=peer_pb2.ERROR, call=call, error=error.code, detail=error.detail[:MAX_DETAIL])

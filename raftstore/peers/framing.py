@@ -34,7 +34,10 @@ def _fresh(size: int) -> memoryview:
 
 
 class BadFrame(StoreError):
-    """A peer sent what is not a frame of this protocol"""
+    """The bytes of a peer are no frame of this protocol."""
+
+    code = "BadFrame"
+    message = "A peer sent what is not a frame of this protocol"
 
 
 def encode(

@@ -190,7 +190,7 @@ def _cut(named: Sequence[chunks_pb2.Named], payload: memoryview) -> list[tuple[b
 def _put_reply(failures: Mapping[int, StoreError]) -> bytes:
     reply = chunks_pb2.PutReply(
         failures=[
-            chunks_pb2.Failure(number=number, error=type(error).__name__, detail=error.detail)
+            chunks_pb2.Failure(number=number, error=error.code, detail=error.detail)
             for number, error in failures.items()
         ]
     )

@@ -6,9 +6,10 @@ import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from raftstore.util.buffers import Buffer
+
 MIB = 1024 * 1024
 
-Buffer = bytes | bytearray | memoryview
 """What can be sent as a payload. It must not change any more once it was handed over."""
 
 

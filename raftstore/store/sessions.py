@@ -18,13 +18,12 @@ from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.publishing import Aim
 from raftstore.store.targets import Target
 from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
+from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
 Propose = Callable[[commands.Command], Awaitable[commands.Result]]
-Buffer = bytes | bytearray | memoryview
-
 GATHERED = 256 * 1024
 """Bytes up to which a file waits to be published with others. For larger ones a Raft round counts for little, and in
 step they would leave the disk idle while they are received, and the processors while they are written."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from blake3 import blake3
 
-from raftstore.chunks.placement.topology import Buffer, ClusterView, StoreState
+from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.chunks.transfer.path import ChunkLimits, ChunkPath
 from raftstore.errors import NotFound, StoreError
 from raftstore.types import ChunkRef
+from raftstore.util.buffers import Buffer
 
 
 @dataclass

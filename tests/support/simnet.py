@@ -17,7 +17,8 @@ from simloop import SimLoop
 from simprocess import Process
 
 from raftstore.errors import StoreError, Unavailable
-from raftstore.peers.model import Buffer, Handler, Lane, OneWay, Peer, Reply, Role
+from raftstore.peers.model import Handler, Lane, OneWay, Peer, Reply, Role
+from raftstore.util.buffers import Buffer
 
 
 @dataclass

@@ -11,7 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from raftstore import errors
-from raftstore.cluster.membership.roster import Roster, format_address, parse_address
+from raftstore.cluster.membership.roster import Roster, parse_address
 from raftstore.cluster.membership.tokens import Token
 from raftstore.cluster.settings import StoreSettings
 from raftstore.errors import Incompatible, Invalid, Refused, StoreError, Unavailable, error_of
@@ -92,7 +92,7 @@ class Doorkeeper:
         return join_pb2.Reply(
             sealed=intent.sealed,
             members=[
-                join_pb2.Seed(node=name, address=format_address(address))
+                join_pb2.Seed(node=name, address=str(address))
                 for name, address in self._roster.addresses.items()
                 if name != request.node
             ],

@@ -26,7 +26,8 @@ from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, TooNew, Unavailable
-from raftstore.peers.model import Buffer, Peer, Reply
+from raftstore.peers.model import Peer, Reply
+from raftstore.util.buffers import Buffer
 from raftstore.wire import raft_pb2
 
 log = structlog.get_logger()

@@ -10,6 +10,7 @@ import pytest
 from catalogs import NOW, Feeder
 
 from raftstore.cluster.jobs import worker as module
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task, Worker
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError, Unavailable
@@ -87,7 +88,7 @@ def test_a_job_is_taken_reported_and_done(feeder: Feeder) -> None:
         while state(feeder, number).progress.done != 3:  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(0.005)
         seen.append(state(feeder, number).progress)
-        task.done, task.counts["verified"] = 10, 10
+        task.done, task.counts[JobCounter.VERIFIED] = 10, 10
 
     asyncio.run(working(feeder, {Job.SCRUB: scrub}, lambda: state(feeder, number).state == Job.DONE))
     assert (seen[0].total, seen[0].unit) == (10, "chunks")

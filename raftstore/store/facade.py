@@ -24,7 +24,15 @@ from raftstore.store.names import Names
 from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.publishing import Aim
 from raftstore.store.runtime import NodeRuntime
-from raftstore.store.sessions import Allowance, DownloadSession, HandleCalls, LateReplicas, UploadSession
+from raftstore.store.sessions import (
+    Allowance,
+    DownloadSession,
+    HandleCalls,
+    LateReplicas,
+    PublishCalls,
+    UploadPlan,
+    UploadSession,
+)
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
@@ -282,19 +290,20 @@ class Store:
             replicas=replicas,
         )
         put.quorum = self._runtime.topology.view().with_replicas(replicas).quorum
-        return UploadSession(
-            put,
-            actor.owner,
-            upload,
-            late,
+        calls = PublishCalls(
             lambda command: self._names.change(actor, command),
             overtaken,
             confirmed,
+            late,
             self._runtime.leases,
             self._publish_batch,
-            allowance=allowance,
-            base=base.entry if isinstance(base, FileVersion) else None,
-            handle=HandleCalls(aim, self._chunk, self._opened, self._published_as),
+        )
+        kept_version = base.entry if isinstance(base, FileVersion) else None
+        return UploadSession(
+            UploadPlan(put, actor.owner, allowance, kept_version),
+            upload,
+            calls,
+            HandleCalls(aim, self._chunk, self._opened, self._published_as),
         )
 
     async def _chunk(self, ref: ChunkRef) -> bytes:

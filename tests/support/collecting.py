@@ -27,7 +27,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.tables.jobs import draining
 from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.publishbatch import PublishBatch
-from raftstore.store.sessions import LateReplicas, UploadSession
+from raftstore.store.sessions import LateReplicas, PublishCalls, UploadPlan, UploadSession
 from raftstore.types import ChunkRef
 from raftstore.wire import commands_pb2 as commands
 
@@ -283,16 +283,11 @@ class Node:
 
         chosen = world.random.sample(NAMES, world.random.randrange(1, 3))
         refs = [await chunk(name) for name in chosen]
+        leases = TransferLeases(1000, self.confirm)
         session = UploadSession(
-            commands.PutFile(path=path, owner="ada", quorum=1),
-            "ada",
+            UploadPlan(commands.PutFile(path=path, owner="ada", quorum=1), "ada"),
             Received(refs),  # type: ignore[arg-type]
-            late,
-            self.propose,
-            overtaken,
-            confirmed,
-            TransferLeases(1000, self.confirm),
-            PublishBatch(),
+            PublishCalls(self.propose, overtaken, confirmed, late, leases, PublishBatch()),
         )
         await world.pause(80)
         try:

@@ -10,8 +10,6 @@ from raftstore.util.buffers import Buffer
 
 MIB = 1024 * 1024
 
-"""What can be sent as a payload. It must not change any more once it was handed over."""
-
 
 class Lane(enum.IntEnum):
     """The separate connections of a pair of nodes: consensus never queues behind pictures."""

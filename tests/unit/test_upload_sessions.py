@@ -198,7 +198,7 @@ def test_what_is_taken_over_from_the_catalog_is_asked_for_once():
     assert (log.asked, confirmed.stands(refs)) == ([1, 2], True)
 
 
-def test_the_keeper_asks_for_what_long_transfers_need(monkeypatch):
+def test_what_long_transfers_need_is_asked_for():
     async def scenario() -> None:
         log = Log()
         leases = TransferLeases(0.01, log.confirm)
@@ -208,10 +208,12 @@ def test_the_keeper_asks_for_what_long_transfers_need(monkeypatch):
         leases.watch(long)
         leases.left(short)
         leases.start()
-        while sorted(log.asked[:2]) != [1, 2]:  # noqa: ASYNC110 - a state, not an event
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(30):
+            while len(log.asked) < 2:  # noqa: ASYNC110 - a state, not an event
+                await asyncio.sleep(0.005)
         leases.left(long)
         await leases.stop()
+        assert sorted(log.asked[:2]) == [1, 2]
 
     asyncio.run(scenario())
 

@@ -155,12 +155,13 @@ def test_who_does_not_log_in_is_sent_away() -> None:
 
 
 def test_who_does_nothing_is_sent_away() -> None:
-    with (
-        running(idle_timeout=2.0) as server,
-        contextlib.suppress(paramiko.SSHException, EOFError, OSError),
-        server.sftp(),
-    ):
-        server.wait_for(lambda: server.frontend.sessions == 0)
+    with running(idle_timeout=2.0) as server:
+        sent_away = False
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError), server.sftp():
+            assert server.frontend.sessions == 1
+            server.wait_for(lambda: server.frontend.sessions == 0)
+            sent_away = True
+        assert sent_away, "it never came in"
 
 
 def warm(server: SftpServer) -> None:

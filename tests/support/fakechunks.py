@@ -150,10 +150,3 @@ def run_path(
         assert not any(path.reading.values())
 
     asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - there is no event for any condition
-            await asyncio.sleep(0.002)

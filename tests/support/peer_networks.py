@@ -106,11 +106,3 @@ async def running(
     finally:
         for net in nets.values():
             await net.stop()
-
-
-async def until(condition: Callable[[], bool], what: str = "condition") -> None:
-    """Wait for something that has no event to wait for."""
-    deadline = asyncio.get_running_loop().time() + DEADLINE
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"{what} did not come true"
-        await asyncio.sleep(0.005)

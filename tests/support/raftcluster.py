@@ -3,7 +3,6 @@ state machine that counts. Every commit is checked against every other node's as
 
 from __future__ import annotations
 
-import asyncio
 import json
 import zlib
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 from fakenet import FakeNetwork
 from virtualtime import VirtualRuntime
+from waiting import until
 
 from raftstore.consensus import Consensus, ConsensusSettings
 from raftstore.errors import Damaged, DiskFailed
@@ -406,12 +406,7 @@ class Cluster:
 
     async def until(self, condition: Callable[[], Any], within: float = 30.0) -> Any:
         """Wait (on the virtual clock) until a condition holds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
-        while not (value := condition()):
-            assert loop.time() < deadline, "it did not come to pass"
-            await asyncio.sleep(0.005)
-        return value
+        return await until(condition, within=within)
 
     async def leader(self, among: list[str] | None = None, within: float = 30.0) -> Node:
         """Wait until the running nodes (or these) agree on a leader of theirs that has a majority."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from waiting import until
 
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
 from raftstore.store import sessions
@@ -208,9 +209,7 @@ def test_what_long_transfers_need_is_asked_for():
         leases.watch(long)
         leases.left(short)
         leases.start()
-        async with asyncio.timeout(30):
-            while len(log.asked) < 2:  # noqa: ASYNC110 - a state, not an event
-                await asyncio.sleep(0.005)
+        await until(lambda: len(log.asked) >= 2)
         leases.left(long)
         await leases.stop()
         assert sorted(log.asked[:2]) == [1, 2]

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 
 import pytest
-from fakechunks import FakeCluster, run_path, until
+from fakechunks import FakeCluster, run_path
+from waiting import until
 
 from raftstore.chunks.placement.topology import StoreState
 from raftstore.chunks.transfer.download import Download

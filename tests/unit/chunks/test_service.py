@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from chunknodes import ChunkNode, chunk_nodes
-from peer_networks import event_loops, run_on, until
+from peer_networks import event_loops, run_on
+from waiting import until
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.path import ChunkLimits

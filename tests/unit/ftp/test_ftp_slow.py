@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ftpserver import DEADLINE, Server, certificate, serving
+from ftpserver import Server, certificate, serving
 from ticking import MOST_IN_A_TURN, TickingClock
+from waiting import DEADLINE
 
 from ftpgateway.ftp.session import BaseSession
 from raftstore.util import slices

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from peer_networks import DEADLINE, LIMITS, authority, event_loops, identity, network, run_on, running, until
+from peer_networks import DEADLINE, LIMITS, authority, event_loops, identity, network, run_on, running
 from peer_proxy import PeerProxy
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
+from waiting import until
 
 from raftstore import errors
 from raftstore.peers import Identity, Lane, Peer, PeerClient, PeerNetwork, Reply, Role, create_authority

@@ -19,6 +19,7 @@ from catalogs import NOW, command
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.jobs.collector import Collector
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task
 from raftstore.cluster.replicas.rebalance import Trim
 from raftstore.consensus.membership.configuration import Configuration
@@ -195,7 +196,7 @@ class Node:
                 job, task = self.catalog.job(number), Task()
                 assert job is not None
                 await trimming.run(job, task)
-                self.world.trimmed += task.counts["trimmed"]
+                self.world.trimmed += task.counts[JobCounter.TRIMMED]
                 await self.propose(command("finish_job", **held))
             except StoreError:
                 continue

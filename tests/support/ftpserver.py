@@ -33,6 +33,8 @@ class Server:
 
     def __init__(self, settings: dict[str, Any], factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self.store = FakeStore()
+        self.frontend: Any
+        """An FtpFrontend, or what a subclass serves."""
         self.store.accounts.update(ACCOUNTS)
         settings = dict(settings)
         self.ledger: LedgerLimits = settings.pop("ledger", LedgerLimits())

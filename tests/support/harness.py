@@ -173,7 +173,8 @@ class Cluster:
 
     def leader(self) -> str:
         """The node that leads, as soon as there is one."""
-        return eventually(self.local.leader)[0]
+        found = eventually(self.local.leader)
+        return found[0]
 
     def follower(self, besides: str = "") -> str:
         """A node that does not lead and is not `besides`."""

@@ -13,8 +13,9 @@ from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Dialler
 from raftstore.peers.network import Encryption
 from raftstore.peers.versions import Greetings
+from raftstore.util.addresses import Address
 
-LOOPBACK = ("127.0.0.1", 0)
+LOOPBACK = Address("127.0.0.1", 0)
 DEADLINE = 20.0
 """Seconds that a test waits for what should happen at once."""
 
@@ -59,9 +60,9 @@ def identity(name: str, role: Role = Role.NODE) -> Identity:
 
 def network(
     name: str,
-    members: dict[str, tuple[str, int]] | None = None,
+    members: dict[str, Address] | None = None,
     *,
-    listen: tuple[str, int] = LOOPBACK,
+    listen: Address = LOOPBACK,
     encryption: Encryption = "full",
     limits: Limits = LIMITS,
     versions: Versions = VERSIONS,

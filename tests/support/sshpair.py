@@ -78,7 +78,7 @@ def _echo(sock: socket.socket) -> None:
             return
 
 
-class ByHand(paramiko.Transport):
+class ByHand(paramiko.Transport):  # type: ignore[misc]
     """A client; `came` has every packet of the server, `say` sends one."""
 
     def __init__(self, sock: socket.socket) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from raftstore.rights import Action, Actor
 from raftstore.store.targets import Target
 from raftstore.types import Entry, FileVersion, Order, Page, Partial, Span, Usage, User
+from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands
 
-Buffer = bytes | bytearray | memoryview
 Part = Buffer | Span
 
 

@@ -33,7 +33,10 @@ class Resource(enum.IntEnum):
 
 
 class LimitReached(StoreError):
-    """Too much is in use at once"""
+    """A resource of the node is used up to its limit."""
+
+    code = "LimitReached"
+    message = "Too much is in use at once"
 
 
 @dataclass(frozen=True, slots=True)

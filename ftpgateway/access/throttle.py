@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-from ftpgateway.access.backend import Buffer
+from raftstore.util.buffers import Buffer
 
 BURST = 0.25
 """Seconds' worth of bytes that may go at once after a pause."""

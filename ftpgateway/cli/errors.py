@@ -10,20 +10,26 @@ from raftstore.errors import StoreError
 
 
 class AddressInUse(StoreError):
-    """An address to listen on cannot be had"""
+    """An address to listen on belongs to another process."""
 
+    code = "AddressInUse"
+    message = "An address to listen on cannot be had"
     exit_code = 9
 
 
 class NotReachable(StoreError):
-    """No node of the cluster answers"""
+    """No node of the cluster answers."""
 
+    code = "NotReachable"
+    message = "No node of the cluster answers"
     exit_code = 5
 
 
 class DemoFailed(StoreError):
-    """A step of the demo failed"""
+    """A step of the demo failed."""
 
+    code = "DemoFailed"
+    message = "A step of the demo failed"
     exit_code = 6
 
 
@@ -57,10 +63,7 @@ def exit_codes() -> Iterator[tuple[int, str, str]]:
         INTERRUPTED: ("", "Interrupted with Ctrl-C"),
     }
     own: list[type[StoreError]] = [ConfigError, AddressInUse, NotReachable, DemoFailed]
-    store = [
-        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, StoreError)
-    ]
-    for error in [*own, *store]:
-        table[error.exit_code] = (error.__name__, (error.__doc__ or "").strip())
+    for error in [*own, *errors.KINDS]:
+        table[error.exit_code] = (error.code, error.message)
     for code in sorted(table):
         yield code, *table[code]

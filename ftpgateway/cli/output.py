@@ -82,7 +82,7 @@ def _command(name: str, examples: str, function: Callable[..., Any]) -> click.Co
 def report_error(error: StoreError, *, as_json: bool) -> None:
     """Write a failure to standard error."""
     if as_json:
-        kind = {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+        kind = {"error": error.code, "message": str(error), "exit_code": error.exit_code}
         click.echo(paths.shown_json(json.dumps(kind, ensure_ascii=False)), err=True)
     else:
         click.echo(f"pixraft: {paths.shown_lines(str(error))}", err=True)

@@ -9,6 +9,7 @@ from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
 from ftpgateway.cli.errors import NOT_CLEAN
+from raftstore.cluster.jobs.counters import JobCounter, total
 from raftstore.errors import NotFound, StoreError
 from raftstore.wire import admin_pb2
 
@@ -169,7 +170,7 @@ pixraft fsck --apply --cluster pictures
 pixraft fsck n2 --cluster pictures -o json
 """
 
-_BAD = ("damaged", "missing", "extra")
+_BAD = (JobCounter.DAMAGED, JobCounter.MISSING, JobCounter.EXTRA)
 """Counts of fsck that are faults. What has no copy left at all is missing nowhere: the status counts it."""
 
 
@@ -189,13 +190,10 @@ def fsck(access: Access, nodes: tuple[str, ...], apply: bool, wait: float, form:
     Damaged bytes are put aside in any case.
     """
     jobs = _carry_out(access, "fsck", list(nodes), wait, form, no_wait=False, apply=apply) or []
-    found = {
-        name: sum(count.value for job in jobs for count in job.progress.counts if count.name == name)
-        for name in ("verified", *_BAD, "young", "unlisted")
-    }
+    shown = (JobCounter.VERIFIED, *_BAD, JobCounter.YOUNG, JobCounter.UNLISTED)
     status = run(ClusterClient(access).status())
-    found["lost"] = status.lost_count
-    bad = found["lost"] or any(found[name] for name in _BAD)
+    found = {counter.value: total(jobs, counter) for counter in shown} | {"lost": status.lost_count}
+    bad = status.lost_count or any(total(jobs, counter) for counter in _BAD)
     looked = {job.node for job in jobs if job.state == job.DONE}
     unseen = [name for name in nodes or [node.name for node in status.nodes] if name not in looked]
     jobview.report(jobs, form, clean=not (bad or unseen), applied=apply, not_checked=unseen, **found)
@@ -204,7 +202,7 @@ def fsck(access: Access, nodes: tuple[str, ...], apply: bool, wait: float, form:
         if unseen:
             click.echo(f"Not checked: {', '.join(unseen)}; once `pixraft status` says healthy, run it again.")
     _end(jobs)
-    if found["lost"] or (bad and not apply):
+    if status.lost_count or (bad and not apply):
         click.get_current_context().exit(NOT_CLEAN)
     if unseen:
         click.get_current_context().exit(StoreError.exit_code)

@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
-from ftpgateway.access.backend import Buffer, Download
+from ftpgateway.access.backend import Download
 from raftstore.errors import Invalid
+from raftstore.util.buffers import Buffer
 
 PORTION = 5.0
 """Seconds after which `Hashing.some` returns though it has not finished: a wait for the store is bounded."""

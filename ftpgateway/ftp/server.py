@@ -24,12 +24,13 @@ from ftpgateway.ftp.interface import Command, declared
 from ftpgateway.ftp.nesting import Nest
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.session import FtpSession
-from ftpgateway.ftp.settings import Address, FtpSettings
+from ftpgateway.ftp.settings import FtpSettings
 from ftpgateway.ftp.tls import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, TooMany
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferLog
+from raftstore.util.addresses import Address
 from raftstore.util.rates import Rates
 from raftstore.util.slices import SharedSlice
 
@@ -117,7 +118,7 @@ class FtpFrontend:
             raise
         for listener in self._listeners:
             tls = "implicit" if listener.implicit else "explicit" if self.context is not None else "none"
-            log.info("ftp listening", address=listener.address, tls=tls)
+            log.info("ftp listening", address=tuple(listener.address), tls=tls)
 
     def _use(self, identity: ServerIdentity) -> None:
         self._identity, self.context = identity, identity.context
@@ -237,7 +238,7 @@ class _Listener(Watched):
         self._frontend = frontend
         self.implicit = implicit
         self._socket = sock
-        self.address: Address = sock.getsockname()[:2]
+        self.address = Address(*sock.getsockname()[:2])
         frontend.loop.watch(sock.fileno(), self, READ)
 
     def on_events(self, events: int) -> None:

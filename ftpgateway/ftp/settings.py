@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftpgateway.serving.proxies import Network
-
-Address = tuple[str, int]
+from raftstore.util.addresses import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class FtpSettings:
     which tells the client by the PROXY protocol.
     """
 
-    listen: Address = ("0.0.0.0", 2121)
+    listen: Address = Address("0.0.0.0", 2121)
     also_listen: tuple[Address, ...] = ()
     passive_ports: tuple[int, int] | None = None
     masquerade_address: str | None = None

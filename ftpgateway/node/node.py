@@ -30,6 +30,7 @@ from raftstore.peers.pki import Identity
 from raftstore.store.facade import Store
 from raftstore.store.spool import SpoolLedger, Spools
 from raftstore.util import tasks
+from raftstore.util.addresses import Address
 
 log = structlog.get_logger()
 
@@ -238,10 +239,10 @@ def store_settings(config: NodeConfig) -> StoreSettings:
     )
 
 
-def services(config: NodeConfig) -> dict[str, tuple[str, int]]:
+def services(config: NodeConfig) -> dict[str, Address]:
     """Return what clients can connect to, and where it listens."""
     wanted = {"ftp": config.ftp.listen, "ftps": config.ftp.implicit_tls_listen, "sftp": config.sftp.listen}
-    return {name: (address.host, address.port) for name, address in wanted.items() if address is not None}
+    return {name: address for name, address in wanted.items() if address is not None}
 
 
 def ftp_settings(config: NodeConfig) -> FtpSettings:

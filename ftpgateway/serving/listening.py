@@ -10,15 +10,14 @@ from typing import Any
 
 import structlog
 
+from raftstore.util.addresses import Address
 from raftstore.util.descriptors import scarce
-from raftstore.util.seldomlog import SeldomLog
+from raftstore.util.ratelimitedlog import RateLimitedLog
 from raftstore.util.sockets import first_byte
 from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
-_seldom = SeldomLog()
-
-Address = tuple[str, int]
+_seldom = RateLimitedLog.per_peer()
 
 ACCEPT_PAUSE = 0.5
 """Seconds without accepting after OutOfDescriptors: clients that wait would wake the loop for nothing."""

@@ -21,7 +21,10 @@ class Doing(enum.Enum):
 
 
 class TooManyNames(StoreError):
-    """More names than one command takes"""
+    """One command names more than it may."""
+
+    code = "TooMany"
+    message = "More names than one command takes"
 
 
 _REASONS: tuple[tuple[type[StoreError], str], ...] = (

@@ -20,9 +20,10 @@ from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.processes.silent import Silent
 from ftpgateway.sftp.processes.workers import Workers
-from ftpgateway.sftp.settings import Address, SftpSettings
+from ftpgateway.sftp.settings import SftpSettings
 from raftstore.errors import StoreError
 from raftstore.store.spool import Spools
+from raftstore.util.addresses import Address
 from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
@@ -82,7 +83,7 @@ class SftpFrontend:
         )
         self._workers = workers
         self._listen()
-        log.info("sftp listening", address=self.address, workers=settings.workers)
+        log.info("sftp listening", address=tuple(self.address), workers=settings.workers)
         while True:
             await asyncio.sleep(_KEYS_PAUSE)
             newest = await self._host_keys()
@@ -107,8 +108,7 @@ class SftpFrontend:
     def address(self) -> Address:
         """Where it listens (its real port)."""
         assert self._socket is not None
-        address: Address = self._socket.getsockname()[:2]
-        return address
+        return Address(*self._socket.getsockname()[:2])
 
     @property
     def serving(self) -> bool:

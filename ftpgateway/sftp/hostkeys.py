@@ -48,6 +48,10 @@ class Secrets(Protocol):
         """Make `value` the cluster's secret unless it has one that `replaces` does not stand for. Raises StoreError."""
         ...
 
+
+class AdminSecrets(Secrets, Protocol):
+    """The same, where a node answers admin calls about them."""
+
     def serve_admin(self, method: str, answer: Callable[[bytes], Awaitable[bytes]], *, changes: bool) -> None:
         """Have `answer` make the replies to an admin call."""
         ...
@@ -96,7 +100,7 @@ def described(keys: bytes) -> admin.HostKeys:
 class HostKeyCalls:
     """Registers the admin calls about the keys, at every node: also at one that serves no SFTP itself."""
 
-    def __init__(self, secrets: Secrets) -> None:
+    def __init__(self, secrets: AdminSecrets) -> None:
         self._secrets = secrets
         secrets.serve_admin("admin.hostkeys", self._list, changes=False)
         secrets.serve_admin("admin.hostkeys_rotate", self._rotate, changes=True)

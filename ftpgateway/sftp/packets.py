@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from raftstore.types import Entry, owner_name
 
-Buffer = bytes | bytearray | memoryview
-
 INIT, VERSION = 1, 2
 OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, SETSTAT, FSETSTAT, OPENDIR, READDIR = range(3, 13)
 REMOVE, MKDIR, RMDIR, REALPATH, STAT, RENAME, READLINK, SYMLINK = range(13, 21)

@@ -19,7 +19,10 @@ _CODES: tuple[tuple[type[StoreError], int], ...] = (
 
 
 class Unsupported(StoreError):
-    """This server does not do that"""
+    """A request that this server does not know."""
+
+    code = "Unsupported"
+    message = "This server does not do that"
 
 
 def said(error: StoreError, doing: Doing = Doing.NAMES) -> tuple[int, str]:

@@ -13,13 +13,14 @@ from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.files.draft import Draft
 from ftpgateway.sftp.files.drafts import Drafts, Manner
 from ftpgateway.sftp.files.opened import File, Listing, Opened, ReadBuffers, standing_in, writable
-from ftpgateway.sftp.packets import BadPacket, Buffer, Fields
+from ftpgateway.sftp.packets import BadPacket, Fields
 from ftpgateway.sftp.refusals import Unsupported
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Invalid, NotFound, StoreError
 from raftstore.rights import Action
 from raftstore.store.spool import Spools
 from raftstore.types import Entry
+from raftstore.util.buffers import Buffer
 
 Reply = Sequence[Buffer]
 

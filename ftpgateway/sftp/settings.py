@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ftpgateway.serving.proxies import Network
-
-Address = tuple[str, int]
+from raftstore.util.addresses import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +19,7 @@ class SftpSettings:
     protocol. `legacy_algorithms`: SHA-1 and CBC are offered, too, for old devices.
     """
 
-    listen: Address = ("0.0.0.0", 2022)
+    listen: Address = Address("0.0.0.0", 2022)
     workers: int = 2
     max_sessions: int = 500
     max_logging_in: int = 64

@@ -14,6 +14,7 @@ import structlog
 
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
+from raftstore.util.buffers import Buffer
 from raftstore.util.sending import write_all
 from raftstore.util.slices import Slice, next_slice
 
@@ -52,7 +53,7 @@ class Stream(asyncio.BufferedProtocol):
         self._full = False  # what was sent is not read
         self._sent = asyncio.Event()
         self._lived = self._moved = 0.0
-        self._out: list[packets.Buffer] = []
+        self._out: list[Buffer] = []
         self._turn = Slice(TURN_SECONDS)
         self._waiting = 0
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from blake3 import blake3
 
-from raftstore.chunks.placement.topology import Buffer
+from raftstore.util.buffers import Buffer
 
 INLINE_BYTES = 128 * 1024
 """Below this size the hash is cheaper than the way to a thread and back."""

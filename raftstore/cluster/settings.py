@@ -10,11 +10,11 @@ from typing import Literal
 
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.peers.pki import Identity
+from raftstore.util.addresses import Address
 
 MIN_RESERVE = 64 << 20
 MAX_RESERVE = 1 << 30
 
-Address = tuple[str, int]
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
 """Hosts that stand for all addresses of a machine."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import structlog
 
+from raftstore.consensus.log.raftlog import RaftLog
 from raftstore.consensus.runtime import Runtime, Timer, error_of
 from raftstore.errors import DiskFull, TooNew
 
@@ -43,7 +43,7 @@ class Driver:
     """Called with the reason when nothing runs any more."""
 
     def __init__(
-        self, runtime: Runtime, journal: Any, period: float, on_fatal: Callable[[BaseException], None]
+        self, runtime: Runtime, journal: RaftLog, period: float, on_fatal: Callable[[BaseException], None]
     ) -> None:
         self.running = False
         self._runtime = runtime

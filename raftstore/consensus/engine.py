@@ -13,6 +13,8 @@ from raftstore.consensus.applier import Applier
 from raftstore.consensus.driver import Driver
 from raftstore.consensus.elections import Elections
 from raftstore.consensus.links import Links
+from raftstore.consensus.log.raftlog import RaftLog
+from raftstore.consensus.log.records import Entry
 from raftstore.consensus.membership.changes import Membership
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.opening import Opening
@@ -22,7 +24,6 @@ from raftstore.consensus.replication.envelopes import METHOD, EnvelopeSender
 from raftstore.consensus.replication.follower import FollowerReplication
 from raftstore.consensus.replication.leader import LeaderReplication
 from raftstore.consensus.replication.mailbox import Mailbox
-from raftstore.consensus.replication.normalise import Entry
 from raftstore.consensus.replication.reads import Confirmation, Reads
 from raftstore.consensus.runtime import AsyncioRuntime, Runtime
 from raftstore.consensus.settings import ConsensusSettings
@@ -31,11 +32,11 @@ from raftstore.consensus.startup import base_configuration, check_start
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, DiskFull, Invalid
 from raftstore.peers.model import Peer
-from raftstore.util.seldomlog import SeldomLog
+from raftstore.util.ratelimitedlog import RateLimitedLog
 from raftstore.util.space import Space
 from raftstore.wire import raft_pb2
 
-log, dropped = structlog.get_logger(), SeldomLog()
+log, dropped = structlog.get_logger(), RateLimitedLog.per_peer()
 
 
 class Consensus:
@@ -59,7 +60,7 @@ class Consensus:
         node: str,
         members: Sequence[str] | Configuration,
         machine: StateMachine,
-        journal: Any,
+        journal: RaftLog,
         links: Links,
         boot: int,
         snapshot_dir: Path,
@@ -137,7 +138,7 @@ class Consensus:
         self._follower_side = FollowerReplication(
             raft,
             envelope_sender,
-            lambda: int(self._journal.durable_index),
+            lambda: self._journal.durable_index,
             lambda leader: self._shortlog.need(leader),
             self._up_to_date,
         )
@@ -299,7 +300,7 @@ class Consensus:
     @property
     def durable_index(self) -> int:
         """Highest log entry that is synced here."""
-        return int(self._journal.durable_index)
+        return self._journal.durable_index
 
     @property
     def match_indexes(self) -> dict[str, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from raftstore.peers.model import Buffer, Handler, Lane, OneWay, Reply
+from raftstore.peers.model import Handler, Lane, OneWay, Reply
+from raftstore.util.buffers import Buffer
 
 
 class Links(Protocol):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from raftstore.consensus.log.raftlog import RaftLog
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.membership.watchedlog import Versioned, WatchedLog
 from raftstore.consensus.statemachine import StateMachine
@@ -17,7 +16,7 @@ def base_configuration(machine: StateMachine, initial: Configuration) -> Version
 
 
 def check_start(
-    node: str, initial: Configuration, machine: StateMachine, journal: Any, *, rejoining: bool = False
+    node: str, initial: Configuration, machine: StateMachine, journal: RaftLog, *, rejoining: bool = False
 ) -> None:
     """Raise Damaged if the state machine cannot be brought up to date by this log.
 
@@ -41,5 +40,5 @@ def check_start(
         raise Damaged(f"the log of {node} ends at {last}, before {journal.getRaftCommitIndex()} was committed")
 
 
-def _voters(journal: Any, machine: StateMachine, initial: Configuration) -> frozenset[str]:
+def _voters(journal: RaftLog, machine: StateMachine, initial: Configuration) -> frozenset[str]:
     return WatchedLog(journal, lambda: base_configuration(machine, initial), lambda: None).latest[1].voters

@@ -9,10 +9,11 @@ from typing import cast
 
 from raftstore.errors import Refused, StoreError, Unavailable
 from raftstore.peers.framing import BadFrame, BufferPool, FrameReader, encode
-from raftstore.peers.model import Buffer, Limits, Peer
-from raftstore.peers.quietlog import QuietLog
+from raftstore.peers.model import Limits, Peer
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import failure, peer_of
+from raftstore.util.buffers import Buffer
+from raftstore.util.ratelimitedlog import RateLimitedLog
 from raftstore.util.sending import write_all
 from raftstore.wire import peer_pb2
 
@@ -31,7 +32,7 @@ class Shared:
     """What all channels of a process share."""
 
     limits: Limits
-    quiet: QuietLog = field(default_factory=QuietLog)
+    quiet: RateLimitedLog = field(default_factory=RateLimitedLog)
     pool: BufferPool = field(default_factory=BufferPool)
 
 
@@ -284,7 +285,5 @@ class Channel(asyncio.BufferedProtocol):
 
 
 def error_header(call: int, error: StoreError) -> peer_pb2.Header:
-    """Make the frame that tells of an error; the class must be one of raftstore.errors to arrive as itself."""
-    return peer_pb2.Header(
-        kind=peer_pb2.ERROR, call=call, error=type(error).__name__, detail=error.detail[:MAX_DETAIL]
-    )
+    """Make the frame that tells of an error; only the kinds of raftstore.errors arrive as themselves."""
+    return peer_pb2.Header(kind=peer_pb2.ERROR, call=call, error=error.code, detail=error.detail[:MAX_DETAIL])

@@ -8,10 +8,12 @@ from typing import Self
 
 from raftstore.errors import Unavailable
 from raftstore.peers.channel import Shared
-from raftstore.peers.dial import Address, Dialler
-from raftstore.peers.model import Buffer, Limits, Peer, Reply
+from raftstore.peers.dial import Dialler
+from raftstore.peers.model import Limits, Peer, Reply
 from raftstore.peers.outgoing import Outgoing
 from raftstore.peers.pki import Identity
+from raftstore.util.addresses import Address
+from raftstore.util.buffers import Buffer
 from raftstore.wire import peer_pb2
 
 

@@ -17,9 +17,8 @@ from raftstore.peers.resolve import Resolver, reach
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, client_context, failure
 from raftstore.peers.versions import Greetings
+from raftstore.util.addresses import Address
 from raftstore.wire import peer_pb2
-
-Address = tuple[str, int]
 
 
 class Dialler:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from google.protobuf.message import DecodeError
 
 from raftstore.errors import StoreError, TooLarge
-from raftstore.peers.model import Buffer
 from raftstore.peers.seal import JOIN_BELOW, LENGTHS_TAG_SIZE, Allocate, BrokenSeal, Seal
+from raftstore.util.buffers import Buffer
 from raftstore.wire import peer_pb2
 
 SCRATCH_SIZE = 64 * 1024
@@ -34,7 +34,10 @@ def _fresh(size: int) -> memoryview:
 
 
 class BadFrame(StoreError):
-    """A peer sent what is not a frame of this protocol"""
+    """The bytes of a peer are no frame of this protocol."""
+
+    code = "BadFrame"
+    message = "A peer sent what is not a frame of this protocol"
 
 
 def encode(

@@ -34,6 +34,7 @@ from raftstore.peers.model import Role
 from raftstore.peers.pki import Identity
 from raftstore.peers.resolve import Resolver, reach
 from raftstore.peers.tls import SHUTDOWN_TIME, load_identity
+from raftstore.util.addresses import Address
 
 JOIN = b"JXP1"
 """The first bytes of a joiner's connection."""
@@ -113,7 +114,7 @@ async def serve_join(
 
 
 async def ask_to_join(
-    address: tuple[str, int],
+    address: Address,
     *,
     authority: bytes,
     token: bytes,

@@ -15,12 +15,13 @@ from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Grants
 from raftstore.peers.incoming import Incoming
 from raftstore.peers.joining import JOIN, Joins, StrangeJoiner, serve_join
 from raftstore.peers.model import Limits, Peer
-from raftstore.peers.quietlog import QuietLog
 from raftstore.peers.seal import Seals
 from raftstore.peers.tls import SHUTDOWN_TIME, failure
+from raftstore.util.addresses import Address
 from raftstore.util.admission import Admission
 from raftstore.util.descriptors import scarce
 from raftstore.util.networks import network_of
+from raftstore.util.ratelimitedlog import RateLimitedLog
 from raftstore.util.rates import Rates
 from raftstore.util.sockets import first_byte
 
@@ -47,7 +48,7 @@ class _Waiting:
     __slots__ = ("accepted", "address", "admission", "deadline", "network", "task", "timer")
 
     def __init__(
-        self, accepted: socket.socket, address: tuple[str, int], admission: Admission[_Waiting], deadline: float
+        self, accepted: socket.socket, address: Address, admission: Admission[_Waiting], deadline: float
     ) -> None:
         self.accepted = accepted
         self.address = address
@@ -71,12 +72,12 @@ class Listener:
 
     def __init__(
         self,
-        address: tuple[str, int],
+        address: Address,
         context: ssl.SSLContext,
         grants: Grants,
         make: MakeIncoming,
         limits: Limits,
-        quiet: QuietLog,
+        quiet: RateLimitedLog,
         *,
         joins: Joins | None = None,
         is_known: Callable[[str], bool] = lambda network: False,
@@ -101,12 +102,11 @@ class Listener:
         self._each_handshakes: Rates[str] = Rates(limits.handshakes / 4, limits.handshakes / 2)
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         """Where it listens; the real port when port 0 was asked for."""
         if self._socket is None:
             return self._wanted
-        host, port = self._socket.getsockname()[:2]
-        return host, port
+        return Address(*self._socket.getsockname()[:2])
 
     async def start(self) -> None:
         """Listen; raises Invalid when the address cannot be used."""
@@ -160,9 +160,9 @@ class Listener:
                 loop.remove_reader(listening)
                 self._resume = loop.call_later(self._limits.backoff_min, self._listen, listening)
                 return
-            self._arrived(accepted, address)
+            self._arrived(accepted, Address(*address[:2]))
 
-    def _arrived(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+    def _arrived(self, accepted: socket.socket, address: Address) -> None:
         """Find a place for a connection; who has hung up again gets none."""
         accepted.setblocking(False)
         first = first_byte(accepted)
@@ -279,7 +279,7 @@ class Listener:
                 channel.drop("not authenticated in time")
         return channel is not None
 
-    def _turned_away(self, address: tuple[str, int], reason: str) -> None:
+    def _turned_away(self, address: Address, reason: str) -> None:
         self._quiet.warning("stranger turned away", address=f"{address[0]}:{address[1]}", reason=reason)
 
     async def _join(self, accepted: socket.socket, timer: asyncio.Timeout) -> None:

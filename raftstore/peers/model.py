@@ -6,10 +6,9 @@ import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-MIB = 1024 * 1024
+from raftstore.util.buffers import Buffer
 
-Buffer = bytes | bytearray | memoryview
-"""What can be sent as a payload. It must not change any more once it was handed over."""
+MIB = 1024 * 1024
 
 
 class Lane(enum.IntEnum):

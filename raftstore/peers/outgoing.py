@@ -8,8 +8,9 @@ from collections.abc import Callable
 from raftstore.errors import Incompatible, Refused, StoreError, Unavailable, error_of
 from raftstore.peers.channel import Channel, Shared
 from raftstore.peers.framing import BadFrame
-from raftstore.peers.model import Buffer, Peer, Reply, Role
+from raftstore.peers.model import Peer, Reply, Role
 from raftstore.peers.seal import Seals
+from raftstore.util.buffers import Buffer
 from raftstore.wire import peer_pb2
 
 

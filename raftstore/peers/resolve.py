@@ -7,7 +7,7 @@ import errno
 import ipaddress
 import socket
 
-Address = tuple[str, int]
+from raftstore.util.addresses import Address
 
 Found = list[Address]
 
@@ -25,12 +25,13 @@ class Resolver:
     async def find(self, host: str, port: int) -> Found:
         """Return the addresses of `host`, numeric, in the order in which to try them. Raises OSError."""
         if _is_numeric(host):
-            return [(host, port)]
-        task = self._under_way.get((host, port))
+            return [Address(host, port)]
+        wanted = Address(host, port)
+        task = self._under_way.get(wanted)
         if task is None:
             task = asyncio.get_running_loop().create_task(_look_up(host, port), name=f"look up {host}")
-            self._under_way[host, port] = task
-            task.add_done_callback(lambda done: self._ended((host, port), done))
+            self._under_way[wanted] = task
+            task.add_done_callback(lambda done: self._ended(wanted, done))
         return await asyncio.shield(task)
 
     def _ended(self, address: Address, task: asyncio.Task[Found]) -> None:
@@ -62,7 +63,7 @@ async def reach(addresses: Found) -> socket.socket:
 
 async def _look_up(host: str, port: int) -> Found:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys((str(place[0]), port) for *_, place in found))
+    return list(dict.fromkeys(Address(str(place[0]), port) for *_, place in found))
 
 
 def _is_numeric(host: str) -> bool:

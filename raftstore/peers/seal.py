@@ -19,7 +19,7 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from raftstore.peers.model import Buffer
+from raftstore.util.buffers import Buffer
 
 LENGTHS_TAG_SIZE = 8
 TAG_SIZE = 16

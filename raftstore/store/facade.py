@@ -23,7 +23,15 @@ from raftstore.store.node import Part, RunningNode
 from raftstore.store.opendisk import OnFatal, open_disk
 from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.publishing import Aim
-from raftstore.store.sessions import Allowance, DownloadSession, HandleCalls, LateReplicas, UploadSession
+from raftstore.store.sessions import (
+    Allowance,
+    DownloadSession,
+    HandleCalls,
+    LateReplicas,
+    PublishCalls,
+    UploadPlan,
+    UploadSession,
+)
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
@@ -290,19 +298,20 @@ class Store:
             replicas=replicas,
         )
         put.quorum = self._node.topology.view().with_replicas(replicas).quorum
-        return UploadSession(
-            put,
-            actor.owner,
-            upload,
-            late,
+        calls = PublishCalls(
             lambda command: self._names.change(actor, command),
             overtaken,
             confirmed,
+            late,
             self._node.leases,
             self._publish_batch,
-            allowance=allowance,
-            base=base.entry if isinstance(base, FileVersion) else None,
-            handle=HandleCalls(aim, self._chunk, self._opened, self._published_as),
+        )
+        kept_version = base.entry if isinstance(base, FileVersion) else None
+        return UploadSession(
+            UploadPlan(put, actor.owner, allowance, kept_version),
+            upload,
+            calls,
+            HandleCalls(aim, self._chunk, self._opened, self._published_as),
         )
 
     async def _chunk(self, ref: ChunkRef) -> bytes:

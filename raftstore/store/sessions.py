@@ -18,13 +18,12 @@ from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.publishing import Aim
 from raftstore.store.targets import Target
 from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
+from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
 Propose = Callable[[commands.Command], Awaitable[commands.Result]]
-Buffer = bytes | bytearray | memoryview
-
 GATHERED = 256 * 1024
 """Bytes up to which a file waits to be published with others. For larger ones a Raft round counts for little, and in
 step they would leave the disk idle while they are received, and the processors while they are written."""
@@ -96,6 +95,32 @@ class Published(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class UploadPlan:
+    """What an upload was opened as: who may publish how much in which place."""
+
+    put: commands.PutFile
+    """Publishes it, but for what only the end tells."""
+    owner: str
+    """Whose it is."""
+    allowance: Allowance = Allowance()
+    base: Entry | None = None
+    """The published version whose beginning it keeps; None when it begins anew, or goes on from what was begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishCalls:
+    """What every upload needs of the store to be published, or kept for later."""
+
+    propose: Propose
+    overtaken: Callable[[], Awaitable[bool]]
+    """Whether its owner has published a version at its path since it began."""
+    confirmed: ConfirmedCopies
+    late: LateReplicas
+    leases: TransferLeases
+    batch: PublishBatch
+
+
+@dataclass(frozen=True, slots=True)
 class HandleCalls:
     """What an upload through an open handle needs of the store beside what every upload does."""
 
@@ -114,37 +139,17 @@ class UploadSession:
     """
 
     def __init__(
-        self,
-        put: commands.PutFile,
-        owner: str,
-        upload: Upload,
-        late: LateReplicas,
-        propose: Propose,
-        overtaken: Callable[[], Awaitable[bool]],
-        confirmed: ConfirmedCopies,
-        leases: TransferLeases,
-        publish_batch: PublishBatch,
-        *,
-        allowance: Allowance = Allowance(),
-        base: Entry | None = None,
-        handle: HandleCalls | None = None,
+        self, plan: UploadPlan, upload: Upload, calls: PublishCalls, handle: HandleCalls | None = None
     ) -> None:
-        """`put` publishes it, but for what only the end tells; `owner`: whose it is."""
-        self._handle = handle
-        self.path = put.path
-        self.owner = owner
-        self._put = put
+        """`upload` takes the bytes; `handle` is for one that is published by what is at its path then."""
+        self.path = plan.put.path
+        self.owner = plan.owner
+        self._plan = plan
         self._upload = upload
-        self._late = late
-        self._propose = propose
-        self._overtaken = overtaken
-        self._confirmed = confirmed
-        self._leases = leases
-        self._publish_batch = publish_batch
+        self._store = calls
+        self._handle = handle
         self._received: Sequence[ChunkRef] = ()
-        self._allowance = allowance
-        self._base = base
-        leases.watch(self)
+        calls.leases.watch(self)
 
     def needs(self) -> Sequence[ChunkRef]:
         """Return the chunks that must stay until this upload is published."""
@@ -158,14 +163,14 @@ class UploadSession:
     @property
     def base(self) -> Entry | None:
         """The published version whose beginning it keeps; None when it begins anew, or goes on from what was begun."""
-        return self._base
+        return self._plan.base
 
     def feed(self, data: Buffer) -> bool:
         """Take all of `data` (copied); False asks the caller to await `drained` before it feeds more.
 
         Raises the StoreError that broke the upload; QuotaExceeded, TooLarge: it can never be published.
         """
-        self._allowance.check(self._upload.position + len(data))
+        self._plan.allowance.check(self._upload.position + len(data))
         return self._upload.feed(data)
 
     async def drained(self) -> None:
@@ -181,11 +186,11 @@ class UploadSession:
 
     def check_size(self, size: int) -> None:
         """Raise QuotaExceeded or TooLarge when a file of `size` bytes could not be published."""
-        self._allowance.check(size)
+        self._plan.allowance.check(size)
 
     def feed_zeroes(self, count: int) -> bool:
         """Take `count` zero bytes, whole chunks of them for next to nothing. As `feed`."""
-        self._allowance.check(self._upload.position + count)
+        self._plan.allowance.check(self._upload.position + count)
         return self._upload.feed_zeroes(count)
 
     def patch(self, offset: int, data: Buffer) -> None:
@@ -230,9 +235,9 @@ class UploadSession:
         Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
         """
         put = await self._finished(mtime_ns)
-        if self._base is not None:
-            put.base_inode = self._base.inode
-            put.base_version = self._base.version
+        if self.base is not None:
+            put.base_inode = self.base.inode
+            put.base_version = self.base.version
         done = await self._propose_put(put)
         return self._entry(parent(self.path)[1], put, done)
 
@@ -250,21 +255,21 @@ class UploadSession:
     async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
         """Wait until all is durable; return the command that publishes it at its path."""
         if self._upload.position <= GATHERED:
-            with self._publish_batch:
+            with self._store.batch:
                 received, size = await self._upload.finish()
-            await self._publish_batch.together()
+            await self._store.batch.together()
         else:
             received, size = await self._upload.finish()
         self._received = received
         put = commands.PutFile()
-        put.CopyFrom(self._put)
+        put.CopyFrom(self._plan.put)
         put.size, put.mtime_ns = size, mtime_ns or time.time_ns()
         return put
 
     async def _propose_put(self, put: commands.PutFile) -> commands.Result:
         chunks, done = await self._publish(self._received, put, lambda: commands.Command(put_file=put))
         self._received = chunks
-        self._late.publish(chunks)
+        self._store.late.publish(chunks)
         return done
 
     def _entry(self, name: str, put: commands.PutFile, done: commands.Result) -> Entry:
@@ -279,19 +284,19 @@ class UploadSession:
     ) -> tuple[Sequence[ChunkRef], commands.Result]:
         """Propose `put` with the copies that still count; return those and the result."""
         for attempt in range(1, ATTEMPTS + 1):
-            if not self._confirmed.stands(chunks):
-                chunks = await self._confirmed.renewed(chunks)
+            if not self._store.confirmed.stands(chunks):
+                chunks = await self._store.confirmed.renewed(chunks)
             del put.chunks[:]
             put.chunks.extend(chunks_to_wire(chunks))
-            put.since = self._confirmed.since
+            put.since = self._store.confirmed.since
             try:
-                done = await self._propose(command())
+                done = await self._store.propose(command())
                 break
             except Changed:
                 # A refusal for any other reason stands.
-                if attempt == ATTEMPTS or self._confirmed.stands(chunks):
+                if attempt == ATTEMPTS or self._store.confirmed.stands(chunks):
                     raise
-        self._leases.left(self)
+        self._store.leases.left(self)
         return chunks, done
 
     async def suspend(self) -> None:
@@ -303,13 +308,13 @@ class UploadSession:
         self._drop_aim()
         try:
             chunks, size = await self._came()
-            if size and not await self._overtaken():
+            if size and not await self._store.overtaken():
                 put = commands.PutPartial(path=self.path, size=size)
                 chunks, _ = await self._publish(chunks, put, lambda: commands.Command(put_partial=put))
-                self._late.publish(chunks)
+                self._store.late.publish(chunks)
         except StoreError as error:
             log.warning("partial upload not kept", path=self.path, owner=self.owner, error=str(error))
-        self._leases.left(self)
+        self._store.leases.left(self)
 
     async def _came(self) -> tuple[Sequence[ChunkRef], int]:
         """Return what is durable: everything that came, or after a failure the chunks up to it."""
@@ -325,7 +330,7 @@ class UploadSession:
     async def abort(self) -> None:
         """Throw the upload away."""
         self._drop_aim()
-        self._leases.left(self)
+        self._store.leases.left(self)
         await self._upload.abort()
 
 

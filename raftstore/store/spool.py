@@ -21,6 +21,7 @@ import structlog
 from raftstore.chunks.volumes.files import Files
 from raftstore.errors import DiskFailed, DiskFull, QuotaExceeded
 from raftstore.types import CHUNK_SIZE
+from raftstore.util.buffers import Buffer
 
 log = structlog.get_logger()
 
@@ -43,7 +44,6 @@ THREADS = 2
 
 _PAGES = CHUNK_SIZE // PAGE  # of a chunk
 
-Buffer = bytes | bytearray | memoryview
 Below = Callable[[int], Awaitable[bytes]]
 """Returns the page at an offset as it is without the spool: a whole page, with zeroes behind the end of the file."""
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-Data = bytes | bytearray | memoryview
+from raftstore.util.buffers import Buffer
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of a disk, or a quota on it, that is full."""
@@ -43,7 +43,7 @@ class DiskFile(Protocol):
         """Return `length` bytes from `offset`, fewer only at the end of the file."""
         ...
 
-    def write_at(self, offset: int, data: Data) -> None:
+    def write_at(self, offset: int, data: Buffer) -> None:
         """Write all of `data` at `offset`; the file grows as needed."""
         ...
 
@@ -104,7 +104,7 @@ class Disk(Protocol):
         ...
 
 
-def replace_file(disk: Disk, path: Path, data: Data) -> None:
+def replace_file(disk: Disk, path: Path, data: Buffer) -> None:
     """Durably make `data` the content of `path`: after a crash it is the old or the new content, whole."""
     temporary = path.with_name(path.name + ".tmp")
     if temporary.name in disk.names(path.parent):
@@ -138,7 +138,7 @@ class RealDiskFile:
             length -= len(part)
         return b"".join(parts)
 
-    def write_at(self, offset: int, data: Data) -> None:
+    def write_at(self, offset: int, data: Buffer) -> None:
         """See DiskFile."""
         view = memoryview(data).cast("B")
         while view:

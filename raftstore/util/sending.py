@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-Buffer = bytes | bytearray | memoryview
+from raftstore.util.buffers import Buffer
 
 COPY_BELOW = 64 * 1024
 """Shorter buffers are joined before they are handed to the transport."""

@@ -14,8 +14,9 @@ import threading
 import time
 from pathlib import Path
 
-from harness import Cluster, eventually
+from harness import Cluster
 from pictures import picture
+from waiting import eventually
 
 SIZE = 20_000
 SESSIONS = 6

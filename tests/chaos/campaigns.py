@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from counter import Counter, Readers, Tally
-from harness import Cluster, eventually
+from harness import Cluster
 from history import linearizable
+from waiting import eventually
 from workload import TIMEOUT, Workload, look
 
 RATE = 30.0

@@ -16,9 +16,10 @@ import threading
 import time
 from pathlib import Path
 
-from harness import Cluster, eventually
+from harness import Cluster
 from members import Members
 from pictures import picture, retrieve
+from waiting import eventually
 
 SETTINGS = {
     "PIXRAFT_JOBS_COLLECT_GRACE": "1",

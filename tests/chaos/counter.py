@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness import eventually
+from waiting import eventually
 from workload import BASE_SIZE, Wrong, content, mlst, number_in, retrieve
 
 PATH = "/counter.jpg"

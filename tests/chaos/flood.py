@@ -24,7 +24,8 @@ import hoards
 import paramiko
 import psutil
 from commandline import pixraft
-from harness import Cluster, eventually
+from harness import Cluster
+from waiting import eventually
 
 from ftpgateway.serving.clientlines import BURST
 

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import paramiko
 from argon2 import PasswordHasher
-from harness import PATIENCE, Cluster
+from harness import Cluster
 from largecatalog import build
+from waiting import PATIENCE
 
 from raftstore.types import LoopStatus
 from raftstore.util.stallwatch import BOUNDS

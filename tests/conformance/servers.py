@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from argon2 import PasswordHasher
-from harness import Cluster, eventually
+from harness import Cluster
 from suites import HERE, SUITES
+from waiting import eventually
 
 from ftpgateway.node.config import Address
 from raftstore.wire import admin_pb2

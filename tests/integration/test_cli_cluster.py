@@ -8,7 +8,7 @@ from pathlib import Path
 import commandline
 import pytest
 from click.testing import Result
-from harness import PATIENCE, eventually
+from waiting import PATIENCE, eventually
 
 from ftpgateway.demo.cluster import LocalCluster
 

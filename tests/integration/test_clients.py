@@ -16,7 +16,7 @@ from pathlib import Path
 import clientpage
 import pytest
 from clientops import OPERATIONS, Bench, target
-from harness import Cluster, eventually
+from harness import Cluster
 from openssh import OpenSsh
 from pictures import picture, retrieve
 from realclients import HANDFUL, Client, NotHere, NotSupported, Target
@@ -39,6 +39,7 @@ from realclients_scripted import (
 from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
 from realclients_shell import Curl, Lftp, Rclone, Wget
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 

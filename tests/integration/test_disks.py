@@ -7,8 +7,9 @@ import shutil
 
 import pytest
 from commandline import pixraft
-from harness import Cluster, eventually
+from harness import Cluster
 from pictures import picture, retrieve
+from waiting import eventually
 
 from ftpgateway.demo.cluster import LocalCluster
 

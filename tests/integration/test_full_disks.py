@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from commandline import pixraft
-from harness import Cluster, eventually
+from harness import Cluster
 from pictures import picture, retrieve
 from smalldisks import MIB, SmallDisk, small_disks
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 

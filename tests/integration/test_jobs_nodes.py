@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Cluster, eventually
+from harness import Cluster
 from members import Members
 from pictures import picture, retrieve
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 

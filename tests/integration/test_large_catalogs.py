@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
-from harness import PATIENCE, Cluster
+from harness import Cluster
 from largecatalog import build, path_of
+from waiting import PATIENCE
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from harness import PATIENCE, Cluster, eventually
+from harness import Cluster
 from members import REMOVED, Failed, Members, pixraft
+from waiting import PATIENCE, eventually
 
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import Node

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from commandline import pixraft
-from harness import Cluster, eventually
+from harness import Cluster
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,9 @@ import socket
 import time
 
 import pytest
-from harness import Cluster, eventually
+from harness import Cluster
 from pictures import Ledger, Uploader, check, picture, retrieve, spread_sizes
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -14,8 +14,9 @@ import subprocess
 import sys
 
 import pytest
-from harness import Cluster, eventually
+from harness import Cluster
 from pictures import picture, retrieve
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 

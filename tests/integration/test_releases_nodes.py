@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
-from harness import Cluster, eventually
+from harness import Cluster
 from members import Failed, pixraft
 from releases import expected, unpack
+from waiting import eventually
 
 from raftstore.metadata.database.database import SCHEMA_VERSION, schema_of
 from raftstore.metadata.database.schemas import schema_at

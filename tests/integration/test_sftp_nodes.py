@@ -14,8 +14,9 @@ import paramiko
 import psutil
 import pytest
 from commandline import pixraft
-from harness import Cluster, eventually
+from harness import Cluster
 from openssh import OpenSsh
+from waiting import eventually
 
 DATA = os.urandom(3 * 1024 * 1024 + 5)
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import Cluster, eventually
+from harness import Cluster
+from waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

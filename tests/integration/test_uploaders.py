@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from harness import Cluster, eventually
+from harness import Cluster
 from pictures import picture, retrieve
 from replays import REPLAYS, Replay
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from harness import Cluster, eventually
+from harness import Cluster
+from waiting import eventually
 
 from raftstore.rights import ROLES
 from raftstore.wire import admin_pb2

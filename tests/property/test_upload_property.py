@@ -10,12 +10,12 @@ from fakechunks import FakeCluster, run_path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.chunks.placement.topology import Buffer
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.upload import Upload
 from raftstore.errors import Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
+from raftstore.util.buffers import Buffer
 
 SOURCE = b"".join(number.to_bytes(4, "big") for number in range(3 * CHUNK_SIZE // 4))
 near_boundary = st.builds(

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from harness import eventually
 from pictures import picture, retrieve
 from realclients import Client, NotSupported, Refused, Target
+from waiting import eventually
 
 MTIME = 1_600_000_000
 """A time of last change in the past."""

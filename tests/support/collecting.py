@@ -19,6 +19,7 @@ from catalogs import NOW, command
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.jobs.collector import Collector
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task
 from raftstore.cluster.replicas.rebalance import Trim
 from raftstore.consensus.membership.configuration import Configuration
@@ -27,7 +28,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.tables.jobs import draining
 from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.publishbatch import PublishBatch
-from raftstore.store.sessions import LateReplicas, UploadSession
+from raftstore.store.sessions import LateReplicas, PublishCalls, UploadPlan, UploadSession
 from raftstore.types import ChunkRef
 from raftstore.wire import commands_pb2 as commands
 
@@ -195,7 +196,7 @@ class Node:
                 job, task = self.catalog.job(number), Task()
                 assert job is not None
                 await trimming.run(job, task)
-                self.world.trimmed += task.counts["trimmed"]
+                self.world.trimmed += task.counts[JobCounter.TRIMMED]
                 await self.propose(command("finish_job", **held))
             except StoreError:
                 continue
@@ -283,16 +284,11 @@ class Node:
 
         chosen = world.random.sample(NAMES, world.random.randrange(1, 3))
         refs = [await chunk(name) for name in chosen]
+        leases = TransferLeases(1000, self.confirm)
         session = UploadSession(
-            commands.PutFile(path=path, owner="ada", quorum=1),
-            "ada",
+            UploadPlan(commands.PutFile(path=path, owner="ada", quorum=1), "ada"),
             Received(refs),  # type: ignore[arg-type]
-            late,
-            self.propose,
-            overtaken,
-            confirmed,
-            TransferLeases(1000, self.confirm),
-            PublishBatch(),
+            PublishCalls(self.propose, overtaken, confirmed, late, leases, PublishBatch()),
         )
         await world.pause(80)
         try:

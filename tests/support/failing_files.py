@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from raftstore.chunks.volumes.files import Buffer, Files
+from raftstore.chunks.volumes.files import Files
+from raftstore.util.buffers import Buffer
 
 
 class FailingFiles(Files):

@@ -138,7 +138,7 @@ class FakeCluster:
         for node in put.nodes or [name for name in self.addresses if name not in self.storeless]:
             job = commands.Job(
                 id=len(self.jobs) + 1,
-                kind=commands.Job.Kind.Value(put.kind.upper()),
+                kind=put.kind.upper(),
                 node=node,
                 apply=put.apply,
                 created_ns=10**18,

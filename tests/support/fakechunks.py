@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from blake3 import blake3
 
-from raftstore.chunks.placement.topology import Buffer, ClusterView, StoreState
+from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.chunks.transfer.path import ChunkLimits, ChunkPath
 from raftstore.errors import NotFound, StoreError
 from raftstore.types import ChunkRef
+from raftstore.util.buffers import Buffer
 
 
 @dataclass
@@ -149,10 +150,3 @@ def run_path(
         assert not any(path.reading.values())
 
     asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - there is no event for any condition
-            await asyncio.sleep(0.002)

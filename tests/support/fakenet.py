@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from raftstore.errors import StoreError, Unavailable
-from raftstore.peers.model import Buffer, Handler, Lane, OneWay, Peer, Reply, Role
+from raftstore.peers.model import Handler, Lane, OneWay, Peer, Reply, Role
+from raftstore.util.buffers import Buffer
 
 PING_TIMEOUT = 3.0
 

@@ -12,7 +12,7 @@ import inspect
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -155,7 +155,9 @@ class FakeStore:
 
     def next_page(self, actor: Actor, directory: int, after: str, *, backwards: bool = False) -> Page | None:
         self.calls["next_page"] += 1
-        self.hooks.get("next_page", lambda *_: None)(directory, after)
+        hook = self.hooks.get("next_page")
+        if hook is not None:
+            hook(directory, after)
         found = self._with_inode(directory, self.root, "/")
         if found is None:
             return None
@@ -660,7 +662,7 @@ class FakeDownload:
     def size(self) -> int:
         return len(self.data)
 
-    async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         end = len(self.data) if length is None else min(len(self.data), offset + length)
         for position in range(offset, end, BLOCK):
             await self._store.hook("block", position)

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from raftstore.util.disk import Data
+from raftstore.util.buffers import Buffer
 
 SECTOR = 512
 
@@ -30,7 +30,7 @@ class _Content:
         self.stable = bytearray()
         self.dirty: set[int] = set()
 
-    def write(self, offset: int, data: Data) -> None:
+    def write(self, offset: int, data: Buffer) -> None:
         if offset > len(self.seen):
             self.seen.extend(bytes(offset - len(self.seen)))
         self.seen[offset : offset + len(data)] = data
@@ -88,7 +88,7 @@ class FaultFile:
         self._alive()
         return bytes(self._content.seen[offset : offset + length])
 
-    def write_at(self, offset: int, data: Data) -> None:
+    def write_at(self, offset: int, data: Buffer) -> None:
         self._alive()
         free_space = self._disk.free_bytes(self._path) + max(0, self._content.taken() - offset)
         if len(data) > free_space:

@@ -14,6 +14,7 @@ from typing import Any
 
 import argon2
 from fakestore import FakeStore
+from waiting import DEADLINE, until
 
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.guard import Slowness
@@ -28,7 +29,6 @@ from raftstore.types import User
 PASSWORD = "correct horse"
 HASH = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
 ACCOUNTS = {name: User(name, HASH) for name in ("alice", "bob")}
-DEADLINE = 30.0
 
 
 def known(*, tls: bool) -> dict[str, Command]:
@@ -41,6 +41,8 @@ class Server:
 
     def __init__(self, settings: dict[str, Any], factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
         self.store = FakeStore()
+        self.frontend: Any
+        """An FtpFrontend, or what a subclass serves."""
         self.store.accounts.update(ACCOUNTS)
         settings = dict(settings)
         self.ledger: LedgerLimits = settings.pop("ledger", LedgerLimits())
@@ -103,13 +105,7 @@ class Server:
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Wait until `condition` holds on the server's loop."""
-
-        async def poll() -> None:
-            async with asyncio.timeout(DEADLINE):
-                while not condition():  # noqa: ASYNC110 - a condition of the loop, not an event
-                    await asyncio.sleep(0.005)
-
-        asyncio.run_coroutine_threadsafe(poll(), self.loop).result(DEADLINE + 5)
+        asyncio.run_coroutine_threadsafe(until(condition), self.loop).result(DEADLINE + 5)
 
     def timeouts(
         self, *, idle: float | None = None, data: float | None = None, stall: float | None = None

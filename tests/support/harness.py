@@ -6,24 +6,20 @@ import contextlib
 import ftplib
 import os
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from argon2 import PasswordHasher
 from tcpproxy import TcpProxy
+from waiting import PATIENCE, eventually
 
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import LocalCluster
 from ftpgateway.node.config import Address
-from raftstore.errors import StoreError
-
-_T = TypeVar("_T")
 
 USERS = ("demo", "guest")
-PATIENCE = 180.0
 
 UNHURRIED = {
     "PIXRAFT_FTP_IDLE_TIMEOUT": "3600",
@@ -35,22 +31,6 @@ UNHURRIED = {
 """Nobody is let go because the machine is slow, or the test waits for something else; and no disk is used up for what
 a node keeps for a full one.
 """
-
-
-def eventually(condition: Callable[[], _T], timeout: float = PATIENCE, every: float = 0.1) -> _T:
-    """Call `condition` until it returns something true; fail after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            value = condition()
-            if value:
-                return value
-            last: object = value
-        except (OSError, EOFError, ftplib.Error, StoreError) as error:
-            last = error
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"not within {timeout} s; last: {last!r}")
-        time.sleep(every)
 
 
 class Cluster:
@@ -193,7 +173,8 @@ class Cluster:
 
     def leader(self) -> str:
         """The node that leads, as soon as there is one."""
-        return eventually(self.local.leader)[0]
+        found = eventually(self.local.leader)
+        return found[0]
 
     def follower(self, besides: str = "") -> str:
         """A node that does not lead and is not `besides`."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from raftstore.consensus.log.journal import Journal
-from raftstore.util.disk import Data
+from raftstore.util.disk import DiskFile
 
 
-def sync_written(journal: Journal, file: Data) -> None:
+def sync_written(journal: Journal, file: DiskFile) -> None:
     """Sync what `Journal.write` has written, and tell the journal how it went."""
     failure = None
     try:

@@ -59,9 +59,9 @@ def build(data: Path, files: int, directory: int = 10_000, *, empty: bool = Fals
     journal = Journal(data / "journal")
     journal.setCurrentTerm(TERM, None)
     journal.clear()
-    empty = CALL + commands.Batch().SerializeToString()
-    journal.add(empty, index - 1, TERM)
-    journal.add(empty, index, TERM)
+    nothing = CALL + commands.Batch().SerializeToString()
+    journal.add(nothing, index - 1, TERM)
+    journal.add(nothing, index, TERM)
     journal.close()
 
 

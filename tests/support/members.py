@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness import PATIENCE, Cluster, eventually
+from harness import Cluster
+from waiting import PATIENCE, eventually
 
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import Node

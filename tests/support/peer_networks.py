@@ -13,8 +13,9 @@ from raftstore.peers.channel import Shared
 from raftstore.peers.dial import Dialler
 from raftstore.peers.network import Encryption
 from raftstore.peers.versions import Greetings
+from raftstore.util.addresses import Address
 
-LOOPBACK = ("127.0.0.1", 0)
+LOOPBACK = Address("127.0.0.1", 0)
 DEADLINE = 20.0
 """Seconds that a test waits for what should happen at once."""
 
@@ -59,9 +60,9 @@ def identity(name: str, role: Role = Role.NODE) -> Identity:
 
 def network(
     name: str,
-    members: dict[str, tuple[str, int]] | None = None,
+    members: dict[str, Address] | None = None,
     *,
-    listen: tuple[str, int] = LOOPBACK,
+    listen: Address = LOOPBACK,
     encryption: Encryption = "full",
     limits: Limits = LIMITS,
     versions: Versions = VERSIONS,
@@ -106,11 +107,3 @@ async def running(
     finally:
         for net in nets.values():
             await net.stop()
-
-
-async def until(condition: Callable[[], bool], what: str = "condition") -> None:
-    """Wait for something that has no event to wait for."""
-    deadline = asyncio.get_running_loop().time() + DEADLINE
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"{what} did not come true"
-        await asyncio.sleep(0.005)

@@ -3,7 +3,6 @@ state machine that counts. Every commit is checked against every other node's as
 
 from __future__ import annotations
 
-import asyncio
 import json
 import zlib
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 from fakenet import FakeNetwork
 from virtualtime import VirtualRuntime
+from waiting import T, until
 
 from raftstore.consensus import Consensus, ConsensusSettings
 from raftstore.errors import Damaged, DiskFailed
@@ -258,7 +258,7 @@ def has_on_disk(journal: Any, index: int, batch: bytes) -> bool:
         return bool(journal.durable_index >= index)
     if not disk or index > disk[-1][1]:
         return False
-    return index <= disk[0][1] or disk[index - disk[0][1]][0].endswith(batch)
+    return bool(index <= disk[0][1] or disk[index - disk[0][1]][0].endswith(batch))
 
 
 class Node:
@@ -404,14 +404,9 @@ class Cluster:
     def running(self) -> list[Node]:
         return [node for node in self.nodes.values() if node.up]
 
-    async def until(self, condition: Callable[[], Any], within: float = 30.0) -> Any:
+    async def until(self, condition: Callable[[], T | None], within: float = 30.0) -> T:
         """Wait (on the virtual clock) until a condition holds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
-        while not (value := condition()):
-            assert loop.time() < deadline, "it did not come to pass"
-            await asyncio.sleep(0.005)
-        return value
+        return await until(condition, within=within)
 
     async def leader(self, among: list[str] | None = None, within: float = 30.0) -> Node:
         """Wait until the running nodes (or these) agree on a leader of theirs that has a majority."""

@@ -76,7 +76,7 @@ class Client:
         environment = {**os.environ, **fixed, **self.environment()}
         options: dict[str, Any] = {"cwd": self.work, "env": environment, "timeout": TIMEOUT}
         done = subprocess.run(command, input=text.encode(), capture_output=True, check=False, **options)
-        output = (done.stdout + done.stderr).decode(errors="replace")
+        output: str = (done.stdout + done.stderr).decode(errors="replace")
         if check and done.returncode != 0:
             raise Refused(f"{command[0]}: exit {done.returncode}: {output}")
         return output

@@ -164,7 +164,8 @@ class Aioftp(Client):
             async with self._session() as client:
                 return [path.name async for path, _ in client.list(directory)]
 
-        return _run(names())
+        found: list[str] = _run(names())
+        return found
 
     def resume_up(self, local: Path, remote: str) -> None:
         async def resume() -> None:

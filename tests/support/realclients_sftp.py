@@ -226,7 +226,8 @@ class Paramiko(Client):
 
     def names(self, directory: str) -> list[str]:
         with self._session() as sftp:
-            return sftp.listdir(directory)
+            names: list[str] = sftp.listdir(directory)
+            return names
 
     def resume_up(self, local: Path, remote: str) -> None:
         with self._session() as sftp, sftp.open(remote, "ab") as file:

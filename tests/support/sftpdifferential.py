@@ -246,7 +246,8 @@ class Run:
     async def both(self, session: int, kind: int, *fields: Any, reported: str) -> tuple[Answer, Answer]:
         """Send a request to both; a pair among the fields is a handle."""
         answers = []
-        for which, peer in enumerate((self._references[session], self._ours[session])):
+        peers: tuple[Reference | Ours, ...] = (self._references[session], self._ours[session])
+        for which, peer in enumerate(peers):
             body = b"".join(string(one[which]) if isinstance(one, tuple) else one for one in fields)
             answers.append(understood(*await peer.ask(kind, body)))
         self.reported.append(
@@ -425,7 +426,8 @@ class Run:
         if opened[0] != "handle":
             return
         found: list[list[Any]] = [[], []]
-        for which, peer in enumerate((self._references[session], self._ours[session])):
+        peers: tuple[Reference | Ours, ...] = (self._references[session], self._ours[session])
+        for which, peer in enumerate(peers):
             while True:
                 answer = understood(*await peer.ask(packets.READDIR, string(opened[1][which])))
                 if answer[0] != "names":

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
-from ftpserver import DEADLINE, PASSWORD, Server
+from ftpserver import PASSWORD, Server
+from waiting import DEADLINE
 
 from ftpgateway.access import Access, AccessSettings
 from ftpgateway.sftp import hostkeys

@@ -131,7 +131,8 @@ class AccountClients:
         while not self._clients.stopped:
             await asyncio.sleep(max(0.02, cluster.scenario.think) * self._clients.pace * rng.random())
             nodes = cluster.running
-            if nodes and not self._clients.stopped and not cluster.quiet:
+            # They may be stopped by now, which mypy does not see.
+            if nodes and not self._clients.stopped and not cluster.quiet:  # type: ignore[redundant-expr]
                 await self._perform(rng.choice(nodes), self._choose(rng), rng.choice((0.3, 1.0, 3.0)))
 
     def _choose(self, rng: random.Random) -> Operation:

@@ -77,7 +77,8 @@ class Clients:
         while not self.stopped:
             await asyncio.sleep(scenario.think * self.pace * 2 * rng.random())
             nodes = self._cluster.running
-            if nodes and not self.stopped and not self._cluster.quiet:
+            # It may be stopped by now, which mypy does not see.
+            if nodes and not self.stopped and not self._cluster.quiet:  # type: ignore[redundant-expr]
                 node = rng.choice(nodes)
                 operation = self._choose(number, rng)
                 await self.perform(node, operation, timeout=rng.choice((0.3, 1.0, 3.0)), padding=rng.random())
@@ -158,7 +159,7 @@ class Clients:
             result = commands_pb2.Result.FromString(raw)
             return accepted(raw) if refusals or result.status == commands_pb2.INVALID else result
 
-        return Names(lambda: catalog, barrier, propose)
+        return Names(catalog, barrier, propose)
 
     async def _read(self, node: Node, operation: Operation, timeout: float) -> None:
         assert node.consensus is not None and node.catalog is not None

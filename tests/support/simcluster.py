@@ -28,7 +28,7 @@ class Cluster:
     def __init__(self, scenario: Scenario, trace: Trace) -> None:
         self.scenario = scenario
         self.trace = trace
-        self.loop = SimLoop(MAX_STEPS)
+        self.loop = SimLoop(MAX_STEPS)  # type: ignore[abstract]
         trace.clock = self.loop.time
         self.violation: str | None = None
         self.checks = Checks(self.violate)

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import structlog
 
@@ -40,10 +41,10 @@ def chance(seed: int) -> Iterator[None]:
     """Draw identities of journals and snapshots from the seed."""
     rng = random.Random(f"{seed} secrets")
     drawn = SimpleNamespace(token_bytes=rng.randbytes)
-    modules = (recovery, snapshots)
+    modules: tuple[Any, ...] = (recovery, snapshots)
     before = [module.secrets for module in modules]
     for module in modules:
-        module.secrets = drawn  # type: ignore[assignment]
+        module.secrets = drawn
     try:
         yield
     finally:

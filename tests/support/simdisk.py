@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from raftstore.util.disk import Data
+from raftstore.util.buffers import Buffer
 
 SECTOR = 512
 
@@ -125,7 +125,7 @@ class SimFile:
         self._alive()
         return bytes(self._inode.data[offset : offset + length])
 
-    def write_at(self, offset: int, data: Data) -> None:
+    def write_at(self, offset: int, data: Buffer) -> None:
         self._alive()
         piece = bytes(data)
         grown = self._disk.allot(self._inode, offset + len(piece))

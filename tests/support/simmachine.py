@@ -39,7 +39,7 @@ class FullTransaction(Transaction):
         super().commit()
 
 
-catalog.Transaction = FullTransaction  # type: ignore[misc]
+catalog.Transaction = FullTransaction  # type: ignore[attr-defined]
 
 
 class Storage:

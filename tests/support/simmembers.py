@@ -7,6 +7,7 @@ know that can be reached. A removed node lives on until it has heard of it, and 
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 from raftstore.cluster.membership.steward import Finish, Situation, Transfer, Write, decide
@@ -74,7 +75,7 @@ class Members:
     def _look(self) -> None:
         for node in list(self._cluster.nodes.values()):
             if node.process is not None:
-                node.process.run(lambda node=node: self._look_at(node))
+                node.process.run(partial(self._look_at, node))
         self._cluster.loop.call_later(PERIOD, self._look)
 
     def _look_at(self, node: Node) -> None:

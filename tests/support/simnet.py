@@ -17,7 +17,8 @@ from simloop import SimLoop
 from simprocess import Process
 
 from raftstore.errors import StoreError, Unavailable
-from raftstore.peers.model import Buffer, Handler, Lane, OneWay, Peer, Reply, Role
+from raftstore.peers.model import Handler, Lane, OneWay, Peer, Reply, Role
+from raftstore.util.buffers import Buffer
 
 
 @dataclass
@@ -317,7 +318,10 @@ class SimLinks:
             target.process.run(lambda: serve(target.process, handler))
 
         def serve(server: Process, handler: Handler) -> None:
-            task = loop.create_task(handler(Peer(self.name, Role.NODE), body, memoryview(bytes(payload))))
+            async def handled() -> Reply:
+                return await handler(Peer(self.name, Role.NODE), body, memoryview(bytes(payload)))
+
+            task = loop.create_task(handled())
             task.add_done_callback(lambda done: server.run(lambda: answer(done)))
 
         def answer(task: asyncio.Task[Reply]) -> None:

@@ -36,7 +36,7 @@ class Steps:
 
     async def _sends(self, wanted: Callable[[Node, raft_pb2.Envelope], bool], within: float = 3.0) -> Node:
         """Wait until a node sends a message; it is still on its way then."""
-        future = self._cluster.loop.create_future()
+        future: asyncio.Future[Node] = self._cluster.loop.create_future()
 
         def watch(node: Node, envelope: raft_pb2.Envelope) -> None:
             if not future.done() and wanted(node, envelope):

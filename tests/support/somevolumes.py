@@ -11,6 +11,7 @@ from blake3 import blake3
 from failing_files import FailingFiles
 
 from raftstore.chunks.volumes.volumeset import VolumeSet
+from raftstore.util.buffers import Buffer
 
 _T = TypeVar("_T")
 
@@ -36,7 +37,7 @@ async def opened(directory: Path, files: FailingFiles | None = None, **settings:
 class NoRoomForBytes(FailingFiles):
     """Takes quarantine's reports, but not the bytes that go with them."""
 
-    def save(self, path: Path, content: bytes) -> None:
+    def save(self, path: Path, content: Buffer) -> None:
         if path.suffix == ".bytes":
             raise OSError(28, "no space")
         super().save(path, content)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import paramiko
-from ftpserver import DEADLINE
 from paramiko.common import MSG_UNIMPLEMENTED, MSG_USERAUTH_FAILURE, MSG_USERAUTH_SUCCESS
+from waiting import DEADLINE, eventually
 
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.ssh import kinds, sshd, sshkex
@@ -24,13 +23,6 @@ PASSWORD = b"secret"
 FAILURE, SUCCESS, BANNER, PK_OK = MSG_USERAUTH_FAILURE, MSG_USERAUTH_SUCCESS, 53, 60
 _BY_HAND = {MSG_UNIMPLEMENTED, FAILURE, SUCCESS, BANNER, PK_OK, kinds.PONG}
 """What the client's library does not get to see: the test answers."""
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Node:
@@ -86,7 +78,7 @@ def _echo(sock: socket.socket) -> None:
             return
 
 
-class ByHand(paramiko.Transport):
+class ByHand(paramiko.Transport):  # type: ignore[misc]
     """A client; `came` has every packet of the server, `say` sends one."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -151,7 +143,7 @@ class Pair:
 
     def over(self) -> str:
         """Wait for the end; return why."""
-        until(lambda: self.reasons)
+        eventually(lambda: self.reasons)
         return self.reasons[0]
 
 
@@ -187,5 +179,7 @@ def pair(
         assert not server.is_alive()
         control.shutdown(socket.SHUT_RDWR)
         node.end()
-        until(lambda: not any(thread.name in {"sftp", "exec", "shell"} for thread in threading.enumerate()))
+        eventually(
+            lambda: not any(thread.name in {"sftp", "exec", "shell"} for thread in threading.enumerate())
+        )
         control.close()

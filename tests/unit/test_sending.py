@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from raftstore.util.sending import COPY_BELOW, Buffer, write_all
+from raftstore.util.buffers import Buffer
+from raftstore.util.sending import COPY_BELOW, write_all
 
 
 class Recording(asyncio.WriteTransport):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 import uvloop
+from waiting import until
 
 from raftstore.util import stallwatch
 from raftstore.util.stallwatch import StallWatch, held, place
@@ -45,21 +46,18 @@ def busy(seconds: float) -> None:
 def watched(
     hold: Callable[[], object],
     factory: Any = asyncio.new_event_loop,
-    until: Callable[[StallWatch], bool] | None = None,
+    noticed: Callable[[StallWatch], bool] | None = None,
 ) -> tuple[StallWatch, list[Any]]:
     """Hold up a loop that is watched, after the first probe; return the watch and what it logged."""
     watch = StallWatch(THRESHOLD)
-    seen = until or (lambda watch: watch.status.stalls > 0)
+    seen = noticed or (lambda watch: watch.status.stalls > 0)
 
     async def test() -> None:
         watch.start()
         try:
-            async with asyncio.timeout(30):
-                while not watch.status.probes:  # noqa: ASYNC110 - a thread counts
-                    await asyncio.sleep(0.005)
-                hold()
-                while not seen(watch):  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
+            await until(lambda: watch.status.probes > 0)
+            hold()
+            await until(lambda: seen(watch))
         finally:
             watch.stop()
 
@@ -102,7 +100,7 @@ def test_many_stalls_are_one_line_a_while(monkeypatch: pytest.MonkeyPatch) -> No
             time.sleep(3 * THRESHOLD)
         return stalls >= 4
 
-    _, lines = watched(lambda: time.sleep(3 * THRESHOLD), until=again)
+    _, lines = watched(lambda: time.sleep(3 * THRESHOLD), noticed=again)
     assert len(lines) == 2
     assert lines[1]["left_out"] == 2
 
@@ -146,9 +144,7 @@ def test_it_can_be_started_again() -> None:
         for _ in range(2):
             before = watch.status.probes
             watch.start()
-            async with asyncio.timeout(30):
-                while watch.status.probes == before:  # noqa: ASYNC110 - a thread counts
-                    await asyncio.sleep(0.005)
+            await until(lambda before=before: watch.status.probes != before)
             watch.stop()
 
     asyncio.run(test())

@@ -12,11 +12,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from ftpgateway.cli.bundle import ClusterSpec, NodeSpec, make_cluster
 from ftpgateway.demo import ports
@@ -100,11 +100,11 @@ def test_a_node_under_systemd(tmp_path: Path) -> None:
             session.connect("127.0.0.1", ftp)
             session.login("anna", "secret")
             session.storbinary("STOR a b.jpg", io.BytesIO(b"picture"))
-            _until(lambda: transfers.stat().st_size)
+            eventually(lambda: transfers.stat().st_size)
             log.rename(tmp_path / "logs" / "node.log.1")
             transfers.rename(tmp_path / "logs" / "xferlog.1")
             process.send_signal(signal.SIGHUP)
-            _until(lambda: _download(session) and log.exists() and transfers.exists())
+            eventually(lambda: _download(session) and log.exists() and transfers.exists())
         process.send_signal(signal.SIGTERM)
         hear("STOPPING=1")
         assert process.wait(PATIENCE) == 0
@@ -153,11 +153,3 @@ def _download(session: ftplib.FTP) -> bool:
     parts: list[bytes] = []
     session.retrbinary("RETR a b.jpg", parts.append)
     return b"".join(parts) == b"picture"
-
-
-def _until(condition: object) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -11,6 +11,7 @@ import pytest
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import DEADLINE, eventually
 
 from ftpgateway.serving import logfile
 from ftpgateway.serving.logfile import AppendedFile
@@ -68,13 +69,11 @@ def test_no_name_breaks_a_line(path: str, user: str, size: int, seconds: float) 
 
 
 def wait_for_lines(path: Path, count: int) -> list[str]:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        lines = path.read_text().splitlines() if path.exists() else []
-        if len(lines) >= count:
-            return lines
-        time.sleep(0.01)
-    raise AssertionError(f"{path}: {lines}")
+    def lines() -> list[str]:
+        found = path.read_text().splitlines()
+        return found if len(found) >= count else []
+
+    return eventually(lines, DEADLINE)
 
 
 def test_written_by_a_thread_and_reopened_after_rotation(tmp_path: Path) -> None:

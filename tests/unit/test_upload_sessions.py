@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from waiting import until
 
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
 from raftstore.store import sessions
 from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.publishbatch import PublishBatch
-from raftstore.store.sessions import Allowance, LateReplicas, UploadSession
+from raftstore.store.sessions import Allowance, LateReplicas, PublishCalls, UploadPlan, UploadSession
 from raftstore.store.targets import newer_of
 from raftstore.types import CHUNK_SIZE, MAX_CHUNKS, ChunkRef, Entry, Kind
 from raftstore.wire import commands_pb2 as commands
@@ -74,22 +75,15 @@ class Log:
         raise AssertionError("no copy came late")
 
 
-def session(log: Log, upload: Bytes, *, overtaken: bool = False, **options) -> UploadSession:
+def session(log: Log, upload: Bytes, *, overtaken: bool = False, quota: int | None = None) -> UploadSession:
     async def answer() -> bool:
         return overtaken
 
     confirmed = ConfirmedCopies(log, log.confirm)
+    late, leases = LateReplicas(log, confirmed.begun), TransferLeases(60, log.confirm)
+    calls = PublishCalls(log.propose, answer, confirmed, late, leases, PublishBatch())
     return UploadSession(
-        commands.PutFile(path="/a/photo.jpg", quorum=2),
-        "ada",
-        upload,
-        LateReplicas(log, confirmed.begun),
-        log.propose,
-        answer,
-        confirmed,
-        TransferLeases(60, log.confirm),
-        PublishBatch(),
-        **options,
+        UploadPlan(commands.PutFile(path="/a/photo.jpg", quorum=2), "ada", Allowance(quota)), upload, calls
     )
 
 
@@ -134,7 +128,7 @@ def test_who_has_overtaken_an_upload():
 
 
 def test_what_cannot_be_published_is_not_received_either():
-    upload = session(Log(), Bytes(), allowance=Allowance(quota=10))
+    upload = session(Log(), Bytes(), quota=10)
     upload.feed(b"x" * 10)
     with pytest.raises(QuotaExceeded):
         upload.feed(b"x")
@@ -205,7 +199,7 @@ def test_what_is_taken_over_from_the_catalog_is_asked_for_once():
     assert (log.asked, confirmed.stands(refs)) == ([1, 2], True)
 
 
-def test_the_keeper_asks_for_what_long_transfers_need(monkeypatch):
+def test_what_long_transfers_need_is_asked_for():
     async def scenario() -> None:
         log = Log()
         leases = TransferLeases(0.01, log.confirm)
@@ -215,10 +209,10 @@ def test_the_keeper_asks_for_what_long_transfers_need(monkeypatch):
         leases.watch(long)
         leases.left(short)
         leases.start()
-        while sorted(log.asked[:2]) != [1, 2]:  # noqa: ASYNC110 - a state, not an event
-            await asyncio.sleep(0.005)
+        await until(lambda: len(log.asked) >= 2)
         leases.left(long)
         await leases.stop()
+        assert sorted(log.asked[:2]) == [1, 2]
 
     asyncio.run(scenario())
 

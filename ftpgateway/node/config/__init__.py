@@ -18,7 +18,7 @@ from ftpgateway.node.config.declare import Mistake, Setting
 from ftpgateway.node.config.errors import ConfigError, Problem
 from ftpgateway.node.config.ftp import FtpConfig
 from ftpgateway.node.config.jobs import JobsConfig
-from ftpgateway.node.config.kinds import Address, Member
+from ftpgateway.node.config.kinds import Member
 from ftpgateway.node.config.log import LogConfig
 from ftpgateway.node.config.node import NODE_FILE, AdminConfig, NodeConfig, section_doc, settings
 from ftpgateway.node.config.peers import PeersConfig
@@ -30,6 +30,7 @@ from ftpgateway.node.config.reading import (
 )
 from ftpgateway.node.config.sftp import SftpConfig
 from ftpgateway.node.config.writing import render
+from raftstore.util.addresses import Address
 
 __all__ = [
     "NODE_FILE",

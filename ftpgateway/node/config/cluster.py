@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ftpgateway.node.config import kinds
 from ftpgateway.node.config.declare import declared
 from ftpgateway.node.config.kinds import Member
+from raftstore.util.addresses import Address
 
 REPLICAS = 3
 """Copies of a picture, unless the configuration says otherwise."""
@@ -29,6 +30,6 @@ class ClusterConfig:
         "later it agrees on them itself (`pixraft node`). In the environment: `n1=host1:7420,n2=host2:7420`.",
     )
 
-    def addresses(self) -> dict[str, tuple[str, int]]:
+    def addresses(self) -> dict[str, Address]:
         """Return the address of each member by its name."""
         return {member.name: member.address for member in self.members}

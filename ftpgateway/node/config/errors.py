@@ -32,8 +32,10 @@ class Problem:
 
 
 class ConfigError(StoreError):
-    """The configuration cannot be used"""
+    """The configuration has mistakes; `problems` are these, if they are known singly."""
 
+    code = "ConfigError"
+    message = "The configuration cannot be used"
     exit_code = 3
 
     def __init__(self, detail: str = "", problems: Sequence[Problem] = ()) -> None:

@@ -15,10 +15,10 @@ from ftpgateway.node.config.consensus import ConsensusConfig
 from ftpgateway.node.config.declare import Mistake, Setting, declared, sections_of, settings_of
 from ftpgateway.node.config.ftp import FtpConfig
 from ftpgateway.node.config.jobs import JobsConfig
-from ftpgateway.node.config.kinds import Address
 from ftpgateway.node.config.log import LogConfig
 from ftpgateway.node.config.peers import PeersConfig
 from ftpgateway.node.config.sftp import SftpConfig
+from raftstore.util.addresses import Address
 
 NODE_FILE = "pixraft.toml"
 """Name of the file in a node's directory."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ftpgateway.node.config import kinds
 from ftpgateway.node.config.declare import declared
-from ftpgateway.node.config.kinds import Address
+from raftstore.util.addresses import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

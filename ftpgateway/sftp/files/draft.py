@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import structlog
 
 from ftpgateway.access import Workspace
-from ftpgateway.access.backend import Buffer, Download, Upload
+from ftpgateway.access.backend import Download, Upload
 from ftpgateway.sftp.files.gaps import Gaps
 from ftpgateway.sftp.files.reading import FileReader
 from ftpgateway.sftp.packets import Attributes
@@ -23,6 +23,7 @@ from raftstore.errors import Changed, NoQuorum, NotFound, OutcomeUnknown, StoreE
 from raftstore.store.spool import PAGE, Spool, Spools
 from raftstore.store.targets import Target
 from raftstore.types import CHUNK_SIZE, Entry, Kind
+from raftstore.util.buffers import Buffer
 
 log = structlog.get_logger()
 

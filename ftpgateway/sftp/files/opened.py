@@ -18,6 +18,7 @@ from ftpgateway.sftp.packets import Attributes
 from raftstore.errors import Denied
 from raftstore.rights import Action
 from raftstore.types import Entry, Kind
+from raftstore.util.buffers import Buffer
 
 
 def standing_in(name: str, size: int, owner: str, mtime_ns: int | None = None) -> Entry:
@@ -187,7 +188,7 @@ class File:
             return self.draft.entry()
         return self._entry
 
-    def write_at_once(self, offset: int, data: packets.Buffer) -> bool:
+    def write_at_once(self, offset: int, data: Buffer) -> bool:
         """Take a write for which nothing has to be waited for; False: `write` it. Raises StoreError."""
         if self.draft is None or not self._manner.write or not self._drafts.ready(self.draft, len(data)):
             return False
@@ -195,7 +196,7 @@ class File:
         self.written += len(data) if done else 0
         return done
 
-    async def write(self, offset: int, data: packets.Buffer) -> None:
+    async def write(self, offset: int, data: Buffer) -> None:
         """Take a write. Raises StoreError; the file cannot be published any more then."""
         draft = self._to_write()
         await self._drafts.use(draft, len(data))

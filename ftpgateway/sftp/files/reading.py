@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from ftpgateway.access.backend import Buffer, Download
+from ftpgateway.access.backend import Download
 from raftstore.types import CHUNK_SIZE
+from raftstore.util.buffers import Buffer
 
 KEPT = 2
 """Blocks that are kept: a read may begin in one and end in the next."""

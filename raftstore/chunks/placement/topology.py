@@ -8,9 +8,6 @@ from typing import Protocol
 
 from raftstore.types import Wanted
 
-Buffer = bytes | bytearray | memoryview
-"""Bytes of a chunk as they are handed from room to room; whoever receives one never changes it."""
-
 
 @dataclass(frozen=True, slots=True)
 class StoreState:

@@ -10,12 +10,13 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from raftstore.chunks.placement.placement import read_order
-from raftstore.chunks.placement.topology import Buffer, StoreState
+from raftstore.chunks.placement.topology import StoreState
 from raftstore.chunks.transfer.downloadbuffers import BufferedChunk
 from raftstore.chunks.transfer.path import SLICE, ChunkPath
 from raftstore.chunks.volumes.shelf import SMALL
 from raftstore.errors import Damaged, Invalid, NotFound, StoreError, Unavailable
 from raftstore.types import ChunkRef, Span
+from raftstore.util.buffers import Buffer
 
 log = structlog.get_logger()
 

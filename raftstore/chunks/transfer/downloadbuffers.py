@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raftstore.chunks.placement.topology import Buffer
+from raftstore.util.buffers import Buffer
 
 IDLE = 1.0
 """Seconds after which a chunk that no slice was taken from makes room for another one."""

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from raftstore.chunks.hashing import Hasher
-from raftstore.chunks.placement.topology import Buffer, StoreState
+from raftstore.chunks.placement.topology import StoreState
 from raftstore.errors import StoreError, Unavailable, error_of
+from raftstore.util.buffers import Buffer
 from raftstore.wire import chunks_pb2
 
 PUT = "chunks.put"

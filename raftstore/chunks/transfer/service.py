@@ -11,12 +11,12 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from raftstore.chunks.placement.placement import read_order
-from raftstore.chunks.placement.topology import Buffer
 from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.replicator import CONFIRM, COPY, GET, HAS, PUT, Volumes, patience
 from raftstore.errors import Invalid, NotFound, StoreError, Unavailable
 from raftstore.peers import Handler, Peer, Reply
 from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
+from raftstore.util.buffers import Buffer
 from raftstore.wire import chunks_pb2
 
 log = structlog.get_logger()
@@ -190,7 +190,7 @@ def _cut(named: Sequence[chunks_pb2.Named], payload: memoryview) -> list[tuple[b
 def _put_reply(failures: Mapping[int, StoreError]) -> bytes:
     reply = chunks_pb2.PutReply(
         failures=[
-            chunks_pb2.Failure(number=number, error=type(error).__name__, detail=error.detail)
+            chunks_pb2.Failure(number=number, error=error.code, detail=error.detail)
             for number, error in failures.items()
         ]
     )

@@ -13,9 +13,10 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.placement.placement import Placement, place
-from raftstore.chunks.placement.topology import Buffer, StoreState, Topology
+from raftstore.chunks.placement.topology import StoreState, Topology
 from raftstore.chunks.transfer.replicator import StoreClient, Suspects, patience
 from raftstore.errors import DiskFull, NoQuorum, StoreError, Unavailable
+from raftstore.util.buffers import Buffer
 
 log = structlog.get_logger()
 

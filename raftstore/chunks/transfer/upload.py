@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from raftstore.chunks.placement.topology import Buffer
 from raftstore.chunks.transfer.budget import Ticket
 from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.spread import Spread
 from raftstore.errors import Invalid, StoreError, Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
+from raftstore.util.buffers import Buffer
 
 log = structlog.get_logger()
 

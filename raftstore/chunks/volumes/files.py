@@ -8,13 +8,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from raftstore.util.buffers import Buffer
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PUNCH_HOLE = 0x01 | 0x02
 """FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE of <linux/falloc.h>."""
 
 PAGE = mmap.PAGESIZE
-
-Buffer = bytes | bytearray | memoryview
 
 
 class Files:

@@ -14,9 +14,10 @@ import structlog
 from raftstore.chunks.format import needle
 from raftstore.chunks.format.index import Place
 from raftstore.chunks.format.needle import Kind
-from raftstore.chunks.volumes.files import Buffer, Files
+from raftstore.chunks.volumes.files import Files
 from raftstore.chunks.volumes.volume import NO_SPACE, NotWritten, Volume
 from raftstore.errors import DiskFailed, DiskFull, StoreError
+from raftstore.util.buffers import Buffer
 
 log = structlog.get_logger()
 

@@ -9,11 +9,11 @@ from raftstore.chunks.format import needle
 from raftstore.chunks.format.checkpoint import Position
 from raftstore.chunks.format.index import Place
 from raftstore.chunks.format.needle import KEY_SIZE, Kind
-from raftstore.chunks.volumes.files import Buffer
 from raftstore.chunks.volumes.groupcommit import Abandoned, Write, Writer
 from raftstore.chunks.volumes.holdings import Holdings
 from raftstore.chunks.volumes.volume import NO_DIGEST
 from raftstore.errors import DiskFailed, StoreError, Unavailable
+from raftstore.util.buffers import Buffer
 
 
 class Storer:

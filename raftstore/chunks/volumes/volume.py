@@ -12,7 +12,8 @@ from pathlib import Path
 from raftstore.chunks.format import needle
 from raftstore.chunks.format.needle import HEADER_SIZE, Header, Kind
 from raftstore.chunks.format.scan import Damage, Found, walk
-from raftstore.chunks.volumes.files import PAGE, Buffer, Files
+from raftstore.chunks.volumes.files import PAGE, Files
+from raftstore.util.buffers import Buffer
 
 Pending = tuple[Kind, bytes, Buffer]
 """A needle to be written: kind, digest, payload."""

@@ -15,7 +15,7 @@ from raftstore.chunks.format.checkpoint import Checkpointer
 from raftstore.chunks.format.index import MAX_OFFSET, Entry
 from raftstore.chunks.format.needle import HEADER_SIZE, MAX_PAYLOAD, Kind
 from raftstore.chunks.volumes.compaction import LEAST_BYTES, CompactionReport, Compactor
-from raftstore.chunks.volumes.files import Buffer, Files
+from raftstore.chunks.volumes.files import Files
 from raftstore.chunks.volumes.groupcommit import FreeSpace, Write, Writer
 from raftstore.chunks.volumes.holdings import Holdings, VolumeStats
 from raftstore.chunks.volumes.opening import Opened, open_directory
@@ -28,6 +28,7 @@ from raftstore.chunks.volumes.walking import Checked, scrub
 from raftstore.chunks.volumes.writebudget import WriteBudget
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, NotFound, StoreError, TooLarge, Unavailable
 from raftstore.types import DIGEST_SIZE
+from raftstore.util.buffers import Buffer
 from raftstore.util.disk import is_full
 
 log = structlog.get_logger()

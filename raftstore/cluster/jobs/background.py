@@ -13,6 +13,7 @@ from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.service import ChunkService
 from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.cluster.jobs.collector import Collector
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.dispatch import (
     SETTLE,
     Absence,
@@ -293,7 +294,7 @@ class BackgroundJobs:
 
     async def _collect(self, _job: Job, task: Task) -> None:
         task.unit = "chunks"
-        task.counts["removed"] = await self._look(task)
+        task.counts[JobCounter.REMOVED] = await self._look(task)
 
     async def _compact(self, _job: Job, task: Task) -> None:
         task.unit = "bytes"
@@ -302,6 +303,6 @@ class BackgroundJobs:
             task.done, task.total = done, total
 
         report = await self._volumes.compact(limit_bytes_per_s=self._settings.jobs.bandwidth, progress=progress)
-        task.counts |= {"volumes": report.volumes, "bytes copied": report.copied_bytes}
-        task.counts |= {"bytes freed": report.freed_bytes, "damaged": len(report.damaged)}
+        task.counts |= {JobCounter.VOLUMES: report.volumes, JobCounter.BYTES_COPIED: report.copied_bytes}
+        task.counts |= {JobCounter.BYTES_FREED: report.freed_bytes, JobCounter.DAMAGED: len(report.damaged)}
         await self._scrubber.lose(report.damaged)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from raftstore.chunks.placement.topology import ClusterView
+from raftstore.cluster.jobs.counters import JobCounter, counted
 from raftstore.cluster.settings import JobsSettings
 from raftstore.errors import AlreadyExists, Changed, NotFound
 from raftstore.util.tasks import Periodic
@@ -117,7 +118,8 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
         job.shares.extend(free_spaces(situation.view))
         due.append(job)
     for job in _moves(situation, node):
-        kept = _count(last.get((job.kind, node)), "copied" if job.kind == Job.REBALANCE else "trimmed") == 0
+        moved = JobCounter.COPIED if job.kind == Job.REBALANCE else JobCounter.TRIMMED
+        kept = _count(last.get((job.kind, node)), moved) == 0
         rest = REBALANCE_REST if job.kind == Job.REBALANCE else TRIM_REST
         if since(job.kind) >= (rest if kept else MOVE_PAUSE):
             due.append(job)
@@ -125,7 +127,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
         due.append(Job(kind=Job.COLLECT, node=node, reason="it is time"))
     if situation.reclaimable.get(node, 0):
         previous = last.get((Job.COMPACT, node))
-        won = previous is None or _count(previous, "bytes freed") > 0
+        won = previous is None or _count(previous, JobCounter.BYTES_FREED) > 0
         if since(Job.COMPACT) >= (COMPACT_PAUSE if won else COMPACT_REST):
             due.append(Job(kind=Job.COMPACT, node=node, reason="removed chunks fill volumes"))
     if (Job.SCRUB, node) not in last:
@@ -142,9 +144,9 @@ def free_spaces(view: ClusterView) -> list[commands.Share]:
 
 
 def _repair_pause(last: Job | None) -> float:
-    if last is None or _count(last, "copied"):
+    if last is None or _count(last, JobCounter.COPIED):
         return REPAIR_PAUSE
-    return REPAIR_REST if _count(last, "failed") else REPAIR_EMPTY
+    return REPAIR_REST if _count(last, JobCounter.FAILED) else REPAIR_EMPTY
 
 
 def _moves(situation: Situation, node: str) -> list[Job]:
@@ -174,9 +176,8 @@ def void(situation: Situation) -> list[int]:
     ]
 
 
-def _count(job: Job | None, name: str) -> int:
-    counts = () if job is None else job.progress.counts
-    return next((count.value for count in counts if count.name == name), 0)
+def _count(job: Job | None, counter: JobCounter) -> int:
+    return 0 if job is None else counted(job.progress).get(counter, 0)
 
 
 class Absence:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from raftstore.cluster.jobs.counters import JobCounter, counted
 from raftstore.cluster.jobs.worker import Task
 from raftstore.cluster.replicas.copier import CHARGE, FLUSH_SECONDS
 from raftstore.errors import Unavailable
@@ -154,8 +155,10 @@ class Scrubber:
         if 0 < begun.volume <= max(self._chunks.volume_numbers(), default=0):  # else it is another disk
             task.place = begun.volume, begun.offset
             task.done = begun.done
-            task.counts |= {count.name: count.value for count in begun.counts}
-            log.info("scrub goes on", job=job.id, volume=begun.volume, offset=begun.offset, **task.counts)
+            task.counts |= counted(begun)
+            log.info(
+                "scrub goes on", job=job.id, volume=begun.volume, offset=begun.offset, **task.named_counts()
+            )
         await self._verify(task, lambda digest: self._lose(digest, store))
         await self._lose_all(await self._missing(store, task), store)
         await self._recorder.flushed(FLUSH_SECONDS)
@@ -175,7 +178,7 @@ class Scrubber:
         await self._verify(task, note)
         missing = await self._missing(store, task)
         unlisted = await self._extra(store, task)
-        task.counts["missing"] -= len(set(wrong) & set(missing))
+        task.counts[JobCounter.MISSING] -= len(set(wrong) & set(missing))
         if not job.apply:
             await self._recorder.flushed(FLUSH_SECONDS)
             return
@@ -186,7 +189,7 @@ class Scrubber:
             if self._confirm(digest):
                 self._recorder.added(digest, store, since)
             await part.rest()
-        if task.counts["extra"]:
+        if task.counts[JobCounter.EXTRA]:
             await self._collect()
         await self._recorder.flushed(FLUSH_SECONDS)
 
@@ -198,7 +201,7 @@ class Scrubber:
 
     async def _verify(self, task: Task, bad: Callable[[bytes], Awaitable[None]]) -> None:
         task.unit, task.total = "bytes", self._size()
-        task.counts = {"verified": 0, "damaged": 0} | task.counts
+        task.counts = {JobCounter.VERIFIED: 0, JobCounter.DAMAGED: 0} | task.counts
         first, start = task.place
         for number in self._chunks.volume_numbers():
             if number < first:
@@ -209,8 +212,8 @@ class Scrubber:
                     for digest, _ in self._catalog.held_by([checked.digest]):
                         await bad(digest)
                 # Together: what is reported must fit together.
-                task.counts["verified"] += len(portion)
-                task.counts["damaged"] += len(damaged)
+                task.counts[JobCounter.VERIFIED] += len(portion)
+                task.counts[JobCounter.DAMAGED] += len(damaged)
                 task.done = min(task.total, task.done + sum(checked.length for checked in portion))
                 task.place = number, max(checked.offset for checked in portion)
                 await self._throttle.take(sum(max(CHARGE // 8, checked.length) for checked in portion))
@@ -233,12 +236,12 @@ class Scrubber:
                 held = self._catalog.held_by(absent[start : start + PORTION])
                 missing += [digest for digest, stores in held if store in stores]
             await pace.rest()
-        task.counts["missing"] = len(missing)
+        task.counts[JobCounter.MISSING] = len(missing)
         return missing
 
     async def _extra(self, store: int, task: Task) -> list[bytes]:
         """Count what is here and nothing refers to; return what is here and not known to be."""
-        task.counts |= {"extra": 0, "young": 0, "unlisted": 0}
+        task.counts |= {JobCounter.EXTRA: 0, JobCounter.YOUNG: 0, JobCounter.UNLISTED: 0}
         unlisted: list[bytes] = []
         pace = Pace(SHARE)
         async for portion in self._chunks.digests():
@@ -248,10 +251,10 @@ class Scrubber:
                 known = {digest[: len(keys[0])] for digest, _ in held} if keys else set()
                 for key in keys:
                     if key not in known:
-                        task.counts["extra" if self._overdue(key) else "young"] += 1
+                        task.counts[JobCounter.EXTRA if self._overdue(key) else JobCounter.YOUNG] += 1
                 unlisted += [digest for digest, stores in held if store not in stores]
             await pace.rest()
-        task.counts["unlisted"] = len(unlisted)
+        task.counts[JobCounter.UNLISTED] = len(unlisted)
         return unlisted
 
     async def lose(self, names: Sequence[bytes]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.errors import Changed, NotFound, StoreError
 from raftstore.util.tasks import Periodic, cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
@@ -40,7 +41,7 @@ BESIDE = (Job.DRAIN, Job.REPAIR)
 
 @dataclass(slots=True)
 class Task:
-    """How far a job is: what does it writes it, the worker reports it. `counts` are for people.
+    """How far a job is: what does it writes it, the worker reports it.
 
     `place`, a volume and an offset, is for whoever goes on with the job after this node's next start.
     """
@@ -48,12 +49,16 @@ class Task:
     done: int = 0
     total: int = 0
     unit: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[JobCounter, int] = field(default_factory=dict)
     place: tuple[int, int] = (0, 0)
+
+    def named_counts(self) -> dict[str, int]:
+        """Return the counts by their names."""
+        return {counter.value: value for counter, value in self.counts.items()}
 
     def progress(self) -> commands.Progress:
         """Return it as a message."""
-        counts = [commands.Count(name=name, value=value) for name, value in self.counts.items()]
+        counts = [commands.Count(name=name, value=value) for name, value in self.named_counts().items()]
         volume, offset = self.place
         return commands.Progress(
             done=self.done, total=self.total, unit=self.unit, counts=counts, volume=volume, offset=offset
@@ -164,9 +169,8 @@ class Worker(Periodic):
         if failed:
             log.warning("job failed", job=job.id, kind=kind, error=failed)
         elif any(task.counts.values()):
-            log.info(
-                "job done", job=job.id, kind=kind, seconds=round(time.monotonic() - began, 1), **task.counts
-            )
+            seconds = round(time.monotonic() - began, 1)
+            log.info("job done", job=job.id, kind=kind, seconds=seconds, **task.named_counts())
         await self._finish(job, task, failed)
 
     async def _watch(self, job: Job, task: Task, work: asyncio.Future[None]) -> None:

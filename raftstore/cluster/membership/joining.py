@@ -11,10 +11,10 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from raftstore import errors
-from raftstore.cluster.membership.roster import Roster, format_address, parse_address
+from raftstore.cluster.membership.roster import Roster, parse_address
 from raftstore.cluster.membership.tokens import Token
 from raftstore.cluster.settings import StoreSettings
-from raftstore.errors import Incompatible, Invalid, Refused, StoreError, Unavailable
+from raftstore.errors import Incompatible, Invalid, Refused, StoreError, Unavailable, error_of
 from raftstore.peers.joining import ask_to_join
 from raftstore.peers.pki import Identity
 from raftstore.peers.versions import Versions
@@ -69,7 +69,7 @@ class Doorkeeper:
             reply = await self._answer(token, nonce, body)
         except StoreError as error:
             log.warning("join refused", reason=str(error))
-            reply = join_pb2.Reply(error=type(error).__name__, detail=error.detail)
+            reply = join_pb2.Reply(error=error.code, detail=error.detail)
         return reply.SerializeToString()
 
     async def _answer(self, token: bytes, nonce: bytes, body: bytes) -> join_pb2.Reply:
@@ -92,7 +92,7 @@ class Doorkeeper:
         return join_pb2.Reply(
             sealed=intent.sealed,
             members=[
-                join_pb2.Seed(node=name, address=format_address(address))
+                join_pb2.Seed(node=name, address=str(address))
                 for name, address in self._roster.addresses.items()
                 if name != request.node
             ],
@@ -157,8 +157,6 @@ def _welcome(token: Token, body: bytes) -> Welcome:
     except DecodeError:
         raise Unavailable("a member answered with something else; another version?") from None
     if reply.error:
-        kind = getattr(errors, reply.error, StoreError)
-        known = isinstance(kind, type) and issubclass(kind, StoreError)
-        raise (kind if known else StoreError)(reply.detail)
+        raise error_of(reply.error, reply.detail)
     members = {seed.node: seed.address for seed in reply.members}
     return Welcome(token.open(reply.sealed), members, reply.replicas, reply.encryption, reply.index)

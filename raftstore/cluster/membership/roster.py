@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Invalid
+from raftstore.util.addresses import Address
 
-Address = tuple[str, int]
 Versioned = tuple[int, Configuration]
 
 
@@ -18,13 +18,7 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise Invalid(f"{text!r} is not an address (host:port)")
-    return host, int(port)
-
-
-def format_address(address: Address) -> str:
-    """Write host:port."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Address(host, int(port))
 
 
 class Roster:

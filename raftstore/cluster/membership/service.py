@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.placement.topology import ClusterView
-from raftstore.cluster.membership.roster import Roster, format_address
+from raftstore.cluster.membership.roster import Roster
 from raftstore.cluster.membership.steward import CHANGE_TIMEOUT, Situation, Step, Steward, leaving
 from raftstore.cluster.settings import StoreSettings
 from raftstore.consensus import Consensus
@@ -149,7 +149,7 @@ class Membership:
     def own_address(self) -> str:
         """Where the others reach this node, as they know it."""
         address = self.roster.addresses.get(self._settings.name, self._settings.listen)
-        return format_address(address)
+        return str(address)
 
     def hear(self, report: admin.NodeReport) -> None:
         """Take what another node knows of the membership."""
@@ -329,7 +329,7 @@ class Membership:
             members=[
                 admin.Member(
                     name=member.name,
-                    address=format_address(addresses[member.name]) if member.name in addresses else "",
+                    address=str(addresses[member.name]) if member.name in addresses else "",
                     voter=member.voter,
                     leaving=member.name in going,
                 )

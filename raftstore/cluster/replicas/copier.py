@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.placement.topology import StoreState
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task
 from raftstore.errors import StoreError
 from raftstore.types import ChunkRef
@@ -89,8 +90,8 @@ class Copier:
                 await self._copy(copy.chunk.digest, copy.chunk.length, [store.number for store in copy.sources])
         except StoreError as error:
             log.warning("chunk not copied", chunk=copy.chunk.digest.hex(), error=str(error))
-            task.counts["failed"] += 1
+            task.counts[JobCounter.FAILED] += 1
         else:
             self._recorder.added(copy.chunk.digest, copy.target.number, since)
-            task.counts["copied"] += 1
-            task.counts["bytes"] += copy.chunk.length
+            task.counts[JobCounter.COPIED] += 1
+            task.counts[JobCounter.BYTES] += copy.chunk.length

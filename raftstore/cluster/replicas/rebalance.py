@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task
 from raftstore.cluster.replicas.balance import counting, moves, too_many
 from raftstore.cluster.replicas.copier import Copier
@@ -62,12 +63,12 @@ class Rebalance:
         """Copy to here what should be here, until the job's amount is reached. Raises Unavailable."""
         own = _own(self._view())
         task.unit, task.total = "bytes", job.amount
-        task.counts |= {"copied": 0, "failed": 0, "bytes": 0}
+        task.counts |= {JobCounter.COPIED: 0, JobCounter.FAILED: 0, JobCounter.BYTES: 0}
         for page in self._catalog.absent_pages(self._view().wanted, own.number, job.upto):
             found = moves(self._view(), page, shares(job), job.without)
             await self._copier.make(found, task)
-            task.done = min(task.counts["bytes"], task.total)
-            if task.counts["bytes"] >= job.amount:
+            task.done = min(task.counts[JobCounter.BYTES], task.total)
+            if task.counts[JobCounter.BYTES] >= job.amount:
                 break
             await asyncio.sleep(TURN)
         await self._copier.noted()
@@ -107,7 +108,7 @@ class Trim:
         view = self._view()
         own = _own(view)
         task.unit = "chunks"
-        task.counts |= {"trimmed": 0, "kept": 0}
+        task.counts |= {JobCounter.TRIMMED: 0, JobCounter.KEPT: 0}
         if job.replicas < self._replicas:
             log.warning(
                 "the leader wants fewer copies than this node", leader=job.replicas, here=self._replicas
@@ -148,8 +149,8 @@ class Trim:
             return done.index if self._swept() == done.index else 0
 
         removed = await self._give_up(digests, drop) if digests else 0
-        task.counts["trimmed"] += removed
-        task.counts["kept"] += len(chunks) - removed
+        task.counts[JobCounter.TRIMMED] += removed
+        task.counts[JobCounter.KEPT] += len(chunks) - removed
         task.done += len(chunks)
 
     async def _keepers(

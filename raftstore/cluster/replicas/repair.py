@@ -11,6 +11,7 @@ from typing import Protocol
 
 from raftstore.chunks.placement.placement import by_zones, weight
 from raftstore.chunks.placement.topology import ClusterView
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task
 from raftstore.cluster.replicas.copier import Copier, Copy
 from raftstore.types import CHUNK_SIZE, ChunkRef, Wanted
@@ -94,7 +95,7 @@ class Repair:
         live = view.staying - lost
         task.unit = "chunks"
         task.total = self._catalog.short_count(view.wanted, live)
-        task.counts |= {"copied": 0, "failed": 0, "bytes": 0}
+        task.counts |= {JobCounter.COPIED: 0, JobCounter.FAILED: 0, JobCounter.BYTES: 0}
         pages = self._catalog.short_pages(
             view.wanted, sorted(live), lambda stores: promising(view, stores), job.upto
         )

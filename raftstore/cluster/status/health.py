@@ -12,7 +12,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from raftstore.cluster.membership.boot import Boots
-from raftstore.cluster.membership.roster import Roster, format_address
+from raftstore.cluster.membership.roster import Roster
 from raftstore.cluster.status import clocks, verdict
 from raftstore.cluster.status.convert import node_from_wire
 from raftstore.cluster.status.progress import Progress
@@ -180,7 +180,7 @@ class Health:
         """Ask every member now; return their status without totals and verdict. Takes CALL_TIMEOUT at most."""
         own, leader = self._own()
         members = self._roster.configuration.by_name
-        addresses = {name: format_address(address) for name, address in self._roster.addresses.items()}
+        addresses = {name: str(address) for name, address in self._roster.addresses.items()}
         others = [name for name in members if name != own.name]
         reports = await asyncio.gather(*(self._ask(name) for name in others))
         nodes = {own.name: own}

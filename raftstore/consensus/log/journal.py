@@ -44,8 +44,10 @@ QUICK_BYTES = 64 * 1024
 
 
 class Diverged(Damaged):
-    """The log contradicts what this node knows to be committed"""
+    """The log contradicts what this node knows to be committed."""
 
+    code = "Diverged"
+    message = "The log contradicts what this node knows to be committed"
     exit_code = 40
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
+from raftstore.consensus.log.raftlog import RaftLog
+from raftstore.consensus.log.records import Entry
 from raftstore.consensus.membership.configuration import Configuration
 
 PREFIX = b"\x00M"
@@ -21,7 +23,7 @@ class WatchedLog:
     what the node was started with). `changed` is called when it has become another one; never from the constructor.
     """
 
-    def __init__(self, journal: Any, base: Callable[[], Versioned], changed: Callable[[], None]) -> None:
+    def __init__(self, journal: RaftLog, base: Callable[[], Versioned], changed: Callable[[], None]) -> None:
         self._journal = journal
         self._base = base
         self._changed = changed
@@ -95,7 +97,11 @@ class WatchedLog:
     def __len__(self) -> int:
         return len(self._journal)
 
-    def __getitem__(self, item: Any) -> Any:
+    @overload
+    def __getitem__(self, item: SupportsIndex) -> Entry: ...
+    @overload
+    def __getitem__(self, item: slice) -> list[Entry]: ...
+    def __getitem__(self, item: SupportsIndex | slice) -> Entry | list[Entry]:
         return self._journal[item]
 
     def __getattr__(self, name: str) -> Any:

@@ -18,6 +18,7 @@ from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 from pysyncobj.version import VERSION
 
+from raftstore.consensus.membership.watchedlog import WatchedLog
 from raftstore.consensus.pysyncobj import codec
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
@@ -95,7 +96,7 @@ library.PIPE_NOTIFIER_ENABLED = False
 
 def conf(
     settings: ConsensusSettings,
-    log: Any,
+    log: WatchedLog,
     marker: Path,
     deserialise: Callable[[str], Any],
     state_changed: Callable[[int, int], None],

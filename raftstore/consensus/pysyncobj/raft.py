@@ -17,15 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pysyncobj.node import Node
 
+from raftstore.consensus.log.raftlog import RaftLog
+from raftstore.consensus.log.records import Entry
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.membership.watchedlog import PREFIX, Versioned, WatchedLog
 from raftstore.consensus.pysyncobj import codec
 from raftstore.consensus.pysyncobj.library import SUCCESS, Library, Member, Message, Wire, conf, enter
-from raftstore.consensus.replication.normalise import Accept, Entry, LogView
+from raftstore.consensus.replication.normalise import Accept, LogView
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Damaged
@@ -56,7 +58,7 @@ class Raft:
         *,
         node: str,
         base: Callable[[], Versioned],
-        journal: Any,
+        journal: RaftLog,
         runtime: Runtime,
         settings: ConsensusSettings,
         marker: Path,
@@ -192,12 +194,12 @@ class Raft:
     def view(self) -> LogView:
         """The log, as `normalise` wants it."""
         journal = self._journal
-        first: int = journal[0][1]
+        first = journal[0][1]
         return LogView(
             first=first,
             last=journal[-1][1],
             committed=max(first, self.commit_index),
-            term_of=lambda index: int(journal[index - first][2]),
+            term_of=lambda index: journal[index - first][2],
         )
 
     # What drives it.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from raftstore.consensus.log.records import Entry
 from raftstore.consensus.pysyncobj.raft import Raft
 from raftstore.consensus.replication.envelopes import EnvelopeSender
 from raftstore.consensus.replication.normalise import (
     Accept,
-    Entry,
     Reject,
     check_append,
     normalise,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
+from raftstore.consensus.log.raftlog import RaftLog
 from raftstore.consensus.pysyncobj.library import Message
 from raftstore.consensus.pysyncobj.raft import Raft
 from raftstore.consensus.replication.envelopes import EnvelopeSender
@@ -50,7 +50,7 @@ class LeaderReplication:
     def __init__(
         self,
         raft: Raft,
-        journal: Any,
+        journal: RaftLog,
         envelope_sender: EnvelopeSender,
         runtime: Runtime,
         settings: ConsensusSettings,
@@ -275,7 +275,7 @@ class LeaderReplication:
         self._raft.disconnect(peer)
 
     def _behind(self, follower: Follower) -> bool:
-        return bool(follower.next_index <= self._journal[0][1])
+        return follower.next_index <= self._journal[0][1]
 
     def _due(self, follower: Follower) -> bool:
         if self._reported and follower.sent_commit < self._raft.commit_index:

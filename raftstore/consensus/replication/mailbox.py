@@ -14,10 +14,10 @@ from raftstore.consensus.replication.follower import FollowerReplication
 from raftstore.consensus.replication.leader import LeaderReplication
 from raftstore.consensus.replication.reads import Confirmation, Reads
 from raftstore.errors import Invalid
-from raftstore.util.seldomlog import SeldomLog
+from raftstore.util.ratelimitedlog import RateLimitedLog
 from raftstore.wire import raft_pb2
 
-log, denied = structlog.get_logger(), SeldomLog()
+log, denied = structlog.get_logger(), RateLimitedLog.per_peer()
 
 OF_THIS_TERM = frozenset({"append_reply", "vote", "timeout_now", "probe", "probe_ack"})
 """Mean something only in the term in which they were sent."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from raftstore.consensus.log.records import Entry
 from raftstore.errors import Damaged, Invalid
-
-Entry = tuple[bytes, int, int]
-"""Command, index, term."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import structlog
 
+from raftstore.consensus.log.raftlog import RaftLog
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.statemachine import StateMachine
@@ -47,7 +47,7 @@ class LogBytes:
     another size since make it inexact until they are cut off.
     """
 
-    def __init__(self, journal: Any) -> None:
+    def __init__(self, journal: RaftLog) -> None:
         self._journal = journal
         self._first = self._next = 0
         self._bytes = 0
@@ -74,7 +74,7 @@ class Compaction:
         runtime: Runtime,
         settings: ConsensusSettings,
         machine: StateMachine,
-        journal: Any,
+        journal: RaftLog,
         applied_index: Callable[[], int],
         floor: Callable[[], int | None],
         compacted: Callable[[], None],

@@ -20,12 +20,14 @@ from blake3 import blake3
 from google.protobuf.message import DecodeError
 
 from raftstore.consensus.links import Links
-from raftstore.consensus.replication.normalise import Entry
+from raftstore.consensus.log.raftlog import RaftLog
+from raftstore.consensus.log.records import Entry
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, TooNew, Unavailable
-from raftstore.peers.model import Buffer, Peer, Reply
+from raftstore.peers.model import Peer, Reply
+from raftstore.util.buffers import Buffer
 from raftstore.wire import raft_pb2
 
 log = structlog.get_logger()
@@ -56,7 +58,7 @@ class SnapshotServer:
         runtime: Runtime,
         settings: ConsensusSettings,
         machine: StateMachine,
-        journal: Any,
+        journal: RaftLog,
         directory: Path,
         is_member: Callable[[str], bool],
         failed: Callable[[BaseException], None],
@@ -79,7 +81,7 @@ class SnapshotServer:
     def floor(self) -> int | None:
         """Entries after this one must stay in the log: someone is fetching the snapshot that ends there."""
         if self._making is not None:
-            return int(self._journal[0][1])  # it is not known yet where it will end
+            return self._journal[0][1]  # it is not known yet where it will end
         return None if self._kept is None else self._kept.info.index
 
     def check(self) -> None:

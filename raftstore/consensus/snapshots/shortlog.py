@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from raftstore.consensus.links import Links
-from raftstore.consensus.replication.normalise import Entry
+from raftstore.consensus.log.raftlog import RaftLog
+from raftstore.consensus.log.records import Entry
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.snapshots.compaction import Compaction
@@ -28,7 +28,7 @@ class ShortLog:
         runtime: Runtime,
         settings: ConsensusSettings,
         machine: StateMachine,
-        journal: Any,
+        journal: RaftLog,
         directory: Path,
         is_member: Callable[[str], bool],
         committed: Callable[[], int],

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakestore import FakeStore
 from ftpserver import HASH, PASSWORD
+from waiting import until
 
 from ftpgateway.access import Access, AccessSettings, LoginRefused
 from ftpgateway.access.guard import SITE, Guard, Slowness
@@ -184,8 +185,7 @@ def test_other_nodes_are_told() -> None:
     async def test(access: Access, store: FakeStore, clock: Clock) -> None:
         for number in range(4):
             await access.password("alice", f"wrong {number}", "2001:db8::1")
-        while not store.reported:  # noqa: ASYNC110 - a condition of the fake, not an event
-            await asyncio.sleep(0.01)
+        await until(lambda: store.reported)
         other = FakeStore()
         other.accounts.update(store.accounts)
         there = Access(other, AccessSettings(slowness=Slowness(free=3)), clock=clock)

@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 
 import pytest
-from fakechunks import FakeCluster, run_path, until
+from fakechunks import FakeCluster, run_path
+from waiting import until
 
-from raftstore.chunks.placement.topology import Buffer, StoreState
+from raftstore.chunks.placement.topology import StoreState
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.downloadbuffers import IDLE, DownloadBuffers
 from raftstore.chunks.transfer.path import SLICE, ChunkLimits, ChunkPath
 from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, Unavailable
 from raftstore.types import CHUNK_SIZE, ChunkRef
+from raftstore.util.buffers import Buffer
 
 MIB = 1024 * 1024
 HASTY = ChunkLimits(read_first=0.05, read_longest=0.1, read_total=2)

@@ -72,9 +72,15 @@ def test_a_store_that_goes_moves_only_its_own_chunks() -> None:
         assert [number for number in before if number != 7] == after
 
 
-def test_same_order_at_every_node() -> None:
-    digest = os.urandom(32)
-    assert score(digest, 3) == score(digest, 3) != score(digest, 4)
+def test_same_order_at_every_node_but_for_its_own_store() -> None:
+    for _ in range(100):
+        digest = os.urandom(32)
+        for here in (1, 4):
+            members = [StoreState(n, f"n{n}", n == here) for n in range(7, 0, -1)]  # as another node lists them
+            order = numbers(place(ClusterView(tuple(members), 7), digest, 1).order)
+            assert order[0] == here
+            by_score = sorted((n for n in range(1, 8) if n != here), key=lambda n: -score(digest, n))
+            assert order[1:] == by_score
 
 
 def test_no_quorum_when_too_few_are_reachable_or_writable() -> None:

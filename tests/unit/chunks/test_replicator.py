@@ -8,9 +8,10 @@ import pytest
 from blake3 import blake3
 
 from raftstore.chunks.hashing import INLINE_BYTES, Hasher
-from raftstore.chunks.placement.topology import Buffer, StoreState
+from raftstore.chunks.placement.topology import StoreState
 from raftstore.chunks.transfer.replicator import GET, PUT, Replicator, Suspects
 from raftstore.errors import StoreError, Unavailable
+from raftstore.util.buffers import Buffer
 from raftstore.wire import chunks_pb2
 
 HERE = StoreState(1, "n1", local=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from chunknodes import ChunkNode, chunk_nodes
-from peer_networks import event_loops, run_on, until
+from peer_networks import event_loops, run_on
+from waiting import until
 
-from raftstore.chunks.placement.topology import Buffer
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.path import ChunkLimits
 from raftstore.chunks.transfer.replicator import COPY, GET, HAS, PUT
@@ -20,6 +20,7 @@ from raftstore.chunks.transfer.upload import Upload
 from raftstore.errors import Damaged, DiskFull, Invalid, NotFound, StoreError, Unavailable
 from raftstore.peers.network import Encryption
 from raftstore.types import CHUNK_SIZE, ChunkRef
+from raftstore.util.buffers import Buffer
 from raftstore.wire import chunks_pb2
 
 TIMEOUT = 20.0

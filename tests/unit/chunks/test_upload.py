@@ -5,7 +5,8 @@ import os
 
 import pytest
 from blake3 import blake3
-from fakechunks import FakeCluster, run_path, until
+from fakechunks import FakeCluster, run_path
+from waiting import until
 
 from raftstore.chunks.transfer.path import ChunkLimits, ChunkPath
 from raftstore.chunks.transfer.spread import SpreadLimits

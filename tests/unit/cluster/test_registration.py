@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from waiting import until
 
 from raftstore.cluster.replicas import registration
 from raftstore.cluster.replicas.registration import Registration
@@ -62,12 +63,6 @@ class Cluster:
             announced=self.noted,
             on_fatal=self.fatal.append,
         )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftstore.cluster.membership.roster import Roster, format_address, parse_address
+from raftstore.cluster.membership.roster import Roster, parse_address
 from raftstore.cluster.membership.steward import (
     Finish,
     Intent,
@@ -122,7 +122,7 @@ def test_what_is_no_address(text):
 
 @pytest.mark.parametrize("text", ["host:1", "[::1]:7420", "10.0.0.1:65535"])
 def test_addresses(text):
-    assert format_address(parse_address(text)) == text
+    assert str(parse_address(text)) == text
 
 
 def test_the_roster_lets_in_early_and_out_late():

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from catalogs import NOW, Feeder
+from waiting import until
 
 from raftstore.cluster.jobs import worker as module
+from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task, Worker
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError, Unavailable
@@ -36,7 +38,7 @@ Handler = Callable[[Job, Task], Awaitable[None]]
 
 
 async def working(
-    feeder: Feeder, handlers: dict[int, Handler], until: Callable[[], bool], limit: int = 2
+    feeder: Feeder, handlers: dict[int, Handler], done: Callable[[], bool], limit: int = 2
 ) -> None:
     """Run the worker of n1 over the feeder's catalog until something is so."""
 
@@ -54,9 +56,7 @@ async def working(
         concurrency=limit,
     )
     worker.start()
-    async with asyncio.timeout(60):
-        while not until():  # noqa: ASYNC110 - a state, not an event
-            await asyncio.sleep(0.005)
+    await until(done)
     await worker.stop()
 
 
@@ -84,10 +84,9 @@ def test_a_job_is_taken_reported_and_done(feeder: Feeder) -> None:
 
     async def scrub(job: Job, task: Task) -> None:
         task.unit, task.total, task.done = "chunks", 10, 3
-        while state(feeder, number).progress.done != 3:  # noqa: ASYNC110 - a state, not an event
-            await asyncio.sleep(0.005)
+        await until(lambda: state(feeder, number).progress.done == 3)
         seen.append(state(feeder, number).progress)
-        task.done, task.counts["verified"] = 10, 10
+        task.done, task.counts[JobCounter.VERIFIED] = 10, 10
 
     asyncio.run(working(feeder, {Job.SCRUB: scrub}, lambda: state(feeder, number).state == Job.DONE))
     assert (seen[0].total, seen[0].unit) == (10, "chunks")

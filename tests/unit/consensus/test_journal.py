@@ -12,6 +12,7 @@ from pysyncobj.journal import Journal as RaftJournal
 
 from raftstore.consensus.log.hardstate import Mark, MarkFile
 from raftstore.consensus.log.journal import QUICK_BYTES, Diverged, Journal
+from raftstore.consensus.log.raftlog import RaftLog
 from raftstore.errors import Damaged, DiskFailed
 from raftstore.util.disk import RealDisk
 
@@ -39,6 +40,13 @@ def indexes(journal: Journal) -> list[int]:
 def test_every_method_of_the_library_is_overridden() -> None:
     methods = {name for name, value in vars(RaftJournal).items() if callable(value)}
     assert methods <= set(vars(Journal)) | {"__dict__", "__weakref__"}
+
+
+def test_the_journal_is_the_log_that_consensus_asks_for() -> None:
+    asked = {name for name, value in vars(RaftLog).items() if callable(value) or isinstance(value, property)}
+    asked = {name for name in asked if not name.startswith("_") or name in ("__len__", "__getitem__")}
+    assert len(asked) >= 13
+    assert asked <= vars(Journal).keys(), "mypy does not see it: the library's Journal is untyped"
 
 
 def test_a_new_journal_is_empty_and_its_first_entry_counts_as_committed(tmp_path: Path) -> None:

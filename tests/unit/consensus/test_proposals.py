@@ -21,6 +21,15 @@ def follower_of(cluster, leader):
     return next(node for node in cluster.running if node is not leader)
 
 
+def batches(node):
+    """Return the operations of each batch in the node's log."""
+    return [
+        list(commands_pb2.Batch.FromString(command[2:]).operations)
+        for command, _, _ in node.journal[:]
+        if command.startswith(b"\x00C")
+    ]
+
+
 @pytest.mark.parametrize("lost", ["proposed", "propose"])
 def test_a_lost_message_is_made_good_and_nothing_is_done_twice(lost, tmp_path):
     async def main():
@@ -132,6 +141,12 @@ def test_a_cancelled_caller_leaves_no_trace(tmp_path):
             await asyncio.wait(tasks)
             cluster.network.heal()
             await leader.propose("free again")
+            await cluster.converged()
+            done = (await cluster.leader()).machine.commands
+            assert done.count(b"free again") == 1
+            # Two were under way; the others had no turn yet.
+            assert set(done) <= {b"w0", b"w1", b"free again"}
+            assert len(done) == len(set(done))
 
     run(main())
 
@@ -174,7 +189,12 @@ def test_a_caller_that_gets_no_turn_is_refused_at_its_deadline(tmp_path):
 def test_an_operation_larger_than_the_bound_on_bytes_goes_alone(tmp_path):
     async def main():
         async with Cluster(1, tmp_path, settings=ConsensusSettings(max_bytes=10)) as cluster:
-            await asyncio.gather(*(cluster["n1"].propose("x" * 50) for _ in range(3)))
+            node = cluster["n1"]
+            await node.propose("warm")
+            asked = ["aaaa", "x" * 50, "bbbb", "y" * 50, "cccc", "dddd"]
+            await asyncio.gather(*(node.propose(command) for command in asked))
+            shared = [[operation.command.decode() for operation in batch] for batch in batches(node)]
+            assert shared == [["warm"], ["aaaa"], ["x" * 50], ["bbbb"], ["y" * 50], ["cccc", "dddd"]]
 
     run(main())
 
@@ -255,12 +275,7 @@ def test_time_and_order_of_a_batch_are_the_proposers(tmp_path):
         async with Cluster(3, tmp_path) as cluster:
             node = await cluster.leader()
             await asyncio.gather(*(node.propose(f"w{i}") for i in range(3)))
-            batches = [
-                commands_pb2.Batch.FromString(command[2:])
-                for command, _, _ in node.journal[:]
-                if command.startswith(b"\x00C")
-            ]
-            operations = [operation for batch in batches for operation in batch.operations]
+            operations = [operation for batch in batches(node) for operation in batch]
             assert [o.command for o in operations] == [b"w0", b"w1", b"w2"]
             assert [o.id.sequence for o in operations] == [1, 2, 3]
             assert all(o.id.node == node.name and o.id.boot == 1 and o.time_ns > 0 for o in operations)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from peer_networks import DEADLINE, event_loops, network, run_on, running, until
+from peer_networks import DEADLINE, event_loops, network, run_on, running
 from raftcluster import CountingMachine
+from waiting import until
 
 from raftstore.consensus import Consensus, Journal
 from raftstore.wire import commands_pb2

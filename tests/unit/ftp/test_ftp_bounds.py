@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
+from ftpserver import PASSWORD, Client, Server, certificate, serving
+from waiting import DEADLINE
 
 from ftpgateway.access.ledger import UPLOAD_BEGINS, LedgerLimits, Limits, Resource
 from ftpgateway.ftp import server as front

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
+from ftpserver import PASSWORD, Client, Server, certificate, serving
 from structlog.testing import capture_logs
+from waiting import DEADLINE
 
 from ftpgateway.ftp import tls as ftptls
 from ftpgateway.ftp.data.masquerade import Masquerade

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ftpserver import DEADLINE, PASSWORD, Server, certificate, serving
+from ftpserver import PASSWORD, Server, certificate, serving
+from waiting import DEADLINE
 
 BIG = bytes(range(256)) * 12_000
 

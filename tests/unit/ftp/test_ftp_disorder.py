@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from ftpserver import DEADLINE, PASSWORD, Server, certificate, serving
+from ftpserver import PASSWORD, Server, certificate, serving
+from waiting import DEADLINE
 
 from raftstore import errors
 

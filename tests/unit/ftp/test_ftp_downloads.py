@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 
 import pytest
-from ftpserver import DEADLINE, Client, Gate, Server, read_all, serving
+from ftpserver import Client, Gate, Server, read_all, serving
+from waiting import DEADLINE
 
 from raftstore import errors
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 import uvloop
-from ftpserver import DEADLINE, PASSWORD, Client, Server, serving
+from ftpserver import PASSWORD, Client, Server, serving
+from waiting import DEADLINE
 
 from ftpgateway.ftp import session as front_session
 from ftpgateway.ftp.pyftp.control import CONTROL_READ

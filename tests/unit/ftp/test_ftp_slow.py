@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftpserver import DEADLINE, Server, certificate, serving
+from ftpserver import Server, certificate, serving
 from ticking import MOST_IN_A_TURN, TickingClock
+from waiting import DEADLINE
 
 from ftpgateway.ftp.session import FtpSession
 from raftstore.util import slices

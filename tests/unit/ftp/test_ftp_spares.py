@@ -6,7 +6,8 @@ import asyncio
 import socket
 
 import pytest
-from ftpserver import DEADLINE, read_all, serving
+from ftpserver import read_all, serving
+from waiting import DEADLINE
 
 from ftpgateway.demo import ports
 from ftpgateway.ftp.data.spares import Spares

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, serving
+from ftpserver import PASSWORD, Client, Server, certificate, serving
+from waiting import DEADLINE
 
 from ftpgateway.serving.proxyprotocol import SIGNATURE
 

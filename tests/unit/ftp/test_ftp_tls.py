@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import structlog
-from ftpserver import DEADLINE, PASSWORD, Client, Server, certificate, ftplib_client, read_all, serving
+from ftpserver import PASSWORD, Client, Server, certificate, ftplib_client, read_all, serving
+from waiting import DEADLINE
 
 from ftpgateway.ftp.data import channels
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ftpserver import DEADLINE, PASSWORD, certificate, every_refusal, serving
+from ftpserver import PASSWORD, certificate, every_refusal, serving
 from structlog.testing import capture_logs
 from ticking import MOST_IN_A_TURN, TickingClock
+from waiting import DEADLINE
 
 from ftpgateway.ftp.commands import listing
 from ftpgateway.ftp.interface import Session

@@ -8,7 +8,8 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from ftpserver import DEADLINE, PASSWORD, Client, Server, read_all, serving
+from ftpserver import PASSWORD, Client, Server, read_all, serving
+from waiting import DEADLINE
 
 from ftpgateway.demo import ports
 from raftstore import errors

@@ -9,9 +9,10 @@ import threading
 from dataclasses import replace
 
 import pytest
-from peer_networks import DEADLINE, LIMITS, event_loops, identity, network, run_on, running, until
+from peer_networks import DEADLINE, LIMITS, event_loops, identity, network, run_on, running
 from peer_proxy import PeerProxy
 from structlog.testing import capture_logs
+from waiting import until
 
 from raftstore import errors
 from raftstore.peers import Lane, Limits, Peer, PeerClient, PeerNetwork, Reply, Role

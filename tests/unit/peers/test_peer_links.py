@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from peer_networks import DEADLINE, LIMITS, dialler, event_loops, network, run_on, running, until
+from peer_networks import DEADLINE, LIMITS, dialler, event_loops, network, run_on, running
 from peer_proxy import PeerProxy
 from structlog.testing import capture_logs
+from waiting import until
 
 from raftstore import errors
 from raftstore.peers import Lane, Limits, Peer, PeerNetwork, Reply

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from peer_networks import DEADLINE, LIMITS, VERSIONS, dialler, identity, network, run_on, until
+from peer_networks import DEADLINE, LIMITS, VERSIONS, dialler, identity, network, run_on
 from structlog.testing import capture_logs
+from waiting import until
 
 from raftstore import errors
 from raftstore.peers import PeerClient, Role, Versions

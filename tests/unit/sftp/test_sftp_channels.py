@@ -11,10 +11,9 @@ from functools import partial
 
 import paramiko
 import pytest
-from ftpserver import DEADLINE
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_CHANNEL_REQUEST
-from sshpair import until
+from waiting import DEADLINE, eventually
 
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.ssh import inlets, sshd
@@ -94,7 +93,7 @@ class Connection:
         before = len(self.node.sessions)
         channel.invoke_subsystem("sftp")
         channel.sendall(b"to the node")
-        until(lambda: len(self.node.sessions) > before)
+        eventually(lambda: len(self.node.sessions) > before)
         self.node.sessions[-1].settimeout(DEADLINE)
         assert self.node.sessions[-1].recv(100) == b"to the node"
         self.node.sessions[-1].sendall(b"to the client")
@@ -122,7 +121,7 @@ def connected() -> Iterator[Connection]:
         server.join(DEADLINE)
         control.shutdown(socket.SHUT_RDWR)
         node.end()
-        until(lambda: not working())
+        eventually(lambda: not working())
         control.close()
 
 
@@ -148,14 +147,14 @@ def test_a_channel_gets_one_request_one_thread_and_one_place() -> None:
             connection.request(channels[0], name, "x")
         connection.settle()
         assert working() == 1
-        until(lambda: len(connection.node.refused) == 50)
+        eventually(lambda: len(connection.node.refused) == 50)
         assert connection.node.refused == [NOT_HERE] + [ONE_EACH] * 49
         channels += [connection.client.open_session() for _ in range(CHANNELS - 1)]
         assert full(connection)
-        until(lambda: connection.node.refused[50:] == [TOO_MANY])
+        eventually(lambda: connection.node.refused[50:] == [TOO_MANY])
         for channel in channels:
             channel.close()
-        until(lambda: not working())
+        eventually(lambda: not working())
         assert [connection.session() for _ in range(CHANNELS)] and full(connection)
 
 
@@ -185,7 +184,7 @@ def test_channels_that_became_no_session_give_back_their_places(request_: tuple[
             assert request_ == ("exec", "ls") or full(connection)
             for channel in channels:
                 channel.close()
-            until(lambda: not working())
+            eventually(lambda: not working())
         assert [connection.session() for _ in range(CHANNELS)] and full(connection)
 
 
@@ -207,7 +206,7 @@ def test_what_nobody_reads_is_thrown_away_and_more_than_the_window_ends_the_conn
         for buffer in (at_server.in_buffer, at_server.in_stderr_buffer):
             assert not isinstance(buffer, BufferedPipe)
         send(*code, b"x")
-        until(lambda: not connection.client.is_active())
+        eventually(lambda: not connection.client.is_active())
         connection.server.join(DEADLINE)
         assert "more came than the window allows" in str(connection.server.saved_exception)
 
@@ -225,16 +224,16 @@ def test_nothing_is_left_of_channels_that_are_over() -> None:
         for name, text in (("subsystem", "sftp"), ("subsystem", "netconf"), ("exec", "ls")) * 5:
             channel.close()
             connection.settle()
-            until(connection.idle)
+            eventually(connection.idle)
             channel = connection.client.open_session(timeout=DEADLINE)
             connection.request(channel, name, text)
         channel.close()
         connection.settle()
-        until(connection.idle)
+        eventually(connection.idle)
         # What is late for one of them does no harm; on one that never was it is against the protocol.
         connection.send(cMSG_CHANNEL_DATA, channel.remote_chanid, b"late")
         connection.settle()
-        until(lambda: at_server() == 0)
+        eventually(lambda: at_server() == 0)
         assert not connection.server.server_accepts and not connection.server._open
         connection.send(cMSG_CHANNEL_DATA, channel.remote_chanid + 1_000, b"out of nowhere")
-        until(lambda: not connection.client.is_active())
+        eventually(lambda: not connection.client.is_active())

@@ -14,9 +14,9 @@ import paramiko
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from ftpserver import DEADLINE
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST
 from paramiko.packet import NeedRekeyException, Packetizer
+from waiting import DEADLINE
 
 from ftpgateway.sftp.ssh import inlets, sshd
 from ftpgateway.sftp.ssh.sshpackets import LARGEST_DATA, MAX_SSH_PACKET, Packets

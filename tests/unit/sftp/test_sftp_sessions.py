@@ -14,12 +14,13 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from ftpserver import DEADLINE, PASSWORD
+from ftpserver import PASSWORD
 from openssh import OpenSsh
 from paramiko.packet import Packetizer
 from sftpserver import SftpServer, running
-from sshpair import FAILURE, SUCCESS, ByHand, until
+from sshpair import FAILURE, SUCCESS, ByHand
 from structlog.testing import capture_logs
+from waiting import DEADLINE, eventually
 
 from ftpgateway.sftp.ssh import negotiation
 from ftpgateway.sftp.ssh.sshfields import string
@@ -155,12 +156,13 @@ def test_who_does_not_log_in_is_sent_away() -> None:
 
 
 def test_who_does_nothing_is_sent_away() -> None:
-    with (
-        running(idle_timeout=2.0) as server,
-        contextlib.suppress(paramiko.SSHException, EOFError, OSError),
-        server.sftp(),
-    ):
-        server.wait_for(lambda: server.frontend.sessions == 0)
+    with running(idle_timeout=2.0) as server:
+        sent_away = False
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError), server.sftp():
+            assert server.frontend.sessions == 1
+            server.wait_for(lambda: server.frontend.sessions == 0)
+            sent_away = True
+        assert sent_away, "it never came in"
 
 
 def warm(server: SftpServer) -> None:
@@ -205,7 +207,7 @@ def test_keep_alives_keep_a_session_and_none_that_does_not_log_in() -> None:
         # Its time for a login is over, and so is that of those who came before it, and what they may be idle.
         server.wait_for(lambda: server.frontend.sessions < 4)
         assert client.listdir() == session(over).listdir() == session(none).listdir() == []
-        until(lambda: not stranger.is_active())
+        eventually(lambda: not stranger.is_active())
         for transport in (client.get_channel().get_transport(), over, none):  # type: ignore[union-attr]
             transport.packetizer.set_keepalive(0, None)
         server.wait_for(lambda: server.frontend.sessions == 0)

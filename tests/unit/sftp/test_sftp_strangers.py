@@ -8,8 +8,9 @@ import socket
 import struct
 
 import paramiko
-from ftpserver import DEADLINE, PASSWORD
+from ftpserver import PASSWORD
 from sftpserver import SftpServer, running
+from waiting import DEADLINE
 
 from ftpgateway.serving.proxyprotocol import SIGNATURE
 

@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from sshpair import BANNER, FAILURE, PASSWORD, PK_OK, SUCCESS, Pair, pair, until
+from sshpair import BANNER, FAILURE, PASSWORD, PK_OK, SUCCESS, Pair, pair
+from waiting import eventually
 
 from ftpgateway.access import keys
 from ftpgateway.sftp.ssh import publickeys, sshkex
@@ -272,4 +273,4 @@ def test_counts_that_strangers_send_cost_nothing(kind: int) -> None:
         assert made.client.asks("none") == FAILURE
         assert time.process_time() - begun < 5
         if kind == 61:
-            until(lambda: not made.node.about("password"))
+            eventually(lambda: not made.node.about("password"))

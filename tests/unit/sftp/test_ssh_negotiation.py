@@ -10,9 +10,9 @@ from typing import Any
 
 import paramiko
 import pytest
-from ftpserver import DEADLINE
 from paramiko.kex_curve25519 import KexCurve25519
 from sshpair import ByHand, pair
+from waiting import DEADLINE
 
 from ftpgateway.sftp.ssh import negotiation, publickeys, sshkex
 from ftpgateway.sftp.ssh.negotiation import Disagreement, Offer, agree

@@ -13,9 +13,9 @@ from functools import partial
 
 import paramiko
 import pytest
-from ftpserver import DEADLINE
 from paramiko.common import MSG_NAMES
-from sshpair import ByHand, Pair, pair, until
+from sshpair import ByHand, Pair, pair
+from waiting import DEADLINE, eventually
 
 from ftpgateway.sftp.ssh import kinds, sshd, sshkex
 
@@ -111,7 +111,7 @@ def test_new_keys_may_take_as_long_as_a_slow_line_needs(ciphers: tuple[str, ...]
         comes_back(channel, os.urandom(1_000_000))
         assert len(slowed) == 25
         # The node was told that something moves, so that it does not take the session for idle.
-        until(lambda: sum(one.moving for one in made.node.about("life")) > 1)
+        eventually(lambda: sum(one.moving for one in made.node.about("life")) > 1)
         assert keys != made.server.H
         channel.close()
 
@@ -298,7 +298,7 @@ def test_what_nobody_knows_is_answered_and_harms_nothing() -> None:
         client.hears(REQUEST_FAILURE)
         client.say(kinds.PING, b"a" * 1000)
         assert client.hears(kinds.PONG)[1] == (1000).to_bytes(4, "big") + b"a" * 1000
-        until(lambda: any("SFTP only" in one.reason for one in made.node.about("refused")))
+        eventually(lambda: any("SFTP only" in one.reason for one in made.node.about("refused")))
         comes_back(channel, os.urandom(100_000))
         while not client.came.empty():
             assert client.came.get()[0] != REQUEST_FAILURE, "one answer each"
@@ -336,11 +336,11 @@ def test_what_keeps_a_connection_alive_is_told() -> None:
             made.client.say(kind, *parts)
         assert not made.node.about("life")
         made.client.logs_in()
-        until(lambda: len(made.node.about("life")) == 1)
+        eventually(lambda: len(made.node.about("life")) == 1)
         for kind, parts in ((2, (b"",)), (80, ("keepalive@openssh.com", False)), (kinds.PING, (b"",))):
             reported = len(made.node.about("life"))
             made.client.say(kind, *parts)
-            until(lambda reported=reported: len(made.node.about("life")) == reported + 1)
+            eventually(lambda reported=reported: len(made.node.about("life")) == reported + 1)
         assert not any(one.moving for one in made.node.about("life"))
 
 
@@ -437,7 +437,7 @@ def test_packets_in_two_parts_are_not_waited_for() -> None:
 
             made.client.packetizer.write_all = halved
             # Most of a hundred: the first are acknowledged at once. Again, where the machine is too busy to tell.
-            until(lambda: took(channel, 100)[40] < 0.03)
+            eventually(lambda: took(channel, 100)[40] < 0.03)
 
 
 def took(channel: paramiko.Channel, count: int) -> list[float]:

@@ -81,7 +81,7 @@ class BaseSession(ControlConnection):
         self.announced: int | None = None
         self.rename_from: str | None = None
         # What the last SIZE told, if that was of an interrupted upload: the path and how many bytes.
-        self.told_of_begun: tuple[str, int | None] | None = None
+        self.reported_begun: tuple[str, int | None] | None = None
         self.buffer_size_set = False
         self.protect_data = False
         self.link = DataLink(

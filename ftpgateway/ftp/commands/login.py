@@ -109,7 +109,7 @@ class LoginCommands(BaseSession):
         self.username = ""
         self.take_range()
         self.announced = None
-        self.rename_from = self.told_of_begun = None
+        self.rename_from = self.reported_begun = None
         self.set_idle_timer(self.host.settings.login_timeout)
         try:
             self.host.connections.logged_out(self.slot)

@@ -124,7 +124,7 @@ class NameCommands(BaseSession):
         """SIZE: where a transfer can be resumed, in every TYPE, as nothing is converted."""
         path = self.files.resolve(line)
         size, begun = self.wait(self.files.size(path))
-        self.told_of_begun = (path, size) if begun else None
+        self.reported_begun = (path, size) if begun else None
         if size is None:
             self.respond(f"550 {one_line(path)} is a directory.")
         else:

@@ -251,7 +251,7 @@ class TransferCommands(BaseSession):
         path = self.files.resolve(line)
         try:
             direct = not self.link.secure
-            begun = self._told_of_begun(path)
+            begun = self._begun_as_reported(path)
             opened = self.wait(_open(self.files, path, offset, until, self.session.down, direct=direct))
         except StoreError as error:
             self.respond(refusal(error, Doing.READING))
@@ -272,9 +272,9 @@ class TransferCommands(BaseSession):
             self.announce(f"Opening data connection for {one_line(path)} ({opened.size} bytes).")
             self.attach(Sending(self, "RETR", path, opened.first, opened.rest, opened.release))
 
-    def _told_of_begun(self, path: str) -> int | None:
+    def _begun_as_reported(self, path: str) -> int | None:
         """Return what the last SIZE told of an interrupted upload of `path`, if it is still true. Raises StoreError."""
-        reported = self.told_of_begun
+        reported = self.reported_begun
         if reported is None or reported[0] != path or self.wait(self.files.begun(path)) != reported[1]:
             return None
         return reported[1]

@@ -1,4 +1,4 @@
-"""The membership room of a node: roster, steward, tokens, and the admin calls about them, put together."""
+"""The membership of a node: roster, steward, tokens, and the admin calls about them, put together."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _DONE_TO = {Intent.JOIN: "taken in", Intent.REMOVE: "removed", Intent.MOVE: "mov
 
 
 class Node(Protocol):
-    """What this room needs of the other rooms."""
+    """What this part needs of the others."""
 
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command."""

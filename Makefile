@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate properties mutants bench bench-consensus bench-snapshot bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test drills sftp-differential simulate properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench   rates beside stock pyftpdlib, in one run (ARGS=--quick: a short version)"
 	@echo "make bench-consensus  commits beside etcd's (Debian: etcd-server, nghttp2-client), in one run"
 	@echo "make bench-snapshot  commits while a snapshot of 1,000,000 files is taken, sent and installed"
+	@echo "make bench-turns  for how long a command of the largest file holds a node's loop"
 	@echo "make bench-volumes  start of a node with 1,000,000 chunks, from its saved index and without"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make bench-repair  uploads while the pictures of a lost node are copied to the others"
@@ -74,6 +75,9 @@ bench-consensus: install
 
 bench-snapshot: install
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/snapshot.py $(ARGS)
+
+bench-turns: install
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/turns.py $(ARGS)
 
 bench-volumes: install
 	$(BIN)/python tests/bench/volumes.py $(ARGS)

@@ -235,13 +235,27 @@ class LoopStatus:
     classes: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class ClientFigure:
+    """What all clients of a node hold of one resource (memory in bytes, else a count); see ftpgateway/access/ledger.py.
+
+    `peak`: most that they held at once; `limit`: most that they may hold, 0: any amount; `refused`: how often more was
+    refused, be it to one account or address. Since the node's start.
+    """
+
+    used: int
+    peak: int
+    limit: int
+    refused: int
+
+
 @dataclass(slots=True)
 class NodeStatus:
     """One node as seen by the node that was asked; counters are None where it could not be reached.
 
     `drain`: "draining", or "drained" when all that it has has its copies elsewhere; "": it takes pictures.
     `services`: what is served there beside the channel between nodes, by name, and at what address: ftp, sftp.
-    `loop`: None also where the stall watch is off.
+    `loop`: None also where the stall watch is off. `clients`: what they hold, by resource.
     `program`: its version; it knows the levels `oldest` to `newest` of the log, and has applied it up to where `level`
     is in force.
     """
@@ -264,6 +278,7 @@ class NodeStatus:
     drain: str = ""
     services: dict[str, str] = field(default_factory=dict)
     loop: LoopStatus | None = None
+    clients: dict[str, ClientFigure] = field(default_factory=dict)
     error: str = ""
     program: str = ""
     oldest: int | None = None

@@ -7,12 +7,12 @@ buffer, a spool, a listing, a handle) asks for a `Charge` first, of the right si
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
 from raftstore.errors import StoreError
-from raftstore.types import CHUNK_SIZE
+from raftstore.types import CHUNK_SIZE, ClientFigure
 
 MIB = 1024 * 1024
 
@@ -71,16 +71,6 @@ class Holder:
 
     account: str = ""
     network: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One resource of the whole node: held now, most that was held, limit (0: none), refusals since the start."""
-
-    used: int
-    peak: int
-    limit: int
-    refused: int
 
 
 class _Level:
@@ -147,14 +137,6 @@ class Charge:
         if amount < 0:
             raise ValueError("a charge cannot be negative")
         self._ledger._move(self, amount - self.amount)
-
-    def grow(self, more: int) -> None:
-        """Hold `more` beside what is held. Raises LimitReached."""
-        self.resize(self.amount + more)
-
-    def shrink(self, less: int) -> None:
-        """Hold `less` fewer."""
-        self.resize(self.amount - less)
 
     def pass_to(self, account: str) -> None:
         """Count it for `account`, too: its client has logged in. Raises LimitReached, and changes nothing then."""
@@ -256,30 +238,13 @@ class Ledger:
         self._refused[resource] += 1
         raise LimitReached(who.format(_THINGS[resource]))
 
-    # Numbers.
-
-    def used(self, resource: Resource) -> int:
-        """Return how much of it all clients hold."""
-        return self._used[resource]
-
-    def of_account(self, account: str, resource: Resource) -> int:
-        """Return how much of it an account holds."""
-        return self._account.has(account, resource)
-
-    def of_network(self, network: str, resource: Resource) -> int:
-        """Return how much of it a network holds."""
-        return self._network.has(network, resource)
-
-    def figures(self) -> Mapping[Resource, Figure]:
-        """Return the numbers of the node, for its status."""
+    def figures(self) -> dict[str, ClientFigure]:
+        """Return what all of them hold, by the resource's name."""
         return {
-            resource: Figure(
-                self._used[resource],
-                self._peak[resource],
-                self._node[resource],
-                self._refused[resource],
+            resource.name.lower(): ClientFigure(*numbers)
+            for resource, *numbers in zip(
+                Resource, self._used, self._peak, self._node, self._refused, strict=True
             )
-            for resource in Resource
         }
 
     def holders(self) -> Iterator[tuple[str, str, Resource, int]]:

@@ -102,7 +102,10 @@ def commands_page() -> str:
         "since the node's start (`null`: it is off, see `log.stalls`): of `probes` looks `stalls` found the node busy",
         "with one thing for `threshold` seconds or more; `longest` without the time for which the machine was busy",
         "otherwise, `longest_cpu` its processor time; `classes` counts the looks by processor time, up to 0.005, 0.02,",
-        "0.05, 0.1, 0.2, 0.5, 1, 2, 5 seconds and more.",
+        "0.05, 0.1, 0.2, 0.5, 1, 2, 5 seconds and more. `clients` has of `memory` (bytes), `handles`, `names` (of",
+        "listings), `connections` and `ports` (passive ones that wait) what the clients hold: `used`, `limit` (0:",
+        "none), and since the node's start `peak` and `refused`: how often more was too much for an account, an",
+        "address or the node.",
     ]
     for name, command, context in _commands(
         group, click.Context(group, info_name="pixraft", **group.context_settings)
@@ -131,6 +134,7 @@ _NODE_KEYS = [
     "drain",
     "services",
     "loop",
+    "clients",
 ]
 
 _SHAPES = [

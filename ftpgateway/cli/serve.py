@@ -190,9 +190,9 @@ def _check_user(config: NodeConfig) -> None:
 async def _open_and_close(config: NodeConfig) -> None:
     """Open journal, catalog and volumes as a start would, and close them again. Raises what a start would."""
     from ftpgateway.node.node import store_settings
-    from raftstore.store.facade import Store
+    from raftstore.store.opendisk import check_disk
 
-    await Store(store_settings(config), _raise).check()
+    await check_disk(store_settings(config), _raise)
 
 
 def _raise(reason: BaseException) -> None:

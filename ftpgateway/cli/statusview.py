@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -13,7 +14,7 @@ from ftpgateway.cli import output
 from ftpgateway.cli.errors import VERDICTS
 from raftstore import paths
 from raftstore.errors import StoreError
-from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.types import ClientFigure, ClusterStatus, NodeStatus
 
 _TITLES = (
     "node address role voter reachable term commit applied lag pictures bytes free error".split()  # noqa: SIM905
@@ -117,6 +118,11 @@ def advice(status: ClusterStatus) -> list[str]:
         if node.quarantined
     ]
     lines += [
+        f"{node.name}: clients were refused since its start: {refused}. See [clients] in its configuration."
+        for node in status.nodes
+        if (refused := _refused(node.clients))
+    ]
+    lines += [
         f"{node.name} is {node.drain}: it takes no pictures until `pixraft drain {node.name} --cancel`."
         for node in status.nodes
         if node.drain
@@ -135,6 +141,18 @@ def advice(status: ClusterStatus) -> list[str]:
         if status.short_count > _SHOWN_SHORT:
             lines.append("  ... (-o json names up to 100)")
     return lines
+
+
+def _refused(clients: Mapping[str, ClientFigure]) -> str:
+    """Say what clients were refused, and whether that was for want of it at the node or at one account or address."""
+    found = []
+    for resource, figure in clients.items():
+        if figure.refused:
+            shown = output.human_bytes if resource == "memory" else str
+            times = "once" if figure.refused == 1 else f"{figure.refused} times"
+            limit = f", of {shown(figure.limit)}" if figure.limit else ""
+            found.append(f"{resource} {times} (at most {shown(figure.peak)} were held{limit})")
+    return ", ".join(found)
 
 
 def _damaged(name: str, places: int, *, mended: bool) -> str:

@@ -15,7 +15,7 @@ from ftpgateway.access import Access, AccessSettings
 from ftpgateway.access.ledger import LedgerLimits, Limits
 from ftpgateway.ftp.server import FtpFrontend, FtpSettings
 from ftpgateway.node.config import ClientsConfig, ConfigError, NodeConfig
-from ftpgateway.node.memory import of_machine
+from ftpgateway.node.memory import freeze_start, of_machine
 from ftpgateway.node.systemd import keep_alive, notify
 from ftpgateway.serving.clientlines import ClientLines
 from ftpgateway.serving.logfile import AppendedFile
@@ -130,6 +130,7 @@ async def _until_ended(
         notify("STATUS=starting: reads its data, then waits for a majority of the cluster")
         async with _serving(config, transfers, end):
             ready = True
+            freeze_start()
             notify("READY=1", f"STATUS=serves FTP on {config.ftp.listen}")
             await asyncio.wait([ended])
             notify("STOPPING=1", "STATUS=stopping: transfers under way end")
@@ -154,11 +155,11 @@ async def _until_ended(
 async def _serving(
     config: NodeConfig, transfers: TransferLog | None, on_fatal: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
-    store = Store(store_settings(config), on_fatal)
-    await store.start()
+    store = await Store.open(store_settings(config), on_fatal)
     try:
         access = Access(store, access_settings(config))
         access.start()
+        store.report_clients(access.ledger.figures)
         try:
             async with _frontends(config, store, access, transfers):
                 yield

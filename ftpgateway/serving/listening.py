@@ -12,6 +12,7 @@ import structlog
 
 from raftstore.util.descriptors import scarce
 from raftstore.util.seldomlog import SeldomLog
+from raftstore.util.sockets import first_byte
 from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
@@ -82,21 +83,10 @@ def clients(listening: socket.socket, most: int) -> Iterator[tuple[socket.socket
             client.close()
             _seldom.warning("clients have as many descriptors as they may", peer="")
             raise OutOfDescriptors
-        if not _gone(client):
+        if first_byte(client) == b"":
+            client.close()
+        else:
             yield client, plain_address(address[0])
-
-
-def _gone(client: socket.socket) -> bool:
-    """Whether a client has closed its connection without a word; the socket is closed then."""
-    try:
-        if client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-            return False
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    client.close()
-    return True
 
 
 def plain_address(address: str) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from raftstore.cluster.membership.boot import Boots
-from raftstore.cluster.status.convert import cluster_to_wire, node_to_wire, user_to_wire
+from raftstore.cluster.status.convert import cluster_to_wire, user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
-from raftstore.types import ClusterStatus, NodeStatus, Rule, Usage, User
-from raftstore.util.space import Space
+from raftstore.types import ClusterStatus, Rule, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
 BOTH = frozenset({Role.NODE, Role.ADMIN})
@@ -32,52 +29,20 @@ ATTEMPTS = 5
 """For a change of an account that others change at the same time."""
 
 
-class Administered(Protocol):
-    """What the admin calls need of a store."""
+class Reporting(Protocol):
+    """What the admin calls need of a node."""
 
-    def own_status(self) -> tuple[NodeStatus, str]:
-        """Return this node's status and the leader it follows ("" for none)."""
+    def report(self, peer: str, request: admin.NodeRequest) -> admin.NodeReport:
+        """Return what this node says of itself, and of `peer`, which asks."""
         ...
 
-    def log_empty(self) -> bool:
-        """Whether this node's log holds nothing yet."""
-        ...
-
-    def add_membership(self, report: admin.NodeReport, known: int) -> None:
-        """Add what this node knows of the membership beyond log entry `known`."""
-        ...
-
-    def latest_boot(self, node: str) -> int:
-        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
-        ...
-
-    def add_progress(self, report: admin.NodeReport) -> None:
-        """Add the number of this start, and up to where the log is safe, once the node takes part."""
-        ...
-
-    def volumes_identity(self) -> bytes:
-        """Identity of the volumes on this node's disk."""
-        ...
-
-    def free_space(self) -> int:
-        """Bytes of this node's disk that pictures may still take."""
-        ...
-
-    def space(self) -> Space:
-        """How much space this node's disk has for log and catalog."""
-        ...
-
-    def superseded(self, node: str, identity: bytes) -> bool:
-        """Whether `node` has had another disk since the one whose volumes have `identity`."""
-        ...
-
-    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
-        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
-        ...
-
-    async def status(self, short_limit: int = 100) -> ClusterStatus:
+    async def status(self, short_limit: int) -> ClusterStatus:
         """Return the cluster's status."""
         ...
+
+
+class AccountStore(Protocol):
+    """What the admin calls need of the accounts."""
 
     def users(self) -> AsyncIterator[list[User]]:
         """Yield all accounts, after a read barrier, some at a time."""
@@ -108,52 +73,50 @@ class Administered(Protocol):
         ...
 
 
-class Administration:
-    """Registers the admin calls on the peers channel, for node and admin certificates."""
+class NodeCalls:
+    """Registers the calls that tell how a node and the cluster are, for node and admin certificates."""
 
-    def __init__(self, store: Administered, network: PeerNetwork) -> None:
-        self._store = store
-        for name in ("node", "status", "users", "user_put", "user_remove", "user_orphans", "user_adopt"):
-            network.serve(f"admin.{name}", getattr(self, f"_{name}"), roles=BOTH)
+    def __init__(self, node: Reporting, network: PeerNetwork) -> None:
+        self._reporting = node
+        network.serve("admin.node", self._node, roles=BOTH)
+        network.serve("admin.status", self._status, roles=BOTH)
 
     async def _node(self, peer: Peer, body: bytes, _payload: memoryview) -> Reply:
-        request = admin.NodeRequest.FromString(body)
-        node, leader = self._store.own_status()
-        report = admin.NodeReport(
-            node=node_to_wire(node),
-            leader=leader,
-            empty=self._store.log_empty(),
-            store=self._store.volumes_identity(),
-            free_space=self._store.free_space(),
-            space=self._store.space(),
-            superseded=self._store.superseded(peer.name, request.store),
-            outdated=self._store.outdated(
-                peer.name, request.store, Boots(request.previous_boot, request.boot, request.log_end)
-            ),
-            latest_boot=self._store.latest_boot(peer.name),
-            time_ns=time.time_ns(),
-        )
-        self._store.add_progress(report)
-        self._store.add_membership(report, request.known)
+        report = self._reporting.report(peer.name, admin.NodeRequest.FromString(body))
         return Reply(report.SerializeToString())
 
     async def _status(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         request = admin.StatusRequest.FromString(body)
-        status = await self._store.status(min(request.short_limit or 100, MAX_SHORT))
+        status = await self._reporting.status(min(request.short_limit or 100, MAX_SHORT))
         return Reply(cluster_to_wire(status).SerializeToString())
+
+
+class AccountCalls:
+    """Registers the calls about accounts, for node and admin certificates."""
+
+    def __init__(self, accounts: AccountStore, network: PeerNetwork) -> None:
+        self._accounts = accounts
+        for name, answer in (
+            ("users", self._users),
+            ("user_put", self._user_put),
+            ("user_remove", self._user_remove),
+            ("user_orphans", self._user_orphans),
+            ("user_adopt", self._user_adopt),
+        ):
+            network.serve(f"admin.{name}", answer, roles=BOTH)
 
     async def _users(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
         answer = admin.Users()
-        async for users in self._store.users():
-            answer.users.extend(user_to_wire(user, self._store.usage(user.owner)) for user in users)
+        async for users in self._accounts.users():
+            answer.users.extend(user_to_wire(user, self._accounts.usage(user.owner)) for user in users)
         return Reply(answer.SerializeToString())
 
     async def _user_put(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         put = admin.UserPut.FromString(body)
         for attempt in range(ATTEMPTS):
-            earlier = await self._store.user(put.name)
+            earlier = await self._accounts.user(put.name)
             try:
-                await self._store.put_user(merged(earlier, put), create=put.create, update=put.update)
+                await self._accounts.put_user(merged(earlier, put), create=put.create, update=put.update)
                 break
             except Changed:
                 if attempt == ATTEMPTS - 1:
@@ -161,18 +124,18 @@ class Administration:
         return Reply(admin.UserReply().SerializeToString())
 
     async def _user_remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
-        await self._store.remove_user(admin.UserRemove.FromString(body).name)
+        await self._accounts.remove_user(admin.UserRemove.FromString(body).name)
         return Reply(admin.UserReply().SerializeToString())
 
     async def _user_orphans(self, _peer: Peer, _body: bytes, _payload: memoryview) -> Reply:
         answer = admin.Orphans()
-        for owner, usage in await self._store.orphans():
+        for owner, usage in await self._accounts.orphans():
             answer.orphans.add(owner=owner, files=usage.files, bytes=usage.bytes)
         return Reply(answer.SerializeToString())
 
     async def _user_adopt(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
         adopt = admin.UserAdopt.FromString(body)
-        after, adopted, finished = await self._store.adopt(adopt.owner, adopt.name, adopt.after)
+        after, adopted, finished = await self._accounts.adopt(adopt.owner, adopt.name, adopt.after)
         return Reply(admin.UserAdopted(after=after, adopted=adopted, finished=finished).SerializeToString())
 
 

@@ -408,8 +408,6 @@ class Machine:
         demand = self.accounts.replicas(owner) or DEFAULT
         if row is not None:
             self._release(row)
-            # What was just released may be in the new version too: its references are counted afresh.
-            plan = self.contents.plan(command.chunks, size, command.since)
         if row is not None and not anew:
             inode = row[2]
             self.names.replace(place, size, mtime_ns, owner, self._index)
@@ -528,11 +526,9 @@ class Machine:
         place, row = self._new_place(command.path, commands.IS_A_DIRECTORY)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
-        self.contents.plan(command.chunks, size, command.since)
+        plan = self.contents.plan(command.chunks, size, command.since)
 
         def acquire() -> int:
-            # What was just released may be in the new one too: its references are counted afresh.
-            plan = self.contents.plan(command.chunks, size, command.since)
             inode = self._new_inode()
             self.contents.acquire(inode, plan, self.accounts.replicas(owner) or DEFAULT, published=False)
             return inode

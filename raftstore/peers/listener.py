@@ -22,6 +22,7 @@ from raftstore.util.admission import Admission
 from raftstore.util.descriptors import scarce
 from raftstore.util.networks import network_of
 from raftstore.util.rates import Rates
+from raftstore.util.sockets import first_byte
 
 log = structlog.get_logger()
 
@@ -164,7 +165,7 @@ class Listener:
     def _arrived(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         """Find a place for a connection; who has hung up again gets none."""
         accepted.setblocking(False)
-        first = _first(accepted)
+        first = first_byte(accepted)
         if first == b"":
             accepted.close()
             return
@@ -192,7 +193,7 @@ class Listener:
         loop.add_reader(accepted, self._readable, waiting)
 
     def _readable(self, waiting: _Waiting) -> None:
-        first = _first(waiting.accepted)
+        first = first_byte(waiting.accepted)
         if first is None:
             return
         self._hear_no_more(waiting)
@@ -318,19 +319,6 @@ class Listener:
             channel.drop("not authenticated")
             raise
         return channel
-
-
-def _first(accepted: socket.socket) -> bytes | None:
-    """Return the first byte and leave it where it is, for whoever takes the socket over.
-
-    None: nothing has come yet; b"": the other side has hung up.
-    """
-    try:
-        return accepted.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
 
 
 async def _receive(accepted: socket.socket, size: int) -> bytes:

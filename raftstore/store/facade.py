@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import Callable
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
 from raftstore.cluster.administration import Answering, serve_admin
-from raftstore.cluster.membership.boot import Boots
 from raftstore.cluster.settings import StoreSettings
-from raftstore.cluster.status.news import Heard, News
+from raftstore.cluster.status.news import Heard
 from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
-from raftstore.metadata.adoption import MAX_LOOKED_AT as ADOPTED
 from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
-from raftstore.metadata.tables.accounts import user_to_message
 from raftstore.paths import parent, split
 from raftstore.rights import Action, Actor, Rights
 from raftstore.store.confirmations import ConfirmedCopies
 from raftstore.store.freespace import AboutFree
 from raftstore.store.names import Names
+from raftstore.store.node import Part, RunningNode
+from raftstore.store.opendisk import OnFatal, open_disk
 from raftstore.store.publishbatch import PublishBatch
 from raftstore.store.publishing import Aim
-from raftstore.store.runtime import NodeRuntime
 from raftstore.store.sessions import Allowance, DownloadSession, HandleCalls, LateReplicas, UploadSession
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
+    ClientFigure,
     ClusterStatus,
     Entry,
     FileVersion,
-    NodeStatus,
     Order,
     Page,
     Partial,
@@ -40,8 +39,7 @@ from raftstore.types import (
     User,
 )
 from raftstore.util.slices import next_slice
-from raftstore.util.space import Space
-from raftstore.wire import admin_pb2 as admin
+from raftstore.util.stallwatch import StallWatch
 from raftstore.wire import commands_pb2 as commands
 
 USERS = 100
@@ -54,35 +52,45 @@ class Store:
     Reads are linearizable: each first confirms with a majority that nothing newer was acknowledged.
     """
 
-    def __init__(self, settings: StoreSettings, on_fatal: Callable[[BaseException], None]) -> None:
-        self._runtime = NodeRuntime(settings, on_fatal)
-        self._about_free = AboutFree(lambda replicas: self._runtime.chunk_path.free_space(replicas))
+    def __init__(self, node: RunningNode, part: Part, stack: contextlib.AsyncExitStack) -> None:
+        """A node that takes part. See `open`."""
+        self._node = node
+        self._catalog = node.disk.catalog
+        self._reserver = part.reserver
+        self._stack = stack
+        self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
-        self._names = Names(lambda: self._runtime.catalog, self._runtime.barrier, self._runtime.propose)
-        self._news = News(self._runtime.network, lambda: self._runtime.membership.others())
+        self._names = Names(node.disk.catalog, node.barrier, node.propose)
 
-    async def start(self) -> None:
-        """Recover what is on disk, listen, and take part in the cluster.
+    @classmethod
+    async def open(cls, settings: StoreSettings, on_fatal: OnFatal) -> Store:
+        """Recover what is on disk, listen, take part in the cluster; return what front-ends use of it.
 
-        Raises Damaged when what is on disk cannot be trusted, OSError when the address is taken.
+        On failure what was opened is closed again. Raises Damaged when what is on disk cannot be trusted, Invalid,
+        OSError when the address is taken.
         """
-        await self._runtime.start(self)
-
-    async def check(self) -> None:
-        """Open what is on disk as `start` does, without a word to the others, and close it; make nothing new.
-
-        Raises as `start`, Refused when another process has it.
-        """
-        await self._runtime.check()
+        stack = contextlib.AsyncExitStack()
+        try:
+            stalls = StallWatch(settings.stall_threshold) if settings.stall_threshold else None
+            if stalls is not None:
+                stalls.start()
+                stack.callback(stalls.stop)
+            disk = await open_disk(settings, on_fatal, stack)
+            node = RunningNode(disk, on_fatal, None if stalls is None else stalls.status)
+            part = await node.take_part(stack)
+        except BaseException:
+            await stack.aclose()
+            raise
+        return cls(node, part, stack)
 
     async def stop(self) -> None:
         """Leave; what was acknowledged is on disk already."""
-        await self._runtime.stop()
+        await self._stack.aclose()
 
     @property
     def level(self) -> int:
         """The level in force, as this node has applied it (metadata.levels): what commands may be proposed."""
-        return self._runtime.catalog.level
+        return self._catalog.level
 
     # Names: each call says who asks, and is judged by that.
 
@@ -115,7 +123,7 @@ class Store:
         Raises NotFound, NotADirectory, Denied, Invalid (too many to be sorted), Unavailable.
         """
         await self._barrier()
-        return await self._runtime.catalog.sorted_listing(path, order, actor)
+        return await self._catalog.sorted_listing(path, order, actor)
 
     async def require(self, actor: Actor, action: Action, path: str) -> User:
         """Raise Denied unless the actor may `action` at `path`; return the account as it is."""
@@ -164,7 +172,7 @@ class Store:
         )
 
     def _opened(self, version: FileVersion) -> DownloadSession:
-        return DownloadSession(version, self._download(version), self._runtime.leases)
+        return DownloadSession(version, self._download(version), self._node.leases)
 
     async def upload(
         self,
@@ -190,7 +198,7 @@ class Store:
         put = commands.PutFile(path=path, exclusive=exclusive)
         published, base, sure = await self._target(actor, put, append=append, offset=offset)
         kept = kept_bytes(base, offset, append)
-        aim = Aim(self._runtime.catalog, self._barrier, lambda: self._aimed_at(path), sure=sure)
+        aim = Aim(self._catalog, self._barrier, lambda: self._aimed_at(path), sure=sure)
         session = await self._upload(actor, put, base, kept, published, aim, expected=expected)
         if handle:
             aim.begin()
@@ -203,7 +211,7 @@ class Store:
         """
         version = base.version
         found = Target.of(0, parent(path)[1], version.entry)
-        aim = Aim(self._runtime.catalog, self._barrier, lambda: found, sure=True)
+        aim = Aim(self._catalog, self._barrier, lambda: found, sure=True)
         put = commands.PutFile(path=path)
         return await self._upload(actor, put, version, version.entry.size, version.entry, aim)
 
@@ -221,27 +229,27 @@ class Store:
         It is for `publish`; otherwise `release` it. Raises AlreadyExists, NotFound (the parent), QuotaExceeded, Denied.
         """
         split(path)
-        if self._runtime.catalog.level < 2:
+        if self._catalog.level < 2:
             return None
         await self._barrier()
-        done = await self._runtime.reserver.reserve(path, lambda command: self._names.change(actor, command))
+        done = await self._reserver.reserve(path, lambda command: self._names.change(actor, command))
         return Target(done.inode, parent(path)[1], reservation=done.reservation)
 
     async def release(self, target: Target) -> None:
         """End the reservation of a name that nobody will publish at: it is free when this returns."""
-        await self._runtime.reserver.release(target.reservation)
+        await self._reserver.release(target.reservation)
 
     def forget_reservation(self, target: Target) -> None:
         """End the reservation of a name that nobody will publish at, in a moment."""
-        self._runtime.reserver.forget(target.reservation)
+        self._reserver.forget(target.reservation)
 
     def _published_as(self, target: Target) -> None:
         if target.reservation:
-            self._runtime.reserver.published(target.reservation)
+            self._reserver.published(target.reservation)
 
     def _aimed_at(self, path: str) -> Target:
         directory, name = parent(path)
-        return Target.of(self._runtime.catalog.lookup(directory).inode, name, self._published(path))
+        return Target.of(self._catalog.lookup(directory).inode, name, self._published(path))
 
     async def _upload(
         self,
@@ -260,13 +268,13 @@ class Store:
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
-        confirmed = ConfirmedCopies(self._runtime.catalog, self._runtime.confirm, prefix)
+        confirmed = ConfirmedCopies(self._catalog, self._node.confirm, prefix)
 
         async def overtaken() -> bool:
             await self._barrier()
             return newer_of(actor.owner, published, self._published(path))
 
-        late = LateReplicas(self._runtime.recorder, confirmed.begun)
+        late = LateReplicas(self._node.recorder, confirmed.begun)
         user = self._account(actor)
         replicas = user.replicas if user is not None else 0
         if expected is not None and not (user is not None and Rights(user).sees_all):
@@ -274,14 +282,14 @@ class Store:
                 raise DiskFull()
             expected = None  # an exact look would tell what `takes` does not
         upload = Upload(
-            self._runtime.chunk_path,
+            self._node.chunk_path,
             prefix=prefix,
             head=head,
             on_replica=late,
             expected=expected,
             replicas=replicas,
         )
-        put.quorum = self._runtime.topology.view().with_replicas(replicas).quorum
+        put.quorum = self._node.topology.view().with_replicas(replicas).quorum
         return UploadSession(
             put,
             actor.owner,
@@ -290,7 +298,7 @@ class Store:
             lambda command: self._names.change(actor, command),
             overtaken,
             confirmed,
-            self._runtime.leases,
+            self._node.leases,
             self._publish_batch,
             allowance=allowance,
             base=base.entry if isinstance(base, FileVersion) else None,
@@ -300,10 +308,10 @@ class Store:
     async def _chunk(self, ref: ChunkRef) -> bytes:
         """Return the bytes of a chunk, verified. Raises StoreError."""
         download = Download(
-            self._runtime.chunk_path,
+            self._node.chunk_path,
             (ref,),
-            on_bad_replica=self._runtime.bad_replica,
-            on_found=self._runtime.found_replica,
+            on_bad_replica=self._node.bad_replica,
+            on_found=self._node.found_replica,
         )
         return b"".join([block async for block in download.blocks()])
 
@@ -322,60 +330,20 @@ class Store:
 
     async def user(self, name: str) -> User | None:
         """Return an account, or None."""
-        await self._barrier()
-        return self._runtime.catalog.user(name)
+        return await self._node.accounts.user(name)
 
     def cached_user(self, name: str) -> User | None:
         """Return an account as this node has applied it, without asking the others: for checks on the loop."""
-        return self._runtime.catalog.user(name)
-
-    async def users(self) -> AsyncIterator[list[User]]:
-        """Yield all accounts by name, some at a time: those that nobody changes meanwhile come exactly once."""
-        await self._barrier()
-        after = ""
-        while True:
-            await next_slice()
-            users = self._runtime.catalog.users(after, USERS)
-            if not users:
-                break
-            yield users
-            after = users[-1].name
-
-    async def put_user(self, user: User, *, create: bool = False, update: bool = False) -> None:
-        """Make or change an account. Raises AlreadyExists (`create`), NotFound (`update`), Invalid.
-
-        Changed (`update`): it is no longer at the revision that `user` has; with revision 0 that does not matter.
-        """
-        put = commands.PutUser(user=user_to_message(user), create=create, update=update)
-        await self._propose(commands.Command(put_user=put))
-
-    async def remove_user(self, name: str) -> None:
-        """Remove an account; its files stay. Raises NotFound."""
-        await self._propose(commands.Command(remove_user=commands.RemoveUser(name=name)))
+        return self._catalog.user(name)
 
     def usage(self, owner: str) -> Usage:
         """Return what an owner (an account's identity) has published, as this node has applied it."""
-        return self._runtime.catalog.usage(owner)
-
-    async def orphans(self) -> list[tuple[str, Usage]]:
-        """Return the owners that have something and no account any more, by identity, and what they have published."""
-        await self._barrier()
-        return self._runtime.catalog.orphans()
-
-    async def adopt(self, owner: str, name: str, after: int) -> tuple[int, int, bool]:
-        """Hand some of what `owner`, who has no account any more, has left over to the account `name`.
-
-        It goes on behind inode `after`; returns up to which it has come, how much was handed over, and whether that
-        was all. Raises NotFound, Invalid.
-        """
-        adopt = commands.AdoptOwner(owner=owner, name=name, after=after, limit=ADOPTED)
-        done = await self._propose(commands.Command(adopt_owner=adopt))
-        return done.after, done.adopted, done.finished
+        return self._catalog.usage(owner)
 
     def watch_accounts(self, changed: Callable[[str | None], None]) -> None:
         """Call `changed` on the loop soon after an account was changed or removed here (None: any may have been)."""
         loop = asyncio.get_running_loop()
-        self._runtime.catalog.watch_accounts(lambda name: loop.call_soon_threadsafe(changed, name))
+        self._catalog.watch_accounts(lambda name: loop.call_soon_threadsafe(changed, name))
 
     def takes(self, name: str) -> int:
         """Return how many bytes of pictures of an account the cluster takes now in all their copies, quotas aside.
@@ -388,26 +356,26 @@ class Store:
     def _free(self, user: User | None) -> int:
         replicas = user.replicas if user is not None else 0
         exact = user is not None and Rights(user).sees_all
-        return self._runtime.chunk_path.free_space(replicas) if exact else self._about_free(replicas)
+        return self._node.chunk_path.free_space(replicas) if exact else self._about_free(replicas)
 
     # News.
 
     def listen(self, topic: str, heard: Heard) -> None:
         """Give what other nodes tell about `topic` to `heard`, with the node's name, on the loop."""
-        self._news.listen(topic, heard)
+        self._node.news.listen(topic, heard)
 
     def tell(self, topic: str, body: bytes) -> None:
         """Tell the other nodes in passing: who cannot be reached now never hears of it."""
-        self._news.tell(topic, body)
+        self._node.news.tell(topic, body)
 
     # Secrets.
 
     async def secret(self, name: str, *, newest: bool = False) -> bytes | None:
         """Return a secret of the cluster, None when there is none yet. What is known here does, unless `newest`."""
-        known = self._runtime.catalog.secret(name)
+        known = self._catalog.secret(name)
         if known is None or newest:
             await self._barrier()
-            known = self._runtime.catalog.secret(name)
+            known = self._catalog.secret(name)
         return known
 
     async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
@@ -425,66 +393,34 @@ class Store:
 
     def serve_admin(self, method: str, answer: Answering, *, changes: bool) -> None:
         """Have `answer` make the replies to an admin call. `changes`: only with an admin's certificate."""
-        serve_admin(self._runtime.network, method, answer, changes=changes)
+        serve_admin(self._node.network, method, answer, changes=changes)
 
-    def own_status(self) -> tuple[NodeStatus, str]:
-        """Return this node's status and the leader it follows ("" for none)."""
-        return self._runtime.own_status()
-
-    def log_empty(self) -> bool:
-        """Whether this node's log holds nothing yet: it is new, or its disk was lost."""
-        return self._runtime.log_empty()
-
-    def add_membership(self, report: admin.NodeReport, known: int) -> None:
-        """Add to a report what this node knows of the membership beyond log entry `known`."""
-        self._runtime.membership.add_to(report, known)
-
-    def volumes_identity(self) -> bytes:
-        """Identity of the volumes on this node's disk."""
-        return self._runtime.volumes.identity
+    def report_clients(self, figures: Callable[[], dict[str, ClientFigure]]) -> None:
+        """Have the node's status tell `figures`, by resource: what the clients of the front-ends hold."""
+        self._node.own.client_figures = figures
 
     def free_space(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
-        return self._runtime.free_space()
-
-    def space(self) -> Space:
-        """How much space this node's disk has for log and catalog."""
-        return self._runtime.space()
-
-    def superseded(self, node: str, identity: bytes) -> bool:
-        """Whether `node` has had another disk since the one whose volumes have `identity`."""
-        return self._runtime.catalog.superseded(node, identity)
-
-    def outdated(self, node: str, identity: bytes, boots: Boots) -> bool:
-        """Whether the data with which `node` has started, on the disk with `identity`, are an older copy."""
-        return self._runtime.outdated(node, identity, boots)
-
-    def latest_boot(self, node: str) -> int:
-        """Return the number of the newest start of `node` that has proposed something; 0: of none."""
-        return self._runtime.catalog.latest_boot(node)
-
-    def add_progress(self, report: admin.NodeReport) -> None:
-        """Add to a report the number of this start and up to where the log is committed and synced."""
-        self._runtime.add_progress(report)
+        return self._node.disk.free_space()
 
     async def status(self, short_limit: int = 100) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""
-        return await self._runtime.status(short_limit)
+        return await self._node.status(short_limit)
 
     # Within.
 
     async def _barrier(self) -> None:
-        await self._runtime.barrier()
+        await self._node.barrier()
 
     async def _propose(self, command: commands.Command) -> commands.Result:
-        return await self._runtime.propose(command)
+        return await self._node.propose(command)
 
     def _download(self, version: FileVersion) -> Download:
         return Download(
-            self._runtime.chunk_path,
+            self._node.chunk_path,
             version.chunks,
-            on_bad_replica=self._runtime.bad_replica,
-            on_found=self._runtime.found_replica,
+            on_bad_replica=self._node.bad_replica,
+            on_found=self._node.found_replica,
         )
 
     def _account(self, actor: Actor) -> User | None:
@@ -497,7 +433,7 @@ class Store:
         user = self._account(actor)
         if user is None or not (user.quota_bytes or user.quota_files):
             return Allowance()
-        usage = self._runtime.catalog.usage(user.owner)
+        usage = self._catalog.usage(user.owner)
         own = replaced is not None and replaced.owner == user.owner
         if user.quota_files and not own and usage.files >= user.quota_files:
             raise QuotaExceeded(f"{user.quota_files} files are there already")
@@ -523,7 +459,7 @@ class Store:
 
         user = self._account(actor)
         unbounded = user is not None and not user.quota_bytes and not user.quota_files
-        if not append and not offset and unbounded and self._runtime.follows():
+        if not append and not offset and unbounded and self._node.follows():
             try:
                 return *self._names.now(actor, look), False
             except StoreError:
@@ -532,7 +468,7 @@ class Store:
 
     def _published(self, path: str) -> Entry | None:
         try:
-            return self._runtime.catalog.lookup(path)
+            return self._catalog.lookup(path)
         except NotFound:
             return None
 
@@ -544,10 +480,10 @@ class Store:
         head = bytearray()
         if kept % CHUNK_SIZE:
             download = Download(
-                self._runtime.chunk_path,
+                self._node.chunk_path,
                 base.chunks,
-                on_bad_replica=self._runtime.bad_replica,
-                on_found=self._runtime.found_replica,
+                on_bad_replica=self._node.bad_replica,
+                on_found=self._node.found_replica,
             )
             async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
                 head += block

@@ -32,7 +32,7 @@ class Names:
 
     def __init__(
         self,
-        catalog: Callable[[], Catalog],
+        catalog: Catalog,
         barrier: Callable[[], Awaitable[None]],
         propose: Callable[[commands.Command], Awaitable[commands.Result]],
     ) -> None:
@@ -52,7 +52,7 @@ class Names:
 
         Raises NoQuorum when some of that had to be undone since, for want of space.
         """
-        catalog = self._catalog()
+        catalog = self._catalog
         if catalog.behind:
             raise NoQuorum("the disk of this node is full: what was applied last is not to be seen here")
         return look(actor.rights(catalog.rights), catalog)
@@ -127,7 +127,7 @@ class Names:
         What its actor may do of it is written into it, or it says who that is.
         """
         while True:
-            level, proposed = self._catalog().level, command
+            level, proposed = self._catalog.level, command
             if level >= 2:
                 # An upload was judged when it was opened; otherwise nobody fills the log with what is refused.
                 if not command.HasField("put_file"):
@@ -144,7 +144,7 @@ class Names:
                 return await self._propose(proposed)
             except Invalid:
                 # Made for the level before: it was refused whole, when the level had been raised meanwhile.
-                if self._catalog().level == level:
+                if self._catalog.level == level:
                     raise
 
     async def _granted(self, actor: Actor, command: commands.Command) -> Leave:
@@ -152,7 +152,7 @@ class Names:
         if actor.user is None or command.put_file.HasField("handle"):
             return Leave()  # a system's; or where it will be published, only its entry knows
         try:
-            return leave(actor.rights(self._catalog().rights), command)
+            return leave(actor.rights(self._catalog.rights), command)
         except Denied:
             return await self.read(actor, lambda rights, _: leave(rights, command))
 

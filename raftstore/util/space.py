@@ -149,24 +149,18 @@ class Ballast:
 
 
 class SpaceWatch:
-    """Looks at the disk of `directory` as long as it runs. `changed` is called with what has changed, and `looked`
-    after every look.
-    """
+    """Looks at the disk of `directory` as long as it runs."""
 
-    def __init__(
-        self, directory: Path, ballast: Ballast, changed: Callable[[Space], None], looked: Callable[[], None]
-    ) -> None:
+    def __init__(self, directory: Path, ballast: Ballast) -> None:
         self._directory = directory
         self.ballast = ballast
-        self._changed = changed
-        self._looked = looked
         self._task: asyncio.Task[None] | None = None
         self.space = Space.ENOUGH
         """As seen last."""
 
-    def start(self) -> None:
-        """Look every second, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="disk space")
+    def start(self, changed: Callable[[Space], None], looked: Callable[[], None]) -> None:
+        """Look every second, on the running loop: `changed` is told what has changed, `looked` called after each."""
+        self._task = asyncio.get_running_loop().create_task(self._run(changed, looked), name="disk space")
 
     async def stop(self) -> None:
         """Look no more."""
@@ -199,15 +193,15 @@ class SpaceWatch:
         status = os.statvfs(self._directory)
         return status.f_bavail * status.f_frsize
 
-    async def _run(self) -> None:
+    async def _run(self, changed: Callable[[Space], None], looked: Callable[[], None]) -> None:
         while True:
             try:
                 space = await asyncio.to_thread(self.look)
             except OSError as error:
                 log.warning("free space is unknown", directory=str(self._directory), error=str(error))
             else:
-                self._take(space)
-            self._looked()
+                self._take(space, changed)
+            looked()
             await asyncio.sleep(LOOK_SECONDS)
 
     def look(self) -> Space:
@@ -221,10 +215,10 @@ class SpaceWatch:
             free = self.free()
         return judge(self.space, ballast.limits, free=free, held=ballast.held, failed=failed)
 
-    def _take(self, space: Space) -> None:
+    def _take(self, space: Space, changed: Callable[[Space], None]) -> None:
         before, self.space = self.space, space
         if space is before:
             return
         tell = log.warning if space is Space.ENOUGH else log.error
         tell(f"disk space: {space.name.lower()}", directory=str(self._directory), ballast=self.ballast.held)
-        self._changed(space)
+        changed(space)

@@ -27,7 +27,7 @@ class NodeRequest(_message.Message):
     def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ..., boot: _Optional[int] = ..., previous_boot: _Optional[int] = ..., log_end: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "program", "oldest", "newest", "level")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "clients", "program", "oldest", "newest", "level")
     class ServicesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,13 @@ class NodeStatus(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ClientsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: ClientFigure
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ClientFigure, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +61,7 @@ class NodeStatus(_message.Message):
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     SERVICES_FIELD_NUMBER: _ClassVar[int]
     LOOP_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     OLDEST_FIELD_NUMBER: _ClassVar[int]
     NEWEST_FIELD_NUMBER: _ClassVar[int]
@@ -77,11 +85,12 @@ class NodeStatus(_message.Message):
     drain: str
     services: _containers.ScalarMap[str, str]
     loop: LoopStatus
+    clients: _containers.MessageMap[str, ClientFigure]
     program: str
     oldest: int
     newest: int
     level: int
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., clients: _Optional[_Mapping[str, ClientFigure]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
 
 class LoopStatus(_message.Message):
     __slots__ = ("threshold", "probes", "stalls", "longest", "longest_cpu", "classes")
@@ -98,6 +107,18 @@ class LoopStatus(_message.Message):
     longest_cpu: float
     classes: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, threshold: _Optional[float] = ..., probes: _Optional[int] = ..., stalls: _Optional[int] = ..., longest: _Optional[float] = ..., longest_cpu: _Optional[float] = ..., classes: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ClientFigure(_message.Message):
+    __slots__ = ("used", "peak", "limit", "refused")
+    USED_FIELD_NUMBER: _ClassVar[int]
+    PEAK_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    used: int
+    peak: int
+    limit: int
+    refused: int
+    def __init__(self, used: _Optional[int] = ..., peak: _Optional[int] = ..., limit: _Optional[int] = ..., refused: _Optional[int] = ...) -> None: ...
 
 class NodeReport(_message.Message):
     __slots__ = ("node", "leader", "empty", "configuration_index", "configuration", "store", "free_space", "superseded", "outdated", "time_ns", "boot", "safe_index", "latest_boot", "waiting", "space")

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ftpgateway.cli import logs
-from ftpgateway.node.config import load_node_config
+from ftpgateway.node.config import NodeConfig, load_node_config
 from ftpgateway.node.node import store_settings
 from raftstore.errors import StoreError
 from raftstore.rights import Actor
@@ -135,17 +135,35 @@ async def serve(config: Path) -> None:
     failed: asyncio.Future[BaseException] = loop.create_future()
     node = load_node_config(config)
     logs.configure(node.log)
-    store = Store(store_settings(node), failed.set_result)
-    load, stalls = Load(store, f"{config.parent.name}-{time.time_ns()}"), Stalls()
+    stalls = Stalls()
     watching = asyncio.create_task(stalls.watch())
-    started = False
+    try:
+        await serve_started(lines, config, await started(lines, node, failed), stalls)
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+    if failed.done():
+        raise failed.result()
+
+
+async def started(
+    lines: asyncio.StreamReader, node: NodeConfig, failed: asyncio.Future[BaseException]
+) -> Store:
+    """Wait for `start`, the first command, and return the store that it starts."""
+    assert (await lines.readline()).decode().split() == ["start"]
+    store = await Store.open(store_settings(node), failed.set_result)
+    print(json.dumps({}), flush=True)
+    return store
+
+
+async def serve_started(lines: asyncio.StreamReader, config: Path, store: Store, stalls: Stalls) -> None:
+    """Follow the other commands until `stop`."""
+    load = Load(store, f"{config.parent.name}-{time.time_ns()}")
     try:
         while line := (await lines.readline()).decode().split():
             answer: dict[str, object] = {}
             match line:
-                case ["start"]:
-                    await store.start()
-                    started = True
                 case ["load", workers]:
                     load.start(int(workers))
                 case ["rest"]:
@@ -162,14 +180,8 @@ async def serve(config: Path) -> None:
                     break
             print(json.dumps(answer), flush=True)
     finally:
-        watching.cancel()
         await load.stop()
-        if started:
-            await store.stop()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-    if failed.done():
-        raise failed.result()
+        await store.stop()
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ NODE_KEYS = [
     "drain",
     "services",
     "loop",
+    "clients",
     "error",
     "program",
     "oldest",

@@ -8,7 +8,7 @@ import io
 import zlib
 
 import pytest
-from harness import Cluster
+from harness import Cluster, eventually
 from pictures import picture
 
 pytestmark = pytest.mark.integration
@@ -53,3 +53,11 @@ def test_checksums_room_and_removal_at_all_nodes(cluster):
             assert "album" not in ftp.nlst()
         two.sendcmd("SITE UTIME 20010203040506 large.jpg")
         assert one.sendcmd("MDTM large.jpg") == "213 20010203040506"
+
+
+def test_every_node_tells_what_the_clients_of_each_hold(cluster):
+    def connections(asked: str) -> dict[str, int]:
+        return {node.name: node.clients["connections"].used for node in cluster.status(asked)["nodes"]}
+
+    with cluster.login("n1"), cluster.login("n1"), cluster.login("n2"):
+        eventually(lambda: all(connections(name) == {"n1": 2, "n2": 1, "n3": 0} for name in cluster.names))

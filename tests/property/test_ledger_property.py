@@ -56,7 +56,7 @@ def test_the_ledger_is_the_sum_of_its_charges(
     for charge in charges:
         charge.release()
     assert not list(ledger.holders())
-    assert all(ledger.used(resource) == 0 for resource in Resource)
+    assert not any(figure.used for figure in ledger.figures().values())
 
 
 def _agree(ledger: Ledger, charges: list[Charge]) -> None:
@@ -74,6 +74,6 @@ def _agree(ledger: Ledger, charges: list[Charge]) -> None:
     held = {entry[:3]: entry[3] for entry in ledger.holders()}
     assert held == {key: amount for key, amount in sums.items() if amount and key[0] != "node"}
     for resource in (Resource.MEMORY, Resource.NAMES):
-        assert ledger.used(resource) == sums["node", "all", resource] <= NODE
+        assert ledger.figures()[resource.name.lower()].used == sums["node", "all", resource] <= NODE
     for (kind, _, _), amount in sums.items():
         assert 0 <= amount <= {"account": ACCOUNT, "network": NETWORK, "node": NODE}[kind]

@@ -28,6 +28,9 @@ PROGRAMS = ("unshare", "nsenter", "ip", "mount", "mkfs.ext4", "iptables", "curl"
 _OWN = ("unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc")
 """Starts a command in namespaces of its own; what is in them ends with it."""
 
+FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), "")
+"""The library by which a machine's service has a clock of its own; "": it is not installed here, no clock moves."""
+
 _SHIMS = {
     "pixraft": 'exec "{python}" -m ftpgateway.cli "$@"\n',
     "sudo": 'exec "$@"\n',
@@ -55,12 +58,8 @@ esac
     "service": """\
 exec 9>{root}/run/lock; flock 9
 while [ ! -e {root}/run/stopping ]; do
-    if [ -e {root}/run/clock ]; then
-        LD_PRELOAD={faketime} FAKETIME_TIMESTAMP_FILE={root}/run/clock FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1 \\
-            pixraft serve --config /etc/pixraft/pixraft.toml 9>&- &
-    else
+    LD_PRELOAD={faketime} FAKETIME_TIMESTAMP_FILE={root}/run/clock FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1 \\
         pixraft serve --config /etc/pixraft/pixraft.toml 9>&- &
-    fi
     echo $! >{root}/run/pid
     wait $!; code=$?
     echo "service: exit code $code" >&2
@@ -68,6 +67,8 @@ while [ ! -e {root}/run/stopping ]; do
     sleep 2
 done
 """,
+    # What is set is how far the clock of the service is off, also of one that runs: it looks at every reading.
+    # The offset needs a sign, else libfaketime takes it for a date, and comes in one step, as it is read at any time.
     "date": """\
 if [ "$1" = -s ]; then
     printf "%+d\\n" $(( $(/bin/date -d "$2" +%s) - $(/bin/date +%s) )) >{root}/run/clock.new
@@ -76,7 +77,6 @@ else
     exec /bin/date "$@"
 fi
 """,
-    # With a sign, else libfaketime takes it for a date, and in one step: the node looks at any time.
     "timedatectl": """\
 if [ "$1 $2" = "set-ntp true" ]; then
     echo +0 >{root}/run/clock.new
@@ -199,20 +199,8 @@ class Machines:
         for part in ("bin", "home", "run", "etc", "work"):
             (root / part).mkdir(parents=True)
         holder = subprocess.Popen(
-            # Ends with this process: then its standard input is closed. What is in it ends with it.
-            [
-                "unshare",
-                "--mount",
-                "--net",
-                "--uts",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--mount-proc",
-                "bash",
-                "-c",
-                "echo; read _",
-            ],
+            # Ends with this process: then its standard input is closed.
+            [*_OWN, "bash", "-c", "echo; read _"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -234,13 +222,13 @@ class Machines:
     def _install(self, machine: Machine) -> None:
         from ftpgateway.cli.unit import NO_RESTART
 
-        found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        (machine.root / "run" / "clock").write_text("+0\n")  # there from the start, else a clock is never moved
         for name, text in _SHIMS.items():
             shim = machine.root / "bin" / name
             filled = text.format(
                 python=sys.executable,
                 root=machine.root,
-                faketime=found[0] if found else "/nowhere",
+                faketime=FAKETIME,
                 no_restart=" | ".join(map(str, sorted(NO_RESTART))),
             )
             shim.write_text(f"#!/bin/bash\n{filled}")

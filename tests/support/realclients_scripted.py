@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from openssh import OpenSsh
 from realclients import Client, NotSupported, Refused
+from realclients_sftp import SftpCommands
 
 SCRIPTS = Path(__file__).resolve().parent / "clientscripts"
 NODE_MODULES = Path(__file__).resolve().parents[2] / "build" / "clients" / "node_modules"
@@ -199,10 +200,8 @@ class BusyBox(Client):
         raise NotSupported("one file a connection")
 
 
-class Through(Client):
+class Through(SftpCommands):
     """OpenSSH's sftp over another SSH client, which carries the session."""
-
-    protocol = "SFTP"
 
     def carrier(self) -> str:
         """The command that carries an SFTP session on its standard input and output."""
@@ -212,30 +211,9 @@ class Through(Client):
         text = "".join(f"{command}\n" for command in commands)
         return self.run("sftp", "-q", "-b", "-", "-D", self.carrier(), text=text)
 
-    def put(self, local: Path, remote: str) -> None:
-        self._sftp(f'put "{local}" "{remote}"')
-
-    def get(self, remote: str, local: Path) -> None:
-        self._sftp(f'get "{remote}" "{local}"')
-
     def names(self, directory: str) -> list[str]:
         lines = self._sftp(f'ls -1 "{directory}"').splitlines()
         return [line.removeprefix(f"{directory}/") for line in lines if line.startswith(f"{directory}/")]
-
-    def rename(self, old: str, new: str) -> None:
-        self._sftp(f'rename "{old}" "{new}"')
-
-    def make_directory(self, path: str) -> None:
-        self._sftp(f'mkdir "{path}"')
-
-    def remove(self, path: str) -> None:
-        self._sftp(f'rm "{path}"')
-
-    def remove_directory(self, path: str) -> None:
-        self._sftp(f'rmdir "{path}"')
-
-    def put_many(self, files: Sequence[Path], directory: str) -> None:
-        self._sftp(f'put "{files[0].parent}"/* "{directory}/"')
 
 
 class Dropbear(Through):
@@ -285,7 +263,7 @@ class Plink(Putty, Through):
         return " ".join(["plink", *self.login(), "-s", "sftp"])
 
 
-class Psftp(Putty):
+class Psftp(Putty, SftpCommands):
     """psftp of PuTTY."""
 
     name = "psftp, PuTTY"
@@ -300,12 +278,6 @@ class Psftp(Putty):
             raise Refused(output)
         return output.partition("Remote working directory is /\n")[2]
 
-    def put(self, local: Path, remote: str) -> None:
-        self._sftp(f'put "{local}" "{remote}"')
-
-    def get(self, remote: str, local: Path) -> None:
-        self._sftp(f'get "{remote}" "{local}"')
-
     def names(self, directory: str) -> list[str]:
         lines = self._sftp(f'ls "{directory}"').splitlines()
         found = [line.split(maxsplit=8)[8] for line in lines if line.startswith(("-", "d"))]
@@ -314,14 +286,8 @@ class Psftp(Putty):
     def rename(self, old: str, new: str) -> None:
         self._sftp(f'mv "{old}" "{new}"')
 
-    def make_directory(self, path: str) -> None:
-        self._sftp(f'mkdir "{path}"')
-
     def remove(self, path: str) -> None:
         self._sftp(f'del "{path}"')
-
-    def remove_directory(self, path: str) -> None:
-        self._sftp(f'rmdir "{path}"')
 
     def put_many(self, files: Sequence[Path], directory: str) -> None:
         self._sftp(f'cd "{directory}"', f'lcd "{files[0].parent}"', "mput *.jpg")

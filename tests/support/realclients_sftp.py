@@ -24,12 +24,42 @@ PLAIN_RENAME = (
 )
 
 
-class OpenSshSftp(Client):
+class SftpCommands(Client):
+    """What takes the commands of OpenSSH's sftp."""
+
+    protocol = "SFTP"
+
+    def _sftp(self, *commands: str) -> str:
+        """Run commands in one session, and return what they print. Raises Refused at the first that fails."""
+        raise NotImplementedError
+
+    def put(self, local: Path, remote: str) -> None:
+        self._sftp(f'put "{local}" "{remote}"')
+
+    def get(self, remote: str, local: Path) -> None:
+        self._sftp(f'get "{remote}" "{local}"')
+
+    def rename(self, old: str, new: str) -> None:
+        self._sftp(f'rename "{old}" "{new}"')
+
+    def make_directory(self, path: str) -> None:
+        self._sftp(f'mkdir "{path}"')
+
+    def remove(self, path: str) -> None:
+        self._sftp(f'rm "{path}"')
+
+    def remove_directory(self, path: str) -> None:
+        self._sftp(f'rmdir "{path}"')
+
+    def put_many(self, files: Sequence[Path], directory: str) -> None:
+        self._sftp(f'put "{files[0].parent}"/* "{directory}/"')
+
+
+class OpenSshSftp(SftpCommands):
     """sftp of OpenSSH, in batch mode: it stops with an error at the first command that fails."""
 
     name = "OpenSSH sftp"
     program = "sftp"
-    protocol = "SFTP"
 
     def version(self) -> str:
         found = re.search(r"OpenSSH_([\w.]+)", self.run("ssh", "-V"))
@@ -44,12 +74,6 @@ class OpenSshSftp(Client):
             raise Refused(done.stdout + done.stderr)
         return done.stdout
 
-    def put(self, local: Path, remote: str) -> None:
-        self._sftp(f'put "{local}" "{remote}"')
-
-    def get(self, remote: str, local: Path) -> None:
-        self._sftp(f'get "{remote}" "{local}"')
-
     def names(self, directory: str) -> list[str]:
         lines = self._sftp(f'cd "{directory}"', "ls -1").splitlines()
         return [line for line in lines if not line.startswith("sftp>")]
@@ -60,18 +84,6 @@ class OpenSshSftp(Client):
     def resume_down(self, remote: str, local: Path) -> None:
         self._sftp(f'reget "{remote}" "{local}"')
 
-    def rename(self, old: str, new: str) -> None:
-        self._sftp(f'rename "{old}" "{new}"')
-
-    def make_directory(self, path: str) -> None:
-        self._sftp(f'mkdir "{path}"')
-
-    def remove(self, path: str) -> None:
-        self._sftp(f'rm "{path}"')
-
-    def remove_directory(self, path: str) -> None:
-        self._sftp(f'rmdir "{path}"')
-
     def put_dated(self, local: Path, remote: str) -> None:
         self._sftp(f'put -p "{local}" "{remote}"')
 
@@ -80,9 +92,6 @@ class OpenSshSftp(Client):
 
     def put_finished(self, local: Path, remote: str) -> None:
         self._sftp(f'put "{local}" "{remote}.part"', f'rename "{remote}.part" "{remote}"')
-
-    def put_many(self, files: Sequence[Path], directory: str) -> None:
-        self._sftp(f'put "{files[0].parent}"/* "{directory}/"')
 
     def mirror_up(self, local: Path, remote: str) -> None:
         self._sftp(f'mkdir "{remote}"', f'put -R "{local}"/* "{remote}/"')

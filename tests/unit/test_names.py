@@ -33,7 +33,7 @@ class Node:
         self.barriers = 0
         self.proposed: list[commands.Command] = []
         self.before: Callable[[], object] = lambda: None
-        self.names = Names(lambda: feeder.catalog, self.barrier, self.propose)
+        self.names = Names(feeder.catalog, self.barrier, self.propose)
 
     async def barrier(self) -> None:
         self.barriers += 1

@@ -95,7 +95,7 @@ class Watched(SpaceWatch):
 
 
 def watched(directory: Path) -> Watched:
-    return Watched(directory, Ballast(directory, 8 * MIB), lambda space: None, lambda: None)
+    return Watched(directory, Ballast(directory, 8 * MIB))
 
 
 def test_a_watch_gives_up_a_piece_a_look_and_comes_back(tmp_path):

@@ -15,6 +15,7 @@ from pyftpdlib.exceptions import _RetryError
 
 from ftpgateway.ftp.pyftp.loop import READ, WRITE, NestedIOLoop  # before the handler: see there
 from ftpgateway.serving.listening import plain_address
+from raftstore.util.sockets import first_byte
 
 # isort: split
 from pyftpdlib.handlers.ftp.control import FTPHandler
@@ -414,15 +415,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def hung_up(self) -> bool:
         """Return whether the client has closed the control connection, and we have not noticed yet."""
-        if self._closed or self._ending:
-            return True
-        try:
-            # Beneath TLS, too: a program that was killed has sent FIN and no more.
-            return not socket.socket.recv(self.socket, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return self._closed or self._ending or first_byte(self.socket) == b""
 
     def end_with(self, reply: str) -> None:
         """Send a last reply, "" for none, and close; in the middle of a TLS handshake there is nobody to read it."""

@@ -12,6 +12,8 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+from raftstore.util.sockets import first_byte
+
 PATIENCE = 0.5
 """Seconds after which a connection goes to a worker although nothing came."""
 
@@ -33,15 +35,10 @@ class Silent:
         self._readable()
 
     def _readable(self) -> None:
-        try:
-            there = self._client.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return
-        except OSError:
-            there = b""
-        if there:
+        first = first_byte(self._client)
+        if first:
             self._over(True)
-        else:
+        elif first is not None:
             self.end()
 
     def _over(self, spoke: bool) -> None:

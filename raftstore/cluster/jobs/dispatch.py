@@ -7,7 +7,6 @@ how long it has not been able to reach a node.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -17,8 +16,8 @@ import structlog
 
 from raftstore.chunks.placement.topology import ClusterView
 from raftstore.cluster.settings import JobsSettings
-from raftstore.errors import AlreadyExists, Changed, NotFound, StoreError
-from raftstore.util.tasks import cancel_and_wait
+from raftstore.errors import AlreadyExists, Changed, NotFound
+from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -238,7 +237,7 @@ class Watermark:
         return self._upto
 
 
-class Dispatcher:
+class Dispatcher(Periodic):
     """Looks once a second; while another node leads, `resting` is called instead."""
 
     def __init__(
@@ -249,35 +248,17 @@ class Dispatcher:
         resting: Callable[[], None],
         propose: Callable[[commands.Command], Awaitable[object]],
     ) -> None:
+        super().__init__("dispatcher", PERIOD, waits="jobs wait")
         self._leads = leads
         self._situation = situation
         self._resting = resting
         self._propose = propose
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Start on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="dispatcher")
-
-    async def stop(self) -> None:
-        """Stop; the jobs stay."""
-        await cancel_and_wait(self._task)
-        self._task = None
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                if self._leads():
-                    await self._look()
-                else:
-                    self._resting()
-            except StoreError as error:
-                log.info("jobs wait", error=str(error))
-            except Exception:  # without it nothing would be repaired any more
-                log.exception("dispatcher failed, trying again")
-            await asyncio.sleep(PERIOD)
-
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Make the jobs that are due, and cancel those that are void, if this node leads."""
+        if not self._leads():
+            self._resting()
+            return
         situation = self._situation()
         for number in void(situation):
             try:

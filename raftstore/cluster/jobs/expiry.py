@@ -7,18 +7,17 @@ day. The rules of the log are in `metadata/partials`.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 
-from raftstore.errors import Changed, StoreError
+from raftstore.errors import Changed
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.partials import MAX_EXPIRED
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.rights import Actor
-from raftstore.util.tasks import cancel_and_wait
+from raftstore.util.tasks import Periodic
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
@@ -56,7 +55,7 @@ class Ticks:
         return now - self._since >= self._period
 
 
-class PartialExpiry:
+class PartialExpiry(Periodic):
     """Lets ticks begin and drops what is due, while this node leads."""
 
     def __init__(
@@ -68,34 +67,15 @@ class PartialExpiry:
         propose: Callable[[commands.Command], Awaitable[object]],
     ) -> None:
         """`kept`: seconds for which what nothing is added to is kept."""
-        self._period = kept / TICKS
+        tick = kept / TICKS
+        super().__init__("expiry of partial uploads", min(LOOK, tick), waits="partial uploads wait")
         self._catalog = catalog
         self._leads = leads
         self._propose = propose
-        self._ticks = Ticks(self._period)
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="partial uploads")
-
-    async def stop(self) -> None:
-        """Stop."""
-        await cancel_and_wait(self._task)
-        self._task = None
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except StoreError as error:
-                log.info("partial uploads wait", error=str(error))
-            except Exception:  # without it nothing would expire any more
-                log.exception("expiry of partial uploads failed, trying again")
-            await asyncio.sleep(min(LOOK, self._period))
+        self._ticks = Ticks(tick)
 
     async def look(self) -> None:
-        """Do what is due now."""
+        """Begin a tick and drop what is due, if this node leads."""
         catalog = self._catalog
         tick, (count, _) = catalog.partial_tick(), catalog.partial_totals()
         if tick is None or not count or not self._leads():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from raftstore.errors import Changed, NotFound, StoreError
-from raftstore.util.tasks import cancel_and_wait
+from raftstore.util.tasks import Periodic, cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ def takeable(job: Job, node: str, boot: int, now_ns: int, *, leads: bool) -> boo
     return False
 
 
-class Worker:
+class Worker(Periodic):
     """Does at most `concurrency` jobs at a time, one of each kind. Beside them a repair, which nothing that takes hours
     may keep waiting, and a drain, which only watches.
     """
@@ -90,6 +90,7 @@ class Worker:
         handlers: Mapping[int, Handler],
         concurrency: int,
     ) -> None:
+        super().__init__("worker", POLL, waits="jobs cannot be seen now")
         self._node = node
         self._boot = boot
         self._jobs = jobs
@@ -98,28 +99,14 @@ class Worker:
         self._handlers = handlers
         self._concurrency = concurrency
         self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="worker")
 
     async def stop(self) -> None:
         """Stop. What was under way stays taken; the next boot goes on with it at once."""
-        await cancel_and_wait(self._task, *(task for _, task in self._running.values()))
-        self._task = None
+        await super().stop()
+        await cancel_and_wait(*(task for _, task in self._running.values()))
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                self._look()
-            except StoreError as error:
-                log.info("jobs cannot be seen now", error=str(error))
-            except Exception:  # without the worker nothing would be repaired or collected here any more
-                log.exception("worker failed, trying again")
-            await asyncio.sleep(POLL)
-
-    def _look(self) -> None:
+    async def look(self) -> None:
+        """Take jobs of this node, and end what is not its any more."""
         now_ns = time.time_ns()
         mine = {job.id: job for job in self._jobs()}
         for number, (_, task) in list(self._running.items()):

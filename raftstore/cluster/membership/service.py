@@ -42,6 +42,14 @@ Intent = commands.Intent
 _DONE_TO = {Intent.JOIN: "taken in", Intent.REMOVE: "removed", Intent.MOVE: "moved"}
 
 
+def check_not_removed(settings: StoreSettings) -> None:
+    """Raise Removed when this node was removed from the cluster, and has been told; DiskFailed, Damaged."""
+    _read_number(settings.data / JOINED)
+    marker = settings.data / REMOVED
+    if marker.exists():
+        raise Removed(_removed_text(settings.name, marker.read_text().strip()))
+
+
 class Node(Protocol):
     """What this part needs of the others."""
 
@@ -64,6 +72,7 @@ class Membership:
         self,
         settings: StoreSettings,
         network: PeerNetwork,
+        catalog: Catalog,
         node: Node,
         changed: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
@@ -74,32 +83,21 @@ class Membership:
         self._tell = changed
         self._on_fatal = on_fatal
         self.roster = Roster(settings.name, settings.members, self._roster_changed)
-        self._catalog: Catalog | None = None
+        self._catalog = catalog
         self._consensus: Consensus | None = None
         self._steward: Steward | None = None
         self._applied: tuple[int, Configuration] = (0, Configuration.of(settings.members))
         self._committed_before: int = 0
-        self._joined = 0
+        self._joined = _read_number(settings.data / JOINED)
         self._leaving_since: dict[str, float] = {}
         self._agreed = asyncio.Event()
         """The cluster has agreed on its first members: before, it would take none of them for one."""
         network.on_removed = self._removed
-
-    # Life.
-
-    def check_not_removed(self) -> None:
-        """Raise Removed when this node was removed from the cluster, and has been told; DiskFailed, Damaged."""
-        self._joined = _read_number(self._settings.data / JOINED)
-        marker = self._settings.data / REMOVED
-        if marker.exists():
-            raise Removed(_removed_text(self._settings.name, marker.read_text().strip()))
-
-    def open(self, catalog: Catalog) -> None:
-        """Begin with what the catalog knows."""
-        self._catalog = catalog
         index, configuration = self._configuration()
         if index:
             self.roster.offer(index, configuration)
+
+    # Life.
 
     def take_part(self, consensus: Consensus) -> None:
         """Follow what consensus knows, and lead changes where it leads. Call before it starts."""
@@ -130,7 +128,6 @@ class Membership:
 
     def _configuration(self) -> tuple[int, Configuration]:
         """Return the configuration that the catalog has applied."""
-        assert self._catalog is not None
         index, data = self._catalog.configuration
         if index and index != self._applied[0]:
             self._applied = (index, Configuration.decode(data))
@@ -160,7 +157,6 @@ class Membership:
             self.roster.offer(report.configuration_index, Configuration.decode(report.configuration))
 
     def _intents(self) -> list[Intent]:
-        assert self._catalog is not None
         return self._catalog.intents()
 
     @property
@@ -204,7 +200,7 @@ class Membership:
 
     def _known_since(self) -> int:
         """Return the newest log entry as of which this node was a member, as it knows itself."""
-        configurations = [self._configuration()] if self._catalog is not None else []
+        configurations = [self._configuration()]
         if self._consensus is not None:
             configurations.append(self._consensus.membership.configuration)
         return max([self._joined, *(index for index, c in configurations if self._settings.name in c.names)])
@@ -252,7 +248,6 @@ class Membership:
 
         Not all that are wanted: under load some upload's last copy is always still under way.
         """
-        assert self._catalog is not None
         stay = self._configuration()[1].voters - going
         live = [store.number for store in self._catalog.stores() if store.current and store.node in stay]
         view = ClusterView((), max(1, len(stay)), self._settings.replicas)

@@ -6,7 +6,6 @@ goes on where the last one stopped. `decide` is pure.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import structlog
 
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError
-from raftstore.util.tasks import cancel_and_wait
+from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -153,7 +152,7 @@ def leaving(configuration: Configuration, intents: Sequence[Intent]) -> frozense
     return frozenset(found & configuration.names)
 
 
-class Steward:
+class Steward(Periodic):
     """Looks a few times a second, and does one thing at a time.
 
     `write` puts a configuration into the log and waits until it is committed; `transfer` asks a node to take over;
@@ -171,6 +170,7 @@ class Steward:
         transfer: Callable[[str], bool],
         finish: Callable[[Intent], Awaitable[object]],
     ) -> None:
+        super().__init__("steward", PERIOD, waits="membership waits")
         self._leads = leads
         self._initial = initial
         self._intents = intents
@@ -178,36 +178,21 @@ class Steward:
         self._write = write
         self._transfer = transfer
         self._finish = finish
-        self._task: asyncio.Task[None] | None = None
         self.waiting: tuple[str, ...] = ()
         """On the leader: why what is wanted is not done yet."""
 
-    def start(self) -> None:
-        """Start on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="steward")
-
-    async def stop(self) -> None:
-        """Stop; what was begun goes on by itself or is begun again."""
-        await cancel_and_wait(self._task)
-        self._task = None
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                busy = self._leads() and await self._look()
-            except StoreError as error:
-                log.info("membership waits", error=str(error))
-                self.waiting = (str(error),)
-                busy = False
-            except Exception:  # without the steward nobody could be added or removed any more
-                log.exception("steward failed, trying again")
-                busy = False
+    async def look(self) -> bool:
+        """Do the first thing that can be done, if this node leads; return whether there may be more."""
+        try:
+            return self._leads() and await self._step()
+        except StoreError as error:
+            self.waiting = (str(error),)
+            raise
+        finally:
             if not self._leads():
                 self.waiting = ()
-            await asyncio.sleep(0 if busy else PERIOD)
 
-    async def _look(self) -> bool:
-        """Do the first thing that can be done; return whether there may be more."""
+    async def _step(self) -> bool:
         initial = self._initial()
         if initial is not None:
             await self._write(lambda _configuration, _index: initial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from raftstore.types import ClusterStatus, LoopStatus, NodeStatus, Usage, User
+from raftstore.types import ClientFigure, ClusterStatus, LoopStatus, NodeStatus, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
 _OPTIONAL = (
@@ -33,6 +33,8 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
             setattr(message, field, value)
     if node.loop is not None:
         message.loop.CopyFrom(admin.LoopStatus(**asdict(node.loop)))
+    for resource, figure in node.clients.items():
+        message.clients[resource].CopyFrom(admin.ClientFigure(**asdict(figure)))
     return message
 
 
@@ -49,6 +51,10 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
         drain=message.drain,
         services=dict(sorted(message.services.items())),
         program=message.program,
+        clients={
+            resource: ClientFigure(figure.used, figure.peak, figure.limit, figure.refused)
+            for resource, figure in sorted(message.clients.items())
+        },
     )
     for field in _OPTIONAL:
         if message.HasField(field):

@@ -7,6 +7,7 @@ confirmed it since. What its row said of copies proves nothing from then on, bec
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ from raftstore.types import DIGEST_SIZE, ChunkRef, Wanted
 from raftstore.wire import commands_pb2 as commands
 
 _FIND = "SELECT id, refs, heads, replicas, length FROM chunks WHERE digest = ?"
+_FIND_ALL = """
+WITH RECURSIVE asked(number) AS (VALUES (0) UNION ALL SELECT number + 1 FROM asked WHERE number + 1 < ?2)
+SELECT number, id, refs, heads, replicas, length
+  FROM asked CROSS JOIN chunks ON digest = substr(?1, number * ?3 + 1, ?3)
+"""
 _NAMED = "SELECT digest, replicas FROM chunks WHERE digest BETWEEN ? AND ?"
 
 
@@ -45,6 +51,10 @@ def find_unlisted(
     return [name for name, _ in rows], [name for name, elsewhere in rows if elsewhere]
 
 
+Known = tuple[int, int, int, int, int]
+"""Of a chunk: its number, references, heads, set of stores and length."""
+
+
 @dataclass(slots=True)
 class Piece:
     """A chunk that a new version refers to, as the catalog knows it (`number` 0: not yet)."""
@@ -59,6 +69,40 @@ class Piece:
     added: int = 0
 
 
+def _piece(digest: bytes, length: int, known: Known | None) -> Piece:
+    """Return a chunk as a new version names it. Refuses with INVALID."""
+    if len(digest) != DIGEST_SIZE or not length:
+        raise Refusal(commands.INVALID, "a chunk has a digest of 32 bytes and is not empty")
+    number, refs, heads, replicas, known_length = known or (0, 0, 0, NOWHERE, length)
+    if known_length != length:
+        raise Refusal(commands.INVALID, f"chunk {digest.hex()} has {known_length} bytes, not {length}")
+    return Piece(digest, length, number, refs, heads, replicas)
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return ascending numbers as ranges, first and last: the chunks of a file were mostly numbered in a row."""
+    runs: list[tuple[int, int]] = []
+    first = last = 0
+    for number in numbers:
+        if number != last + 1:
+            if last:
+                runs.append((first, last))
+            first = number
+        last = number
+    return [*runs, (first, last)] if last else runs
+
+
+class _Rows:
+    """Rows to be written to `chunks`: new ones, others' references and heads, and with these their set of stores."""
+
+    __slots__ = ("counted", "moved", "new")
+
+    def __init__(self) -> None:
+        self.new: list[tuple[int, bytes, int, int, int, int]] = []
+        self.counted: list[tuple[int, int, int]] = []
+        self.moved: list[tuple[int, int, int, int]] = []
+
+
 class Contents:
     """The tables `chunks` and `contents`."""
 
@@ -70,30 +114,31 @@ class Contents:
         self._sets = sets
         self._stores = stores
         self.next_chunk = next_chunk
-        self._unreferenced: set[int] = set()
+        self._released: dict[int, tuple[int, int]] = {}
 
     def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
         """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
 
         Stores that were swept after log index `since` do not count.
         """
+        reported = [(chunk.digest, chunk.length, tuple(chunk.stores)) for chunk in chunks]
+        known = self._find([digest for digest, _, _ in reported])
+        confirmed: dict[tuple[int, ...], tuple[int, ...]] = {}
         pieces: dict[bytes, Piece] = {}
         plan: list[Piece] = []
         total = 0
-        for chunk in chunks:
-            digest, length = chunk.digest, chunk.length
+        for digest, length, stores in reported:
             total += length
             piece = pieces.get(digest)
             if piece is None:
-                piece = pieces[digest] = self._piece(digest, length)
+                piece = pieces[digest] = _piece(digest, length, known.get(digest))
             elif piece.length != length:
                 raise Refusal(commands.INVALID, f"chunk {digest.hex()} with two lengths")
-            stores = tuple(chunk.stores)
             if stores != piece.stores:
-                for store in stores:
-                    self._stores.check(store)
-                    if store not in piece.stores and self._stores.proven(store, since):
-                        piece.stores += (store,)
+                proven = confirmed.get(stores)
+                if proven is None:
+                    proven = confirmed[stores] = self._proven(stores, since)
+                piece.stores = tuple(dict.fromkeys(piece.stores + proven)) if piece.stores else proven
             plan.append(piece)
         if total != size or size > MAX_BYTES:
             raise Refusal(commands.INVALID, f"the chunks have {total} bytes together, not {size}")
@@ -103,65 +148,85 @@ class Contents:
                 raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
         return plan
 
+    def _proven(self, stores: Iterable[int], since: int) -> tuple[int, ...]:
+        """Return those of some stores, each once, whose copies count. Refuses with INVALID."""
+        found = []
+        for store in stores:
+            self._stores.check(store)
+            if store not in found and self._stores.proven(store, since):
+                found.append(store)
+        return tuple(found)
+
+    def _find(self, digests: list[bytes]) -> dict[bytes, Known]:
+        """Return what there is of some chunks: many with one statement."""
+        if len(digests) == 1:
+            row: Known | None = self._execute(_FIND, digests).fetchone()
+            return {} if row is None else {digests[0]: row}
+        asked = [digest for digest in dict.fromkeys(digests) if len(digest) == DIGEST_SIZE]
+        if not asked:
+            return {}
+        rows = self._execute(_FIND_ALL, (b"".join(asked), len(asked), DIGEST_SIZE)).fetchall()
+        return {
+            asked[place]: (number, refs, heads, replicas, length)
+            for place, number, refs, heads, replicas, length in rows
+        }
+
     def check_quorum(self, plan: Iterable[Piece], quorum: int) -> None:
         """Refuse with CHANGED a version with a chunk on fewer than `quorum` stores that are current.
 
         A disk that was replaced during an upload has taken its copies with it, and one that was swept may have.
         """
+        known: tuple[tuple[int, ...], int] | None = (
+            None  # as the last one: of a large file nearly all are alike
+        )
         for piece in plan:
+            if known is not None and known == (piece.stores, piece.replicas):
+                continue
             stores = {*piece.stores, *self._sets.stores(piece.replicas)}
             current = sum(self._stores.is_current(store) for store in stores)
             if current < quorum:
                 short = f"chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}"
                 raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
-
-    def _piece(self, digest: bytes, length: int) -> Piece:
-        if len(digest) != DIGEST_SIZE or not length:
-            raise Refusal(commands.INVALID, "a chunk has a digest of 32 bytes and is not empty")
-        row = self._execute(_FIND, (digest,)).fetchone()
-        if row is None:
-            row = (0, 0, 0, NOWHERE, length)
-        number, refs, heads, replicas, known_length = row
-        if known_length != length:
-            raise Refusal(commands.INVALID, f"chunk {digest.hex()} has {known_length} bytes, not {length}")
-        return Piece(digest, length, number, refs, heads, replicas)
+            known = piece.stores, piece.replicas
 
     def acquire(self, inode: int, plan: list[Piece], demand: int, *, published: bool) -> None:
-        """Make `plan` the content of `inode`, which has none; nothing was released since `plan` was made.
+        """Make `plan` the content of `inode`, which has none.
 
         `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
 
-        What was released within the same command keeps its known copies: it was referred to until now.
+        What was released within the same command, also since `plan` was made, keeps its known copies: it was referred
+        to until now.
         """
         if not plan:
             return
         for piece in plan:
             piece.added += 1
-        self._add(plan[0], 1 if published else 0, demand)
+        written = _Rows()
+        self._add(plan[0], 1 if published else 0, demand, written)
+        for piece in plan[1:]:
+            if piece.added:
+                self._add(piece, 0, demand, written)
+        self._write(written)
         if len(plan) == 1:
             self._execute("INSERT INTO contents VALUES (?, 0, ?)", (inode, plan[0].number))
             return
-        for piece in plan[1:]:
-            if piece.added:
-                self._add(piece, 0, demand)
-        rows = ((inode, sequence, piece.number) for sequence, piece in enumerate(plan))
+        rows = [(inode, sequence, piece.number) for sequence, piece in enumerate(plan)]
         self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
 
-    def _add(self, piece: Piece, heads: int, demand: int) -> None:
+    def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
+        if self._released and piece.number in self._released:
+            piece.refs, piece.heads = self._released.pop(piece.number)
         replicas = self._sets.with_stores(piece.replicas, piece.stores, demand)
         refs = piece.refs + piece.added
+        piece.added = 0
         if not piece.number:
             piece.number = self.next_chunk
             self.next_chunk += 1
-            self._execute(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-                (piece.number, piece.digest, piece.length, refs, heads, replicas),
-            )
+            rows.new.append((piece.number, piece.digest, piece.length, refs, heads, replicas))
+        elif replicas == piece.replicas:
+            rows.counted.append((refs, piece.heads + heads, piece.number))
         else:
-            self._execute(
-                "UPDATE chunks SET refs = ?, heads = ?, replicas = ? WHERE id = ?",
-                (refs, piece.heads + heads, replicas, piece.number),
-            )
+            rows.moved.append((refs, piece.heads + heads, replicas, piece.number))
         if not piece.refs:
             self._sets.count(replicas, 1, heads, piece.length)
         elif replicas == piece.replicas:
@@ -169,37 +234,52 @@ class Contents:
         else:
             self._sets.count(piece.replicas, -1, -piece.heads, -piece.length)
             self._sets.count(replicas, 1, piece.heads + heads, piece.length)
-        piece.added = 0
+
+    def _write(self, rows: _Rows) -> None:
+        if rows.new:
+            self._each("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", rows.new)
+        if rows.counted:
+            self._each("UPDATE chunks SET refs = ?, heads = ? WHERE id = ?", rows.counted)
+        if rows.moved:
+            self._each("UPDATE chunks SET refs = ?, heads = ?, replicas = ? WHERE id = ?", rows.moved)
+
+    def _each(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if len(rows) == 1:
+            self._execute(statement, rows[0])
+        else:
+            self._executemany(statement, rows)
 
     def release(self, inode: int, *, published: bool) -> None:
         """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`."""
         rows = self._execute(
-            "SELECT c.id, c.refs, c.heads, c.replicas, c.length, count(*), min(sequence) FROM contents"
-            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? GROUP BY c.id",
+            "SELECT c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
+            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? ORDER BY sequence",
             (inode,),
         ).fetchall()
         if not rows:
             return
         self._execute("DELETE FROM contents WHERE inode = ?", (inode,))
-        for number, refs, heads, replicas, length, removed, first in rows:
+        times = Counter(rows) if len(rows) > 1 else {rows[0]: 1}
+        head = rows[0][0] if published else 0
+        written = _Rows()
+        for (number, refs, heads, replicas, length), removed in times.items():
             left = refs - removed
-            headed = 1 if published and first == 0 else 0
+            headed = 1 if number == head else 0
+            self._released[number] = (left, heads - headed) if left else (0, 0)
             if left:
-                self._execute(
-                    "UPDATE chunks SET refs = ?, heads = ? WHERE id = ?", (left, heads - headed, number)
-                )
+                written.counted.append((left, heads - headed, number))
                 self._sets.count(replicas, 0, -headed, 0)
             else:
-                self._execute("UPDATE chunks SET refs = 0, heads = 0 WHERE id = ?", (number,))
+                # Its row is written once: when it is acquired again, or to go.
                 self._sets.count(replicas, -1, -headed, -length)
-                self._unreferenced.add(number)
+        self._write(written)
 
     def forget_unreferenced(self) -> None:
         """At the end of a command: remove the rows of chunks that it has left without a reference."""
-        if self._unreferenced:
-            rows = [(number,) for number in sorted(self._unreferenced)]
-            self._executemany("DELETE FROM chunks WHERE id = ? AND refs = 0", rows)
-            self._unreferenced.clear()
+        if self._released:
+            gone = sorted(number for number, (refs, _) in self._released.items() if not refs)
+            self._each("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _runs(gone))
+            self._released.clear()
 
     def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
         """Return those of `names` of which no chunk is said to be on `store`; a name is a digest or its first bytes."""

@@ -7,6 +7,7 @@ import pytest
 from ftpgateway.access.ledger import Holder, Ledger, LedgerLimits, LimitReached, Limits, Resource
 from ftpgateway.ftp.replies import Doing, refusal
 from ftpgateway.sftp import packets, refusals
+from raftstore.types import ClientFigure
 
 MEMORY = Resource.MEMORY
 ALICE = Holder("alice", "192.0.2.1")
@@ -16,26 +17,30 @@ def _ledger(node: int = 0, account: int = 0, network: int = 0) -> Ledger:
     return Ledger(LedgerLimits(Limits(memory=node), Limits(memory=account), Limits(memory=network)))
 
 
+def _used(ledger: Ledger) -> int:
+    return ledger.figures()["memory"].used
+
+
+def _held(ledger: Ledger) -> dict[str, int]:
+    """Memory by account and network."""
+    return {name: amount for _, name, resource, amount in ledger.holders() if resource == MEMORY}
+
+
 def test_a_charge_counts_at_every_level_until_it_is_released() -> None:
     ledger = _ledger()
     charge = ledger.charge(ALICE, MEMORY, 10)
-    charge.grow(5)
-    charge.shrink(3)
-    assert charge.amount == 12
-    assert (
-        ledger.used(MEMORY)
-        == ledger.of_account("alice", MEMORY)
-        == ledger.of_network("192.0.2.1", MEMORY)
-        == 12
-    )
-    assert ledger.used(Resource.HANDLES) == 0
+    charge.resize(15)
+    charge.resize(12)
+    assert charge.amount == _used(ledger) == 12
+    assert _held(ledger) == {"alice": 12, "192.0.2.1": 12}
+    assert ledger.figures()["handles"].used == 0
     charge.release()
     charge.release()
     assert charge.released
-    assert ledger.used(MEMORY) == 0
+    assert _used(ledger) == 0
     assert not list(ledger.holders())
     with pytest.raises(ValueError, match="released"):
-        charge.grow(1)
+        charge.resize(1)
 
 
 def test_a_with_block_releases_also_after_an_error() -> None:
@@ -57,9 +62,9 @@ def test_each_limit_refuses_and_says_what_to_do(limits: dict[str, int], who: str
     ledger = _ledger(**limits)
     charge = ledger.charge(ALICE, MEMORY, 7) if "node" in limits else ledger.charge(ALICE, MEMORY, 10)
     with pytest.raises(LimitReached, match=f"{who}.*memory.*try again") as refused:
-        charge.grow(4)
-    assert ledger.figures()[MEMORY].refused == 1
-    assert charge.amount == ledger.used(MEMORY) == (7 if "node" in limits else 10)
+        charge.resize(charge.amount + 4)
+    assert ledger.figures()["memory"].refused == 1
+    assert charge.amount == _used(ledger) == (7 if "node" in limits else 10)
     assert refusal(refused.value).startswith("450 ")
     assert refusal(refused.value, Doing.WRITING).startswith("452 ")
     code, text = refusals.said(refused.value)
@@ -80,13 +85,13 @@ def test_the_last_part_of_the_node_is_for_who_holds_little() -> None:
     ledger = _ledger(node=6400)
     large = ledger.charge(ALICE, MEMORY, 4800)
     with pytest.raises(LimitReached, match="node"):
-        large.grow(1)
+        large.resize(4801)
     little = ledger.charge(Holder("bob", "192.0.2.2"), MEMORY, 100)
     with pytest.raises(LimitReached, match="node"):
-        little.grow(1)
+        little.resize(101)
     ledger.charge(Holder("", "192.0.2.3"), MEMORY, 100)
     large.release()
-    little.grow(1000)
+    little.resize(1100)
 
 
 def test_what_was_held_before_the_login_passes_to_the_account() -> None:
@@ -95,15 +100,15 @@ def test_what_was_held_before_the_login_passes_to_the_account() -> None:
     ledger.charge(ALICE, MEMORY, 3)
     with pytest.raises(LimitReached, match="account"):
         charge.pass_to("alice")
-    assert ledger.of_account("alice", MEMORY) == 3 and charge.holder.account == ""
+    assert _held(ledger) == {"alice": 3, "192.0.2.1": 11} and charge.holder.account == ""
     charge.pass_to("bob")
-    assert ledger.of_account("bob", MEMORY) == 8 and ledger.used(MEMORY) == 11
+    assert _held(ledger) == {"alice": 3, "bob": 8, "192.0.2.1": 11} and _used(ledger) == 11
     charge.release()
-    assert ledger.of_account("bob", MEMORY) == 0 and ledger.of_network("192.0.2.1", MEMORY) == 3
+    assert _held(ledger) == {"alice": 3, "192.0.2.1": 3}
 
 
 def test_the_figures_remember_the_peak() -> None:
     ledger = _ledger(node=100)
     ledger.charge(ALICE, MEMORY, 70).release()
-    figure = ledger.figures()[MEMORY]
-    assert (figure.used, figure.peak, figure.limit, figure.refused) == (0, 70, 100, 0)
+    figure = ledger.figures()["memory"]
+    assert figure == ClientFigure(used=0, peak=70, limit=100, refused=0)

@@ -24,7 +24,7 @@ from ftpgateway.cli.main import COMMANDS
 from ftpgateway.cli.node import becomes
 from ftpgateway.node.config import load_node_config
 from raftstore.cluster.status.convert import node_from_wire, node_to_wire
-from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.types import ClientFigure, ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
 
 ALL = [
@@ -172,15 +172,14 @@ def test_serve_check(node: Path) -> None:
 def test_serve_check_opens_what_is_on_disk(node: Path) -> None:
     from ftpgateway.node.config import load_node_config
     from ftpgateway.node.node import store_settings
-    from raftstore.store.runtime import NodeRuntime
+    from raftstore.store.opendisk import check_disk
 
     data = node.parent / "data"
 
     async def begin() -> None:
-        runtime = NodeRuntime(store_settings(load_node_config(node)), pytest.fail)
         data.mkdir()
         (data / "begun").touch()
-        await runtime.check()
+        await check_disk(store_settings(load_node_config(node)), pytest.fail)
 
     asyncio.run(begin())
     assert pixraft("serve", "--check", "--config", str(node)).exit_code == 0
@@ -443,6 +442,22 @@ def test_services_are_shown_with_their_addresses() -> None:
     assert lines[2][:4] == ["n1", "h1:7420", "h1:21", "h1:2022"]
     assert lines[3][:4] == ["n2", "h2:7420", "-", "-"]
     assert node_from_wire(node_to_wire(nodes[0])) == nodes[0]
+
+
+def test_what_clients_are_refused_is_told_and_what_they_hold_is_in_the_json() -> None:
+    memory, handles = ClientFigure(3, 64 << 20, 512 << 20, 2), ClientFigure(7, 9, 0, 1)
+    nodes = [
+        NodeStatus("n1", "h:1", reachable=True, clients={"memory": ClientFigure(3, 5, 512 << 20, 0)}),
+        NodeStatus("n2", "h:2", reachable=True, clients={"handles": handles, "memory": memory}),
+    ]
+    status = ClusterStatus("healthy", "n2", "n1", 3, nodes)
+    assert statusview.advice(status) == [
+        "n2: clients were refused since its start: handles once (at most 9 were held), memory 2 times (at most "
+        "64.0 MiB were held, of 512.0 MiB). See [clients] in its configuration."
+    ]
+    assert node_from_wire(node_to_wire(nodes[1])) == nodes[1]
+    (_, shown) = statusview.as_json(status)["nodes"]  # type: ignore[misc]
+    assert shown["clients"]["memory"] == {"used": 3, "peak": 64 << 20, "limit": 512 << 20, "refused": 2}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_a_file_that_may_not_be_opened_is_no_address(
         raise PermissionError(13, "Permission denied", str(data / "journal" / "hardstate"))
 
     # Root may open everything.
-    monkeypatch.setattr("raftstore.store.runtime.Journal", refused)
+    monkeypatch.setattr("raftstore.store.opendisk.Journal", refused)
     result = pixraft(*words, "--config", str(node))
     assert result.exit_code == DiskFailed.exit_code, result.output
     assert "hardstate: Permission denied; give the data directory to the user" in result.stderr

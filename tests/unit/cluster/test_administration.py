@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from raftstore.cluster.administration import ATTEMPTS, Administration
+from raftstore.cluster.administration import ATTEMPTS, AccountCalls
 from raftstore.errors import Changed
 from raftstore.peers import Peer, Role
 from raftstore.types import User
@@ -48,7 +48,7 @@ class Services:
 
 def set_quota(store: Accounts) -> None:
     services = Services()
-    Administration(store, services)  # type: ignore[arg-type]
+    AccountCalls(store, services)  # type: ignore[arg-type]
     body = admin.UserPut(name="ada", quota_bytes=5, update=True).SerializeToString()
     asyncio.run(services.handlers["admin.user_put"](OPERATOR, body, memoryview(b"")))
 

@@ -9,7 +9,7 @@ import pytest
 from raftstore.chunks.placement.placement import place
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.replicas.repair import plan
-from raftstore.store.runtime import NodeRuntime
+from raftstore.store.opendisk import OpenDisk
 from raftstore.types import ChunkRef
 
 FREE, RESERVE = 1 << 40, 1000
@@ -17,7 +17,7 @@ FREE, RESERVE = 1 << 40, 1000
 
 def free_space(*, failed: bool) -> int:
     volumes = SimpleNamespace(stats=lambda: SimpleNamespace(failed=failed, disk_free=FREE))
-    return NodeRuntime.free_space(SimpleNamespace(volumes=volumes, settings=SimpleNamespace(reserve=RESERVE)))  # type: ignore[arg-type]
+    return OpenDisk.free_space(SimpleNamespace(volumes=volumes, settings=SimpleNamespace(reserve=RESERVE)))  # type: ignore[arg-type]
 
 
 def view(of: str, failed: str) -> ClusterView:

@@ -61,9 +61,10 @@ def free_space(tmp_path: Path, patience: float) -> tuple[Membership, Node, Conse
         identity=None,  # type: ignore[arg-type]
         command_timeout=patience,
     )
+    catalog: Any = SimpleNamespace(configuration=(0, b""), intents=list)
     network: Any = SimpleNamespace(on_removed=None, set_members=lambda *_: None)
     node, consensus = Node(), Consensus()
-    membership = Membership(settings, network, node, lambda: None, lambda _error: None)
+    membership = Membership(settings, network, catalog, node, lambda: None, lambda _error: None)
     membership.take_part(consensus)  # type: ignore[arg-type]
     return membership, node, consensus
 

@@ -18,7 +18,7 @@ from raftstore.util.rates import Rates
 
 
 def held(server: Server, resource: Resource) -> int:
-    used: int = server.run(lambda: server.access.ledger.used(resource))
+    used: int = server.run(lambda: server.access.ledger.figures()[resource.name.lower()].used)
     return used
 
 
@@ -32,7 +32,7 @@ def test_an_upload_is_charged_for_the_chunk_that_it_fills() -> None:
             assert client.command("STOR a") == 150
             assert held(server, Resource.MEMORY) == UPLOAD_BEGINS
             data.sendall(b"x" * (UPLOAD_BEGINS + 1))
-            server.wait_for(lambda: server.access.ledger.of_account("alice", Resource.MEMORY) == CHUNK_SIZE)
+            server.wait_for(lambda: server.access.ledger.figures()["memory"].used == CHUNK_SIZE)
             with server.client() as other, server.client("bob") as bob:
                 # A small picture fits beside it, a large one does not; another account has its own.
                 assert other.store("small", b"y" * 1000) == 226
@@ -67,7 +67,7 @@ def test_however_an_upload_ends_nothing_is_held(end: str) -> None:
                     assert client.reply() == 226
                 else:
                     client.sock.close()
-                server.wait_for(lambda: server.access.ledger.used(Resource.MEMORY) == 0)
+                server.wait_for(lambda: server.access.ledger.figures()["memory"].used == 0)
         assert held(server, Resource.MEMORY) == 0
 
 
@@ -98,13 +98,13 @@ def test_an_account_does_not_get_all_ports() -> None:
         # A second PASV of a session replaces its first; and who is connected holds none.
         assert clients[0].command("EPSV") == 229
         with clients[1].data():
-            server.wait_for(lambda: server.access.ledger.used(Resource.PORTS) == 1)
+            server.wait_for(lambda: server.access.ledger.figures()["ports"].used == 1)
             assert clients[2].command("PASV") == 227
         with server.client("bob") as bob:
             bob.passive()
         for client in clients:
             client.close()
-        server.wait_for(lambda: server.access.ledger.used(Resource.PORTS) == 0)
+        server.wait_for(lambda: server.access.ledger.figures()["ports"].used == 0)
 
 
 def test_lines_that_wait_are_bounded_in_bytes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,38 @@ def test_a_version_looked_up_before_stays_as_it_was(feeder: Feeder) -> None:
     version = feeder.catalog.file("/f")
     feeder.all(put("/f", 2), remove("/f"))
     assert version.chunks[0].digest == digest(1)
+
+
+def test_files_of_many_chunks_share_them(feeder: Feeder) -> None:
+    """New ones and known ones in one file, some of them several times, and all of them replaced by the same again."""
+    first, second = [*range(1, 40), 7, 7, 1], [*range(50, 60), *range(30, 40), 7, 50]
+    feeder.all(put("/f", *first), partial("/f", *second), put("/g", *second))
+    feeder.all(put("/f", *second), put("/g", *first), put("/g", *first, 60))
+    assert [ref.digest for ref in feeder.catalog.file("/f").chunks] == [*map(digest, second)]
+    assert [ref.digest for ref in feeder.catalog.file("/g").chunks] == [*map(digest, [*first, 60])]
+    content = Counter([*second, *first, 60])
+    heads = {second[0]: 1, first[0]: 1}
+    assert chunk_rows(feeder) == {seed: (refs, heads.get(seed, 0)) for seed, refs in content.items()}
+    feeder.all(remove("/g"), put("/f", *second[::-1]))
+    assert chunk_rows(feeder) == {
+        seed: (refs, int(seed == second[-1])) for seed, refs in Counter(second).items()
+    }
+    feeder.one(remove("/f"))
+    assert chunk_rows(feeder) == {}
+    assert not any(group.chunks or group.heads or group.bytes for group in feeder.catalog._machine.sets.all())
+
+
+def test_the_first_chunk_that_is_wrong_decides(feeder: Feeder) -> None:
+    good = [chunk(seed) for seed in range(1, 20)]
+    feeder.one(put("/f", 30))
+    nowhere, other_length = chunk(25, 10, (4,)), chunk(30, 11)
+    for wrong, detail in (
+        ([nowhere, other_length], "no store has number 4"),
+        ([other_length, nowhere], f"chunk {digest(30).hex()} has 10 bytes, not 11"),
+    ):
+        result = feeder.one(put("/g", chunks=[*good, *wrong], size=211))
+        assert (result.status, result.detail) == (commands.INVALID, detail)
+    assert [*chunk_rows(feeder)] == [30]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ftpserver import ACCOUNTS
 from sftpserver import serve
 
 from ftpgateway.access import Access, AccessSettings
-from ftpgateway.access.ledger import LedgerLimits, Limits, Resource
+from ftpgateway.access.ledger import LedgerLimits, Limits
 from ftpgateway.sftp.connection import MOST_KEYS, Connection
 from ftpgateway.sftp.files.drafts import READ_BACK
 from ftpgateway.sftp.processes import passing
@@ -35,7 +35,7 @@ def test_sessions_are_charged_for_the_buffer_that_each_has() -> None:
             with server.sftp("bob") as other:
                 assert other.listdir() == []
             second.close()
-            server.wait_for(lambda: server.access.ledger.of_account("alice", Resource.MEMORY) == RECEIVE_BUFFER)
+            server.wait_for(lambda: server.access.ledger.figures()["memory"].used == RECEIVE_BUFFER)
             again = paramiko.SFTPClient.from_transport(transport)
             assert again is not None and again.listdir() == first.listdir() == []
         server.wait_for(lambda: not list(server.access.ledger.holders()))
@@ -80,11 +80,11 @@ def test_what_is_read_ahead_for_open_files_is_bounded_for_the_account() -> None:
                 for number, file in enumerate(opened):
                     file.seek(turn * 1000)
                     assert file.read(10) == bytes([number % 4]) * 10
-                    used = server.run(lambda: server.access.ledger.of_account("alice", Resource.MEMORY))
+                    used = server.run(lambda: server.access.ledger.figures()["memory"].used)
                     assert used <= memory
             for file in opened:
                 file.close()
-            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == 2 * RECEIVE_BUFFER
+            assert server.run(lambda: server.access.ledger.figures()["memory"].used) == 2 * RECEIVE_BUFFER
             with one.open("huge") as file:
                 assert file.read(10) == b"x" * 10
         server.wait_for(lambda: not list(server.access.ledger.holders()))
@@ -101,12 +101,12 @@ def test_what_is_written_is_charged_and_put_down_where_the_account_may_hold_no_m
             for turn in range(3):
                 for number, file in enumerate(opened):
                     file.write(bytes([65 + number]) * 40_000)
-                    used = server.run(lambda: server.access.ledger.of_account("alice", Resource.MEMORY))
+                    used = server.run(lambda: server.access.ledger.figures()["memory"].used)
                     assert RECEIVE_BUFFER < used <= memory, turn
             for number, file in enumerate(opened):
                 file.close()
                 assert server.store.read(f"/{number}") == bytes([65 + number]) * 120_000
-            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == RECEIVE_BUFFER
+            assert server.run(lambda: server.access.ledger.figures()["memory"].used) == RECEIVE_BUFFER
         server.wait_for(lambda: not list(server.access.ledger.holders()))
     finally:
         server.stop()
@@ -163,7 +163,7 @@ def test_what_is_written_is_bounded_for_the_account() -> None:
             for _ in range(3):
                 for file in files:
                     file.write(part)
-                    used = server.run(lambda: server.access.ledger.of_account("alice", Resource.MEMORY))
+                    used = server.run(lambda: server.access.ledger.figures()["memory"].used)
                     assert used <= memory
             with pytest.raises(OSError, match="much memory"), two.open("more", "wb") as other:
                 other.write(part)
@@ -171,7 +171,7 @@ def test_what_is_written_is_bounded_for_the_account() -> None:
             for file in files:
                 file.close()
             assert [server.store.read(f"/{number}") for number in range(3)] == [part * 3] * 3
-            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == 2 * RECEIVE_BUFFER
+            assert server.run(lambda: server.access.ledger.figures()["memory"].used) == 2 * RECEIVE_BUFFER
             with two.open("more", "wb") as other:
                 other.write(part)
             assert server.store.read("/more") == part
@@ -209,7 +209,7 @@ def test_what_is_read_back_of_many_files_is_not_kept() -> None:
             assert server.run(kept) == READ_BACK
             for file in files:
                 file.close()
-            assert server.run(lambda: server.access.ledger.used(Resource.MEMORY)) == RECEIVE_BUFFER
+            assert server.run(lambda: server.access.ledger.figures()["memory"].used) == RECEIVE_BUFFER
             assert server.store.read("/7") == b"x" + bytes([7]) * (2 * CHUNK_SIZE - 1)
     finally:
         server.stop()

@@ -1,0 +1,431 @@
+"""A node that runs: its disk is open (`opendisk`), it talks to the others, and takes part in consensus when it may."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from raftstore.chunks.transfer.confirm import Confirmer
+from raftstore.chunks.transfer.path import ChunkPath
+from raftstore.chunks.transfer.service import ChunkService
+from raftstore.chunks.volumes.shelf import Shelf
+from raftstore.cluster.administration import AccountCalls, NodeCalls
+from raftstore.cluster.jobs.background import BackgroundJobs
+from raftstore.cluster.jobs.calls import JobCalls
+from raftstore.cluster.jobs.expiry import PartialCalls, PartialExpiry
+from raftstore.cluster.membership import bootstrap
+from raftstore.cluster.membership.boot import Boots, next_boot, retract
+from raftstore.cluster.membership.calls import MembershipCalls
+from raftstore.cluster.membership.joining import Doorkeeper
+from raftstore.cluster.membership.program import VERSIONS
+from raftstore.cluster.membership.service import Membership
+from raftstore.cluster.membership.superseded import SupersededCheck
+from raftstore.cluster.membership.upgrade import UpgradeCalls
+from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
+from raftstore.cluster.replicas.registration import Registration
+from raftstore.cluster.replicas.view import LiveTopology
+from raftstore.cluster.status import diskspace
+from raftstore.cluster.status.enquiries import Enquiries
+from raftstore.cluster.status.health import Health
+from raftstore.cluster.status.news import News
+from raftstore.consensus import Consensus
+from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
+from raftstore.metadata.results import accepted
+from raftstore.metadata.tables.jobs import draining
+from raftstore.peers import PeerNetwork
+from raftstore.peers.versions import incompatible
+from raftstore.store.accounts import Accounts
+from raftstore.store.confirmations import TransferLeases
+from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
+from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
+from raftstore.store.reservations import Reserver
+from raftstore.types import ClusterStatus, LoopStatus
+from raftstore.util.space import Space
+from raftstore.wire import admin_pb2 as admin
+from raftstore.wire import commands_pb2 as commands
+
+log = structlog.get_logger()
+
+STATUS_BARRIER = 1.5
+"""Seconds that status waits for a majority before it says that there is no quorum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a node has once it takes part in consensus."""
+
+    consensus: Consensus
+    boot: int
+    """Number of this start."""
+    background_jobs: BackgroundJobs
+    reserver: Reserver
+
+
+class RunningNode:
+    """What talks to the others, over an open disk. Not before `take_part` does anything start."""
+
+    def __init__(self, disk: OpenDisk, on_fatal: OnFatal, loop_status: LoopStatus | None) -> None:
+        """Raises Invalid when the identity is not a node's."""
+        settings = disk.settings
+        self.disk = disk
+        self._on_fatal = on_fatal
+        self._part: Part | None = None
+        self._superseded = SupersededCheck(settings.name)
+        self._certain = asyncio.Event()
+        self.network = PeerNetwork(
+            settings.identity,
+            settings.listen,
+            settings.members,
+            encryption=settings.encryption,
+            versions=VERSIONS,
+            in_force=lambda: disk.level,
+        )
+        self.membership = Membership(
+            settings, self.network, disk.catalog, self, self._members_changed, on_fatal
+        )
+        self.own = OwnStatus(disk, self.membership, loop_status, self._takes_part)
+        self._enquiries = Enquiries(self.network, self.membership)
+        self.health = Health(
+            self.own,
+            self.membership.roster,
+            self._enquiries.call,
+            store=lambda: disk.volumes.identity,
+            boots=lambda: self.report.boots,
+            heard=self._heard,
+            misfit=self.network.misfit,
+        )
+        self.report = NodeReporter(disk, self.own, self.membership, self.health, self._takes_part)
+        self.topology = LiveTopology(
+            node=settings.name,
+            identity=disk.volumes.identity,
+            members=self.membership.voters,
+            leaving=lambda: self.membership.leaving() | draining(disk.catalog.jobs()),
+            replicas=settings.replicas,
+            stores=disk.catalog.stores,
+            reachable=self.network.reachable,
+            free_bytes=self._free_bytes,
+            local_writable=lambda: not disk.volumes.stats().failed,
+        )
+        self.chunk_path = ChunkPath(
+            self.topology, disk.volumes, self.network, shelf=Shelf(disk.volumes, disk.volumes.verified)
+        )
+        self._chunk_service = ChunkService(self.network, self.chunk_path, disk.volumes)
+        self.confirm = Confirmer(self.topology, disk.volumes, self.network)
+        self.recorder = ReplicaRecorder(self.propose)
+        self.found_replica = FoundReplicas(disk.catalog, self.topology, self.confirm, self.recorder)
+        self.leases = TransferLeases(settings.jobs.collect_grace / 4, self.confirm)
+        self.news = News(self.network, self.membership.others)
+        self.accounts = Accounts(disk.catalog, self.barrier, self.propose)
+        self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
+        self.network.on_link(self.topology.invalidate, self.topology.invalidate)
+        loop = asyncio.get_running_loop()
+        # Soon: it is told in the middle of an entry.
+        disk.catalog.watch_level(lambda _level: loop.call_soon(self.network.level_changed))
+        self._serve_calls()
+
+    def _serve_calls(self) -> None:
+        """Answer the admin calls, as soon as the port is open."""
+        catalog, jobs = self.disk.catalog, self.disk.settings.jobs
+        NodeCalls(self, self.network)
+        AccountCalls(self.accounts, self.network)
+        MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
+        JobCalls(
+            self.network,
+            catalog=catalog,
+            background_jobs=lambda: self._running().background_jobs,
+            propose=self.propose,
+            barrier=self.barrier,
+        )
+        PartialCalls(
+            self.network, kept=jobs.keep_partials, catalog=catalog, propose=self.propose, barrier=self.barrier
+        )
+        UpgradeCalls(
+            self.network,
+            catalog=catalog,
+            gather=self.health.gather,
+            propose=self.propose,
+            barrier=self.barrier,
+        )
+
+    # The start.
+
+    async def take_part(self, stack: contextlib.AsyncExitStack) -> Part:
+        """Talk to the others, and take part in consensus once it is clear whether this node may vote.
+
+        `stack` ends it all. Raises Damaged, Superseded, OSError when the address is taken.
+        """
+        self.disk.watch.start(self._space_changed, self._hand_over)
+        stack.push_async_callback(self.disk.watch.stop)
+        stack.push_async_callback(self.chunk_path.close)
+        self._accept_joins()
+        await self.network.start()
+        stack.push_async_callback(self.network.stop)
+        await self._look_for_lost_log()
+        self.report.boots = await with_space(self.disk.watch, self._next_boot)
+        consensus = self._make_consensus(self.report.boots.now)
+        stack.push_async_callback(consensus.stop)
+        self.membership.take_part(consensus)
+        part = Part(
+            consensus, self.report.boots.now, self._make_jobs(consensus), self._make_reserver(consensus)
+        )
+        await consensus.start()
+        self._part = part
+        await self._start_work(part, stack)
+        return part
+
+    def _accept_joins(self) -> None:
+        settings = self.disk.settings
+        doorkeeper = Doorkeeper(
+            settings,
+            self.membership.roster,
+            self.disk.catalog.intents,
+            self.propose,
+            fits=lambda peer, theirs: incompatible(settings.name, VERSIONS, peer, theirs, self.disk.level),
+        )
+        self.network.serve_joins(doorkeeper.open, doorkeeper.key, doorkeeper.answer)
+
+    async def _look_for_lost_log(self) -> None:
+        """Find out whether this node has lost its log: then it must not vote until it has caught up."""
+        disk, others = self.disk, self.membership.others
+        self.own.rejoining = await with_space(
+            disk.watch,
+            lambda: bootstrap.must_rejoin(self._marker, disk.log_empty, others, self._enquiries.empty),
+        )
+        if self.own.rejoining:
+            term = await bootstrap.safe_term(others, self._enquiries.term)
+            if term > disk.journal.getCurrentTerm():
+                # Its vote in that term counts as given: it may have been, before the log was lost.
+                disk.journal.setCurrentTerm(term, disk.settings.name)
+
+    @property
+    def _marker(self) -> Path:
+        return self.disk.settings.data / "rejoining"
+
+    async def _next_boot(self) -> Boots:
+        journal, settings = self.disk.journal, self.disk.settings
+        log_end = 0 if self.own.rejoining or not len(journal) else journal[-1][1]
+        own, others = self.disk.catalog.latest_boot(settings.name), self._enquiries.latest_boot
+        return replace(next_boot(settings.data / "boot", own, others), log_end=log_end)
+
+    def _make_consensus(self, boot: int) -> Consensus:
+        disk, settings = self.disk, self.disk.settings
+        consensus = Consensus(
+            node=settings.name,
+            members=self.membership.roster.committed[1],
+            machine=disk.catalog,
+            journal=disk.journal,
+            links=self.network,
+            boot=boot,
+            snapshot_dir=settings.data / "snapshots",
+            on_fatal=self._on_fatal,
+            settings=settings.consensus,
+            rejoining=self.own.rejoining,
+            held=not self._is_certain(),
+            on_rejoined=self._rejoined,
+        )
+        consensus.successors = lambda: bool(self._successors())
+        consensus.space = disk.watch.space
+        return consensus
+
+    def _make_jobs(self, consensus: Consensus) -> BackgroundJobs:
+        return BackgroundJobs(
+            self.disk.settings,
+            self.report.boots.now,
+            catalog=self.disk.catalog,
+            volumes=self.disk.volumes,
+            path=self.chunk_path,
+            service=self._chunk_service,
+            recorder=self.recorder,
+            confirm=self.confirm,
+            propose=self.propose,
+            barrier=self.barrier,
+            leads=lambda: consensus.is_leader,
+            reclaimable=self._reclaimable,
+        )
+
+    def _make_reserver(self, consensus: Consensus) -> Reserver:
+        return Reserver(
+            self.disk.settings.name,
+            self.report.boots.now,
+            self.disk.catalog.reservations,
+            self.propose,
+            lambda: consensus.is_leader,
+        )
+
+    async def _start_work(self, part: Part, stack: contextlib.AsyncExitStack) -> None:
+        """Start what goes on beside the front-ends' requests."""
+        disk, settings = self.disk, self.disk.settings
+        expiry = PartialExpiry(
+            settings.jobs.keep_partials,
+            catalog=disk.catalog,
+            leads=lambda: part.consensus.is_leader,
+            propose=self.propose,
+        )
+        registration = Registration(
+            commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.zone),
+            disk.catalog,
+            propose=self.propose,
+            member=lambda: settings.name in self.membership.roster.configuration.names,
+            holds=lambda digest: digest in disk.volumes,
+            missing=self.recorder.removed,
+            announced=self.topology.invalidate,
+            on_fatal=self._on_fatal,
+        )
+        for work in (
+            self.membership,
+            self.health,
+            self.recorder,
+            self.leases,
+            part.background_jobs,
+            expiry,
+            part.reserver,
+            registration,
+        ):
+            work.start()
+            stack.push_async_callback(work.stop)
+
+    # Whether these are the node's newest data.
+
+    def _heard(self, name: str, report: admin.NodeReport) -> None:
+        node = report.node
+        caught_up = node.role != STARTING and node.applied_index >= node.commit_index
+        try:
+            self._superseded.hear(
+                name, superseded=report.superseded, outdated=report.outdated, caught_up=caught_up
+            )
+        except Superseded as error:
+            if report.outdated:
+                self._retract_boot()
+            self._on_fatal(error)
+            return
+        if self._is_certain() and self._part is not None:
+            self._part.consensus.release()
+
+    def _is_certain(self) -> bool:
+        """Whether a majority has said that these are this node's newest data."""
+        voters = self.membership.roster.configuration.voters
+        if not self._certain.is_set() and self._superseded.certain(voters):
+            self._certain.set()
+        return self._certain.is_set()
+
+    async def _until_certain(self) -> None:
+        """Wait until nothing of this start can stand in the log though its data are not the node's newest.
+
+        Each command tells of the start that made it. One of an old disk, put back by mistake, would make the newer disk
+        look like an older copy when that comes back in its place.
+        """
+        if self._is_certain():
+            return
+        try:
+            async with asyncio.timeout(self.disk.settings.command_timeout):
+                await self._certain.wait()
+        except TimeoutError:
+            raise NoQuorum("no majority has said yet that these are the newest data of this node") from None
+
+    def _retract_boot(self) -> None:
+        """Else the next start would be taken for one that goes on where the newest data are: they are not here."""
+        try:
+            retract(self.disk.settings.data / "boot", self.report.boots)
+        except OSError as error:
+            log.error("the number of this start stays", error=str(error))
+
+    def _rejoined(self) -> None:
+        self._marker.unlink(missing_ok=True)
+        self.own.rejoining = False
+
+    # Commands.
+
+    async def barrier(self) -> None:
+        """Wait until this node has applied all that was acknowledged anywhere. Raises NoQuorum."""
+        while True:
+            await self._running().consensus.read_barrier(timeout=self.disk.settings.barrier_timeout)
+            if not self.disk.catalog.behind:  # it may have had to go back since, for want of space
+                return
+
+    def follows(self) -> bool:
+        """Whether this node knows a leader now. Proves nothing about what others have done: see `barrier`."""
+        return self._leader() is not None
+
+    async def propose(self, command: commands.Command) -> commands.Result:
+        """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
+        voters = self.membership.roster.configuration.voters
+        if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
+            raise DiskFull(reason)
+        consensus = self._running().consensus
+        await self._until_certain()
+        result = await consensus.propose(
+            command.SerializeToString(), timeout=self.disk.settings.command_timeout
+        )
+        return accepted(result)
+
+    def bad_replica(self, digest: bytes, store: int, reason: str) -> None:
+        """A store does not have a copy whole that the catalog lists there: repair makes it again."""
+        self.recorder.removed(digest, store)
+
+    def _running(self) -> Part:
+        if self._part is None:
+            raise NoQuorum("this node is waiting to hear from all members for its first start")
+        return self._part
+
+    def _takes_part(self) -> Consensus | None:
+        return None if self._part is None else self._part.consensus
+
+    def _leader(self) -> str | None:
+        return None if self._part is None else self._part.consensus.leader
+
+    def _members_changed(self) -> None:
+        self.health.members_changed()
+        self.topology.invalidate()
+
+    async def status(self, short_limit: int = 100) -> ClusterStatus:
+        """Return the cluster's status as this node sees it, also without a quorum."""
+        return await self._status(short_limit)
+
+    async def _confirmed(self) -> bool:
+        try:
+            await self._running().consensus.read_barrier(timeout=STATUS_BARRIER)
+        except StoreError:
+            return False
+        return True
+
+    # Space.
+
+    def _space_changed(self, space: Space) -> None:
+        if self._part is not None:
+            self._part.consensus.space = space
+
+    def _spaces(self) -> dict[str, Space]:
+        """What the members that can be reached have said of their disks, this node among them."""
+        spaces = {self.disk.settings.name: self.disk.watch.space}
+        for name in self.membership.others():
+            if (report := self.health.last(name)) is not None:
+                spaces[name] = report.space
+        return spaces
+
+    def _successors(self) -> list[str]:
+        voters = self.membership.roster.configuration.voters
+        return diskspace.successors(self._spaces(), voters, self.disk.settings.name)
+
+    def _hand_over(self) -> None:
+        """Have another node lead if its disk has more space; tried with every look, until one takes over."""
+        consensus = self._takes_part()
+        if consensus is None or not consensus.is_leader or self.disk.watch.space is Space.ENOUGH:
+            return
+        if any(consensus.transfer_leadership(name) for name in self._successors()):
+            log.warning("leadership is handed over: the disk is full")
+
+    def _reclaimable(self, name: str) -> int:
+        if name == self.disk.settings.name:
+            return self.disk.volumes.reclaimable()
+        report = self.health.last(name)
+        return (report.node.reclaimable or 0) if report is not None else 0
+
+    def _free_bytes(self, name: str) -> int | None:
+        if name == self.disk.settings.name:
+            return self.disk.free_space()
+        report = self.health.last(name)
+        return report.free_space if report is not None else None

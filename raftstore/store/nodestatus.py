@@ -1,0 +1,183 @@
+"""What a node says of itself, and what it knows of the cluster as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from raftstore.chunks.placement.topology import Topology
+from raftstore.cluster.membership.boot import Boots
+from raftstore.cluster.membership.program import VERSIONS
+from raftstore.cluster.membership.service import Membership
+from raftstore.cluster.status import diskspace, verdict
+from raftstore.cluster.status.convert import node_to_wire
+from raftstore.cluster.status.health import Health
+from raftstore.consensus import Consensus
+from raftstore.metadata.tables.jobs import drain_states
+from raftstore.store.opendisk import OpenDisk
+from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, LoopStatus, NodeStatus, StoreInfo, Wanted
+from raftstore.util.space import Space
+from raftstore.wire import admin_pb2 as admin
+
+STARTING = "starting"
+"""Role of a node that does not take part in consensus yet."""
+
+TakesPart = Callable[[], Consensus | None]
+"""Returns the node's consensus once it takes part in it."""
+
+
+class OwnStatus:
+    """What this node says of itself."""
+
+    def __init__(
+        self,
+        disk: OpenDisk,
+        membership: Membership,
+        loop: LoopStatus | None,
+        takes_part: Callable[[], Consensus | None],
+    ) -> None:
+        self._disk = disk
+        self._membership = membership
+        self._loop = loop
+        self._takes_part = takes_part
+        self.rejoining = False
+        """Whether its log was lost, and it has no vote until it has caught up."""
+        self.client_figures: Callable[[], dict[str, ClientFigure]] = dict
+        """What the clients of the front-ends hold."""
+
+    def __call__(self) -> tuple[NodeStatus, str]:
+        """Return this node's status and the leader it follows ("" for none)."""
+        settings, consensus = self._disk.settings, self._takes_part()
+        own = self._membership.own_address
+        node = NodeStatus(settings.name, own, reachable=True, zone=settings.zone)
+        node.services = settings.services_at(own)
+        node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
+        node.level = self._disk.level or None
+        node.voter = settings.name in self._membership.roster.configuration.voters
+        node.loop = self._loop
+        node.clients = self.client_figures()
+        if consensus is None:
+            node.role, node.error = STARTING, "waiting to hear from all members for its first start"
+            return node, ""
+        volumes = self._disk.volumes
+        stats = volumes.stats()
+        node.role = consensus.role if node.voter else "learner"
+        node.term = consensus.term
+        node.commit_index = consensus.commit_index
+        node.applied_index = consensus.applied_index
+        node.bytes = stats.bytes
+        node.free_disk = stats.disk_free
+        node.reclaimable = volumes.reclaimable()
+        node.quarantined = stats.quarantined
+        node.error = self._error(failed=stats.failed)
+        return node, consensus.leader or ""
+
+    def _error(self, *, failed: bool) -> str:
+        watch = self._disk.watch
+        if failed:
+            return "its disk failed: it takes no more pictures"
+        if watch.space is not Space.ENOUGH:
+            return diskspace.complaint(watch.space, str(self._disk.settings.data), watch.ballast.held)
+        if self._disk.free_space() < CHUNK_SIZE:
+            return "its disk is full: it takes no more pictures"
+        if self.rejoining:
+            return "its log was lost: no vote until it has caught up"
+        return ""
+
+
+class NodeReporter:
+    """Answers the other members, each of which asks about once a second."""
+
+    def __init__(
+        self,
+        disk: OpenDisk,
+        own: OwnStatus,
+        membership: Membership,
+        health: Health,
+        takes_part: Callable[[], Consensus | None],
+    ) -> None:
+        self._disk = disk
+        self._own = own
+        self._membership = membership
+        self._health = health
+        self._takes_part = takes_part
+        self.boots = Boots()
+        """This start and the one before, once they have numbers."""
+
+    def __call__(self, peer: str, request: admin.NodeRequest) -> admin.NodeReport:
+        """Return what this node says of itself, and of the disk with which `peer` has started."""
+        catalog = self._disk.catalog
+        node, leader = self._own()
+        theirs = Boots(request.previous_boot, request.boot, request.log_end)
+        report = admin.NodeReport(
+            node=node_to_wire(node),
+            leader=leader,
+            empty=self._disk.log_empty,
+            store=self._disk.volumes.identity,
+            free_space=self._disk.free_space(),
+            space=self._disk.watch.space,
+            superseded=catalog.superseded(peer, request.store),
+            outdated=theirs.outdated(catalog.boot_before(peer, theirs.now))
+            or self._health.progress.lacks(peer, request.store, theirs.now, theirs.log_end),
+            latest_boot=catalog.latest_boot(peer),
+            time_ns=time.time_ns(),
+        )
+        consensus = self._takes_part()
+        if consensus is not None:
+            report.boot = self.boots.now
+            report.safe_index = min(consensus.commit_index, consensus.durable_index)
+        self._membership.add_to(report, request.known)
+        return report
+
+
+class ClusterStatusReporter:
+    """What a node knows of the cluster as a whole."""
+
+    def __init__(
+        self,
+        disk: OpenDisk,
+        membership: Membership,
+        health: Health,
+        topology: Topology,
+        confirmed: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """`confirmed` asks whether a majority confirms what is applied here."""
+        self._disk = disk
+        self._membership = membership
+        self._health = health
+        self._topology = topology
+        self._confirmed = confirmed
+
+    async def __call__(self, short_limit: int) -> ClusterStatus:
+        """Return the cluster's status as this node sees it, also without a quorum."""
+        # First the barrier, then the roles: together they may contradict each other while an election is under way.
+        confirmed = await self._confirmed()
+        status = await self._health.gather()
+        catalog = self._disk.catalog
+        drains = drain_states(catalog.jobs())
+        stores = {store.node: store for store in catalog.stores() if store.current}
+        there = {node: store.number for node, store in stores.items() if self._is_there(store)}
+        for node in status.nodes:
+            node.drain = drains.get(node.name, "")
+            if node.reachable and not node.error and node.role != STARTING and node.name not in stores:
+                node.error = "its volumes are not announced yet: it takes no pictures"
+            if node.applied_index is not None:
+                # As applied here, so that it fits the other figures: each node may be an entry behind or ahead.
+                node.pictures = catalog.store_totals(there[node.name])[0] if node.name in there else 0
+        status.files, status.bytes = catalog.totals()
+        status.partials, status.partial_bytes = catalog.partial_totals()
+        live = list(there.values())
+        wanted = self._topology.view().wanted
+        status.short_count, status.short = catalog.short_files(wanted, live, short_limit)
+        status.lost_count, _ = catalog.short_files(Wanted(1, 1), live, 0)
+        status.verdict, status.error = verdict.judge(
+            status, confirmed=confirmed, changes=self._membership.under_way()
+        )
+        return status
+
+    def _is_there(self, store: StoreInfo) -> bool:
+        """Whether its node has just said that these are its volumes: after a loss it has others, not announced yet."""
+        if store.node == self._disk.settings.name:
+            return store.identity == self._disk.volumes.identity
+        report = self._health.last(store.node)
+        return report is not None and report.store == store.identity

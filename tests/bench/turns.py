@@ -1,0 +1,194 @@
+"""`make bench-turns`: for how long one command of the largest file holds a node's loop, and one of a small file.
+
+A catalog of `--files` files of one chunk each, as at a node; a file has the most chunks that one may have, on three
+stores. Each command is a log entry by itself. `apply`: applying it; `commit`: the end of its transaction, which is a
+turn of its own. The least and the median of `--rounds`, in milliseconds of processor time, lest it matter what else
+runs on the machine; for the small file in microseconds, of many. What the migration to the newest level takes comes
+first, and last for how long a snapshot of the catalog holds the loop when it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from largecatalog import build
+
+from raftstore.metadata import Catalog
+from raftstore.metadata.levels import NEWEST
+from raftstore.types import CHUNK_SIZE, MAX_CHUNKS
+from raftstore.wire import commands_pb2 as commands
+
+NOW = 1_800_000_000_000_000_000
+STORES = (1, 2, 3)
+OWNER = "bench"
+SMALL = 5_000
+GOAL = 0.02
+
+
+class Feeder:
+    """Applies commands, one an entry."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._index = catalog.applied_index
+        self._boot = time.time_ns()
+        self._sequence = 0
+
+    def batch(self, command: commands.Command) -> tuple[int, bytes]:
+        """Return the next log entry."""
+        self._index += 1
+        self._sequence += 1
+        if command.WhichOneof("kind") != "set_level":
+            command.actor.system = "bench"
+        batch = commands.Batch()
+        identity = commands.OperationId(
+            node="turns", boot=self._boot, sequence=self._sequence, acknowledged=self._sequence - 1
+        )
+        batch.operations.add(id=identity, time_ns=NOW, command=command.SerializeToString())
+        return self._index, batch.SerializeToString()
+
+    def seconds(self, command: commands.Command) -> tuple[float, float]:
+        """Return the processor time in which a command is applied, and in which it is committed."""
+        index, batch = self.batch(command)
+        begun = time.thread_time()
+        results = self.catalog.apply(index, batch)
+        applied = time.thread_time()
+        self.catalog.settle()
+        done = time.thread_time()
+        self.catalog.make_durable()
+        result = commands.Result.FromString(results[0])
+        assert result.status == commands.OK, result
+        return applied - begun, done - applied
+
+
+def chunks(count: int) -> list[commands.Chunk]:
+    """Return so many that there are nowhere yet."""
+    return [commands.Chunk(digest=os.urandom(32), length=CHUNK_SIZE, stores=STORES) for _ in range(count)]
+
+
+def put(path: str, content: list[commands.Chunk]) -> commands.Command:
+    """Publish a file."""
+    size = len(content) * CHUNK_SIZE
+    return commands.Command(
+        put_file=commands.PutFile(path=path, owner=OWNER, size=size, chunks=content, quorum=2)
+    )
+
+
+def partial(path: str, content: list[commands.Chunk]) -> commands.Command:
+    """Keep what an interrupted upload has left."""
+    size = len(content) * CHUNK_SIZE
+    return commands.Command(put_partial=commands.PutPartial(path=path, owner=OWNER, size=size, chunks=content))
+
+
+def largest(count: int) -> list[tuple[str, commands.Command]]:
+    """Return commands of files with so many chunks, in an order in which each can be done."""
+    first, second, third = chunks(count), chunks(count), chunks(count)
+    mixed = second[: count // 2] + chunks(count - count // 2)
+    remove = commands.RemoveFile(path="/bench/big")
+    return [
+        ("put, new", put("/bench/big", first)),
+        ("put, the content of another", put("/bench/copy", first)),
+        ("replace, both have it elsewhere", put("/bench/copy", first)),
+        ("replace, all new", put("/bench/big", second)),
+        ("replace, half new", put("/bench/big", mixed)),
+        ("partial, new", partial("/bench/part", third)),
+        ("put what was the partial", put("/bench/part", third)),
+        ("replace in it one chunk", put("/bench/part", chunks(1) + third[1:])),
+        ("rename over it", commands.Command(rename=commands.Rename(source="/bench/big", target="/bench/part"))),
+        ("rename back", commands.Command(rename=commands.Rename(source="/bench/part", target="/bench/big"))),
+        ("remove", commands.Command(remove_file=remove)),
+        ("partial again", partial("/bench/part", third)),
+        ("drop the partial", commands.Command(drop_partial=commands.DropPartial(path="/bench/part", owner=OWNER))),
+        ("remove the copy", commands.Command(remove_file=commands.RemoveFile(path="/bench/copy"))),
+    ]  # fmt: skip
+
+
+def small(feeder: Feeder, count: int) -> tuple[float, float]:
+    """Return seconds of processor time in which a small file is put, and removed."""
+    found = []
+    for make in (
+        lambda number: put(f"/bench/{number}", chunks(1)),
+        lambda number: commands.Command(remove_file=commands.RemoveFile(path=f"/bench/{number}")),
+    ):
+        entries = [feeder.batch(make(number)) for number in range(count)]
+        gc.collect()
+        begun = time.thread_time()
+        for index, batch in entries:
+            feeder.catalog.apply(index, batch)
+        found.append((time.thread_time() - begun) / count)
+        feeder.catalog.settle()
+        feeder.catalog.make_durable()
+    return found[0], found[1]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--files", type=int, default=200_000)
+    parser.add_argument("--chunks", type=int, default=MAX_CHUNKS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--data", type=Path, help="a directory for a catalog that is built once, and used again"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        data = options.data or Path(scratch)
+        if not (data / "catalog").exists():
+            build(data, options.files)
+        catalog = Catalog(data / "catalog" / "catalog.db", check_seconds=0, later=lambda settle: None)
+        try:
+            feeder = Feeder(catalog)
+            if catalog.level < NEWEST:
+                raised = commands.Command(set_level=commands.SetLevel(level=NEWEST))
+                print(f"to level {NEWEST}: {feeder.seconds(raised)[0] * 1000:.0f} ms")
+            report(feeder, options.chunks, options.rounds)
+            report_swap(catalog, data, options.rounds)
+        finally:
+            catalog.close()
+
+
+def report(feeder: Feeder, count: int, rounds: int) -> None:
+    """Print what commands take."""
+    times: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for name, command in largest(count):
+            times.setdefault(name, []).append(feeder.seconds(command))
+    print(f"{count} chunks: {'apply':>27} {'commit':>16}   ms, least and median")
+    for name, pairs in times.items():
+        columns = [
+            f"{min(one) * 1000:7.1f} {statistics.median(one) * 1000:7.1f}" for one in zip(*pairs, strict=True)
+        ]
+        print(f"  {name:32} {'  '.join(columns)}{'  over the goal' if min(pairs)[0] > GOAL else ''}")
+    runs = [small(feeder, SMALL) for _ in range(rounds)]
+    for name, found in zip(("put", "remove"), zip(*runs, strict=True), strict=True):
+        print(
+            f"  1 chunk, {name:6} {min(found) * 1e6:6.1f} {statistics.median(found) * 1e6:6.1f}   µs of processor time"
+        )
+
+
+def report_swap(catalog: Catalog, scratch: Path, rounds: int) -> None:
+    """Print for how long the loop is held when a snapshot, prepared in a thread, is installed."""
+    snapshot = scratch / "turns.snapshot"
+    catalog.write_snapshot(snapshot)
+    found = []
+    for _ in range(rounds):
+        catalog.prepare_snapshot(snapshot)
+        begun = time.perf_counter(), time.thread_time()
+        catalog.install_snapshot(snapshot)
+        found.append((time.perf_counter() - begun[0], time.thread_time() - begun[1]))
+    seconds, processor = (min(one) * 1000 for one in zip(*found, strict=True))
+    megabytes = snapshot.stat().st_size / 1e6
+    snapshot.unlink()
+    print(
+        f"  a snapshot of {megabytes:.0f} MB installed: {seconds:.1f} ms, {processor:.1f} of them processor time"
+    )
+
+
+if __name__ == "__main__":
+    main()

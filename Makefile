@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -35,7 +35,8 @@ help:
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
 	@echo "make drills   the drills of docs/operating.md, five times over, on machines made of namespaces (root; ROUNDS=N)"
 	@echo "make sftp-differential  SEQUENCES of random requests to OpenSSH's sftp-server and to ours (default: 20000)"
-	@echo "make lint    ruff, mypy --strict, freshness of generated code and pages"
+	@echo "make lint    ruff, mypy --strict, layers and words, freshness of generated code and pages"
+	@echo "make quick   lint, types, and the unit tests that start no processes and wait for little"
 	@echo "make format  ruff format, and what ruff can mend"
 	@echo "make proto   generate raftstore/wire from proto/"
 	@echo "make docs    generate the pages of docs/ that come from the program"
@@ -130,9 +131,12 @@ drills: install
 sftp-differential: install
 	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/unit/sftp/test_sftp_differential.py -q
 
-lint: types proto-check docs-check
+lint: types proto-check docs-check house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+house: install
+	$(BIN)/python tests/house/housecheck.py
 
 format: install
 	$(BIN)/ruff check --fix .

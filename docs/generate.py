@@ -1,20 +1,32 @@
-"""Write the pages of docs/ that come from the program; `--check` fails when they are stale."""
+"""Write what comes from elsewhere in the pages of docs/: whole pages from the program, the tables of benchmarks.md from
+the figures in docs/benchmarks. `--check` fails when something is stale.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import figures
+
 from ftpgateway.cli.reference import pages
 
 DOCS = Path(__file__).resolve().parent
+
+
+def benchmarks() -> str:
+    """Return docs/benchmarks.md with its tables made anew."""
+    measured = {
+        file.stem: figures.read(file.read_text(encoding="utf-8")) for file in DOCS.glob("benchmarks/*.json")
+    }
+    return figures.filled((DOCS / "benchmarks.md").read_text(encoding="utf-8"), measured)
 
 
 def main() -> int:
     """Write or check; return the exit code."""
     check = sys.argv[1:] == ["--check"]
     stale = []
-    for name, text in pages().items():
+    for name, text in {**pages(), "benchmarks.md": benchmarks()}.items():
         file = DOCS / name
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue

@@ -28,7 +28,7 @@ BURST = 50
 """Seconds' worth of lines that may come at once."""
 LONGEST, LONGEST_PATH = 256, 4096
 """Characters of a value; of a path in a line of work."""
-MOST_TOLD = 20
+MOST_REPORTED = 20
 """Lines of a summary."""
 _KINDS = 1024
 
@@ -72,7 +72,7 @@ class ClientLines:
         """Log what was left out since, the most first: for who left nothing behind but that."""
         log = structlog.get_logger()
         left_out, self._left_out = self._left_out, Counter()
-        reported = left_out.most_common(MOST_TOLD)
+        reported = left_out.most_common(MOST_REPORTED)
         for (network, phrase), count in reported:
             log.warning(f"{count} more lines like this were left out", line=phrase, address=network or "others")
         rest = left_out.total() - sum(count for _, count in reported)

@@ -31,7 +31,7 @@ from raftstore.wire import sftp_pb2 as wire
 
 log = structlog.get_logger()
 
-_MOST_TOLD = 16
+_MOST_REPORTED = 16
 """Refusals of a connection's worker that are remembered, so as not to tell them twice."""
 
 MOST_KEYS = 32
@@ -170,7 +170,7 @@ class Connection:
             reported = (refused.request, one_line(refused.reason))
             # rclone asks for a dozen commands each time, to see whether there is a shell.
             again = reported in self._reported
-            if len(self._reported) < _MOST_TOLD:
+            if len(self._reported) < _MOST_REPORTED:
                 self._reported.add(reported)
             self._refused_log.refused(command=reported[0], path="", reason=reported[1], again=again)
         elif kind == "life":

@@ -1,5 +1,11 @@
 """What concerns the cluster as a whole: who is there, how it is, and the work that the leader hands out.
 
 Invariant: nothing here decides what is committed or where a chunk lies; it observes, reports, and proposes changes
-through the same log as everybody. A package of its own because it reads all the other rooms and none reads it.
+through the same log as everybody. It reads consensus, metadata and chunks, and none of them reads it. DESIGN.md argues
+it.
+
+    membership  tokens, joining, roster, the steward that carries out changes, who may vote, upgrades
+    jobs        the dispatcher on the leader, the worker of each node; scrub, collection, drain, expiry
+    replicas    copies recorded, counted, repaired, balanced, given up
+    status      health of the members, and one word for the cluster
 """

@@ -102,9 +102,9 @@ class Consensus:
             members_changed=lambda: self._leader_side.reconfigured(),
         )
         self._envelope_sender = EnvelopeSender(links, self._raft)
-        self._furnish_log(observer=rejoining, held=held)
-        self._furnish_snapshots(snapshot_dir)
-        self._furnish_callers()
+        self._build_log(observer=rejoining, held=held)
+        self._build_snapshots(snapshot_dir)
+        self._build_callers()
         self._driver.tick, self._driver.timer = self._tick, self._on_timer
         self._driver.synced, self._driver.halted = self._synced, self._halted
         links.on_message(METHOD, self._receive)
@@ -112,7 +112,7 @@ class Consensus:
 
     # The rooms.
 
-    def _furnish_log(self, *, observer: bool, held: bool) -> None:
+    def _build_log(self, *, observer: bool, held: bool) -> None:
         raft, envelope_sender, runtime, settings = (
             self._raft,
             self._envelope_sender,
@@ -143,7 +143,7 @@ class Consensus:
             self._up_to_date,
         )
 
-    def _furnish_snapshots(self, directory: Path) -> None:
+    def _build_snapshots(self, directory: Path) -> None:
         self._shortlog = ShortLog(
             links=self._links,
             runtime=self._runtime,
@@ -159,7 +159,7 @@ class Consensus:
             failed=self._driver.fail,
         )
 
-    def _furnish_callers(self) -> None:
+    def _build_callers(self) -> None:
         raft, runtime, settings = self._raft, self._runtime, self._settings
         self._confirmation = Confirmation(raft, self._envelope_sender, runtime, settings.read_attempt)
         self._reads = Reads(

@@ -2,7 +2,7 @@
 
 Invariant: what a handler gets was sent, in this order and unchanged, by the peer that it is told, which holds a
 certificate of this cluster (or a key that it got with one); nothing of anybody else is decoded beyond the TLS
-handshake. Every call ends: with the peer's answer, its StoreError, or Unavailable.
+handshake. Every call ends: with the peer's answer, its StoreError, or Unavailable. DESIGN.md argues it.
 
 It is a package of its own because consensus and chunks share it and neither should know of sockets, TLS or
 reconnection; a simulator replaces it as a whole.
@@ -13,6 +13,7 @@ reconnection; a simulator replaces it as a whole.
     versions    who understands whom                    known       where members and admins have been
     channel     what both ends of a connection share    outgoing    dialling end     incoming   accepting end
     dial, link  one attempt; a lane that is kept up     listener    the port         network    it all together
+    client      an operator's connection                joining     with a token     services   what is served to whom
 """
 
 from raftstore.peers.client import PeerClient

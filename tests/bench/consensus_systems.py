@@ -204,14 +204,14 @@ class Etcd:
             time.sleep(0.2)
         self.run([1, 1, 1], 0.5)
 
-    def _post(self, node: int, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, node: int, path: str, body: dict[str, Any]) -> dict[str, Any]:
         request = urllib.request.Request(self._clients[node] + path, json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=10) as answer:
             decoded: dict[str, Any] = json.load(answer)
             return decoded
 
     def _status(self, node: int) -> dict[str, Any]:
-        return self._post(node, "/v3/maintenance/status", {})
+        return self._ask(node, "/v3/maintenance/status", {})
 
     def leader(self) -> int:
         """Number of the member that leads."""
@@ -220,7 +220,7 @@ class Etcd:
 
     def _revision(self) -> int:
         key = base64.b64encode(b"none").decode()
-        return int(self._post(0, "/v3/kv/range", {"key": key})["header"]["revision"])
+        return int(self._ask(0, "/v3/kv/range", {"key": key})["header"]["revision"])
 
     def run(self, clients: list[int], seconds: float, *, shared: bool = False) -> Rate:
         """Put for so long with so many clients at each member. RuntimeError unless every put is a revision."""

@@ -34,7 +34,7 @@ async def opened(directory: Path, files: FailingFiles | None = None, **settings:
     return volumes
 
 
-class NoRoomForBytes(FailingFiles):
+class NoSpaceForBytes(FailingFiles):
     """Takes quarantine's reports, but not the bytes that go with them."""
 
     def save(self, path: Path, content: Buffer) -> None:

@@ -17,7 +17,7 @@ from ftpgateway.serving.clientlines import (
     BURST,
     LONGEST,
     LONGEST_PATH,
-    MOST_TOLD,
+    MOST_REPORTED,
     OF_ONE,
     WIDER,
     ClientLines,
@@ -90,12 +90,12 @@ def test_a_summary_tells_of_who_said_nothing_more() -> None:
         for _ in range(300 + number):
             log.say(peer=f"192.0.2.{number}")
     reported = log.summary()
-    assert len(reported) == MOST_TOLD + 1
+    assert len(reported) == MOST_REPORTED + 1
     assert (
         reported[0]["event"].endswith("more lines like this were left out")
         and reported[0]["address"] == "192.0.2.39"
     )
-    assert reported[-1]["addresses"] == 40 - MOST_TOLD
+    assert reported[-1]["addresses"] == 40 - MOST_REPORTED
     total = sum(int(line["event"].split()[0]) for line in reported)
     assert total == sum(300 + number for number in range(40)) - RATE * BURST
     assert not log.summary()

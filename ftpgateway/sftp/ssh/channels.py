@@ -24,7 +24,7 @@ MAX_UNUSABLE = 4
 """Kinds of keys with which nobody can log in, of a client, that go into the log."""
 LIFE_PERIOD = 30.0
 
-MAX_TOLD = 64
+MAX_REPORTED = 64
 """Characters of what a client has named that go into the log."""
 
 NOT_HERE = (
@@ -52,7 +52,7 @@ class Client(Questions):
         self._text = ""
         self._unusable: set[str] = set()
         self._life_period = life_period
-        self._told_life = -life_period
+        self._life_reported_at = -life_period
 
     # Who may log in.
 
@@ -85,7 +85,7 @@ class Client(Questions):
         if len(self._unusable) == MAX_UNUSABLE or reason in self._unusable:
             return
         self._unusable.add(reason)
-        unusable = wire.UnusableKey(user=user[:MAX_TOLD], reason=reason)
+        unusable = wire.UnusableKey(user=user[:MAX_REPORTED], reason=reason)
         with contextlib.suppress(OSError):
             passing.send(self._control, wire.FromWorker(unusable_key=unusable))
 
@@ -96,9 +96,9 @@ class Client(Questions):
     def lives(self, moving: bool) -> None:
         """Tell the node, now and then, that a client lives that has logged in, though no request of it is seen."""
         now = time.monotonic()
-        if now < self._told_life + self._life_period:
+        if now < self._life_reported_at + self._life_period:
             return
-        self._told_life = now
+        self._life_reported_at = now
         with contextlib.suppress(OSError):
             passing.send(self._control, wire.FromWorker(life=wire.Life(moving=moving)))
 
@@ -141,7 +141,7 @@ class Client(Questions):
     def check_channel_request(self, kind: str, chanid: int) -> int:
         """Open channels for sessions only, and not too many."""
         if kind != "session":
-            self._refused("channel", f"A channel of kind {kind[:MAX_TOLD]}: {NOT_HERE}")
+            self._refused("channel", f"A channel of kind {kind[:MAX_REPORTED]}: {NOT_HERE}")
             return int(paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
         with self._counting:
             free_space = len(self._open | self._working) < self._max_channels
@@ -178,7 +178,7 @@ class Client(Questions):
     def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
         """Begin an SFTP session."""
         if name != "sftp":
-            self._refused("subsystem", f"{name[:MAX_TOLD]}: {NOT_HERE}")
+            self._refused("subsystem", f"{name[:MAX_REPORTED]}: {NOT_HERE}")
             return False
         if self._second("subsystem", channel):
             return False

@@ -10,16 +10,14 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import paramiko
 
-from ftpgateway.sftp.ssh.sshpackets import BLOCK, LARGEST_DATA, MAX_SSH_PACKET
+from ftpgateway.sftp.ssh.sshpackets import BLOCK, LARGEST_DATA, MAX_SSH_PACKET, Packets
 from ftpgateway.sftp.ssh.sshparts import Outgoing, memory
-
-if TYPE_CHECKING:
-    from ftpgateway.sftp.ssh.sshd import ServerTransport
 
 WINDOW = 2 * 1024 * 1024
 """Bytes that a client may send ahead in one channel."""
@@ -28,6 +26,17 @@ PAIR_BUFFER = 512 * 1024
 _MOST_KEPT = WINDOW + MAX_SSH_PACKET
 _MOMENT = 100
 """Milliseconds after which a thread that waits looks whether it is waited for."""
+
+
+class Transport(Protocol):
+    """What an inlet needs of its connection."""
+
+    packetizer: Packets
+    stalled: set[Inlet]
+    clear_to_send: threading.Event
+
+    def allow(self, channel: paramiko.Channel, more: int) -> None:
+        """Allow the client to send `more` bytes."""
 
 
 class Nowhere:
@@ -72,7 +81,7 @@ class Inlet:
 
     def __init__(self, channel: paramiko.Channel, sock: socket.socket) -> None:
         self._channel = channel
-        self._transport: ServerTransport = channel.get_transport()
+        self._transport: Transport = channel.get_transport()
         self._sock = sock
         self._kept = bytearray()
         self._ended = False

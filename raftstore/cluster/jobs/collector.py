@@ -34,8 +34,8 @@ not from the store, so it asks for that before it publishes in any case.
 **The grace period** is for liveness, and for downloads of versions that were deleted: a chunk becomes a candidate in
 a first pass and is removed in a second one a grace period later at the earliest. Looks in between take off the list
 what was on its way to be published during the first. Uploads and downloads that take long tell the stores now and then
-what they need (`raftstore.store.confirmations.Keeper`), which takes it off the list. A restart forgets the candidates:
-begin again.
+what they need (`raftstore.store.confirmations.TransferLeases`), which takes it off the list. A restart forgets the
+candidates: begin again.
 """
 
 from __future__ import annotations

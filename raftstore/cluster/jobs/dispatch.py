@@ -139,7 +139,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
 
 
 def free_spaces(view: ClusterView) -> list[commands.Share]:
-    """Return the free room of each store, as it is seen here."""
+    """Return the free space of each store, as it is seen here."""
     return [commands.Share(store=store.number, bytes=store.free_bytes) for store in view.stores]
 
 

@@ -1,4 +1,4 @@
-"""The membership room of a node: roster, steward, tokens, and the admin calls about them, put together."""
+"""The membership of a node: roster, steward, tokens, and the admin calls about them, put together."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check_not_removed(settings: StoreSettings) -> None:
 
 
 class Node(Protocol):
-    """What this room needs of the other rooms."""
+    """What this part needs of the others."""
 
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command."""

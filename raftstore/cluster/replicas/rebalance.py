@@ -133,7 +133,7 @@ class Trim:
         task.total = task.done
 
     async def _drop(self, job: commands.Job, own: StoreState, chunks: Sequence[ChunkRef], task: Task) -> None:
-        keepers = await self._keepers(job, own, chunks)
+        keepers = await self._confirmed(job, own, chunks)
         enough = [chunk for chunk in chunks if len(keepers[chunk.digest]) >= chunk.copies]
         digests = [chunk.digest for chunk in enough]
 
@@ -153,7 +153,7 @@ class Trim:
         task.counts[JobCounter.KEPT] += len(chunks) - removed
         task.done += len(chunks)
 
-    async def _keepers(
+    async def _confirmed(
         self, job: commands.Job, own: StoreState, chunks: Sequence[ChunkRef]
     ) -> dict[bytes, list[int]]:
         """Return by chunk the other stores that say that they have it; a store that does not answer has nothing."""

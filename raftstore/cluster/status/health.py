@@ -89,7 +89,7 @@ class Health:
         self._reports: dict[str, Report] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._started = False
-        self._clock_told = -CLOCK_LOG_EVERY
+        self._clock_logged_at = -CLOCK_LOG_EVERY
 
     def start(self) -> None:
         """Start watching on the running loop."""
@@ -168,8 +168,8 @@ class Health:
     def _look_at_clock(self) -> None:
         """Log that this node's own clock is wrong, if those of the others say so."""
         by = self._wrong_clocks(self._reports.items()).get(self._own()[0].name)
-        if by is not None and time.monotonic() - self._clock_told >= CLOCK_LOG_EVERY:
-            self._clock_told = time.monotonic()
+        if by is not None and time.monotonic() - self._clock_logged_at >= CLOCK_LOG_EVERY:
+            self._clock_logged_at = time.monotonic()
             log.warning(
                 "the clock of this node is wrong",
                 problem=clocks.reported(by),

@@ -21,7 +21,7 @@ log, denied = structlog.get_logger(), RateLimitedLog.per_peer()
 
 OF_THIS_TERM = frozenset({"append_reply", "vote", "timeout_now", "probe", "probe_ack"})
 """Mean something only in the term in which they were sent."""
-TOLD_IF_STALE = frozenset({"append", "vote_request", "probe"})
+ANSWERED_IF_STALE = frozenset({"append", "vote_request", "probe"})
 """Whoever sends these in an old term must learn of the new one, or it would go on for ever."""
 NOT_OBSERVED = frozenset({"poll_request", "vote_request"})
 """Do not by themselves make this node take their term: that is what polls are for."""
@@ -113,9 +113,9 @@ class Mailbox:
         if kind not in NOT_OBSERVED and kind != "append":
             self._raft.observe_term(peer, term)
         if term < self._raft.term:
-            if kind in TOLD_IF_STALE:
+            if kind in ANSWERED_IF_STALE:
                 self._envelope_sender.send(peer, raft_pb2.Envelope(stale_term=raft_pb2.StaleTerm()))
-            if kind in TOLD_IF_STALE or kind in OF_THIS_TERM:
+            if kind in ANSWERED_IF_STALE or kind in OF_THIS_TERM:
                 return True
         if kind == "append_reply":
             return self._leader_side.reply(peer, envelope.append_reply)

@@ -25,7 +25,7 @@ class Answer:
 
 
 @dataclass
-class Rooms:
+class Stores:
     """Volumes and network at once."""
 
     answer: bytes = b""
@@ -61,15 +61,15 @@ class Rooms:
         return Answer(payload=memoryview(self.answer))
 
 
-def with_replicator(free_spaces: Rooms, hasher: Hasher | None = None) -> Replicator:
-    return Replicator(free_spaces, free_spaces, hasher or Hasher())
+def with_replicator(stores: Stores, hasher: Hasher | None = None) -> Replicator:
+    return Replicator(stores, stores, hasher or Hasher())
 
 
 def test_puts_go_to_the_disk_or_over_the_network() -> None:
-    free_spaces = Rooms()
+    stores = Stores()
 
     async def main() -> None:
-        replicator = with_replicator(free_spaces)
+        replicator = with_replicator(stores)
         await replicator.put(HERE, b"d" * 32, b"data", timeout=1)
         await replicator.put(THERE, b"d" * 32, bytearray(b"data"), timeout=7)
         assert replicator.holds(b"here")
@@ -77,37 +77,37 @@ def test_puts_go_to_the_disk_or_over_the_network() -> None:
 
     asyncio.run(main())
     body = chunks_pb2.Put(chunks=[chunks_pb2.Named(digest=b"d" * 32, length=4)], store=2).SerializeToString()
-    assert free_spaces.calls == [("put", b"d" * 32, b"data", True), ("n2", PUT, body, b"data", 7)]
+    assert stores.calls == [("put", b"d" * 32, b"data", True), ("n2", PUT, body, b"data", 7)]
 
 
 @pytest.mark.parametrize("size", [10, INLINE_BYTES + 1])
 def test_what_comes_over_the_network_is_verified(size: int) -> None:
     data = b"x" * size
     digest = blake3(data).digest()
-    free_spaces = Rooms(answer=data)
+    stores = Stores(answer=data)
 
     async def main() -> None:
         hasher = Hasher()
-        replicator = with_replicator(free_spaces, hasher)
+        replicator = with_replicator(stores, hasher)
         assert bytes(await replicator.get(THERE, digest, size, timeout=1)) == data
         for wrong in (b"y" + data[1:], data[1:], data + b"x", b""):
-            free_spaces.answer = wrong
+            stores.answer = wrong
             with pytest.raises(Unavailable):
                 await replicator.get(THERE, digest, size, timeout=1)
-        free_spaces.answer = data
+        stores.answer = data
         with pytest.raises(Unavailable):
             await replicator.get(THERE, digest, size + 1, timeout=1)
         hasher.close()
 
     asyncio.run(main())
-    assert free_spaces.calls[0][1:3] == (GET, chunks_pb2.Get(digest=digest).SerializeToString())
+    assert stores.calls[0][1:3] == (GET, chunks_pb2.Get(digest=digest).SerializeToString())
 
 
 def test_a_local_disk_that_hangs_is_unavailable() -> None:
     async def main() -> None:
-        replicator = with_replicator(Rooms(answer=b"data"))
+        replicator = with_replicator(Stores(answer=b"data"))
         assert await replicator.get(HERE, b"d" * 32, 4, timeout=1) == b"data"
-        replicator = with_replicator(Rooms(hang=True))
+        replicator = with_replicator(Stores(hang=True))
         with pytest.raises(Unavailable, match="local disk"):
             await replicator.get(HERE, b"d" * 32, 4, timeout=0.01)
 

@@ -10,7 +10,7 @@ import shutil
 import pytest
 import somevolumes
 from failing_files import FailingFiles, flip, raises
-from somevolumes import NoRoomForBytes, chunk, run
+from somevolumes import NoSpaceForBytes, chunk, run
 
 from raftstore.chunks.format.index import Place
 from raftstore.chunks.format.needle import HEADER_SIZE, KEY_SIZE, Kind, footprint, tombstone
@@ -493,7 +493,7 @@ def test_damaged_bytes_that_could_not_be_copied_are_not_deleted(tmp_path):
     directory = tmp_path / "v"
 
     async def scenario():
-        volumes = await opened(directory, NoRoomForBytes())
+        volumes = await opened(directory, NoSpaceForBytes())
         await fill(volumes, range(30))
         await volumes.remove_many(chunk(i)[0] for i in range(8))
         flip(directory / "00000001.vol", HEADER_SIZE + 10 * STEP + HEADER_SIZE + 5)

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from failing_files import FailingFiles, flip, raises
-from somevolumes import NoRoomForBytes, chunk, opened, run
+from somevolumes import NoSpaceForBytes, chunk, opened, run
 
 from raftstore.chunks.format.needle import HEADER_SIZE, footprint
 from raftstore.chunks.volumes.quarantine import Quarantine
@@ -382,7 +382,7 @@ def test_quarantine_that_cannot_copy_still_remembers(tmp_path):
         await fill(directory, 2)
         flip(directory / "00000001.vol", HEADER_SIZE + HEADER_SIZE + 5)
         for _ in range(2):
-            volumes = VolumeSet(directory, files=NoRoomForBytes())
+            volumes = VolumeSet(directory, files=NoSpaceForBytes())
             await volumes.open()
             assert await present(volumes, 2) == [1]
             assert volumes.stats().quarantined == 1

@@ -34,17 +34,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """From bottom to top. Those of one layer do not know each other, but for the first, which are single modules."""
 
-UPWARDS: dict[tuple[str, str], str] = {
-    ("ftpgateway.sftp.connection", "ftpgateway.ftp.replies"): "the texts of refusals move to serving",
-    ("ftpgateway.sftp.refusals", "ftpgateway.ftp.replies"): "the texts of refusals move to serving",
-    ("ftpgateway.sftp.requests", "ftpgateway.ftp.replies"): "the texts of refusals move to serving",
-}
+UPWARDS: dict[tuple[str, str], str] = {}
 """Imports upwards or sideways that are let through, with the reason: (module, module that it imports)."""
 
-CIRCLES: dict[tuple[str, ...], str] = {
-    ("ftpgateway.ftp.",): "commands are methods of the session until they are functions that take one",
-    ("raftstore.metadata.machine", "raftstore.metadata.migrations"): "goes when each table has its migrations",
-}
+CIRCLES: dict[tuple[str, ...], str] = {}
 """Circles that are let through, with the reason: what the names of all their modules begin with."""
 
 RETIRED = frozenset(

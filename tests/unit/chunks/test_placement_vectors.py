@@ -89,7 +89,7 @@ def no_zones(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(placement, "_zone_by_zone", lambda ranked, present=(): ranked)
 
 
-def the_local_store_first_whatever_its_room(patch: pytest.MonkeyPatch) -> None:
+def the_local_store_first_whatever_its_free_space(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(placement, "_near", lambda stores: next((store for store in stores if store.local), None))
 
 
@@ -103,7 +103,7 @@ def the_local_store_first_whatever_its_room(patch: pytest.MonkeyPatch) -> None:
         weights_as_they_are,
         weights_rounded_the_other_way,
         no_zones,
-        the_local_store_first_whatever_its_room,
+        the_local_store_first_whatever_its_free_space,
     ],
 )
 def test_the_vectors_notice_a_change(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,10 +208,10 @@ def test_watchers_are_told_of_leaders(tmp_path):
             for node in cluster.running:
                 node.consensus.on_leader_change(seen[node.name].append)
             leader = await cluster.leader()
-            await cluster.until(lambda: all(told and told[-1] == leader.name for told in seen.values()))
+            await cluster.until(lambda: all(heard and heard[-1] == leader.name for heard in seen.values()))
             await leader.kill()
             del seen[leader.name]
-            await cluster.until(lambda: all(told[-1] not in (None, leader.name) for told in seen.values()))
-            assert all(None in told for told in seen.values()), "that there was none for a while is told, too"
+            await cluster.until(lambda: all(heard[-1] not in (None, leader.name) for heard in seen.values()))
+            assert all(None in heard for heard in seen.values()), "that there was none for a while is told, too"
 
     run(main())

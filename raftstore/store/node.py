@@ -307,8 +307,9 @@ class RunningNode:
 
     def _is_certain(self) -> bool:
         """Whether a majority has said that these are this node's newest data."""
-        voters = self.membership.roster.configuration.voters
-        if not self._certain.is_set() and self._superseded.certain(voters):
+        if self._certain.is_set():
+            return True
+        if self._superseded.certain(self.membership.roster.configuration.voters):
             self._certain.set()
         return self._certain.is_set()
 
@@ -318,8 +319,6 @@ class RunningNode:
         Each command tells of the start that made it. One of an old disk, put back by mistake, would make the newer disk
         look like an older copy when that comes back in its place.
         """
-        if self._is_certain():
-            return
         try:
             async with asyncio.timeout(self.disk.settings.command_timeout):
                 await self._certain.wait()
@@ -356,7 +355,8 @@ class RunningNode:
         if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
             raise DiskFull(reason)
         consensus = self._running().consensus
-        await self._until_certain()
+        if not self._is_certain():
+            await self._until_certain()
         result = await consensus.propose(
             command.SerializeToString(), timeout=self.disk.settings.command_timeout
         )

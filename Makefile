@@ -8,12 +8,13 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
 	@echo "make test    unit, property and integration tests"
 	@echo "make simulate  consensus and catalog against seeded faults (SEEDS=10000: so many seeds)"
+	@echo "make scenarios  scenarios of consensus that one can read (ARGS=--rewrite: renew what they print)"
 	@echo "make properties  the property tests with 20 times the examples of make test, others each time (some 15 minutes)"
 	@echo "make mutants   known bugs that the simulator must catch"
 	@echo "make bench   rates beside stock pyftpdlib, in one run (ARGS=--quick: a short version)"
@@ -60,6 +61,9 @@ test: install
 
 simulate: install
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+
+scenarios: install
+	$(BIN)/python tests/scenarios/run.py $(ARGS)
 
 properties: install
 	PIXRAFT_EXAMPLES=20 $(BIN)/python -m pytest -n 2 tests/property tests/simulation/test_histories.py tests/unit/test_transfer_log.py

@@ -16,7 +16,7 @@ from raftstore.consensus.log import recovery
 from raftstore.consensus.snapshots import exchange as snapshots
 
 
-class _Silent(structlog.BoundLoggerBase):
+class Silent(structlog.BoundLoggerBase):
     """A logger that says nothing."""
 
     def debug(self, event: str, **context: object) -> None:
@@ -28,7 +28,7 @@ class _Silent(structlog.BoundLoggerBase):
 def prepare() -> None:
     """Make this process fit for simulations: no log, the same order of sets everywhere, no collections in between."""
     assert os.environ.get("PYTHONHASHSEED") == "0", "set PYTHONHASHSEED=0 before the interpreter starts"
-    structlog.configure(wrapper_class=_Silent)
+    structlog.configure(wrapper_class=Silent)
     logging.disable(logging.CRITICAL)
     gc.collect()
     gc.freeze()

@@ -135,6 +135,11 @@ lint: types proto-check docs-check house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Leaves out what starts processes, the front-ends (they wait on sockets), and four long modules on the Raft log.
+quick: lint
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/house --ignore=tests/unit/ftp --ignore=tests/unit/sftp \
+		-m "not integration and not processes and not slow"
+
 house: install
 	$(BIN)/python tests/house/housecheck.py
 

@@ -26,6 +26,7 @@ def few() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@pytest.mark.processes
 def test_the_last_ones_are_kept() -> None:
     for most, kept in ((4096, RESERVED), (200, 50)):
         code = (

@@ -77,6 +77,7 @@ def test_a_wrong_command_line_is_json_when_that_is_asked_for(line: str) -> None:
     assert (reported["error"], reported["exit_code"], bool(reported["message"])) == ("UsageError", 2, True)
 
 
+@pytest.mark.processes
 def test_commands_are_imported_only_when_called() -> None:
     code = (
         "import sys, ftpgateway.cli; from click.testing import CliRunner; from ftpgateway.cli.main import group\n"
@@ -90,6 +91,7 @@ def test_commands_are_imported_only_when_called() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.processes
 def test_a_key_that_others_can_read_is_told_beside_the_result(node: Path) -> None:
     key = node.parent.parent / "admin" / "node.key"
     command = [

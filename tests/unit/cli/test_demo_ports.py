@@ -23,6 +23,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.processes
 def test_no_other_process_and_no_second_call_gets_the_same() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -15,6 +15,8 @@ from raftstore.consensus import ConsensusSettings
 from raftstore.errors import NoQuorum, OutcomeUnknown
 from raftstore.wire import commands_pb2
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(int(os.environ.get("PIXRAFT_CHAOS_SEEDS", "6")))
 SMALL = ConsensusSettings(
     compact_entries=40, retain_entries=20, compact_interval=0.3, snapshot_piece=100, batch_operations=4

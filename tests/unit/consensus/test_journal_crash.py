@@ -13,6 +13,8 @@ from journals import sync_written
 from raftstore.consensus.log.journal import Journal
 from raftstore.errors import Damaged, DiskFailed
 
+pytestmark = pytest.mark.slow
+
 DIRECTORY = Path("/node/journal")
 Log = list[tuple[bytes, int, int]]
 SEEDS = range(4)

@@ -17,6 +17,8 @@ from raftstore.consensus.log.journal import Journal
 from raftstore.errors import Damaged
 from raftstore.util.disk import RealDisk, RealDiskFile
 
+pytestmark = pytest.mark.slow
+
 Log = list[tuple[bytes, int, int]]
 SECTOR = 512
 

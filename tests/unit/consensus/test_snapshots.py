@@ -15,6 +15,8 @@ from raftstore.errors import Damaged, Unavailable
 from raftstore.peers.model import Reply
 from raftstore.wire import raft_pb2
 
+pytestmark = pytest.mark.slow
+
 SMALL = ConsensusSettings(
     compact_entries=30, retain_entries=10, compact_interval=0.05, snapshot_piece=64, batch_operations=1
 )

@@ -150,8 +150,11 @@ async def serve(config: Path) -> None:
 async def started(
     lines: asyncio.StreamReader, node: NodeConfig, failed: asyncio.Future[BaseException]
 ) -> Store:
-    """Wait for `start`, the first command, and return the store that it starts."""
-    assert (await lines.readline()).decode().split() == ["start"]
+    """Return the store that is started when `start` comes; until then every command has an empty answer."""
+    while (line := await lines.readline()).decode().split() != ["start"]:
+        if not line or line == b"stop\n":
+            raise EOFError("ended before it was started")
+        print(json.dumps({}), flush=True)
     store = await Store.open(store_settings(node), failed.set_result)
     print(json.dumps({}), flush=True)
     return store

@@ -298,6 +298,7 @@ class RunningNode:
                 name, superseded=report.superseded, outdated=report.outdated, caught_up=caught_up
             )
         except Superseded as error:
+            self._certain.clear()  # the node goes on for a moment, until it is stopped
             if report.outdated:
                 self._retract_boot()
             self._on_fatal(error)

@@ -126,6 +126,7 @@ class RunningNode:
         # Soon: it is told in the middle of an entry.
         disk.catalog.watch_level(lambda _level: loop.call_soon(self.network.level_changed))
         self._serve_calls()
+        self.membership.begin()
 
     def _serve_calls(self) -> None:
         """Answer the admin calls, as soon as the port is open."""

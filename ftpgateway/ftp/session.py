@@ -182,8 +182,12 @@ class FtpSession(ControlConnection):
         """Where the session's transfer is."""
         return Phase.NONE if self.transfer is None else self.transfer.phase
 
-    def _advance(self) -> None:
-        """Run queued commands until one has to wait, or others have their turn."""
+    def _advance(self, *, its_turn: bool = False) -> None:
+        """Run queued commands until one has to wait, or others have their turn.
+
+        `its_turn`: it has waited in line, so the first runs even if others have used the time already. Else those whose
+        lines come before the line is served, turn after turn, would keep it waiting for ever.
+        """
         if self._advancing:
             return
         if self._in_line:
@@ -197,10 +201,11 @@ class FtpSession(ControlConnection):
                     if known is not None and known.ends:
                         self._expect_end()
                     break
-                if self.host.commands_slice.used:
+                if self.host.commands_slice.used and not its_turn:
                     self._in_line = True
                     call_in_slice(self._next_turn, self.host.host_loop)
                     break
+                its_turn = False
                 self._lines.popleft()
                 self._begin(command, known, argument)
         finally:
@@ -229,7 +234,7 @@ class FtpSession(ControlConnection):
 
     def _next_turn(self) -> None:
         self._in_line = False
-        self._advance()
+        self._advance(its_turn=True)
 
     def _begin(self, command: str, known: Command | None, raw: bytes) -> None:
         try:

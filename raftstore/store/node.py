@@ -126,6 +126,7 @@ class RunningNode:
         # Soon: it is told in the middle of an entry.
         disk.catalog.watch_level(lambda _level: loop.call_soon(self.network.level_changed))
         self._serve_calls()
+        self.membership.begin()
 
     def _serve_calls(self) -> None:
         """Answer the admin calls, as soon as the port is open."""
@@ -298,6 +299,7 @@ class RunningNode:
                 name, superseded=report.superseded, outdated=report.outdated, caught_up=caught_up
             )
         except Superseded as error:
+            self._certain.clear()  # the node goes on for a moment, until it is stopped
             if report.outdated:
                 self._retract_boot()
             self._on_fatal(error)

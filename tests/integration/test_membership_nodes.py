@@ -106,6 +106,12 @@ def test_a_fourth_and_a_fifth_node_under_load(cluster):
     cluster.kill("n1", "n2")
     cluster.names[:] = ["n3", "n4", "n5"]
     load.check()
+    # And come back, to other members than their configuration files name.
+    cluster.names[:] = ["n1", "n2", "n3", "n4", "n5"]
+    for name in ("n1", "n2"):
+        cluster.start_node(name)
+        cluster.wait_ready(name)
+    cluster.wait_verdict("healthy")
 
 
 def test_a_follower_and_then_the_leader_are_removed(cluster):

@@ -93,11 +93,14 @@ class Membership:
         self._agreed = asyncio.Event()
         """The cluster has agreed on its first members: before, it would take none of them for one."""
         network.on_removed = self._removed
+
+    # Life.
+
+    def begin(self) -> None:
+        """Go by what the catalog knows, once all are there who are told of it."""
         index, configuration = self._configuration()
         if index:
             self.roster.offer(index, configuration)
-
-    # Life.
 
     def take_part(self, consensus: Consensus) -> None:
         """Follow what consensus knows, and lead changes where it leads. Call before it starts."""

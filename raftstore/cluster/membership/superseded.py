@@ -24,12 +24,14 @@ class SupersededCheck:
     def __init__(self, node: str) -> None:
         self._node = node
         self._confirmed: set[str] = set()
+        self._refuted = False
 
     def hear(self, name: str, *, superseded: bool, outdated: bool, caught_up: bool) -> None:
         """Take the answer of `name`, which has applied what it knows to be committed, or not yet.
 
         `superseded`: it knows of a later disk; `outdated`: of a later start. Raises Superseded for either.
         """
+        self._refuted = self._refuted or superseded or outdated
         if superseded:
             raise Superseded(
                 f"{name} says that {self._node} has had another disk since; if that one is lost too, remove the data "
@@ -45,6 +47,9 @@ class SupersededCheck:
             self._confirmed.add(name)
 
     def certain(self, voters: Collection[str]) -> bool:
-        """Whether so many voters know of no later disk that the vote of this node is safe."""
-        confirmed = len(self._confirmed.intersection(voters) | {self._node})
-        return confirmed >= len(voters) // 2 + 1
+        """Whether so many voters, this node among them if it is one, know of no later disk that its vote is safe.
+
+        Never again once one has known of a later disk or start: the others may only not have applied that yet.
+        """
+        confirmed = len((self._confirmed | {self._node}).intersection(voters))
+        return not self._refuted and confirmed >= len(voters) // 2 + 1

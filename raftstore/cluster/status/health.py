@@ -76,7 +76,8 @@ class Health:
     ) -> None:
         """`store` tells the identity of this node's volumes, `boots` its starts.
 
-        `heard` is called with every answer; `misfit` tells why a member's version does not fit, "" when it does.
+        `heard` is called with every answer once this start has a number; `misfit` tells why a member's version does
+        not fit, "" when it does.
         """
         self._own = own
         self._roster = roster
@@ -157,7 +158,8 @@ class Health:
         self._reports[name] = report
         self.progress.hear(name, reply.store, reply.boot, reply.safe_index)
         self._look_at_clock()
-        self._heard(name, reply)
+        if boots.now:  # else the answer is not about this start: it has no number yet
+            self._heard(name, reply)
         return report
 
     def _wrong_clocks(self, reports: Iterable[tuple[str, Report | None]]) -> dict[str, float]:

@@ -127,6 +127,20 @@ def test_reading_pauses_while_others_have_their_turn(monkeypatch: pytest.MonkeyP
             assert client.reply() == 200
 
 
+def test_who_was_in_line_runs_a_command_though_others_have_used_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others' lines can come before the line is served in every turn of the loop, and take all the time."""
+
+    class Used:
+        used = True
+
+    with serving() as server, server.client() as client:
+        monkeypatch.setattr(server.frontend, "commands_slice", Used())
+        client.sock.sendall(b"NOOP\r\n" * 20 + b"PWD\r\nQUIT\r\n")
+        assert [client.reply() for _ in range(22)] == [200] * 20 + [257, 221]
+
+
 def test_session_closed_while_a_command_waits() -> None:
     with serving() as server:
         gate = server.gate("make_directory")

@@ -1,4 +1,4 @@
-"""The membership room: what an admin wants is taken only when the cluster has agreed on its first members."""
+"""Membership: what an admin wants is taken only when the cluster has agreed on its first members."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from raftstore.cluster.membership.service import Membership
+from raftstore.cluster.membership.service import JOINED, REMOVED, Membership
 from raftstore.cluster.settings import StoreSettings
 from raftstore.consensus.membership.configuration import Configuration
-from raftstore.errors import NoQuorum
+from raftstore.errors import NoQuorum, Removed
 from raftstore.wire import commands_pb2 as commands
 
 MEMBERS = {"n1": ("127.0.0.1", 1), "n2": ("127.0.0.1", 2), "n3": ("127.0.0.1", 3)}
@@ -40,6 +40,7 @@ class Consensus:
         self.committed = self.configuration
         self.watcher: Any = None
         self.membership = self
+        self.ended: list[BaseException] = []
 
     def introduce(self, names: Any) -> None:
         pass
@@ -52,7 +53,7 @@ class Consensus:
         self.watcher()
 
 
-def free_space(tmp_path: Path, patience: float) -> tuple[Membership, Node, Consensus]:
+def member(tmp_path: Path, patience: float) -> tuple[Membership, Node, Consensus]:
     settings = StoreSettings(
         name="n1",
         data=tmp_path,
@@ -64,7 +65,7 @@ def free_space(tmp_path: Path, patience: float) -> tuple[Membership, Node, Conse
     catalog: Any = SimpleNamespace(configuration=(0, b""), intents=list)
     network: Any = SimpleNamespace(on_removed=None, set_members=lambda *_: None)
     node, consensus = Node(), Consensus()
-    membership = Membership(settings, network, catalog, node, lambda: None, lambda _error: None)
+    membership = Membership(settings, network, catalog, node, lambda: None, consensus.ended.append)
     membership.take_part(consensus)  # type: ignore[arg-type]
     return membership, node, consensus
 
@@ -74,7 +75,7 @@ REMOVAL = commands.Intent(kind=commands.Intent.REMOVE, node="n2", id=bytes(16))
 
 def test_an_intent_waits_for_the_first_configuration(tmp_path):
     async def main() -> None:
-        membership, node, consensus = free_space(tmp_path, 60)
+        membership, node, consensus = member(tmp_path, 60)
         intending = asyncio.ensure_future(membership.intend(REMOVAL))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -88,9 +89,28 @@ def test_an_intent_waits_for_the_first_configuration(tmp_path):
 
 def test_without_a_configuration_it_is_refused_in_time(tmp_path):
     async def main() -> None:
-        membership, node, _ = free_space(tmp_path, 0.01)
+        membership, node, _ = member(tmp_path, 0.01)
         with pytest.raises(NoQuorum, match="first members"):
             await membership.intend(REMOVAL)
         assert not node.proposed
+
+    asyncio.run(main())
+
+
+def test_who_has_just_joined_is_not_ended_by_the_removal_of_an_earlier_life(tmp_path):
+    """A node is replaced in two steps: it may hear that its name was removed before it is let in by the second."""
+
+    async def main() -> None:
+        (tmp_path / JOINED).write_text("40\n")
+        membership, _, consensus = member(tmp_path, 60)
+        removed = membership._network.on_removed
+        removed("n2", 47)
+        assert not consensus.ended and not (tmp_path / REMOVED).exists()
+        consensus.commit(48)  # now it is a member
+        removed("n2", 47)
+        assert not consensus.ended
+        removed("n2", 60)
+        assert [type(error) for error in consensus.ended] == [Removed]
+        assert (tmp_path / REMOVED).read_text() == "60\n"
 
     asyncio.run(main())

@@ -212,7 +212,7 @@ class Membership:
         """A member says that this node was removed by log entry `entry`."""
         known = self._known_since()
         if entry <= known or (self._joined and known == self._joined):
-            # An earlier life of this name: this one was let in with a token and has been in no configuration yet. A node
+            # An earlier life of this name: this one came with a token and has been in no configuration yet. A node
             # is replaced in two steps, and it may hear of the first one before the second one is committed.
             return
         try:

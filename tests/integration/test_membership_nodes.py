@@ -210,8 +210,7 @@ def test_the_next_leader_goes_on_with_a_change_when_the_leader_is_killed(cluster
 def kill_at(cluster: Cluster, step: str) -> str:
     """Kill the leader that logs this step of a change; return its name."""
     leader = eventually(
-        lambda: next((name for name in cluster.names if f"step='{step}'" in cluster.log(name)), None),
-        every=0.01,
+        lambda: next((name for name in cluster.names if f"step='{step}'" in cluster.log(name)), None)
     )
     cluster.kill(leader)
     return leader

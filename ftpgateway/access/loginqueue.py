@@ -16,11 +16,11 @@ class _NetworkQueue:
 
 
 class LoginQueue:
-    """One door a network, as long as somebody is at it; `width` may be within, `room` with those that wait."""
+    """One queue a network, as long as somebody is in it; `width` may be through, `places` with those that wait."""
 
-    def __init__(self, width: int, free_space: int) -> None:
+    def __init__(self, width: int, places: int) -> None:
         self._width = width
-        self._free_space = free_space
+        self._places = places
         self._queues: dict[str, _NetworkQueue] = {}
 
     @contextlib.asynccontextmanager
@@ -29,7 +29,7 @@ class LoginQueue:
         queue = self._queues.get(network)
         if queue is None:
             queue = self._queues[network] = _NetworkQueue(self._width)
-        if queue.inside >= self._free_space:
+        if queue.inside >= self._places:
             raise LoginRefused("Too many logins at once from your address; try again in a moment.")
         queue.inside += 1
         try:

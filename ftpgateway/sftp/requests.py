@@ -235,7 +235,7 @@ class Requests:
             await self._files.require(Action.READ, path)
             file.follow(draft)
             return self._keep(request, file)
-        ahead = self._held.free_space and draft is None
+        ahead = self._held.takes_another and draft is None
         await file.open_to_read(ahead=ahead)
         if ahead:
             await self._held.add(file)

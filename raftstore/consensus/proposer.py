@@ -147,7 +147,7 @@ class Proposer:
             raise TooLarge(f"a command has at most {self._settings.max_command} bytes, not {len(command)}")
         size, deadline = len(command), self._runtime.now() + timeout
         if self._stopped or self._waiting or self._full(size):
-            await self._free_space(timeout, size)
+            await self._wait_for_space(timeout, size)
         self._operations += 1
         self._bytes += size
         if self._waiting:
@@ -206,7 +206,7 @@ class Proposer:
             self._operations >= settings.max_operations or self._bytes + size > settings.max_bytes
         )
 
-    async def _free_space(self, timeout: float, size: int) -> None:
+    async def _wait_for_space(self, timeout: float, size: int) -> None:
         """Wait until there is room for one more operation, in order of arrival; it must be taken at once."""
         until = self._runtime.now() + timeout
         first = True

@@ -60,9 +60,9 @@ class Reports:
         inodes: set[int] = set()
         for _, group in short:
             # One chunk may be in any number of files: the bound holds for those too.
-            free_space = max(limit, EXACT if exact else 0) - len(inodes)
-            if free_space > 0:
-                inodes.update(row[0] for row in self._execute(_FILES, (group.number, free_space)).fetchall())
+            left = max(limit, EXACT if exact else 0) - len(inodes)
+            if left > 0:
+                inodes.update(row[0] for row in self._execute(_FILES, (group.number, left)).fetchall())
         first = sorted(inodes)[: max(limit, 0)]
         paths = sorted(path for inode in first if (path := self._names.path_of(inode)) is not None)
         if exact and len(inodes) < EXACT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
@@ -49,9 +49,6 @@ from raftstore.types import (
 from raftstore.util.slices import next_slice
 from raftstore.util.stallwatch import StallWatch
 from raftstore.wire import commands_pb2 as commands
-
-USERS = 100
-"""Accounts that are read at a time: some milliseconds."""
 
 
 class Store:
@@ -113,7 +110,7 @@ class Store:
         exactly once, and each page is as of the moment in which it is asked for, rights included. Raises NotFound,
         NotADirectory, Denied.
         """
-        await self._barrier()
+        await self._node.barrier()
         await next_slice()
         return self._names.page(actor, path, backwards=backwards)
 
@@ -130,7 +127,7 @@ class Store:
 
         Raises NotFound, NotADirectory, Denied, Invalid (too many to be sorted), Unavailable.
         """
-        await self._barrier()
+        await self._node.barrier()
         return await self._catalog.sorted_listing(path, order, actor)
 
     async def require(self, actor: Actor, action: Action, path: str) -> User:
@@ -180,7 +177,7 @@ class Store:
         )
 
     def _opened(self, version: FileVersion) -> DownloadSession:
-        return DownloadSession(version, self._download(version), self._node.leases)
+        return DownloadSession(version, self._download(version.chunks), self._node.leases)
 
     async def upload(
         self,
@@ -206,7 +203,7 @@ class Store:
         put = commands.PutFile(path=path, exclusive=exclusive)
         published, base, sure = await self._target(actor, put, append=append, offset=offset)
         kept = kept_bytes(base, offset, append)
-        aim = Aim(self._catalog, self._barrier, lambda: self._aimed_at(path), sure=sure)
+        aim = Aim(self._catalog, self._node.barrier, lambda: self._aimed_at(path), sure=sure)
         session = await self._upload(actor, put, base, kept, published, aim, expected=expected)
         if handle:
             aim.begin()
@@ -219,7 +216,7 @@ class Store:
         """
         version = base.version
         found = Target.of(0, parent(path)[1], version.entry)
-        aim = Aim(self._catalog, self._barrier, lambda: found, sure=True)
+        aim = Aim(self._catalog, self._node.barrier, lambda: found, sure=True)
         put = commands.PutFile(path=path)
         return await self._upload(actor, put, version, version.entry.size, version.entry, aim)
 
@@ -239,7 +236,7 @@ class Store:
         split(path)
         if self._catalog.level < 2:
             return None
-        await self._barrier()
+        await self._node.barrier()
         done = await self._reserver.reserve(path, lambda command: self._names.change(actor, command))
         return Target(done.inode, parent(path)[1], reservation=done.reservation)
 
@@ -279,7 +276,7 @@ class Store:
         confirmed = ConfirmedCopies(self._catalog, self._node.confirm, prefix)
 
         async def overtaken() -> bool:
-            await self._barrier()
+            await self._node.barrier()
             return newer_of(actor.owner, published, self._published(path))
 
         late = LateReplicas(self._node.recorder, confirmed.begun)
@@ -316,13 +313,7 @@ class Store:
 
     async def _chunk(self, ref: ChunkRef) -> bytes:
         """Return the bytes of a chunk, verified. Raises StoreError."""
-        download = Download(
-            self._node.chunk_path,
-            (ref,),
-            on_bad_replica=self._node.bad_replica,
-            on_found=self._node.found_replica,
-        )
-        return b"".join([block async for block in download.blocks()])
+        return b"".join([block async for block in self._download((ref,)).blocks()])
 
     async def partial(self, actor: Actor, path: str, *, anew: bool = True) -> Partial | None:
         """Return what the actor can resume at `path`, or None. Nobody else sees it.
@@ -357,8 +348,8 @@ class Store:
     def takes(self, name: str) -> int:
         """Return how many bytes of pictures of an account the cluster takes now in all their copies, quotas aside.
 
-        Roughly and late for one that does not see all that is stored: see `about`. Raises NoQuorum when too few nodes
-        can be reached.
+        Roughly and late for one that does not see all that is stored: see `freespace`. Raises NoQuorum when too few
+        nodes can be reached.
         """
         return self._free(self.cached_user(name))
 
@@ -383,7 +374,7 @@ class Store:
         """Return a secret of the cluster, None when there is none yet. What is known here does, unless `newest`."""
         known = self._catalog.secret(name)
         if known is None or newest:
-            await self._barrier()
+            await self._node.barrier()
             known = self._catalog.secret(name)
         return known
 
@@ -393,7 +384,7 @@ class Store:
         Raises Changed when it is another than the one that `replaces` stands for.
         """
         agree = commands.AgreeOnSecret(name=name, value=value, replaces=replaces)
-        await self._propose(commands.Command(agree_on_secret=agree))
+        await self._node.propose(commands.Command(agree_on_secret=agree))
         agreed = await self.secret(name)
         assert agreed is not None
         return agreed
@@ -418,16 +409,10 @@ class Store:
 
     # Within.
 
-    async def _barrier(self) -> None:
-        await self._node.barrier()
-
-    async def _propose(self, command: commands.Command) -> commands.Result:
-        return await self._node.propose(command)
-
-    def _download(self, version: FileVersion) -> Download:
+    def _download(self, chunks: Sequence[ChunkRef]) -> Download:
         return Download(
             self._node.chunk_path,
-            version.chunks,
+            chunks,
             on_bad_replica=self._node.bad_replica,
             on_found=self._node.found_replica,
         )
@@ -488,12 +473,6 @@ class Store:
         whole = kept // CHUNK_SIZE
         head = bytearray()
         if kept % CHUNK_SIZE:
-            download = Download(
-                self._node.chunk_path,
-                base.chunks,
-                on_bad_replica=self._node.bad_replica,
-                on_found=self._node.found_replica,
-            )
-            async for block in download.blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
+            async for block in self._download(base.chunks).blocks(whole * CHUNK_SIZE, kept % CHUNK_SIZE):
                 head += block
         return list(base.chunks[:whole]), bytes(head)

@@ -59,8 +59,6 @@ class Part:
     """What a node has once it takes part in consensus."""
 
     consensus: Consensus
-    boot: int
-    """Number of this start."""
     background_jobs: BackgroundJobs
     reserver: Reserver
 
@@ -170,9 +168,7 @@ class RunningNode:
         consensus = self._make_consensus(self.report.boots.now)
         stack.push_async_callback(consensus.stop)
         self.membership.take_part(consensus)
-        part = Part(
-            consensus, self.report.boots.now, self._make_jobs(consensus), self._make_reserver(consensus)
-        )
+        part = Part(consensus, self._make_jobs(consensus), self._make_reserver(consensus))
         await consensus.start()
         self._part = part
         await self._start_work(part, stack)

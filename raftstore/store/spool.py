@@ -66,7 +66,7 @@ class SpoolLedger:
     """Bytes on spool: at most half of the disk's room for all, a quarter for one account."""
 
     def __init__(self, free_space: Callable[[], int]) -> None:
-        """`room`: bytes of this node's disk that can be taken now, the reserve aside."""
+        """`free_space`: bytes of this node's disk that can be taken now, the reserve aside."""
         self._free_space = free_space
         self._users: dict[str, int] = {}
         self.total = 0

@@ -99,10 +99,10 @@ def resident(pid: int) -> int:
 
 def measure(sessions: int, seconds: float, directory: str | None = None) -> Idle:
     """Measure a cluster that is otherwise idle."""
-    free_space = sessions + 200
+    places = sessions + 200
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < free_space:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(free_space, hard), hard))
+    if soft < places:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(places, hard), hard))
     with (
         tempfile.TemporaryDirectory(prefix="pixraft-bench-", dir=directory) as place,
         BenchCluster(
@@ -110,7 +110,7 @@ def measure(sessions: int, seconds: float, directory: str | None = None) -> Idle
             encryption="full",
             environment={
                 # All are of one account, which may have three quarters of the places.
-                "PIXRAFT_FTP_MAX_SESSIONS": str(free_space * 3 // 2),
+                "PIXRAFT_FTP_MAX_SESSIONS": str(places * 3 // 2),
                 "PIXRAFT_FTP_IDLE_TIMEOUT": "3600",
             },
         ) as cluster,

@@ -256,7 +256,7 @@ class ReadBuffers:
         self._files: dict[File, int] = {}  # with bytes; the one that has got something last is the last
 
     @property
-    def free_space(self) -> bool:
+    def takes_another(self) -> bool:
         """Whether one more may get bytes that nobody has asked for yet."""
         return len(self._files) < HELD
 

@@ -144,10 +144,10 @@ class Client(Questions):
             self._refused("channel", f"A channel of kind {kind[:MAX_REPORTED]}: {NOT_HERE}")
             return int(paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED)
         with self._counting:
-            free_space = len(self._open | self._working) < self._max_channels
-            if free_space:
+            may_open = len(self._open | self._working) < self._max_channels
+            if may_open:
                 self._open.add(chanid)
-        if not free_space:
+        if not may_open:
             self._refused("channel", TOO_MANY)
             return int(paramiko.OPEN_FAILED_RESOURCE_SHORTAGE)
         return int(paramiko.OPEN_SUCCEEDED)

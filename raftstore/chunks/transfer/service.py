@@ -70,7 +70,7 @@ class ChunkService:
         request = _parse(chunks_pb2.Put.FromString, body)
         chunks = _cut(request.chunks, payload)
         self._check_store(request.store)
-        with self._free_space(len(payload)), self._counted():
+        with self._reserved(len(payload)), self._counted():
             if len(chunks) == 1:
                 # The payload is of its own digest or refused: nothing else covers it (`by_digest`).
                 await self._volumes.put(*chunks[0], verified=False)
@@ -116,7 +116,7 @@ class ChunkService:
             if await self._intact(digest):
                 return
             data = await self._fetch(digest, length, sources)
-            with self._free_space(len(data)):
+            with self._reserved(len(data)):
                 await self._volumes.put(digest, data, verified=True)
 
     async def _intact(self, digest: bytes) -> bool:
@@ -162,7 +162,7 @@ class ChunkService:
             self.receiving -= 1
 
     @contextmanager
-    def _free_space(self, size: int) -> Iterator[None]:
+    def _reserved(self, size: int) -> Iterator[None]:
         if self._waiting + size > self._bound:
             raise Unavailable("too many chunks wait for this disk")
         self._waiting += size

@@ -138,21 +138,21 @@ class Spread:
         "_data",
         "_digest",
         "_failures",
-        "_free_space",
         "_next",
         "_observer",
         "_over",
         "_placement",
         "_puts",
         "_quorum_at",
+        "_spreader",
         "confirmed",
     )
 
     def __init__(
-        self, free_space: Spreader, digest: bytes, data: Buffer, observer: Observer, placement: Placement
+        self, spreader: Spreader, digest: bytes, data: Buffer, observer: Observer, placement: Placement
     ) -> None:
         self.confirmed: list[int] = []
-        self._free_space = free_space
+        self._spreader = spreader
         self._digest = digest
         self._data: Buffer = data
         self._observer = observer
@@ -160,7 +160,7 @@ class Spread:
         self._next = 0
         self._puts: dict[asyncio.Future[None], _Put] = {}
         self._failures: list[tuple[StoreState, StoreError]] = []
-        self._began = free_space.loop.time()
+        self._began = spreader.loop.time()
         self._quorum_at: float | None = None
         self._over = False
 
@@ -175,8 +175,8 @@ class Spread:
             return False
         store = self._placement.order[self._next]
         self._next += 1
-        timeout = patience(self._free_space.limits.put, len(self._data))
-        task = self._free_space.client.begin(store, self._digest, self._data, timeout=timeout)
+        timeout = patience(self._spreader.limits.put, len(self._data))
+        task = self._spreader.client.begin(store, self._digest, self._data, timeout=timeout)
         self._puts[task] = _Put(store, now)
         task.add_done_callback(self._ended)
         return True
@@ -185,7 +185,7 @@ class Spread:
         put = self._puts.pop(task)
         store = put.store
         if put.stuck:
-            self._free_space.suspects.unstuck(store.number)
+            self._spreader.suspects.unstuck(store.number)
         if task.cancelled():
             # Given up by us, or by a room that shuts down; either way this store has not confirmed.
             error: BaseException | None = Unavailable("given up")
@@ -199,12 +199,12 @@ class Spread:
             self._release()
 
     def _succeeded(self, store: StoreState) -> None:
-        self._free_space.suspects.clear(store.number)
+        self._spreader.suspects.clear(store.number)
         self.confirmed.append(store.number)
         if self._quorum_at is not None:
             self._observer.late(store.number)
         elif not self._over and len(self.confirmed) >= self._placement.quorum:
-            self._quorum_at = self._free_space.loop.time()
+            self._quorum_at = self._spreader.loop.time()
             for put in self._puts.values():
                 if put.hedged:  # others came after it and were first
                     self._suspect(put.store, Unavailable("slower than the others"))
@@ -216,14 +216,14 @@ class Spread:
             error = StoreError(repr(error))
         self._suspect(store, error)
         self._failures.append((store, error))
-        now = self._free_space.loop.time()
+        now = self._spreader.loop.time()
         while len(self.confirmed) + len(self._puts) < self._placement.first and self._start_next(now):
             pass
         if self._quorum_at is None and len(self.confirmed) + len(self._puts) < self._placement.quorum:
             self._fail(self._verdict())
 
     def _suspect(self, store: StoreState, error: StoreError) -> None:
-        if self._free_space.suspects.add(store.number):
+        if self._spreader.suspects.add(store.number):
             log.warning("store left out for a moment", peer=store.node, store=store.number, reason=str(error))
 
     def _verdict(self) -> StoreError:
@@ -240,12 +240,12 @@ class Spread:
     def _release(self) -> None:
         self._over = True
         self._data = b""
-        self._free_space.forget(self)
+        self._spreader.forget(self)
         self._observer.released()
 
     def check(self, now: float) -> None:
         """Look after the deadlines."""
-        limits = self._free_space.limits
+        limits = self._spreader.limits
         if self._over:
             return
         if self._quorum_at is not None:
@@ -264,7 +264,7 @@ class Spread:
     def _give_up(self) -> None:
         for put in self._puts.values():
             self._suspect(put.store, Unavailable("too slow"))
-            self._free_space.suspects.stuck(put.store.number)
+            self._spreader.suspects.stuck(put.store.number)
             put.stuck = True
         self.cancel()
         self._observer.given_up()

@@ -70,7 +70,7 @@ class VolumeSet:
         self._files = files or Files()
         self._quarantine = Quarantine(directory / "quarantine", self._files)
         self._free = FreeSpace(self._files, directory)
-        self._free_space = WriteBudget(queue_bytes)
+        self._write_budget = WriteBudget(queue_bytes)
         self._readers = readers
         self._holdings = Holdings()
         self._identity = b""
@@ -197,13 +197,13 @@ class VolumeSet:
         if self._storer.has(digest) and await self._is_sound(digest) and self.confirm(digest):
             return
         size = needle.footprint(len(payload))
-        await self._free_space.take(size)
+        await self._write_budget.take(size)
         try:
             if not verified and not await self._reader.matches(digest, payload):
                 raise Damaged(f"the bytes sent are not chunk {digest.hex()}")
             await self._storer.store(digest, payload)
         finally:
-            self._free_space.give(size)
+            self._write_budget.give(size)
 
     async def put_many(self, chunks: Sequence[tuple[bytes, Buffer]]) -> dict[int, StoreError]:
         """Store small chunks as `put` does, unverified, with one sync where that can be; return by number what failed.
@@ -222,11 +222,11 @@ class VolumeSet:
             else:
                 fresh[number] = digest, data
         size = sum(needle.footprint(len(data)) for _, data in fresh.values())
-        await self._free_space.take(size)
+        await self._write_budget.take(size)
         try:
             failures |= await self._storer.store_many(fresh)
         finally:
-            self._free_space.give(size)
+            self._write_budget.give(size)
         for number in known:
             try:
                 await self.put(*chunks[number], verified=False)

@@ -21,7 +21,7 @@ from raftstore.cluster.jobs.dispatch import (
     Situation,
     Steadiness,
     Watermark,
-    free_spaces,
+    shares_of,
 )
 from raftstore.cluster.jobs.drain import Drain
 from raftstore.cluster.jobs.scrub import Scrubber
@@ -271,7 +271,7 @@ class BackgroundJobs:
         if kind == Job.REPAIR:
             job.without.extend(store.number for store in view.stores if not store.reachable)
             job.upto = self._catalog.newest_chunk
-            job.shares.extend(free_spaces(view))
+            job.shares.extend(shares_of(view))
         elif kind == Job.DRAIN:
             job.replicas, job.force = self._settings.replicas, force
         return job

@@ -115,7 +115,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
     if node in situation.short and since(Job.REPAIR) >= _repair_pause(last.get((Job.REPAIR, node))):
         job = Job(kind=Job.REPAIR, node=node, without=sorted(situation.lost), upto=situation.upto)
         job.reason = "copies are missing"
-        job.shares.extend(free_spaces(situation.view))
+        job.shares.extend(shares_of(situation.view))
         due.append(job)
     for job in _moves(situation, node):
         moved = JobCounter.COPIED if job.kind == Job.REBALANCE else JobCounter.TRIMMED
@@ -138,7 +138,7 @@ def _due(situation: Situation, node: str, last: Mapping[tuple[int, str], Job]) -
     return due
 
 
-def free_spaces(view: ClusterView) -> list[commands.Share]:
+def shares_of(view: ClusterView) -> list[commands.Share]:
     """Return the free space of each store, as it is seen here."""
     return [commands.Share(store=store.number, bytes=store.free_bytes) for store in view.stores]
 

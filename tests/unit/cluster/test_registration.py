@@ -73,8 +73,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_volumes_that_went_with_a_predecessor_of_the_same_name_are_announced_again() -> None:
     async def scenario() -> None:
         cluster = Cluster()
-        free_space = cluster.registration()
-        free_space.start()
+        registration = cluster.registration()
+        registration.start()
         await until(lambda: len(cluster.missing) == 1)
         # The predecessor's membership ends, and with it all volumes of the name; nobody of that name is a member now.
         cluster.member = cluster.current = False
@@ -84,7 +84,7 @@ def test_volumes_that_went_with_a_predecessor_of_the_same_name_are_announced_aga
         await until(lambda: len(cluster.missing) == 2)
         assert (cluster.current, cluster.announced) == (True, 2)
         assert cluster.missing == [(LOST, 7)] * 2
-        await free_space.stop()
+        await registration.stop()
         assert not cluster.fatal
 
     asyncio.run(scenario())
@@ -94,11 +94,11 @@ def test_without_a_quorum_it_is_tried_again() -> None:
     async def scenario() -> None:
         cluster = Cluster()
         cluster.errors = [NoQuorum(), NoQuorum()]
-        free_space = cluster.registration()
-        free_space.start()
+        registration = cluster.registration()
+        registration.start()
         await until(lambda: cluster.announced == 1)
         assert cluster.proposed == 3
-        await free_space.stop()
+        await registration.stop()
 
     asyncio.run(scenario())
 
@@ -110,10 +110,10 @@ def test_volumes_of_another_node_or_an_older_disk_stop_this_one(status: commands
         with pytest.raises(StoreError) as refused:
             accepted(commands.Result(status=status, detail="no").SerializeToString())
         cluster.errors = [refused.value]
-        free_space = cluster.registration()
-        free_space.start()
+        registration = cluster.registration()
+        registration.start()
         await until(lambda: bool(cluster.fatal))
-        await free_space.stop()
+        await registration.stop()
         assert (cluster.proposed, cluster.announced) == (1, 0)
         # The exit code: a supervisor does not start a node with an old disk again and again.
         assert isinstance(cluster.fatal[0], Superseded if status == commands.SUPERSEDED else Invalid)

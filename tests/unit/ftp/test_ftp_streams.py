@@ -33,13 +33,13 @@ class Records:
         return count
 
 
-@pytest.mark.parametrize("free_space", [1, 100, 16_384, 100_000])
-def test_all_that_comes_is_received(free_space: int) -> None:
+@pytest.mark.parametrize("size", [1, 100, 16_384, 100_000])
+def test_all_that_comes_is_received(size: int) -> None:
     content = bytes(range(256)) * 200
     fake: Any = Records(content[:16_384], b"", content[16_384:20_000], content[20_000:])
     stream = TlsStream(fake)
     received = bytearray()
-    view = memoryview(bytearray(free_space))
+    view = memoryview(bytearray(size))
     waits = 0
     while True:
         try:
@@ -50,7 +50,7 @@ def test_all_that_comes_is_received(free_space: int) -> None:
         if not count:
             break
         received += view[:count]
-    assert (received == content, waits) == (True, 1 if free_space < 20_000 else 0)
+    assert (received == content, waits) == (True, 1 if size < 20_000 else 0)
 
 
 def test_without_room_there_is_no_end() -> None:

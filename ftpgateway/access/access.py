@@ -9,11 +9,11 @@ from collections.abc import Callable
 import structlog
 
 from ftpgateway.access.backend import Backend
-from ftpgateway.access.credentials import Credentials
-from ftpgateway.access.guard import Guard
-from ftpgateway.access.keys import matching
 from ftpgateway.access.ledger import Holder, Ledger
-from ftpgateway.access.loginqueue import LoginQueue
+from ftpgateway.access.login.credentials import Credentials
+from ftpgateway.access.login.guard import Guard
+from ftpgateway.access.login.keys import matching
+from ftpgateway.access.login.loginqueue import LoginQueue
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from raftstore.types import Entry, Order, Page
-from raftstore.util.slices import Slice, next_slice
+from raftstore.util.limits.slices import Slice, next_slice
 
 Matches = Callable[[str], object]
 

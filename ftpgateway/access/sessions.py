@@ -9,8 +9,8 @@ import structlog
 
 from ftpgateway.access.account import Account
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
+from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.throttle import Throttle
 from ftpgateway.access.workspace import Workspace
 from raftstore.rights import Action, Actor, why_ended
 from raftstore.types import User

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ftpgateway.access.guard import Slowness
 from ftpgateway.access.ledger import LedgerLimits
+from ftpgateway.access.login.guard import Slowness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from ftpgateway.node.config.errors import ConfigError
 from raftstore.cluster.status.convert import node_from_wire
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
 from raftstore.peers import PeerClient
-from raftstore.peers.pki import Identity, exposed
+from raftstore.peers.security.pki import Identity, exposed
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 from rich.live import Live
 
-from ftpgateway.cli import output, statusview
+from ftpgateway.cli import output
+from ftpgateway.cli.cluster import statusview
 from ftpgateway.cli.errors import DemoFailed
-from ftpgateway.cli.user import hash_password
+from ftpgateway.cli.users.user import hash_password
 from ftpgateway.demo import interrupts, samples
 from ftpgateway.demo.cluster import LocalCluster, ended
 from ftpgateway.demo.report import reporter

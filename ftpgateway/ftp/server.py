@@ -31,8 +31,8 @@ from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescript
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferLog
 from raftstore.util.addresses import Address
-from raftstore.util.rates import Rates
-from raftstore.util.slices import SharedSlice
+from raftstore.util.limits.rates import Rates
+from raftstore.util.limits.slices import SharedSlice
 
 __all__ = ["FtpFrontend", "FtpSettings"]
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from ftpgateway import access
-from ftpgateway.access.throttle import Throttle
+from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.ftp.data.channels import DataLink
 from ftpgateway.ftp.data.masquerade import Masquerade
 from ftpgateway.ftp.data.spares import Spares
@@ -36,7 +36,7 @@ from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
 from ftpgateway.serving.transferlog import ANONYMOUS, TransferLog, Transferred
 from raftstore.errors import NotFound, StoreError
-from raftstore.util.slices import SharedSlice, call_in_slice
+from raftstore.util.limits.slices import SharedSlice, call_in_slice
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -26,9 +26,9 @@ from ftpgateway.sftp.settings import SftpSettings
 from raftstore.cluster.settings import JobsSettings, StoreSettings
 from raftstore.consensus import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError, Superseded, TooNew
-from raftstore.peers.pki import Identity
+from raftstore.peers.security.pki import Identity
 from raftstore.store.facade import Store
-from raftstore.store.spool import SpoolLedger, Spools
+from raftstore.store.transfers.spool import SpoolLedger, Spools
 from raftstore.util import tasks
 from raftstore.util.addresses import Address
 

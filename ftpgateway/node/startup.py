@@ -16,7 +16,7 @@ from cryptography import x509
 from ftpgateway.ftp.tls import server_context
 from ftpgateway.node.config import Address, NodeConfig, Problem
 from raftstore.errors import Damaged, Invalid
-from raftstore.peers.pki import Identity, exposed
+from raftstore.peers.security.pki import Identity, exposed
 
 
 def machine_problems(config: NodeConfig) -> Iterator[Problem]:

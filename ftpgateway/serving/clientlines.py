@@ -15,8 +15,8 @@ from typing import Any
 
 import structlog
 
+from raftstore.util.limits.rates import Rates
 from raftstore.util.networks import network_of
-from raftstore.util.rates import Rates
 
 WORK = frozenset({"transfer", "login", "session closed", "session over"})
 """What who has logged in does: bounded more widely than what strangers cause, and refusals."""

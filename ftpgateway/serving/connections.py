@@ -1,7 +1,7 @@
 """Which clients a front-end takes: FTP and SFTP alike. Counts them, and finds who gives way to a newcomer.
 
 Invariant: who has logged in is never cut off for somebody else; who has not logged in never keeps others out for long
-(`raftstore.util.admission`); no account has all the places.
+(`raftstore.util.limits.admission`); no account has all the places.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ftpgateway.access.ledger import Charge, Holder, Ledger, LimitReached, Resource
 from ftpgateway.access.refusal import LoginRefused
-from raftstore.util.admission import Admission
+from raftstore.util.limits.admission import Admission
 from raftstore.util.networks import network_of
 
 TOO_MANY = "Too many sessions; try again later or at another node."

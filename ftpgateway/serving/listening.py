@@ -12,7 +12,7 @@ import structlog
 
 from raftstore.util.addresses import Address
 from raftstore.util.descriptors import scarce
-from raftstore.util.ratelimitedlog import RateLimitedLog
+from raftstore.util.limits.ratelimitedlog import RateLimitedLog
 from raftstore.util.sockets import first_byte
 from raftstore.util.tasks import cancel_and_wait
 

@@ -24,7 +24,7 @@ from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.ssh.publickeys import kind_of_blob
 from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
 from raftstore.errors import StoreError, Unavailable
-from raftstore.store.spool import Spools
+from raftstore.store.transfers.spool import Spools
 from raftstore.types import User
 from raftstore.util.descriptors import scarce
 from raftstore.wire import sftp_pb2 as wire

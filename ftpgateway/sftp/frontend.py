@@ -22,7 +22,7 @@ from ftpgateway.sftp.processes.silent import Silent
 from ftpgateway.sftp.processes.workers import Workers
 from ftpgateway.sftp.settings import SftpSettings
 from raftstore.errors import StoreError
-from raftstore.store.spool import Spools
+from raftstore.store.transfers.spool import Spools
 from raftstore.util.addresses import Address
 from raftstore.util.tasks import cancel_and_wait
 

@@ -18,7 +18,7 @@ from ftpgateway.sftp.refusals import Unsupported
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Invalid, NotFound, StoreError
 from raftstore.rights import Action
-from raftstore.store.spool import Spools
+from raftstore.store.transfers.spool import Spools
 from raftstore.types import Entry
 from raftstore.util.buffers import Buffer
 

@@ -15,8 +15,8 @@ import structlog
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
 from raftstore.util.buffers import Buffer
+from raftstore.util.limits.slices import Slice, next_slice
 from raftstore.util.sending import write_all
-from raftstore.util.slices import Slice, next_slice
 
 log = structlog.get_logger()
 

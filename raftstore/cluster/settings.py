@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from raftstore.consensus.settings import ConsensusSettings
-from raftstore.peers.pki import Identity
+from raftstore.peers.security.pki import Identity
 from raftstore.util.addresses import Address
 
 MIN_RESERVE = 64 << 20

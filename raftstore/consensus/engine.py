@@ -32,7 +32,7 @@ from raftstore.consensus.startup import base_configuration, check_start
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, DiskFull, Invalid
 from raftstore.peers.model import Peer
-from raftstore.util.ratelimitedlog import RateLimitedLog
+from raftstore.util.limits.ratelimitedlog import RateLimitedLog
 from raftstore.util.space import Space
 from raftstore.wire import raft_pb2
 

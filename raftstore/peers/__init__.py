@@ -19,7 +19,7 @@ reconnection; a simulator replaces it as a whole.
 from raftstore.peers.client import PeerClient
 from raftstore.peers.model import Handler, Lane, Limits, OneWay, Peer, Reply, Role
 from raftstore.peers.network import PeerNetwork
-from raftstore.peers.pki import Authority, Identity, create_authority, self_signed_server_pem
+from raftstore.peers.security.pki import Authority, Identity, create_authority, self_signed_server_pem
 from raftstore.peers.versions import Versions
 
 __all__ = [

@@ -7,11 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from raftstore.errors import Unavailable
-from raftstore.peers.channel import Shared
-from raftstore.peers.dial import Dialler
+from raftstore.peers.connections.channel import Shared
+from raftstore.peers.connections.dial import Dialler
+from raftstore.peers.connections.outgoing import Outgoing
 from raftstore.peers.model import Limits, Peer, Reply
-from raftstore.peers.outgoing import Outgoing
-from raftstore.peers.pki import Identity
+from raftstore.peers.security.pki import Identity
 from raftstore.util.addresses import Address
 from raftstore.util.buffers import Buffer
 from raftstore.wire import peer_pb2

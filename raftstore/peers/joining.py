@@ -30,10 +30,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from raftstore.errors import Refused, Unavailable
+from raftstore.peers.connections.resolve import Resolver, reach
 from raftstore.peers.model import Role
-from raftstore.peers.pki import Identity
-from raftstore.peers.resolve import Resolver, reach
-from raftstore.peers.tls import SHUTDOWN_TIME, load_identity
+from raftstore.peers.security.pki import Identity
+from raftstore.peers.security.tls import SHUTDOWN_TIME, load_identity
 from raftstore.util.addresses import Address
 
 JOIN = b"JXP1"

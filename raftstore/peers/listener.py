@@ -11,18 +11,18 @@ from collections.abc import Callable
 import structlog
 
 from raftstore.errors import Invalid
-from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Grants
-from raftstore.peers.incoming import Incoming
+from raftstore.peers.connections.incoming import Incoming
 from raftstore.peers.joining import JOIN, Joins, StrangeJoiner, serve_join
 from raftstore.peers.model import Limits, Peer
-from raftstore.peers.seal import Seals
-from raftstore.peers.tls import SHUTDOWN_TIME, failure
+from raftstore.peers.security.grants import MAGIC, PREAMBLE_SIZE, Grants
+from raftstore.peers.security.seal import Seals
+from raftstore.peers.security.tls import SHUTDOWN_TIME, failure
 from raftstore.util.addresses import Address
-from raftstore.util.admission import Admission
 from raftstore.util.descriptors import scarce
+from raftstore.util.limits.admission import Admission
+from raftstore.util.limits.ratelimitedlog import RateLimitedLog
+from raftstore.util.limits.rates import Rates
 from raftstore.util.networks import network_of
-from raftstore.util.ratelimitedlog import RateLimitedLog
-from raftstore.util.rates import Rates
 from raftstore.util.sockets import first_byte
 
 log = structlog.get_logger()

@@ -88,8 +88,8 @@ class Limits:
     backoff_max: float = 1.0
     """Wait between attempts to dial: doubles from min to max, less a random part."""
     pending: int = 64
-    """Connections accepted and not yet authenticated (`raftstore.util.admission`); as many again of networks that are
-    known to have members or admins."""
+    """Connections accepted and not yet authenticated (`raftstore.util.limits.admission`); as many again of networks
+    that are known to have members or admins."""
     handshakes: float = 50.0
     """TLS handshakes a second with strangers, twice as many at once; a quarter of that for each network of theirs. Four
     times as many with known networks."""

@@ -10,20 +10,20 @@ from weakref import WeakSet
 import structlog
 
 from raftstore.errors import Incompatible, Invalid, Refused, Removed, Unavailable
-from raftstore.peers.channel import Shared
-from raftstore.peers.dial import Dialler
-from raftstore.peers.grants import ID_SIZE, KEY_SIZE, Grants, Session
-from raftstore.peers.incoming import Incoming
+from raftstore.peers.connections.channel import Shared
+from raftstore.peers.connections.dial import Dialler
+from raftstore.peers.connections.incoming import Incoming
+from raftstore.peers.connections.link import Link
+from raftstore.peers.connections.outgoing import Outgoing
 from raftstore.peers.joining import Answer, Joins, Key
 from raftstore.peers.known import KnownNetworks
-from raftstore.peers.link import Link
 from raftstore.peers.listener import Listener
 from raftstore.peers.model import Handler, Lane, Limits, OneWay, Peer, Reply, Role
-from raftstore.peers.outgoing import Outgoing
-from raftstore.peers.pki import Identity
-from raftstore.peers.seal import Seals
+from raftstore.peers.security.grants import ID_SIZE, KEY_SIZE, Grants, Session
+from raftstore.peers.security.pki import Identity
+from raftstore.peers.security.seal import Seals
+from raftstore.peers.security.tls import server_context
 from raftstore.peers.services import Services
-from raftstore.peers.tls import server_context
 from raftstore.peers.versions import Greetings, Versions
 from raftstore.util.addresses import Address
 from raftstore.util.buffers import Buffer

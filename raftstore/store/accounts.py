@@ -8,7 +8,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.tables.accounts import user_to_message
 from raftstore.metadata.tables.adoption import MAX_LOOKED_AT
 from raftstore.types import Usage, User
-from raftstore.util.slices import next_slice
+from raftstore.util.limits.slices import next_slice
 from raftstore.wire import commands_pb2 as commands
 
 USERS = 100

@@ -16,14 +16,15 @@ from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
 from raftstore.paths import parent, split
 from raftstore.rights import Action, Actor, Rights
-from raftstore.store.confirmations import ConfirmedCopies
 from raftstore.store.freespace import AboutFree
 from raftstore.store.names import Names
 from raftstore.store.node import Part, RunningNode
 from raftstore.store.opendisk import OnFatal, open_disk
-from raftstore.store.publishbatch import PublishBatch
-from raftstore.store.publishing import Aim
-from raftstore.store.sessions import (
+from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
+from raftstore.store.transfers.confirmations import ConfirmedCopies
+from raftstore.store.transfers.publishbatch import PublishBatch
+from raftstore.store.transfers.publishing import Aim
+from raftstore.store.transfers.sessions import (
     Allowance,
     DownloadSession,
     HandleCalls,
@@ -32,7 +33,6 @@ from raftstore.store.sessions import (
     UploadPlan,
     UploadSession,
 )
-from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
@@ -46,7 +46,7 @@ from raftstore.types import (
     Usage,
     User,
 )
-from raftstore.util.slices import next_slice
+from raftstore.util.limits.slices import next_slice
 from raftstore.util.stallwatch import StallWatch
 from raftstore.wire import commands_pb2 as commands
 
@@ -118,7 +118,8 @@ class Store:
         """Return what follows the name `after` in a directory that `listing` told of, without asking the others.
 
         All is seen that was acknowledged before `listing` was asked. None: the directory was removed. To be called
-        once in a slice (`raftstore.util.slices`). Raises NotFound (it is not in the actor's home any more), Denied.
+        once in a slice (`raftstore.util.limits.slices`). Raises NotFound (it is not in the actor's home any more),
+        Denied.
         """
         return self._names.next_page(actor, directory, after, backwards=backwards)
 

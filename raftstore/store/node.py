@@ -39,10 +39,10 @@ from raftstore.metadata.tables.jobs import draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
 from raftstore.store.accounts import Accounts
-from raftstore.store.confirmations import TransferLeases
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
-from raftstore.store.reservations import Reserver
+from raftstore.store.transfers.confirmations import TransferLeases
+from raftstore.store.transfers.reservations import Reserver
 from raftstore.types import ClusterStatus, LoopStatus
 from raftstore.util.space import Space
 from raftstore.wire import admin_pb2 as admin

@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from load import Server
 
 from ftpgateway.demo.cluster import LocalCluster
-from raftstore.peers.pki import self_signed_server_pem
+from raftstore.peers.security.pki import self_signed_server_pem
 
 USER = PASSWORD = "demo"
 READY_TIMEOUT = 120.0

@@ -23,7 +23,7 @@ from fuzzsftp import SftpSession
 from harness import Cluster
 
 from ftpgateway.node.config import load_admin_config, load_node_config
-from raftstore.peers.pki import Identity
+from raftstore.peers.security.pki import Identity
 
 INPUTS = 40
 """Inputs of a session."""

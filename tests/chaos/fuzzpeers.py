@@ -12,13 +12,13 @@ import fuzzinputs
 from fuzzftp import Failure
 
 from raftstore.metadata.levels import NEWEST
-from raftstore.peers.channel import VERSION
-from raftstore.peers.framing import BadFrame, FrameReader, encode
-from raftstore.peers.grants import Session
+from raftstore.peers.connections.channel import VERSION
+from raftstore.peers.connections.framing import BadFrame, FrameReader, encode
 from raftstore.peers.model import Limits
-from raftstore.peers.pki import Identity
-from raftstore.peers.seal import Seal
-from raftstore.peers.tls import client_context
+from raftstore.peers.security.grants import Session
+from raftstore.peers.security.pki import Identity
+from raftstore.peers.security.seal import Seal
+from raftstore.peers.security.tls import client_context
 from raftstore.wire import chunks_pb2, peer_pb2, raft_pb2
 
 PATIENCE = 30.0

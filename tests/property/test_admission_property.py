@@ -8,7 +8,7 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.util.admission import GRACE, PATIENCE, Admission
+from raftstore.util.limits.admission import GRACE, PATIENCE, Admission
 
 PLACES, SHARE = 8, 4
 

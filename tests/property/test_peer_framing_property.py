@@ -6,8 +6,8 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.peers.framing import SCRATCH_SIZE, BadFrame, FrameReader, encode
-from raftstore.peers.seal import Seal
+from raftstore.peers.connections.framing import SCRATCH_SIZE, BadFrame, FrameReader, encode
+from raftstore.peers.security.seal import Seal
 from raftstore.wire import peer_pb2
 
 LIMIT = 1 << 20

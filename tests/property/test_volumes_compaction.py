@@ -10,8 +10,8 @@ import pytest
 from blake3 import blake3
 from failing_files import FailingFiles
 
-from raftstore.chunks.volumes import walking
 from raftstore.chunks.volumes.compaction import LEAST_SPACE
+from raftstore.chunks.volumes.recovery import walking
 from raftstore.chunks.volumes.volumeset import VolumeSet
 
 VOLUME_BYTES = 40_000

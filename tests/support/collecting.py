@@ -26,9 +26,9 @@ from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, StoreError
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.jobs import draining
-from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
-from raftstore.store.publishbatch import PublishBatch
-from raftstore.store.sessions import LateReplicas, PublishCalls, UploadPlan, UploadSession
+from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
+from raftstore.store.transfers.publishbatch import PublishBatch
+from raftstore.store.transfers.sessions import LateReplicas, PublishCalls, UploadPlan, UploadSession
 from raftstore.types import ChunkRef
 from raftstore.wire import commands_pb2 as commands
 

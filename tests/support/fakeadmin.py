@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ftpgateway.cli import bundle
+from ftpgateway.cli.local import bundle
 from ftpgateway.demo import ports
 from ftpgateway.node.config import NODE_FILE, Address, load_node_config
 from raftstore.errors import AlreadyExists, Incompatible, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
-from raftstore.peers.pki import Identity
+from raftstore.peers.security.pki import Identity
 from raftstore.wire import admin_pb2
 from raftstore.wire import commands_pb2 as commands
 

@@ -17,8 +17,8 @@ from fakestore import FakeStore
 from waiting import DEADLINE, until
 
 from ftpgateway.access import Access, AccessSettings
-from ftpgateway.access.guard import Slowness
 from ftpgateway.access.ledger import LedgerLimits
+from ftpgateway.access.login.guard import Slowness
 from ftpgateway.ftp.commands import MODULES
 from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.interface import Command, declared

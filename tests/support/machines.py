@@ -220,7 +220,7 @@ class Machines:
         return machine
 
     def _install(self, machine: Machine) -> None:
-        from ftpgateway.cli.unit import NO_RESTART
+        from ftpgateway.cli.local.unit import NO_RESTART
 
         (machine.root / "run" / "clock").write_text("+0\n")  # there from the start, else a clock is never moved
         for name, text in _SHIMS.items():

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from raftstore.peers import Authority, Identity, Limits, PeerNetwork, Role, Versions, create_authority
-from raftstore.peers.channel import Shared
-from raftstore.peers.dial import Dialler
+from raftstore.peers.connections.channel import Shared
+from raftstore.peers.connections.dial import Dialler
 from raftstore.peers.network import Encryption
 from raftstore.peers.versions import Greetings
 from raftstore.util.addresses import Address

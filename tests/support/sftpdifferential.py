@@ -25,13 +25,13 @@ from fakestore import FakeStore
 
 from ftpgateway.access import Account, Workspace
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
-from ftpgateway.access.throttle import Throttle
+from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.files import draft, drafts, reading
 from ftpgateway.sftp.requests import Requests
-from raftstore.store import spool
-from raftstore.store.spool import SpoolLedger, Spools
+from raftstore.store.transfers import spool
+from raftstore.store.transfers.spool import SpoolLedger, Spools
 from raftstore.types import User
 
 PROGRAMS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")

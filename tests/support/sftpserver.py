@@ -17,7 +17,7 @@ from ftpgateway.access import Access, AccessSettings
 from ftpgateway.sftp import hostkeys
 from ftpgateway.sftp.frontend import SftpFrontend
 from ftpgateway.sftp.settings import SftpSettings
-from raftstore.store.spool import SpoolLedger, Spools
+from raftstore.store.transfers.spool import SpoolLedger, Spools
 
 KEYS = hostkeys.make()
 

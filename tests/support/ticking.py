@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from raftstore.util.slices import SHARED_SLICE, SLICE
+from raftstore.util.limits.slices import SHARED_SLICE, SLICE
 
 
 class TickingClock:

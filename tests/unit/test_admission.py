@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftstore.util.admission import GRACE, PATIENCE, Admission, Decision
+from raftstore.util.limits.admission import GRACE, PATIENCE, Admission, Decision
 
 
 class _Clock:

@@ -14,7 +14,7 @@ import raftstore
 from ftpgateway.cli.output import report_error
 from raftstore import errors
 from raftstore.errors import StoreError, error_of
-from raftstore.peers.channel import error_header
+from raftstore.peers.connections.channel import error_header
 
 ACROSS_NODES = {
     "StoreError": ("The store could not do what was asked", 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from raftstore.store.publishbatch import PublishBatch
+from raftstore.store.transfers.publishbatch import PublishBatch
 
 
 def test_who_is_alone_waits_for_nobody() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from raftstore.errors import AlreadyExists, Changed, NoQuorum, NotFound, StoreError
-from raftstore.store.publishing import Aim
 from raftstore.store.targets import Target
+from raftstore.store.transfers.publishing import Aim
 from raftstore.wire import commands_pb2 as commands
 
 FILE = Target(0, "a", inode=5, version=9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from raftstore.util.ratelimitedlog import RateLimitedLog
+from raftstore.util.limits.ratelimitedlog import RateLimitedLog
 
 
 def test_one_line_a_while_for_each_peer_tells_how_many_there_were() -> None:

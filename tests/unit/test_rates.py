@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftstore.util.rates import Rates
+from raftstore.util.limits.rates import Rates
 
 
 def test_a_burst_then_the_rate_for_each_key() -> None:

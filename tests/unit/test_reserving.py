@@ -7,7 +7,7 @@ import asyncio
 from raftstore.errors import DiskFull
 from raftstore.metadata.tables.namespace import Place
 from raftstore.metadata.tables.reservations import Reservation
-from raftstore.store.reservations import Reserver
+from raftstore.store.transfers.reservations import Reserver
 from raftstore.wire import commands_pb2 as commands
 
 

@@ -10,8 +10,8 @@ import pytest
 import uvloop
 from ticking import TickingClock
 
-from raftstore.util import slices
-from raftstore.util.slices import Pace, Slice, call_in_slice, next_slice
+from raftstore.util.limits import slices
+from raftstore.util.limits.slices import Pace, Slice, call_in_slice, next_slice
 
 FACTORIES = [asyncio.new_event_loop, uvloop.new_event_loop]
 

@@ -9,11 +9,11 @@ import pytest
 from waiting import until
 
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
-from raftstore.store import sessions
-from raftstore.store.confirmations import ConfirmedCopies, TransferLeases
-from raftstore.store.publishbatch import PublishBatch
-from raftstore.store.sessions import Allowance, LateReplicas, PublishCalls, UploadPlan, UploadSession
 from raftstore.store.targets import newer_of
+from raftstore.store.transfers import sessions
+from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
+from raftstore.store.transfers.publishbatch import PublishBatch
+from raftstore.store.transfers.sessions import Allowance, LateReplicas, PublishCalls, UploadPlan, UploadSession
 from raftstore.types import CHUNK_SIZE, MAX_CHUNKS, ChunkRef, Entry, Kind
 from raftstore.wire import commands_pb2 as commands
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Part
 from ftpgateway.access.ledger import UploadMemory
-from ftpgateway.access.throttle import Throttle, paced
+from ftpgateway.access.login.throttle import Throttle, paced
 from ftpgateway.ftp.commands.ranges import NO_RANGE, begun_as_reported, is_offset, take_range
 from ftpgateway.ftp.data.receiving import Receiving
 from ftpgateway.ftp.data.sending import Sending, let_go

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ftpgateway.access.ledger import Charge
-from ftpgateway.access.throttle import Throttle
+from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.ftp.data.discarding import Discarding
 from ftpgateway.ftp.data.spares import Spares
 from ftpgateway.ftp.data.streams import PlainStream, Stream, TlsStream

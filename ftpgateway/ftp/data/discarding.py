@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ftpgateway.access.throttle import Throttle
+from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.ftp.data.streams import Stream
 from ftpgateway.ftp.data.transfers import READ_BUDGET, Host, end_in_order
 from ftpgateway.ftp.pyftp import READ, Watched

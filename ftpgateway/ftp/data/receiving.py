@@ -6,7 +6,7 @@ import asyncio
 
 from ftpgateway.access.backend import Upload
 from ftpgateway.access.ledger import UploadMemory
-from ftpgateway.access.throttle import Throttle
+from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.ftp.data.streams import Stream
 from ftpgateway.ftp.data.transfers import READ_BUDGET, Owner, Transfer, Unconnected
 from ftpgateway.ftp.gate import Phase

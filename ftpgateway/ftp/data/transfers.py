@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from ftpgateway.access.throttle import Throttle
+from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.ftp.data.streams import Stream
 from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.gate import Phase

@@ -10,25 +10,25 @@ It is a package of its own because everything else is told by it and it knows no
 
 from __future__ import annotations
 
-from ftpgateway.node.config.chunks import ChunksConfig
-from ftpgateway.node.config.clients import ClientsConfig
-from ftpgateway.node.config.cluster import REPLICAS, ClusterConfig
-from ftpgateway.node.config.consensus import ConsensusConfig
 from ftpgateway.node.config.declare import Mistake, Setting
 from ftpgateway.node.config.errors import ConfigError, Problem
-from ftpgateway.node.config.ftp import FtpConfig
-from ftpgateway.node.config.jobs import JobsConfig
 from ftpgateway.node.config.kinds import Member
-from ftpgateway.node.config.log import LogConfig
-from ftpgateway.node.config.node import NODE_FILE, AdminConfig, NodeConfig, section_doc, settings
-from ftpgateway.node.config.peers import PeersConfig
 from ftpgateway.node.config.reading import (
     Effective,
     effective,
     load_admin_config,
     load_node_config,
 )
-from ftpgateway.node.config.sftp import SftpConfig
+from ftpgateway.node.config.sections.chunks import ChunksConfig
+from ftpgateway.node.config.sections.clients import ClientsConfig
+from ftpgateway.node.config.sections.cluster import REPLICAS, ClusterConfig
+from ftpgateway.node.config.sections.consensus import ConsensusConfig
+from ftpgateway.node.config.sections.ftp import FtpConfig
+from ftpgateway.node.config.sections.jobs import JobsConfig
+from ftpgateway.node.config.sections.log import LogConfig
+from ftpgateway.node.config.sections.node import NODE_FILE, AdminConfig, NodeConfig, section_doc, settings
+from ftpgateway.node.config.sections.peers import PeersConfig
+from ftpgateway.node.config.sections.sftp import SftpConfig
 from ftpgateway.node.config.writing import render
 from raftstore.util.addresses import Address
 

@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 from ftpgateway.node.config.declare import ENVIRONMENT_PREFIX, Mistake, Setting, settings_of
 from ftpgateway.node.config.errors import ConfigError, Problem
 from ftpgateway.node.config.lines import key_lines
-from ftpgateway.node.config.node import ADMIN_SECTIONS, NODE_FILE, NODE_SECTIONS, AdminConfig, NodeConfig
+from ftpgateway.node.config.sections.node import (
+    ADMIN_SECTIONS,
+    NODE_FILE,
+    NODE_SECTIONS,
+    AdminConfig,
+    NodeConfig,
+)
 
 _Whole = TypeVar("_Whole", NodeConfig, AdminConfig)
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from ftpgateway.node.config import kinds
 from ftpgateway.node.config.kinds import Member
-from ftpgateway.node.config.node import ADMIN_SECTIONS, NODE_SECTIONS, settings
+from ftpgateway.node.config.sections.node import ADMIN_SECTIONS, NODE_SECTIONS, settings
 
 
 def render(values: Mapping[str, Mapping[str, object]], *, admin: bool = False) -> str:

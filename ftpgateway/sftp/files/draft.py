@@ -1,7 +1,8 @@
 """A file that a session writes, before it is published: docs/sftp.md, "What a handle is", has the model.
 
 What is written in order from the beginning goes into an upload at once; everything else into pages that lie over it
-(`raftstore.store.spool`). To publish, the chunks that these touch are made anew; what nobody has touched is taken over.
+(`raftstore.store.transfers.spool`). To publish, the chunks that these touch are made anew; what nobody has touched is
+taken over.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ftpgateway.sftp.files.gaps import Gaps
 from ftpgateway.sftp.files.reading import FileReader
 from ftpgateway.sftp.packets import Attributes
 from raftstore.errors import Changed, NoQuorum, NotFound, OutcomeUnknown, StoreError
-from raftstore.store.spool import PAGE, Spool, Spools
 from raftstore.store.targets import Target
+from raftstore.store.transfers.spool import PAGE, Spool, Spools
 from raftstore.types import CHUNK_SIZE, Entry, Kind
 from raftstore.util.buffers import Buffer
 

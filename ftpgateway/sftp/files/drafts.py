@@ -12,8 +12,8 @@ from ftpgateway.sftp import packets
 from ftpgateway.sftp.files.draft import Draft
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, IsADirectory, NotEmpty, NotFound, StoreError
-from raftstore.store.spool import Spools
 from raftstore.store.targets import Target
+from raftstore.store.transfers.spool import Spools
 from raftstore.types import CHUNK_SIZE, Entry
 
 WARM = 16

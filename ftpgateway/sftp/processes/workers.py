@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import structlog
 
 from ftpgateway.sftp.processes import passing
-from raftstore.util.rates import Rates
+from raftstore.util.limits.rates import Rates
 from raftstore.wire import sftp_pb2 as wire
 
 log = structlog.get_logger()

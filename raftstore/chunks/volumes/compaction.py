@@ -30,11 +30,11 @@ from raftstore.chunks.format.index import Place
 from raftstore.chunks.format.needle import HEADER_SIZE, Kind
 from raftstore.chunks.format.scan import Found
 from raftstore.chunks.volumes.holdings import Holdings
-from raftstore.chunks.volumes.quarantine import Quarantine
 from raftstore.chunks.volumes.reading import VerifiedReader
+from raftstore.chunks.volumes.recovery.quarantine import Quarantine
+from raftstore.chunks.volumes.recovery.walking import PORTION_BYTES, Walk, batches
 from raftstore.chunks.volumes.storing import Storer
 from raftstore.chunks.volumes.volume import Volume
-from raftstore.chunks.volumes.walking import PORTION_BYTES, Walk, batches
 from raftstore.errors import DiskFailed, DiskFull, Unavailable
 
 log = structlog.get_logger()

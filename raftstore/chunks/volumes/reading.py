@@ -15,7 +15,7 @@ from raftstore.chunks.format.index import Place
 from raftstore.chunks.format.needle import HEADER_SIZE
 from raftstore.chunks.format.scan import UNREADABLE
 from raftstore.chunks.volumes.holdings import Holdings
-from raftstore.chunks.volumes.quarantine import Quarantine
+from raftstore.chunks.volumes.recovery.quarantine import Quarantine
 from raftstore.chunks.volumes.volume import Volume
 from raftstore.errors import Damaged, NotFound, Unavailable
 

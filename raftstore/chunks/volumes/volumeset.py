@@ -18,13 +18,13 @@ from raftstore.chunks.volumes.compaction import LEAST_BYTES, CompactionReport, C
 from raftstore.chunks.volumes.files import Files
 from raftstore.chunks.volumes.groupcommit import FreeSpace, Write, Writer
 from raftstore.chunks.volumes.holdings import Holdings, VolumeStats
-from raftstore.chunks.volumes.opening import Opened, open_directory
-from raftstore.chunks.volumes.quarantine import Quarantine
 from raftstore.chunks.volumes.reading import Lease, VerifiedReader
+from raftstore.chunks.volumes.recovery.opening import Opened, open_directory
+from raftstore.chunks.volumes.recovery.quarantine import Quarantine
+from raftstore.chunks.volumes.recovery.walking import Checked, scrub
 from raftstore.chunks.volumes.shelf import PERIOD, SMALL, Verified
 from raftstore.chunks.volumes.storing import Storer
 from raftstore.chunks.volumes.volume import Volume
-from raftstore.chunks.volumes.walking import Checked, scrub
 from raftstore.chunks.volumes.writebudget import WriteBudget
 from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, NotFound, StoreError, TooLarge, Unavailable
 from raftstore.types import DIGEST_SIZE

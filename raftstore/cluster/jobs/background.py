@@ -34,8 +34,8 @@ from raftstore.cluster.replicas.repair import Repair, plan, promising
 from raftstore.cluster.settings import StoreSettings
 from raftstore.errors import Invalid
 from raftstore.metadata import Catalog
-from raftstore.util.slices import Slice
-from raftstore.util.throttle import Throttle
+from raftstore.util.limits.slices import Slice
+from raftstore.util.limits.throttle import Throttle
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()

@@ -26,7 +26,8 @@ So s was asked after I was committed. If s answered before the removal was queue
 Contradiction.
 
 A node that pauses, a message that is late, a clock that jumps can only make a listing come with an older `since`:
-it does not count, the uploader asks again (`raftstore.store.confirmations`) and, should too few copies be left, its
+it does not count, the uploader asks again (`raftstore.store.transfers.confirmations`) and, should too few copies be
+left, its
 client gets 451. That a row is forgotten with its last reference is part of the proof: copies known from an earlier life
 of the row prove nothing. What an upload takes over from a partial upload or another version was heard from the catalog,
 not from the store, so it asks for that before it publishes in any case.
@@ -34,8 +35,8 @@ not from the store, so it asks for that before it publishes in any case.
 **The grace period** is for liveness, and for downloads of versions that were deleted: a chunk becomes a candidate in
 a first pass and is removed in a second one a grace period later at the earliest. Looks in between take off the list
 what was on its way to be published during the first. Uploads and downloads that take long tell the stores now and then
-what they need (`raftstore.store.confirmations.TransferLeases`), which takes it off the list. A restart forgets the
-candidates: begin again.
+what they need (`raftstore.store.transfers.confirmations.TransferLeases`), which takes it off the list. A restart
+forgets the candidates: begin again.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ import structlog
 from raftstore.chunks.format.needle import KEY_SIZE
 from raftstore.cluster.jobs.candidates import Candidates
 from raftstore.errors import Unavailable
-from raftstore.util.slices import Pace
+from raftstore.util.limits.slices import Pace
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from raftstore.cluster.jobs.counters import JobCounter, counted
 from raftstore.cluster.jobs.worker import Task
 from raftstore.cluster.replicas.copier import CHARGE, FLUSH_SECONDS
 from raftstore.errors import Unavailable
-from raftstore.util.slices import Pace, Slice
-from raftstore.util.throttle import Throttle
+from raftstore.util.limits.slices import Pace, Slice
+from raftstore.util.limits.throttle import Throttle
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()

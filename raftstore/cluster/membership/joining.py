@@ -16,7 +16,7 @@ from raftstore.cluster.membership.tokens import Token
 from raftstore.cluster.settings import StoreSettings
 from raftstore.errors import Incompatible, Invalid, Refused, StoreError, Unavailable, error_of
 from raftstore.peers.joining import ask_to_join
-from raftstore.peers.pki import Identity
+from raftstore.peers.security.pki import Identity
 from raftstore.peers.versions import Versions
 from raftstore.wire import commands_pb2 as commands
 from raftstore.wire import join_pb2

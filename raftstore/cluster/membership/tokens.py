@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from raftstore.errors import Invalid
 from raftstore.peers.model import Role
-from raftstore.peers.pki import Authority, Identity
+from raftstore.peers.security.pki import Authority, Identity
 from raftstore.wire import commands_pb2 as commands
 from raftstore.wire import join_pb2
 

@@ -14,7 +14,7 @@ from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.worker import Task
 from raftstore.errors import StoreError
 from raftstore.types import ChunkRef
-from raftstore.util.throttle import Throttle
+from raftstore.util.limits.throttle import Throttle
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from raftstore.util.slices import Pace
+from raftstore.util.limits.slices import Pace
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from raftstore.consensus.replication.follower import FollowerReplication
 from raftstore.consensus.replication.leader import LeaderReplication
 from raftstore.consensus.replication.reads import Confirmation, Reads
 from raftstore.errors import Invalid
-from raftstore.util.ratelimitedlog import RateLimitedLog
+from raftstore.util.limits.ratelimitedlog import RateLimitedLog
 from raftstore.wire import raft_pb2
 
 log, denied = structlog.get_logger(), RateLimitedLog.per_peer()

@@ -2,7 +2,8 @@
 
 No clock is part of it. A reservation lives as long as the boot of the node that holds it: an operation of a later
 boot ends those of the earlier ones, and so does a configuration without the node. Of a node that is just not heard of
-any more, the leader ends them (`raftstore.store.reservations`): it says which entry of the node it has seen last, and
+any more, the leader ends them (`raftstore.store.transfers.reservations`): it says which entry of the node it has seen
+last, and
 is refused when there is a later one. Who publishes under a reservation is refused when it is gone, so either may be
 wrong.
 """

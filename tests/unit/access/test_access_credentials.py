@@ -13,7 +13,7 @@ from fakestore import FakeStore
 from ftpserver import HASH, PASSWORD
 
 from ftpgateway.access import AccessSettings
-from ftpgateway.access.credentials import Credentials
+from ftpgateway.access.login.credentials import Credentials
 from raftstore.errors import NoQuorum, Unavailable
 from raftstore.types import User
 

@@ -14,8 +14,8 @@ from ftpserver import HASH, PASSWORD
 from waiting import until
 
 from ftpgateway.access import Access, AccessSettings, LoginRefused
-from ftpgateway.access.guard import SITE, Guard, Slowness
-from ftpgateway.access.throttle import BURST, LEAST, Throttle, paced
+from ftpgateway.access.login.guard import SITE, Guard, Slowness
+from ftpgateway.access.login.throttle import BURST, LEAST, Throttle, paced
 from raftstore.errors import Denied
 from raftstore.types import User
 from raftstore.util.networks import network_of

@@ -14,9 +14,10 @@ from somevolumes import NoSpaceForBytes, chunk, run
 
 from raftstore.chunks.format.index import Place
 from raftstore.chunks.format.needle import HEADER_SIZE, KEY_SIZE, Kind, footprint, tombstone
-from raftstore.chunks.volumes import compaction, walking
+from raftstore.chunks.volumes import compaction
 from raftstore.chunks.volumes.compaction import Candidate, Ending, choose
 from raftstore.chunks.volumes.holdings import Holdings
+from raftstore.chunks.volumes.recovery import walking
 from raftstore.chunks.volumes.volume import Volume
 from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import DiskFailed, DiskFull, Unavailable

@@ -12,7 +12,7 @@ from failing_files import FailingFiles, flip, raises
 from somevolumes import NoSpaceForBytes, chunk, opened, run
 
 from raftstore.chunks.format.needle import HEADER_SIZE, footprint
-from raftstore.chunks.volumes.quarantine import Quarantine
+from raftstore.chunks.volumes.recovery.quarantine import Quarantine
 from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.errors import Damaged, NotFound, Refused
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ftpgateway.cli import bundle
 from ftpgateway.cli.access import find_admin_file, open_access
+from ftpgateway.cli.local import bundle
 from ftpgateway.cli.main import group
 from ftpgateway.node.config import Address, load_node_config
 from raftstore.peers.model import Role
-from raftstore.peers.pki import Identity
+from raftstore.peers.security.pki import Identity
 
 NODES = (
     "--node",

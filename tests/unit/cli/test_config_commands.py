@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from commandline import pixraft
 
-from ftpgateway.cli import unit
-from ftpgateway.cli.unit import hidden_places, user_warnings
+from ftpgateway.cli.local import unit
+from ftpgateway.cli.local.unit import hidden_places, user_warnings
 from ftpgateway.node.config import load_node_config, settings
 from ftpgateway.node.startup import is_running
-from raftstore.peers.pki import Authority
+from raftstore.peers.security.pki import Authority
 
 
 def checked(node: Path, **environment: str) -> list[dict[str, Any]]:

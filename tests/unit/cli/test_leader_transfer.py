@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from commandline import pixraft
 
-from ftpgateway.cli import leader
 from ftpgateway.cli.client import ClusterClient
+from ftpgateway.cli.cluster import leader
 from raftstore.errors import OutcomeUnknown
 from raftstore.wire import admin_pb2
 

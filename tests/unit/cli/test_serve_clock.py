@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from commandline import pixraft
 
-from ftpgateway.cli import serve
+from ftpgateway.cli.local import serve
 from ftpgateway.node.config import load_node_config
 from raftstore.errors import WrongClock
-from raftstore.peers import pki
+from raftstore.peers.security import pki
 
 
 class _SetBack(datetime.datetime):

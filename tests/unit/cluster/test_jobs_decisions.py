@@ -26,7 +26,7 @@ from raftstore.cluster.jobs.dispatch import (
 )
 from raftstore.cluster.jobs.worker import takeable
 from raftstore.cluster.settings import JobsSettings
-from raftstore.util.throttle import LONGEST_REST, Throttle
+from raftstore.util.limits.throttle import LONGEST_REST, Throttle
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job

@@ -15,7 +15,7 @@ from raftstore.cluster.replicas.copier import Copier
 from raftstore.cluster.replicas.repair import Repair, plan, promising, still_lost
 from raftstore.errors import Unavailable
 from raftstore.types import ChunkRef
-from raftstore.util.throttle import Throttle
+from raftstore.util.limits.throttle import Throttle
 from raftstore.wire import commands_pb2 as commands
 
 

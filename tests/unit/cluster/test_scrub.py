@@ -11,11 +11,11 @@ from pathlib import Path
 from blake3 import blake3
 from catalogs import Feeder, command
 
+from raftstore.chunks.volumes.recovery.walking import Checked
 from raftstore.chunks.volumes.volumeset import VolumeSet
-from raftstore.chunks.volumes.walking import Checked
 from raftstore.cluster.jobs.scrub import Scrubber
 from raftstore.cluster.jobs.worker import Task
-from raftstore.util.throttle import Throttle
+from raftstore.util.limits.throttle import Throttle
 from raftstore.wire import commands_pb2 as commands
 
 OWN = 1

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from ftpserver import HASH, PASSWORD, Server, serving
 
-from ftpgateway.access.guard import Slowness
+from ftpgateway.access.login.guard import Slowness
 from raftstore.rights import ROLES
 from raftstore.types import User
 

@@ -15,7 +15,7 @@ from ftpgateway.access.ledger import UPLOAD_BEGINS, LedgerLimits, Limits, Resour
 from ftpgateway.ftp import server as front
 from ftpgateway.ftp.session import MOST_BEFORE_LOGIN, QUEUE_BYTES, QUEUE_LIMIT
 from raftstore.types import CHUNK_SIZE
-from raftstore.util.rates import Rates
+from raftstore.util.limits.rates import Rates
 
 
 def held(server: Server, resource: Resource) -> int:

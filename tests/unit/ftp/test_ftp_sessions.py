@@ -18,7 +18,7 @@ from ftpgateway.ftp import session as front_session
 from ftpgateway.ftp.pyftp.control import CONTROL_READ
 from ftpgateway.ftp.session import QUEUE_LIMIT
 from raftstore import errors
-from raftstore.util import slices
+from raftstore.util.limits import slices
 
 
 def test_wrong_password_three_times() -> None:

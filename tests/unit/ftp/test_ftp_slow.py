@@ -19,7 +19,7 @@ from ticking import MOST_IN_A_TURN, TickingClock
 from waiting import DEADLINE
 
 from ftpgateway.ftp.session import FtpSession
-from raftstore.util import slices
+from raftstore.util.limits import slices
 
 SHORT = 0.6
 MIB = 1024 * 1024

@@ -22,7 +22,7 @@ from ftpgateway.ftp.listings import FactWriter, parse_timestamp
 from raftstore.errors import DiskFull, NoQuorum, Unavailable
 from raftstore.metadata.listing import PAGE
 from raftstore.types import Entry
-from raftstore.util import slices
+from raftstore.util.limits import slices
 
 
 @pytest.mark.parametrize("call", ["partial", "drop_partial"])

@@ -10,7 +10,7 @@ from catalogs import Feeder, by, chunk, command
 from raftstore.metadata.tables.namespace import Place
 from raftstore.metadata.tables.reservations import MAX_OF_OWNER, Reservation
 from raftstore.rights import Actor
-from raftstore.store.reservations import Silence
+from raftstore.store.transfers.reservations import Silence
 from raftstore.wire import commands_pb2 as commands
 
 CHUNKS = [chunk(1, 10, (1,))]

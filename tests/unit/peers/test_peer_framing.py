@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from raftstore.errors import TooLarge
-from raftstore.peers import seal as seal_module
-from raftstore.peers.framing import SCRATCH_SIZE, BadFrame, BufferPool, Frame, FrameReader, encode
-from raftstore.peers.grants import PREAMBLE_SIZE, Grants, Session
+from raftstore.peers.connections.framing import SCRATCH_SIZE, BadFrame, BufferPool, Frame, FrameReader, encode
 from raftstore.peers.model import Peer, Role
-from raftstore.peers.seal import Seal
+from raftstore.peers.security import seal as seal_module
+from raftstore.peers.security.grants import PREAMBLE_SIZE, Grants, Session
+from raftstore.peers.security.seal import Seal
 from raftstore.wire import peer_pb2
 
 KEY = bytes(range(32))

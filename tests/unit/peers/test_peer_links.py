@@ -13,7 +13,7 @@ from waiting import until
 
 from raftstore import errors
 from raftstore.peers import Lane, Limits, Peer, PeerNetwork, Reply
-from raftstore.peers.link import Backoff
+from raftstore.peers.connections.link import Backoff
 from raftstore.peers.network import Encryption
 from raftstore.wire import peer_pb2
 

@@ -13,8 +13,9 @@ from cryptography import x509
 from peer_networks import authority, identity
 
 from raftstore.errors import AlreadyExists, Damaged, Invalid, WrongClock
-from raftstore.peers import Authority, Identity, Role, create_authority, pki, self_signed_server_pem
-from raftstore.peers.tls import client_context, server_context
+from raftstore.peers import Authority, Identity, Role, create_authority, self_signed_server_pem
+from raftstore.peers.security import pki
+from raftstore.peers.security.tls import client_context, server_context
 
 FILES = ("ca.pem", "node.pem", "node.key")
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from raftstore.peers.resolve import Resolver, reach
+from raftstore.peers.connections.resolve import Resolver, reach
 
 
 def test_a_look_up_that_nobody_waits_for_any_more_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

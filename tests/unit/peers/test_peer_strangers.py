@@ -19,13 +19,13 @@ from waiting import until
 
 from raftstore import errors
 from raftstore.peers import Identity, Lane, Peer, PeerClient, PeerNetwork, Reply, Role, create_authority
-from raftstore.peers.channel import VERSION
-from raftstore.peers.framing import SCRATCH_SIZE, FrameReader, encode
-from raftstore.peers.grants import MAGIC, PREAMBLE_SIZE, Session
+from raftstore.peers.connections.channel import VERSION
+from raftstore.peers.connections.framing import SCRATCH_SIZE, FrameReader, encode
 from raftstore.peers.known import MOST, KnownNetworks
 from raftstore.peers.model import MIB
 from raftstore.peers.network import Encryption
-from raftstore.peers.tls import client_context, failure, server_context
+from raftstore.peers.security.grants import MAGIC, PREAMBLE_SIZE, Session
+from raftstore.peers.security.tls import client_context, failure, server_context
 from raftstore.wire import peer_pb2
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

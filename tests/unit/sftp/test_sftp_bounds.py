@@ -18,7 +18,7 @@ from ftpgateway.sftp.files.drafts import READ_BACK
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.stream import RECEIVE_BUFFER
-from raftstore.store.spool import SpoolLedger, Spools
+from raftstore.store.transfers.spool import SpoolLedger, Spools
 from raftstore.types import CHUNK_SIZE
 from raftstore.wire import sftp_pb2 as wire
 

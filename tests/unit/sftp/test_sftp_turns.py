@@ -10,7 +10,7 @@ import pytest
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.requests import Reply, Requests
 from ftpgateway.sftp.stream import TURN, TURN_SECONDS, Stream
-from raftstore.util import slices
+from raftstore.util.limits import slices
 
 
 class Transport(asyncio.Transport):

@@ -10,7 +10,7 @@ import pytest
 from sftpserver import SftpServer, serve
 from structlog.testing import capture_logs
 
-from ftpgateway.access import keys
+from ftpgateway.access.login import keys
 from ftpgateway.sftp import frontend, hostkeys
 from ftpgateway.sftp.processes import workers
 

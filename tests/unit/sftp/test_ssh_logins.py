@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sshpair import BANNER, FAILURE, PASSWORD, PK_OK, SUCCESS, Pair, pair
 from waiting import eventually
 
-from ftpgateway.access import keys
+from ftpgateway.access.login import keys
 from ftpgateway.sftp.ssh import publickeys, sshkex
 from ftpgateway.sftp.ssh.sshauth import METHODS, MOST_REQUESTS
 from ftpgateway.sftp.ssh.sshfields import string

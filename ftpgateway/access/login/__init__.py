@@ -1,0 +1,1 @@
+"""Who may log in: credentials, keys, guesses slowed down."""

@@ -1,0 +1,1 @@
+"""Commands that make, configure and run the node of this machine."""

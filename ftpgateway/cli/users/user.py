@@ -1,0 +1,277 @@
+"""`pixraft user`: the accounts of users, replicated on all nodes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import argon2
+import click
+
+from ftpgateway.cli import output
+from ftpgateway.cli.access import Access, access_options
+from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.users.userkeys import key
+from ftpgateway.cli.users.useroptions import (
+    Role,
+    account_options,
+    directory,
+    filled,
+    name_argument,
+    new_name_argument,
+    password_option,
+    too_many_copies,
+)
+from ftpgateway.cli.users.userorphans import adopt, orphans
+from raftstore import paths
+from raftstore.rights import ROLES, word_of
+from raftstore.wire import admin_pb2
+
+_MAX_PASSWORD = 1024
+
+
+def read_password(*, from_stdin: bool) -> str:
+    """Ask twice on the terminal, or read a line from standard input; a usage error when it is no password."""
+    if from_stdin:
+        password = sys.stdin.readline(_MAX_PASSWORD + 2).rstrip("\r\n")
+    elif not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask for the password; use --password-stdin")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    if not password:
+        raise click.UsageError("the password is empty")
+    if len(password) > _MAX_PASSWORD:
+        raise click.UsageError(f"the password has more than {_MAX_PASSWORD} characters")
+    if any(ord(character) < 32 for character in password):
+        raise click.UsageError("the password has control characters; FTP cannot carry them")
+    return password
+
+
+def hash_password(password: str) -> str:
+    """Return the argon2id hash as a PHC string; takes some 50 ms and 64 MiB."""
+    return argon2.PasswordHasher().hash(password)
+
+
+@click.group("user")
+def command() -> None:
+    """Accounts of users: add, change, list, remove, their rights in directories and their keys."""
+
+
+command.add_command(key)
+command.add_command(orphans)
+command.add_command(adopt)
+
+
+def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str) -> None:
+    client = ClusterClient(access)
+    run(client.ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
+    _done(form, request.name, done)
+    if request.replicas > 1 and form == "text":
+        output.warn(too_many_copies(request.replicas, len(run(client.status()).nodes)))
+
+
+def _done(form: str, name: str, done: str) -> None:
+    if form == "json":
+        output.print_json({"user": name, "done": done})
+    else:
+        click.echo(f"User {name!r} {done}.")
+
+
+ADD_EXAMPLES = """
+pixraft user add anna --home /anna --cluster pictures
+pixraft user add camera7 --home /incoming/7 --role drop-box --quota 20G --cluster pictures
+echo "$PASSWORD" | pixraft user add web --role read-only --password-stdin --cluster pictures
+"""
+
+
+@command.command("add", cls=output.PixraftCommand, examples=ADD_EXAMPLES)
+@new_name_argument
+@access_options
+@password_option
+@account_options
+@output.output_option
+def add(access: Access, name: str, password_stdin: bool, form: str, **options: Any) -> None:
+    """Make an account. The password is asked for; only its argon2id hash leaves this process.
+
+    Without --home and --role it is a member in /: it may do everything with everybody's files.
+    """
+    request = admin_pb2.UserPut(name=name, home="/", rights=ROLES["member"], create=True)
+    filled(request, options)
+    request.password_hash = hash_password(read_password(from_stdin=password_stdin))
+    _put(access, request, form, "added")
+
+
+SET_EXAMPLES = """
+pixraft user set anna --quota 50G --quota-files none --cluster pictures
+pixraft user set camera7 --upload-rate 5M --max-sessions 2 --cluster pictures
+pixraft user set anna --disable --cluster pictures
+"""
+
+
+@command.command("set", cls=output.PixraftCommand, examples=SET_EXAMPLES)
+@name_argument
+@access_options
+@account_options
+@click.option(
+    "--disable/--enable",
+    "disabled",
+    default=None,
+    help="Let the user log in no more, ending its sessions at every node, or again.",
+)
+@output.output_option
+def set_(access: Access, name: str, form: str, **options: Any) -> None:
+    """Change an account: what is not given stays. Sessions go on with it, but end with another home or disabled."""
+    request = admin_pb2.UserPut(name=name, update=True)
+    if not filled(request, options):
+        raise click.UsageError("give at least one option that says what to change")
+    _put(access, request, form, "changed")
+
+
+GRANT_EXAMPLES = """
+pixraft user grant anna /team read-only --cluster pictures
+pixraft user grant anna /team/private none --cluster pictures
+"""
+
+
+@command.command("grant", cls=output.PixraftCommand, examples=GRANT_EXAMPLES)
+@name_argument
+@click.argument("path", metavar="DIRECTORY", callback=directory)
+@click.argument("role", type=Role(), metavar="ROLE|LETTERS")
+@access_options
+@output.output_option
+def grant(access: Access, name: str, path: str, role: str, form: str) -> None:
+    """Say what a user may do in a directory and beneath it, in place of its other rights.
+
+    DIRECTORY is a path of the store, not of the user's view. Of several rules the one with the longest path that fits
+    counts. A rule follows its directory when that is renamed, and stays when it is removed.
+    """
+    request = admin_pb2.UserPut(name=name, set_rules=[admin_pb2.Rule(path=path, rights=role)], update=True)
+    _put(access, request, form, f"is {word_of(role) or 'none'} in {path}")
+    if form == "text" and (home := _home_elsewhere(access, name, path)):
+        output.warn(f"{name!r} sees only its home, {home}, and {path} is not in it")
+
+
+def _home_elsewhere(access: Access, name: str, path: str) -> str:
+    """Return the home of a user that cannot see `path` because of it, "" otherwise."""
+    answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
+    home = next((user.home for user in answer.users if user.name == name), "/")
+    # A rule for a directory above its home counts, too: the home is in that.
+    return "" if paths.within(path, home) or paths.within(home, path) else home
+
+
+@command.command(
+    "revoke", cls=output.PixraftCommand, examples="pixraft user revoke anna /team/private --cluster pictures"
+)
+@name_argument
+@click.argument("path", metavar="DIRECTORY", callback=directory)
+@access_options
+@output.output_option
+def revoke(access: Access, name: str, path: str, form: str) -> None:
+    """Remove the rule that a user has for a directory."""
+    request = admin_pb2.UserPut(name=name, drop_rules=[path], update=True)
+    _put(access, request, form, f"has no rule for {path} any more")
+
+
+@command.command("passwd", cls=output.PixraftCommand, examples="pixraft user passwd anna --cluster pictures")
+@name_argument
+@access_options
+@password_option
+@output.output_option
+def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
+    """Change an account's password. Sessions that are logged in end."""
+    hashed = hash_password(read_password(from_stdin=password_stdin))
+    request = admin_pb2.UserPut(name=name, password_hash=hashed, update=True)
+    _put(access, request, form, "has a new password")
+
+
+@command.command("remove", cls=output.PixraftCommand, examples="pixraft user remove anna --cluster pictures")
+@name_argument
+@access_options
+@output.output_option
+def remove(access: Access, name: str, form: str) -> None:
+    """Remove an account and end its sessions. The pictures stay: `pixraft user adopt` hands them over.
+
+    Who is made under the same name later is somebody else, and has nothing of them.
+    """
+    request = admin_pb2.UserRemove(name=name)
+    run(ClusterClient(access).ask("admin.user_remove", request, admin_pb2.UserReply, changes=True))
+    _done(form, name, "removed")
+
+
+_SHOWN = (
+    *("name", "home", "rights", "quota_bytes", "used_bytes", "quota_files", "used_files", "replicas"),
+    *("upload_rate", "download_rate", "max_sessions", "disabled"),
+)
+
+
+def as_json(user: admin_pb2.User) -> dict[str, Any]:
+    """Return an account as `user list -o json` shows it."""
+    shown = {name: getattr(user, name) for name in _SHOWN}
+    shown["role"] = word_of(user.rights)
+    shown["rules"] = [
+        {"path": rule.path, "rights": rule.rights, "role": word_of(rule.rights)} for rule in user.rules
+    ]
+    shown["keys"] = len(user.authorized_keys)
+    return shown
+
+
+def _limits(user: admin_pb2.User) -> str:
+    limits = []
+    if user.upload_rate:
+        limits.append(f"up {output.human_bytes(user.upload_rate)}/s")
+    if user.download_rate:
+        limits.append(f"down {output.human_bytes(user.download_rate)}/s")
+    if user.max_sessions:
+        limits.append(f"{user.max_sessions} sessions")
+    if user.replicas:
+        limits.append(f"{user.replicas} copies")
+    return ", ".join(limits)
+
+
+def _one_word(text: str) -> str:
+    """Quote what would look like several words in a table."""
+    return text if text and not any(character.isspace() for character in text) else repr(text)
+
+
+def _rows(user: admin_pb2.User) -> list[list[str]]:
+    of_bytes = f"/ {output.human_bytes(user.quota_bytes)}" if user.quota_bytes else ""
+    of_files = f"/ {user.quota_files}" if user.quota_files else ""
+    first = [
+        _one_word(user.name),
+        _one_word(user.home),
+        word_of(user.rights) or "none",
+        f"{output.human_bytes(user.used_bytes)} {of_bytes}".strip(),
+        f"{user.used_files} {of_files}".strip(),
+        _limits(user),
+        "no" if user.disabled else "yes",
+    ]
+    return [
+        first,
+        *(
+            ["", f"  {_one_word(rule.path)}", word_of(rule.rights) or "none", "", "", "", ""]
+            for rule in user.rules
+        ),
+    ]
+
+
+@command.command("list", cls=output.PixraftCommand, examples="pixraft user list --cluster pictures -o json")
+@access_options
+@output.output_option
+def list_(access: Access, form: str) -> None:
+    """List the accounts: what each has of its quota, its limits, and its rules beneath it.
+
+    Keys are shown by `pixraft user key list NAME`.
+    """
+    answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
+    users = sorted(answer.users, key=lambda user: user.name)
+    if form == "json":
+        output.print_json({"users": [as_json(user) for user in users]})
+        return
+    titles = ["user", "home", "role", "used", "files", "limits", "enabled"]
+    rows = [row for user in users for row in _rows(user)]
+    if not users:
+        click.echo("There are no users: make one with `pixraft user add NAME`.")
+    elif (console := output.console()).is_terminal:
+        console.print(output.table(titles, rows, right=("used", "files")))
+    else:
+        click.echo("\n".join(output.plain_table(titles, rows, right=("used", "files"))))

@@ -1,0 +1,1 @@
+"""Volumes when a node starts: what is read, mended, put aside."""

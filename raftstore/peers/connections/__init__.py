@@ -1,0 +1,1 @@
+"""Connections between nodes: dialled, accepted, framed."""

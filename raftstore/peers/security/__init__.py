@@ -1,0 +1,1 @@
+"""Certificates, TLS, and the cipher of bulk frames."""

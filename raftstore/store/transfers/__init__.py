@@ -1,0 +1,1 @@
+"""Uploads and downloads of the store's users, from open to published."""

@@ -1,0 +1,1 @@
+"""Bounds on rates, on admission, and on turns of the loop."""

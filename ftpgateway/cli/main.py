@@ -22,7 +22,7 @@ COMMANDS = {
     "status": "ftpgateway.cli.cluster.status",
     "members": "ftpgateway.cli.cluster.members",
     "user": "ftpgateway.cli.users.user",
-    "hostkeys": "ftpgateway.cli.local.hostkeys",
+    "hostkeys": "ftpgateway.cli.cluster.hostkeys",
     "upgrade": "ftpgateway.cli.cluster.upgrade",
     "node": "ftpgateway.cli.cluster.node",
     "leader": "ftpgateway.cli.cluster.leader",
@@ -33,7 +33,7 @@ COMMANDS = {
     "scrub": "ftpgateway.cli.cluster.upkeep:scrub",
     "drain": "ftpgateway.cli.cluster.upkeep:drain",
     "fsck": "ftpgateway.cli.cluster.upkeep:fsck",
-    "config": "ftpgateway.cli.local.configuration",
+    "config": "ftpgateway.cli.local.config",
     "unit": "ftpgateway.cli.local.unit",
 }
 """Module of each command, and the attribute there unless it is `command`."""

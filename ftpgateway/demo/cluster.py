@@ -19,7 +19,7 @@ from typing import Self
 from ftpgateway.cli.access import find_admin_file, open_access
 from ftpgateway.cli.client import ClusterClient
 from ftpgateway.cli.errors import DemoFailed
-from ftpgateway.cli.local import bundle
+from ftpgateway.cli.helpers import bundle
 from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
 from ftpgateway.node.config import NODE_FILE, Address, Member

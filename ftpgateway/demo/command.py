@@ -14,8 +14,8 @@ import click
 from rich.live import Live
 
 from ftpgateway.cli import output
-from ftpgateway.cli.cluster import statusview
 from ftpgateway.cli.errors import DemoFailed
+from ftpgateway.cli.helpers import statusview
 from ftpgateway.cli.users.user import hash_password
 from ftpgateway.demo import interrupts, samples
 from ftpgateway.demo.cluster import LocalCluster, ended

@@ -7,8 +7,8 @@ and stay, and is in no fewer failure zones than before, unless it is in as many 
 A copy counts when all of this holds: the catalog lists it now (who dropped theirs first is listed no more); its store
 is the one that its node has now, and the node is a member and not to leave; the leader that made the job reached it;
 and its store has just confirmed that it has the chunk. What the catalog lists its store does not remove
-(`raftstore.cluster.jobs.collector`), so it does not matter how long ago that was. That a node may have died for good
-meanwhile does: so who drops must hold the job, whose lease is short, and the leader cancels jobs in which a store
+(`raftstore.cluster.replicas.collector`), so it does not matter how long ago that was. That a node may have died for
+good meanwhile does: so who drops must hold the job, whose lease is short, and the leader cancels jobs in which a store
 counts that it does not reach any more.
 """
 

@@ -13,6 +13,7 @@ from raftstore.chunks.transfer.confirm import Confirmer
 from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.service import ChunkService
 from raftstore.chunks.volumes.shelf import Shelf
+from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.administration import AccountCalls, NodeCalls
 from raftstore.cluster.jobs.background import BackgroundJobs
 from raftstore.cluster.jobs.calls import JobCalls
@@ -38,7 +39,6 @@ from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.jobs import draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
-from raftstore.store.accounts import Accounts
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
 from raftstore.store.transfers.confirmations import TransferLeases

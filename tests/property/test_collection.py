@@ -1,4 +1,4 @@
-"""The claim of raftstore.cluster.jobs.collector under random interleavings: what the catalog lists is not removed.
+"""The claim of raftstore.cluster.replicas.collector under random interleavings: what the catalog lists is not removed.
 
 Each mutant takes one of the rules away, and must be caught.
 """

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ftpgateway.cli.local import bundle
+from ftpgateway.cli.helpers import bundle
 from ftpgateway.demo import ports
 from ftpgateway.node.config import NODE_FILE, Address, load_node_config
 from raftstore.errors import AlreadyExists, Incompatible, NotFound

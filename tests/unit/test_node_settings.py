@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftpgateway.cli.local.bundle import ClusterSpec, NodeSpec, make_cluster
+from ftpgateway.cli.helpers.bundle import ClusterSpec, NodeSpec, make_cluster
 from ftpgateway.node.config import ConfigError, load_node_config
 from ftpgateway.node.memory import of_machine
 from ftpgateway.node.node import LEAST_MEMORY, access_settings, ftp_settings, store_settings

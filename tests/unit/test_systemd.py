@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from waiting import eventually
 
-from ftpgateway.cli.local.bundle import ClusterSpec, NodeSpec, make_cluster
+from ftpgateway.cli.helpers.bundle import ClusterSpec, NodeSpec, make_cluster
 from ftpgateway.demo import ports
 from ftpgateway.node import systemd
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.cluster import jobview
+from ftpgateway.cli.helpers import jobview
 from raftstore.errors import Changed, Invalid, NotFound
 from raftstore.wire import admin_pb2
 

@@ -7,8 +7,8 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.cluster import statusview
 from ftpgateway.cli.errors import DEGRADED, OK
+from ftpgateway.cli.helpers import statusview
 
 EXAMPLES = """
 pixraft members --cluster pictures

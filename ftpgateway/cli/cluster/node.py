@@ -14,7 +14,7 @@ from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
-from ftpgateway.cli.local import bundle
+from ftpgateway.cli.helpers import bundle
 from ftpgateway.node.config import NODE_FILE, Address, Member
 from ftpgateway.node.config.errors import ConfigError
 from ftpgateway.node.config.kinds import check_name

@@ -10,7 +10,7 @@ from rich.live import Live
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.cluster import statusview
+from ftpgateway.cli.helpers import statusview
 from raftstore.types import ClusterStatus
 
 _POLL = 0.25

@@ -7,9 +7,9 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.cluster import jobview
 from ftpgateway.cli.durations import Duration
 from ftpgateway.cli.errors import NOT_CLEAN
+from ftpgateway.cli.helpers import jobview
 from raftstore.cluster.jobs.counters import JobCounter, total
 from raftstore.errors import NotFound, StoreError
 from raftstore.wire import admin_pb2

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from ftpgateway.cli import output
-from ftpgateway.cli.local import bundle
-from ftpgateway.cli.users.useroptions import too_many_copies
+from ftpgateway.cli.helpers import bundle
+from ftpgateway.cli.helpers.useroptions import too_many_copies
 from ftpgateway.node.config import NODE_FILE, REPLICAS
 from ftpgateway.node.config.kinds import check_name
 from raftstore.errors import Invalid

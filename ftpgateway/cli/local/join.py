@@ -12,7 +12,7 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.client import run
 from ftpgateway.cli.errors import NotReachable
-from ftpgateway.cli.local import bundle
+from ftpgateway.cli.helpers import bundle
 from ftpgateway.node.config import NODE_FILE, Address
 from raftstore.cluster.membership.joining import Welcome, join
 from raftstore.cluster.membership.program import VERSIONS

@@ -20,7 +20,7 @@ import structlog
 
 from ftpgateway.cli import logs, output
 from ftpgateway.cli.errors import AddressInUse
-from ftpgateway.cli.local.configuration import config_option, problem_as_json
+from ftpgateway.cli.local.config import config_option, problem_as_json
 from ftpgateway.node import memory
 from ftpgateway.node.config import ConfigError, NodeConfig, load_node_config
 from ftpgateway.serving.logfile import AppendedFile

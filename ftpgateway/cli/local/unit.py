@@ -12,7 +12,7 @@ import click
 
 from ftpgateway.cli import output
 from ftpgateway.cli.errors import USAGE
-from ftpgateway.cli.local.configuration import config_option
+from ftpgateway.cli.local.config import config_option
 from ftpgateway.node.config import ConfigError, NodeConfig, load_node_config
 from ftpgateway.node.systemd import unit
 from raftstore.errors import Damaged, Removed, Superseded, TooNew

@@ -11,8 +11,8 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.users.userkeys import key
-from ftpgateway.cli.users.useroptions import (
+from ftpgateway.cli.helpers.userkeys import key
+from ftpgateway.cli.helpers.useroptions import (
     Role,
     account_options,
     directory,
@@ -22,7 +22,7 @@ from ftpgateway.cli.users.useroptions import (
     password_option,
     too_many_copies,
 )
-from ftpgateway.cli.users.userorphans import adopt, orphans
+from ftpgateway.cli.helpers.userorphans import adopt, orphans
 from raftstore import paths
 from raftstore.rights import ROLES, word_of
 from raftstore.wire import admin_pb2

@@ -12,7 +12,6 @@ from raftstore.chunks.placement.topology import ClusterView
 from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.service import ChunkService
 from raftstore.chunks.volumes.volumeset import VolumeSet
-from raftstore.cluster.jobs.collector import Collector
 from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.dispatch import (
     SETTLE,
@@ -24,13 +23,14 @@ from raftstore.cluster.jobs.dispatch import (
     shares_of,
 )
 from raftstore.cluster.jobs.drain import Drain
+from raftstore.cluster.jobs.rebalance import Rebalance, Trim
+from raftstore.cluster.jobs.repair import Repair, plan, promising
 from raftstore.cluster.jobs.scrub import Scrubber
 from raftstore.cluster.jobs.worker import Handler, Task, Worker
 from raftstore.cluster.replicas.balance import lacking, sizes, too_many
+from raftstore.cluster.replicas.collector import Collector
 from raftstore.cluster.replicas.copier import Copier
-from raftstore.cluster.replicas.rebalance import Rebalance, Trim
 from raftstore.cluster.replicas.recorder import ReplicaRecorder
-from raftstore.cluster.replicas.repair import Repair, plan, promising
 from raftstore.cluster.settings import StoreSettings
 from raftstore.errors import Invalid
 from raftstore.metadata import Catalog

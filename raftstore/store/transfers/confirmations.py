@@ -1,8 +1,8 @@
 """What an upload knows of the copies of its chunks, and since when; and that long transfers keep what they need.
 
-A store may remove chunks that nothing refers to (`raftstore.cluster.jobs.collector`, which has the argument). What it
-has said of a chunk therefore counts only until its next sweep: the command that publishes tells how far this node had
-applied the log before it asked, and what was heard before a sweep is asked again.
+A store may remove chunks that nothing refers to (`raftstore.cluster.replicas.collector`, which has the argument). What
+it has said of a chunk therefore counts only until its next sweep: the command that publishes tells how far this node
+had applied the log before it asked, and what was heard before a sweep is asked again.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ftpgateway.cli.access import find_admin_file, open_access
-from ftpgateway.cli.local import bundle
+from ftpgateway.cli.helpers import bundle
 from ftpgateway.cli.main import group
 from ftpgateway.node.config import Address, load_node_config
 from raftstore.peers.model import Role

@@ -20,11 +20,10 @@ from commandline import pixraft
 from rich.console import Console
 
 from ftpgateway.cli import errors, logs, output, reference
-from ftpgateway.cli.cluster import statusview
 from ftpgateway.cli.cluster.node import becomes
+from ftpgateway.cli.helpers import statusview, useroptions
 from ftpgateway.cli.local import serve
 from ftpgateway.cli.main import COMMANDS
-from ftpgateway.cli.users import useroptions
 from ftpgateway.node.config import load_node_config
 from raftstore.cluster.status.convert import node_from_wire, node_to_wire
 from raftstore.types import ClientFigure, ClusterStatus, NodeStatus

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fakeadmin import FakeCluster, fake_cluster
 
-from ftpgateway.cli.cluster import jobview, statusview
+from ftpgateway.cli.helpers import jobview, statusview
 from ftpgateway.cli.main import group
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import commands_pb2 as commands

@@ -8,8 +8,8 @@ import pytest
 from blake3 import blake3
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.cluster.jobs.repair import plan
 from raftstore.cluster.replicas import balance
-from raftstore.cluster.replicas.repair import plan
 from raftstore.metadata.surplus import may_drop
 from raftstore.types import ChunkRef
 

@@ -9,9 +9,9 @@ import pytest
 from raftstore import errors
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.administration import merged
+from raftstore.cluster.jobs.repair import plan
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
-from raftstore.cluster.replicas.repair import plan
 from raftstore.cluster.status import verdict
 from raftstore.metadata.results import accepted
 from raftstore.types import ChunkRef, ClusterStatus, NodeStatus, User

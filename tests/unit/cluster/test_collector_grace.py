@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from raftstore.cluster.jobs.collector import Collector
+from raftstore.cluster.replicas.collector import Collector
 from raftstore.errors import Unavailable
 
 GRACE = 100.0

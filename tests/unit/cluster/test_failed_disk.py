@@ -8,7 +8,7 @@ import pytest
 
 from raftstore.chunks.placement.placement import place
 from raftstore.chunks.placement.topology import ClusterView, StoreState
-from raftstore.cluster.replicas.repair import plan
+from raftstore.cluster.jobs.repair import plan
 from raftstore.store.opendisk import OpenDisk
 from raftstore.types import ChunkRef
 

@@ -8,7 +8,6 @@ import random
 import pytest
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
-from raftstore.cluster.jobs.candidates import Candidates
 from raftstore.cluster.jobs.dispatch import (
     COMPACT_REST,
     MOVE_PAUSE,
@@ -25,6 +24,7 @@ from raftstore.cluster.jobs.dispatch import (
     void,
 )
 from raftstore.cluster.jobs.worker import takeable
+from raftstore.cluster.replicas.candidates import Candidates
 from raftstore.cluster.settings import JobsSettings
 from raftstore.util.limits.throttle import LONGEST_REST, Throttle
 from raftstore.wire import commands_pb2 as commands

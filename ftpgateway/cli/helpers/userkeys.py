@@ -11,7 +11,7 @@ from ftpgateway.access.login import keys
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.users.useroptions import name_argument
+from ftpgateway.cli.helpers.useroptions import name_argument
 from raftstore.errors import NotFound
 from raftstore.wire import admin_pb2
 

@@ -7,7 +7,7 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.users.useroptions import name_argument
+from ftpgateway.cli.helpers.useroptions import name_argument
 from raftstore.errors import NotFound
 from raftstore.types import owner_name
 from raftstore.wire import admin_pb2

@@ -49,7 +49,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.format.needle import KEY_SIZE
-from raftstore.cluster.jobs.candidates import Candidates
+from raftstore.cluster.replicas.candidates import Candidates
 from raftstore.errors import Unavailable
 from raftstore.util.limits.slices import Pace
 

@@ -16,10 +16,10 @@ import structlog
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.jobs.counters import JobCounter
+from raftstore.cluster.jobs.repair import shares
 from raftstore.cluster.jobs.worker import Task
 from raftstore.cluster.replicas.balance import counting, moves, too_many
 from raftstore.cluster.replicas.copier import Copier
-from raftstore.cluster.replicas.repair import shares
 from raftstore.errors import StoreError, Unavailable
 from raftstore.types import ChunkRef, Wanted
 from raftstore.wire import commands_pb2 as commands

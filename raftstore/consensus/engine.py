@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from google.protobuf.message import DecodeError
 
 from raftstore.consensus.applier import Applier
 from raftstore.consensus.driver import Driver
@@ -20,7 +19,7 @@ from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.opening import Opening
 from raftstore.consensus.proposer import OVERHEAD, Proposer
 from raftstore.consensus.pysyncobj.raft import Raft, Role
-from raftstore.consensus.replication.envelopes import METHOD, EnvelopeSender
+from raftstore.consensus.replication.envelopes import ENVELOPE, EnvelopeSender
 from raftstore.consensus.replication.follower import FollowerReplication
 from raftstore.consensus.replication.leader import LeaderReplication
 from raftstore.consensus.replication.mailbox import Mailbox
@@ -107,7 +106,7 @@ class Consensus:
         self._build_callers()
         self._driver.tick, self._driver.timer = self._tick, self._on_timer
         self._driver.synced, self._driver.halted = self._synced, self._halted
-        links.on_message(METHOD, self._receive)
+        ENVELOPE.take(links, self._receive)
         links.on_link(self._link_up, self._link_down)
 
     # The rooms.
@@ -369,17 +368,16 @@ class Consensus:
         if counted or self._raft.alone:
             self._tick()
 
-    def _receive(self, sender: Peer, body: bytes) -> None:
+    def _receive(self, sender: Peer, envelope: raft_pb2.Envelope) -> None:
         peer = sender.name
         if not self._driver.running or not self.membership.knows(peer):
             return
         try:
-            envelope = raft_pb2.Envelope.FromString(body)
             work = self._mailbox.incoming(peer, envelope)
             self._driver.sync()
             if work:  # after the reply to an append something is to be committed: callers wait for it
                 (self._tick if envelope.HasField("append_reply") else self._driver.tick_soon)()
-        except (DecodeError, Invalid) as error:
+        except Invalid as error:
             dropped.warning("message dropped", peer=peer, error=str(error))
         except Exception as error:
             self._driver.fail(error)

@@ -10,6 +10,7 @@ from weakref import WeakSet
 import structlog
 
 from raftstore.errors import Incompatible, Invalid, Refused, Removed, Unavailable
+from raftstore.peers.calls import NODES, Call
 from raftstore.peers.connections.channel import Shared
 from raftstore.peers.connections.dial import Dialler
 from raftstore.peers.connections.incoming import Incoming
@@ -33,8 +34,7 @@ log = structlog.get_logger()
 
 Encryption = Literal["full", "bulk-auth"]
 
-_SESSION_METHOD = "peers.bulk-session"
-_NODES = frozenset({Role.NODE})
+_SESSION = Call("peers.bulk-session", peer_pb2.BulkSessionRequest, peer_pb2.BulkSession)
 
 STOP_TIME = 10.0
 """Seconds that handlers have to end when the node stops."""
@@ -68,7 +68,7 @@ class PeerNetwork:
         self._encryption = encryption
         self._shared = Shared(limits)
         self._services = Services()
-        self._services.serve(_SESSION_METHOD, self._grant_session, _NODES)
+        _SESSION.serve(self, self._grant_session)
         self._greetings = Greetings(identity.name, versions, in_force)
         self._dialler = Dialler(identity, self._shared, self._greetings)
         self._grants: Grants | None = None  # for a running loop
@@ -93,7 +93,7 @@ class PeerNetwork:
     # What this node answers. Register before `start`.
 
     def serve(
-        self, method: str, handler: Handler, *, roles: frozenset[Role] = _NODES, by_digest: bool = False
+        self, method: str, handler: Handler, *, roles: frozenset[Role] = NODES, by_digest: bool = False
     ) -> None:
         """Answer calls of `method` from peers with one of `roles`; a second handler is a ValueError.
 
@@ -297,24 +297,20 @@ class PeerNetwork:
 
     async def _session(self, name: str, *, plain_chunks: bool) -> Session:
         """Ask a member for a key. Raises Refused."""
-        body = peer_pb2.BulkSessionRequest(plain_chunks=plain_chunks).SerializeToString()
-        reply = await self.call(
-            name, _SESSION_METHOD, body, lane=Lane.CONSENSUS, timeout=self._limits.dial_time
-        )
-        granted = peer_pb2.BulkSession.FromString(reply.body)
+        request = peer_pb2.BulkSessionRequest(plain_chunks=plain_chunks)
+        granted = await _SESSION.ask(self, name, request, lane=Lane.CONSENSUS, timeout=self._limits.dial_time)
         if len(granted.id) != ID_SIZE or len(granted.key) != KEY_SIZE:
             raise Unavailable(f"{name} sent a bulk session that cannot be used")
         return Session(granted.id, granted.key, plain_chunks)
 
     # Accepting.
 
-    async def _grant_session(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
+    async def _grant_session(self, peer: Peer, request: peer_pb2.BulkSessionRequest) -> peer_pb2.BulkSession:
         assert self._grants is not None
-        plain_chunks = peer_pb2.BulkSessionRequest.FromString(body).plain_chunks
-        if plain_chunks and self._encryption == "full":
+        if request.plain_chunks and self._encryption == "full":
             raise Refused("this node takes only encrypted connections")
-        session = self._grants.grant(peer, plain_chunks=plain_chunks)
-        return Reply(peer_pb2.BulkSession(id=session.id, key=session.key).SerializeToString())
+        session = self._grants.grant(peer, plain_chunks=request.plain_chunks)
+        return peer_pb2.BulkSession(id=session.id, key=session.key)
 
     def _make_incoming(self, peer: Peer | None, seals: Seals | None) -> Incoming:
         channel = Incoming(self._shared, self._services, self, seals=seals, peer=peer)

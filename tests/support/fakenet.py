@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from raftstore.errors import StoreError, Unavailable
+from raftstore.peers.calls import NODES
 from raftstore.peers.model import Handler, Lane, OneWay, Peer, Reply, Role
 from raftstore.util.buffers import Buffer
 
@@ -162,7 +163,9 @@ class FakeLinks:
     def on_link(self, up: Callable[[str], None], down: Callable[[str], None]) -> None:
         self._watchers.append((up, down))
 
-    def serve(self, method: str, handler: Handler) -> None:
+    def serve(
+        self, method: str, handler: Handler, *, roles: frozenset[Role] = NODES, by_digest: bool = False
+    ) -> None:
         self._handlers[method] = handler
 
     def reachable(self, peer: str) -> bool:
@@ -180,6 +183,7 @@ class FakeLinks:
         *,
         lane: Lane = Lane.BULK,
         timeout: float,
+        by_digest: bool = False,
     ) -> Reply:
         try:
             async with asyncio.timeout(timeout):

@@ -17,6 +17,7 @@ from simloop import SimLoop
 from simprocess import Process
 
 from raftstore.errors import StoreError, Unavailable
+from raftstore.peers.calls import NODES
 from raftstore.peers.model import Handler, Lane, OneWay, Peer, Reply, Role
 from raftstore.util.buffers import Buffer
 
@@ -264,7 +265,9 @@ class SimLinks:
     def on_link(self, up: Callable[[str], None], down: Callable[[str], None]) -> None:
         self._watchers.append((up, down))
 
-    def serve(self, method: str, handler: Handler) -> None:
+    def serve(
+        self, method: str, handler: Handler, *, roles: frozenset[Role] = NODES, by_digest: bool = False
+    ) -> None:
         self.handlers[method] = handler
 
     def reachable(self, peer: str) -> bool:
@@ -292,6 +295,7 @@ class SimLinks:
         *,
         lane: Lane = Lane.BULK,
         timeout: float,
+        by_digest: bool = False,
     ) -> Reply:
         network, process, loop = self._network, self.process, self._network.loop
         future: asyncio.Future[Reply] = loop.create_future()

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from raftstore.chunks.placement.topology import Topology
-from raftstore.chunks.transfer.replicator import CONFIRM, Caller, Volumes
+from raftstore.chunks.transfer.replicator import CONFIRM, Volumes
 from raftstore.errors import Unavailable
+from raftstore.peers.calls import Caller
 from raftstore.wire import chunks_pb2
 
 PORTION = 2000
@@ -36,8 +37,7 @@ class Confirmer:
                 held.update(digest for digest in portion if self._volumes.confirm(digest))
                 await asyncio.sleep(0)
                 continue
-            request = chunks_pb2.Confirm(store=number, digests=portion).SerializeToString()
-            answer = await self._network.call(store.node, CONFIRM, request, timeout=TIMEOUT)
-            flags = chunks_pb2.HasReply.FromString(answer.body).held
-            held.update(digest for digest, here in zip(portion, flags, strict=False) if here)
+            request = chunks_pb2.Confirm(store=number, digests=portion)
+            reply = await CONFIRM.ask(self._network, store.node, request, timeout=TIMEOUT)
+            held.update(digest for digest, here in zip(portion, reply.held, strict=False) if here)
         return held

@@ -11,10 +11,11 @@ from raftstore.chunks.placement.placement import capacity, place
 from raftstore.chunks.placement.topology import ClusterView, Topology
 from raftstore.chunks.transfer.budget import Budget
 from raftstore.chunks.transfer.downloadbuffers import DownloadBuffers
-from raftstore.chunks.transfer.replicator import Caller, Replicator, StoreClient, Suspects, Volumes
+from raftstore.chunks.transfer.replicator import Replicator, StoreClient, Suspects, Volumes
 from raftstore.chunks.transfer.spread import Spreader, SpreadLimits
 from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.errors import DiskFull
+from raftstore.peers.calls import Caller
 from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
 
 MIB = 1024 * 1024

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from google.protobuf.empty_pb2 import Empty
 
 from raftstore.chunks.hashing import Hasher
 from raftstore.chunks.placement.topology import StoreState
 from raftstore.errors import StoreError, Unavailable, error_of
+from raftstore.peers.calls import Call, Caller
 from raftstore.util.buffers import Buffer
 from raftstore.wire import chunks_pb2
 
-PUT = "chunks.put"
-GET = "chunks.get"
-HAS = "chunks.has"
-CONFIRM = "chunks.confirm"
-COPY = "chunks.copy"
+PUT = Call("chunks.put", chunks_pb2.Put, chunks_pb2.PutReply, request_by_digest=True)
+GET = Call("chunks.get", chunks_pb2.Get, Empty, reply_by_digest=True)
+HAS = Call("chunks.has", chunks_pb2.Has, chunks_pb2.HasReply)
+CONFIRM = Call("chunks.confirm", chunks_pb2.Confirm, chunks_pb2.HasReply)
+COPY = Call("chunks.copy", chunks_pb2.Copy, Empty)
 
 JOINED = 64 * 1024
 """Bytes up to which chunks share a call."""
@@ -53,37 +56,6 @@ class Volumes(Protocol):
 
     def confirm(self, digest: bytes) -> bool:
         """Whether the chunk is here, durably, and not being removed; if so it is not collected for now."""
-        ...
-
-
-class Answer(Protocol):
-    """What a call to a peer returns."""
-
-    @property
-    def body(self) -> bytes:
-        """Protobuf of the answer."""
-        ...
-
-    @property
-    def payload(self) -> Buffer:
-        """Raw bytes beside it."""
-        ...
-
-
-class Caller(Protocol):
-    """What replication needs of the `PeerNetwork` to call others."""
-
-    def call(
-        self,
-        peer: str,
-        method: str,
-        body: bytes,
-        payload: Buffer = b"",
-        *,
-        timeout: float,
-        by_digest: bool = False,
-    ) -> Awaitable[Answer]:
-        """Call a member on the bulk lane; its StoreError comes back, Unavailable when it does not answer."""
         ...
 
 
@@ -211,16 +183,13 @@ class Replicator:
         self, store: StoreState, chunks: Sequence[tuple[bytes, Buffer]], timeout: float
     ) -> dict[int, BaseException]:
         """Have chunks on a remote store; return by number what that store could not do. Raises when none is known."""
-        body = chunks_pb2.Put(
+        request = chunks_pb2.Put(
             chunks=[chunks_pb2.Named(digest=digest, length=len(data)) for digest, data in chunks],
             store=store.number,
-        ).SerializeToString()
+        )
         payload = chunks[0][1] if len(chunks) == 1 else b"".join([data for _, data in chunks])
-        answer = await self._network.call(store.node, PUT, body, payload, timeout=timeout, by_digest=True)
-        if not answer.body:
-            return {}
-        failures = chunks_pb2.PutReply.FromString(answer.body).failures
-        return {failure.number: error_of(failure.error, failure.detail) for failure in failures}
+        reply, _ = await PUT.ask_payload(self._network, store.node, request, payload, timeout=timeout)
+        return {failure.number: error_of(failure.error, failure.detail) for failure in reply.failures}
 
     async def get(self, store: StoreState, digest: bytes, length: int, *, timeout: float) -> Buffer:
         """See StoreClient."""
@@ -231,8 +200,8 @@ class Replicator:
             except TimeoutError:
                 raise Unavailable("the local disk does not answer") from None
         else:
-            body = chunks_pb2.Get(digest=digest).SerializeToString()
-            data = (await self._network.call(store.node, GET, body, timeout=timeout, by_digest=True)).payload
+            request = chunks_pb2.Get(digest=digest)
+            _, data = await GET.ask_payload(self._network, store.node, request, timeout=timeout)
             if await self._hasher.digest(data) != digest:
                 raise Unavailable(f"other bytes than asked for came from {store.node}")
         if len(data) != length:

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
 
 import structlog
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.empty_pb2 import Empty
 
 from raftstore.chunks.placement.placement import read_order
 from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.replicator import CONFIRM, COPY, GET, HAS, PUT, Volumes, patience
 from raftstore.errors import Invalid, NotFound, StoreError, Unavailable
-from raftstore.peers import Handler, Peer, Reply
+from raftstore.peers import Peer
+from raftstore.peers.calls import Server
 from raftstore.types import CHUNK_SIZE, DIGEST_SIZE
 from raftstore.util.buffers import Buffer
 from raftstore.wire import chunks_pb2
 
 log = structlog.get_logger()
 
-M = TypeVar("M", bound=Message)
-
 MAX_DIGESTS = 10_000
 COPY_SECONDS = 5.0
 """For a copy's read from one source, plus time for its size."""
-
-
-class Server(Protocol):
-    """What the service needs of the `PeerNetwork`: to register handlers (for the role NODE)."""
-
-    def serve(self, method: str, handler: Handler, *, by_digest: bool = False) -> None:
-        """Register a handler; `by_digest`: it compares each payload with a digest from the body."""
-        ...
 
 
 class ChunkService:
@@ -60,52 +50,50 @@ class ChunkService:
         self.receiving = 0
         """Puts of others, for their clients, that are under way."""
         self._copies = asyncio.Semaphore(copies)
-        network.serve(PUT, self._put, by_digest=True)
-        network.serve(GET, self._get)
-        network.serve(HAS, self._has)
-        network.serve(CONFIRM, self._confirm)
-        network.serve(COPY, self._copy)
+        PUT.serve_payload(network, self._put)
+        GET.serve_payload(network, self._get)
+        HAS.serve(network, self._has)
+        CONFIRM.serve(network, self._confirm)
+        COPY.serve(network, self._copy)
 
-    async def _put(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        request = _parse(chunks_pb2.Put.FromString, body)
+    async def _put(
+        self, _peer: Peer, request: chunks_pb2.Put, payload: memoryview
+    ) -> tuple[chunks_pb2.PutReply, Buffer]:
+        reply = chunks_pb2.PutReply()
         chunks = _cut(request.chunks, payload)
         self._check_store(request.store)
         with self._reserved(len(payload)), self._counted():
             if len(chunks) == 1:
                 # The payload is of its own digest or refused: nothing else covers it (`by_digest`).
                 await self._volumes.put(*chunks[0], verified=False)
-                return Reply()
+                return reply, b""
             failures = await self._volumes.put_many(chunks)
-        return Reply(_put_reply(failures))
+        for number, error in failures.items():
+            reply.failures.add(number=number, error=error.code, detail=error.detail)
+        return reply, b""
 
-    async def _get(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        request = _parse(chunks_pb2.Get.FromString, body)
+    async def _get(self, _peer: Peer, request: chunks_pb2.Get, _payload: memoryview) -> tuple[Empty, Buffer]:
         _check_digest(request.digest)
-        return Reply(payload=await self._volumes.get(request.digest), by_digest=True)
+        return Empty(), await self._volumes.get(request.digest)
 
-    async def _has(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        request = _parse(chunks_pb2.Has.FromString, body)
+    async def _has(self, _peer: Peer, request: chunks_pb2.Has) -> chunks_pb2.HasReply:
         if len(request.digests) > MAX_DIGESTS:
             raise Invalid(f"at most {MAX_DIGESTS} chunks can be asked for at once")
-        reply = chunks_pb2.HasReply(held=[digest in self._volumes for digest in request.digests])
-        return Reply(reply.SerializeToString())
+        return chunks_pb2.HasReply(held=[digest in self._volumes for digest in request.digests])
 
-    async def _confirm(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        request = _parse(chunks_pb2.Confirm.FromString, body)
+    async def _confirm(self, _peer: Peer, request: chunks_pb2.Confirm) -> chunks_pb2.HasReply:
         if len(request.digests) > MAX_DIGESTS:
             raise Invalid(f"at most {MAX_DIGESTS} chunks can be asked for at once")
         self._check_store(request.store)
-        reply = chunks_pb2.HasReply(held=[self._volumes.confirm(digest) for digest in request.digests])
-        return Reply(reply.SerializeToString())
+        return chunks_pb2.HasReply(held=[self._volumes.confirm(digest) for digest in request.digests])
 
-    async def _copy(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        request = _parse(chunks_pb2.Copy.FromString, body)
+    async def _copy(self, _peer: Peer, request: chunks_pb2.Copy) -> Empty:
         _check_digest(request.digest)
         if not 0 < request.length <= CHUNK_SIZE:
             raise Invalid(f"a chunk has 1 to {CHUNK_SIZE} bytes, not {request.length}")
         self._check_store(request.store)
         await self.copy(request.digest, request.length, request.sources)
-        return Reply()
+        return Empty()
 
     async def copy(self, digest: bytes, length: int, sources: Iterable[int]) -> None:
         """Have the chunk durable here, fetched from one of the stores `sources` unless a whole copy is here.
@@ -187,23 +175,6 @@ def _cut(named: Sequence[chunks_pb2.Named], payload: memoryview) -> list[tuple[b
     return chunks
 
 
-def _put_reply(failures: Mapping[int, StoreError]) -> bytes:
-    reply = chunks_pb2.PutReply(
-        failures=[
-            chunks_pb2.Failure(number=number, error=error.code, detail=error.detail)
-            for number, error in failures.items()
-        ]
-    )
-    return reply.SerializeToString()
-
-
 def _check_digest(digest: bytes) -> None:
     if len(digest) != DIGEST_SIZE:
         raise Invalid(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
-
-
-def _parse(parse: Callable[[bytes], M], body: bytes) -> M:
-    try:
-        return parse(body)
-    except DecodeError:
-        raise Invalid("not a chunk request") from None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import structlog
-from google.protobuf.message import DecodeError
 
 from raftstore.peers import Peer, PeerNetwork
+from raftstore.peers.calls import OneWayMessage
 from raftstore.wire import news_pb2
 
 log = structlog.get_logger()
+
+NEWS = OneWayMessage("news", news_pb2.News)
 
 MAX_BODY = 64 * 1024
 """Bytes of one piece of news: it travels with consensus."""
@@ -26,7 +28,7 @@ class News:
         self._network = network
         self._members = members
         self._listeners: dict[str, Heard] = {}
-        network.on_message("news", self._heard)
+        NEWS.take(network, self._heard)
 
     def listen(self, topic: str, heard: Heard) -> None:
         """Give news of `topic` to `heard` from now on, instead of to whoever listened before."""
@@ -37,15 +39,9 @@ class News:
         if len(body) > MAX_BODY:
             log.warning("news not told: too much at once", topic=topic, bytes=len(body))
             return
-        message = news_pb2.News(topic=topic, body=body).SerializeToString()
-        for member in self._members():
-            self._network.send(member, "news", message)
+        NEWS.broadcast(self._network, self._members(), news_pb2.News(topic=topic, body=body))
 
-    def _heard(self, peer: Peer, body: bytes) -> None:
-        try:
-            news = news_pb2.News.FromString(body)
-            listener = self._listeners.get(news.topic)
-            if listener is not None:
-                listener(peer.name, news.body)
-        except DecodeError:
-            log.warning("news that cannot be read", peer=peer.name)
+    def _heard(self, peer: Peer, news: news_pb2.News) -> None:
+        listener = self._listeners.get(news.topic)
+        if listener is not None:
+            listener(peer.name, news.body)

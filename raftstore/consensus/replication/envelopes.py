@@ -6,9 +6,10 @@ from collections.abc import Collection
 
 from raftstore.consensus.links import Links
 from raftstore.consensus.pysyncobj.raft import Raft
+from raftstore.peers.calls import OneWayMessage
 from raftstore.wire import raft_pb2
 
-METHOD = "raft"
+ENVELOPE = OneWayMessage("raft", raft_pb2.Envelope)
 
 
 class EnvelopeSender:
@@ -24,11 +25,9 @@ class EnvelopeSender:
         if peer not in self.linked:
             return False
         envelope.term = self._raft.term
-        return self._links.send(peer, METHOD, envelope.SerializeToString(), urgent=urgent)
+        return ENVELOPE.send(self._links, peer, envelope, urgent=urgent)
 
     def broadcast(self, targets: Collection[str], envelope: raft_pb2.Envelope) -> None:
         """Send to those of `targets` that are linked."""
         envelope.term = self._raft.term
-        body = envelope.SerializeToString()
-        for peer in sorted(self.linked.intersection(targets)):
-            self._links.send(peer, METHOD, body)
+        ENVELOPE.broadcast(self._links, sorted(self.linked.intersection(targets)), envelope)

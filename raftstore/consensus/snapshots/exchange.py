@@ -13,11 +13,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 from blake3 import blake3
-from google.protobuf.message import DecodeError
+from google.protobuf.empty_pb2 import Empty
 
 from raftstore.consensus.links import Links
 from raftstore.consensus.log.raftlog import RaftLog
@@ -25,15 +24,16 @@ from raftstore.consensus.log.records import Entry
 from raftstore.consensus.runtime import Runtime
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.statemachine import StateMachine
-from raftstore.errors import Damaged, DiskFailed, Invalid, NotFound, StoreError, TooNew, Unavailable
-from raftstore.peers.model import Peer, Reply
+from raftstore.errors import Damaged, DiskFailed, NotFound, StoreError, TooNew, Unavailable
+from raftstore.peers.calls import Call
+from raftstore.peers.model import Peer
 from raftstore.util.buffers import Buffer
 from raftstore.wire import raft_pb2
 
 log = structlog.get_logger()
 
-OPEN = "raft.snapshot.open"
-READ = "raft.snapshot.read"
+OPEN = Call("raft.snapshot.open", raft_pb2.SnapshotOpen, raft_pb2.SnapshotInfo)
+READ = Call("raft.snapshot.read", raft_pb2.SnapshotRead, Empty)
 WORKER = "snapshots"
 
 
@@ -74,8 +74,8 @@ class SnapshotServer:
         self._kept: _Kept | None = None
         self._making: asyncio.Task[None] | None = None
         self.started = False
-        links.serve(OPEN, self._open)
-        links.serve(READ, self._read)
+        OPEN.serve(links, self._open)
+        READ.serve_payload(links, self._read)
 
     @property
     def floor(self) -> int | None:
@@ -103,18 +103,18 @@ class SnapshotServer:
         if kept is not None:
             self._runtime.blocking(WORKER, lambda: _remove(kept.path))
 
-    async def _open(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        request = _parse(raft_pb2.SnapshotOpen, body)
+    async def _open(self, peer: Peer, request: raft_pb2.SnapshotOpen) -> raft_pb2.SnapshotInfo:
         self._admit(peer)
         kept = self._kept
         # What follows the snapshot must still be in the log, or the follower would have to come again.
         if kept is None or kept.info.index <= request.above or kept.info.index < self._journal[1][1]:
             kept = await self._made()
         kept.used_at = self._runtime.now()
-        return Reply(kept.info.SerializeToString())
+        return kept.info
 
-    async def _read(self, peer: Peer, body: bytes, payload: memoryview) -> Reply:
-        request = _parse(raft_pb2.SnapshotRead, body)
+    async def _read(
+        self, peer: Peer, request: raft_pb2.SnapshotRead, _payload: memoryview
+    ) -> tuple[Empty, Buffer]:
         self._admit(peer)
         kept = self._kept
         if kept is None or kept.info.id != request.id:
@@ -126,7 +126,7 @@ class SnapshotServer:
             piece = await self._runtime.blocking(WORKER, lambda: _read_piece(path, offset, length))
         except OSError as error:
             raise Unavailable(f"snapshot: {error}") from error
-        return Reply(b"", piece)
+        return Empty(), piece
 
     def _admit(self, peer: Peer) -> None:
         if not self._is_member(peer.name) or not self.started:
@@ -259,10 +259,7 @@ class SnapshotClient:
     async def _fetch(self, leader: str) -> None:
         settings = self._settings
         request = raft_pb2.SnapshotOpen(above=self._committed())
-        reply = await self._links.call(
-            leader, OPEN, request.SerializeToString(), timeout=settings.snapshot_call
-        )
-        info = _parse(raft_pb2.SnapshotInfo, reply.body)
+        info = await OPEN.ask(self._links, leader, request, timeout=settings.snapshot_call)
         part = self._part
         if part is None or part.id != info.id:
             self._discard()
@@ -293,21 +290,14 @@ class SnapshotClient:
         """Fetch what follows `part` and add it. Unavailable: the part stays as it was."""
         offset = part.size
         length = min(self._settings.snapshot_piece, info.size - offset)
-        request = raft_pb2.SnapshotRead(id=info.id, offset=offset, length=length).SerializeToString()
-        reply = await self._links.call(leader, READ, request, timeout=self._settings.snapshot_call)
-        data = reply.payload
+        request = raft_pb2.SnapshotRead(id=info.id, offset=offset, length=length)
+        timeout = self._settings.snapshot_call
+        _, data = await READ.ask_payload(self._links, leader, request, timeout=timeout)
         if not data or len(data) > length:
             raise Damaged(f"snapshot from {leader}: {len(data)} bytes at {offset}")
         path = self._file
         await self._runtime.blocking(WORKER, lambda: _append(path, offset, data))
         part.size, part.at = offset + len(data), self._runtime.now()
-
-
-def _parse(kind: Any, body: bytes) -> Any:
-    try:
-        return kind.FromString(body)
-    except DecodeError:
-        raise Invalid(f"not a {kind.__name__}") from None
 
 
 def _measure(path: Path, *, create: bool = False) -> tuple[int, bytes]:

@@ -11,17 +11,12 @@ from raftstore.chunks.hashing import INLINE_BYTES, Hasher
 from raftstore.chunks.placement.topology import StoreState
 from raftstore.chunks.transfer.replicator import GET, PUT, Replicator, Suspects
 from raftstore.errors import StoreError, Unavailable
+from raftstore.peers import Lane, Reply
 from raftstore.util.buffers import Buffer
 from raftstore.wire import chunks_pb2
 
 HERE = StoreState(1, "n1", local=True)
 THERE = StoreState(2, "n2")
-
-
-@dataclass
-class Answer:
-    body: bytes = b""
-    payload: Buffer = b""
 
 
 @dataclass
@@ -53,12 +48,13 @@ class Stores:
         body: bytes,
         payload: Buffer = b"",
         *,
+        lane: Lane = Lane.BULK,
         timeout: float,
         by_digest: bool = False,
-    ) -> Answer:
+    ) -> Reply:
         assert by_digest
         self.calls.append((peer, method, body, bytes(payload), timeout))
-        return Answer(payload=memoryview(self.answer))
+        return Reply(payload=memoryview(self.answer))
 
 
 def with_replicator(stores: Stores, hasher: Hasher | None = None) -> Replicator:
@@ -77,7 +73,7 @@ def test_puts_go_to_the_disk_or_over_the_network() -> None:
 
     asyncio.run(main())
     body = chunks_pb2.Put(chunks=[chunks_pb2.Named(digest=b"d" * 32, length=4)], store=2).SerializeToString()
-    assert stores.calls == [("put", b"d" * 32, b"data", True), ("n2", PUT, body, b"data", 7)]
+    assert stores.calls == [("put", b"d" * 32, b"data", True), ("n2", PUT.method, body, b"data", 7)]
 
 
 @pytest.mark.parametrize("size", [10, INLINE_BYTES + 1])
@@ -100,7 +96,7 @@ def test_what_comes_over_the_network_is_verified(size: int) -> None:
         hasher.close()
 
     asyncio.run(main())
-    assert stores.calls[0][1:3] == (GET, chunks_pb2.Get(digest=digest).SerializeToString())
+    assert stores.calls[0][1:3] == (GET.method, chunks_pb2.Get(digest=digest).SerializeToString())
 
 
 def test_a_local_disk_that_hangs_is_unavailable() -> None:

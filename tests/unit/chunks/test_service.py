@@ -119,7 +119,7 @@ def test_wrong_bytes_are_neither_kept_nor_believed(tmp_path: Path, monkeypatch: 
             digest = blake3(right).digest()
             body = put_of(digest, len(wrong)).SerializeToString()
             with pytest.raises(Damaged):
-                await nodes["a"].network.call("b", PUT, body, wrong, timeout=TIMEOUT)
+                await nodes["a"].network.call("b", PUT.method, body, wrong, timeout=TIMEOUT)
             assert digest not in nodes["b"].volumes
 
             # A peer that answers with other bytes than asked for: the reader takes them from the other one.
@@ -161,7 +161,7 @@ def test_several_small_chunks_in_one_call(tmp_path: Path, encryption: Encryption
             named = [chunks_pb2.Named(digest=d, length=len(w)) for d, w in zip(digests, data, strict=True)]
             body = chunks_pb2.Put(chunks=[*named, named[2]], store=2).SerializeToString()
             call = nodes["a"].network.call
-            reply = await call("b", PUT, body, b"".join(wrong), timeout=TIMEOUT, by_digest=True)
+            reply = await call("b", PUT.method, body, b"".join(wrong), timeout=TIMEOUT, by_digest=True)
             failures = chunks_pb2.PutReply.FromString(reply.body).failures
             assert [(failure.number, failure.error) for failure in failures] == [(1, "Damaged")]
             held = [digest in nodes["b"].volumes for digest in digests]
@@ -202,7 +202,7 @@ def test_a_put_for_another_store_is_refused(tmp_path: Path) -> None:
             await linked(nodes)
             body = put_of(blake3(b"x").digest(), 1, 3).SerializeToString()
             with pytest.raises(Unavailable, match="not here"):
-                await nodes["a"].network.call("b", PUT, body, b"x", timeout=TIMEOUT)
+                await nodes["a"].network.call("b", PUT.method, body, b"x", timeout=TIMEOUT)
 
     run_on("asyncio", main())
 
@@ -214,19 +214,23 @@ def test_malformed_requests_are_invalid(tmp_path: Path) -> None:
             call = nodes["a"].network.call
             digest = bytes(32)
             cases: list[tuple[str, bytes, bytes]] = [
-                (method, b"\xff\xff\xff", b"") for method in (PUT, GET, HAS, COPY)
+                (method.method, b"\xff\xff\xff", b"") for method in (PUT, GET, HAS, COPY)
             ]
             cases += [
-                (PUT, put_of(b"short", 1).SerializeToString(), b"x"),
-                (PUT, put_of(digest, 2).SerializeToString(), b"x"),
-                (PUT, put_of(digest, 1).SerializeToString(), b"xy"),
-                (PUT, chunks_pb2.Put(store=2).SerializeToString(), b""),
-                (PUT, put_of(digest, 0).SerializeToString(), b""),
-                (PUT, put_of(digest, CHUNK_SIZE + 1).SerializeToString(), bytes(CHUNK_SIZE + 1)),
-                (GET, chunks_pb2.Get(digest=b"").SerializeToString(), b""),
-                (HAS, chunks_pb2.Has(digests=[digest] * 10_001).SerializeToString(), b""),
-                (COPY, chunks_pb2.Copy(digest=digest, length=0, store=2).SerializeToString(), b""),
-                (COPY, chunks_pb2.Copy(digest=digest, length=CHUNK_SIZE + 1, store=2).SerializeToString(), b""),
+                (PUT.method, put_of(b"short", 1).SerializeToString(), b"x"),
+                (PUT.method, put_of(digest, 2).SerializeToString(), b"x"),
+                (PUT.method, put_of(digest, 1).SerializeToString(), b"xy"),
+                (PUT.method, chunks_pb2.Put(store=2).SerializeToString(), b""),
+                (PUT.method, put_of(digest, 0).SerializeToString(), b""),
+                (PUT.method, put_of(digest, CHUNK_SIZE + 1).SerializeToString(), bytes(CHUNK_SIZE + 1)),
+                (GET.method, chunks_pb2.Get(digest=b"").SerializeToString(), b""),
+                (HAS.method, chunks_pb2.Has(digests=[digest] * 10_001).SerializeToString(), b""),
+                (COPY.method, chunks_pb2.Copy(digest=digest, length=0, store=2).SerializeToString(), b""),
+                (
+                    COPY.method,
+                    chunks_pb2.Copy(digest=digest, length=CHUNK_SIZE + 1, store=2).SerializeToString(),
+                    b"",
+                ),
             ]
             for method, body, payload in cases:
                 with pytest.raises(Invalid):
@@ -246,7 +250,7 @@ def test_has_and_copy(tmp_path: Path) -> None:
 
             async def held(name: str) -> list[bool]:
                 body = chunks_pb2.Has(digests=[digest, bytes(32)]).SerializeToString()
-                reply = await call(name, HAS, body, timeout=TIMEOUT)
+                reply = await call(name, HAS.method, body, timeout=TIMEOUT)
                 return list(chunks_pb2.HasReply.FromString(reply.body).held)
 
             def copy(*sources: int) -> bytes:
@@ -256,14 +260,14 @@ def test_has_and_copy(tmp_path: Path) -> None:
 
             assert await held("b") == [False, False]
             with pytest.raises(NotFound):
-                await call("b", COPY, copy(3), timeout=TIMEOUT)
+                await call("b", COPY.method, copy(3), timeout=TIMEOUT)
             for none in ((), (2,), (17,)):
                 with pytest.raises(Unavailable):
-                    await call("b", COPY, copy(*none), timeout=TIMEOUT)
-            await call("b", COPY, copy(3, 1), timeout=TIMEOUT)
+                    await call("b", COPY.method, copy(*none), timeout=TIMEOUT)
+            await call("b", COPY.method, copy(3, 1), timeout=TIMEOUT)
             assert await held("b") == [True, False]
             assert await nodes["b"].volumes.get(digest) == data
-            await call("b", COPY, copy(3), timeout=TIMEOUT)  # it is here: no source is asked
+            await call("b", COPY.method, copy(3), timeout=TIMEOUT)  # it is here: no source is asked
             await nodes["c"].service.copy(digest, len(data), [1, 2])
             assert digest in nodes["c"].volumes
 
@@ -289,7 +293,7 @@ class _FullVolumes:
 
 def test_puts_that_wait_for_the_disk_are_bounded(tmp_path: Path) -> None:
     class Handlers(dict[str, object]):
-        def serve(self, method: str, handler: object, *, by_digest: bool = False) -> None:
+        def serve(self, method: str, handler: object, **_options: object) -> None:
             self[method] = handler
 
     async def main() -> None:
@@ -297,7 +301,7 @@ def test_puts_that_wait_for_the_disk_are_bounded(tmp_path: Path) -> None:
             node = nodes["b"]
             volumes, handlers = _FullVolumes(), Handlers()
             ChunkService(handlers, node.path, volumes, bound=2500)  # type: ignore[arg-type]
-            put = handlers[PUT]
+            put = handlers[PUT.method]
 
             async def one(number: int) -> type[StoreError]:
                 payload = bytes([number]) * 1000

@@ -6,20 +6,23 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access
 from ftpgateway.cli.errors import NotReachable
 from ftpgateway.node.config import Member
 from ftpgateway.node.config.errors import ConfigError
+from raftstore.cluster.calls import status as status_call
 from raftstore.cluster.status.convert import node_from_wire
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
 from raftstore.peers import PeerClient
+from raftstore.peers.calls import Answered
 from raftstore.peers.security.pki import Identity, exposed
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
 
+_Request = TypeVar("_Request", bound=Message)
 _Reply = TypeVar("_Reply", bound=Message)
 _Result = TypeVar("_Result")
 
@@ -44,17 +47,20 @@ class ClusterClient:
         if problem := exposed(access.key):
             output.warn(f"{problem}; chmod 600 {access.key}")
 
-    async def ask(self, method: str, request: Message, reply: type[_Reply], *, changes: bool = False) -> _Reply:
+    async def ask(
+        self, call: Answered[Any, _Request, _Reply], request: _Request, *, repeat: bool = False
+    ) -> _Reply:
         """Call the first member that answers; one without quorum is passed over while others are left.
 
-        `changes`: the call changes something. When it was sent and no answer came, it is not sent to another
-        member, which might do it twice: that is OutcomeUnknown. Raises NotReachable when no member answers,
-        and what the answering one raised.
+        When what changes something was sent and no answer came, it is not sent to another member, which might do it
+        twice: that is OutcomeUnknown. `repeat`: done twice it does no harm. Raises NotReachable when no member
+        answers, and what the answering one raised.
         """
+        changes = call.changes and not repeat
         failures: dict[str, Exception] = {}
         for member in self._access.asked():
             try:
-                return await self.call(member, method, request, reply, changes=changes, patience=COMMAND_TIME)
+                return await self.call(member, call, request, changes=changes, patience=COMMAND_TIME)
             except OutcomeUnknown:
                 raise
             except (Unavailable, Refused, NoQuorum) as error:
@@ -69,9 +75,8 @@ class ClusterClient:
     async def call(
         self,
         member: Member,
-        method: str,
-        request: Message,
-        reply: type[_Reply],
+        call: Answered[Any, _Request, _Reply],
+        request: _Request,
         *,
         changes: bool = False,
         patience: float = 0.0,
@@ -83,15 +88,12 @@ class ClusterClient:
         timeout = self._access.timeout
         async with PeerClient(self._identity, member.address, timeout=timeout, expected=member.name) as client:
             try:
-                answer = await client.call(method, request.SerializeToString(), timeout=timeout + patience)
+                answer = await client.call(call.method, request.SerializeToString(), timeout=timeout + patience)
             except Unavailable as error:
                 if changes:
                     raise OutcomeUnknown(f"{member.name}: {_reason(error, member.name)}") from None
                 raise
-        try:
-            return reply.FromString(answer.body)
-        except DecodeError:
-            raise Invalid(f"{member.name} answered {method} with something else; another version?") from None
+        return call.read(answer.body, member.name)
 
     async def status(self) -> ClusterStatus:
         """Ask for the cluster's status; a node without quorum is passed over for one that has it.
@@ -102,9 +104,7 @@ class ClusterClient:
         failures: dict[str, str] = {}
         for member in self._access.asked():
             try:
-                answer = await self.call(
-                    member, "admin.status", admin_pb2.StatusRequest(), admin_pb2.ClusterStatus
-                )
+                answer = await self.call(member, status_call.status, admin_pb2.StatusRequest())
             except (Unavailable, Refused, NoQuorum) as error:
                 failures[member.name] = _reason(error, member.name)
                 continue

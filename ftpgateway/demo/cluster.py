@@ -23,6 +23,8 @@ from ftpgateway.cli.helpers import bundle
 from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
 from ftpgateway.node.config import NODE_FILE, Address, Member
+from raftstore.cluster.calls import accounts as accounts_calls
+from raftstore.cluster.calls import status as status_calls
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus
 from raftstore.wire import admin_pb2
@@ -247,7 +249,7 @@ class LocalCluster:
         member = Member(name, self.nodes[name].peers)
         try:
             return await self.client(timeout=2.0).call(
-                member, "admin.node", admin_pb2.NodeRequest(), admin_pb2.NodeReport
+                member, status_calls.node_report, admin_pb2.NodeRequest()
             )
         except StoreError:
             return None
@@ -258,7 +260,7 @@ class LocalCluster:
 
         def put() -> bool:
             try:
-                asyncio.run(self.client().ask("admin.user_put", request, admin_pb2.UserReply))
+                asyncio.run(self.client().ask(accounts_calls.put_user, request, repeat=True))
             except StoreError:
                 return False
             return True

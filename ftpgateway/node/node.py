@@ -21,7 +21,7 @@ from ftpgateway.serving.clientlines import ClientLines
 from ftpgateway.serving.logfile import AppendedFile
 from ftpgateway.serving.transferlog import TransferLog
 from ftpgateway.sftp.frontend import SftpFrontend
-from ftpgateway.sftp.hostkeys import HostKeyCalls
+from ftpgateway.sftp.hostkeys import host_keys, rotate_host_keys
 from ftpgateway.sftp.settings import SftpSettings
 from raftstore.cluster.settings import JobsSettings, StoreSettings
 from raftstore.consensus import ConsensusSettings
@@ -179,7 +179,7 @@ async def _frontends(
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
     if sftp is not None:
         wanted.append(SftpFrontend(store, access, sftp, spools, transfers=transfers))
-    HostKeyCalls(store)
+    store.answer((host_keys, rotate_host_keys), store)
     started = []
     try:
         for frontend in wanted:

@@ -1,14 +1,14 @@
 """The cluster's SSH host keys: one set for all nodes, so that clients do not warn when they change nodes.
 
 They are replicated like the accounts: whichever node needs them first makes them, and every node, present or joining
-later, has the same from then on, until an operator has new ones made (`HostKeyCalls`).
+later, has the same from then on, until an operator has new ones made (`rotate_host_keys`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from raftstore.errors import Invalid, NotFound
+from raftstore.peers.calls import admin_call
 from raftstore.wire import admin_pb2 as admin
 
 SECRET = "ssh-host-keys"
@@ -46,14 +47,6 @@ class Secrets(Protocol):
 
     async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
         """Make `value` the cluster's secret unless it has one that `replaces` does not stand for. Raises StoreError."""
-        ...
-
-
-class AdminSecrets(Secrets, Protocol):
-    """The same, where a node answers admin calls about them."""
-
-    def serve_admin(self, method: str, answer: Callable[[bytes], Awaitable[bytes]], *, changes: bool) -> None:
-        """Have `answer` make the replies to an admin call."""
         ...
 
 
@@ -97,26 +90,24 @@ def described(keys: bytes) -> admin.HostKeys:
     return found
 
 
-class HostKeyCalls:
-    """Registers the admin calls about the keys, at every node: also at one that serves no SFTP itself."""
+# Calls of operators, answered at every node: also at one that serves no SFTP itself.
 
-    def __init__(self, secrets: AdminSecrets) -> None:
-        self._secrets = secrets
-        secrets.serve_admin("admin.hostkeys", self._list, changes=False)
-        secrets.serve_admin("admin.hostkeys_rotate", self._rotate, changes=True)
 
-    async def _list(self, _body: bytes) -> bytes:
-        keys = await self._secrets.secret(SECRET, newest=True)
-        return described(keys or b"").SerializeToString()
+@admin_call("admin.hostkeys", admin.HostKeysRequest, admin.HostKeys, changes=False)
+async def host_keys(secrets: Secrets, _request: admin.HostKeysRequest) -> admin.HostKeys:
+    """Tell the keys without their private parts, after a read barrier."""
+    return described(await secrets.secret(SECRET, newest=True) or b"")
 
-    async def _rotate(self, body: bytes) -> bytes:
-        kinds = tuple(admin.RotateHostKeys.FromString(body).kinds)
-        unknown = set(kinds) - set(KINDS)
-        if unknown or not kinds:
-            raise Invalid(f"kinds of host keys are {', '.join(KINDS)}")
-        present = await self._secrets.secret(SECRET, newest=True)
-        if present is None:
-            raise NotFound("host keys: no node has served SFTP yet")
-        made = await asyncio.get_running_loop().run_in_executor(None, make, kinds, present)
-        keys = await self._secrets.agree_on_secret(SECRET, made, replaces=hashlib.sha256(present).digest())
-        return described(keys).SerializeToString()
+
+@admin_call("admin.hostkeys_rotate", admin.RotateHostKeys, admin.HostKeys, changes=True)
+async def rotate_host_keys(secrets: Secrets, request: admin.RotateHostKeys) -> admin.HostKeys:
+    """Make new keys of some kinds in place of the present ones. Raises Invalid, NotFound."""
+    kinds = tuple(request.kinds)
+    unknown = set(kinds) - set(KINDS)
+    if unknown or not kinds:
+        raise Invalid(f"kinds of host keys are {', '.join(KINDS)}")
+    present = await secrets.secret(SECRET, newest=True)
+    if present is None:
+        raise NotFound("host keys: no node has served SFTP yet")
+    made = await asyncio.get_running_loop().run_in_executor(None, make, kinds, present)
+    return described(await secrets.agree_on_secret(SECRET, made, replaces=hashlib.sha256(present).digest()))

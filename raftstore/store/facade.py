@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
-from raftstore.cluster.administration import Answering, serve_admin
 from raftstore.cluster.settings import StoreSettings
 from raftstore.cluster.status.news import Heard
 from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
 from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
 from raftstore.paths import parent, split
+from raftstore.peers.calls import Answered
 from raftstore.rights import Action, Actor, Rights
 from raftstore.store.freespace import AboutFree
 from raftstore.store.names import Names
@@ -49,6 +50,8 @@ from raftstore.types import (
 from raftstore.util.limits.slices import next_slice
 from raftstore.util.stallwatch import StallWatch
 from raftstore.wire import commands_pb2 as commands
+
+_Context = TypeVar("_Context")
 
 
 class Store:
@@ -392,9 +395,10 @@ class Store:
 
     # The cluster.
 
-    def serve_admin(self, method: str, answer: Answering, *, changes: bool) -> None:
-        """Have `answer` make the replies to an admin call. `changes`: only with an admin's certificate."""
-        serve_admin(self._node.network, method, answer, changes=changes)
+    def answer(self, calls: Iterable[Answered[_Context, Any, Any]], context: _Context) -> None:
+        """Answer these calls, too, with what `context` offers (`raftstore.cluster.calls`)."""
+        for call in calls:
+            call.serve_with(self._node.network, context)
 
     def report_clients(self, figures: Callable[[], dict[str, ClientFigure]]) -> None:
         """Have the node's status tell `figures`, by resource: what the clients of the front-ends hold."""

@@ -14,18 +14,16 @@ from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.service import ChunkService
 from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
-from raftstore.cluster.administration import AccountCalls, NodeCalls
+from raftstore.cluster.calls import all_calls
+from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.jobs.background import BackgroundJobs
-from raftstore.cluster.jobs.calls import JobCalls
-from raftstore.cluster.jobs.expiry import PartialCalls, PartialExpiry
+from raftstore.cluster.jobs.expiry import PartialExpiry
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
-from raftstore.cluster.membership.calls import MembershipCalls
 from raftstore.cluster.membership.joining import Doorkeeper
 from raftstore.cluster.membership.program import VERSIONS
 from raftstore.cluster.membership.service import Membership
 from raftstore.cluster.membership.superseded import SupersededCheck
-from raftstore.cluster.membership.upgrade import UpgradeCalls
 from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.replicas.registration import Registration
 from raftstore.cluster.replicas.view import LiveTopology
@@ -90,7 +88,7 @@ class RunningNode:
         self.health = Health(
             self.own,
             self.membership.roster,
-            self._enquiries.call,
+            self._enquiries.ask,
             store=lambda: disk.volumes.identity,
             boots=lambda: self.report.boots,
             heard=self._heard,
@@ -127,28 +125,23 @@ class RunningNode:
         self.membership.begin()
 
     def _serve_calls(self) -> None:
-        """Answer the admin calls, as soon as the port is open."""
-        catalog, jobs = self.disk.catalog, self.disk.settings.jobs
-        NodeCalls(self, self.network)
-        AccountCalls(self.accounts, self.network)
-        MembershipCalls(self.membership, self.network, self.health, self.barrier, self._leader)
-        JobCalls(
-            self.network,
-            catalog=catalog,
-            background_jobs=lambda: self._running().background_jobs,
+        """Answer operators and other nodes, as soon as the port is open."""
+        context = NodeContext(
+            settings=self.disk.settings,
+            catalog=self.disk.catalog,
             propose=self.propose,
             barrier=self.barrier,
+            network=self.network,
+            accounts=self.accounts,
+            membership=self.membership,
+            health=self.health,
+            leader=self._leader,
+            jobs=lambda: self._running().background_jobs,
+            status=self.status,
+            report=self.report,
         )
-        PartialCalls(
-            self.network, kept=jobs.keep_partials, catalog=catalog, propose=self.propose, barrier=self.barrier
-        )
-        UpgradeCalls(
-            self.network,
-            catalog=catalog,
-            gather=self.health.gather,
-            propose=self.propose,
-            barrier=self.barrier,
-        )
+        for call in all_calls():
+            call.serve_with(self.network, context)
 
     # The start.
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from argon2 import PasswordHasher
@@ -24,6 +25,8 @@ from harness import Cluster
 from largecatalog import build
 from waiting import PATIENCE
 
+from raftstore.cluster.calls import accounts as accounts_calls
+from raftstore.peers.calls import Answered
 from raftstore.types import LoopStatus
 from raftstore.util.stallwatch import BOUNDS
 from raftstore.wire import admin_pb2
@@ -99,12 +102,11 @@ class Ground:
             home=home,
             set_rules=[admin_pb2.Rule(path=path, rights=rights) for path, rights in rules],
         )
-        self.admin("admin.user_put", request, admin_pb2.UserReply)
+        self.admin(accounts_calls.put_user, request)
 
-    def admin(self, method: str, request: object, reply: object) -> None:
+    def admin(self, call: Answered[Any, Any, Any], request: object) -> None:
         """Make an admin call."""
-        client = self.cluster.local.client()
-        asyncio.run(client.ask(method, request, reply))  # type: ignore[arg-type, type-var]
+        asyncio.run(self.cluster.local.client().ask(call, request, repeat=True))
 
     def ftp(self, user: str = "demo") -> ftplib.FTP:
         """Open a session."""
@@ -232,7 +234,7 @@ def moving(ground: Ground, until: float) -> None:
 def administering(ground: Ground, until: float) -> None:
     """Ask for all accounts and for the status, again and again."""
     while time.monotonic() < until:
-        ground.admin("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users)
+        ground.admin(accounts_calls.users, admin_pb2.UsersRequest())
         ground.loop()
 
 

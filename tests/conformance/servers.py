@@ -16,6 +16,7 @@ from suites import HERE, SUITES
 from waiting import eventually
 
 from ftpgateway.node.config import Address
+from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.wire import admin_pb2
 
 PATIENCE = 60.0
@@ -92,9 +93,7 @@ class Nodes:
         quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         request = admin_pb2.UserPut(name=name, password_hash=quick.hash(password), home="/" + name)
         eventually(
-            lambda: asyncio.run(
-                self._cluster.local.client().ask("admin.user_put", request, admin_pb2.UserReply)
-            )
+            lambda: asyncio.run(self._cluster.local.client().ask(accounts_calls.put_user, request, repeat=True))
         )
 
     def __exit__(

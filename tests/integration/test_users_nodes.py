@@ -18,6 +18,8 @@ from argon2 import PasswordHasher
 from harness import Cluster
 from waiting import eventually
 
+from raftstore.cluster.calls import accounts as accounts_calls
+from raftstore.peers.calls import Answered
 from raftstore.rights import ROLES
 from raftstore.wire import admin_pb2
 
@@ -35,7 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def put(cluster: Cluster, name: str, *, node: str = "n1", **fields: Any) -> None:
     request = admin_pb2.UserPut(name=name, **fields)
-    asyncio.run(cluster.local.client(node).ask("admin.user_put", request, admin_pb2.UserReply))
+    asyncio.run(cluster.local.client(node).ask(accounts_calls.put_user, request, repeat=True))
 
 
 def add(cluster: Cluster, name: str, **fields: Any) -> None:
@@ -43,9 +45,7 @@ def add(cluster: Cluster, name: str, **fields: Any) -> None:
 
 
 def used(cluster: Cluster, node: str, name: str) -> tuple[int, int]:
-    answer = asyncio.run(
-        cluster.local.client(node).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users)
-    )
+    answer = asyncio.run(cluster.local.client(node).ask(accounts_calls.users, admin_pb2.UsersRequest()))
     return next((user.used_files, user.used_bytes) for user in answer.users if user.name == name)
 
 
@@ -307,13 +307,13 @@ def test_an_account_made_anew_inherits_nothing_and_what_is_left_is_handed_over(c
     assert not [each for each in orphans(cluster) if each.owner.startswith("eva/")]
 
 
-def ask(cluster: Cluster, method: str, request: Any, reply: Any) -> Any:
-    return asyncio.run(cluster.local.client("n2").ask(f"admin.{method}", request, reply))
+def ask(cluster: Cluster, call: Answered[Any, Any, Any], request: Any) -> Any:
+    return asyncio.run(cluster.local.client("n2").ask(call, request, repeat=True))
 
 
 def remove_user(cluster: Cluster, name: str) -> None:
-    ask(cluster, "user_remove", admin_pb2.UserRemove(name=name), admin_pb2.UserReply)
+    ask(cluster, accounts_calls.remove_user, admin_pb2.UserRemove(name=name))
 
 
 def orphans(cluster: Cluster) -> list[admin_pb2.Orphan]:
-    return list(ask(cluster, "user_orphans", admin_pb2.OrphansRequest(), admin_pb2.Orphans).orphans)
+    return list(ask(cluster, accounts_calls.orphans, admin_pb2.OrphansRequest()).orphans)

@@ -10,6 +10,7 @@ from ftpgateway.access.login import keys
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.sftp.hostkeys import host_keys, rotate_host_keys
 from raftstore.wire import admin_pb2
 
 KINDS = ("ed25519", "ecdsa", "rsa")
@@ -53,7 +54,7 @@ def _show(answer: admin_pb2.HostKeys, form: str) -> None:
 @output.output_option
 def list_(access: Access, form: str) -> None:
     """List the keys with the fingerprints that clients show at their first contact (as ssh-keygen -l prints them)."""
-    answer = run(ClusterClient(access).ask("admin.hostkeys", admin_pb2.HostKeysRequest(), admin_pb2.HostKeys))
+    answer = run(ClusterClient(access).ask(host_keys, admin_pb2.HostKeysRequest()))
     _show(answer, form)
 
 
@@ -79,5 +80,5 @@ def rotate(access: Access, kinds: tuple[str, ...], everything: bool, yes: bool, 
             f"Clients that know the old keys ({', '.join(wanted)}) will warn. Go on?", abort=True, err=True
         )
     request = admin_pb2.RotateHostKeys(kinds=wanted)
-    answer = run(ClusterClient(access).ask("admin.hostkeys_rotate", request, admin_pb2.HostKeys, changes=True))
+    answer = run(ClusterClient(access).ask(rotate_host_keys, request))
     _show(answer, form)

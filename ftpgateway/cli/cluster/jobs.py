@@ -13,6 +13,7 @@ from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.helpers import jobview
+from raftstore.cluster.calls import jobs as jobs_calls
 from raftstore.errors import Changed, Invalid, NotFound
 from raftstore.wire import admin_pb2
 
@@ -120,7 +121,7 @@ def cancel(access: Access, number: int, form: str) -> None:
     """Give a job up. What is due is made again by itself; a cancelled drain makes the node take pictures again."""
     request = admin_pb2.JobCancel(id=number)
     try:
-        run(ClusterClient(access).ask("admin.job_cancel", request, admin_pb2.JobReply, changes=True))
+        run(ClusterClient(access).ask(jobs_calls.cancel_job, request))
     except Changed:
         raise Invalid(f"job {number} is over already; there is nothing to cancel") from None
     if form == "json":

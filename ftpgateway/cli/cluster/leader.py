@@ -9,6 +9,7 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from raftstore.cluster.calls import leader as leader_calls
 from raftstore.errors import OutcomeUnknown
 from raftstore.wire import admin_pb2
 
@@ -33,9 +34,7 @@ def command() -> None:
 @output.output_option
 def transfer(access: Access, target: str, form: str) -> None:
     """Have the leader hand over to NODE, or to any node that has everything: before maintenance, for example."""
-    reply = run(
-        ClusterClient(access).ask("admin.transfer", admin_pb2.Transfer(target=target), admin_pb2.TransferReply)
-    )
+    reply = run(ClusterClient(access).ask(leader_calls.transfer, admin_pb2.Transfer(target=target)))
     leader = reply.target or target
     if reply.target:
         _wait(access, leader)

@@ -18,6 +18,7 @@ from ftpgateway.cli.helpers import bundle
 from ftpgateway.node.config import NODE_FILE, Address, Member
 from ftpgateway.node.config.errors import ConfigError
 from ftpgateway.node.config.kinds import check_name
+from raftstore.cluster.calls import members as members_calls
 from raftstore.cluster.membership import tokens
 from raftstore.errors import AlreadyExists, OutcomeUnknown, StoreError
 from raftstore.peers.security.pki import Authority
@@ -208,11 +209,7 @@ def move(access: Access, name: str, address: str, wait: float, no_wait: bool, fo
 @output.output_option
 def cancel(access: Access, name: str, form: str) -> None:
     """Give up what is open for a node: an unused token, a removal or replacement that waits."""
-    run(
-        ClusterClient(access).ask(
-            "admin.cancel", admin_pb2.Cancel(node=name), admin_pb2.IntendReply, changes=True
-        )
-    )
+    run(ClusterClient(access).ask(members_calls.cancel, admin_pb2.Cancel(node=name)))
     _report(form, name, "cancelled")
     if form == "text" and any(m.name == name and not m.voter for m in _membership(access).members):
         click.echo(f"It has joined already, and learns: `pixraft node remove {name}` takes it out again.")
@@ -246,7 +243,7 @@ def list_nodes(access: Access, form: str) -> None:
 def _membership(access: Access) -> admin_pb2.Membership:
     """Ask for the membership, and write the members into the admin's file: so it finds them when all have changed."""
     request = admin_pb2.MembershipRequest()
-    membership = run(ClusterClient(access).ask("admin.membership", request, admin_pb2.Membership))
+    membership = run(ClusterClient(access).ask(members_calls.membership, request))
     found = [
         Member(member.name, Address.parse(member.address)) for member in membership.members if member.address
     ]
@@ -263,7 +260,7 @@ def _membership(access: Access) -> admin_pb2.Membership:
 
 def _intend(client: ClusterClient, intent: Intent) -> None:
     request = admin_pb2.Intend(intent=intent.SerializeToString())
-    run(client.ask("admin.intent", request, admin_pb2.IntendReply, changes=True))
+    run(client.ask(members_calls.intend, request))
 
 
 def _carry_out(access: Access, intent: Intent, wait: float, no_wait: bool, form: str, done: str) -> None:

@@ -9,6 +9,7 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from raftstore.cluster.calls import upgrade as upgrade_calls
 from raftstore.wire import admin_pb2
 
 FINISH_EXAMPLES = """
@@ -90,7 +91,7 @@ def status(access: Access, form: str) -> None:
     A level is a set of rules that all nodes follow. New versions bring new ones; until the upgrade is finished the
     cluster keeps the old, and the old version can be installed again.
     """
-    _show(run(ClusterClient(access).ask("admin.upgrade", admin_pb2.UpgradeRequest(), admin_pb2.Upgrade)), form)
+    _show(run(ClusterClient(access).ask(upgrade_calls.show_upgrade, admin_pb2.UpgradeRequest())), form)
 
 
 @command.command("finish", cls=output.PixraftCommand, examples=FINISH_EXAMPLES)
@@ -104,7 +105,7 @@ def finish(access: Access, yes: bool, form: str) -> None:
     reached; done twice it does nothing.
     """
     client = ClusterClient(access)
-    now = run(client.ask("admin.upgrade", admin_pb2.UpgradeRequest(), admin_pb2.Upgrade))
+    now = run(client.ask(upgrade_calls.show_upgrade, admin_pb2.UpgradeRequest()))
     if not yes and not now.obstacles and now.target > now.level:
         question = (
             f"raises the level from {now.level} to {now.target}; the version before cannot be used any more"
@@ -113,4 +114,4 @@ def finish(access: Access, yes: bool, form: str) -> None:
             raise click.UsageError(f"it {question}: give --yes if that is meant")
         click.confirm(f"This {question}. Go on?", abort=True, err=True)
     request = admin_pb2.UpgradeRequest()
-    _show(run(client.ask("admin.upgrade_finish", request, admin_pb2.Upgrade, changes=True)), form)
+    _show(run(client.ask(upgrade_calls.finish_upgrade, request)), form)

@@ -10,6 +10,7 @@ from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
 from ftpgateway.cli.errors import NOT_CLEAN
 from ftpgateway.cli.helpers import jobview
+from raftstore.cluster.calls import jobs as jobs_calls
 from raftstore.cluster.jobs.counters import JobCounter, total
 from raftstore.errors import NotFound, StoreError
 from raftstore.wire import admin_pb2
@@ -158,7 +159,7 @@ def _undrain(access: Access, node: str, form: str) -> None:
         raise NotFound(f"a drain of {node}")
     for job in jobs:
         request = admin_pb2.JobCancel(id=job.id)
-        run(client.ask("admin.job_cancel", request, admin_pb2.JobReply, changes=True))
+        run(client.ask(jobs_calls.cancel_job, request))
     if form == "json":
         output.print_json({"node": node, "done": "cancelled"})
     else:

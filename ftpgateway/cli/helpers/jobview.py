@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from ftpgateway.cli import output
 from ftpgateway.cli.client import ClusterClient, run
+from raftstore.cluster.calls import jobs as jobs_calls
 from raftstore.errors import OutcomeUnknown, StoreError
 from raftstore.wire import admin_pb2
 from raftstore.wire import commands_pb2 as commands
@@ -22,7 +23,7 @@ OPEN = (Job.WAITING, Job.RUNNING)
 
 def ask(client: ClusterClient) -> tuple[list[Job], int]:
     """Return the jobs that the cluster knows, and how many chunks have fewer copies than wanted."""
-    answer = run(client.ask("admin.jobs", admin_pb2.JobsRequest(), admin_pb2.Jobs))
+    answer = run(client.ask(jobs_calls.list_jobs, admin_pb2.JobsRequest()))
     return [Job.FromString(data) for data in answer.jobs], answer.short
 
 
@@ -31,7 +32,7 @@ def make(
 ) -> list[int]:
     """Have jobs made now; return their numbers, also of those that were under way already."""
     request = admin_pb2.JobPut(kind=kind, nodes=nodes, apply=apply, force=force)
-    return list(run(client.ask("admin.job_put", request, admin_pb2.JobPutReply, changes=True)).ids)
+    return list(run(client.ask(jobs_calls.put_job, request)).ids)
 
 
 def kind_of(job: Job) -> str:

@@ -12,6 +12,7 @@ from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.helpers.useroptions import name_argument
+from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.errors import NotFound
 from raftstore.wire import admin_pb2
 
@@ -51,7 +52,7 @@ def _lines(source: str) -> list[str]:
 
 
 def _known(access: Access, name: str) -> list[str]:
-    answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
+    answer = run(ClusterClient(access).ask(accounts_calls.users, admin_pb2.UsersRequest()))
     for user in answer.users:
         if user.name == name:
             return list(user.authorized_keys)
@@ -64,7 +65,7 @@ def _described(line: str) -> dict[str, str]:
 
 
 def _change(access: Access, request: admin_pb2.UserPut) -> None:
-    run(ClusterClient(access).ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
+    run(ClusterClient(access).ask(accounts_calls.put_user, request))
 
 
 ADD_EXAMPLES = """

@@ -8,13 +8,14 @@ from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.helpers.useroptions import name_argument
+from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.errors import NotFound
 from raftstore.types import owner_name
 from raftstore.wire import admin_pb2
 
 
 def _asked(access: Access) -> list[admin_pb2.Orphan]:
-    answer = run(ClusterClient(access).ask("admin.user_orphans", admin_pb2.OrphansRequest(), admin_pb2.Orphans))
+    answer = run(ClusterClient(access).ask(accounts_calls.orphans, admin_pb2.OrphansRequest()))
     return list(answer.orphans)
 
 
@@ -82,7 +83,7 @@ def _adopt(access: Access, owner: str, name: str, form: str, before: int) -> int
     client, after, adopted = ClusterClient(access), 0, 0
     while True:
         request = admin_pb2.UserAdopt(owner=owner, name=name, after=after)
-        done = run(client.ask("admin.user_adopt", request, admin_pb2.UserAdopted, changes=True))
+        done = run(client.ask(accounts_calls.adopt, request))
         after, adopted = done.after, adopted + done.adopted
         if done.finished:
             return adopted

@@ -14,6 +14,7 @@ from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
 from raftstore import paths
+from raftstore.cluster.calls import partials as partials_calls
 from raftstore.errors import NotFound
 from raftstore.types import owner_name
 from raftstore.wire import admin_pb2
@@ -45,7 +46,7 @@ def _all(client: ClusterClient) -> tuple[list[Found], int]:
         found: list[Found] = []
         request = admin_pb2.PartialsRequest()
         while True:
-            page = await client.ask("admin.partials", request, admin_pb2.Partials)
+            page = await client.ask(partials_calls.list_partials, request)
             if not page.partials:
                 return found, page.kept
             found += page.partials
@@ -171,7 +172,7 @@ def _removed(client: ClusterClient, found: Found) -> bool:
     """Remove one; return whether it was still there."""
     request = admin_pb2.PartialRemove(path=found.path, owner=found.owner)
     try:
-        run(client.ask("admin.partial_remove", request, admin_pb2.PartialReply, changes=True))
+        run(client.ask(partials_calls.remove_partial, request))
     except NotFound:
         return False
     return True

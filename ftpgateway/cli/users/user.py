@@ -24,6 +24,7 @@ from ftpgateway.cli.helpers.useroptions import (
 )
 from ftpgateway.cli.helpers.userorphans import adopt, orphans
 from raftstore import paths
+from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.rights import ROLES, word_of
 from raftstore.wire import admin_pb2
 
@@ -64,7 +65,7 @@ command.add_command(adopt)
 
 def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str) -> None:
     client = ClusterClient(access)
-    run(client.ask("admin.user_put", request, admin_pb2.UserReply, changes=True))
+    run(client.ask(accounts_calls.put_user, request))
     _done(form, request.name, done)
     if request.replicas > 1 and form == "text":
         output.warn(too_many_copies(request.replicas, len(run(client.status()).nodes)))
@@ -153,7 +154,7 @@ def grant(access: Access, name: str, path: str, role: str, form: str) -> None:
 
 def _home_elsewhere(access: Access, name: str, path: str) -> str:
     """Return the home of a user that cannot see `path` because of it, "" otherwise."""
-    answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
+    answer = run(ClusterClient(access).ask(accounts_calls.users, admin_pb2.UsersRequest()))
     home = next((user.home for user in answer.users if user.name == name), "/")
     # A rule for a directory above its home counts, too: the home is in that.
     return "" if paths.within(path, home) or paths.within(home, path) else home
@@ -194,7 +195,7 @@ def remove(access: Access, name: str, form: str) -> None:
     Who is made under the same name later is somebody else, and has nothing of them.
     """
     request = admin_pb2.UserRemove(name=name)
-    run(ClusterClient(access).ask("admin.user_remove", request, admin_pb2.UserReply, changes=True))
+    run(ClusterClient(access).ask(accounts_calls.remove_user, request))
     _done(form, name, "removed")
 
 
@@ -262,7 +263,7 @@ def list_(access: Access, form: str) -> None:
 
     Keys are shown by `pixraft user key list NAME`.
     """
-    answer = run(ClusterClient(access).ask("admin.users", admin_pb2.UsersRequest(), admin_pb2.Users))
+    answer = run(ClusterClient(access).ask(accounts_calls.users, admin_pb2.UsersRequest()))
     users = sorted(answer.users, key=lambda user: user.name)
     if form == "json":
         output.print_json({"users": [as_json(user) for user in users]})

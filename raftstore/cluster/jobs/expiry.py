@@ -15,10 +15,7 @@ import structlog
 from raftstore.errors import Changed
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.partials import MAX_EXPIRED
-from raftstore.peers import Peer, PeerNetwork, Reply, Role
-from raftstore.rights import Actor
 from raftstore.util.tasks import Periodic
-from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -30,8 +27,6 @@ KEEP = TICKS + 1
 """Ticks after which one goes; the first has begun before it was put."""
 
 LOOK = 1.0
-PAGE = 200
-"""Partial uploads that are told at a time: the path of each is looked up on the loop."""
 
 
 class Ticks:
@@ -94,49 +89,3 @@ class PartialExpiry(Periodic):
         left = catalog.partial_totals()[0]
         if left < count:
             log.info("partial uploads expired", removed=count - left, left=left)
-
-
-class PartialCalls:
-    """The admin calls about partial uploads, answered by any node."""
-
-    def __init__(
-        self,
-        network: PeerNetwork,
-        *,
-        kept: float,
-        catalog: Catalog,
-        propose: Callable[[commands.Command], Awaitable[object]],
-        barrier: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._kept = kept
-        self._catalog = catalog
-        self._propose = propose
-        self._barrier = barrier
-        network.serve("admin.partials", self._list, roles=frozenset({Role.NODE, Role.ADMIN}))
-        network.serve("admin.partial_remove", self._remove, roles=frozenset({Role.ADMIN}))
-
-    async def _list(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
-        after = admin.PartialsRequest.FromString(body).after
-        await self._barrier()
-        ages = self._catalog.partial_tick() is not None
-        answer = admin.Partials(kept=round(self._kept) if ages else 0)
-        for found in self._catalog.partials((after.parent, after.name, after.owner), PAGE):
-            parent, name, owner = found.place
-            answer.partials.add(
-                path=found.path,
-                owner=owner,
-                size=found.size,
-                mtime_ns=found.mtime_ns,
-                left=max(0, round((TICKS - found.age) * self._kept / TICKS)) if ages else 0,
-                place=admin.PartialPlace(parent=parent, name=name, owner=owner),
-            )
-        return Reply(answer.SerializeToString())
-
-    async def _remove(self, _peer: Peer, body: bytes, _payload: memoryview) -> Reply:
-        request = admin.PartialRemove.FromString(body)
-        drop = commands.DropPartial(path=request.path, owner=request.owner)
-        command = commands.Command(drop_partial=drop)
-        if self._catalog.level >= 2:
-            command.actor.CopyFrom(Actor.system("an operator removes a partial upload").message())
-        await self._propose(command)
-        return Reply(admin.PartialReply().SerializeToString())

@@ -98,7 +98,7 @@ class Membership:
 
     def begin(self) -> None:
         """Go by what the catalog knows, once all are there who are told of it."""
-        index, configuration = self._configuration()
+        index, configuration = self.applied()
         if index:
             self.roster.offer(index, configuration)
 
@@ -129,8 +129,8 @@ class Membership:
 
     # What is known.
 
-    def _configuration(self) -> tuple[int, Configuration]:
-        """Return the configuration that the catalog has applied."""
+    def applied(self) -> tuple[int, Configuration]:
+        """Return the configuration that is applied here, with its log entry; 0: that of the configuration files."""
         index, data = self._catalog.configuration
         if index and index != self._applied[0]:
             self._applied = (index, Configuration.decode(data))
@@ -138,11 +138,11 @@ class Membership:
 
     def voters(self) -> frozenset[str]:
         """The members whose stores get pictures."""
-        return self._configuration()[1].voters
+        return self.applied()[1].voters
 
     def leaving(self) -> frozenset[str]:
         """Those among the members that are to go."""
-        return leaving(self._configuration()[1], self._intents())
+        return leaving(self.applied()[1], self._intents())
 
     def others(self) -> list[str]:
         """The other members, as far as this node has heard."""
@@ -203,7 +203,7 @@ class Membership:
 
     def _known_since(self) -> int:
         """Return the newest log entry as of which this node was a member, as it knows itself."""
-        configurations = [self._configuration()]
+        configurations = [self.applied()]
         if self._consensus is not None:
             configurations.append(self._consensus.membership.configuration)
         return max([self._joined, *(index for index, c in configurations if self._settings.name in c.names)])
@@ -254,7 +254,7 @@ class Membership:
 
         Not all that are wanted: under load some upload's last copy is always still under way.
         """
-        stay = self._configuration()[1].voters - going
+        stay = self.applied()[1].voters - going
         live = [store.number for store in self._catalog.stores() if store.current and store.node in stay]
         view = ClusterView((), max(1, len(stay)), self._settings.replicas)
         return not self._catalog.short_chunks(Wanted(view.quorum, view.majority), live, 1)
@@ -327,7 +327,7 @@ class Membership:
 
     def describe(self, waiting: Sequence[str]) -> admin.Membership:
         """Return the members and what is open, as applied here; `waiting` is what the leader has said."""
-        index, configuration = self._configuration()
+        index, configuration = self.applied()
         going = self.leaving()
         addresses = self.roster.addresses
         return admin.Membership(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from raftstore.cluster.calls.status import node_report
 from raftstore.cluster.membership.service import Membership
 from raftstore.errors import Unavailable
-from raftstore.peers import Lane, PeerNetwork
+from raftstore.peers import PeerNetwork
 from raftstore.wire import admin_pb2 as admin
 
 PATIENCE = 1.5
@@ -20,15 +21,13 @@ class Enquiries:
         self.latest_boot = 0
         """Number of the newest start of this node of which a member has told."""
 
-    async def call(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
-        """Call `method` at a member beside the bulk traffic; `timeout` in seconds."""
-        return (await self._network.call(member, method, body, lane=Lane.BULK, timeout=timeout)).body
+    async def ask(self, member: str, request: admin.NodeRequest) -> admin.NodeReport:
+        """Return what a member says of itself and of this node, beside the bulk traffic."""
+        return await node_report.ask(self._network, member, request, timeout=PATIENCE)
 
     async def report(self, member: str) -> admin.NodeReport:
         """Return what a member says of itself, and take note of what it says of the members."""
-        request = admin.NodeRequest(known=self._membership.roster.committed[0])
-        reply = await self._network.call(member, "admin.node", request.SerializeToString(), timeout=PATIENCE)
-        report = admin.NodeReport.FromString(reply.body)
+        report = await self.ask(member, admin.NodeRequest(known=self._membership.roster.committed[0]))
         self._membership.hear(report)
         self.latest_boot = max(self.latest_boot, report.latest_boot)
         return report

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -27,7 +26,6 @@ log = structlog.get_logger()
 
 WATCH_PERIOD = 1.0
 RETRY_SECONDS = 0.2
-CALL_TIMEOUT = 1.5
 CLOCK_LOG_EVERY = 600.0
 """Seconds between two log lines that say that this node's clock is wrong."""
 
@@ -35,12 +33,8 @@ MAX_AGE = 5.0
 """Seconds for which what a node last said of itself (its free disk) is believed."""
 
 
-class Caller(Protocol):
-    """Asks a member; raises StoreError when it cannot be reached in time."""
-
-    async def __call__(self, member: str, method: str, body: bytes, *, timeout: float) -> bytes:
-        """Return the reply's body."""
-        ...
+Ask = Callable[[str, admin.NodeRequest], Awaitable[admin.NodeReport]]
+"""Asks a member for its report; raises StoreError when it cannot be reached in some 1.5 seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,7 @@ class Health:
         self,
         own: Callable[[], tuple[NodeStatus, str]],
         roster: Roster,
-        call: Caller,
+        ask: Ask,
         *,
         store: Callable[[], bytes],
         boots: Callable[[], Boots],
@@ -81,7 +75,7 @@ class Health:
         """
         self._own = own
         self._roster = roster
-        self._call = call
+        self._ask_member = ask
         self._store = store
         self._boots = boots
         self._heard = heard
@@ -137,12 +131,11 @@ class Health:
                 log_end=boots.log_end,
             )
             sent = time.time_ns()
-            body = await self._call(name, "admin.node", request.SerializeToString(), timeout=CALL_TIMEOUT)
+            reply = await self._ask_member(name, request)
             received = time.time_ns()
-            reply = admin.NodeReport.FromString(body)
             if reply.configuration:
                 self._roster.offer(reply.configuration_index, Configuration.decode(reply.configuration))
-        except (StoreError, DecodeError):
+        except (StoreError, DecodeError):  # the latter: of a configuration that cannot be read
             self._reports.pop(name, None)
             return None
         report = Report(
@@ -179,7 +172,7 @@ class Health:
             )
 
     async def gather(self) -> ClusterStatus:
-        """Ask every member now; return their status without totals and verdict. Takes CALL_TIMEOUT at most."""
+        """Ask every member now; return their status without totals and verdict. Takes as long as asking one."""
         own, leader = self._own()
         members = self._roster.configuration.by_name
         addresses = {name: str(address) for name, address in self._roster.addresses.items()}

@@ -8,7 +8,7 @@ import pytest
 
 from raftstore import errors
 from raftstore.chunks.placement.topology import ClusterView, StoreState
-from raftstore.cluster.administration import merged
+from raftstore.cluster.calls.accounts import merged
 from raftstore.cluster.jobs.repair import plan
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract

@@ -15,14 +15,14 @@ def test_answers_are_about_a_start_only_when_that_has_a_number() -> None:
     seeds = {name: Address("127.0.0.1", 1024 + number) for number, name in enumerate(("n1", "n2"))}
     boots, asked, heard = Boots(), [], []
 
-    async def call(_member: str, _method: str, body: bytes, *, timeout: float) -> bytes:
-        asked.append(admin.NodeRequest.FromString(body).boot)
-        return admin.NodeReport(node=admin.NodeStatus(name="n2", role="follower")).SerializeToString()
+    async def ask(_member: str, request: admin.NodeRequest) -> admin.NodeReport:
+        asked.append(request.boot)
+        return admin.NodeReport(node=admin.NodeStatus(name="n2", role="follower"))
 
     health = Health(
         lambda: (NodeStatus("n1", "", reachable=True), ""),
         Roster("n1", seeds, lambda: None),
-        call,
+        ask,
         store=lambda: b"",
         boots=lambda: boots,
         heard=lambda name, _report: heard.append(name),

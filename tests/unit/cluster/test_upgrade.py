@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from raftstore.cluster.membership.upgrade import Plan, UpgradeCalls, plan
+from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.calls.upgrade import finish_upgrade, show_upgrade
+from raftstore.cluster.membership.upgrade import Plan, plan
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, Incompatible
+from raftstore.peers import Peer, Role
+from raftstore.peers.calls import Answered
 from raftstore.types import ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -53,18 +57,20 @@ def test_nodes_that_do_not_say_what_they_know_are_in_the_way() -> None:
 
 
 class Cluster:
-    """A catalog, and nodes, that do what they are told."""
+    """A node whose catalog and members do what they are told."""
 
     def __init__(self, nodes: list[NodeStatus], level: int = 1) -> None:
         self.level = level
         self.nodes = nodes
-        self.configuration = (7, Configuration.of([each.name for each in nodes]).encode())
+        configuration = Configuration.of([each.name for each in nodes])
         self.proposed: list[commands.SetLevel] = []
-        self.served: dict[str, Callable[..., Awaitable[Any]]] = {}
-        UpgradeCalls(self, catalog=self, gather=self.gather, propose=self.propose, barrier=self.barrier)  # type: ignore[arg-type]
-
-    def serve(self, method: str, handler: Callable[..., Awaitable[Any]], **options: Any) -> None:
-        self.served[method] = handler
+        self.node: Any = SimpleNamespace(
+            catalog=self,
+            health=self,
+            membership=SimpleNamespace(applied=lambda: (7, configuration)),
+            propose=self.propose,
+            barrier=self.barrier,
+        )
 
     async def barrier(self) -> None:
         return
@@ -77,29 +83,31 @@ class Cluster:
         self.level = command.set_level.level
         return commands.Result()
 
-    def ask(self, method: str) -> admin.Upgrade:
-        reply = asyncio.run(self.served[method](None, b"", memoryview(b"")))  # type: ignore[arg-type]
-        return admin.Upgrade.FromString(reply.body)
+    def ask(self, call: Answered[NodeContext, admin.UpgradeRequest, admin.Upgrade]) -> admin.Upgrade:
+        async def ask() -> admin.Upgrade:
+            return await call.answer(self.node, admin.UpgradeRequest(), Peer("olga", Role.ADMIN))
+
+        return asyncio.run(ask())
 
 
 def test_it_is_raised_step_by_step_for_the_members_that_were_asked() -> None:
     cluster = Cluster([node("n1", 3), node("n2", 3)])
-    done = cluster.ask("admin.upgrade_finish")
+    done = cluster.ask(finish_upgrade)
     assert (done.before, done.level, done.target) == (1, 3, 3)
     assert [(each.level, each.members, each.fresh) for each in cluster.proposed] == [
         (2, 7, False),
         (3, 7, False),
     ]
-    again = cluster.ask("admin.upgrade_finish")
+    again = cluster.ask(finish_upgrade)
     assert (again.before, again.level, len(cluster.proposed)) == (3, 3, 2)
 
 
 def test_nothing_is_raised_while_a_node_is_in_the_way() -> None:
     cluster = Cluster([node("n1"), node("n2", 1), node("n3", None, reachable=False)])
-    shown = cluster.ask("admin.upgrade")
+    shown = cluster.ask(show_upgrade)
     assert (shown.before, shown.level, shown.target, len(shown.obstacles)) == (1, 1, 2, 2)
     with pytest.raises(Incompatible, match=r"level 1 stays in force, 2 needs every node; n2 runs .*; n3: "):
-        cluster.ask("admin.upgrade_finish")
+        cluster.ask(finish_upgrade)
     assert cluster.proposed == []
 
 
@@ -107,5 +115,5 @@ def test_members_that_changed_meanwhile_are_asked_again() -> None:
     cluster = Cluster([node("n1"), node("n2")])
     cluster.nodes = [node("n1"), node("n2"), node("n3")]
     with pytest.raises(Changed, match="try again"):
-        cluster.ask("admin.upgrade_finish")
+        cluster.ask(finish_upgrade)
     assert cluster.proposed == []

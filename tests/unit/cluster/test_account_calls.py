@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from raftstore.cluster.administration import ATTEMPTS, AccountCalls
+from raftstore.cluster.calls.accounts import ATTEMPTS, put_user
 from raftstore.errors import Changed
 from raftstore.peers import Peer, Role
 from raftstore.types import User
@@ -36,21 +38,10 @@ class Accounts:
         self.account = replace(user, revision=user.revision + 1)
 
 
-class Services:
-    """Keeps the handlers."""
-
-    def __init__(self) -> None:
-        self.handlers = {}
-
-    def serve(self, name, handler, *, roles):
-        self.handlers[name] = handler
-
-
 def set_quota(store: Accounts) -> None:
-    services = Services()
-    AccountCalls(store, services)  # type: ignore[arg-type]
-    body = admin.UserPut(name="ada", quota_bytes=5, update=True).SerializeToString()
-    asyncio.run(services.handlers["admin.user_put"](OPERATOR, body, memoryview(b"")))
+    node: Any = SimpleNamespace(accounts=store)
+    request = admin.UserPut(name="ada", quota_bytes=5, update=True)
+    asyncio.run(put_user.answer(node, request, OPERATOR))
 
 
 @pytest.mark.parametrize("meanwhile", [0, 1, ATTEMPTS - 1])

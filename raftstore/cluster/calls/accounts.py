@@ -1,0 +1,103 @@
+"""The accounts of users: list, make, change and remove them, and hand over what removed ones have left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.status.convert import user_to_wire
+from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
+from raftstore.peers.calls import admin_call
+from raftstore.types import Rule, User
+from raftstore.wire import admin_pb2 as admin
+
+_FIELDS = (
+    *("password_hash", "home", "rights", "disabled", "replicas", "quota_bytes", "quota_files"),
+    *("upload_rate", "download_rate", "max_sessions"),
+)
+
+ATTEMPTS = 5
+"""For a change of an account that others change at the same time."""
+
+
+@admin_call("admin.users", admin.UsersRequest, admin.Users, changes=False)
+async def users(node: NodeContext, _request: admin.UsersRequest) -> admin.Users:
+    """List all accounts, after a read barrier."""
+    reply = admin.Users()
+    async for portion in node.accounts.users():
+        reply.users.extend(user_to_wire(user, node.accounts.usage(user.owner)) for user in portion)
+    return reply
+
+
+@admin_call("admin.user_put", admin.UserPut, admin.UserReply, changes=True, nodes=True)
+async def put_user(node: NodeContext, request: admin.UserPut) -> admin.UserReply:
+    """Make or change an account. Raises as `merged`; Changed when others change it all the time."""
+    for attempt in range(ATTEMPTS):
+        earlier = await node.accounts.user(request.name)
+        try:
+            await node.accounts.put_user(merged(earlier, request), create=request.create, update=request.update)
+            break
+        except Changed:
+            if attempt == ATTEMPTS - 1:
+                raise
+    return admin.UserReply()
+
+
+@admin_call("admin.user_remove", admin.UserRemove, admin.UserReply, changes=True, nodes=True)
+async def remove_user(node: NodeContext, request: admin.UserRemove) -> admin.UserReply:
+    """Remove an account."""
+    await node.accounts.remove_user(request.name)
+    return admin.UserReply()
+
+
+@admin_call("admin.user_orphans", admin.OrphansRequest, admin.Orphans, changes=False)
+async def orphans(node: NodeContext, _request: admin.OrphansRequest) -> admin.Orphans:
+    """List who has something and no account any more."""
+    reply = admin.Orphans()
+    for owner, usage in await node.accounts.orphans():
+        reply.orphans.add(owner=owner, files=usage.files, bytes=usage.bytes)
+    return reply
+
+
+@admin_call("admin.user_adopt", admin.UserAdopt, admin.UserAdopted, changes=True, nodes=True)
+async def adopt(node: NodeContext, request: admin.UserAdopt) -> admin.UserAdopted:
+    """Hand some of what an orphan has left over to an account."""
+    after, adopted, finished = await node.accounts.adopt(request.owner, request.name, request.after)
+    return admin.UserAdopted(after=after, adopted=adopted, finished=finished)
+
+
+def merged(earlier: User | None, put: admin.UserPut) -> User:
+    """Return the account that `put` asks for.
+
+    Raises AlreadyExists, NotFound (the account; a rule or key to be dropped), Invalid (no password hash).
+    """
+    if put.create and earlier is not None:
+        raise AlreadyExists(f"user {put.name}")
+    if put.update and earlier is None:
+        raise NotFound(f"user {put.name}")
+    if earlier is None and not put.HasField("password_hash"):
+        raise Invalid("a new account needs a password")
+    base = earlier if put.update and earlier is not None else User(put.name, "")
+    changes: dict[str, Any] = {field: getattr(put, field) for field in _FIELDS if put.HasField(field)}
+    if earlier is not None and "password_hash" not in changes:
+        changes["password_hash"] = earlier.password_hash
+    return replace(base, rules=_rules(base, put), authorized_keys=_keys(base, put), **changes)
+
+
+def _rules(base: User, put: admin.UserPut) -> tuple[Rule, ...]:
+    rules = {rule.path: rule.rights for rule in base.rules}
+    rules.update((rule.path, rule.rights) for rule in put.set_rules)
+    for path in put.drop_rules:
+        if rules.pop(path, None) is None:
+            raise NotFound(f"rule of user {put.name} for {path}")
+    return tuple(Rule(path, rights) for path, rights in sorted(rules.items()))
+
+
+def _keys(base: User, put: admin.UserPut) -> tuple[str, ...]:
+    keys = dict.fromkeys((*base.authorized_keys, *put.add_keys))
+    for key in put.drop_keys:
+        if key not in keys:
+            raise NotFound(f"key of user {put.name}")
+        del keys[key]
+    return tuple(keys)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
+from raftstore.cluster.proposals import Barrier, Propose
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.accounts import user_to_message
 from raftstore.metadata.tables.adoption import MAX_LOOKED_AT
@@ -21,8 +22,8 @@ class Accounts:
     def __init__(
         self,
         catalog: Catalog,
-        barrier: Callable[[], Awaitable[None]],
-        propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        barrier: Barrier,
+        propose: Propose,
     ) -> None:
         self._catalog = catalog
         self._barrier = barrier

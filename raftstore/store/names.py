@@ -8,9 +8,10 @@ when it is applied.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from raftstore.cluster.proposals import Barrier, Propose
 from raftstore.errors import AlreadyExists, Denied, Invalid, NoQuorum, NotFound
 from raftstore.paths import parent, split
 from raftstore.rights import Action, Actor, Rights, Whose, looks
@@ -33,8 +34,8 @@ class Names:
     def __init__(
         self,
         catalog: Catalog,
-        barrier: Callable[[], Awaitable[None]],
-        propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        barrier: Barrier,
+        propose: Propose,
     ) -> None:
         self._catalog = catalog
         self._barrier = barrier

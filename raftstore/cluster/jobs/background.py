@@ -27,6 +27,7 @@ from raftstore.cluster.jobs.rebalance import Rebalance, Trim
 from raftstore.cluster.jobs.repair import Repair, plan, promising
 from raftstore.cluster.jobs.scrub import Scrubber
 from raftstore.cluster.jobs.worker import Handler, Task, Worker
+from raftstore.cluster.proposals import Barrier, Propose
 from raftstore.cluster.replicas.balance import lacking, sizes, too_many
 from raftstore.cluster.replicas.collector import Collector
 from raftstore.cluster.replicas.copier import Copier
@@ -72,8 +73,8 @@ class BackgroundJobs:
         service: ChunkService,
         recorder: ReplicaRecorder,
         confirm: Callable[[int, Sequence[bytes]], Awaitable[set[bytes]]],
-        propose: Callable[[commands.Command], Awaitable[commands.Result]],
-        barrier: Callable[[], Awaitable[None]],
+        propose: Propose,
+        barrier: Barrier,
         leads: Callable[[], bool],
         reclaimable: Callable[[str], int],
     ) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from raftstore.chunks.placement.topology import ClusterView
 from raftstore.cluster.jobs.counters import JobCounter, counted
+from raftstore.cluster.proposals import Propose
 from raftstore.cluster.settings import JobsSettings
 from raftstore.errors import AlreadyExists, Changed, NotFound
 from raftstore.util.tasks import Periodic
@@ -247,7 +248,7 @@ class Dispatcher(Periodic):
         leads: Callable[[], bool],
         situation: Callable[[], Situation],
         resting: Callable[[], None],
-        propose: Callable[[commands.Command], Awaitable[object]],
+        propose: Propose,
     ) -> None:
         super().__init__("dispatcher", PERIOD, waits="jobs wait")
         self._leads = leads

@@ -8,10 +8,11 @@ day. The rules of the log are in `metadata/partials`.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
+from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.partials import MAX_EXPIRED
@@ -59,7 +60,7 @@ class PartialExpiry(Periodic):
         *,
         catalog: Catalog,
         leads: Callable[[], bool],
-        propose: Callable[[commands.Command], Awaitable[object]],
+        propose: Propose,
     ) -> None:
         """`kept`: seconds for which what nothing is added to is kept."""
         tick = kept / TICKS

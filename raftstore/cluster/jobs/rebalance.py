@@ -18,6 +18,7 @@ from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.repair import shares
 from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.proposals import Propose
 from raftstore.cluster.replicas.balance import counting, moves, too_many
 from raftstore.cluster.replicas.copier import Copier
 from raftstore.errors import StoreError, Unavailable
@@ -86,7 +87,7 @@ class Trim:
         view: Callable[[], ClusterView],
         catalog: Catalog,
         confirm: Callable[[int, Sequence[bytes]], Awaitable[set[bytes]]],
-        propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        propose: Propose,
         swept: Callable[[], int],
         give_up: Callable[[Sequence[bytes], Callable[[], Awaitable[int]]], Awaitable[int]],
     ) -> None:

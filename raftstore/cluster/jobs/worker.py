@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from raftstore.cluster.jobs.counters import JobCounter
+from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, NotFound, StoreError
 from raftstore.util.tasks import Periodic, cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
@@ -90,7 +91,7 @@ class Worker(Periodic):
         boot: int,
         *,
         jobs: Callable[[], Sequence[Job]],
-        propose: Callable[[commands.Command], Awaitable[object]],
+        propose: Propose,
         leads: Callable[[], bool],
         handlers: Mapping[int, Handler],
         concurrency: int,

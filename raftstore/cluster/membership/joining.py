@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from raftstore import errors
 from raftstore.cluster.membership.roster import Roster, parse_address
 from raftstore.cluster.membership.tokens import Token
+from raftstore.cluster.proposals import Propose
 from raftstore.cluster.settings import StoreSettings
 from raftstore.errors import Incompatible, Invalid, Refused, StoreError, Unavailable, error_of
 from raftstore.peers.joining import ask_to_join
@@ -40,7 +41,7 @@ class Doorkeeper:
         settings: StoreSettings,
         roster: Roster,
         intents: Callable[[], Sequence[Intent]],
-        propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        propose: Propose,
         fits: Callable[[str, Versions], str | None],
     ) -> None:
         """`fits` says why a node of that name and program cannot work with the cluster, None when it can."""

@@ -49,6 +49,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.format.needle import KEY_SIZE
+from raftstore.cluster.proposals import Barrier
 from raftstore.cluster.replicas.candidates import Candidates
 from raftstore.errors import Unavailable
 from raftstore.util.limits.slices import Pace
@@ -101,7 +102,7 @@ class Collector:
         grace: float,
         unlisted: Callable[[Iterable[bytes]], list[bytes]],
         find: Callable[[Sequence[bytes]], Awaitable[list[bytes]]],
-        barrier: Callable[[], Awaitable[None]],
+        barrier: Barrier,
         begin: Callable[[], Awaitable[int]],
         swept: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,

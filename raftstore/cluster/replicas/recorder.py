@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from raftstore.chunks.placement.topology import Topology
+from raftstore.cluster.proposals import Propose
 from raftstore.errors import Invalid, StoreError
 from raftstore.types import Wanted
 from raftstore.util.tasks import cancel_and_wait
@@ -31,7 +32,7 @@ class ReplicaRecorder:
     wants to make it; one that is listed and missing when it is read, or its node takes inventory at its next start.
     """
 
-    def __init__(self, propose: Callable[[commands.Command], Awaitable[commands.Result]]) -> None:
+    def __init__(self, propose: Propose) -> None:
         self._propose = propose
         self._waiting: dict[tuple[bytes, int], int | None] = {}
         self._idle = asyncio.Event()

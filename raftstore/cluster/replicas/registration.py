@@ -7,11 +7,12 @@ the earlier one's membership are all volumes of that name.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import structlog
 
+from raftstore.cluster.proposals import Propose
 from raftstore.cluster.replicas.inventory import take_inventory
 from raftstore.errors import Invalid, StoreError, Superseded
 from raftstore.types import StoreInfo
@@ -44,7 +45,7 @@ class Registration:
         command: commands.RegisterStore,
         catalog: Listed,
         *,
-        propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        propose: Propose,
         member: Callable[[], bool],
         holds: Callable[[bytes], bool],
         missing: Callable[[bytes, int], bool],

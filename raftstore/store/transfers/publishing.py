@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from raftstore.cluster.proposals import Barrier
 from raftstore.errors import AlreadyExists, Changed, IsADirectory, NotFound
 from raftstore.store.targets import Target
 from raftstore.wire import commands_pb2 as commands
@@ -37,9 +38,7 @@ class Names(Protocol):
 class Aim:
     """Finds the file that an upload was opened on, and publishes there."""
 
-    def __init__(
-        self, names: Names, barrier: Callable[[], Awaitable[None]], look: Callable[[], Target], *, sure: bool
-    ) -> None:
+    def __init__(self, names: Names, barrier: Barrier, look: Callable[[], Target], *, sure: bool) -> None:
         """`look` returns what is at the upload's path, as applied here. `sure`: nothing newer was acknowledged.
 
         If not so, that is found out while the client sends: of a file that is written anew nothing depends on whether

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
+from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, StoreError
 from raftstore.metadata.tables.reservations import Reservation
 from raftstore.util.tasks import cancel_and_wait
@@ -25,8 +26,6 @@ RENEW = 20.0
 
 LEASE = 6 * RENEW
 """Seconds without one after which the leader ends what a node has reserved."""
-
-Propose = Callable[[commands.Command], Awaitable[commands.Result]]
 
 
 class Silence:

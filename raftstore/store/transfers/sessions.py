@@ -11,6 +11,7 @@ import structlog
 
 from raftstore.chunks.transfer.download import Download, Part
 from raftstore.chunks.transfer.upload import Upload
+from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, Invalid, QuotaExceeded, StoreError, TooLarge
 from raftstore.paths import parent
 from raftstore.store.targets import Target
@@ -23,7 +24,6 @@ from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
-Propose = Callable[[commands.Command], Awaitable[commands.Result]]
 GATHERED = 256 * 1024
 """Bytes up to which a file waits to be published with others. For larger ones a Raft round counts for little, and in
 step they would leave the disk idle while they are received, and the processors while they are written."""

@@ -8,35 +8,39 @@ import importlib.metadata
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import IO, Any
 
 import click
 
-from ftpgateway.cli import logs
+from ftpgateway.cli import cluster, local, logs, users
+from raftstore.util.modules import modules_of
 
-COMMANDS = {
-    "init": "ftpgateway.cli.local.init",
-    "serve": "ftpgateway.cli.local.serve",
-    "demo": "ftpgateway.demo.command",
-    "status": "ftpgateway.cli.cluster.status",
-    "members": "ftpgateway.cli.cluster.members",
-    "user": "ftpgateway.cli.users.user",
-    "hostkeys": "ftpgateway.cli.cluster.hostkeys",
-    "upgrade": "ftpgateway.cli.cluster.upgrade",
-    "node": "ftpgateway.cli.cluster.node",
-    "leader": "ftpgateway.cli.cluster.leader",
-    "join": "ftpgateway.cli.local.join",
-    "jobs": "ftpgateway.cli.cluster.jobs",
-    "partials": "ftpgateway.cli.users.partials",
-    "repair": "ftpgateway.cli.cluster.upkeep:repair",
-    "scrub": "ftpgateway.cli.cluster.upkeep:scrub",
-    "drain": "ftpgateway.cli.cluster.upkeep:drain",
-    "fsck": "ftpgateway.cli.cluster.upkeep:fsck",
-    "config": "ftpgateway.cli.local.config",
-    "unit": "ftpgateway.cli.local.unit",
-}
-"""Module of each command, and the attribute there unless it is `command`."""
+FOLDERS: tuple[ModuleType, ...] = (local, cluster, users)
+"""Packages whose modules are the commands: `pixraft x` is `command` in the module x of one of them. What commands are
+made of is in `helpers`."""
+
+ELSEWHERE = {"demo": "ftpgateway.demo.command"}
+"""Module of a command that cannot be there: it builds on this package."""
+
+ORDER = (
+    *("init", "serve", "demo", "status", "members", "user", "hostkeys", "upgrade", "node", "leader", "join"),
+    *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "unit"),
+)
+"""In which they are listed: that of first use. Those that are not named here follow by name."""
+
+
+def find_commands(folders: Sequence[ModuleType] = FOLDERS) -> dict[str, str]:
+    """Return the module of each command by its name, in the order for people. None of them is imported."""
+    found = dict(ELSEWHERE)
+    for folder in folders:
+        for name in modules_of(folder):
+            if name in found:
+                raise ValueError(f"the command {name} is in {found[name]} already")
+            found[name] = f"{folder.__name__}.{name}"
+    place = {name: number for number, name in enumerate(ORDER)}
+    return {name: found[name] for name in sorted(found, key=lambda name: (place.get(name, len(place)), name))}
 
 
 _AS_JSON = "pixraft.json"
@@ -73,6 +77,9 @@ def _mistakes(as_json: bool) -> Iterator[None]:
 class LazyGroup(click.Group):
     """A group whose commands live in other modules."""
 
+    modules: Mapping[str, str] = find_commands()
+    """Of each command, by name (`find_commands`)."""
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
@@ -90,14 +97,14 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of first use."""
-        return list(COMMANDS)
+        return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command's module; None when there is no such command."""
-        if cmd_name not in COMMANDS:
+        module = self.modules.get(cmd_name)
+        if module is None:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute or "command")
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def resolve_command(
@@ -107,7 +114,9 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(f"{error.format_message()} There are: {', '.join(COMMANDS)}.", ctx) from None
+            raise click.UsageError(
+                f"{error.format_message()} There are: {', '.join(self.modules)}.", ctx
+            ) from None
 
 
 def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -23,7 +23,7 @@ from ftpgateway.cli import errors, logs, output, reference
 from ftpgateway.cli.cluster.node import becomes
 from ftpgateway.cli.helpers import statusview, useroptions
 from ftpgateway.cli.local import serve
-from ftpgateway.cli.main import COMMANDS
+from ftpgateway.cli.main import find_commands
 from ftpgateway.node.config import load_node_config
 from raftstore.cluster.status.convert import node_from_wire, node_to_wire
 from raftstore.types import ClientFigure, ClusterStatus, NodeStatus
@@ -32,7 +32,7 @@ from raftstore.wire import admin_pb2
 ALL = [
     *(
         name
-        for name in COMMANDS
+        for name in find_commands()
         if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "partials", "upgrade")
     ),
     *(f"partials {name}" for name in ("list", "remove")),

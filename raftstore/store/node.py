@@ -16,7 +16,7 @@ from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
-from raftstore.cluster.jobs.background import BackgroundJobs
+from raftstore.cluster.jobs.background import BackgroundJobs, make_node
 from raftstore.cluster.jobs.expiry import PartialExpiry
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
@@ -222,7 +222,7 @@ class RunningNode:
         return consensus
 
     def _make_jobs(self, consensus: Consensus) -> BackgroundJobs:
-        return BackgroundJobs(
+        node = make_node(
             self.disk.settings,
             self.report.boots.now,
             catalog=self.disk.catalog,
@@ -236,6 +236,7 @@ class RunningNode:
             leads=lambda: consensus.is_leader,
             reclaimable=self._reclaimable,
         )
+        return BackgroundJobs(node)
 
     def _make_reserver(self, consensus: Consensus) -> Reserver:
         return Reserver(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from collecting import explored
 
-from raftstore.cluster.replicas import rebalance
+from raftstore.cluster.jobs import trim
 from raftstore.metadata.surplus import may_drop
 from raftstore.metadata.tables import contents
 
@@ -22,7 +22,7 @@ WORLD = {"nodes": 5, "trims": True}
 
 @pytest.fixture
 def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(rebalance, "TURN", 0)
+    monkeypatch.setattr(trim, "TURN", 0)
     return (tmp_path / str(number) for number in range(1000))
 
 

@@ -19,8 +19,8 @@ from catalogs import NOW, command
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.jobs.counters import JobCounter
-from raftstore.cluster.jobs.rebalance import Trim
-from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.jobs.task import Task
+from raftstore.cluster.jobs.trim import Trim
 from raftstore.cluster.replicas.collector import Collector
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, StoreError

@@ -32,13 +32,11 @@ async def put_job(node: NodeContext, request: admin.JobPut) -> admin.JobPutReply
         raise Invalid(f"there is no kind of job {request.kind!r}") from None
     await node.barrier()
     nodes = list(request.nodes) or node.jobs().reachable()
-    if kind == Job.DRAIN and len(request.nodes) != 1:
-        raise Invalid("one node is drained at a time")
     return admin.JobPutReply(ids=[await _put(node, kind, name, request) for name in nodes])
 
 
 async def _put(node: NodeContext, kind: int, name: str, request: admin.JobPut) -> int:
-    job = node.jobs().wanted(kind, name, apply=request.apply, force=request.force)
+    job = node.jobs().asked(kind, name, request)
     known = _open(node, kind, name)
     if known is not None and known.state == Job.WAITING and known.not_before_ns > time.time_ns():
         await _end(node, known.id)

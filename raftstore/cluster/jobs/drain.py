@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from raftstore.chunks.placement.topology import ClusterView
-from raftstore.cluster.jobs.worker import Task
-from raftstore.errors import Unavailable
+from raftstore.cluster.jobs.kind import Job, JobKind, JobNode
+from raftstore.cluster.jobs.task import Task
+from raftstore.errors import Invalid, Unavailable
 from raftstore.types import Wanted
-from raftstore.wire import commands_pb2 as commands
+from raftstore.wire import admin_pb2 as admin
 
 PERIOD = 1.0
 
@@ -35,9 +36,8 @@ class Drain:
         self._catalog = catalog
         self._leads = leads
 
-    async def run(self, job: commands.Job, task: Task) -> None:
+    async def run(self, job: Job, task: Task) -> None:
         """Return when everything on the node has its copies elsewhere. Raises Unavailable when another node leads."""
-        task.unit = "chunks"
         while True:
             if not self._leads():
                 raise Unavailable("another node leads now")
@@ -52,3 +52,21 @@ class Drain:
                 if not left:
                     return
             await asyncio.sleep(PERIOD)
+
+
+def asked(node: JobNode, job: Job, request: admin.JobPut) -> None:
+    """So many nodes must stay as there are to be copies, unless it is forced. Raises Invalid for several at a time."""
+    if len(request.nodes) != 1:
+        raise Invalid("one node is drained at a time")
+    job.replicas, job.force = node.settings.replicas, request.force
+
+
+DRAIN = JobKind(
+    number=Job.DRAIN,
+    unit="chunks",
+    work=lambda node: Drain(node.view, node.catalog, node.leads).run,
+    asked=asked,
+    beside=True,
+    several=True,
+    by_leader=True,
+)

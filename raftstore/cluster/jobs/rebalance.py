@@ -1,41 +1,57 @@
-"""Rebalance: a node that has joined, or has room again, gets its share. Trim: copies that are more than wanted go.
+"""Rebalance: a node that has joined, or has space again, gets its share.
 
-A node copies what it should hold instead of another one (`balance`). From then on there is a copy too many, as there
-is when a node comes back after others have made up for it. Each node finds out which of its copies are too many, asks
-the others whether they have theirs, and drops its own by a command that holds only if enough of those are left where
-it is applied (`raftstore.metadata.surplus`). Then it removes the bytes, by the rules of `collector`.
+It copies what it should hold instead of another one (`replicas.balance`). From then on there is a copy too many, which
+`trim` takes away.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-import structlog
-
-from raftstore.chunks.placement.topology import ClusterView, StoreState
+from raftstore.chunks.placement.topology import ClusterView
 from raftstore.cluster.jobs.counters import JobCounter
-from raftstore.cluster.jobs.repair import shares
-from raftstore.cluster.jobs.worker import Task
-from raftstore.cluster.proposals import Propose
-from raftstore.cluster.replicas.balance import counting, moves, too_many
+from raftstore.cluster.jobs.kind import Job, JobKind, JobNode, Look, Situation, shares, shares_of
+from raftstore.cluster.jobs.task import Task
+from raftstore.cluster.replicas.balance import lacking, moves
 from raftstore.cluster.replicas.copier import Copier
-from raftstore.errors import StoreError, Unavailable
+from raftstore.cluster.replicas.ownstore import announced
+from raftstore.errors import Invalid
 from raftstore.types import ChunkRef, Wanted
-from raftstore.wire import commands_pb2 as commands
+from raftstore.wire import admin_pb2 as admin
 
-log = structlog.get_logger()
-
-BATCH = 2000
-"""Copies that are dropped by one command. What a store said of its copies before counts no more afterwards, so there
-should not be many of them."""
-
-PAUSE = 5.0
-"""Seconds between two such commands."""
+PAUSE = 2.0
+REST = 600.0
+"""Seconds between two on a node: when the last one has moved something, and when it has not."""
 
 TURN = 0.002
 """Seconds between two pages of the catalog."""
+
+
+def observe(node: JobNode, situation: Situation) -> Mapping[str, int]:
+    """Return the bytes that nodes lack which hold far less than their share."""
+    return lacking(situation.view, node.held(situation.view), situation.sizes)
+
+
+def due(look: Look) -> Job | None:
+    """Return what would bring a node to its share, once it is calm and nothing is missing: that comes first."""
+    situation = look.situation
+    amount = situation.observed.get(Job.REBALANCE, {}).get(look.node)
+    if amount is None or not situation.steady or situation.short:
+        return None
+    if look.since(Job.REBALANCE) < (PAUSE if look.count(Job.REBALANCE, JobCounter.COPIED) else REST):
+        return None
+    job = Job(kind=Job.REBALANCE, node=look.node, amount=amount, reason="it holds less than its share")
+    job.upto = situation.upto
+    job.without.extend(situation.away)
+    job.shares.extend(shares_of(situation.sizes))
+    return job
+
+
+def only_the_leader(_node: JobNode, _job: Job, _request: admin.JobPut) -> None:
+    """Nobody asks for it."""
+    raise Invalid("the leader begins that by itself when it is due")
 
 
 class Catalog(Protocol):
@@ -43,12 +59,6 @@ class Catalog(Protocol):
 
     def absent_pages(self, wanted: Wanted, store: int, upto: int) -> Iterator[list[ChunkRef]]:
         """Yield the chunks that are not on a store."""
-        ...
-
-    def surplus_pages(
-        self, wanted: Wanted, live: Collection[int], on: int, upto: int
-    ) -> Iterator[list[ChunkRef]]:
-        """Yield the chunks on a store that have more copies than wanted."""
         ...
 
 
@@ -60,10 +70,10 @@ class Rebalance:
         self._catalog = catalog
         self._copier = copier
 
-    async def run(self, job: commands.Job, task: Task) -> None:
+    async def run(self, job: Job, task: Task) -> None:
         """Copy to here what should be here, until the job's amount is reached. Raises Unavailable."""
-        own = _own(self._view())
-        task.unit, task.total = "bytes", job.amount
+        own = announced(self._view())
+        task.total = job.amount
         task.counts |= {JobCounter.COPIED: 0, JobCounter.FAILED: 0, JobCounter.BYTES: 0}
         for page in self._catalog.absent_pages(self._view().wanted, own.number, job.upto):
             found = moves(self._view(), page, shares(job), job.without)
@@ -75,108 +85,12 @@ class Rebalance:
         await self._copier.noted()
 
 
-class Trim:
-    """Does jobs of the kind TRIM."""
-
-    def __init__(
-        self,
-        *,
-        node: str,
-        boot: int,
-        replicas: int,
-        view: Callable[[], ClusterView],
-        catalog: Catalog,
-        confirm: Callable[[int, Sequence[bytes]], Awaitable[set[bytes]]],
-        propose: Propose,
-        swept: Callable[[], int],
-        give_up: Callable[[Sequence[bytes], Callable[[], Awaitable[int]]], Awaitable[int]],
-    ) -> None:
-        """`replicas` as this node's operator wants them: where the leader's wants fewer, the surplus stays. `confirm`
-        asks another store what it has. `swept`: see `Collector`, whose `give_up` removes.
-        """
-        self._node = node
-        self._boot = boot
-        self._replicas = replicas
-        self._view = view
-        self._catalog = catalog
-        self._confirm = confirm
-        self._propose = propose
-        self._swept = swept
-        self._give_up = give_up
-
-    async def run(self, job: commands.Job, task: Task) -> None:
-        """Give up what is here and too many. Raises StoreError: Changed when the job is another's by now."""
-        view = self._view()
-        own = _own(view)
-        task.unit = "chunks"
-        task.counts |= {JobCounter.TRIMMED: 0, JobCounter.KEPT: 0}
-        if job.replicas < self._replicas:
-            log.warning(
-                "the leader wants fewer copies than this node", leader=job.replicas, here=self._replicas
-            )
-            return
-        batch: list[ChunkRef] = []
-        live = view.staying - frozenset(job.without)
-        for page in self._catalog.surplus_pages(view.wanted, live, own.number, job.upto):
-            weights, view = shares(job), self._view()
-            batch += [
-                chunk
-                for chunk in page
-                if any(store.number == own.number for store in too_many(view, chunk, weights, job.without))
-            ]
-            if len(batch) >= BATCH:
-                await self._drop(job, own, batch, task)
-                batch = []
-                await asyncio.sleep(PAUSE)
-            await asyncio.sleep(TURN)
-        if batch:
-            await self._drop(job, own, batch, task)
-        task.total = task.done
-
-    async def _drop(self, job: commands.Job, own: StoreState, chunks: Sequence[ChunkRef], task: Task) -> None:
-        keepers = await self._confirmed(job, own, chunks)
-        enough = [chunk for chunk in chunks if len(keepers[chunk.digest]) >= chunk.copies]
-        digests = [chunk.digest for chunk in enough]
-
-        async def drop() -> int:
-            command = commands.DropReplicas(
-                job=job.id,
-                node=self._node,
-                boot=self._boot,
-                store=own.number,
-                drops=[commands.Drop(digest=digest, keepers=keepers[digest]) for digest in digests],
-            )
-            done = await self._propose(commands.Command(drop_replicas=command))
-            return done.index if self._swept() == done.index else 0
-
-        removed = await self._give_up(digests, drop) if digests else 0
-        task.counts[JobCounter.TRIMMED] += removed
-        task.counts[JobCounter.KEPT] += len(chunks) - removed
-        task.done += len(chunks)
-
-    async def _confirmed(
-        self, job: commands.Job, own: StoreState, chunks: Sequence[ChunkRef]
-    ) -> dict[bytes, list[int]]:
-        """Return by chunk the other stores that say that they have it; a store that does not answer has nothing."""
-        view = self._view()
-        asked: dict[int, list[bytes]] = {}
-        for chunk in chunks:
-            for store in counting(view, chunk, job.without):
-                if store.number != own.number:
-                    asked.setdefault(store.number, []).append(chunk.digest)
-        keepers: dict[bytes, list[int]] = {chunk.digest: [] for chunk in chunks}
-        for number, digests in asked.items():
-            try:
-                held = await self._confirm(number, digests)
-            except StoreError as error:
-                log.info("copies not confirmed", store=number, error=str(error))
-                continue
-            for digest in held:
-                keepers[digest].append(number)
-        return keepers
-
-
-def _own(view: ClusterView) -> StoreState:
-    if view.local is None:
-        raise Unavailable("this node's volumes are not announced yet")
-    return view.local
+REBALANCE = JobKind(
+    number=Job.REBALANCE,
+    unit="bytes",
+    work=lambda node: Rebalance(node.view, node.catalog, node.copier).run,
+    due=due,
+    observe=observe,
+    asked=only_the_leader,
+    precedence=30,
+)

@@ -1,4 +1,4 @@
-"""Scrub: a node reads all that it holds, and finds out what has rotted or is gone. Fsck: the same, as a comparison.
+"""Scrub: a node reads all that it holds, and finds out what has rotted or is gone.
 
 What is damaged goes to quarantine, the catalog is told, and repair makes the copy again from a healthy one.
 """
@@ -12,12 +12,12 @@ from typing import Protocol
 import structlog
 
 from raftstore.cluster.jobs.counters import JobCounter, counted
-from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.jobs.kind import SECOND_NS, Job, JobKind, JobNode, Look
+from raftstore.cluster.jobs.task import Task
 from raftstore.cluster.replicas.copier import CHARGE, FLUSH_SECONDS
 from raftstore.errors import Unavailable
 from raftstore.util.limits.slices import Pace, Slice
 from raftstore.util.limits.throttle import Throttle
-from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
@@ -29,6 +29,14 @@ SHARE = 0.1
 
 PORTION = 250
 """Chunks of it at a time."""
+
+
+def due(look: Look) -> Job | None:
+    """Return the next scrub of a node, which waits for its time: a period after the last one."""
+    last = look.ended.get(Job.SCRUB)
+    since = look.situation.now_ns if last is None else last.finished_ns
+    begin = since + int(look.situation.settings.scrub_period * SECOND_NS)
+    return Job(kind=Job.SCRUB, node=look.node, reason="it is time", not_before_ns=begin)
 
 
 class Checked(Protocol):
@@ -116,7 +124,7 @@ class Recorder(Protocol):
 
 
 class Scrubber:
-    """Does jobs of the kinds SCRUB and FSCK on this node."""
+    """Does jobs of the kind SCRUB on this node."""
 
     def __init__(
         self,
@@ -127,30 +135,22 @@ class Scrubber:
         throttle: Throttle,
         store: Callable[[], int | None],
         size: Callable[[], int],
-        confirm: Callable[[bytes], bool],
-        overdue: Callable[[bytes], bool],
-        collect: Callable[[], Awaitable[object]],
     ) -> None:
-        """`store` is the number of this node's store, `size` the bytes in it. `overdue` tells whether a
-        chunk should have been collected; `collect` is asked to do that.
-        """
+        """`store` is the number of this node's store, `size` the bytes in it."""
         self._chunks = chunks
         self._catalog = catalog
         self._recorder = recorder
         self._throttle = throttle
         self._store = store
         self._size = size
-        self._confirm = confirm
-        self._overdue = overdue
-        self._collect = collect
 
-    async def scrub(self, job: commands.Job, task: Task) -> None:
+    async def run(self, job: Job, task: Task) -> None:
         """Verify everything; what is bad or missing is repaired from another node.
 
         Goes on where an earlier attempt, by this node before its last start, had come to: only the last seconds are
         verified again. What compaction has moved meanwhile lies in later volumes.
         """
-        store = self._own()
+        store = self.own()
         begun = job.progress
         if 0 < begun.volume <= max(self._chunks.volume_numbers(), default=0):  # else it is another disk
             task.place = begun.volume, begun.offset
@@ -159,48 +159,20 @@ class Scrubber:
             log.info(
                 "scrub goes on", job=job.id, volume=begun.volume, offset=begun.offset, **task.named_counts()
             )
-        await self._verify(task, lambda digest: self._lose(digest, store))
-        await self._lose_all(await self._missing(store, task), store)
+        await self.verify(task, lambda digest: self.lose_one(digest, store))
+        await self.lose_all(await self.missing(store, task), store)
         await self._recorder.flushed(FLUSH_SECONDS)
 
-    async def fsck(self, job: commands.Job, task: Task) -> None:
-        """Compare catalog and disk, and read everything; with `apply`, mend what is found.
-
-        Damaged bytes are put aside, and made again elsewhere, in any case: whoever reads them does that.
-        """
-        store = self._own()
-        wrong: list[bytes] = []
-
-        async def note(digest: bytes) -> None:
-            wrong.append(digest)
-            await self._lose(digest, store)
-
-        await self._verify(task, note)
-        missing = await self._missing(store, task)
-        unlisted = await self._extra(store, task)
-        task.counts[JobCounter.MISSING] -= len(set(wrong) & set(missing))
-        if not job.apply:
-            await self._recorder.flushed(FLUSH_SECONDS)
-            return
-        await self._lose_all(missing, store)
-        part = Slice()
-        for digest in unlisted:
-            since = self._catalog.applied_index
-            if self._confirm(digest):
-                self._recorder.added(digest, store, since)
-            await part.rest()
-        if task.counts[JobCounter.EXTRA]:
-            await self._collect()
-        await self._recorder.flushed(FLUSH_SECONDS)
-
-    def _own(self) -> int:
+    def own(self) -> int:
+        """Return the number of this node's store. Raises Unavailable."""
         store = self._store()
         if store is None:
             raise Unavailable("this node's volumes are not announced yet")
         return store
 
-    async def _verify(self, task: Task, bad: Callable[[bytes], Awaitable[None]]) -> None:
-        task.unit, task.total = "bytes", self._size()
+    async def verify(self, task: Task, bad: Callable[[bytes], Awaitable[None]]) -> None:
+        """Read all from `task.place` on; give `bad` what is damaged and referred to."""
+        task.total = self._size()
         task.counts = {JobCounter.VERIFIED: 0, JobCounter.DAMAGED: 0} | task.counts
         first, start = task.place
         for number in self._chunks.volume_numbers():
@@ -219,7 +191,8 @@ class Scrubber:
                 await self._throttle.take(sum(max(CHARGE // 8, checked.length) for checked in portion))
         task.done = task.total
 
-    async def _missing(self, store: int, task: Task) -> list[bytes]:
+    async def missing(self, store: int, task: Task) -> list[bytes]:
+        """Return, and count, what the catalog lists here and is not."""
         absent: list[bytes] = []
         pace, pages = Pace(SHARE), self._catalog.chunks_on(store)
         while True:
@@ -239,36 +212,35 @@ class Scrubber:
         task.counts[JobCounter.MISSING] = len(missing)
         return missing
 
-    async def _extra(self, store: int, task: Task) -> list[bytes]:
-        """Count what is here and nothing refers to; return what is here and not known to be."""
-        task.counts |= {JobCounter.EXTRA: 0, JobCounter.YOUNG: 0, JobCounter.UNLISTED: 0}
-        unlisted: list[bytes] = []
-        pace = Pace(SHARE)
-        async for portion in self._chunks.digests():
-            with pace:
-                keys = [entry.key for entry in portion]
-                held = self._catalog.held_by(keys)
-                known = {digest[: len(keys[0])] for digest, _ in held} if keys else set()
-                for key in keys:
-                    if key not in known:
-                        task.counts[JobCounter.EXTRA if self._overdue(key) else JobCounter.YOUNG] += 1
-                unlisted += [digest for digest, stores in held if store not in stores]
-            await pace.rest()
-        task.counts[JobCounter.UNLISTED] = len(unlisted)
-        return unlisted
-
     async def lose(self, names: Sequence[bytes]) -> None:
         """Tell the catalog that chunks, named by (the first bytes of) their digests, are not here whole."""
-        store = self._own()
+        store = self.own()
         for digest, _ in self._catalog.held_by(names):
-            await self._lose(digest, store)
+            await self.lose_one(digest, store)
 
-    async def _lose_all(self, digests: Sequence[bytes], store: int) -> None:
+    async def lose_all(self, digests: Sequence[bytes], store: int) -> None:
+        """Tell the catalog that chunks are not on a store whole."""
         part = Slice()
         for digest in digests:
-            await self._lose(digest, store)
+            await self.lose_one(digest, store)
             await part.rest()
 
-    async def _lose(self, digest: bytes, store: int) -> None:
+    async def lose_one(self, digest: bytes, store: int) -> None:
+        """Tell it of one, once it takes the note."""
         while not self._recorder.removed(digest, store):  # noqa: ASYNC110 - the proposals before it are waited for
             await asyncio.sleep(PAUSE)
+
+
+def scrubber(node: JobNode) -> Scrubber:
+    """Return what reads and checks at a node."""
+    return Scrubber(
+        chunks=node.volumes,
+        catalog=node.catalog,
+        recorder=node.recorder,
+        throttle=node.throttle,
+        store=node.own.number,
+        size=lambda: node.volumes.stats().bytes,
+    )
+
+
+SCRUB = JobKind(number=Job.SCRUB, unit="bytes", work=lambda node: scrubber(node).run, due=due, precedence=60)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from raftstore.cluster.jobs.counters import JobCounter
+from raftstore.cluster.jobs.kind import JobKind
+from raftstore.cluster.jobs.task import Handler, Task
 from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, NotFound, StoreError
 from raftstore.util.tasks import Periodic, cancel_and_wait
@@ -37,42 +37,11 @@ RETRY = 5.0
 SECOND_NS = 10**9
 
 Job = commands.Job
-BESIDE = (Job.DRAIN, Job.REPAIR)
 
 
-@dataclass(slots=True)
-class Task:
-    """How far a job is: what does it writes it, the worker reports it.
-
-    `place`, a volume and an offset, is for whoever goes on with the job after this node's next start.
-    """
-
-    done: int = 0
-    total: int = 0
-    unit: str = ""
-    counts: dict[JobCounter, int] = field(default_factory=dict)
-    place: tuple[int, int] = (0, 0)
-
-    def named_counts(self) -> dict[str, int]:
-        """Return the counts by their names."""
-        return {counter.value: value for counter, value in self.counts.items()}
-
-    def progress(self) -> commands.Progress:
-        """Return it as a message."""
-        counts = [commands.Count(name=name, value=value) for name, value in self.named_counts().items()]
-        volume, offset = self.place
-        return commands.Progress(
-            done=self.done, total=self.total, unit=self.unit, counts=counts, volume=volume, offset=offset
-        )
-
-
-Handler = Callable[[Job, Task], Awaitable[None]]
-"""Does a job; raises StoreError when it cannot. It is cancelled when the job is not this node's any more."""
-
-
-def takeable(job: Job, node: str, boot: int, now_ns: int, *, leads: bool) -> bool:
-    """Whether this node would be given the job now. A drain is watched over by the leader."""
-    if leads if job.kind == Job.DRAIN else job.node == node:
+def takeable(kind: JobKind, job: Job, node: str, boot: int, now_ns: int, *, leads: bool) -> bool:
+    """Whether this node would be given the job now."""
+    if leads if kind.by_leader else job.node == node:
         if job.state == Job.WAITING:
             return job.not_before_ns <= now_ns
         if job.state == Job.RUNNING:
@@ -81,8 +50,8 @@ def takeable(job: Job, node: str, boot: int, now_ns: int, *, leads: bool) -> boo
 
 
 class Worker(Periodic):
-    """Does at most `concurrency` jobs at a time, one of each kind. Beside them a repair, which nothing that takes hours
-    may keep waiting, and a drain, which only watches.
+    """Does at most `concurrency` jobs at a time, but for those of kinds that are done beside; one of a kind unless it
+    says otherwise.
     """
 
     def __init__(
@@ -93,15 +62,18 @@ class Worker(Periodic):
         jobs: Callable[[], Sequence[Job]],
         propose: Propose,
         leads: Callable[[], bool],
+        kinds: Iterable[JobKind],
         handlers: Mapping[int, Handler],
         concurrency: int,
     ) -> None:
+        """`handlers` do the jobs, by kind; jobs of other kinds are left alone."""
         super().__init__("worker", POLL, waits="jobs cannot be seen now")
         self._node = node
         self._boot = boot
         self._jobs = jobs
         self._propose = propose
         self._leads = leads
+        self._kinds = {kind.number: kind for kind in kinds}
         self._handlers = handlers
         self._concurrency = concurrency
         self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
@@ -123,17 +95,18 @@ class Worker(Periodic):
         for job in mine.values():
             if job.id in self._running or job.kind not in self._handlers:
                 continue
-            if takeable(job, self._node, self._boot, now_ns, leads=self._leads()) and self._has_space(job):
+            kind = self._kinds[job.kind]
+            if takeable(kind, job, self._node, self._boot, now_ns, leads=self._leads()) and self._has_space(
+                kind
+            ):
                 running = asyncio.get_running_loop().create_task(self._do(job), name=f"job {job.id}")
                 self._running[job.id] = job, running
 
-    def _has_space(self, job: Job) -> bool:
-        busy = [other.kind for other, _ in self._running.values()]
-        if job.kind == Job.DRAIN:
-            return True
-        if job.kind in busy:
+    def _has_space(self, kind: JobKind) -> bool:
+        busy = [self._kinds[job.kind] for job, _ in self._running.values()]
+        if kind in busy and not kind.several:
             return False
-        return job.kind in BESIDE or sum(kind not in BESIDE for kind in busy) < self._concurrency
+        return kind.beside or sum(not other.beside for other in busy) < self._concurrency
 
     async def _do(self, job: Job) -> None:
         kind = Job.Kind.Name(job.kind).lower()
@@ -150,7 +123,7 @@ class Worker(Periodic):
             return
         # What was seen before may be old: after a start the catalog lags behind what this node has told of the job.
         job = next((known for known in self._jobs() if known.id == job.id), job)
-        task = Task()
+        task = Task(unit=self._kinds[job.kind].unit)
         began = time.monotonic()
         work = asyncio.ensure_future(self._handlers[job.kind](job, task))
         failed = ""

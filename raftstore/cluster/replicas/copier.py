@@ -11,7 +11,7 @@ import structlog
 
 from raftstore.chunks.placement.topology import StoreState
 from raftstore.cluster.jobs.counters import JobCounter
-from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.jobs.task import Task
 from raftstore.errors import StoreError
 from raftstore.types import ChunkRef
 from raftstore.util.limits.throttle import Throttle

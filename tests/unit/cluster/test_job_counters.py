@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raftstore.cluster.jobs.counters import JobCounter, counted, total
-from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.jobs.task import Task
 from raftstore.wire import commands_pb2 as commands
 
 NAMES = {

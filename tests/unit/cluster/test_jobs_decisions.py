@@ -8,21 +8,16 @@ import random
 import pytest
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
-from raftstore.cluster.jobs.dispatch import (
-    COMPACT_REST,
-    MOVE_PAUSE,
-    REBALANCE_REST,
-    REPAIR_EMPTY,
-    REPAIR_REST,
-    SECOND_NS,
-    TRIM_REST,
-    Absence,
-    Situation,
-    Steadiness,
-    Watermark,
-    plan,
-    void,
-)
+from raftstore.cluster.jobs import dispatch
+from raftstore.cluster.jobs.compact import REST as COMPACT_REST
+from raftstore.cluster.jobs.dispatch import Absence, Steadiness, Watermark
+from raftstore.cluster.jobs.drain import DRAIN
+from raftstore.cluster.jobs.kind import SECOND_NS, Situation, all_kinds
+from raftstore.cluster.jobs.rebalance import REST as REBALANCE_REST
+from raftstore.cluster.jobs.repair import EMPTY as REPAIR_EMPTY
+from raftstore.cluster.jobs.repair import REST as REPAIR_REST
+from raftstore.cluster.jobs.trim import AGAIN as MOVE_PAUSE
+from raftstore.cluster.jobs.trim import REST as TRIM_REST
 from raftstore.cluster.jobs.worker import takeable
 from raftstore.cluster.replicas.candidates import Candidates
 from raftstore.cluster.settings import JobsSettings
@@ -31,6 +26,8 @@ from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job
 NOW = 10**18
+KINDS = all_kinds()
+OBSERVED = {"reclaimable": Job.COMPACT, "excess": Job.TRIM, "lacking": Job.REBALANCE}
 SETTINGS = JobsSettings(collect_grace=4 * 3600.0)
 
 
@@ -39,7 +36,16 @@ def view(*away: int) -> ClusterView:
     return ClusterView(stores, nodes=3)
 
 
+def plan(situation: Situation) -> list[Job]:
+    return dispatch.plan(situation, KINDS)
+
+
+def void(situation: Situation) -> list[int]:
+    return dispatch.void(situation, KINDS)
+
+
 def situation(*jobs: Job, **changes: object) -> Situation:
+    observed = {kind: changes.pop(name) for name, kind in OBSERVED.items() if name in changes}
     values: dict[str, object] = {
         "now_ns": NOW,
         "jobs": jobs,
@@ -47,8 +53,8 @@ def situation(*jobs: Job, **changes: object) -> Situation:
         "lost": frozenset(),
         "short": (),
         "upto": 0,
-        "reclaimable": {},
         "settings": SETTINGS,
+        "observed": observed,
         **changes,
     }
     return Situation(**values)  # type: ignore[arg-type]
@@ -218,13 +224,14 @@ def test_chunks_settle_before_they_are_judged() -> None:
 )
 def test_what_a_node_takes(fields: dict[str, object], expected: bool) -> None:
     job = Job(**{"id": 1, "kind": Job.SCRUB, "node": "n1", **fields})  # type: ignore[arg-type]
-    assert takeable(job, "n1", 5, NOW, leads=False) is expected
+    kind = next(kind for kind in KINDS if kind.number == job.kind)
+    assert takeable(kind, job, "n1", 5, NOW, leads=False) is expected
 
 
 def test_the_leader_watches_over_drains() -> None:
     job = Job(id=1, kind=Job.DRAIN, node="n2")
-    assert takeable(job, "n1", 5, NOW, leads=True)
-    assert not takeable(job, "n2", 5, NOW, leads=False)
+    assert takeable(DRAIN, job, "n1", 5, NOW, leads=True)
+    assert not takeable(DRAIN, job, "n2", 5, NOW, leads=False)
 
 
 def test_candidates_are_a_set() -> None:

@@ -11,7 +11,7 @@ from catalogs import Feeder, chunk, command, digest
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.jobs.repair import Repair, plan, promising, still_lost
-from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.jobs.task import Task
 from raftstore.cluster.replicas.copier import Copier
 from raftstore.errors import Unavailable
 from raftstore.types import ChunkRef

@@ -13,8 +13,9 @@ from catalogs import Feeder, command
 
 from raftstore.chunks.volumes.recovery.walking import Checked
 from raftstore.chunks.volumes.volumeset import VolumeSet
+from raftstore.cluster.jobs.fsck import Fsck
 from raftstore.cluster.jobs.scrub import Scrubber
-from raftstore.cluster.jobs.worker import Task
+from raftstore.cluster.jobs.task import Task
 from raftstore.util.limits.throttle import Throttle
 from raftstore.wire import commands_pb2 as commands
 
@@ -55,6 +56,7 @@ class Bench:
     notes: Notes
     overdue: set[bytes]
     scrubber: Scrubber
+    fsck: Fsck
     collected: int = 0
 
     async def hold(self, *numbers: int) -> None:
@@ -96,11 +98,16 @@ def run(tmp_path: Path, scenario: Callable[[Bench], Awaitable[None]]) -> None:
                 throttle=Throttle(1e12),
                 store=lambda: OWN,
                 size=lambda: volumes.stats().bytes,
-                confirm=volumes.confirm,
+            )
+            fsck = Fsck(
+                scrubber,
+                chunks=volumes,
+                catalog=feeder.catalog,
+                recorder=notes,
                 overdue=lambda key: key in overdue,
                 collect=collect,
             )
-            bench = Bench(feeder, volumes, notes, overdue, scrubber)
+            bench = Bench(feeder, volumes, notes, overdue, scrubber, fsck)
             await scenario(bench)
         await volumes.close()
 
@@ -115,7 +122,7 @@ def test_a_scrub_tells_of_what_is_damaged_or_missing(tmp_path: Path) -> None:
         bench.rot(3)
         bench.rot(7)
         task = Task()
-        await bench.scrubber.scrub(commands.Job(), task)
+        await bench.scrubber.run(commands.Job(), task)
         assert bench.notes.gone == {content(number)[0] for number in (3, 7, 10, 11)}
         assert (task.counts["verified"], task.counts["damaged"]) == (10, 2)
         assert task.done == task.total
@@ -129,7 +136,7 @@ def test_rot_in_what_nothing_refers_to_concerns_nobody(tmp_path: Path) -> None:
         await bench.hold(1)
         bench.rot(1)
         task = Task()
-        await bench.scrubber.scrub(commands.Job(), task)
+        await bench.scrubber.run(commands.Job(), task)
         assert (task.counts["damaged"], bench.notes.gone) == (1, set())
 
     run(tmp_path, scenario)
@@ -144,13 +151,13 @@ def test_fsck_counts_and_changes_nothing_unless_it_is_told_to(tmp_path: Path) ->
         bench.overdue.add(content(5)[0][:16])
         bench.rot(2)
         task = Task()
-        await bench.scrubber.fsck(commands.Job(), task)
+        await bench.fsck.run(commands.Job(), task)
         expected = {"verified": 8, "damaged": 1, "missing": 1, "extra": 1, "young": 2, "unlisted": 1}
         assert task.counts == expected
         # What is damaged is no copy any more from when it is put aside.
         assert (bench.notes.gone, bench.notes.found, bench.collected) == ({content(2)[0]}, set(), 0)
         again = Task()
-        await bench.scrubber.fsck(commands.Job(apply=True), again)
+        await bench.fsck.run(commands.Job(apply=True), again)
         # What was damaged is put aside by now: it is missing.
         assert again.counts == expected | {"verified": 7, "damaged": 0, "missing": 2}
         assert bench.notes.gone == {content(2)[0], content(9)[0]}
@@ -177,13 +184,13 @@ def test_an_interrupted_scrub_goes_on_where_it_was(tmp_path: Path) -> None:
         bench.scrubber._throttle = Interrupting(1)
         bench.volumes.walk = lambda number, start=0: portions(walk(number, start), 3)  # type: ignore[method-assign]
         with contextlib.suppress(asyncio.CancelledError):
-            await bench.scrubber.scrub(commands.Job(), task)
+            await bench.scrubber.run(commands.Job(), task)
         assert (places[0].counts[0].name, places[0].counts[0].value) == ("verified", 3)
         bench.scrubber._throttle = throttled
         bench.rot(1)
         bench.rot(7)
         again = Task()
-        await bench.scrubber.scrub(commands.Job(progress=places[0]), again)
+        await bench.scrubber.run(commands.Job(progress=places[0]), again)
         # What was verified before is not read again.
         assert again.counts["verified"] == 20
         assert (again.counts["damaged"], bench.notes.gone) == (1, {content(7)[0]})
@@ -191,7 +198,7 @@ def test_an_interrupted_scrub_goes_on_where_it_was(tmp_path: Path) -> None:
         # A place on another disk says nothing about this one.
         places[0].volume = 99
         whole = Task()
-        await bench.scrubber.scrub(commands.Job(progress=places[0]), whole)
+        await bench.scrubber.run(commands.Job(progress=places[0]), whole)
         assert (whole.counts["verified"], whole.counts["damaged"]) == (19, 1)
 
     run(tmp_path, scenario)

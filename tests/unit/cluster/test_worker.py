@@ -12,7 +12,9 @@ from waiting import until
 
 from raftstore.cluster.jobs import worker as module
 from raftstore.cluster.jobs.counters import JobCounter
-from raftstore.cluster.jobs.worker import Task, Worker
+from raftstore.cluster.jobs.kind import all_kinds
+from raftstore.cluster.jobs.task import Task
+from raftstore.cluster.jobs.worker import Worker
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError, Unavailable
 from raftstore.metadata.results import accepted
@@ -52,6 +54,7 @@ async def working(
         jobs=feeder.catalog.jobs,
         propose=propose,
         leads=lambda: False,
+        kinds=all_kinds(),
         handlers=handlers,
         concurrency=limit,
     )

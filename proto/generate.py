@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import grpc_tools
 from grpc_tools import protoc
 
 SOURCE = Path(__file__).resolve().parent
@@ -16,7 +17,15 @@ TARGET = SOURCE.parent / "raftstore" / "wire"
 def generate(target: Path) -> None:
     """Run protoc over every .proto file, writing modules and stubs into `target`."""
     files = sorted(str(path) for path in SOURCE.glob("*.proto"))
-    arguments = ["protoc", f"-I{SOURCE}", f"--python_out={target}", f"--pyi_out={target}", *files]
+    standard = Path(grpc_tools.__file__).parent / "_proto"
+    arguments = [
+        "protoc",
+        f"-I{SOURCE}",
+        f"-I{standard}",
+        f"--python_out={target}",
+        f"--pyi_out={target}",
+        *files,
+    ]
     if protoc.main(arguments) != 0:
         sys.exit("protoc failed")
 

@@ -4,7 +4,8 @@ The cluster has one level at each point of its log. It starts at 1 and is raised
 nothing else; what comes before that entry replays by the rules of its time. A leader appends no command that is above
 the level in force, so that every node that knows the level understands every entry (docs/decisions/001-levels.md).
 
-Whoever adds a field or a value of an enum adds a line here; a command's level stands with its handler (`registry`).
+Whoever adds a field adds a line here; the level of an enum's value stands beside it in the proto file, a command's
+with its handler (`registry`).
 Everything in this module is pure.
 """
 
@@ -44,8 +45,21 @@ FIELDS: dict[str, int] = {
 }
 """Level from which a field may be set, by "Message.field"; 1 where there is none."""
 
-VALUES: dict[str, int] = {}
-"""Level from which an enum's value may be used, by "Message.Enum.VALUE"; 1 where there is none."""
+_PACKAGE = "pixraft.commands."
+_LEVEL: Any = commands.level  # an extension, of which the generated types know nothing more
+
+VALUES: dict[str, int] = {
+    f"{enum.full_name.removeprefix(_PACKAGE)}.{value.name}": value.GetOptions().Extensions[_LEVEL]
+    for enums in (
+        commands.DESCRIPTOR.enum_types_by_name.values(),
+        *(message.enum_types for message in commands.DESCRIPTOR.message_types_by_name.values()),
+    )
+    for enum in enums
+    for value in enum.values
+    if value.GetOptions().HasExtension(_LEVEL)
+}
+"""Level from which an enum's value may be used, by "Message.Enum.VALUE", as proto/commands.proto says it beside the
+value; 1 where there is none."""
 
 
 def program() -> str:
@@ -245,7 +259,7 @@ def _is_set(message: Message, name: str) -> bool:
 
 def _of_value(enum: EnumDescriptor, number: int, level: int) -> str | None:
     value = enum.values_by_number.get(number)
-    name = enum.full_name.removeprefix("pixraft.commands.")
+    name = enum.full_name.removeprefix(_PACKAGE)
     if value is None:
         return f"value {number} of {name} is unknown to this version"
     since = VALUES.get(f"{name}.{value.name}", OLDEST)

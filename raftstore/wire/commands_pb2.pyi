@@ -1,3 +1,4 @@
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -39,6 +40,8 @@ INVALID: Status
 CHANGED: Status
 DENIED: Status
 SUPERSEDED: Status
+LEVEL_FIELD_NUMBER: _ClassVar[int]
+level: _descriptor.FieldDescriptor
 
 class OperationId(_message.Message):
     __slots__ = ("node", "boot", "sequence", "acknowledged")

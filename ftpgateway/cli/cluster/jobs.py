@@ -41,9 +41,12 @@ class _Number(click.ParamType[int]):
         return int(text)
 
 
-@click.group("jobs", cls=output.ListingGroup)
+KINDS = ", ".join(jobview.Job.Kind.keys()).lower()
+
+
+@click.group("jobs", cls=output.ListingGroup, help=f"Work in the background: {KINDS}. By itself: list.")
 def command() -> None:
-    """Work in the background: repair, scrub, collect, compact, rebalance, trim, drain, fsck. By itself: list."""
+    """See `help` above: it names the kinds that there are."""
 
 
 @command.command("list", cls=output.PixraftCommand, examples=LIST_EXAMPLES)

@@ -80,7 +80,7 @@ def test_every_value_that_a_release_does_not_know_has_a_level_above_it(release: 
             and value.name not in known
             and VALUES.get(f"{name}.{value.name}", OLDEST) <= LEVELS[release]
         ]
-    assert not missing, f"add these to levels.VALUES: {', '.join(missing)}"
+    assert not missing, f"say [(level) = N] in proto/commands.proto of: {', '.join(missing)}"
 
 
 @pytest.mark.parametrize("release", LEVELS)

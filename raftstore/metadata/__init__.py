@@ -14,7 +14,7 @@ here. DESIGN.md argues it.
     reports     what repair and status ask
 
 A new command with a table of its own is a message in proto/commands.proto, a module in `tables`, and a line in
-`tables.TABLES` (tests/integration/test_new_commands.py does it). `Catalog.ask` reads it.
+`tables.TABLES` (tests/house/test_places_of_a_change.py does it). `Catalog.ask` reads it.
 """
 
 from raftstore.metadata.catalog import Catalog

@@ -13,6 +13,7 @@ reconnection; a simulator replaces it as a whole.
     versions    who understands whom                    known       where members and admins have been
     channel     what both ends of a connection share    outgoing    dialling end     incoming   accepting end
     dial, link  one attempt; a lane that is kept up     listener    the port         network    it all together
+    calls       a call declared once, with its types, for who asks and who answers
     client      an operator's connection                joining     with a token     services   what is served to whom
 """
 

@@ -16,8 +16,8 @@ from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
-from raftstore.cluster.jobs.expiry import PartialExpiry
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
 from raftstore.cluster.membership.joining import Doorkeeper

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raftstore.cluster.calls.context import NodeContext
-from raftstore.cluster.jobs.expiry import TICKS
+from raftstore.cluster.ticks import TICKS
 from raftstore.peers.calls import admin_call
 from raftstore.rights import Actor
 from raftstore.wire import admin_pb2 as admin

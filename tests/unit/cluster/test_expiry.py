@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, partial
 
-from raftstore.cluster.jobs.expiry import KEEP, TICKS, PartialExpiry, Ticks
+from raftstore.cluster.expiry import PartialExpiry
+from raftstore.cluster.ticks import KEEP, TICKS, Ticks
 from raftstore.errors import Changed
 from raftstore.metadata.results import accepted
 from raftstore.wire import commands_pb2 as commands

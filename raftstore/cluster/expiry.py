@@ -7,12 +7,12 @@ day. The rules of the log are in `metadata/partials`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import structlog
 
 from raftstore.cluster.proposals import Propose
+from raftstore.cluster.ticks import KEEP, TICKS, Ticks
 from raftstore.errors import Changed
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.partials import MAX_EXPIRED
@@ -21,34 +21,7 @@ from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
 
-TICKS = 168
-"""Into which the time for which partial uploads are kept is cut: hours of a week."""
-
-KEEP = TICKS + 1
-"""Ticks after which one goes; the first has begun before it was put."""
-
 LOOK = 1.0
-
-
-class Ticks:
-    """When the next tick begins, as far as this leader knows; decides on nothing but its own clock."""
-
-    def __init__(self, period: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._period = period
-        self._clock = clock
-        self._present: int | None = None
-        self._since = 0.0
-
-    def forget(self) -> None:
-        """It does not lead, or there is nothing that ages: count anew from the next look on."""
-        self._present = None
-
-    def due(self, present: int) -> bool:
-        """Whether the tick after the `present` one begins now; look at each."""
-        now = self._clock()
-        if present != self._present:
-            self._present, self._since = present, now
-        return now - self._since >= self._period
 
 
 class PartialExpiry(Periodic):

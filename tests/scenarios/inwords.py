@@ -12,8 +12,8 @@ from raftstore.consensus.snapshots import exchange
 from raftstore.wire import commands_pb2, raft_pb2
 
 CALLS = {
-    exchange.OPEN: ("which snapshot is there?", "this snapshot"),
-    exchange.READ: ("the next piece of the snapshot?", "the next piece"),
+    exchange.OPEN.method: ("which snapshot is there?", "this snapshot"),
+    exchange.READ.method: ("the next piece of the snapshot?", "the next piece"),
 }
 """Question and answer of the calls between nodes."""
 OUTCOMES = {

@@ -145,6 +145,7 @@ class SteppedLinks(SimLinks):
         *,
         lane: Lane = Lane.BULK,
         timeout: float,
+        by_digest: bool = False,
     ) -> Reply:
         self._network.announce(method)
-        return await super().call(peer, method, body, payload, lane=lane, timeout=timeout)
+        return await super().call(peer, method, body, payload, lane=lane, timeout=timeout, by_digest=by_digest)

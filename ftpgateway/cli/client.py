@@ -11,13 +11,13 @@ from google.protobuf.message import DecodeError, Message
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access
 from ftpgateway.cli.errors import NotReachable
-from ftpgateway.node.config import Member
 from ftpgateway.node.config.errors import ConfigError
 from raftstore.cluster.status.convert import node_from_wire
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
 from raftstore.peers import PeerClient
 from raftstore.peers.security.pki import Identity, exposed
 from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.util.settings.kinds import Member
 from raftstore.wire import admin_pb2
 
 _Reply = TypeVar("_Reply", bound=Message)

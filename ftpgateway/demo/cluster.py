@@ -22,9 +22,11 @@ from ftpgateway.cli.errors import DemoFailed
 from ftpgateway.cli.local import bundle
 from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
-from ftpgateway.node.config import NODE_FILE, Address, Member
+from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus
+from raftstore.util.addresses import Address
+from raftstore.util.settings.kinds import Member
 from raftstore.wire import admin_pb2
 
 STOP_TIME = 15.0

@@ -7,10 +7,11 @@ import contextlib
 import functools
 import itertools
 import socket
+from collections.abc import Sequence
 
 import structlog
 
-from ftpgateway.access import Access
+from ftpgateway.access.access import Access
 from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.serving.proxies import Proxies
@@ -24,6 +25,7 @@ from ftpgateway.sftp.settings import SftpSettings
 from raftstore.errors import StoreError
 from raftstore.store.transfers.spool import Spools
 from raftstore.util.addresses import Address
+from raftstore.util.networks import Network
 from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
@@ -34,7 +36,10 @@ _KEYS_PAUSE = 1.0
 
 
 class SftpFrontend:
-    """Serves SFTP clients. `start` raises OSError when the address is taken."""
+    """Serves SFTP clients. To be made on the running loop; `start` raises OSError when the address is taken.
+
+    Who connects from one of `proxy_networks` is a balancer, which tells by the PROXY protocol who the client is.
+    """
 
     def __init__(
         self,
@@ -44,7 +49,13 @@ class SftpFrontend:
         spools: Spools,
         *,
         transfers: TransferLog | None = None,
+        proxy_networks: Sequence[Network] = (),
     ) -> None:
+        """Raises ValueError when the settings name no address."""
+        if settings.listen is None:
+            raise ValueError("no address to listen on")
+        self._listen_on = settings.listen
+        self._loop = asyncio.get_running_loop()
         self._transfers = transfers
         self.settings = settings
         self._spools = spools
@@ -58,7 +69,7 @@ class SftpFrontend:
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
         )
-        self._proxies = Proxies(settings.proxy_networks)
+        self._proxies = Proxies(proxy_networks)
         self._starting: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
         self._change = asyncio.Event()
@@ -66,8 +77,7 @@ class SftpFrontend:
 
     async def start(self) -> None:
         """Take the address; serve as soon as the cluster has host keys, which a new one makes."""
-        self._loop = asyncio.get_running_loop()
-        self._socket = await listening_socket(self.settings.listen)
+        self._socket = await listening_socket(self._listen_on)
         self._starting = self._loop.create_task(self._serve(), name="sftp start")
 
     async def _serve(self) -> None:

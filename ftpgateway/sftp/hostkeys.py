@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
+from ftpgateway.serving.frontends import ClusterCalls
 from raftstore.errors import Invalid, NotFound
 from raftstore.wire import admin_pb2 as admin
 
@@ -46,14 +47,6 @@ class Secrets(Protocol):
 
     async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
         """Make `value` the cluster's secret unless it has one that `replaces` does not stand for. Raises StoreError."""
-        ...
-
-
-class AdminSecrets(Secrets, Protocol):
-    """The same, where a node answers admin calls about them."""
-
-    def serve_admin(self, method: str, answer: Callable[[bytes], Awaitable[bytes]], *, changes: bool) -> None:
-        """Have `answer` make the replies to an admin call."""
         ...
 
 
@@ -100,7 +93,7 @@ def described(keys: bytes) -> admin.HostKeys:
 class HostKeyCalls:
     """Registers the admin calls about the keys, at every node: also at one that serves no SFTP itself."""
 
-    def __init__(self, secrets: AdminSecrets) -> None:
+    def __init__(self, secrets: ClusterCalls) -> None:
         self._secrets = secrets
         secrets.serve_admin("admin.hostkeys", self._list, changes=False)
         secrets.serve_admin("admin.hostkeys_rotate", self._rotate, changes=True)

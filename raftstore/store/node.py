@@ -32,7 +32,7 @@ from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health
 from raftstore.cluster.status.news import News
-from raftstore.consensus import Consensus
+from raftstore.consensus.engine import Consensus
 from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.jobs import draining
@@ -76,9 +76,9 @@ class RunningNode:
         self._certain = asyncio.Event()
         self.network = PeerNetwork(
             settings.identity,
-            settings.listen,
+            settings.peers.listen,
             settings.members,
-            encryption=settings.encryption,
+            encryption=settings.peers.encryption,
             versions=VERSIONS,
             in_force=lambda: disk.level,
         )
@@ -263,7 +263,7 @@ class RunningNode:
             propose=self.propose,
         )
         registration = Registration(
-            commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.zone),
+            commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
             propose=self.propose,
             member=lambda: settings.name in self.membership.roster.configuration.names,

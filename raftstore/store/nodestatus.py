@@ -12,7 +12,7 @@ from raftstore.cluster.membership.service import Membership
 from raftstore.cluster.status import diskspace, verdict
 from raftstore.cluster.status.convert import node_to_wire
 from raftstore.cluster.status.health import Health
-from raftstore.consensus import Consensus
+from raftstore.consensus.engine import Consensus
 from raftstore.metadata.tables.jobs import drain_states
 from raftstore.store.opendisk import OpenDisk
 from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, LoopStatus, NodeStatus, StoreInfo, Wanted
@@ -49,7 +49,7 @@ class OwnStatus:
         """Return this node's status and the leader it follows ("" for none)."""
         settings, consensus = self._disk.settings, self._takes_part()
         own = self._membership.own_address
-        node = NodeStatus(settings.name, own, reachable=True, zone=settings.zone)
+        node = NodeStatus(settings.name, own, reachable=True, zone=settings.node.zone)
         node.services = settings.services_at(own)
         node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
         node.level = self._disk.level or None

@@ -15,7 +15,7 @@ from harness import Cluster
 from suites import HERE, SUITES
 from waiting import eventually
 
-from ftpgateway.node.config import Address
+from raftstore.util.addresses import Address
 from raftstore.wire import admin_pb2
 
 PATIENCE = 60.0

@@ -13,7 +13,8 @@ import paramiko
 from ftpserver import PASSWORD, Server
 from waiting import DEADLINE
 
-from ftpgateway.access import Access, AccessSettings
+from ftpgateway.access.access import Access
+from ftpgateway.access.settings import AccessSettings
 from ftpgateway.sftp import hostkeys
 from ftpgateway.sftp.frontend import SftpFrontend
 from ftpgateway.sftp.settings import SftpSettings
@@ -37,7 +38,8 @@ class SftpServer(Server):
             self.spools.close()
 
     async def _front_end(self) -> None:
-        self.frontend = SftpFrontend(self.store, self.access, SftpSettings(**self._settings), self.spools)
+        settings = SftpSettings(**self._settings)
+        self.frontend = SftpFrontend(self.store, self.access, settings, self.spools, **self._given)
         await self.frontend.start()
         self.port = self.frontend.address[1]
         self._started.set()

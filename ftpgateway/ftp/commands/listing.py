@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ftpgateway.access import Workspace
 from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.workspace import Workspace
 from ftpgateway.ftp.commands.ranges import take_range
 from ftpgateway.ftp.data.sending import Sending
 from ftpgateway.ftp.gate import Beside, Phase

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -14,6 +14,8 @@ from ftpgateway.access.login.credentials import Credentials
 from ftpgateway.access.login.guard import Guard
 from ftpgateway.access.login.keys import matching
 from ftpgateway.access.login.loginqueue import LoginQueue
+from ftpgateway.access.mounts import MOUNTS
+from ftpgateway.access.mounts.tree import Mount
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
@@ -36,8 +38,14 @@ class Access:
     """Decides who may log in, and knows who has."""
 
     def __init__(
-        self, store: Backend, settings: AccessSettings, *, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Backend,
+        settings: AccessSettings,
+        *,
+        mounts: Sequence[Mount] = MOUNTS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`mounts`: what can be mounted in the view of a session."""
         self._store = store
         self._settings = settings
         self._credentials = Credentials(store, settings, clock=clock)
@@ -47,7 +55,7 @@ class Access:
         )
         self.ledger = Ledger(settings.ledger)
         """What all clients of the node hold."""
-        self._sessions = Sessions(store, self.ledger)
+        self._sessions = Sessions(store, self.ledger, mounts)
         self._telling: asyncio.TimerHandle | None = None
         self._refused = 0
         self._anonymous: User | None = None

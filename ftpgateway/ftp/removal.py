@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.cursor import DirectoryCursor
 from ftpgateway.access.workspace import Workspace
 from ftpgateway.serving.refusals import TooManyNames
 from raftstore.errors import NotFound

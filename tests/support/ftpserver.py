@@ -7,7 +7,7 @@ import contextlib
 import ftplib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from waiting import DEADLINE, until
 from ftpgateway.access.access import Access
 from ftpgateway.access.ledger import LedgerLimits
 from ftpgateway.access.login.guard import Slowness
+from ftpgateway.access.mounts import MOUNTS
+from ftpgateway.access.mounts.tree import Mount
 from ftpgateway.access.settings import AccessSettings
 from ftpgateway.ftp.commands import MODULES
 from ftpgateway.ftp.data.watch import Watch
@@ -47,6 +49,7 @@ class Server:
         settings = dict(settings)
         self.ledger: LedgerLimits = settings.pop("ledger", LedgerLimits())
         self._given = {name: settings.pop(name) for name in ("modules", "proxy_networks") if name in settings}
+        self._mounts: Sequence[Mount] = settings.pop("mounts", MOUNTS)
         self._settings = {"listen": ("127.0.0.1", 0), **settings}
         self._factory = factory
         self._started = threading.Event()
@@ -75,7 +78,9 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.access = Access(
-            self.store, AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000), ledger=self.ledger)
+            self.store,
+            AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000), ledger=self.ledger),
+            mounts=self._mounts,
         )
         self.access.start()
         self._settings.setdefault("passive_ports", None)

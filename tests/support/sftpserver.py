@@ -30,7 +30,7 @@ class SftpServer(Server):
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.store.secrets[hostkeys.SECRET] = KEYS
-        self.access = Access(self.store, AccessSettings(ledger=self.ledger))
+        self.access = Access(self.store, AccessSettings(ledger=self.ledger), mounts=self._mounts)
         self.access.start()
         with tempfile.TemporaryDirectory() as place:
             self.spools = Spools(Path(place) / "spool", SpoolLedger(lambda: 1 << 40))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.cursor import DirectoryCursor
 from ftpgateway.access.ledger import Charge, LimitReached
 from ftpgateway.access.sessions import Session
 from ftpgateway.sftp import packets

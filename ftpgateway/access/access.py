@@ -22,6 +22,7 @@ from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NotFound
 from raftstore.rights import ROLES
 from raftstore.types import User
+from raftstore.util.metrics import Metrics, counter
 from raftstore.util.networks import network_of
 from raftstore.wire import news_pb2
 
@@ -189,6 +190,11 @@ class Access:
 
     # Numbers.
 
+    def meter(self, metrics: Metrics) -> None:
+        """Have what is counted of logins, sessions and their clients collected."""
+        for component in (self, self._sessions, self.ledger):
+            metrics.add(component)
+
     @property
     def failures(self) -> int:
         """How many wrong passwords there were since the start."""
@@ -198,6 +204,13 @@ class Access:
     def refused(self) -> int:
         """How many logins were refused without a look at the password since the start."""
         return self._refused
+
+    @counter(
+        "pixraft_login_failures_total", "Logins that failed.", label="reason", values=("password", "held_back")
+    )
+    def failed_logins(self) -> dict[str, int]:
+        """Those with a wrong password, and those whose password was not looked at."""
+        return {"password": self.failures, "held_back": self.refused}
 
     def sessions_of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""

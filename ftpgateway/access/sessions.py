@@ -16,6 +16,7 @@ from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.workspace import Workspace
 from raftstore.rights import Action, Actor, why_ended
 from raftstore.types import User
+from raftstore.util.metrics import gauge
 
 if TYPE_CHECKING:
     from ftpgateway.access.backend import Backend
@@ -158,6 +159,11 @@ class Sessions:
     def of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""
         return len(self._by_user.get(name, ()))
+
+    @gauge("pixraft_sessions", "Sessions of clients that are logged in at this node.")
+    def count(self) -> float:
+        """How many."""
+        return sum(map(len, self._by_user.values()))
 
     def account_changed(self, name: str | None) -> None:
         """Look at the sessions of an account (None: of all) again."""

@@ -30,9 +30,11 @@ class FtpKind(FrontendKind[FtpSettings]):
         """Return the front-end."""
         from ftpgateway.ftp.server import FtpFrontend
 
-        return FtpFrontend(
+        made = FtpFrontend(
             context.access, settings, transfers=context.transfers, proxy_networks=context.proxy_networks
         )
+        context.metrics.add(made.connections, protocol=self.name)
+        return made
 
     def private_files(self, settings: FtpSettings) -> Iterator[PrivateFile]:
         """Yield the certificate, in whose file the key is."""

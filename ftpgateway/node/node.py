@@ -31,6 +31,7 @@ from raftstore.peers.settings import PeersSettings
 from raftstore.store.facade import Store
 from raftstore.store.transfers.spool import SpoolLedger, Spools
 from raftstore.util import tasks
+from raftstore.util.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -153,13 +154,17 @@ async def _until_ended(
 async def _serving(
     config: NodeConfig, transfers: TransferLog | None, on_fatal: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
-    store = await Store.open(store_settings(config), on_fatal)
+    metrics = Metrics()
+    store = await Store.open(store_settings(config), on_fatal, metrics)
     try:
         access = Access(store, access_settings(config))
         access.start()
         store.report_clients(access.ledger.figures)
+        access.meter(metrics)
+        if transfers is not None:
+            metrics.add(transfers)
         try:
-            async with _frontends(config, store, access, transfers):
+            async with _frontends(config, store, access, metrics, transfers):
                 yield
         finally:
             access.stop()
@@ -169,11 +174,11 @@ async def _serving(
 
 @contextlib.asynccontextmanager
 async def _frontends(
-    config: NodeConfig, store: Store, access: Access, transfers: TransferLog | None
+    config: NodeConfig, store: Store, access: Access, metrics: Metrics, transfers: TransferLog | None
 ) -> AsyncIterator[None]:
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
     context = FrontendContext(
-        store, access, spools, transfers, proxy_networks=config[ClientsSettings].proxy_networks
+        store, access, spools, metrics, transfers, proxy_networks=config[ClientsSettings].proxy_networks
     )
     started: list[Frontend] = []
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from raftstore.util.addresses import Address
+from raftstore.util.metrics import Metrics
 from raftstore.util.networks import Network
 from raftstore.util.settings import Mistake
 
@@ -47,6 +48,8 @@ class FrontendContext:
     access: Access
     """Logs clients in; their sessions are the way to the store."""
     spools: Spools
+    metrics: Metrics
+    """Of the node: a front-end adds its own."""
     transfers: TransferLog | None = None
     """Gets a line for each transfer; None: nobody wants it."""
     proxy_networks: tuple[Network, ...] = ()

@@ -15,6 +15,7 @@ from typing import Literal
 import structlog
 
 from ftpgateway.serving.logfile import AppendedFile
+from raftstore.util.metrics import counter
 
 log = structlog.get_logger()
 
@@ -92,6 +93,11 @@ class TransferLog:
         self._dropped = 0
         self._thread = threading.Thread(target=self._write_all, name="transfer log", daemon=True)
         self._thread.start()
+
+    @counter("pixraft_transfer_log_dropped_total", "Transfers that are missing in the log of transfers.")
+    def missing(self) -> float:
+        """How many: see `dropped`."""
+        return self.dropped
 
     @property
     def dropped(self) -> int:

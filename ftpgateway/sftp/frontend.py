@@ -65,7 +65,7 @@ class SftpFrontend:
         self._workers: Workers | None = None
         self._connections: set[Connection] = set()
         self._silent: set[Silent] = set()
-        self._clients = Connections(
+        self.connections = Connections(
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
         )
@@ -128,7 +128,7 @@ class SftpFrontend:
     @property
     def sessions(self) -> int:
         """How many connections there are."""
-        return len(self._clients)
+        return len(self.connections)
 
     @property
     def worker_pids(self) -> list[int]:
@@ -184,7 +184,7 @@ class SftpFrontend:
     def _take(self, client: socket.socket, peer: str) -> None:
         """Wait for a client's first bytes, or turn it away."""
         try:
-            slot = self._clients.enter(peer, lambda _: None)
+            slot = self.connections.enter(peer, lambda _: None)
         except TooMany as refused:
             _turn_away(client, peer, str(refused))
             return
@@ -204,16 +204,16 @@ class SftpFrontend:
         """The client has sent something, or has been waited for long enough (False), or is gone (None)."""
         self._silent.discard(silent)
         if spoke is None:
-            self._clients.left(slot)
+            self.connections.left(slot)
             self._change.set()
             return
         if spoke:
-            self._clients.spoke(slot)
+            self.connections.spoke(slot)
         with silent.let_go() as client:
             try:
                 self._hand_over(client, slot, peer)
             except OSError as error:
-                self._clients.left(slot)
+                self.connections.left(slot)
                 log.error("cannot take a connection", peer=peer, error=str(error))
 
     def _hand_over(self, client: socket.socket, slot: Slot, peer: str) -> None:
@@ -231,7 +231,7 @@ class SftpFrontend:
         def over(connection: Connection) -> None:
             worker.load -= 1
             self._connections.discard(connection)
-            self._clients.left(slot)
+            self.connections.left(slot)
             self._change.set()
 
         worker.load += 1
@@ -244,8 +244,8 @@ class SftpFrontend:
             spools=self._spools,
             spawn=self._background.spawn,
             on_over=over,
-            on_question=functools.partial(self._clients.spoke, slot),
-            on_login=functools.partial(self._clients.logged_in, slot),
+            on_question=functools.partial(self.connections.spoke, slot),
+            on_login=functools.partial(self.connections.logged_in, slot),
             transfers=self._transfers,
         )
         self._connections.add(connection)

@@ -29,7 +29,7 @@ class SftpKind(FrontendKind[SftpSettings]):
 
         if settings.listen is None:
             return None
-        return SftpFrontend(
+        made = SftpFrontend(
             context.cluster,
             context.access,
             settings,
@@ -37,6 +37,8 @@ class SftpKind(FrontendKind[SftpSettings]):
             transfers=context.transfers,
             proxy_networks=context.proxy_networks,
         )
+        context.metrics.add(made.connections, protocol=self.name)
+        return made
 
     def serve_calls(self, cluster: ClusterCalls) -> None:
         """Register the calls about host keys."""

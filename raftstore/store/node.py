@@ -44,6 +44,7 @@ from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
 from raftstore.types import ClusterStatus, LoopStatus
+from raftstore.util.metrics import Metrics
 from raftstore.util.space import Space
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -173,6 +174,13 @@ class RunningNode:
         self._part = part
         await self._start_work(part, stack)
         return part
+
+    def meter(self, part: Part, metrics: Metrics) -> None:
+        """Have what the node counts collected."""
+        metrics.add(self.own)
+        metrics.add(self.disk.volumes)
+        part.consensus.meter(metrics)
+        part.background_jobs.meter(metrics)
 
     def _accept_joins(self) -> None:
         settings = self.disk.settings

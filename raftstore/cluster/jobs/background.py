@@ -36,6 +36,7 @@ from raftstore.errors import Invalid
 from raftstore.metadata import Catalog
 from raftstore.util.limits.slices import Slice
 from raftstore.util.limits.throttle import Throttle
+from raftstore.util.metrics import Metrics
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -150,6 +151,10 @@ class BackgroundJobs:
             handlers=handlers,
             concurrency=settings.jobs.concurrency,
         )
+
+    def meter(self, metrics: Metrics) -> None:
+        """Have what it counts collected."""
+        metrics.add(self._worker)
 
     def start(self) -> None:
         """Start on the running loop."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ import structlog
 
 from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.errors import Changed, NotFound, StoreError
+from raftstore.util.metrics import gauge
 from raftstore.util.tasks import Periodic, cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
@@ -36,6 +38,7 @@ RETRY = 5.0
 SECOND_NS = 10**9
 
 Job = commands.Job
+KINDS = tuple(name.lower() for name in Job.Kind.keys())  # noqa: SIM118  # no dictionary
 BESIDE = (Job.DRAIN, Job.REPAIR)
 
 
@@ -109,6 +112,13 @@ class Worker(Periodic):
         """Stop. What was under way stays taken; the next boot goes on with it at once."""
         await super().stop()
         await cancel_and_wait(*(task for _, task in self._running.values()))
+
+    @gauge("pixraft_jobs_running", "Jobs that this node does now.", label="kind", values=KINDS)
+    def running(self) -> dict[str, int]:
+        """How many of each kind."""
+        return Counter(
+            Job.Kind.Name(job.kind).lower() for job, task in self._running.values() if not task.done()
+        )
 
     async def look(self) -> None:
         """Take jobs of this node, and end what is not its any more."""

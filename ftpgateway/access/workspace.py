@@ -94,7 +94,7 @@ class Workspace:
         """Do the same for a request. The home is as it was when the session began: with another it ends."""
         if self._shut:
             raise Denied("the session has ended")
-        return self._part(path)
+        return self._part(path) if self._mounted else (self._home, path)
 
     def _change(self, path: str) -> tuple[Tree, str]:
         """Do the same for a change of names, which no mounted directory itself suffers."""

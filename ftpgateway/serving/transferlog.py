@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 
@@ -36,7 +35,7 @@ class Transferred:
     """One upload or download that has ended, whole or not.
 
     `ended` is seconds since the epoch, `seconds` how long it took, `size` the bytes that were moved; `service` names
-    the protocol ("ftp", "sftp").
+    the protocol as the status does ("ftp", "sftp").
     """
 
     ended: float
@@ -48,7 +47,7 @@ class Transferred:
     complete: bool
     user: str
     anonymous: bool = False
-    service: Literal["ftp", "sftp"] = "ftp"
+    service: str = "ftp"
 
 
 def xferlog_line(entry: Transferred, moment: time.struct_time) -> str:

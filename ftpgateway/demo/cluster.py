@@ -22,6 +22,7 @@ from ftpgateway.cli.errors import DemoFailed
 from ftpgateway.cli.local import bundle
 from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
+from ftpgateway.node.config.reading import load_node_config
 from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus
@@ -62,6 +63,11 @@ class Node:
     def running(self) -> bool:
         """Whether its process runs."""
         return self.process is not None and self.process.poll() is None
+
+    def services(self) -> dict[str, str]:
+        """Return what clients can connect to, by its name, and where."""
+        config = load_node_config(self.config, self.environment)
+        return {name: str(address) for name, address in config.services().items()}
 
     def log_tail(self, lines: int = 15) -> str:
         """Return the last lines of the log, for a message."""

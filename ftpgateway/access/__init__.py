@@ -6,22 +6,6 @@ store only through the session's `Workspace`, which has the store judge every ca
 
 It is a package of its own because it knows nothing of any protocol. Modules: `access` is the outside; `account` is what
 a session shows of its rights; `credentials` and `keys` verify passwords and public keys; `sessions` keeps count of who
-is logged in and ends sessions; `workspace` is what a session sees of the store, `backend` what it needs of it.
+is logged in and ends sessions; `workspace` is what a session sees of the store, `mounts` what is mounted in that,
+`cursor` a directory page by page, `backend` what all of them need of the store.
 """
-
-from ftpgateway.access.access import Access
-from ftpgateway.access.account import Account, View
-from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.sessions import Session
-from ftpgateway.access.settings import AccessSettings
-from ftpgateway.access.workspace import Workspace
-
-__all__ = [
-    "Access",
-    "AccessSettings",
-    "Account",
-    "LoginRefused",
-    "Session",
-    "View",
-    "Workspace",
-]

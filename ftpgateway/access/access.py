@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -14,12 +14,15 @@ from ftpgateway.access.login.credentials import Credentials
 from ftpgateway.access.login.guard import Guard
 from ftpgateway.access.login.keys import matching
 from ftpgateway.access.login.loginqueue import LoginQueue
+from ftpgateway.access.mounts import MOUNTS
+from ftpgateway.access.mounts.tree import Mount
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NotFound
 from raftstore.rights import ROLES
 from raftstore.types import User
+from raftstore.util.metrics import Metrics, counter
 from raftstore.util.networks import network_of
 from raftstore.wire import news_pb2
 
@@ -36,8 +39,14 @@ class Access:
     """Decides who may log in, and knows who has."""
 
     def __init__(
-        self, store: Backend, settings: AccessSettings, *, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Backend,
+        settings: AccessSettings,
+        *,
+        mounts: Sequence[Mount] = MOUNTS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`mounts`: what can be mounted in the view of a session."""
         self._store = store
         self._settings = settings
         self._credentials = Credentials(store, settings, clock=clock)
@@ -47,7 +56,7 @@ class Access:
         )
         self.ledger = Ledger(settings.ledger)
         """What all clients of the node hold."""
-        self._sessions = Sessions(store, self.ledger)
+        self._sessions = Sessions(store, self.ledger, mounts)
         self._telling: asyncio.TimerHandle | None = None
         self._refused = 0
         self._anonymous: User | None = None
@@ -181,6 +190,11 @@ class Access:
 
     # Numbers.
 
+    def meter(self, metrics: Metrics) -> None:
+        """Have what is counted of logins, sessions and their clients collected."""
+        for component in (self, self._sessions, self.ledger):
+            metrics.add(component)
+
     @property
     def failures(self) -> int:
         """How many wrong passwords there were since the start."""
@@ -190,6 +204,13 @@ class Access:
     def refused(self) -> int:
         """How many logins were refused without a look at the password since the start."""
         return self._refused
+
+    @counter(
+        "pixraft_login_failures_total", "Logins that failed.", label="reason", values=("password", "held_back")
+    )
+    def failed_logins(self) -> dict[str, int]:
+        """Those with a wrong password, and those whose password was not looked at."""
+        return {"password": self.failures, "held_back": self.refused}
 
     def sessions_of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""

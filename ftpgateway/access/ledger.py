@@ -13,6 +13,7 @@ from types import TracebackType
 
 from raftstore.errors import StoreError
 from raftstore.types import CHUNK_SIZE, ClientFigure
+from raftstore.util.metrics import counter, gauge
 
 MIB = 1024 * 1024
 
@@ -183,6 +184,9 @@ class UploadMemory:
         self._charge.release()
 
 
+_RESOURCES = tuple(resource.name.lower() for resource in Resource)
+
+
 class Ledger:
     """What all clients of a node hold. Every call takes the same time, however many there are."""
 
@@ -249,6 +253,36 @@ class Ledger:
                 Resource, self._used, self._peak, self._node, self._refused, strict=True
             )
         }
+
+    @gauge(
+        "pixraft_clients_held",
+        "What the clients of this node hold: bytes of memory, else how many.",
+        label="resource",
+        values=_RESOURCES,
+    )
+    def held(self) -> dict[str, int]:
+        """By the resource's name."""
+        return {name: figure.used for name, figure in self.figures().items()}
+
+    @gauge(
+        "pixraft_clients_limit",
+        "How much the clients of this node may hold at once; 0: any amount.",
+        label="resource",
+        values=_RESOURCES,
+    )
+    def limit(self) -> dict[str, int]:
+        """By the resource's name."""
+        return {name: figure.limit for name, figure in self.figures().items()}
+
+    @counter(
+        "pixraft_clients_refused_total",
+        "How often a client wanted to hold more than it may.",
+        label="resource",
+        values=_RESOURCES,
+    )
+    def refused(self) -> dict[str, int]:
+        """By the resource's name."""
+        return {name: figure.refused for name, figure in self.figures().items()}
 
     def holders(self) -> Iterator[tuple[str, str, Resource, int]]:
         """Yield every entry: "account" or "network", its name, what it holds and how much."""

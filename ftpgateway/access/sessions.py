@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,10 +10,13 @@ import structlog
 from ftpgateway.access.account import Account
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.login.throttle import Throttle
+from ftpgateway.access.mounts import MOUNTS
+from ftpgateway.access.mounts.tree import Mount
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.workspace import Workspace
 from raftstore.rights import Action, Actor, why_ended
 from raftstore.types import User
+from raftstore.util.metrics import gauge
 
 if TYPE_CHECKING:
     from ftpgateway.access.backend import Backend
@@ -48,7 +51,7 @@ class Session:
         self._ended = False
         self.protocol = protocol
         actor = Actor.anonymous_user(user) if fixed else Actor.session(user, key)
-        self.files = Workspace(store, Account(user), actor, hold=self.charge)
+        self.files = Workspace(store, Account(user), actor, hold=self.charge, mounts=registry.mounts)
         self.up, self.down = registry.throttles(user)
         """How fast it may send and be sent to, with all other sessions of its user at this node."""
 
@@ -71,7 +74,7 @@ class Session:
     def may(self, action: Action, path: str, *, own: bool = False) -> bool:
         """Return whether the account has the right to `action` at `path`; `own`: the file there is its own."""
         self.refresh()
-        return not self._ended and self.files.account.may(action, path, own=own)
+        return not self._ended and self.files.may(action, path, own=own)
 
     def charge(self, resource: Resource, amount: int = 0) -> Charge:
         """Hold `amount` of the node for this session, until the charge is released. Raises LimitReached."""
@@ -94,7 +97,7 @@ class Session:
             )
             self._on_end(reason)
         elif current is not None:
-            self.files.account = Account(current)
+            self.files.renew(Account(current))
             self.up.rate, self.down.rate = current.upload_rate, current.download_rate
 
     def close(self) -> None:
@@ -106,9 +109,11 @@ class Session:
 class Sessions:
     """All sessions of a node, by account."""
 
-    def __init__(self, store: Backend, ledger: Ledger) -> None:
+    def __init__(self, store: Backend, ledger: Ledger, mounts: Sequence[Mount] = MOUNTS) -> None:
+        """`mounts`: what can be mounted in a session's view."""
         self._store = store
         self.ledger = ledger
+        self.mounts = mounts
         self._by_user: dict[str, set[Session]] = {}
         self._throttles: dict[str, tuple[Throttle, Throttle]] = {}
 
@@ -154,6 +159,11 @@ class Sessions:
     def of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""
         return len(self._by_user.get(name, ()))
+
+    @gauge("pixraft_sessions", "Sessions of clients that are logged in at this node.")
+    def count(self) -> float:
+        """How many."""
+        return sum(map(len, self._by_user.values()))
 
     def account_changed(self, name: str | None) -> None:
         """Look at the sessions of an account (None: of all) again."""

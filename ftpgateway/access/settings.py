@@ -1,11 +1,17 @@
-"""What the node must be told about logins."""
+"""What the node must be told about its clients: who logs in, and what all of them may hold."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ftpgateway.access.ledger import LedgerLimits
+from ftpgateway.access.ledger import MIB, LedgerLimits, Limits
 from ftpgateway.access.login.guard import Slowness
+from raftstore.util.networks import Network
+from raftstore.util.settings import Mistake, declared, kinds
+
+LEAST_MEMORY = 128 * MIB
+"""Bytes for clients on however small a machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +34,83 @@ class AccessSettings:
     slowness: Slowness = Slowness()  # noqa: RUF009  # immutable
     anonymous_root: str | None = None
     ledger: LedgerLimits = LedgerLimits()  # noqa: RUF009  # immutable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientsSettings:
+    """What clients of FTP and SFTP together may hold at once on this node, and the balancers they come through."""
+
+    proxy_networks: tuple[Network, ...] = declared(
+        kinds.NETWORKS,
+        "Networks of load balancers in front of this node, separated by commas: who connects from there must say by "
+        "the PROXY protocol (version 1 or 2) who the client is, and is believed. Nobody else is.",
+        "",
+    )
+    memory: int = declared(
+        kinds.integer(0, 1024**4),
+        "Bytes of buffers and unfinished files in memory for all clients. 0: a quarter of the machine's memory.",
+        0,
+    )
+    memory_per_account: int = declared(
+        kinds.integer(0, 1024**4), "Of these, bytes for one account. 0: a quarter.", 0
+    )
+    memory_per_address: int = declared(
+        kinds.integer(0, 1024**4), "Of these, bytes for one address (IPv6: a /64). 0: a half.", 0
+    )
+    handles: int = declared(
+        kinds.integer(16, 10_000_000),
+        "Open files and directories of all clients; an account has at most a tenth, an address a quarter of them.",
+        20_000,
+    )
+    names: int = declared(
+        kinds.integer(1000, 1_000_000_000),
+        "Entries of listings that are held for all clients while they read them; an account has at most a fifth, an "
+        "address a half of them.",
+        2_000_000,
+    )
+    connections_per_account: int = declared(
+        kinds.integer(0, 1_000_000),
+        "Sessions of one account over all protocols; `max_sessions` of `pixraft user` bounds single accounts. 0: three "
+        "quarters of what each protocol takes.",
+        0,
+    )
+    connections_per_address: int = declared(
+        kinds.integer(0, 1_000_000),
+        "Connections of one address over all protocols, logged in or not. 0: as many as each protocol takes.",
+        0,
+    )
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Yield what does not fit together."""
+        for key in ("memory", "memory_per_account", "memory_per_address"):
+            if 0 < getattr(self, key) < 16 * MIB:
+                yield Mistake(
+                    key, "one SFTP session alone may need a mebibyte", f"give at least {16 * MIB}, or 0"
+                )
+        for key in ("memory_per_account", "memory_per_address"):
+            if self.memory and getattr(self, key) > self.memory:
+                yield Mistake(key, "is more than clients.memory", "give less, or 0")
+
+    def limits(self, machine: int, ports: int = 0) -> LedgerLimits:
+        """Return what clients may hold at once on a machine with so many bytes of memory.
+
+        Of `ports` for passive data connections (0: any number) an account has at most half.
+        """
+        memory = self.memory or max(LEAST_MEMORY, machine // 4)
+        return LedgerLimits(
+            node=Limits(memory=memory, handles=self.handles, names=self.names),
+            account=Limits(
+                memory=self.memory_per_account or memory // 4,
+                handles=max(1, self.handles // 10),
+                names=max(1, self.names // 5),
+                connections=self.connections_per_account,
+                ports=-(-ports // 2),
+            ),
+            network=Limits(
+                memory=self.memory_per_address or memory // 2,
+                handles=max(1, self.handles // 4),
+                names=max(1, self.names // 2),
+                connections=self.connections_per_address,
+                ports=-(-ports * 3 // 4),
+            ),
+        )

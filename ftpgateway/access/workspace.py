@@ -1,4 +1,4 @@
-"""What one session sees of the store: paths under the home directory, and only what the account has the right to.
+"""What one session sees: its home, what is mounted in it, and only what the account has the right to.
 
 Every call says whose session it is, and the store judges it: a read by the account and the names of one moment, a
 change once more where it is applied (`raftstore.rights`). pyftpdlib's AbstractedFS is deliberately not the base class:
@@ -9,27 +9,30 @@ inherit, so nothing can.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
-from ftpgateway.access.directories import DirectoryCursor, Matches, arranged, matcher
+from ftpgateway.access.cursor import DirectoryCursor, matcher
 from ftpgateway.access.freespace import FreeSpace
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
+from ftpgateway.access.mounts import MOUNTS
+from ftpgateway.access.mounts.store import StoreTree
+from ftpgateway.access.mounts.tree import Mount, MountRefused, Place, Tree
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.rights import Action, Actor
 from raftstore.store.targets import Target
-from raftstore.types import Entry, Kind, Order, Page
-from raftstore.wire import commands_pb2 as commands
+from raftstore.types import Entry, Kind, Order
 
 
 class Workspace:
     """A user's part of the store. Client paths are absolute below the home directory, which is `/` to the user.
 
-    Calls raise Denied where the account does not have the right, beside the store's errors.
+    What is mounted there lies at the first name of a path. Calls raise Denied where the account does not have the
+    right, beside the store's errors.
     """
 
     def __init__(
@@ -39,15 +42,33 @@ class Workspace:
         actor: Actor | None = None,
         *,
         hold: Callable[[Resource, int], Charge] | None = None,
+        mounts: Iterable[Mount] = MOUNTS,
     ) -> None:
         """`actor`: whose session it is, if not simply the account's as it is. `hold` charges what is held for it."""
         self._hold = hold or partial(Ledger().charge, Holder(account.user.name, ""))
         self._store = store
         self._actor = Actor.session(account.user) if actor is None else actor
-        self._view = account.view
-        self.account = account
+        self._home = StoreTree(store, self._actor, account.view, self._hold)
+        self._mounts = tuple(mounts)
+        self._account = account
+        self._mounted = self._mounted_for(account)
         self.cwd = "/"
         self._shut = False
+
+    @property
+    def account(self) -> Account:
+        """The account as it is now."""
+        return self._account
+
+    def renew(self, account: Account) -> None:
+        """The account was changed; its home is where it was, or the session would have ended."""
+        self._account = account
+        self._mounted = self._mounted_for(account)
+
+    def _mounted_for(self, account: Account) -> dict[str, Tree]:
+        place = Place(self._store, self._actor, account, self._hold)
+        found = {mount.name: mount.open(place) for mount in self._mounts}
+        return {name: tree for name, tree in found.items() if tree is not None}
 
     def shut(self) -> None:
         """Allow nothing from now on: the session has to end."""
@@ -55,13 +76,42 @@ class Workspace:
 
     def resolve(self, argument: str) -> str:
         """Return the client path that a client's argument means; it never leaves the home. Raises BadName."""
-        return self._view.resolve(self.cwd, argument)
+        path = paths.join(self.cwd, argument)
+        tree, inner = self._part(path)
+        tree.check(inner)
+        return path
 
-    def _at(self, path: str) -> str:
-        """Return the store's path of a client's, as the home was when the session began: with another it ends."""
+    def _part(self, path: str) -> tuple[Tree, str]:
+        """Return the part of the view that a client's path lies in, and the path within that."""
+        if self._mounted:
+            name, _, rest = path[1:].partition("/")
+            tree = self._mounted.get(name)
+            if tree is not None:
+                return tree, f"/{rest}"
+        return self._home, path
+
+    def _at(self, path: str) -> tuple[Tree, str]:
+        """Do the same for a request. The home is as it was when the session began: with another it ends."""
         if self._shut:
             raise Denied("the session has ended")
-        return self._view.to_store(path)
+        return self._part(path) if self._mounted else (self._home, path)
+
+    def _change(self, path: str) -> tuple[Tree, str]:
+        """Do the same for a change of names, which no mounted directory itself suffers."""
+        tree, inner = self._at(path)
+        if inner == "/" and tree is not self._home:
+            raise MountRefused(f"{path} is always there")
+        return tree, inner
+
+    def letters(self, path: str) -> str:
+        """Return the account's rights at `path`."""
+        tree, inner = self._part(path)
+        return tree.letters(self._account, inner)
+
+    def may(self, action: Action, path: str, *, own: bool = False) -> bool:
+        """Return whether the account has the right to `action` at `path`; `own`: the file there is its own."""
+        tree, inner = self._part(path)
+        return tree.may(self._account, action, inner, own=own)
 
     # Looking.
 
@@ -75,7 +125,9 @@ class Workspace:
         Who may not list there sees directories that it may enter, files that it may read, and its own ones if it may
         change them. What else is there is as if it were not: NotFound.
         """
-        return await self._store.lookup(self._actor, self._at(path), to=to)
+        tree, inner = self._at(path)
+        found = await tree.entry(inner, to=to)
+        return replace(found, name=path[1:]) if inner == "/" and tree is not self._home else found
 
     async def matching(
         self, path: str, *, order: Order = Order.NAME, backwards: bool = False
@@ -92,51 +144,22 @@ class Workspace:
         self, path: str, *, order: Order = Order.NAME, backwards: bool = False, pattern: str = ""
     ) -> DirectoryCursor:
         """Return a cursor over what the account sees of a directory. Raises NotADirectory for a file."""
-        matches = matcher(pattern) if pattern else None
-        at = self._at(path)
-        first = await self._store.listing(self._actor, at, backwards=backwards and order is Order.NAME)
-        if order is not Order.NAME and first.more:
-            return await self._sorted(path, order, backwards, matches)
-        if order is not Order.NAME:
-            first = replace(first, entries=arranged(first.entries, order, backwards=backwards))
+        tree, inner = self._at(path)
+        return await tree.directory(
+            inner,
+            order=order,
+            backwards=backwards,
+            matches=matcher(pattern) if pattern else None,
+            beside=await self._beside() if path == "/" and self._mounted else (),
+        )
 
-        def follow(page: Page) -> Page | None:
-            return self._store.next_page(self._actor, page.directory, page.last, backwards=backwards)
-
-        cursor = DirectoryCursor(follow, matches=matches)
-        await cursor.take(first)
-        return cursor
-
-    async def _sorted(
-        self, path: str, order: Order, backwards: bool, matches: Matches | None
-    ) -> DirectoryCursor:
-        """Return a cursor over a large directory that is not sorted by name."""
-        packed = await self._store.sorted_listing(self._actor, self._at(path), order)
-        if not packed.pages:  # nothing of it is to be seen
-            packed.close()
-            return DirectoryCursor.of([])
-        numbers = iter(range(packed.pages))
-
-        def follow(_: Page) -> Page | None:
-            return packed.page(next(numbers), backwards=backwards)
-
-        try:
-            held = self._hold(Resource.NAMES, packed.count)
-        except BaseException:
-            packed.close()
-            raise
-
-        def release() -> None:
-            held.release()
-            packed.close()
-
-        cursor = DirectoryCursor(follow, matches=matches, release=release)
-        try:
-            await cursor.take(packed.page(next(numbers), backwards=backwards))
-        except BaseException:
-            cursor.close()
-            raise
-        return cursor
+    async def _beside(self) -> list[Entry]:
+        """Return the mounted directories that are to be seen."""
+        seen = []
+        for name in self._mounted:
+            with contextlib.suppress(NotFound, Denied):
+                seen.append(await self.entry(f"/{name}"))
+        return seen
 
     async def enter(self, path: str) -> None:
         """Make `path` the working directory. Raises NotFound, NotADirectory."""
@@ -149,7 +172,8 @@ class Workspace:
 
         It is then what an interrupted upload of the account left, which can be gone on with.
         """
-        partial = await self._store.partial(self._actor, self._at(path)) if path != "/" else None
+        tree, inner = self._at(path)
+        partial = await tree.partial(inner) if inner != "/" else None
         if partial is not None:
             return partial.size, True
         entry = await self.entry(path)
@@ -160,46 +184,52 @@ class Workspace:
 
         `anew`: ask the cluster; not needed by who has just asked for the `entry` there, for the same request.
         """
-        if path == "/":
+        tree, inner = self._at(path)
+        if inner == "/":
             return 0
-        partial = await self._store.partial(self._actor, self._at(path), anew=anew)
+        partial = await tree.partial(inner, anew=anew)
         return partial.size if partial is not None else 0
 
     async def forget(self, path: str) -> None:
         """Forget what the account could go on from at `path`, if there is something."""
         if await self.begun(path):
+            tree, inner = self._at(path)
             with contextlib.suppress(NotFound):
-                await self._store.drop_partial(self._actor, self._at(path))
+                await tree.drop_partial(inner)
 
     async def require(self, action: Action, path: str) -> None:
         """Raise Denied unless the account may do it."""
-        await self._store.require(self._actor, action, self._at(path))
+        tree, inner = self._at(path)
+        await tree.require(action, inner)
 
     # Changing names.
 
     async def make_directory(self, path: str) -> None:
         """Make a directory."""
         paths.check_new(path)
-        if path == "/":
-            await self._store.require(self._actor, Action.MAKE_DIRECTORY, self._at(path))
+        tree, inner = self._at(path)
+        if inner == "/":
+            await tree.require(Action.MAKE_DIRECTORY, inner)
             raise AlreadyExists(path)
-        await self._store.make_directory(self._actor, self._at(path))
+        await tree.make_directory(inner)
 
     async def remove_directory(self, path: str) -> None:
         """Remove an empty directory."""
-        await self._store.remove_directory(self._actor, self._at(path))
+        tree, inner = self._change(path)
+        await tree.remove_directory(inner)
 
     async def remove(self, path: str) -> None:
         """Remove a file, and what its owner could have resumed there."""
+        tree, inner = self._change(path)
         missing: NotFound | None = None
         try:
-            await self._store.remove(self._actor, self._at(path))
+            await tree.remove(inner)
         except NotFound as error:
             missing = error
         try:
-            begun = await self._store.partial(self._actor, self._at(path)) is not None
+            begun = await tree.partial(inner) is not None
             if begun:
-                await self._store.drop_partial(self._actor, self._at(path))
+                await tree.drop_partial(inner)
         except StoreError as error:
             # The file is removed; what is begun stays until it is replaced or removed again.
             if missing is not None:
@@ -210,31 +240,38 @@ class Workspace:
 
     async def check_remove(self, path: str) -> None:
         """Raise Denied unless the account may remove a file of its own at `path`."""
-        await self._store.allow(
-            self._actor, commands.Command(remove_file=commands.RemoveFile(path=self._at(path)))
-        )
+        tree, inner = self._change(path)
+        await tree.check_remove(inner)
 
     async def check_rename_new(self, source: str, target: str, published: Entry | None) -> None:
         """Raise Denied unless a new file of the account may be published at `target`, where `published` is, not at
         `source`."""
         paths.check_new(target)
-        rename = commands.Rename(source=self._at(source), target=self._at(target))
-        await self._store.allow(self._actor, commands.Command(rename=rename), published)
-        put = commands.PutFile(path=self._at(target))
-        await self._store.allow(self._actor, commands.Command(put_file=put), published)
+        (tree, old), (other, new) = self._change(source), self._change(target)
+        if tree is not other:
+            raise MountRefused("it is not stored yet; close it before you move it to another directory")
+        await tree.check_rename_new(old, new, published)
 
     async def rename(self, source: str, target: str, *, exclusive: bool = False) -> None:
         """Rename a file, over an existing one too unless `exclusive`, or a directory.
 
         To take something to where other rights hold needs the right to read and to delete it; to move what others'
-        homes and rules are for needs an admin's.
+        homes and rules are for needs an admin's. Out of a mounted directory, or into one, it goes as far as that
+        offers it.
         """
         paths.check_new(target)
-        await self._store.rename(self._actor, self._at(source), self._at(target), exclusive=exclusive)
+        (tree, old), (other, new) = self._change(source), self._change(target)
+        if tree is other:
+            await tree.rename(old, new, exclusive=exclusive)
+        elif tree is not self._home:
+            await tree.rename_out(old, other, new, exclusive=exclusive)
+        else:
+            await other.rename_in(tree, old, new, exclusive=exclusive)
 
     async def set_modified(self, path: str, mtime_ns: int) -> None:
         """Set the time of last modification."""
-        await self._store.set_modified(self._actor, self._at(path), mtime_ns)
+        tree, inner = self._at(path)
+        await tree.set_modified(inner, mtime_ns)
 
     # Bytes.
 
@@ -250,14 +287,9 @@ class Workspace:
     ) -> Upload:
         """Open an upload; `handle`: published by what is at `path` now, see `Upload.publish`."""
         paths.check_new(path)
-        return await self._store.upload(
-            self._actor,
-            self._at(path),
-            offset=offset,
-            append=append,
-            exclusive=exclusive,
-            expected=expected,
-            handle=handle,
+        tree, inner = self._change(path)
+        return await tree.upload(
+            inner, offset=offset, append=append, exclusive=exclusive, expected=expected, handle=handle
         )
 
     async def reserve(self, path: str) -> Target | None:
@@ -267,7 +299,8 @@ class Workspace:
         Raises AlreadyExists.
         """
         paths.check_new(path)
-        return await self._store.reserve(self._actor, self._at(path))
+        tree, inner = self._change(path)
+        return await tree.reserve(inner)
 
     async def release(self, target: Target) -> None:
         """End the reservation of a name: others can take it when this returns."""
@@ -279,23 +312,25 @@ class Workspace:
 
     async def base(self, path: str) -> Download:
         """Open what is published at `path`, to be changed. Its bytes are not for who may not read there."""
-        return await self._store.base(self._actor, self._at(path))
+        tree, inner = self._at(path)
+        return await tree.base(inner)
 
     async def rewrite(self, base: Download, path: str) -> Upload:
         """Open an upload that begins as all of `base`, which was at `path`."""
-        return await self._store.rewrite(self._actor, base, self._at(path))
+        tree, inner = self._at(path)
+        return await tree.rewrite(base, inner)
 
     async def directory_of(self, path: str) -> int:
         """Return the inode of the directory that `path` is in; nothing is told of what is there. Raises NotFound."""
-        return await self._store.directory_of(self._actor, self._at(path))
+        tree, inner = self._at(path)
+        return await (self._home.directory_of(path) if inner == "/" else tree.directory_of(inner))
 
     async def download(self, path: str) -> Download:
         """Open a download."""
-        return await self._store.download(self._actor, self._at(path))
+        tree, inner = self._at(path)
+        return await tree.download(inner)
 
     async def free_space(self, path: str) -> FreeSpace:
         """Return how much the account may still store at `path`. Raises NoQuorum, Denied."""
-        user = await self._store.require(self._actor, Action.WRITE, self._at(path))
-        usage = self._store.usage(user.owner)
-        full = bool(user.quota_files) and usage.files >= user.quota_files
-        return FreeSpace(self._store.takes(user.name), user.quota_bytes or None, usage.bytes, full)
+        tree, inner = self._at(path)
+        return await tree.free_space(inner)

@@ -12,9 +12,14 @@ from typing import Any, TypeVar
 
 import click
 
-from ftpgateway.node.config import NODE_FILE, Member, load_admin_config, load_node_config
 from ftpgateway.node.config.errors import ConfigError
+from ftpgateway.node.config.reading import load_admin_config, load_node_config
+from ftpgateway.node.config.sections import AdminSettings
+from ftpgateway.node.config.whole import NODE_FILE
+from raftstore.cluster.settings import ClusterSettings
 from raftstore.errors import NotFound
+from raftstore.peers.settings import PeersSettings
+from raftstore.util.settings.kinds import Member
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -51,12 +56,14 @@ class Access:
 def open_access(file: Path, node: str | None = None, timeout: float = 5.0) -> Access:
     """Read a node's configuration or an admin's bundle; raise ConfigError."""
     bundle = None
+    own: AdminSettings | PeersSettings
     if _is_admin(file):
-        admin = load_admin_config(file)
-        files, cluster, bundle = (admin.ca, admin.certificate, admin.key), admin.cluster, file
+        read = load_admin_config(file)
+        own, cluster, bundle = read[AdminSettings], read[ClusterSettings], file
     else:
         config = load_node_config(file)
-        files, cluster = (config.peers.ca, config.peers.certificate, config.peers.key), config.cluster
+        own, cluster = config[PeersSettings], config[ClusterSettings]
+    files = own.ca, own.certificate, own.key
     return Access(cluster.name, cluster.members, *files, node=node, timeout=timeout, bundle=bundle)
 
 

@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access
 from ftpgateway.cli.errors import NotReachable
-from ftpgateway.node.config import Member
 from ftpgateway.node.config.errors import ConfigError
 from raftstore.cluster.calls import status as status_call
 from raftstore.cluster.status.convert import node_from_wire
@@ -20,6 +19,7 @@ from raftstore.peers import PeerClient
 from raftstore.peers.calls import Answered
 from raftstore.peers.security.pki import Identity, exposed
 from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.util.settings.kinds import Member
 from raftstore.wire import admin_pb2
 
 _Request = TypeVar("_Request", bound=Message)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO, cast
 
 import structlog
 
-from ftpgateway.node.config import LogConfig
+from ftpgateway.node.config.log import LogSettings
 from ftpgateway.serving.clientlines import ClientLines
 from raftstore import paths
 
@@ -129,7 +129,7 @@ class Lenient:
         return self._stream.isatty()
 
 
-def configure(config: LogConfig, stream: _Stream | None = None, *, node: str = "") -> ClientLines:
+def configure(config: LogSettings, stream: _Stream | None = None, *, node: str = "") -> ClientLines:
     """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines.
 
     Lines of JSON have the name of the `node` in them: they are collected, as a rule, from several.

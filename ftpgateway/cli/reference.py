@@ -10,8 +10,9 @@ from ftpgateway.cli.errors import exit_codes
 from ftpgateway.cli.main import group
 from ftpgateway.cli.output import PixraftCommand
 from ftpgateway.ftp import compatibility
-from ftpgateway.node import config
-from ftpgateway.node.config.kinds import MEMBERS
+from ftpgateway.node.config.sections import NODE_SECTIONS, settings
+from raftstore.util.settings.declare import Setting
+from raftstore.util.settings.kinds import MEMBERS
 
 _MADE = "<!-- Made by `make docs` from the program; a test fails when it is stale. -->"
 
@@ -46,17 +47,21 @@ def configuration_page() -> str:
         "- An admin's bundle (`admin/admin.toml`) has `[cluster]`, and `[admin]` with `ca`, `certificate` and",
         "  `key`.",
     ]
-    section = ""
-    for setting in config.settings():
-        if setting.section != section:
-            section = setting.section
-            lines += ["", f"## [{section}]", "", config.section_doc(section), ""]
-        default = "required" if setting.default is None else f"default `{json.dumps(setting.default)}`"
-        lines += [f"### `{setting.key}`", "", setting.doc, ""]
-        lines += [f"Takes {setting.kind.takes}; {default}. Environment: `{setting.environment}`.", ""]
-        if setting.kind is MEMBERS:
-            lines += ["```toml", "[[cluster.members]]", 'name = "n1"', 'address = "host1:7420"', "```", ""]
+    for section in NODE_SECTIONS:
+        lines += ["", f"## [{section.name}]", "", section.doc, ""]
+        for setting in settings([section]):
+            lines += _key(setting)
     return "\n".join(lines).rstrip().replace("\n\n\n", "\n\n") + "\n"
+
+
+def _key(setting: Setting) -> list[str]:
+    """Return what the page has of one key."""
+    default = "required" if setting.default is None else f"default `{json.dumps(setting.default)}`"
+    lines = [f"### `{setting.key}`", "", setting.doc, ""]
+    lines += [f"Takes {setting.kind.takes}; {default}. Environment: `{setting.environment}`.", ""]
+    if setting.kind is MEMBERS:
+        lines += ["```toml", "[[cluster.members]]", 'name = "n1"', 'address = "host1:7420"', "```", ""]
+    return lines
 
 
 def exit_codes_page() -> str:

@@ -22,11 +22,14 @@ from ftpgateway.cli.errors import DemoFailed
 from ftpgateway.cli.helpers import bundle
 from ftpgateway.demo import interrupts, ports
 from ftpgateway.demo.ftp import greets
-from ftpgateway.node.config import NODE_FILE, Address, Member
+from ftpgateway.node.config.reading import load_node_config
+from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.cluster.calls import status as status_calls
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus
+from raftstore.util.addresses import Address
+from raftstore.util.settings.kinds import Member
 from raftstore.wire import admin_pb2
 
 STOP_TIME = 15.0
@@ -62,6 +65,11 @@ class Node:
     def running(self) -> bool:
         """Whether its process runs."""
         return self.process is not None and self.process.poll() is None
+
+    def services(self) -> dict[str, str]:
+        """Return what clients can connect to, by its name, and where."""
+        config = load_node_config(self.config, self.environment)
+        return {name: str(address) for name, address in config.services().items()}
 
     def log_tail(self, lines: int = 15) -> str:
         """Return the last lines of the log, for a message."""

@@ -145,8 +145,7 @@ def _serve(cluster: LocalCluster, account: Account, form: str) -> None:
         shape = [
             {
                 "name": n.name,
-                "ftp": str(n.ftp),
-                "sftp": str(n.sftp),
+                **n.services(),
                 "peers": str(n.peers),
                 "pid": n.process.pid if n.process else 0,
             }
@@ -154,7 +153,7 @@ def _serve(cluster: LocalCluster, account: Account, form: str) -> None:
         ]
         output.print_json({"ready": True, "directory": str(cluster.directory), "nodes": shape})
     else:
-        where = " ".join(f"ftp://{node.ftp} sftp://{node.sftp}" for node in nodes)
+        where = " ".join(f"{name}://{at}" for node in nodes for name, at in node.services().items())
         click.echo(f"Ready: {where} user {account.name}, in {cluster.directory}")
     sys.stdout.flush()
     while any(node.running for node in nodes):

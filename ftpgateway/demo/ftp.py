@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ftpgateway.demo import interrupts
-from ftpgateway.node.config import Address
+from raftstore.util.addresses import Address
 
 TIMEOUT = 30.0
 """Seconds that an FTP command may take."""

@@ -14,7 +14,7 @@ from ftpgateway.demo import ftp, interrupts
 from ftpgateway.demo.cluster import LocalCluster, Node
 from ftpgateway.demo.report import Reporter
 from ftpgateway.demo.samples import Picture
-from ftpgateway.node.config import Address
+from raftstore.util.addresses import Address
 
 FAILOVER_TIME = 30.0
 """Seconds that the survivors have to agree on a new leader, and a client to be served again."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
-from ftpgateway import access
+from ftpgateway.access import sessions, workspace
 from ftpgateway.ftp.data.channels import DataLink
 from ftpgateway.ftp.data.transfers import Owner, Transfer
 from ftpgateway.ftp.gate import Beside
@@ -54,18 +54,18 @@ class Session(Owner, Protocol):
     """The data connection."""
     transfer: Transfer | None
     """What is under way on it."""
-    login: access.Session | None
+    login: sessions.Session | None
     """What was opened at login; None before, and after REIN."""
     goodbye_said: bool
     """Whether QUIT was answered while an upload went on."""
 
     @property
-    def logged_in(self) -> access.Session:
+    def logged_in(self) -> sessions.Session:
         """What was opened at login: for commands that need one."""
         ...
 
     @property
-    def files(self) -> access.Workspace:
+    def files(self) -> workspace.Workspace:
         """What the user sees of the store."""
         ...
 
@@ -122,11 +122,11 @@ class Session(Owner, Protocol):
 
     # Login and TLS.
 
-    async def authenticate(self, name: str, password: str) -> access.Session | None:
+    async def authenticate(self, name: str, password: str) -> sessions.Session | None:
         """Open a login; None when name or password is wrong. Raises LoginRefused, StoreError."""
         ...
 
-    def log_in(self, login: access.Session) -> None:
+    def log_in(self, login: sessions.Session) -> None:
         """The user is logged in from now on."""
         ...
 

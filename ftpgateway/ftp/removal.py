@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ftpgateway.access import Workspace
-from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.cursor import DirectoryCursor
+from ftpgateway.access.workspace import Workspace
 from ftpgateway.serving.refusals import TooManyNames
 from raftstore.errors import NotFound
 from raftstore.types import Entry

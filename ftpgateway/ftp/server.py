@@ -8,14 +8,14 @@ import functools
 import itertools
 import socket
 import ssl
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
 import structlog
 
-from ftpgateway.access import Access
+from ftpgateway.access.access import Access
 from ftpgateway.ftp.commands import MODULES
 from ftpgateway.ftp.data.masquerade import Masquerade
 from ftpgateway.ftp.data.spares import Spares
@@ -33,6 +33,7 @@ from ftpgateway.serving.transferlog import TransferLog
 from raftstore.util.addresses import Address
 from raftstore.util.limits.rates import Rates
 from raftstore.util.limits.slices import SharedSlice
+from raftstore.util.networks import Network
 
 __all__ = ["FtpFrontend", "FtpSettings"]
 
@@ -50,7 +51,8 @@ _ACCEPTS_A_TURN = 64
 class FtpFrontend:
     """Serves FTP (and FTPS) clients from a store; `access` knows who may log in, and has been started.
 
-    `modules` are those that declare its commands.
+    To be made on the running loop. Who connects from one of `proxy_networks` is a balancer, which tells by the PROXY
+    protocol who the client is. `modules` are those that declare its commands.
 
     `start` raises OSError when an address is taken or the certificate cannot be read, ValueError when it is no
     use.
@@ -62,12 +64,15 @@ class FtpFrontend:
         settings: FtpSettings,
         *,
         transfers: TransferLog | None = None,
+        proxy_networks: Sequence[Network] = (),
         modules: Iterable[ModuleType] = MODULES,
     ) -> None:
+        for mistake in settings.mistakes():
+            raise ValueError(f"{mistake.key} {mistake.problem}")
         self.access = access
         self.transfers = transfers
         self.settings = settings
-        self.commands: Mapping[str, Command] = declared(modules, tls=settings.certificate is not None)
+        self.commands: Mapping[str, Command] = declared(modules, tls=settings.tls_certificate is not None)
         self.context: ssl.SSLContext | None = None
         self.masquerade: Masquerade | None = None
         self._certificate: Certificate | None = None
@@ -77,8 +82,8 @@ class FtpFrontend:
         self.spares = Spares()
         self.wait_limit = settings.wait_limit
         self.hashers = ThreadPoolExecutor(settings.hash_threads, thread_name_prefix="ftp-hash")
-        self.host_loop: asyncio.AbstractEventLoop
-        self.commands_slice: SharedSlice
+        self.host_loop = asyncio.get_running_loop()
+        self.commands_slice = SharedSlice(self.host_loop)
         """What commands of all sessions may take of a turn of the loop."""
         self._nest = Nest()
         self._listeners: list[_Listener] = []
@@ -87,7 +92,7 @@ class FtpFrontend:
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
         )
-        self.proxies = Proxies(settings.proxy_networks)
+        self.proxies = Proxies(proxy_networks)
         self._handshakes: Rates[None] = Rates(HANDSHAKES, 2 * HANDSHAKES)
         self._handshakes_of_one: Rates[str] = Rates(HANDSHAKES / 2, HANDSHAKES)
         self._background = Background(self._changed)
@@ -96,13 +101,11 @@ class FtpFrontend:
 
     async def start(self) -> None:
         """Listen and serve."""
-        self.host_loop = asyncio.get_running_loop()
-        self.commands_slice = SharedSlice(self.host_loop)
         settings = self.settings
-        if settings.certificate is not None:
-            self._certificate = Certificate(settings.certificate, settings.certificate_interval, self._use)
+        if settings.tls_certificate is not None:
+            self._certificate = Certificate(settings.tls_certificate, settings.certificate_interval, self._use)
             self._certificate.start()
-        if settings.masquerade_address is not None:
+        if settings.masquerade_address:
             self.masquerade = Masquerade(settings.masquerade_address, settings.masquerade_interval)
             await self.masquerade.start()
         self._nest.start()

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from ftpgateway import access
+from ftpgateway.access import access, sessions, workspace
 from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.ftp.data.channels import DataLink
 from ftpgateway.ftp.data.masquerade import Masquerade
@@ -117,7 +117,7 @@ class FtpSession(ControlConnection):
         self.slot = slot
         self.number = host.next_number()
         self.opened = time.monotonic()
-        self.login: access.Session | None = None
+        self.login: sessions.Session | None = None
         self.transfer: Transfer | None = None
         self._states: dict[type[Any], Any] = {}
         self.link = DataLink(
@@ -341,13 +341,13 @@ class FtpSession(ControlConnection):
         return found
 
     @property
-    def logged_in(self) -> access.Session:
+    def logged_in(self) -> sessions.Session:
         """What was opened at login."""
         assert self.login is not None
         return self.login
 
     @property
-    def files(self) -> access.Workspace:
+    def files(self) -> workspace.Workspace:
         """What the user sees of the store."""
         return self.logged_in.files
 
@@ -439,7 +439,7 @@ class FtpSession(ControlConnection):
 
     # Login and TLS.
 
-    async def authenticate(self, name: str, password: str) -> access.Session | None:
+    async def authenticate(self, name: str, password: str) -> sessions.Session | None:
         """See `interface.Session`."""
         user = await self.host.access.password(name, password, self.peer)
         if user is None:
@@ -453,7 +453,7 @@ class FtpSession(ControlConnection):
             raise
         return login
 
-    def log_in(self, login: access.Session) -> None:
+    def log_in(self, login: sessions.Session) -> None:
         """The user is logged in from now on."""
         self.login = login
         self.set_idle_timer(self.settings.idle_timeout)

@@ -11,26 +11,27 @@ from typing import Any
 
 import structlog
 
-from ftpgateway.access import Access, AccessSettings
-from ftpgateway.access.ledger import LedgerLimits, Limits
-from ftpgateway.ftp.server import FtpFrontend, FtpSettings
-from ftpgateway.node.config import ClientsConfig, ConfigError, NodeConfig
+from ftpgateway.access.access import Access
+from ftpgateway.access.settings import AccessSettings, ClientsSettings
+from ftpgateway.node.config.errors import ConfigError
+from ftpgateway.node.config.log import LogSettings
+from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.node.memory import freeze_start, of_machine
 from ftpgateway.node.systemd import keep_alive, notify
 from ftpgateway.serving.clientlines import ClientLines
+from ftpgateway.serving.frontends import Frontend, FrontendContext
 from ftpgateway.serving.logfile import AppendedFile
 from ftpgateway.serving.transferlog import TransferLog
-from ftpgateway.sftp.frontend import SftpFrontend
-from ftpgateway.sftp.hostkeys import host_keys, rotate_host_keys
-from ftpgateway.sftp.settings import SftpSettings
-from raftstore.cluster.settings import JobsSettings, StoreSettings
-from raftstore.consensus import ConsensusSettings
+from raftstore.chunks.settings import ChunksSettings
+from raftstore.cluster.settings import ClusterSettings, JobsSettings, NodeSettings, StoreSettings
+from raftstore.consensus.settings import ConsensusSettings, RaftLogSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError, Superseded, TooNew
 from raftstore.peers.security.pki import Identity
+from raftstore.peers.settings import PeersSettings
 from raftstore.store.facade import Store
 from raftstore.store.transfers.spool import SpoolLedger, Spools
 from raftstore.util import tasks
-from raftstore.util.addresses import Address
+from raftstore.util.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -39,9 +40,6 @@ STOP_GRACE = 5.0
 
 SUMMARY_PERIOD = 60.0
 """Seconds between two summaries of what was left out of the log."""
-
-LEAST_MEMORY = 128 * 1024 * 1024
-"""Bytes for clients on however small a machine."""
 
 EXIT_FATAL = 4
 """Exit code of a node that stopped because it could no longer keep its promises."""
@@ -65,8 +63,8 @@ async def run_node(
 
     files = [] if log_file is None else [log_file]
     transfers = None
-    if config.log.transfers is not None:
-        files.append(AppendedFile(config.log.transfers))
+    if (transfers_file := config[LogSettings].transfers) is not None:
+        files.append(AppendedFile(transfers_file))
         transfers = TransferLog(files[-1])
 
     def reopen() -> None:
@@ -132,7 +130,7 @@ async def _until_ended(
         async with _serving(config, transfers, end):
             ready = True
             freeze_start()
-            notify("READY=1", f"STATUS=serves FTP on {config.ftp.listen}")
+            notify("READY=1", f"STATUS=serves {_served(config)}")
             await asyncio.wait([ended])
             notify("STOPPING=1", "STATUS=stopping: transfers under way end")
 
@@ -156,13 +154,17 @@ async def _until_ended(
 async def _serving(
     config: NodeConfig, transfers: TransferLog | None, on_fatal: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
-    store = await Store.open(store_settings(config), on_fatal)
+    metrics = Metrics()
+    store = await Store.open(store_settings(config), on_fatal, metrics)
     try:
         access = Access(store, access_settings(config))
         access.start()
         store.report_clients(access.ledger.figures)
+        access.meter(metrics)
+        if transfers is not None:
+            metrics.add(transfers)
         try:
-            async with _frontends(config, store, access, transfers):
+            async with _frontends(config, store, access, metrics, transfers):
                 yield
         finally:
             access.stop()
@@ -172,25 +174,25 @@ async def _serving(
 
 @contextlib.asynccontextmanager
 async def _frontends(
-    config: NodeConfig, store: Store, access: Access, transfers: TransferLog | None
+    config: NodeConfig, store: Store, access: Access, metrics: Metrics, transfers: TransferLog | None
 ) -> AsyncIterator[None]:
-    wanted: list[FtpFrontend | SftpFrontend] = [FtpFrontend(access, ftp_settings(config), transfers=transfers)]
-    sftp = sftp_settings(config)
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
-    if sftp is not None:
-        wanted.append(SftpFrontend(store, access, sftp, spools, transfers=transfers))
-    store.answer((host_keys, rotate_host_keys), store)
-    started = []
+    context = FrontendContext(
+        store, access, spools, metrics, transfers, proxy_networks=config[ClientsSettings].proxy_networks
+    )
+    started: list[Frontend] = []
     try:
-        for frontend in wanted:
-            await frontend.start()
-            started.append(frontend)
+        for kind, section in config.each_frontend():
+            kind.serve_calls(store)
+            if (frontend := kind.build(context, section)) is not None:
+                await frontend.start()
+                started.append(frontend)
+        services = config.services()
         log.info(
             "node ready",
             node=config.name,
-            ftp=str(config.ftp.listen),
-            sftp=str(config.sftp.listen or "off"),
-            peers=str(config.peers.listen),
+            **{kind.name: str(services.get(kind.name, "off")) for kind in config.frontends},
+            peers=str(config[PeersSettings].listen),
         )
         yield
     finally:
@@ -198,9 +200,14 @@ async def _frontends(
         spools.close()
 
 
+def _served(config: NodeConfig) -> str:
+    """Say what is served, and where."""
+    return ", ".join(f"{name.upper()} on {address}" for name, address in config.services().items())
+
+
 def store_settings(config: NodeConfig) -> StoreSettings:
     """Return what the store must be told. Raises ConfigError when the certificate cannot be used for this node."""
-    peers = config.peers
+    peers = config[PeersSettings]
     try:
         identity = Identity.load(peers.ca, peers.certificate, peers.key)
     except (Invalid, Damaged) as error:
@@ -211,108 +218,26 @@ def store_settings(config: NodeConfig) -> StoreSettings:
             "correct the name, or copy that node's own directory again"
         )
     return StoreSettings(
-        name=config.name,
-        data=config.data,
-        listen=config.peers.listen,
-        members=config.cluster.addresses(),
+        node=config[NodeSettings],
+        peers=peers,
+        cluster=config[ClusterSettings],
         identity=identity,
-        zone=config.zone,
-        replicas=config.cluster.replicas,
-        encryption="bulk-auth" if config.peers.encryption == "bulk-auth" else "full",
-        consensus=ConsensusSettings.bounded(
-            log_entries=config.consensus.log_entries,
-            log_bytes=config.consensus.log_bytes,
-            snapshot_piece=config.consensus.snapshot_piece,
-        ),
-        volume_bytes=config.chunks.volume_bytes,
-        ballast_bytes=config.ballast_bytes,
-        services=services(config),
-        stall_threshold=config.log.stalls / 1000,
-        jobs=JobsSettings(
-            concurrency=config.jobs.concurrency,
-            bandwidth=config.jobs.bandwidth,
-            repair_after=config.jobs.repair_after,
-            scrub_period=config.jobs.scrub_period,
-            collect_grace=config.jobs.collect_grace,
-            keep_partials=config.jobs.keep_partials,
-        ),
-    )
-
-
-def services(config: NodeConfig) -> dict[str, Address]:
-    """Return what clients can connect to, and where it listens."""
-    wanted = {"ftp": config.ftp.listen, "ftps": config.ftp.implicit_tls_listen, "sftp": config.sftp.listen}
-    return {name: address for name, address in wanted.items() if address is not None}
-
-
-def ftp_settings(config: NodeConfig) -> FtpSettings:
-    """Return what the FTP front-end must be told."""
-    return FtpSettings(
-        listen=config.ftp.listen,
-        passive_ports=config.ftp.passive_ports,
-        masquerade_address=config.ftp.masquerade_address or None,
-        certificate=config.ftp.tls_certificate,
-        implicit_tls_listen=config.ftp.implicit_tls_listen,
-        require_tls=config.ftp.require_tls,
-        require_tls_reuse=config.ftp.require_tls_reuse,
-        active_mode=config.ftp.active_mode,
-        idle_timeout=config.ftp.idle_timeout,
-        login_timeout=config.ftp.login_timeout,
-        handshake_timeout=config.ftp.handshake_timeout,
-        data_timeout=config.ftp.data_timeout,
-        stall_timeout=config.ftp.stall_timeout,
-        max_sessions=config.ftp.max_sessions,
-        max_sessions_per_address=config.ftp.max_sessions_per_address,
-        max_logging_in=config.ftp.max_logging_in,
-        proxy_networks=config.clients.proxy_networks,
+        chunks=config[ChunksSettings],
+        consensus=ConsensusSettings.bounded(config[RaftLogSettings]),
+        jobs=config[JobsSettings],
+        services=config.services(),
+        stall_threshold=config[LogSettings].stalls / 1000,
     )
 
 
 def access_settings(config: NodeConfig) -> AccessSettings:
-    """Return what must be told about logins."""
+    """Return what must be told about logins and clients."""
+    kinds = config.each_frontend()
+    ranges = [ports for kind, section in kinds if (ports := kind.passive_ports(section)) is not None]
+    roots = [root for kind, section in kinds if (root := kind.anonymous_root(section)) is not None]
     return AccessSettings(
-        anonymous_root=config.ftp.anonymous_root if config.ftp.anonymous else None,
-        ledger=ledger_limits(config.clients, config.ftp.passive_ports),
-    )
-
-
-def ledger_limits(clients: ClientsConfig, passive_ports: tuple[int, int] | None) -> LedgerLimits:
-    """Return what clients may hold at once; of the passive ports an account has at most half."""
-    ports = passive_ports[1] - passive_ports[0] + 1 if passive_ports is not None else 0
-    memory = clients.memory or max(LEAST_MEMORY, of_machine() // 4)
-    return LedgerLimits(
-        node=Limits(memory=memory, handles=clients.handles, names=clients.names),
-        account=Limits(
-            memory=clients.memory_per_account or memory // 4,
-            handles=max(1, clients.handles // 10),
-            names=max(1, clients.names // 5),
-            connections=clients.connections_per_account,
-            ports=-(-ports // 2),
+        anonymous_root=roots[0] if roots else None,
+        ledger=config[ClientsSettings].limits(
+            of_machine(), sum(ports.last - ports.first + 1 for ports in ranges)
         ),
-        network=Limits(
-            memory=clients.memory_per_address or memory // 2,
-            handles=max(1, clients.handles // 4),
-            names=max(1, clients.names // 2),
-            connections=clients.connections_per_address,
-            ports=-(-ports * 3 // 4),
-        ),
-    )
-
-
-def sftp_settings(config: NodeConfig) -> SftpSettings | None:
-    """Return what the SFTP front-end must be told; None: there is none."""
-    sftp = config.sftp
-    if sftp.listen is None:
-        return None
-    return SftpSettings(
-        listen=sftp.listen,
-        workers=sftp.workers,
-        idle_timeout=sftp.idle_timeout,
-        login_timeout=sftp.login_timeout,
-        max_login_attempts=sftp.max_login_attempts,
-        max_sessions=sftp.max_sessions,
-        max_sessions_per_address=sftp.max_sessions_per_address,
-        max_logging_in=sftp.max_logging_in,
-        proxy_networks=config.clients.proxy_networks,
-        legacy_algorithms=sftp.legacy_algorithms,
     )

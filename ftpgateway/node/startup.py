@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import errno
 import fcntl
 import os
@@ -11,12 +10,14 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryptography import x509
-
-from ftpgateway.ftp.tls import server_context
-from ftpgateway.node.config import Address, NodeConfig, Problem
+from ftpgateway.node.config.errors import Problem
+from ftpgateway.node.config.log import LogSettings
+from ftpgateway.node.config.whole import NodeConfig
+from ftpgateway.serving.frontends import PrivateFile
 from raftstore.errors import Damaged, Invalid
 from raftstore.peers.security.pki import Identity, exposed
+from raftstore.peers.settings import PeersSettings
+from raftstore.util.addresses import Address
 
 
 def machine_problems(config: NodeConfig) -> Iterator[Problem]:
@@ -29,7 +30,7 @@ def machine_problems(config: NodeConfig) -> Iterator[Problem]:
 
 def certificate_problems(config: NodeConfig) -> Iterator[Problem]:
     """Yield what is wrong with the node's certificates. Raises WrongClock when the clock is behind them."""
-    peers = config.peers
+    peers = config[PeersSettings]
     try:
         identity = Identity.load(peers.ca, peers.certificate, peers.key)
     except (Invalid, Damaged) as error:
@@ -40,27 +41,17 @@ def certificate_problems(config: NodeConfig) -> Iterator[Problem]:
             problem = f"{peers.certificate} was issued for {identity.name!r}, not for {config.name!r}"
             remedy = "correct the name, or copy that node's own directory again"
             yield Problem(config.source, "node.name", problem, remedy)
-    if (certificate := config.ftp.tls_certificate) is None:
-        return
-    try:
-        server_context(certificate)
-    except (OSError, ValueError) as error:
-        remedy = "put key, certificate and intermediate certificates into it, as PEM"
-        yield Problem(config.source, "ftp.tls_certificate", str(error), remedy)
-        return
-    end = x509.load_pem_x509_certificates(certificate.read_bytes())[0].not_valid_after_utc
-    if end < datetime.datetime.now(datetime.UTC):
-        problem = f"the validity of {certificate} ended on {end:%Y-%m-%d}; clients refuse it"
-        yield Problem(config.source, "ftp.tls_certificate", problem, "renew it")
+    for kind, section in config.each_frontend():
+        for key, problem, remedy in kind.problems(section):
+            yield Problem(config.source, f"{kind.name}.{key}", problem, remedy)
 
 
 def warnings(config: NodeConfig) -> Iterator[Problem]:
-    """Yield what keeps no node from starting, but should be mended. Looks the masquerade address up."""
+    """Yield what keeps no node from starting, but should be mended. Looks names up."""
     yield from local_warnings(config)
-    ftp = config.ftp
-    if ftp.masquerade_address and (reason := _not_found(ftp.masquerade_address)):
-        problem = f"{ftp.masquerade_address}: {reason}; clients cannot open passive data connections before it has one"
-        yield Problem(config.source, "ftp.masquerade_address", problem, "correct it, or its entry in the DNS")
+    for kind, section in config.each_frontend():
+        for key, problem, remedy in kind.warnings(section):
+            yield Problem(config.source, f"{kind.name}.{key}", problem, remedy)
 
 
 def local_warnings(config: NodeConfig) -> Iterator[Problem]:
@@ -69,11 +60,14 @@ def local_warnings(config: NodeConfig) -> Iterator[Problem]:
     if owner := other_owner(config):
         problem = f"{config.data} belongs to {owner}, and this is root: what is written now {owner} cannot use"
         yield Problem(config.source, "node.data", problem, f"run the node as {owner}")
-    ports = config.ftp.passive_ports
-    for key, address in config.listening():
-        if ports is not None and ports[0] <= address.port <= ports[1]:
-            problem = f"{ports[0]}-{ports[1]} has the port of {key} ({address}); data connections do without it"
-            yield Problem(config.source, "ftp.passive_ports", problem, "take ports on which nothing listens")
+    for kind, section in config.each_frontend():
+        ports = kind.passive_ports(section)
+        for key, address in config.listening():
+            if ports is not None and ports.first <= address.port <= ports.last:
+                whole = f"{ports.first}-{ports.last}"
+                problem = f"{whole} has the port of {key} ({address}); data connections do without it"
+                remedy = "take ports on which nothing listens"
+                yield Problem(config.source, f"{kind.name}.{ports.key}", problem, remedy)
 
 
 def other_owner(config: NodeConfig) -> str | None:
@@ -90,22 +84,18 @@ def other_owner(config: NodeConfig) -> str | None:
         return f"#{uid}"
 
 
-def _not_found(host: str) -> str:
-    """Look a host up as the FTP server does; return why it has no IPv4 address, "" where it has one."""
-    try:
-        socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        return f"no IPv4 address is found ({error.strerror})"
-    except UnicodeError:
-        return "is no host name"
-    return ""
-
-
 def _keys_for_all(config: NodeConfig) -> Iterator[Problem]:
     """Yield the private keys that others can read."""
-    for key, file in (("peers.key", config.peers.key), ("ftp.tls_certificate", config.ftp.tls_certificate)):
-        if file is not None and (problem := exposed(file)):
+    for key, file, _ in (PrivateFile("peers.key", config[PeersSettings].key, ""), *frontend_files(config)):
+        if problem := exposed(file):
             yield Problem(config.source, key, problem, f"chmod 600 {file}")
+
+
+def frontend_files(config: NodeConfig) -> Iterator[PrivateFile]:
+    """Yield the files of the front-ends that only the node may read, with their keys in the whole file."""
+    for kind, section in config.each_frontend():
+        for file in kind.private_files(section):
+            yield file._replace(key=f"{kind.name}.{file.key}")
 
 
 def address_problems(config: NodeConfig) -> Iterator[Problem]:
@@ -143,10 +133,11 @@ def _refusal(address: Address) -> tuple[str, str] | None:
 
 def directory_problems(config: NodeConfig) -> Iterator[Problem]:
     """Yield what keeps this user from writing where the node must. What is not there yet must be possible to make."""
+    log = config[LogSettings]
     for key, directory in (
         ("node.data", config.data),
-        ("log.file", config.log.file and config.log.file.parent),
-        ("log.transfers", config.log.transfers and config.log.transfers.parent),
+        ("log.file", log.file and log.file.parent),
+        ("log.transfers", log.transfers and log.transfers.parent),
     ):
         if directory is None:
             continue

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ftpgateway.access.ledger import Charge, Holder, Ledger, LimitReached, Resource
 from ftpgateway.access.refusal import LoginRefused
 from raftstore.util.limits.admission import Admission
+from raftstore.util.metrics import gauge
 from raftstore.util.networks import network_of
 
 TOO_MANY = "Too many sessions; try again later or at another node."
@@ -76,6 +77,16 @@ class Connections:
     def logging_in(self) -> int:
         """How many have not logged in."""
         return len(self._strangers)
+
+    @gauge(
+        "pixraft_connections",
+        "Connections of clients at this node.",
+        label="state",
+        values=("logged_in", "logging_in"),
+    )
+    def by_state(self) -> dict[str, int]:
+        """How many have logged in, and how many have not."""
+        return {"logged_in": self._known, "logging_in": self.logging_in}
 
     def enter(self, peer: str, close: Callable[[str], None]) -> Slot:
         """Take a client from address `peer`; another one may be closed for it. Raises TooMany."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from ftpgateway.serving.proxyprotocol import BadHeader, HeaderReader
+from raftstore.util.networks import Network
 
 log = structlog.get_logger()
 
@@ -22,7 +23,6 @@ HEADER_TIME = 5.0
 MOST_READING = 512
 """Connections whose header is being waited for; the oldest one gives way to a newer one."""
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 OnOrigin = Callable[[socket.socket, str], None]
 """Takes the socket, just behind the header, and the client's address."""
 

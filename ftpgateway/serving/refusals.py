@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 
 from ftpgateway.access.ledger import LimitReached
+from ftpgateway.access.mounts.tree import MountRefused
 from raftstore import errors, paths
 from raftstore.errors import StoreError
 
@@ -59,7 +60,7 @@ one_line = paths.shown
 
 def reason(error: StoreError, doing: Doing = Doing.NAMES) -> str:
     """Return the text that tells a client why `error` came of its request: one line."""
-    if isinstance(error, errors.Invalid):
+    if isinstance(error, (errors.Invalid, MountRefused)):
         return f"{one_line(error.detail or str(error))}."
     if isinstance(error, (errors.BadName, LimitReached)):
         return f"{one_line(str(error))}."

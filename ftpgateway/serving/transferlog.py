@@ -10,11 +10,11 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 
 from ftpgateway.serving.logfile import AppendedFile
+from raftstore.util.metrics import counter
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class Transferred:
     """One upload or download that has ended, whole or not.
 
     `ended` is seconds since the epoch, `seconds` how long it took, `size` the bytes that were moved; `service` names
-    the protocol ("ftp", "sftp").
+    the protocol as the status does ("ftp", "sftp").
     """
 
     ended: float
@@ -47,7 +47,7 @@ class Transferred:
     complete: bool
     user: str
     anonymous: bool = False
-    service: Literal["ftp", "sftp"] = "ftp"
+    service: str = "ftp"
 
 
 def xferlog_line(entry: Transferred, moment: time.struct_time) -> str:
@@ -92,6 +92,11 @@ class TransferLog:
         self._dropped = 0
         self._thread = threading.Thread(target=self._write_all, name="transfer log", daemon=True)
         self._thread.start()
+
+    @counter("pixraft_transfer_log_dropped_total", "Transfers that are missing in the log of transfers.")
+    def missing(self) -> float:
+        """How many: see `dropped`."""
+        return self.dropped
 
     @property
     def dropped(self) -> int:

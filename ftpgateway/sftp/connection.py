@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from ftpgateway.access import Access, LoginRefused, Session
+from ftpgateway.access.access import Access
 from ftpgateway.access.ledger import Charge, LimitReached, Resource
+from ftpgateway.access.refusal import LoginRefused
+from ftpgateway.access.sessions import Session
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
 from ftpgateway.serving.transferlog import ANONYMOUS, TransferLog, Transferred

@@ -7,11 +7,13 @@ import contextlib
 import functools
 import itertools
 import socket
+from collections.abc import Sequence
 
 import structlog
 
-from ftpgateway.access import Access
+from ftpgateway.access.access import Access
 from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
+from ftpgateway.serving.frontends import Secrets
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferLog
@@ -24,6 +26,7 @@ from ftpgateway.sftp.settings import SftpSettings
 from raftstore.errors import StoreError
 from raftstore.store.transfers.spool import Spools
 from raftstore.util.addresses import Address
+from raftstore.util.networks import Network
 from raftstore.util.tasks import cancel_and_wait
 
 log = structlog.get_logger()
@@ -34,17 +37,26 @@ _KEYS_PAUSE = 1.0
 
 
 class SftpFrontend:
-    """Serves SFTP clients. `start` raises OSError when the address is taken."""
+    """Serves SFTP clients. To be made on the running loop; `start` raises OSError when the address is taken.
+
+    Who connects from one of `proxy_networks` is a balancer, which tells by the PROXY protocol who the client is.
+    """
 
     def __init__(
         self,
-        secrets: hostkeys.Secrets,
+        secrets: Secrets,
         access: Access,
         settings: SftpSettings,
         spools: Spools,
         *,
         transfers: TransferLog | None = None,
+        proxy_networks: Sequence[Network] = (),
     ) -> None:
+        """Raises ValueError when the settings name no address."""
+        if settings.listen is None:
+            raise ValueError("no address to listen on")
+        self._listen_on = settings.listen
+        self._loop = asyncio.get_running_loop()
         self._transfers = transfers
         self.settings = settings
         self._spools = spools
@@ -54,11 +66,11 @@ class SftpFrontend:
         self._workers: Workers | None = None
         self._connections: set[Connection] = set()
         self._silent: set[Silent] = set()
-        self._clients = Connections(
+        self.connections = Connections(
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
         )
-        self._proxies = Proxies(settings.proxy_networks)
+        self._proxies = Proxies(proxy_networks)
         self._starting: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
         self._change = asyncio.Event()
@@ -66,8 +78,7 @@ class SftpFrontend:
 
     async def start(self) -> None:
         """Take the address; serve as soon as the cluster has host keys, which a new one makes."""
-        self._loop = asyncio.get_running_loop()
-        self._socket = await listening_socket(self.settings.listen)
+        self._socket = await listening_socket(self._listen_on)
         self._starting = self._loop.create_task(self._serve(), name="sftp start")
 
     async def _serve(self) -> None:
@@ -118,7 +129,7 @@ class SftpFrontend:
     @property
     def sessions(self) -> int:
         """How many connections there are."""
-        return len(self._clients)
+        return len(self.connections)
 
     @property
     def worker_pids(self) -> list[int]:
@@ -174,7 +185,7 @@ class SftpFrontend:
     def _take(self, client: socket.socket, peer: str) -> None:
         """Wait for a client's first bytes, or turn it away."""
         try:
-            slot = self._clients.enter(peer, lambda _: None)
+            slot = self.connections.enter(peer, lambda _: None)
         except TooMany as refused:
             _turn_away(client, peer, str(refused))
             return
@@ -194,16 +205,16 @@ class SftpFrontend:
         """The client has sent something, or has been waited for long enough (False), or is gone (None)."""
         self._silent.discard(silent)
         if spoke is None:
-            self._clients.left(slot)
+            self.connections.left(slot)
             self._change.set()
             return
         if spoke:
-            self._clients.spoke(slot)
+            self.connections.spoke(slot)
         with silent.let_go() as client:
             try:
                 self._hand_over(client, slot, peer)
             except OSError as error:
-                self._clients.left(slot)
+                self.connections.left(slot)
                 log.error("cannot take a connection", peer=peer, error=str(error))
 
     def _hand_over(self, client: socket.socket, slot: Slot, peer: str) -> None:
@@ -221,7 +232,7 @@ class SftpFrontend:
         def over(connection: Connection) -> None:
             worker.load -= 1
             self._connections.discard(connection)
-            self._clients.left(slot)
+            self.connections.left(slot)
             self._change.set()
 
         worker.load += 1
@@ -234,8 +245,8 @@ class SftpFrontend:
             spools=self._spools,
             spawn=self._background.spawn,
             on_over=over,
-            on_question=functools.partial(self._clients.spoke, slot),
-            on_login=functools.partial(self._clients.logged_in, slot),
+            on_question=functools.partial(self.connections.spoke, slot),
+            on_login=functools.partial(self.connections.logged_in, slot),
             transfers=self._transfers,
         )
         self._connections.add(connection)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
+from ftpgateway.serving.frontends import Secrets
 from raftstore.errors import Invalid, NotFound
 from raftstore.peers.calls import admin_call
 from raftstore.wire import admin_pb2 as admin
@@ -36,18 +36,6 @@ KINDS: Mapping[str, Callable[[], _Key]] = {
     "rsa": lambda: rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS),
 }
 """Each kind of key there is, and how one is made. RSA is slow."""
-
-
-class Secrets(Protocol):
-    """Where the cluster keeps what all its nodes must know."""
-
-    async def secret(self, name: str, *, newest: bool = False) -> bytes | None:
-        """Return a secret of the cluster, None when there is none yet. Raises StoreError."""
-        ...
-
-    async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
-        """Make `value` the cluster's secret unless it has one that `replaces` does not stand for. Raises StoreError."""
-        ...
 
 
 def make(kinds: Collection[str] = KINDS.keys(), present: bytes = b"") -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from ftpgateway.access import Session
 from ftpgateway.access.ledger import Resource
+from ftpgateway.access.sessions import Session
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import Doing, one_line
 from ftpgateway.sftp import packets, refusals

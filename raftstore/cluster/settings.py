@@ -6,11 +6,17 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
+from raftstore.chunks.settings import ChunksSettings
 from raftstore.consensus.settings import ConsensusSettings
-from raftstore.peers.security.pki import Identity
+from raftstore.peers.settings import PeersSettings
 from raftstore.util.addresses import Address
+from raftstore.util.settings import declared, kinds
+from raftstore.util.settings.kinds import Member
+
+if TYPE_CHECKING:
+    from raftstore.peers.security.pki import Identity
 
 MIN_RESERVE = 64 << 20
 MAX_RESERVE = 1 << 30
@@ -18,47 +24,136 @@ MAX_RESERVE = 1 << 30
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
 """Hosts that stand for all addresses of a machine."""
 
+REPLICAS = 3
+"""Copies of a picture, unless the configuration says otherwise."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """Which node this is."""
+
+    name: str = declared(kinds.NAME, "Name of this node; one of the names in `cluster.members`.")
+    data: Path = declared(
+        kinds.PATH,
+        "Directory for all that the node stores, on a local disk, for this node alone.",
+        "data",
+    )
+    zone: str = declared(
+        kinds.NAME_OR_EMPTY,
+        "What fails together with this node: its rack, room or power line. Copies of a picture go to different "
+        'zones as far as there are enough. "": nothing else fails with it.',
+        "",
+    )
+    ballast_bytes: int = declared(
+        kinds.integer(0, 64 * 1024**3),
+        "Bytes of the disk that are kept in a file for log and catalog: when something else has filled the disk, they "
+        "go on with these. 0: nothing is kept.",
+        64 * 1024**2,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """The cluster as a whole: the same on every node."""
+
+    name: str = declared(kinds.NAME, "Name of the cluster, for people.", "pictures")
+    replicas: int = declared(
+        kinds.integer(1, 15),
+        "Copies of each picture, on different nodes; while there are fewer nodes, as many as there are nodes.",
+        REPLICAS,
+    )
+    members: tuple[Member, ...] = declared(
+        kinds.MEMBERS,
+        "Where this node finds the others when it starts: a `[[cluster.members]]` table for each node, with `name` "
+        "and the `address` (host:port) at which the others reach it. In a new cluster these are its members; "
+        "later it agrees on them itself (`pixraft node`). In the environment: `n1=host1:7420,n2=host2:7420`.",
+    )
+
+    def addresses(self) -> dict[str, Address]:
+        """Return the address of each member by its name."""
+        return {member.name: member.address for member in self.members}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobsSettings:
-    """Bounds of the work in the background. Times in seconds, `bandwidth` in bytes a second and node."""
+    """Work in the background: copies, verification, collection. The same on every node, but for the bandwidth."""
 
-    concurrency: int = 2
-    bandwidth: int = 32 * 1024**2
-    repair_after: float = 300.0
-    scrub_period: float = 14 * 24 * 3600.0
-    collect_grace: float = 24 * 3600.0
-    keep_partials: float = 7 * 24 * 3600.0
+    concurrency: int = declared(
+        kinds.integer(1, 16), "Jobs that this node does at a time (`pixraft jobs list` shows them).", 2
+    )
+    bandwidth: int = declared(
+        kinds.integer(256 * 1024, 64 * 1024**3),
+        "Bytes a second that all jobs of this node together read or write; an eighth of it while clients upload.",
+        32 * 1024**2,
+    )
+    repair_after: float = declared(
+        kinds.integer(1, 30 * 86400),
+        "Seconds after which the pictures of a node that cannot be reached are copied to others.",
+        300,
+    )
+    scrub_period: float = declared(
+        kinds.integer(10, 365 * 86400),
+        "Seconds within which every chunk on disk is read and verified again; a download of a large chunk relies on "
+        "what was verified on this node within that time.",
+        14 * 86400,
+    )
+    collect_grace: float = declared(
+        kinds.integer(1, 365 * 86400),
+        "Seconds for which the bytes of a deleted picture stay on disk at least; it takes up to twice as long "
+        "until their space is free.",
+        86400,
+    )
+    keep_partials: float = declared(
+        kinds.integer(1, 10 * 365 * 86400),
+        "Seconds for which what an interrupted upload left is kept for its owner to go on with (`pixraft partials "
+        "list` shows it). Counted while the cluster has a leader, by a clock that nobody sets, in 168 parts, each of "
+        "which begins anew when another node becomes the leader.",
+        7 * 86400,
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
     """Settings of one node's store.
 
-    `members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
+    `cluster.members` holds every node of the cluster, this one too, with the address at which *this* node reaches it.
     Times are in seconds, sizes in bytes. `reserve_bytes` of the disk are kept free of pictures, for log and catalog;
-    None takes a share of it. `ballast_bytes` are kept in a file, which log and catalog get when the disk is full.
-    `zone` names what fails together with this node; "": nothing else does. `services` names what else listens at this
-    node, for the status. `stall_threshold` is in seconds, too; 0: the loop is not watched.
+    None takes a share of it. `services` names what else listens at this node, for the status. `stall_threshold` is in
+    seconds, too; 0: the loop is not watched.
     """
 
-    name: str
-    data: Path
-    listen: Address
-    members: Mapping[str, Address]
+    node: NodeSettings
+    peers: PeersSettings
+    cluster: ClusterSettings
     identity: Identity
-    zone: str = ""
-    replicas: int = 3
-    encryption: Literal["full", "bulk-auth"] = "full"
-    volume_bytes: int = 1 << 30
+    chunks: ChunksSettings = ChunksSettings()  # noqa: RUF009  # immutable
+    consensus: ConsensusSettings = ConsensusSettings()  # noqa: RUF009  # immutable
+    jobs: JobsSettings = JobsSettings()  # immutable
     reserve_bytes: int | None = None
-    ballast_bytes: int = 64 * 1024**2
     command_timeout: float = 10.0
     barrier_timeout: float = 5.0
-    consensus: ConsensusSettings = field(default_factory=ConsensusSettings)
-    jobs: JobsSettings = field(default_factory=JobsSettings)
     services: Mapping[str, Address] = field(default_factory=dict)
-    stall_threshold: float = 0.1
+    stall_threshold: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name
+
+    @property
+    def data(self) -> Path:
+        """Directory of all that the node stores."""
+        return self.node.data
+
+    @property
+    def members(self) -> Mapping[str, Address]:
+        """Every node of the cluster and where this one reaches it."""
+        return self.cluster.addresses()
+
+    @property
+    def replicas(self) -> int:
+        """Copies of a picture."""
+        return self.cluster.replicas
 
     def services_at(self, own: str) -> dict[str, str]:
         """Return where the services are reached. `own`: host:port of this node, for those that listen everywhere."""

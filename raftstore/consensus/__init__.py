@@ -17,12 +17,3 @@ to other nodes are a protocol (`links`), and so are time, chance and threads (`r
     snapshots   for who is too far behind; when and how far the log is cut
     pysyncobj   the only modules that know the library's inside
 """
-
-from raftstore.consensus.engine import Consensus
-from raftstore.consensus.links import Links
-from raftstore.consensus.log.journal import Journal
-from raftstore.consensus.runtime import Runtime
-from raftstore.consensus.settings import ConsensusSettings
-from raftstore.consensus.statemachine import StateMachine
-
-__all__ = ["Consensus", "ConsensusSettings", "Journal", "Links", "Runtime", "StateMachine"]

@@ -11,6 +11,7 @@ import structlog
 from raftstore.consensus.log.raftlog import RaftLog
 from raftstore.consensus.runtime import Runtime, Timer, error_of
 from raftstore.errors import DiskFull, TooNew
+from raftstore.util.metrics import counter
 
 log = structlog.get_logger()
 
@@ -53,7 +54,8 @@ class Driver:
         self._failed = False
         self._scheduled = False
         self._syncing = False
-        self._sync_began = 0.0
+        self._sync_began = self._sync_seconds = 0.0
+        self._syncs = 0
         self._full_since: float | None = None
         self._retry: Timer | None = None
         self._quick = True
@@ -140,6 +142,16 @@ class Driver:
         if error is not None:
             self.fail(error)
 
+    @counter("pixraft_journal_syncs_total", "Syncs of the journal that have ended.")
+    def syncs(self) -> float:
+        """How many, those that failed, too."""
+        return self._syncs
+
+    @counter("pixraft_journal_sync_seconds_total", "Time that syncs of the journal have taken.")
+    def sync_seconds(self) -> float:
+        """In seconds, one after the other."""
+        return self._sync_seconds
+
     def hangs(self, limit: float) -> bool:
         """Whether a sync has been under way for more than `limit` seconds."""
         return self._syncing and self._runtime.now() - self._sync_began > limit
@@ -185,7 +197,10 @@ class Driver:
 
     def _done(self, error: BaseException | None) -> None:
         self._syncing = False
-        self._quick = self._runtime.now() - self._sync_began < QUICK
+        took = self._runtime.now() - self._sync_began
+        self._quick = took < QUICK
+        self._syncs += 1
+        self._sync_seconds += took
         if isinstance(error, DiskFull):
             self._wait_for_space(error)
         elif error is not None:

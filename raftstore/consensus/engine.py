@@ -32,6 +32,7 @@ from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, DiskFull, Invalid
 from raftstore.peers.model import Peer
 from raftstore.util.limits.ratelimitedlog import RateLimitedLog
+from raftstore.util.metrics import Metrics
 from raftstore.util.space import Space
 from raftstore.wire import raft_pb2
 
@@ -197,6 +198,10 @@ class Consensus:
             refusal=self._machine.batch_refusal,
             soon=self._driver.soon,
         )
+
+    def meter(self, metrics: Metrics) -> None:
+        """Have what it counts collected."""
+        metrics.add(self._driver)
 
     # Life.
 

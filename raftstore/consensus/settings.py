@@ -4,8 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raftstore.util.settings import declared, kinds
+
 KIB = 1024
 MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaftLogSettings:
+    """How much of the replicated log is kept: the same on every node. The defaults suit nearly everyone."""
+
+    log_entries: int = declared(
+        kinds.integer(30, 10_000_000),
+        "Entries (each of up to 1024 commands) up to which the log grows before it is cut; a third of them stay. "
+        "A node that was away for longer than they last is sent a snapshot of the catalog.",
+        30_000,
+    )
+    log_bytes: int = declared(
+        kinds.integer(64 * 1024, 64 * 1024**3),
+        "Bytes up to which the log grows before it is cut, in memory too; about half of them stay.",
+        64 * 1024**2,
+    )
+    snapshot_piece: int = declared(
+        kinds.integer(4096, 4 * 1024**2),
+        "Bytes of a snapshot that a node asks for at a time: the next piece when it has stored the last one.",
+        1024**2,
+    )
+
+    @property
+    def retained(self) -> int:
+        """Entries that stay when the log is cut."""
+        return self.log_entries // 3
+
+
+_LOG = RaftLogSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +82,15 @@ class ConsensusSettings:
     """The state machine may keep the loop for this long at a time."""
     read_attempt: float = 0.5
 
-    compact_entries: int = 20_000
-    compact_bytes: int = 64 * MIB
+    compact_entries: int = _LOG.log_entries - _LOG.retained
+    compact_bytes: int = _LOG.log_bytes
     """The log is compacted when it holds so many entries more than are retained, or so many bytes; of the
     bytes half are retained at most."""
-    retain_entries: int = 10_000
+    retain_entries: int = _LOG.retained
     """Applied entries that stay, for followers that were away shortly; fewer when they are large."""
     compact_interval: float = 1.0
 
-    snapshot_piece: int = MIB
+    snapshot_piece: int = _LOG.snapshot_piece
     snapshot_keep: float = 60.0
     """A snapshot that nobody has read for this long is removed."""
     snapshot_call: float = 10.0
@@ -66,14 +98,13 @@ class ConsensusSettings:
     """Wait after a failed attempt to fetch one."""
 
     @classmethod
-    def bounded(cls, *, log_entries: int, log_bytes: int, snapshot_piece: int = MIB) -> ConsensusSettings:
-        """Return the defaults but for how large the log grows (what is retained included) before it is cut."""
-        retain = log_entries // 3
+    def bounded(cls, log: RaftLogSettings) -> ConsensusSettings:
+        """Return the defaults but for how much of the log is kept."""
         return cls(
-            retain_entries=retain,
-            compact_entries=log_entries - retain,
-            compact_bytes=log_bytes,
-            snapshot_piece=snapshot_piece,
+            retain_entries=log.retained,
+            compact_entries=log.log_entries - log.retained,
+            compact_bytes=log.log_bytes,
+            snapshot_piece=log.snapshot_piece,
         )
 
     @property

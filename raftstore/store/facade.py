@@ -48,6 +48,7 @@ from raftstore.types import (
     User,
 )
 from raftstore.util.limits.slices import next_slice
+from raftstore.util.metrics import Metrics
 from raftstore.util.stallwatch import StallWatch
 from raftstore.wire import commands_pb2 as commands
 
@@ -71,8 +72,10 @@ class Store:
         self._names = Names(node.disk.catalog, node.barrier, node.propose)
 
     @classmethod
-    async def open(cls, settings: StoreSettings, on_fatal: OnFatal) -> Store:
+    async def open(cls, settings: StoreSettings, on_fatal: OnFatal, metrics: Metrics | None = None) -> Store:
         """Recover what is on disk, listen, take part in the cluster; return what front-ends use of it.
+
+        What the node counts is collected by `metrics`.
 
         On failure what was opened is closed again. Raises Damaged when what is on disk cannot be trusted, Invalid,
         OSError when the address is taken.
@@ -86,6 +89,10 @@ class Store:
             disk = await open_disk(settings, on_fatal, stack)
             node = RunningNode(disk, on_fatal, None if stalls is None else stalls.status)
             part = await node.take_part(stack)
+            if metrics is not None:
+                node.meter(part, metrics)
+                if stalls is not None:
+                    metrics.add(stalls)
         except BaseException:
             await stack.aclose()
             raise

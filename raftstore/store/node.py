@@ -31,7 +31,7 @@ from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health
 from raftstore.cluster.status.news import News
-from raftstore.consensus import Consensus
+from raftstore.consensus.engine import Consensus
 from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.jobs import draining
@@ -42,6 +42,7 @@ from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
 from raftstore.types import ClusterStatus, LoopStatus
+from raftstore.util.metrics import Metrics
 from raftstore.util.space import Space
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
@@ -74,9 +75,9 @@ class RunningNode:
         self._certain = asyncio.Event()
         self.network = PeerNetwork(
             settings.identity,
-            settings.listen,
+            settings.peers.listen,
             settings.members,
-            encryption=settings.encryption,
+            encryption=settings.peers.encryption,
             versions=VERSIONS,
             in_force=lambda: disk.level,
         )
@@ -166,6 +167,13 @@ class RunningNode:
         self._part = part
         await self._start_work(part, stack)
         return part
+
+    def meter(self, part: Part, metrics: Metrics) -> None:
+        """Have what the node counts collected."""
+        metrics.add(self.own)
+        metrics.add(self.disk.volumes)
+        part.consensus.meter(metrics)
+        part.background_jobs.meter(metrics)
 
     def _accept_joins(self) -> None:
         settings = self.disk.settings
@@ -257,7 +265,7 @@ class RunningNode:
             propose=self.propose,
         )
         registration = Registration(
-            commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.zone),
+            commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
             propose=self.propose,
             member=lambda: settings.name in self.membership.roster.configuration.names,

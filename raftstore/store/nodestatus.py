@@ -12,10 +12,11 @@ from raftstore.cluster.membership.service import Membership
 from raftstore.cluster.status import diskspace, verdict
 from raftstore.cluster.status.convert import node_to_wire
 from raftstore.cluster.status.health import Health
-from raftstore.consensus import Consensus
+from raftstore.consensus.engine import Consensus
 from raftstore.metadata.tables.jobs import drain_states
 from raftstore.store.opendisk import OpenDisk
 from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, LoopStatus, NodeStatus, StoreInfo, Wanted
+from raftstore.util.metrics import gauge
 from raftstore.util.space import Space
 from raftstore.wire import admin_pb2 as admin
 
@@ -49,7 +50,7 @@ class OwnStatus:
         """Return this node's status and the leader it follows ("" for none)."""
         settings, consensus = self._disk.settings, self._takes_part()
         own = self._membership.own_address
-        node = NodeStatus(settings.name, own, reachable=True, zone=settings.zone)
+        node = NodeStatus(settings.name, own, reachable=True, zone=settings.node.zone)
         node.services = settings.services_at(own)
         node.program, node.oldest, node.newest = VERSIONS.program, VERSIONS.oldest, VERSIONS.newest
         node.level = self._disk.level or None
@@ -71,6 +72,39 @@ class OwnStatus:
         node.quarantined = stats.quarantined
         node.error = self._error(failed=stats.failed)
         return node, consensus.leader or ""
+
+    @gauge("pixraft_raft_term", "Term of the Raft log, as this node knows it.")
+    def term(self) -> float:
+        """The term; 0 before the node takes part."""
+        consensus = self._takes_part()
+        return consensus.term if consensus is not None else 0
+
+    @gauge("pixraft_raft_leader", "1 while this node leads.")
+    def leads(self) -> float:
+        """1 or 0."""
+        consensus = self._takes_part()
+        return consensus is not None and consensus.is_leader
+
+    @gauge("pixraft_raft_commit_index", "Last entry of the Raft log that this node knows to be committed.")
+    def committed(self) -> float:
+        """The index; 0 before the node takes part."""
+        consensus = self._takes_part()
+        return consensus.commit_index if consensus is not None else 0
+
+    @gauge("pixraft_raft_applied_index", "Last entry of the Raft log that is applied on this node.")
+    def applied(self) -> float:
+        """The index."""
+        return self._disk.catalog.applied_index
+
+    @gauge("pixraft_files", "Published files of the cluster, as applied on this node.")
+    def files(self) -> float:
+        """How many."""
+        return self._disk.catalog.totals()[0]
+
+    @gauge("pixraft_file_bytes", "Sum of the sizes of published files, each once, as applied on this node.")
+    def file_bytes(self) -> float:
+        """In bytes."""
+        return self._disk.catalog.totals()[1]
 
     def _error(self, *, failed: bool) -> str:
         watch = self._disk.watch

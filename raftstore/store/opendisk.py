@@ -67,7 +67,7 @@ async def open_disk(settings: StoreSettings, on_fatal: OnFatal, stack: contextli
     Refused when another process has it.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
-    watch = SpaceWatch(settings.data, Ballast(settings.data, settings.ballast_bytes))
+    watch = SpaceWatch(settings.data, Ballast(settings.data, settings.node.ballast_bytes))
     await watch.until_enough_to_start()
     return await with_space(watch, lambda: _opened(settings, watch, on_fatal, stack))
 
@@ -75,7 +75,7 @@ async def open_disk(settings: StoreSettings, on_fatal: OnFatal, stack: contextli
 async def check_disk(settings: StoreSettings, on_fatal: OnFatal) -> None:
     """Open what is on the disk as a start does, and close it; make nothing new. Raises as `open_disk`."""
     if settings.data.is_dir() and any(settings.data.iterdir()):
-        watch = SpaceWatch(settings.data, Ballast(settings.data, settings.ballast_bytes))
+        watch = SpaceWatch(settings.data, Ballast(settings.data, settings.node.ballast_bytes))
         async with contextlib.AsyncExitStack() as stack:
             await _opened(settings, watch, on_fatal, stack)
 
@@ -101,7 +101,7 @@ async def _opened(
         check_not_removed(settings)
         volumes = VolumeSet(
             settings.data / "volumes",
-            volume_bytes=settings.volume_bytes,
+            volume_bytes=settings.chunks.volume_bytes,
             reserve_bytes=settings.reserve,
             verified_for=settings.jobs.scrub_period,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 
 def network_of(address: str) -> str:
     """Return what counts as one place: an IPv4 address itself, of an IPv6 address its /64."""

@@ -23,6 +23,7 @@ from types import FrameType
 import structlog
 
 from raftstore.types import LoopStatus
+from raftstore.util.metrics import Buckets, counter, gauge, histogram
 
 log = structlog.get_logger()
 
@@ -98,6 +99,7 @@ class StallWatch:
         self._thread: threading.Thread | None = None
         self._at = self._cpu = 0.0
         self._next_line, self._left_out = 0.0, 0
+        self._busy = 0.0
         self.status = LoopStatus(threshold=threshold, classes=[0] * (len(BOUNDS) + 1))
 
     def start(self) -> None:
@@ -119,6 +121,25 @@ class StallWatch:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    @counter(
+        "pixraft_loop_stalls_total", "Looks that found the loop held up for `log.stalls` milliseconds or more."
+    )
+    def stalls(self) -> float:
+        """How often the loop was held up."""
+        return self.status.stalls
+
+    @gauge("pixraft_loop_longest_stall_seconds", "Longest time for which the loop was held up.")
+    def longest(self) -> float:
+        """Seconds, the machine's own waiting taken off."""
+        return self.status.longest
+
+    @histogram(
+        "pixraft_loop_busy_seconds", "Processor time of the loop before it came to something new, by looks."
+    )
+    def busy(self) -> Buckets:
+        """How the looks are distributed."""
+        return Buckets(BOUNDS, self.status.classes, self._busy)
 
     def _answer(self) -> None:
         """On the loop: say that it has come to this."""
@@ -150,6 +171,7 @@ class StallWatch:
     def _note(self, wall: float, cpu: float, delay: float, where: list[str]) -> None:
         status, seconds = self.status, held(wall, cpu, delay)
         status.probes += 1
+        self._busy += cpu
         status.classes[sum(cpu > bound for bound in BOUNDS)] += 1
         status.longest = max(status.longest, round(seconds, 4))
         status.longest_cpu = max(status.longest_cpu, round(cpu, 4))

@@ -19,7 +19,9 @@ from typing import Any
 
 import structlog
 
-from raftstore.consensus import Consensus, Journal, StateMachine
+from raftstore.consensus.engine import Consensus
+from raftstore.consensus.log.journal import Journal
+from raftstore.consensus.statemachine import StateMachine
 from raftstore.metadata import Catalog
 from raftstore.peers import Identity, PeerNetwork
 from raftstore.wire import commands_pb2 as commands

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ftpgateway.cli import logs
-from ftpgateway.node.config import NodeConfig, load_node_config
+from ftpgateway.node.config.reading import load_node_config
+from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.node.node import store_settings
 from raftstore.errors import StoreError
 from raftstore.rights import Actor

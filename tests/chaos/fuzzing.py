@@ -22,8 +22,10 @@ from fuzzpeers import PeerConnection
 from fuzzsftp import SftpSession
 from harness import Cluster
 
-from ftpgateway.node.config import load_admin_config, load_node_config
+from ftpgateway.node.config.reading import load_admin_config, load_node_config
+from ftpgateway.node.config.sections import AdminSettings
 from raftstore.peers.security.pki import Identity
+from raftstore.peers.settings import PeersSettings
 
 INPUTS = 40
 """Inputs of a session."""
@@ -86,9 +88,9 @@ class Ground:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.names = cluster.names[:2]
-        absent = load_node_config(cluster.config(cluster.names[2]), {}).peers
+        absent = load_node_config(cluster.config(cluster.names[2]), {})[PeersSettings]
         self.node = Identity.load(absent.ca, absent.certificate, absent.key)
-        admin = load_admin_config(cluster.local.directory / "admin" / "admin.toml", {})
+        admin = load_admin_config(cluster.local.directory / "admin" / "admin.toml", {})[AdminSettings]
         self.admin = Identity.load(admin.ca, admin.certificate, admin.key)
 
     def session(self, kind: str, seed: str, inputs: int = INPUTS) -> Fuzzed:

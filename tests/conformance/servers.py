@@ -15,8 +15,8 @@ from harness import Cluster
 from suites import HERE, SUITES
 from waiting import eventually
 
-from ftpgateway.node.config import Address
 from raftstore.cluster.calls import accounts as accounts_calls
+from raftstore.util.addresses import Address
 from raftstore.wire import admin_pb2
 
 PATIENCE = 60.0

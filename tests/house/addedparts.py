@@ -16,12 +16,14 @@ import raftstore
 from ftpgateway.cli.access import open_access
 from ftpgateway.cli.helpers import bundle
 from ftpgateway.demo import ports
-from ftpgateway.node.config import NODE_FILE, Address, load_node_config
+from ftpgateway.node.config.reading import load_node_config
+from ftpgateway.node.config.whole import NODE_FILE
 from ftpgateway.node.node import store_settings
 from raftstore.errors import Invalid, NotFound, Refused
 from raftstore.peers import Identity, PeerClient
 from raftstore.peers.calls import Answered
 from raftstore.store.facade import Store
+from raftstore.util.addresses import Address
 from raftstore.wire import admin_pb2 as admin
 
 NAMES = ("n1", "n2")

@@ -70,7 +70,7 @@ CLIENTS: list[type[Client]] = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
+    with serving(tls_certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
         hashed = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("demo")
         running.store.accounts["demo"] = User("demo", hashed)
         moved: Counter[str] = Counter()

@@ -18,7 +18,7 @@ from waiting import PATIENCE, eventually
 
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import Node
-from ftpgateway.node.config import Address
+from raftstore.util.addresses import Address
 
 DEADLINE = 60.0
 """Seconds in which one upload must end, well or not: longer than all deadlines inside together (read barriers, a chunk,

@@ -11,7 +11,7 @@ from steppedcluster import FAULT, OF_CLIENT, OF_MESSAGE, SteppedCluster
 from steppednet import Pair
 from steppednode import SteppedNode
 
-from raftstore.consensus import Consensus
+from raftstore.consensus.engine import Consensus
 from raftstore.consensus.membership.configuration import Configuration
 
 PROPOSE_SECONDS = 10.0

@@ -12,8 +12,8 @@ from simchecks import Checks
 from steppednet import Pair, SteppedLoop, SteppedNetwork
 from steppednode import SteppedNode, term_of
 
-from raftstore.consensus import ConsensusSettings
 from raftstore.consensus.membership.configuration import Configuration
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.wire import raft_pb2
 
 PERIOD = 0.0625

@@ -22,7 +22,8 @@ from simprocess import Process, SimRuntime
 from steppednet import SteppedLinks, SteppedLoop
 
 from raftstore.cluster.membership.bootstrap import safe_term
-from raftstore.consensus import Consensus, Journal
+from raftstore.consensus.engine import Consensus
+from raftstore.consensus.log.journal import Journal
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.membership.watchedlog import PREFIX
 from raftstore.errors import StoreError, Unavailable

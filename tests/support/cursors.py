@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.cursor import DirectoryCursor
 from raftstore.metadata import Catalog
 from raftstore.metadata.listing import PAGE
 from raftstore.types import Entry

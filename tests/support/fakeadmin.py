@@ -10,10 +10,13 @@ from pathlib import Path
 
 from ftpgateway.cli.helpers import bundle
 from ftpgateway.demo import ports
-from ftpgateway.node.config import NODE_FILE, Address, load_node_config
+from ftpgateway.node.config.reading import load_node_config
+from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.errors import AlreadyExists, Incompatible, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.peers.security.pki import Identity
+from raftstore.peers.settings import PeersSettings
+from raftstore.util.addresses import Address
 from raftstore.wire import admin_pb2
 from raftstore.wire import commands_pb2 as commands
 
@@ -207,8 +210,9 @@ def fake_cluster(directory: Path, *, up: list[str], names: list[str] | None = No
         networks = []
         for name in up:
             config = load_node_config(directory / name / NODE_FILE, {})
-            identity = Identity.load(config.peers.ca, config.peers.certificate, config.peers.key)
-            network = PeerNetwork(identity, config.peers.listen, {name: config.peers.listen})
+            peers = config[PeersSettings]
+            identity = Identity.load(peers.ca, peers.certificate, peers.key)
+            network = PeerNetwork(identity, peers.listen, {name: peers.listen})
             cluster.serve(network, name)
             await network.start()
             networks.append(network)

@@ -7,18 +7,20 @@ import contextlib
 import ftplib
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import argon2
 from fakestore import FakeStore
 from waiting import DEADLINE, until
 
-from ftpgateway.access import Access, AccessSettings
+from ftpgateway.access.access import Access
 from ftpgateway.access.ledger import LedgerLimits
 from ftpgateway.access.login.guard import Slowness
+from ftpgateway.access.mounts import MOUNTS
+from ftpgateway.access.mounts.tree import Mount
+from ftpgateway.access.settings import AccessSettings
 from ftpgateway.ftp.commands import MODULES
 from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.interface import Command, declared
@@ -46,7 +48,8 @@ class Server:
         self.store.accounts.update(ACCOUNTS)
         settings = dict(settings)
         self.ledger: LedgerLimits = settings.pop("ledger", LedgerLimits())
-        self._modules: Iterable[ModuleType] = settings.pop("modules", MODULES)
+        self._given = {name: settings.pop(name) for name in ("modules", "proxy_networks") if name in settings}
+        self._mounts: Sequence[Mount] = settings.pop("mounts", MOUNTS)
         self._settings = {"listen": ("127.0.0.1", 0), **settings}
         self._factory = factory
         self._started = threading.Event()
@@ -75,10 +78,13 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.access = Access(
-            self.store, AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000), ledger=self.ledger)
+            self.store,
+            AccessSettings(failed_delay=0.01, slowness=Slowness(free=1000), ledger=self.ledger),
+            mounts=self._mounts,
         )
         self.access.start()
-        self.frontend = FtpFrontend(self.access, FtpSettings(**self._settings), modules=self._modules)
+        self._settings.setdefault("passive_ports", None)
+        self.frontend = FtpFrontend(self.access, FtpSettings(**self._settings), **self._given)
         await self.frontend.start()
         self.port = self.frontend.address[1]
         self._started.set()

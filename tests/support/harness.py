@@ -17,7 +17,7 @@ from waiting import PATIENCE, eventually
 
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import LocalCluster
-from ftpgateway.node.config import Address
+from raftstore.util.addresses import Address
 
 USERS = ("demo", "guest")
 

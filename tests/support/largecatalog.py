@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raftstore.consensus import Journal
+from raftstore.consensus.log.journal import Journal
 from raftstore.consensus.pysyncobj.codec import CALL
 from raftstore.metadata import Catalog
 from raftstore.wire import commands_pb2 as commands

@@ -14,7 +14,7 @@ from waiting import PATIENCE, eventually
 
 from ftpgateway.demo import ports
 from ftpgateway.demo.cluster import Node
-from ftpgateway.node.config import Address
+from raftstore.util.addresses import Address
 
 REMOVED = 52
 

@@ -13,7 +13,8 @@ from fakenet import FakeNetwork
 from virtualtime import VirtualRuntime
 from waiting import T, until
 
-from raftstore.consensus import Consensus, ConsensusSettings
+from raftstore.consensus.engine import Consensus
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Damaged, DiskFailed
 from raftstore.wire import commands_pb2, raft_pb2
 

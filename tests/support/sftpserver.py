@@ -13,7 +13,8 @@ import paramiko
 from ftpserver import PASSWORD, Server
 from waiting import DEADLINE
 
-from ftpgateway.access import Access, AccessSettings
+from ftpgateway.access.access import Access
+from ftpgateway.access.settings import AccessSettings
 from ftpgateway.sftp import hostkeys
 from ftpgateway.sftp.frontend import SftpFrontend
 from ftpgateway.sftp.settings import SftpSettings
@@ -29,7 +30,7 @@ class SftpServer(Server):
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self.store.secrets[hostkeys.SECRET] = KEYS
-        self.access = Access(self.store, AccessSettings(ledger=self.ledger))
+        self.access = Access(self.store, AccessSettings(ledger=self.ledger), mounts=self._mounts)
         self.access.start()
         with tempfile.TemporaryDirectory() as place:
             self.spools = Spools(Path(place) / "spool", SpoolLedger(lambda: 1 << 40))
@@ -37,7 +38,8 @@ class SftpServer(Server):
             self.spools.close()
 
     async def _front_end(self) -> None:
-        self.frontend = SftpFrontend(self.store, self.access, SftpSettings(**self._settings), self.spools)
+        settings = SftpSettings(**self._settings)
+        self.frontend = SftpFrontend(self.store, self.access, settings, self.spools, **self._given)
         await self.frontend.start()
         self.port = self.frontend.address[1]
         self._started.set()

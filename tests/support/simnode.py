@@ -16,7 +16,9 @@ from simnet import SimLinks
 from simprocess import Process, SimRuntime
 
 from raftstore.cluster.membership.bootstrap import safe_term
-from raftstore.consensus import Consensus, Journal, driver
+from raftstore.consensus import driver
+from raftstore.consensus.engine import Consensus
+from raftstore.consensus.log.journal import Journal
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.consensus.membership.watchedlog import PREFIX
 from raftstore.errors import Damaged, DiskFailed, DiskFull, StoreError, TooNew, Unavailable

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from simdisk import Latency
 from simnet import Weather
 
-from raftstore.consensus import ConsensusSettings
+from raftstore.consensus.settings import ConsensusSettings
 
 PLOTS = (
     "blackout_at_commit",

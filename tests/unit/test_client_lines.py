@@ -12,7 +12,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from ftpgateway.cli import logs
-from ftpgateway.node.config import LogConfig
+from ftpgateway.node.config.log import LogSettings
 from ftpgateway.serving.clientlines import (
     BURST,
     LONGEST,
@@ -137,7 +137,7 @@ def test_the_log_of_a_node_is_bounded(form: str) -> None:
     before = structlog.get_config()
     stream = io.StringIO()
     try:
-        lines = logs.configure(LogConfig(format=form, client_lines=5), stream)
+        lines = logs.configure(LogSettings(format=form, client_lines=5), stream)
         log = structlog.get_logger().bind(peer="192.0.2.1")
         for _ in range(3000):
             log.info("client", client="\u202e" + "A" * 197)

@@ -10,7 +10,7 @@ import yaml
 
 from ftpgateway.cli import reference
 from ftpgateway.ftp.replies import refusal
-from ftpgateway.node.config import settings
+from ftpgateway.node.config.sections import settings
 from ftpgateway.serving.refusals import Doing
 from raftstore import errors
 from raftstore.rights import ROLES

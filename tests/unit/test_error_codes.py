@@ -46,6 +46,7 @@ ACROSS_NODES = {
 """Code: (message, exit code) of the errors that another node's answer can raise."""
 OF_ONE_NODE = {
     "LimitReached": ("Too much is in use at once", 1),
+    "MountRefused": ("The directory does not offer it", 21),
     "NotReachable": ("No node of the cluster answers", 5),
     "DemoFailed": ("A step of the demo failed", 6),
     "AddressInUse": ("An address to listen on cannot be had", 9),

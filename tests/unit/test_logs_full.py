@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from ftpgateway.cli import logs
-from ftpgateway.node.config import LogConfig
+from ftpgateway.node.config.log import LogSettings
 
 
 class Full:
@@ -32,7 +32,7 @@ class Full:
 def test_a_line_that_cannot_be_written_ends_nothing(form: str) -> None:
     stream = Full()
     try:
-        logs.configure(LogConfig(level="info", format=form, file=None, transfers=None), stream)
+        logs.configure(LogSettings(level="info", format=form, file=None, transfers=None), stream)
         structlog.get_logger().error("disk is full", path=str(Path("/var/lib/pixraft")))
         assert stream.tried == 1
     finally:

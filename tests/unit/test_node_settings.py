@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ftpgateway.access.settings import LEAST_MEMORY, ClientsSettings
 from ftpgateway.cli.helpers.bundle import ClusterSpec, NodeSpec, make_cluster
-from ftpgateway.node.config import ConfigError, load_node_config
+from ftpgateway.node.config.errors import ConfigError
+from ftpgateway.node.config.reading import load_node_config
 from ftpgateway.node.memory import of_machine
-from ftpgateway.node.node import LEAST_MEMORY, access_settings, ftp_settings, store_settings
+from ftpgateway.node.node import access_settings, store_settings
 
 
 @pytest.fixture
@@ -67,11 +69,11 @@ def test_what_clients_may_hold_comes_from_the_configuration(cluster, tmp_path):
     assert (ledger.node.memory, ledger.account.memory, ledger.network.memory) == (2**30, 2**28, 2**28)
     assert (ledger.node.handles, ledger.account.handles, ledger.network.handles) == (1000, 100, 250)
     assert (ledger.node.connections, ledger.account.connections, ledger.network.connections) == (0, 7, 0)
-    networks = [str(network) for network in ftp_settings(config).proxy_networks]
+    networks = [str(network) for network in config[ClientsSettings].proxy_networks]
     assert networks == ["192.0.2.0/24", "2001:db8::/64"]
     default = access_settings(load_node_config(file, environment={})).ledger
     assert default.node.memory == max(LEAST_MEMORY, of_machine() // 4) == 4 * default.account.memory
-    assert not ftp_settings(load_node_config(file, environment={})).proxy_networks
+    assert not load_node_config(file, environment={})[ClientsSettings].proxy_networks
 
 
 def test_what_a_container_may_use_counts_as_the_machine(tmp_path):

@@ -7,8 +7,8 @@ import contextlib
 from pathlib import Path
 
 from peer_networks import identity
+from storesettings import store_settings
 
-from raftstore.cluster.settings import StoreSettings
 from raftstore.consensus.membership.configuration import Configuration, Former, Member
 from raftstore.errors import Removed
 from raftstore.store.node import RunningNode
@@ -20,9 +20,7 @@ SEEDS = {"n1": Address("127.0.0.1", 1), "n2": Address("127.0.0.1", 2)}
 
 def built_on(data: Path, configuration: Configuration) -> tuple[RunningNode, list[BaseException]]:
     """Return the node n1 as it is before it talks to anybody, and what has ended it."""
-    settings = StoreSettings(
-        name="n1", data=data, listen=SEEDS["n1"], members=SEEDS, identity=identity("n1"), ballast_bytes=0
-    )
+    settings = store_settings("n1", data, SEEDS, identity("n1"))
     ended: list[BaseException] = []
 
     async def build() -> RunningNode:

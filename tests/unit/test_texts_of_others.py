@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from ftpgateway.cli import logs
-from ftpgateway.node.config import LogConfig
+from ftpgateway.node.config.log import LogSettings
 from raftstore import paths
 from raftstore.errors import BadName
 
@@ -27,7 +27,7 @@ def test_nothing_in_a_line_is_obeyed_by_a_terminal(form: str) -> None:
     stream = Stream()
     before = structlog.get_config()
     try:
-        logs.configure(LogConfig(format="json" if form == "json" else "text"), stream)
+        logs.configure(LogSettings(format="json" if form == "json" else "text"), stream)
         log = structlog.get_logger()
         log.info("login refused", user=HOSTILE)
         log.warning(HOSTILE, library="paramiko")

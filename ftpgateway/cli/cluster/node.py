@@ -15,13 +15,14 @@ from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
 from ftpgateway.cli.helpers import bundle
-from ftpgateway.node.config import NODE_FILE, Address, Member
 from ftpgateway.node.config.errors import ConfigError
-from ftpgateway.node.config.kinds import check_name
+from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.cluster.calls import members as members_calls
 from raftstore.cluster.membership import tokens
 from raftstore.errors import AlreadyExists, OutcomeUnknown, StoreError
 from raftstore.peers.security.pki import Authority
+from raftstore.util.addresses import Address
+from raftstore.util.settings.kinds import Member, check_name
 from raftstore.wire import admin_pb2
 from raftstore.wire import commands_pb2 as commands
 

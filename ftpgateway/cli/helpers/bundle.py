@@ -11,11 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.node.config import NODE_FILE, REPLICAS, Address, Member, load_admin_config, render
-from ftpgateway.node.config.kinds import check_name
+from ftpgateway.node.config.reading import load_admin_config
+from ftpgateway.node.config.whole import NODE_FILE
+from ftpgateway.node.config.writing import render
+from raftstore.cluster.settings import REPLICAS, ClusterSettings
 from raftstore.errors import AlreadyExists, DiskFailed, Invalid
 from raftstore.peers.model import Role
 from raftstore.peers.security.pki import create_authority, self_signed_server_pem, write_private
+from raftstore.util.addresses import Address
+from raftstore.util.settings.kinds import Member, check_name
 
 AUTHORITY = "authority"
 ADMIN = "admin"
@@ -106,7 +110,7 @@ def make_cluster(directory: Path, spec: ClusterSpec) -> None:
 
 def update_admin(file: Path, members: Sequence[Member]) -> None:
     """Write other members into an admin's file. Raises OSError, ConfigError."""
-    cluster = load_admin_config(file, {}).cluster
+    cluster = load_admin_config(file, {})[ClusterSettings]
     values: dict[str, dict[str, object]] = {
         "admin": tomllib.loads(file.read_text(encoding="utf-8")).get("admin", {}),
         "cluster": {"name": cluster.name, "replicas": cluster.replicas, "members": tuple(members)},

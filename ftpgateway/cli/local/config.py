@@ -10,7 +10,9 @@ import click
 
 from ftpgateway.cli import output
 from ftpgateway.cli.errors import OK
-from ftpgateway.node.config import ConfigError, Effective, Member, Problem, effective, load_node_config
+from ftpgateway.node.config.errors import ConfigError, Problem
+from ftpgateway.node.config.reading import Effective, effective, load_node_config
+from raftstore.util.settings.kinds import Member
 
 CHECK_EXAMPLES = """
 pixraft config check --config /etc/pixraft/pixraft.toml

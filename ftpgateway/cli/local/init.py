@@ -11,9 +11,10 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.helpers import bundle
 from ftpgateway.cli.helpers.useroptions import too_many_copies
-from ftpgateway.node.config import NODE_FILE, REPLICAS
-from ftpgateway.node.config.kinds import check_name
+from ftpgateway.node.config.whole import NODE_FILE
+from raftstore.cluster.settings import REPLICAS
 from raftstore.errors import Invalid
+from raftstore.util.settings.kinds import check_name
 
 EXAMPLES = """
 pixraft init pictures --node n1=host1:7420 --node n2=host2:7420 --node n3=host3:7420

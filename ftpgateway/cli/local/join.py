@@ -13,13 +13,14 @@ from ftpgateway.cli import output
 from ftpgateway.cli.client import run
 from ftpgateway.cli.errors import NotReachable
 from ftpgateway.cli.helpers import bundle
-from ftpgateway.node.config import NODE_FILE, Address
+from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.cluster.membership.joining import Welcome, join
 from raftstore.cluster.membership.program import VERSIONS
 from raftstore.cluster.membership.service import JOINED
 from raftstore.cluster.membership.tokens import Token
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotFound, Unavailable
 from raftstore.peers.security.pki import write_private
+from raftstore.util.addresses import Address
 
 NOWHERE = Address("", 0)
 

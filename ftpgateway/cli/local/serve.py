@@ -22,7 +22,10 @@ from ftpgateway.cli import logs, output
 from ftpgateway.cli.errors import AddressInUse
 from ftpgateway.cli.local.config import config_option, problem_as_json
 from ftpgateway.node import memory
-from ftpgateway.node.config import ConfigError, NodeConfig, load_node_config
+from ftpgateway.node.config.errors import ConfigError
+from ftpgateway.node.config.log import LogSettings
+from ftpgateway.node.config.reading import load_node_config
+from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.serving.logfile import AppendedFile
 from raftstore.errors import Denied, DiskFailed, WrongClock
 
@@ -57,14 +60,14 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
     """
     config = load_node_config(config_file)
     if form == "json":
-        config = replace(config, log=replace(config.log, format="json"))
+        config = config.with_section(replace(config[LogSettings], format="json"))
     if check:
         # What is logged on the way stands among the warnings.
-        logs.configure(replace(config.log, level="error"))
+        logs.configure(replace(config[LogSettings], level="error"))
         _check(config, form)
         return
     log_file = _open_log(config)
-    client_lines = logs.configure(config.log, log_file, node=config.name)
+    client_lines = logs.configure(config[LogSettings], log_file, node=config.name)
     _wait_for_clock(config)
     check_can_start(config)
     log_warnings(config)
@@ -113,10 +116,11 @@ def log_warnings(config: NodeConfig) -> None:
 
 
 def _open_log(config: NodeConfig) -> AppendedFile | None:
+    file = config[LogSettings].file
     try:
-        return None if config.log.file is None else AppendedFile(config.log.file)
+        return None if file is None else AppendedFile(file)
     except OSError as error:
-        raise ConfigError(f"{config.source}: log.file: {config.log.file}: {error.strerror}") from None
+        raise ConfigError(f"{config.source}: log.file: {file}: {error.strerror}") from None
 
 
 def _allow_descriptors() -> None:

@@ -13,9 +13,14 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.errors import USAGE
 from ftpgateway.cli.local.config import config_option
-from ftpgateway.node.config import ConfigError, NodeConfig, load_node_config
+from ftpgateway.node.config.errors import ConfigError
+from ftpgateway.node.config.log import LogSettings
+from ftpgateway.node.config.reading import load_node_config
+from ftpgateway.node.config.whole import NodeConfig
+from ftpgateway.node.startup import frontend_files
 from ftpgateway.node.systemd import unit
 from raftstore.errors import Damaged, Removed, Superseded, TooNew
+from raftstore.peers.settings import PeersSettings
 
 EXAMPLES = """
 pixraft unit --config /etc/pixraft/pixraft.toml | sudo tee /etc/systemd/system/pixraft.service
@@ -56,7 +61,8 @@ def command(config_file: Path, user: str, form: str) -> None:
     not see.
     """
     config = load_node_config(config_file)
-    places = {config.data, *(file.parent for file in (config.log.file, config.log.transfers) if file)}
+    log = config[LogSettings]
+    places = {config.data, *(file.parent for file in (log.file, log.transfers) if file)}
     writable = sorted(place for place in places if not any(place.is_relative_to(own) for own in _OWN))
     program = shutil.which(sys.argv[0]) or shutil.which("pixraft")
     words = [str(Path(program).absolute())] if program else [sys.executable, "-m", "ftpgateway.cli"]
@@ -78,13 +84,14 @@ def command(config_file: Path, user: str, form: str) -> None:
 
 def hidden_places(config: NodeConfig, program: Path) -> list[str]:
     """Say what of the node lies where the unit lets nothing be seen."""
+    log = config[LogSettings]
     places: dict[Path | None, str] = {
         config.source: "the configuration",
-        config.peers.key: "the node's key",
-        config.ftp.tls_certificate: "the FTPS certificate",
+        config[PeersSettings].key: "the node's key",
+        **{file.path: file.what for file in frontend_files(config)},
         config.data: "the data directory",
-        config.log.file: "the log",
-        config.log.transfers: "the log of transfers",
+        log.file: "the log",
+        log.transfers: "the log of transfers",
         program: "the program",
         **dict.fromkeys(_ways(Path(sys.executable)), "the Python that runs it"),
     }
@@ -133,7 +140,7 @@ def user_warnings(config: NodeConfig, user: str) -> list[str]:
     for place, what, needed in (
         (config.source.parent, "read what is in", 5),
         (config.source, "read", 4),
-        (config.peers.key, "read", 4),
+        (config[PeersSettings].key, "read", 4),
         (config.data, "write to", 7),
     ):
         try:

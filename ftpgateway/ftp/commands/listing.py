@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ftpgateway.access import Workspace
-from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.cursor import DirectoryCursor
+from ftpgateway.access.workspace import Workspace
 from ftpgateway.ftp.commands.ranges import take_range
 from ftpgateway.ftp.data.sending import Sending
 from ftpgateway.ftp.gate import Beside, Phase
@@ -269,7 +269,7 @@ def mlsd(session: Session, argument: str) -> None:
         return
     path = session.files.resolve(argument)
     cursor = session.wait(session.files.directory(path))
-    writer = FactWriter(session.state(_Facts).chosen, session.files.account.letters(path))
+    writer = FactWriter(session.state(_Facts).chosen, session.files.letters(path))
     _send_all(session, "MLSD", path, cursor, writer.line)
 
 
@@ -314,7 +314,7 @@ def mlst(session: Session, argument: str) -> None:
     """MLST: the facts of one name, on the control connection."""
     path = session.files.resolve(argument)
     entry = session.wait(session.files.entry(path))
-    facts = FactWriter(session.state(_Facts).chosen, session.files.account.letters(path)).facts(entry)
+    facts = FactWriter(session.state(_Facts).chosen, session.files.letters(path)).facts(entry)
     session.push(f"250-Listing {one_line(path)}\r\n {facts} {path}\r\n")
     session.respond("250 End MLST.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ftpgateway.access import LoginRefused
+from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.ftp.gate import Beside
 from ftpgateway.ftp.interface import Session, command
 from raftstore.errors import StoreError, Unavailable

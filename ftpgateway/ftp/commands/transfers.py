@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Part
 from ftpgateway.access.ledger import UploadMemory
 from ftpgateway.access.login.throttle import Throttle, paced
+from ftpgateway.access.workspace import Workspace
 from ftpgateway.ftp.commands.ranges import NO_RANGE, begun_as_reported, is_offset, take_range
 from ftpgateway.ftp.data.receiving import Receiving
 from ftpgateway.ftp.data.sending import Sending, let_go

@@ -5,23 +5,19 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ftpgateway.node.config.declare import ENVIRONMENT_PREFIX, Mistake, Setting, settings_of
 from ftpgateway.node.config.errors import ConfigError, Problem
 from ftpgateway.node.config.lines import key_lines
-from ftpgateway.node.config.sections.node import (
-    ADMIN_SECTIONS,
-    NODE_FILE,
-    NODE_SECTIONS,
-    AdminConfig,
-    NodeConfig,
-)
-
-_Whole = TypeVar("_Whole", NodeConfig, AdminConfig)
+from ftpgateway.node.config.sections import ADMIN_SECTIONS, Section, node_sections, settings
+from ftpgateway.node.config.whole import NODE_FILE, AdminConfig, NodeConfig
+from ftpgateway.node.frontends import FRONTENDS
+from ftpgateway.serving.frontends import AnyKind
+from raftstore.util.settings import Mistake
+from raftstore.util.settings.declare import ENVIRONMENT_PREFIX, Setting
 
 _NOTHING = object()
 
@@ -36,52 +32,66 @@ class Effective:
     """`default`, `file` or `environment`."""
 
 
-def load_node_config(file: Path, environment: Mapping[str, str] = os.environ) -> NodeConfig:
-    """Read and check a node's configuration; raise ConfigError, which names file, key and what to do for each."""
-    return ConfigReader(file, NODE_SECTIONS, environment).whole(NodeConfig, "node")
+def load_node_config(
+    file: Path, environment: Mapping[str, str] = os.environ, frontends: tuple[AnyKind, ...] = FRONTENDS
+) -> NodeConfig:
+    """Read and check a node's configuration; raise ConfigError, which names file, key and what to do for each.
+
+    `frontends` are those that the node can have.
+    """
+    return _node_config(ConfigReader(file, node_sections(frontends), environment), frontends)
 
 
 def load_admin_config(file: Path, environment: Mapping[str, str] = os.environ) -> AdminConfig:
     """Read and check an admin's bundle; raise ConfigError as `load_node_config` does."""
-    return ConfigReader(file, ADMIN_SECTIONS, environment).whole(AdminConfig, "admin")
+    reader = ConfigReader(file, ADMIN_SECTIONS, environment)
+    values = reader.sections()
+    return AdminConfig(sections=ADMIN_SECTIONS, values=values, source=reader.file)
 
 
 def effective(file: Path, environment: Mapping[str, str] = os.environ) -> list[Effective]:
     """Return every key of a node's configuration with its value and origin; raise ConfigError."""
-    reader = ConfigReader(file, NODE_SECTIONS, environment)
-    reader.whole(NodeConfig, "node")
+    reader = ConfigReader(file, node_sections(FRONTENDS), environment)
+    _node_config(reader, FRONTENDS)
     return list(reader.values.values())
 
 
-class ConfigReader:
-    """Reads one file. `problems` fills up; `whole` raises them, all at once."""
+def _node_config(reader: ConfigReader, frontends: tuple[AnyKind, ...]) -> NodeConfig:
+    values = reader.sections()
+    made = NodeConfig(sections=node_sections(frontends), values=values, source=reader.file, frontends=frontends)
+    reader.check(made.mistakes())
+    return made
 
-    def __init__(self, file: Path, sections: Mapping[str, type], environment: Mapping[str, str]) -> None:
+
+class ConfigReader:
+    """Reads one file. `problems` fills up; `sections` and `check` raise them, all at once."""
+
+    def __init__(self, file: Path, sections: Sequence[Section], environment: Mapping[str, str]) -> None:
         self.file = Path(os.path.abspath(file))
         self.problems: list[Problem] = []
-        self._sections = sections
+        self._sections = {section.name: section.settings for section in sections}
         self._environment = environment
-        self._settings = {setting.name: setting for setting in settings_of(sections)}
+        self._settings = {setting.name: setting for setting in settings(sections)}
         self._table, self._lines = self._parse()
         self._check_kind()
         self._check_names()
         self._check_variables()
         self.values = {name: self._value(setting) for name, setting in self._settings.items()}
 
-    def whole(self, declaration: type[_Whole], own: str) -> _Whole:
-        """Return the configuration; `own` is the section of its own keys. Raises ConfigError."""
+    def sections(self) -> dict[type, Any]:
+        """Return each section by its type. Raises ConfigError."""
         self._raise()
-        parts = {
-            section: kind(**self._section(section))
-            for section, kind in self._sections.items()
-            if section != own
-        }
-        made = declaration(**self._section(own), **parts, source=self.file)
-        for section, part in {own: made, **parts}.items():
-            if hasattr(part, "mistakes"):
-                self._misfits(section, part.mistakes())
+        values = {}
+        for section, kind in self._sections.items():
+            made = values[kind] = kind(**self._section(section))
+            if hasattr(made, "mistakes"):
+                self._misfits(section, made.mistakes())
+        return values
+
+    def check(self, mistakes: Iterable[Mistake]) -> None:
+        """Raise ConfigError for what does not fit together, within the sections or between them (`mistakes`)."""
+        self._misfits("", mistakes)
         self._raise()
-        return made
 
     def _section(self, section: str) -> dict[str, Any]:
         return {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from ftpgateway.node.config import kinds
-from ftpgateway.node.config.kinds import Member
-from ftpgateway.node.config.sections.node import ADMIN_SECTIONS, NODE_SECTIONS, settings
+from ftpgateway.node.config.sections import ADMIN_SECTIONS, NODE_SECTIONS, settings
+from raftstore.util.settings import kinds
+from raftstore.util.settings.kinds import Member
 
 
 def render(values: Mapping[str, Mapping[str, object]], *, admin: bool = False) -> str:

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from ftpgateway.access import Workspace
 from ftpgateway.access.backend import Download, Upload
+from ftpgateway.access.workspace import Workspace
 from ftpgateway.sftp.files.gaps import Gaps
 from ftpgateway.sftp.files.reading import FileReader
 from ftpgateway.sftp.packets import Attributes

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ftpgateway.access import Workspace
 from ftpgateway.access.ledger import UPLOAD_BEGINS, Charge, LimitReached
+from ftpgateway.access.workspace import Workspace
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.files.draft import Draft
 from raftstore import paths

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ftpgateway.access import Session
-from ftpgateway.access.directories import DirectoryCursor
+from ftpgateway.access.cursor import DirectoryCursor
 from ftpgateway.access.ledger import Charge, LimitReached
+from ftpgateway.access.sessions import Session
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.files.draft import Draft, set_time
 from ftpgateway.sftp.files.drafts import Drafts, Manner, Own

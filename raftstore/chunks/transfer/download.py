@@ -74,6 +74,18 @@ def _within(data: Buffer, piece: Piece) -> Buffer:
     return data if piece.stop - piece.start == len(data) else memoryview(data)[piece.start : piece.stop]
 
 
+def _not_at_once(piece: Piece) -> Buffer | None:
+    """Have nothing at hand: bytes are got, not looked for."""
+    return None
+
+
+def _is_there(part: Part | None) -> bool:
+    """Whether there is something; it is let go."""
+    if isinstance(part, Span):
+        part.close()
+    return part is not None
+
+
 class Fetcher:
     """Finds a readable copy of one chunk at a time."""
 
@@ -104,6 +116,10 @@ class Fetcher:
                 )
             await asyncio.sleep(pause)
             pause, timeout = min(2 * pause, LONGEST_PAUSE), min(2 * timeout, limits.read_longest)
+
+    async def block(self, piece: Piece) -> Buffer:
+        """A piece of a chunk, verified, as bytes. Raises as `fetch`."""
+        return _within(await self.fetch(piece.ref), piece)
 
     def at_once(self, piece: Piece) -> Part | None:
         """What can be sent of the local copy now, without waiting."""
@@ -228,31 +244,14 @@ class Download:
         self._chunks = chunks
         self._fetcher = Fetcher(path, on_bad_replica, on_found)
 
-    async def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
+    def blocks(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Buffer, None]:
         """Yield the bytes from `offset` on, `length` of them (None: to the end), at most SLICE at a time.
 
         All are verified, with the rest of their chunk, before they are yielded. While the caller sends one chunk the
         next is fetched, as far as the node's memory allows. Close the iterator (`aclose`) when you stop before its
         end. Raises Invalid (outside the file), Unavailable (no copy can be read now).
         """
-        self._check_within(offset, length)
-        ahead: _Ahead[Buffer] | None = None
-        try:
-            wanted = pieces(self._chunks, offset, length)
-            piece = next(wanted, None)
-            while piece is not None:
-                slices = _Slices(self._path, self._fetcher, piece)
-                slices.have(_within(await (ahead.take() if ahead else self._fetcher.fetch(piece.ref)), piece))
-                following = next(wanted, None)
-                ahead = self._fetch_ahead(following, lambda piece: self._fetcher.fetch(piece.ref))
-                with slices:
-                    while (block := await slices.following()) is not None:
-                        yield block
-                        del block
-                piece = following
-        finally:
-            if ahead:
-                await ahead.close()
+        return self._each(offset, length, _not_at_once, self._fetcher.block)
 
     def at_once(self, offset: int = 0) -> Part | None:
         """Return all bytes from `offset` on, if they are within one chunk that can be sent now; close a Span."""
@@ -260,23 +259,33 @@ class Download:
             return None
         return self._fetcher.at_once(Piece(self._chunks[0], offset, self.size))
 
-    async def parts(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Part, None]:
+    def parts(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[Part, None]:
         """Yield what `blocks` does, but as places in the local volumes' files where they are known to be sound.
 
         Close each Span that you get.
         """
+        return self._each(offset, length, self._fetcher.at_once, self._fetcher.part)
+
+    async def _each(
+        self,
+        offset: int,
+        length: int | None,
+        at_once: Callable[[Piece], P | None],
+        fetch: Callable[[Piece], Coroutine[Any, Any, P]],
+    ) -> AsyncGenerator[P, None]:
+        """Yield piece by piece what `at_once` has, or else `fetch` gets; of the next one while one is sent."""
         self._check_within(offset, length)
-        ahead: _Ahead[Part] | None = None
+        ahead: _Ahead[P] | None = None
         try:
             wanted = pieces(self._chunks, offset, length)
             piece = next(wanted, None)
             while piece is not None:
-                part: Part | None = await ahead.take() if ahead else self._fetcher.at_once(piece)
+                part: P | None = await ahead.take() if ahead else at_once(piece)
                 if part is None:
-                    part = await self._fetcher.part(piece)
+                    part = await fetch(piece)
                 following, ahead = next(wanted, None), None
-                if following is not None and not self._at_hand(following):
-                    ahead = self._fetch_ahead(following, self._fetcher.part)
+                if following is not None and not _is_there(at_once(following)):
+                    ahead = self._fetch_ahead(following, fetch)
                 if isinstance(part, Span):
                     yield part
                     del part
@@ -297,16 +306,8 @@ class Download:
         if not 0 <= offset <= self.size or (length is not None and length < 0):
             raise Invalid(f"byte {offset} is outside a file of {self.size} bytes")
 
-    def _at_hand(self, piece: Piece) -> bool:
-        part = self._fetcher.at_once(piece)
-        if isinstance(part, Span):
-            part.close()
-        return part is not None
-
-    def _fetch_ahead(
-        self, piece: Piece | None, fetch: Callable[[Piece], Coroutine[Any, Any, P]]
-    ) -> _Ahead[P] | None:
-        if piece is None or not self._path.prefetching.take(piece.ref.length):
+    def _fetch_ahead(self, piece: Piece, fetch: Callable[[Piece], Coroutine[Any, Any, P]]) -> _Ahead[P] | None:
+        if not self._path.prefetching.take(piece.ref.length):
             return None
         return _Ahead(self._path, piece.ref.length, fetch(piece))
 

@@ -30,6 +30,7 @@ from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, NotFound, S
 from raftstore.types import DIGEST_SIZE
 from raftstore.util.buffers import Buffer
 from raftstore.util.disk import is_full
+from raftstore.util.metrics import gauge
 
 log = structlog.get_logger()
 
@@ -351,6 +352,32 @@ class VolumeSet:
             volumes=len(volumes),
             failed_volumes=self._opened.failed + (self._writer.failed_volumes if self._open else 0),
         )
+
+    @gauge("pixraft_chunks", "Chunks in the volumes of this node.")
+    def chunks(self) -> float:
+        """How many."""
+        return len(self._holdings.index)
+
+    @gauge(
+        "pixraft_chunk_bytes",
+        "Bytes that the volumes of this node have.",
+        label="state",
+        values=("live", "dead"),
+    )
+    def chunk_bytes(self) -> dict[str, float]:
+        """In bytes: `dead` ones are given back by a compaction."""
+        stats = self.stats()
+        return {"live": stats.bytes, "dead": stats.dead_bytes}
+
+    @gauge("pixraft_chunks_quarantined", "Chunks of this node that were damaged and not made good yet.")
+    def quarantined(self) -> float:
+        """How many."""
+        return len(self._quarantine)
+
+    @gauge("pixraft_disk_free_bytes", "Free bytes of the disk that the volumes are on, at most a second old.")
+    def disk_free(self) -> float:
+        """In bytes."""
+        return self._free.get()
 
     def _finished(self, batch: Sequence[Write]) -> None:
         """Take over what the writer did. On the loop."""

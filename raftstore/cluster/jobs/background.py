@@ -22,6 +22,7 @@ from raftstore.cluster.replicas.recorder import ReplicaRecorder
 from raftstore.cluster.settings import StoreSettings
 from raftstore.metadata import Catalog
 from raftstore.util.limits.throttle import Throttle
+from raftstore.util.metrics import Metrics
 from raftstore.wire import admin_pb2 as admin
 
 STEADY = 30.0
@@ -128,6 +129,10 @@ class BackgroundJobs:
             handlers={kind.number: kind.work(node) for kind in self._kinds},
             concurrency=node.settings.jobs.concurrency,
         )
+
+    def meter(self, metrics: Metrics) -> None:
+        """Have what it counts collected."""
+        metrics.add(self._worker)
 
     def start(self) -> None:
         """Start on the running loop."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
@@ -16,6 +17,7 @@ from raftstore.cluster.jobs.kind import JobKind
 from raftstore.cluster.jobs.task import Handler, Task
 from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, NotFound, StoreError
+from raftstore.util.metrics import gauge
 from raftstore.util.tasks import Periodic, cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 
@@ -37,6 +39,7 @@ RETRY = 5.0
 SECOND_NS = 10**9
 
 Job = commands.Job
+KINDS = tuple(name.lower() for name in Job.Kind.keys())  # noqa: SIM118  # no dictionary
 
 
 def takeable(kind: JobKind, job: Job, node: str, boot: int, now_ns: int, *, leads: bool) -> bool:
@@ -82,6 +85,13 @@ class Worker(Periodic):
         """Stop. What was under way stays taken; the next boot goes on with it at once."""
         await super().stop()
         await cancel_and_wait(*(task for _, task in self._running.values()))
+
+    @gauge("pixraft_jobs_running", "Jobs that this node does now.", label="kind", values=KINDS)
+    def running(self) -> dict[str, int]:
+        """How many of each kind."""
+        return Counter(
+            Job.Kind.Name(job.kind).lower() for job, task in self._running.values() if not task.done()
+        )
 
     async def look(self) -> None:
         """Take jobs of this node, and end what is not its any more."""

@@ -98,7 +98,7 @@ class Doorkeeper:
                 if name != request.node
             ],
             replicas=settings.replicas,
-            encryption=settings.encryption,
+            encryption=settings.peers.encryption,
             index=index,
         )
 

@@ -14,7 +14,7 @@ from raftstore.chunks.placement.topology import ClusterView
 from raftstore.cluster.membership.roster import Roster
 from raftstore.cluster.membership.steward import CHANGE_TIMEOUT, Situation, Step, Steward, leaving
 from raftstore.cluster.settings import StoreSettings
-from raftstore.consensus import Consensus
+from raftstore.consensus.engine import Consensus
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Damaged, DiskFailed, Invalid, NoQuorum, NotFound, Removed, Unavailable
 from raftstore.metadata import Catalog
@@ -151,7 +151,7 @@ class Membership:
     @property
     def own_address(self) -> str:
         """Where the others reach this node, as they know it."""
-        address = self.roster.addresses.get(self._settings.name, self._settings.listen)
+        address = self.roster.addresses.get(self._settings.name, self._settings.peers.listen)
         return str(address)
 
     def hear(self, report: admin.NodeReport) -> None:

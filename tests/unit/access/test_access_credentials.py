@@ -12,8 +12,8 @@ import pytest
 from fakestore import FakeStore
 from ftpserver import HASH, PASSWORD
 
-from ftpgateway.access import AccessSettings
 from ftpgateway.access.login.credentials import Credentials
+from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import NoQuorum, Unavailable
 from raftstore.types import User
 

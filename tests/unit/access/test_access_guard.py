@@ -13,9 +13,11 @@ from fakestore import FakeStore
 from ftpserver import HASH, PASSWORD
 from waiting import until
 
-from ftpgateway.access import Access, AccessSettings, LoginRefused
+from ftpgateway.access.access import Access
 from ftpgateway.access.login.guard import SITE, Guard, Slowness
 from ftpgateway.access.login.throttle import BURST, LEAST, Throttle, paced
+from ftpgateway.access.refusal import LoginRefused
+from ftpgateway.access.settings import AccessSettings
 from raftstore.errors import Denied
 from raftstore.types import User
 from raftstore.util.networks import network_of

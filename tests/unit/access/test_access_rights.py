@@ -12,8 +12,9 @@ import pytest
 from cursors import all_of
 from fakestore import FakeStore
 
-from ftpgateway.access import Account, View, Workspace
+from ftpgateway.access.account import Account, View
 from ftpgateway.access.login import keys
+from ftpgateway.access.workspace import Workspace
 from raftstore.errors import AlreadyExists, BadName, Denied, NotFound
 from raftstore.rights import ROLES, Action, Rights, permits, why_ended, word_of
 from raftstore.types import Rule, User

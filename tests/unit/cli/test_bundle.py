@@ -12,9 +12,13 @@ from click.testing import CliRunner, Result
 from ftpgateway.cli.access import find_admin_file, open_access
 from ftpgateway.cli.helpers import bundle
 from ftpgateway.cli.main import group
-from ftpgateway.node.config import Address, load_node_config
+from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.node.config.reading import load_node_config
+from raftstore.cluster.settings import ClusterSettings
 from raftstore.peers.model import Role
 from raftstore.peers.security.pki import Identity
+from raftstore.peers.settings import PeersSettings
+from raftstore.util.addresses import Address
 
 NODES = (
     "--node",
@@ -35,16 +39,22 @@ def test_what_is_made(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["admin", "authority", "n1", "n2", "n3"]
     configs = [load_node_config(tmp_path / "c" / name / "pixraft.toml", {}) for name in ("n1", "n2", "n3")]
-    assert [str(config.peers.listen) for config in configs] == ["0.0.0.0:7420", "0.0.0.0:7420", "[::]:7"]
-    assert [str(config.ftp.listen) for config in configs] == ["0.0.0.0:2121", "host2:21", "[::1]:2121"]
+    assert [str(config[PeersSettings].listen) for config in configs] == [
+        "0.0.0.0:7420",
+        "0.0.0.0:7420",
+        "[::]:7",
+    ]
+    assert [str(config[FtpSettings].listen) for config in configs] == ["0.0.0.0:2121", "host2:21", "[::1]:2121"]
     for config in configs:
-        identity = Identity.load(config.peers.ca, config.peers.certificate, config.peers.key)
+        identity = Identity.load(
+            config[PeersSettings].ca, config[PeersSettings].certificate, config[PeersSettings].key
+        )
         assert (identity.name, identity.role) == (config.name, Role.NODE)
-        assert config.cluster == configs[0].cluster
+        assert config[ClusterSettings] == configs[0][ClusterSettings]
         assert config.data == tmp_path / "c" / config.name / "data"
     admin = open_access(find_admin_file(tmp_path / "c"))
     assert Identity.load(admin.ca, admin.certificate, admin.key).role is Role.ADMIN
-    assert admin.members == configs[0].cluster.members
+    assert admin.members == configs[0][ClusterSettings].members
     assert find_admin_file(tmp_path / "c" / "admin") == tmp_path / "c" / "admin" / "admin.toml"
 
 
@@ -101,7 +111,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_nodes_on_one_host_get_ftp_ports_of_their_own(tmp_path: Path) -> None:
     init(tmp_path, *(argument for n in (1, 2, 3) for argument in ("--node", f"n{n}=127.0.0.1:742{n}")))
-    listens = [load_node_config(tmp_path / f"n{n}" / "pixraft.toml", {}).ftp.listen for n in (1, 2, 3)]
+    listens = [load_node_config(tmp_path / f"n{n}" / "pixraft.toml", {})[FtpSettings].listen for n in (1, 2, 3)]
     assert listens == [Address("127.0.0.1", 2121 + n) for n in range(3)]
 
 

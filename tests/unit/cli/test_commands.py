@@ -24,7 +24,7 @@ from ftpgateway.cli.cluster.node import becomes
 from ftpgateway.cli.helpers import statusview, useroptions
 from ftpgateway.cli.local import serve
 from ftpgateway.cli.main import find_commands
-from ftpgateway.node.config import load_node_config
+from ftpgateway.node.config.reading import load_node_config
 from raftstore.cluster.status.convert import node_from_wire, node_to_wire
 from raftstore.types import ClientFigure, ClusterStatus, NodeStatus
 from raftstore.wire import admin_pb2
@@ -174,7 +174,7 @@ def test_serve_check(node: Path) -> None:
 
 
 def test_serve_check_opens_what_is_on_disk(node: Path) -> None:
-    from ftpgateway.node.config import load_node_config
+    from ftpgateway.node.config.reading import load_node_config
     from ftpgateway.node.node import store_settings
     from raftstore.store.opendisk import check_disk
 

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from ftpgateway.node import config as configuration
-from ftpgateway.node.config import Address, ConfigError, Member, load_admin_config, load_node_config, render
+from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.node.config.errors import ConfigError
+from ftpgateway.node.config.log import LogSettings
+from ftpgateway.node.config.reading import load_admin_config, load_node_config
+from ftpgateway.node.config.sections import AdminSettings, settings
+from ftpgateway.node.config.writing import render
+from raftstore.cluster.settings import ClusterSettings
+from raftstore.peers.settings import PeersSettings
+from raftstore.util.addresses import Address
+from raftstore.util.settings.kinds import Member
 
 MEMBERS = (Member("n1", Address("host1", 7420)), Member("n2", Address("::1", 7421)))
 VALUES: dict[str, dict[str, object]] = {
@@ -38,15 +46,15 @@ def fails(file: Path, environment: dict[str, str] | None = None) -> str:
 def test_a_written_file_is_read_back(tmp_path: Path) -> None:
     config = load_node_config(write(tmp_path), {})
     assert (config.name, config.data) == ("n1", tmp_path / "data")
-    assert config.peers.listen == ("0.0.0.0", 7420)
-    assert config.peers.encryption == "full"
-    assert config.peers.key == tmp_path / "node.key"
-    assert config.cluster.members == MEMBERS
-    assert config.cluster.addresses() == {"n1": ("host1", 7420), "n2": ("::1", 7421)}
-    assert config.ftp.passive_ports == (50000, 50999)
-    assert config.ftp.tls_certificate == tmp_path / "ftps.pem"
-    assert config.ftp.require_tls is False
-    assert config.log.level == "info"
+    assert config[PeersSettings].listen == ("0.0.0.0", 7420)
+    assert config[PeersSettings].encryption == "full"
+    assert config[PeersSettings].key == tmp_path / "node.key"
+    assert config[ClusterSettings].members == MEMBERS
+    assert config[ClusterSettings].addresses() == {"n1": ("host1", 7420), "n2": ("::1", 7421)}
+    assert config[FtpSettings].passive_ports == (50000, 50999)
+    assert config[FtpSettings].tls_certificate == tmp_path / "ftps.pem"
+    assert config[FtpSettings].require_tls is False
+    assert config[LogSettings].level == "info"
     assert config.source == tmp_path / "pixraft.toml"
 
 
@@ -70,10 +78,13 @@ def test_environment_goes_before_the_file(tmp_path: Path) -> None:
     }
     config = load_node_config(write(tmp_path), environment)
     assert config.data == Path("/srv/n1")
-    assert config.ftp.passive_ports is None
-    assert config.ftp.require_tls is True
-    assert config.ftp.max_sessions == 7
-    assert config.cluster.members == (Member("n1", Address("127.0.0.1", 1)), Member("n3", Address("::1", 2)))
+    assert config[FtpSettings].passive_ports is None
+    assert config[FtpSettings].require_tls is True
+    assert config[FtpSettings].max_sessions == 7
+    assert config[ClusterSettings].members == (
+        Member("n1", Address("127.0.0.1", 1)),
+        Member("n3", Address("::1", 2)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +151,7 @@ def test_every_truncation_is_a_clear_message_or_a_usable_file(tmp_path: Path) ->
             message = str(error)
         else:
             # Only what has a default, or an entry of a list, can be lost without being noticed.
-            assert (config.name, config.peers) == (expected.name, expected.peers)
+            assert (config.name, config[PeersSettings]) == (expected.name, expected[PeersSettings])
             continue
         assert str(file) in message
 
@@ -171,12 +182,12 @@ def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path, variabl
 def test_an_admins_file(tmp_path: Path) -> None:
     text = render({"cluster": {"members": MEMBERS}}, admin=True)
     config = load_admin_config(write(tmp_path, text), {})
-    assert config.cluster.members == MEMBERS
-    assert config.key == tmp_path / "node.key"
+    assert config[ClusterSettings].members == MEMBERS
+    assert config[AdminSettings].key == tmp_path / "node.key"
 
 
 def test_every_key_says_what_it_is() -> None:
-    for setting in configuration.settings():
+    for setting in settings():
         assert setting.doc.endswith("."), setting
         if setting.default is not None:
             setting.kind.from_toml(setting.default)

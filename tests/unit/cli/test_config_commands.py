@@ -21,9 +21,13 @@ from commandline import pixraft
 
 from ftpgateway.cli.local import unit
 from ftpgateway.cli.local.unit import hidden_places, user_warnings
-from ftpgateway.node.config import load_node_config, settings
+from ftpgateway.ftp.settings import FtpSettings
+from ftpgateway.node.config.reading import load_node_config
+from ftpgateway.node.config.sections import settings
 from ftpgateway.node.startup import is_running
+from raftstore.cluster.settings import NodeSettings
 from raftstore.peers.security.pki import Authority
+from raftstore.peers.settings import PeersSettings
 
 
 def checked(node: Path, **environment: str) -> list[dict[str, Any]]:
@@ -89,7 +93,7 @@ def test_what_is_no_disk_and_what_clients_will_miss(node: Path, monkeypatch: pyt
         assert (found["key"], "is on no disk" in found["problem"]) == ("node.data", True)
         refused = pixraft("serve", "--check", "-c", str(node), env={"PIXRAFT_NODE_DATA": place})
         assert (refused.exit_code, "is on no disk" in refused.stderr) == (41, True)
-    port = load_node_config(node).peers.listen.port
+    port = load_node_config(node)[PeersSettings].listen.port
     environment = {
         "PIXRAFT_FTP_MASQUERADE_ADDRESS": "no.such.host.invalid",
         "PIXRAFT_FTP_PASSIVE_PORTS": f"{port}-{port}",
@@ -130,7 +134,7 @@ def test_addresses_of_a_node_that_runs_are_its_own(node: Path) -> None:
     lock.write_text(f"{os.getpid()}\n")
     config = load_node_config(node)
     assert not is_running(config)
-    with lock.open() as held, socket.create_server(config.ftp.listen):
+    with lock.open() as held, socket.create_server(config[FtpSettings].listen):
         assert [one["key"] for one in checked(node)] == ["ftp.listen"]
         fcntl.flock(held, fcntl.LOCK_EX)
         assert is_running(config)
@@ -211,8 +215,11 @@ def test_the_unit_tells_what_the_service_will_not_see_or_may_not_read(
     node: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_node_config(node)
-    elsewhere = replace(config, source=Path("/etc/x.toml"), peers=replace(config.peers, key=Path("/etc/key")))
-    elsewhere = replace(elsewhere, ftp=replace(config.ftp, tls_certificate=None), data=Path("/srv/pixraft"))
+    elsewhere = replace(config, source=Path("/etc/x.toml")).with_section(
+        replace(config[PeersSettings], key=Path("/etc/key"))
+    )
+    elsewhere = elsewhere.with_section(replace(config[FtpSettings], tls_certificate=None))
+    elsewhere = elsewhere.with_section(replace(config[NodeSettings], data=Path("/srv/pixraft")))
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     program = Path("/usr/local/bin/pixraft")
     assert hidden_places(elsewhere, program) == []
@@ -221,10 +228,13 @@ def test_the_unit_tells_what_the_service_will_not_see_or_may_not_read(
         ("/home/a/d", "ProtectHome"),
         ("/var/tmp/d", "PrivateTmp"),
     ):
-        (warning,) = hidden_places(replace(elsewhere, data=Path(place)), program)
+        (warning,) = hidden_places(
+            elsewhere.with_section(replace(config[NodeSettings], data=Path(place))), program
+        )
         assert warning.startswith(f"a service with {setting}=yes does not see what is in ")
         assert warning.endswith(f": the data directory ({place}); put that elsewhere")
-    (both,) = hidden_places(replace(elsewhere, data=Path("/tmp/d")), Path("/tmp/bin/pixraft"))
+    in_tmp = elsewhere.with_section(replace(config[NodeSettings], data=Path("/tmp/d")))
+    (both,) = hidden_places(in_tmp, Path("/tmp/bin/pixraft"))
     assert "the data directory (/tmp/d), the program (/tmp/bin/pixraft);" in both
 
     # A virtual environment's interpreter is a link, and so may be a directory on the way.

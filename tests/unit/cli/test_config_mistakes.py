@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ftpgateway.node.config import ConfigError, effective, load_admin_config, load_node_config
+from ftpgateway.node.config.errors import ConfigError
 from ftpgateway.node.config.lines import key_lines
+from ftpgateway.node.config.reading import effective, load_admin_config, load_node_config
 
 TEXT = """\
 [node]

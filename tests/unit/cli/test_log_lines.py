@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from ftpgateway.cli.logs import Clock, configure, text_line
-from ftpgateway.node.config import LogConfig
+from ftpgateway.node.config.log import LogSettings
 
 
 def render(**event: object) -> str:
@@ -58,7 +58,7 @@ def _logging() -> Iterator[None]:
 def test_lines_of_json_name_the_node_that_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = io.StringIO()
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    configure(LogConfig(format="json"), lines, node="n1")
+    configure(LogSettings(format="json"), lines, node="n1")
     structlog.get_logger().warning("peer cannot be reached", peer="n2")
     reported = json.loads(lines.getvalue())
     assert (reported["node"], reported["peer"], reported["event"]) == ("n1", "n2", "peer cannot be reached")

@@ -10,7 +10,7 @@ import pytest
 from commandline import pixraft
 
 from ftpgateway.cli.local import serve
-from ftpgateway.node.config import load_node_config
+from ftpgateway.node.config.reading import load_node_config
 from raftstore.errors import WrongClock
 from raftstore.peers.security import pki
 

@@ -9,7 +9,7 @@ import pytest
 from commandline import pixraft
 
 from ftpgateway.node import startup
-from ftpgateway.node.config import load_node_config
+from ftpgateway.node.config.reading import load_node_config
 from raftstore.errors import Denied, DiskFailed
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from storesettings import store_settings
 
 from raftstore.cluster.membership.joining import Doorkeeper
 from raftstore.peers.versions import Versions, incompatible
+from raftstore.util.addresses import Address
 from raftstore.wire import commands_pb2 as commands
 from raftstore.wire import join_pb2
 
@@ -42,7 +44,7 @@ class Cluster:
         return commands.Result()
 
     def ask(self, level: int, **said: Any) -> join_pb2.Reply:
-        settings: Any = SimpleNamespace(replicas=3, encryption="full")
+        settings = store_settings("n1", Path("data"), {"n1": Address("127.0.0.1", 1)}, None)
         leases = Doorkeeper(
             settings,
             self,  # type: ignore[arg-type]

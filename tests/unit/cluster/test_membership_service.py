@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from storesettings import store_settings
 
 from raftstore.cluster.membership.service import JOINED, REMOVED, Membership
-from raftstore.cluster.settings import StoreSettings
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import NoQuorum, Removed
+from raftstore.util.addresses import Address
 from raftstore.wire import commands_pb2 as commands
 
-MEMBERS = {"n1": ("127.0.0.1", 1), "n2": ("127.0.0.1", 2), "n3": ("127.0.0.1", 3)}
+MEMBERS = {f"n{number}": Address("127.0.0.1", number) for number in (1, 2, 3)}
 
 
 class Node:
@@ -54,14 +56,7 @@ class Consensus:
 
 
 def member(tmp_path: Path, patience: float) -> tuple[Membership, Node, Consensus]:
-    settings = StoreSettings(
-        name="n1",
-        data=tmp_path,
-        listen=MEMBERS["n1"],
-        members=MEMBERS,
-        identity=None,  # type: ignore[arg-type]
-        command_timeout=patience,
-    )
+    settings = replace(store_settings("n1", tmp_path, MEMBERS, None), command_timeout=patience)
     catalog: Any = SimpleNamespace(configuration=(0, b""), intents=list)
     network: Any = SimpleNamespace(on_removed=None, set_members=lambda *_: None)
     node, consensus = Node(), Consensus()

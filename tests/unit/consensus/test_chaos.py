@@ -11,7 +11,7 @@ from fakenet import Conditions
 from raftcluster import Cluster, Node
 from virtualtime import run
 
-from raftstore.consensus import ConsensusSettings
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import NoQuorum, OutcomeUnknown
 from raftstore.wire import commands_pb2
 

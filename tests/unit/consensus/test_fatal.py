@@ -8,10 +8,10 @@ import pytest
 from raftcluster import Cluster
 from virtualtime import run
 
-from raftstore.consensus import ConsensusSettings
 from raftstore.consensus.driver import Driver
 from raftstore.consensus.replication.normalise import Accept
 from raftstore.consensus.runtime import AsyncioRuntime
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Damaged, DiskFailed, NoQuorum
 from raftstore.wire import raft_pb2
 

@@ -9,8 +9,8 @@ from raftcluster import Cluster, CountingMachine
 from structlog.testing import capture_logs
 from virtualtime import run
 
-from raftstore.consensus import ConsensusSettings
 from raftstore.consensus.pysyncobj.raft import CALL_PREFIX
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Invalid, NoQuorum, TooNew
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST, OLDEST

@@ -8,7 +8,7 @@ import pytest
 from raftcluster import Cluster
 from virtualtime import run
 
-from raftstore.consensus import ConsensusSettings
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import NoQuorum, OutcomeUnknown
 from raftstore.wire import commands_pb2
 

@@ -9,7 +9,8 @@ from peer_networks import DEADLINE, event_loops, network, run_on, running
 from raftcluster import CountingMachine
 from waiting import until
 
-from raftstore.consensus import Consensus, Journal
+from raftstore.consensus.engine import Consensus
+from raftstore.consensus.log.journal import Journal
 from raftstore.wire import commands_pb2
 
 NAMES = ("n1", "n2", "n3")

@@ -9,7 +9,7 @@ import pytest
 from raftcluster import Cluster, CountingMachine, MemoryJournal
 from virtualtime import run
 
-from raftstore.consensus import ConsensusSettings
+from raftstore.consensus.settings import ConsensusSettings
 from raftstore.consensus.snapshots.compaction import LogBytes, cut_at, within
 from raftstore.errors import Damaged, Unavailable
 from raftstore.peers.model import Reply

@@ -135,7 +135,10 @@ def test_handshakes_of_strangers_are_bounded_by_the_second(
     monkeypatch.setattr(front, "HANDSHAKES", 4.0)
     # All within a moment, on any machine.
     monkeypatch.setattr(front, "Rates", partial(Rates, clock=lambda: 0.0))
-    settings: dict[str, Any] = {"certificate": certificate(tmp_path), "implicit_tls_listen": ("127.0.0.1", 0)}
+    settings: dict[str, Any] = {
+        "tls_certificate": certificate(tmp_path),
+        "implicit_tls_listen": ("127.0.0.1", 0),
+    }
     with serving(handshake_timeout=1.0, **settings) as server:
         codes = []
         for _ in range(8):

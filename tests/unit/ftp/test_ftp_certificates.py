@@ -50,7 +50,7 @@ def client_program(name: str) -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With a TLS port, and resumption of TLS sessions required."""
     made = certificate(tmp_path_factory.mktemp("tls"))
-    with serving(certificate=made, implicit_tls_listen=LOCAL, require_tls_reuse=True) as running:
+    with serving(tls_certificate=made, implicit_tls_listen=LOCAL, require_tls_reuse=True) as running:
         yield running
 
 
@@ -191,7 +191,7 @@ def serial(port: int) -> str:
 def test_a_new_certificate_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
     made = certificate(tmp_path)
     tls = context()
-    settings = {"certificate": made, "implicit_tls_listen": LOCAL, "certificate_interval": 0.02}
+    settings = {"tls_certificate": made, "implicit_tls_listen": LOCAL, "certificate_interval": 0.02}
 
     def renew() -> None:
         # Another file in its place: what changes it cannot be missed, however fast it comes.

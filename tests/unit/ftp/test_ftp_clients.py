@@ -21,7 +21,7 @@ needs_lftp = pytest.mark.skipif(shutil.which("lftp") is None, reason="lftp is no
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
+    with serving(tls_certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
         yield running
 
 

@@ -190,7 +190,7 @@ def make_unreliable(server: Server, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_disorder(tmp_path: Path, factory: Callable[[], asyncio.AbstractEventLoop], seed: int) -> None:
     settings = {
-        "certificate": certificate(tmp_path),
+        "tls_certificate": certificate(tmp_path),
         "data_timeout": 0.5,
         "stall_timeout": 1.0,
         "wait_limit": 2.0,

@@ -22,7 +22,7 @@ DATA = bytes(range(256)) * 8
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(certificate=certificate(tmp_path_factory.mktemp("feat"))) as running:
+    with serving(tls_certificate=certificate(tmp_path_factory.mktemp("feat"))) as running:
         yield running
 
 

@@ -105,7 +105,7 @@ def test_curl_lists_names(pictures: Server, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"require_tls": True, "require_tls_reuse": True}
-    with serving(certificate=certificate(tmp_path_factory.mktemp("tls")), **settings) as running:
+    with serving(tls_certificate=certificate(tmp_path_factory.mktemp("tls")), **settings) as running:
         yield running
 
 

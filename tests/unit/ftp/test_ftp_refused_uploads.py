@@ -21,7 +21,7 @@ QUOTA = "452 It does not fit into your quota; delete something, or ask the opera
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
+    with serving(tls_certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
         yield running
 
 

@@ -66,7 +66,7 @@ def test_who_sends_no_whole_command() -> None:
 @pytest.mark.parametrize("logged_in", [False, True])
 def test_who_does_not_finish_the_tls_handshake(tmp_path: Path, logged_in: bool) -> None:
     user = "alice" if logged_in else None
-    settings = {"certificate": certificate(tmp_path), "handshake_timeout": SHORT}
+    settings = {"tls_certificate": certificate(tmp_path), "handshake_timeout": SHORT}
     with serving(**settings) as server, server.client(user) as client:
         assert client.command("AUTH TLS") == 234
         # A record that is announced with 512 bytes and never complete.
@@ -75,7 +75,7 @@ def test_who_does_not_finish_the_tls_handshake(tmp_path: Path, logged_in: bool) 
 
 
 def test_tls_does_not_stop_the_clock_for_logging_in(tmp_path: Path) -> None:
-    settings = {"certificate": certificate(tmp_path), "login_timeout": 60.0, "handshake_timeout": 60.0}
+    settings = {"tls_certificate": certificate(tmp_path), "login_timeout": 60.0, "handshake_timeout": 60.0}
     with serving(**settings) as server, server.client(None) as client:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -166,7 +166,10 @@ def test_a_header_from_elsewhere_is_not_believed() -> None:
 
 
 def test_before_tls_too(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"certificate": certificate(tmp_path), "implicit_tls_listen": ("127.0.0.1", 0)}
+    settings: dict[str, Any] = {
+        "tls_certificate": certificate(tmp_path),
+        "implicit_tls_listen": ("127.0.0.1", 0),
+    }
     with serving(proxy_networks=BALANCER, **settings) as server:
         port = server.run(lambda: server.frontend.addresses[1][1])
         sock = connect(server, "127.0.0.9", port)

@@ -21,7 +21,7 @@ BIG = bytes(range(256)) * 30_000
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
+    with serving(tls_certificate=certificate(tmp_path_factory.mktemp("tls"))) as running:
         yield running
 
 
@@ -273,7 +273,10 @@ def test_the_client_is_lost(server: Server) -> None:
 
 
 def test_require_tls(tmp_path: Path) -> None:
-    with serving(certificate=certificate(tmp_path), require_tls=True) as server, server.client(None) as client:
+    with (
+        serving(tls_certificate=certificate(tmp_path), require_tls=True) as server,
+        server.client(None) as client,
+    ):
         assert client.command("USER alice") == 530
         assert "AUTH TLS" in client.text
         secure(client)
@@ -294,9 +297,9 @@ def test_require_tls(tmp_path: Path) -> None:
 
 def test_certificates_that_are_no_use(tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("nonsense")
-    with pytest.raises(ValueError, match="private key"), serving(certificate=tmp_path / "bad.pem"):
+    with pytest.raises(ValueError, match="private key"), serving(tls_certificate=tmp_path / "bad.pem"):
         pass
-    with pytest.raises(FileNotFoundError), serving(certificate=tmp_path / "missing.pem"):
+    with pytest.raises(FileNotFoundError), serving(tls_certificate=tmp_path / "missing.pem"):
         pass
     with pytest.raises(ValueError, match="certificate"), serving(require_tls=True):
         pass
@@ -326,7 +329,9 @@ def test_the_end_is_seen_wherever_it_comes(
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(certificate=certificate(tmp_path_factory.mktemp("strict")), require_tls_reuse=True) as running:
+    with serving(
+        tls_certificate=certificate(tmp_path_factory.mktemp("strict")), require_tls_reuse=True
+    ) as running:
         yield running
 
 

@@ -73,7 +73,7 @@ def test_times_that_cannot_be_kept_are_refused() -> None:
 @pytest.mark.parametrize("secure", [False, True])
 def test_a_client_that_was_killed_has_not_finished_its_upload(tmp_path: Path, secure: bool) -> None:
     """The kernel ends a dead program's connections in order, so its data looks complete: ask for the client."""
-    with serving(certificate=certificate(tmp_path)) as server:
+    with serving(tls_certificate=certificate(tmp_path)) as server:
         client = ftplib.FTP_TLS(timeout=DEADLINE) if secure else ftplib.FTP(timeout=DEADLINE)
         client.connect("127.0.0.1", server.port)
         client.login("alice", PASSWORD)

@@ -12,7 +12,7 @@ import pytest
 from catalogs import command
 from releases import expected, unpack
 
-from raftstore.consensus import Journal
+from raftstore.consensus.log.journal import Journal
 from raftstore.consensus.membership.watchedlog import PREFIX
 from raftstore.consensus.pysyncobj.raft import CALL_PREFIX
 from raftstore.metadata import Catalog

@@ -11,8 +11,9 @@ from fakestore import FakeStore
 from ftpserver import ACCOUNTS
 from sftpserver import serve
 
-from ftpgateway.access import Access, AccessSettings
+from ftpgateway.access.access import Access
 from ftpgateway.access.ledger import LedgerLimits, Limits
+from ftpgateway.access.settings import AccessSettings
 from ftpgateway.sftp.connection import MOST_KEYS, Connection
 from ftpgateway.sftp.files.drafts import READ_BACK
 from ftpgateway.sftp.processes import passing

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ftpgateway.node.config.kinds import Kind
+from raftstore.util.settings.kinds import Kind
 
 ENVIRONMENT_PREFIX = "PIXRAFT_"
 
@@ -56,26 +55,15 @@ def declared(kind: Kind, doc: str, default: object = _REQUIRED) -> Any:
     return dataclasses.field(default=value, metadata=metadata)
 
 
-def sections_of(whole: type) -> dict[str, type]:
-    """Return the sections of a file: the fields of `whole` that are dataclasses, in their order, by name."""
-    hints = typing.get_type_hints(whole)
-    return {
-        field.name: hints[field.name]
-        for field in dataclasses.fields(whole)
-        if dataclasses.is_dataclass(hints[field.name])
-    }
-
-
-def settings_of(sections: Mapping[str, type]) -> Iterator[Setting]:
-    """Yield every key of `sections` in the order of a file."""
-    for section, declaration in sections.items():
-        for field in dataclasses.fields(declaration):
-            if "kind" in field.metadata:
-                default = field.metadata["default"]
-                yield Setting(
-                    section,
-                    field.name,
-                    field.metadata["kind"],
-                    field.metadata["doc"],
-                    None if default is _REQUIRED else default,
-                )
+def settings_of(section: str, declaration: type) -> Iterator[Setting]:
+    """Yield the keys that a dataclass declares, as those of `section`, in the order of a file."""
+    for field in dataclasses.fields(declaration):
+        if "kind" in field.metadata:
+            default = field.metadata["default"]
+            yield Setting(
+                section,
+                field.name,
+                field.metadata["kind"],
+                field.metadata["doc"],
+                None if default is _REQUIRED else default,
+            )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftpgateway.node.config import kinds
-from ftpgateway.node.config.declare import declared
+from raftstore.util.settings import declared, kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogConfig:
+class LogSettings:
     """What the node tells: its log, on standard error unless there is a `file`, and the log of transfers."""
 
     level: str = declared(

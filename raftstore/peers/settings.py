@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from ftpgateway.node.config import kinds
-from ftpgateway.node.config.declare import declared
 from raftstore.util.addresses import Address
+from raftstore.util.settings import declared, kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeersConfig:
+class PeersSettings:
     """The channel between nodes."""
 
     listen: Address = declared(
         kinds.ADDRESS, "Address on which this node listens for the others, and for `pixraft` itself."
     )
-    encryption: str = declared(
+    encryption: Literal["full", "bulk-auth"] = declared(
         kinds.choice("full", "bulk-auth"),
         "`full`: everything between nodes is encrypted. `bulk-auth`: picture bytes go in the clear but "
         "authenticated, which is faster, for networks that you trust. The same on every node.",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from raftstore import paths
 from raftstore.errors import BadName
 from raftstore.util.addresses import HOST, Address
+from raftstore.util.networks import Network
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
@@ -93,7 +94,7 @@ def _host_or_empty(text: str) -> str:
     return text
 
 
-def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(word.strip()) for word in text.split(",") if word.strip())
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ftpgateway.node.config import kinds
-from ftpgateway.node.config.declare import declared
+from raftstore.util.settings import declared, kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunksConfig:
+class ChunksSettings:
     """How picture bytes lie on this node's disk."""
 
     volume_bytes: int = declared(

@@ -1,1 +1,0 @@
-"""The sections of the configuration file, a module each."""

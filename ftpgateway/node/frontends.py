@@ -1,0 +1,9 @@
+"""The front-ends that a node has, in the order of their sections."""
+
+from __future__ import annotations
+
+from ftpgateway.ftp.kind import FtpKind
+from ftpgateway.serving.frontends import AnyKind
+from ftpgateway.sftp.kind import SftpKind
+
+FRONTENDS: tuple[AnyKind, ...] = (FtpKind(), SftpKind())

@@ -1,0 +1,139 @@
+"""What a node counts of itself: declared where it is counted, collected into plain values.
+
+A metric is a method that returns its value, with `@counter`, `@gauge` or `@histogram`. The class counts as it likes, in
+plain numbers: nothing is called until somebody collects. `Metrics.add` takes an object with such methods.
+
+Names, units and meanings are Prometheus's (https://prometheus.io/docs/practices/naming): base units, `_total` for what
+only grows. Each label has a fixed set of values, so that nobody makes it grow.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+PREFIX = "pixraft_"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MARK = "_metric"
+
+
+class MetricType(enum.Enum):
+    """What a metric's values mean over time."""
+
+    COUNTER = "counter"
+    """Only grows, from 0 at the node's start."""
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Buckets(NamedTuple):
+    """A histogram: how many observations lay at or below each bound, and above all of them; and their sum."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    """Of each class for itself, one more than there are bounds."""
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What is declared. `values` are those that `label` can have; without a label there is one value."""
+
+    name: str
+    help: str
+    type: MetricType
+    label: str = ""
+    values: tuple[str, ...] = ()
+
+
+class Sample(NamedTuple):
+    """One value, with its labels."""
+
+    labels: Mapping[str, str]
+    value: float | Buckets
+
+
+class Family(NamedTuple):
+    """All values of one metric."""
+
+    metric: Metric
+    samples: Sequence[Sample]
+
+
+_F = TypeVar(
+    "_F", bound=Callable[[Any], float] | Callable[[Any], Mapping[str, float]] | Callable[[Any], Buckets]
+)
+
+
+def counter(name: str, help: str, *, label: str = "", values: Iterable[str] = ()) -> Callable[[_F], _F]:
+    """Declare what only grows: the method returns how much it is, with a label a value for each of `values`."""
+    if not name.endswith("_total"):
+        raise ValueError(f"{name}: the name of a counter ends in _total")
+    return _declared(Metric(name, help, MetricType.COUNTER, label, tuple(values)))
+
+
+def gauge(name: str, help: str, *, label: str = "", values: Iterable[str] = ()) -> Callable[[_F], _F]:
+    """Declare what goes up and down: the method returns how much it is, with a label a value for each of `values`."""
+    return _declared(Metric(name, help, MetricType.GAUGE, label, tuple(values)))
+
+
+def histogram(name: str, help: str) -> Callable[[_F], _F]:
+    """Declare how observations are distributed: the method returns `Buckets`."""
+    return _declared(Metric(name, help, MetricType.HISTOGRAM))
+
+
+def _declared(metric: Metric) -> Callable[[_F], _F]:
+    if not metric.name.startswith(PREFIX) or not _NAME.fullmatch(metric.name):
+        raise ValueError(f"{metric.name} is no name for a metric of {PREFIX}*")
+    if bool(metric.label) != bool(metric.values):
+        raise ValueError(f"{metric.name}: a label has a fixed set of values")
+
+    def mark(method: _F) -> _F:
+        setattr(method, _MARK, metric)
+        return method
+
+    return mark
+
+
+class Metrics:
+    """The metrics of one node. On the loop."""
+
+    def __init__(self) -> None:
+        self._readers: dict[str, tuple[Metric, list[tuple[Mapping[str, str], Callable[[], Any]]]]] = {}
+
+    def add(self, component: object, **labels: str) -> None:
+        """Collect the metrics of `component` from now on, all with these labels, which must not be of clients' making.
+
+        Raises ValueError when another declaration has one of their names.
+        """
+        for method, metric in declarations(type(component)):
+            known, readers = self._readers.setdefault(metric.name, (metric, []))
+            if known is not metric:
+                raise ValueError(f"{metric.name} is declared twice")
+            readers.append((labels, getattr(component, method)))
+
+    def collect(self) -> list[Family]:
+        """Return all values as they are now, by name."""
+        return [
+            Family(metric, [sample for labels, read in readers for sample in _samples(metric, labels, read())])
+            for _, (metric, readers) in sorted(self._readers.items())
+        ]
+
+
+def declarations(kind: type) -> Iterator[tuple[str, Metric]]:
+    """Yield the metrics that a class declares, its bases' too, with the names of their methods."""
+    for name in dir(kind):
+        metric = getattr(getattr(kind, name, None), _MARK, None)
+        if isinstance(metric, Metric):
+            yield name, metric
+
+
+def _samples(metric: Metric, labels: Mapping[str, str], value: Any) -> Iterator[Sample]:
+    if not metric.label:
+        yield Sample(labels, value)
+        return
+    for each in metric.values:
+        yield Sample({**labels, metric.label: each}, value.get(each, 0))

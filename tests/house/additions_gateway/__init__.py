@@ -1,0 +1,1 @@
+"""One of each thing that the gateway can be given, added through public seams alone: a module each."""

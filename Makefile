@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -41,6 +41,7 @@ help:
 	@echo "make proto   generate raftstore/wire from proto/"
 	@echo "make docs    generate the pages of docs/ that come from the program"
 	@echo "make wheel   dist/*.whl"
+	@echo "make release  tests/releases/VERSION of the version in pyproject.toml (ARGS=--check: only what is in its way)"
 	@echo "make lock    renew requirements.lock"
 
 install: $(VENV)/.installed
@@ -165,6 +166,10 @@ docs-check: install
 wheel: install
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation
+
+# Checks wheel and sdist, installs the wheel, and has three nodes of it make the data that later versions must read.
+release: install
+	$(BIN)/python tests/releases/makerelease.py $(ARGS)
 
 # What pyproject.toml asks for, in the newest versions there are, with all that it brings.
 lock:

@@ -1,4 +1,4 @@
-"""Fill three real nodes of the version that runs this, and stop them: `makerelease.py` calls it with the wheel's Python.
+"""Fill three nodes of the version that runs this, and stop them: `makerelease.py` calls it with the wheel's Python.
 
     python -I fillcluster.py DIRECTORY        writes data.tar.xz and expected.json there
 
@@ -85,7 +85,9 @@ class Cluster:
         words = [f"{name}=127.0.0.1:{port},ftp=127.0.0.1:{self.ports[name]}" for name, port in nodes]
         where = (word for spec in words for word in ("--node", spec))
         subprocess.run(
-            [*PIXRAFT, "init", str(directory), "--name", "released", *where], check=True, stdout=sys.stderr
+            [*PIXRAFT, "init", str(directory), "--name", "released", *where],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
 
     def run(self, *words: str, given: str = "") -> Any:

@@ -67,7 +67,7 @@ scenarios: install
 	$(BIN)/python tests/scenarios/run.py $(ARGS)
 
 properties: install
-	PIXRAFT_EXAMPLES=20 $(BIN)/python -m pytest -n 2 tests/property tests/simulation/test_histories.py tests/unit/test_transfer_log.py
+	PIXRAFT_EXAMPLES=20 $(BIN)/python -m pytest -n 2 tests/property tests/simulation/test_histories.py tests/unit/serving/test_transfer_log.py
 
 mutants: install
 	$(BIN)/python tests/simulation/mutants.py
@@ -130,7 +130,7 @@ drills: install
 	PIXRAFT_DRILL_ROUNDS=$(or $(ROUNDS),5) $(BIN)/python -m pytest -v tests/integration/test_drills.py
 
 sftp-differential: install
-	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/unit/sftp/test_sftp_differential.py -q
+	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/processes/sftp/test_sftp_differential.py -q
 
 lint: types proto-check docs-check house
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Keeps tests from starting processes: what needs some is in `tests/processes`, or with nodes in `tests/integration`."""
+"""Keeps tests from starting processes: they belong into `tests/processes`, or with nodes into `tests/integration`."""
 
 from __future__ import annotations
 

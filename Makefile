@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel lock clean
+.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -41,6 +41,7 @@ help:
 	@echo "make proto   generate raftstore/wire from proto/"
 	@echo "make docs    generate the pages of docs/ that come from the program"
 	@echo "make wheel   dist/*.whl"
+	@echo "make release  tests/releases/VERSION of the version in pyproject.toml (ARGS=--check: only what is in its way)"
 	@echo "make lock    renew requirements.lock"
 
 install: $(VENV)/.installed
@@ -66,7 +67,7 @@ scenarios: install
 	$(BIN)/python tests/scenarios/run.py $(ARGS)
 
 properties: install
-	PIXRAFT_EXAMPLES=20 $(BIN)/python -m pytest -n 2 tests/property tests/simulation/test_histories.py tests/unit/test_transfer_log.py
+	PIXRAFT_EXAMPLES=20 $(BIN)/python -m pytest -n 2 tests/property tests/simulation/test_histories.py tests/unit/serving/test_transfer_log.py
 
 mutants: install
 	$(BIN)/python tests/simulation/mutants.py
@@ -129,7 +130,7 @@ drills: install
 	PIXRAFT_DRILL_ROUNDS=$(or $(ROUNDS),5) $(BIN)/python -m pytest -v tests/integration/test_drills.py
 
 sftp-differential: install
-	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/unit/sftp/test_sftp_differential.py -q
+	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/processes/sftp/test_sftp_differential.py -q
 
 lint: types proto-check docs-check house
 	$(BIN)/ruff check .
@@ -165,6 +166,10 @@ docs-check: install
 wheel: install
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation
+
+# Checks wheel and sdist, installs the wheel, and has three nodes of it make the data that later versions must read.
+release: install
+	$(BIN)/python tests/releases/makerelease.py $(ARGS)
 
 # What pyproject.toml asks for, in the newest versions there are, with all that it brings.
 lock:

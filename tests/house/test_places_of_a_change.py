@@ -126,17 +126,17 @@ def test_the_decision_tells_how_many_files_it_takes(change: str) -> None:
     assert int(counts[-1]) == len(ROWS[change])
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 def test_a_command_with_a_table_is_applied_kept_and_sent_on(program: Path, tmp_path: Path) -> None:
     run(program, str(ADDITIONS.parent / "addedtable.py"), str(tmp_path))
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 def test_a_cluster_answers_and_does_what_was_added(program: Path, tmp_path: Path) -> None:
     run(program, str(ADDITIONS.parent / "addedparts.py"), str(tmp_path))
 
 
-@pytest.mark.processes
+@pytest.mark.integration
 def test_the_command_line_lists_what_was_added(program: Path) -> None:
     listed = run(program, "-m", "ftpgateway.cli", "--help")
     assert re.search(r"^  unit .*\n  note  ", listed, re.MULTILINE), "those that ORDER does not name come last"

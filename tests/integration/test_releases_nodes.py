@@ -12,22 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blake3 import blake3
 from harness import Cluster
 from members import Failed, pixraft
-from releases import expected, unpack
+from releases import NAMES, expected, is_content, level, unpack
 from waiting import eventually
 
 from raftstore.metadata.database.database import SCHEMA_VERSION, schema_of
 from raftstore.metadata.database.schemas import schema_at
 from raftstore.metadata.levels import NEWEST
-from raftstore.types import CHUNK_SIZE
 
-RELEASE = "35711ca"
+OLDER = [release for release in NAMES if level(release) < NEWEST]
+"""Those whose clusters can be upgraded."""
 
 
 class Old(Cluster):
     """The release's cluster under this version. Its accounts are its own."""
+
+    def __init__(self, release: str, directory: Path) -> None:
+        unpack(release, directory)
+        super().__init__(directory)
+        self.release = release
 
     def __enter__(self) -> Old:
         try:
@@ -69,20 +73,14 @@ class Old(Cluster):
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Iterator[Old]:
-    unpack(RELEASE, tmp_path / "old")
-    with Old(tmp_path / "old") as cluster:
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Old]:
+    with Old(request.param, tmp_path / "old") as cluster:
         yield cluster
 
 
-def digests(content: bytes) -> list[str]:
-    pieces = range(0, len(content), CHUNK_SIZE)
-    return [blake3(content[start : start + CHUNK_SIZE]).hexdigest() for start in pieces]
-
-
-def check_everything(cluster: Old, name: str, *, level: int = 1) -> None:
+def check_everything(cluster: Old, name: str, *, upgraded: bool = False) -> None:
     """All that the release had is there at that node, byte for byte, for whom it was there."""
-    was = expected(RELEASE)
+    was = expected(cluster.release)
     with contextlib.closing(cluster.login(name, "root", "root-secret")) as root:
         for path, file in was["files"].items():
             if "size" not in file:
@@ -90,7 +88,7 @@ def check_everything(cluster: Old, name: str, *, level: int = 1) -> None:
                 continue
             content = io.BytesIO()
             root.retrbinary(f"RETR {path}", content.write)
-            assert digests(content.getvalue()) == file["chunks"], path
+            assert is_content(content.getvalue(), file), path
             assert root.size(path) == file["size"]
         root.voidcmd("TYPE I")
     with contextlib.closing(cluster.login(name, "anna", "anna-secret")) as anna:
@@ -108,15 +106,17 @@ def check_everything(cluster: Old, name: str, *, level: int = 1) -> None:
         cluster.login(name, "gone", "gone-secret")
     accounts = {user["name"]: user for user in cluster.run("user", "list")["users"]}
     assert set(accounts) == set(was["users"])
-    for user, (files, size, _) in was["usage"].items():
+    for user, (files, size, *_) in was["usage"].items():
         if user in accounts:
             # Since level 2 directories count, too.
             own = [path for path, file in was["files"].items() if "size" not in file and file["owner"] == user]
-            count = files + (len(own) if level > 1 else 0)
+            count = files + (len(own) if upgraded and level(cluster.release) == 1 else 0)
             assert (accounts[user]["used_files"], accounts[user]["used_bytes"]) == (count, size)
 
 
-def test_a_cluster_of_0_1_is_served_as_it_was_until_its_upgrade_is_finished(old: Old) -> None:
+@pytest.mark.parametrize("old", NAMES, indirect=True)
+def test_a_cluster_of_a_release_is_served_as_it_was_until_its_upgrade_is_finished(old: Old) -> None:
+    before = level(old.release)
     for name in old.names:
         check_everything(old, name)
     with contextlib.closing(old.login("n1", "anna", "anna-secret")) as anna:
@@ -126,38 +126,39 @@ def test_a_cluster_of_0_1_is_served_as_it_was_until_its_upgrade_is_finished(old:
         assert anna.size("broken.jpg") == 30_004
         anna.delete("broken.jpg")
         anna.delete("newer.jpg")
+    jobs = {job["id"]: job["node"] for job in old.run("jobs", "list", "--all")["jobs"]}
+    for number, _, node in expected(old.release).get("jobs", []):
+        assert jobs[number] == node
     status = old.run("upgrade", "status")
-    assert (status["level"], status["target"], status["finished"], status["obstacles"]) == (
-        1,
-        NEWEST,
-        False,
-        [],
-    )
+    assert (status["level"], status["target"], status["obstacles"]) == (before, NEWEST, [])
+    assert status["finished"] == (before == NEWEST)
     assert {node["newest"] for node in status["nodes"]} == {NEWEST}
     old.local.stop_all()
-    # What is on disk is what 35711ca reads: its schema, and nothing in the log that it does not know.
-    assert old.levels() == {1}
+    # What is on disk is what the release reads: its schema, and nothing in the log that it does not know.
+    assert old.levels() == {before}
     for name in old.names:
         with contextlib.closing(old.catalog(name)) as database:
-            assert schema_of(database) == schema_at(1)
+            assert schema_of(database) == schema_at(before)
 
 
+@pytest.mark.parametrize("old", OLDER, indirect=True)
 def test_an_upgrade_is_finished_when_all_nodes_are_there_and_keeps_everything(old: Old) -> None:
     old.local.stop("n3")
     with pytest.raises(Failed) as refused:
         old.run("upgrade", "finish", "--yes")
     assert refused.value.code == 55
     assert "n3: cannot be reached; start it with the new version" in refused.value.said
-    assert old.levels() == {1}
+    before = level(old.release)
+    assert old.levels() == {before}
     old.start_node("n3")
     old.wait_ready("n3")
     with pytest.raises(Failed, match="give --yes"):
         old.run("upgrade", "finish")
     done = old.run("upgrade", "finish", "--yes")
-    assert (done["before"], done["level"], done["finished"]) == (1, NEWEST, True)
+    assert (done["before"], done["level"], done["finished"]) == (before, NEWEST, True)
     again = old.run("upgrade", "finish", "--yes")
     assert (again["before"], again["level"]) == (NEWEST, NEWEST)
-    check_everything(old, "n1", level=NEWEST)
+    check_everything(old, "n1", upgraded=True)
     assert {node["level"] for node in old.run("upgrade", "status")["nodes"]} == {NEWEST}
     old.kill_all()
     old.local.start()
@@ -166,6 +167,6 @@ def test_an_upgrade_is_finished_when_all_nodes_are_there_and_keeps_everything(ol
     for name in old.names:
         old.wait_ready(name)
     for name in ("n2", "n3"):
-        check_everything(old, name, level=NEWEST)
+        check_everything(old, name, upgraded=True)
     old.local.stop_all()
     assert old.levels() == {NEWEST}

@@ -1,5 +1,7 @@
 """An in-memory store with the contract's meaning, for tests of front-ends: failures and delays can be injected.
 
+`tests/contract` holds it to what the real store does.
+
 `hooks[name]` is called (and awaited if it returns an awaitable) at the start of the call `name`: it may wait
 on an event or raise a StoreError. Calls: lookup, listing, make_directory, remove_directory, remove, rename,
 set_modified, require, make_home, upload, download, partial, drop_partial, user, drained, commit, suspend, abort, feed
@@ -8,12 +10,13 @@ set_modified, require, make_home, upload, download, partial, drop_partial, user,
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from raftstore import paths
@@ -28,13 +31,14 @@ from raftstore.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
-    TooLarge,
+    QuotaExceeded,
 )
 from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
-from raftstore.store.targets import Target
-from raftstore.types import MAX_FILE_SIZE, Entry, FileVersion, Kind, Order, Page, Partial, Usage, User
+from raftstore.store.targets import Target, newer_of
+from raftstore.store.transfers.sessions import Allowance
+from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, Usage, User
 from raftstore.wire import commands_pb2 as commands
 
 BLOCK = 1024 * 1024
@@ -116,10 +120,21 @@ class FakeStore:
         parent.children[name] = Node(inode, owner, moment, data, next(self._inodes))
         return parent.children[name]
 
+    def _touch(self, *directories: Node) -> None:
+        for node in directories:
+            node.mtime_ns = time.time_ns()
+
     def read(self, path: str) -> bytes:
         data = self.find(path).data
         assert data is not None
         return data
+
+    def published(self, path: str) -> Entry | None:
+        """What is at a path, if anything is."""
+        try:
+            return self._entry(path)
+        except (NotFound, NotADirectory):
+            return None
 
     def rights(self, actor: Actor) -> Rights:
         """Rights by the account as it is; one that was never told of here is taken to be as the actor says."""
@@ -213,11 +228,16 @@ class FakeStore:
         self._make_directory(actor, path)
 
     def _make_directory(self, actor: Actor, path: str, *, home: bool = False) -> None:
+        names = paths.split(path)
         granted = self.leave(actor, "make_directory", path=path, home=home)
-        paths.split(path)
+        if not names:
+            raise AlreadyExists(path)
         parent, name = self._parent(path)
         self._check_free(parent, name)
-        self.put(path, None, granted.owner)
+        owner = "" if home else granted.owner
+        self._check_quota(owner, 1, 0)
+        self.put(path, None, owner)
+        self._touch(parent)
 
     async def make_home(self, actor: Actor) -> None:
         await self.hook("make_home")
@@ -232,6 +252,7 @@ class FakeStore:
     async def remove_directory(self, actor: Actor, path: str) -> None:
         await self.hook("remove_directory", path)
         self.leave(actor, "remove_directory", path=path)
+        self._check_held(actor, Action.REMOVE_DIRECTORY, path)
         node = self.find(path)
         if node.data is not None:
             raise NotADirectory(path)
@@ -239,6 +260,26 @@ class FakeStore:
             raise NotEmpty(path)
         parent, name = self._parent(path)
         del parent.children[name]
+        self._touch(parent)
+        self._move_partials(path, None)
+
+    def _check_held(self, actor: Actor, action: Action, path: str) -> None:
+        """Who may not do everything does not shift others' homes and rules, nor rules that restrict it."""
+        rights = self.rights(actor)
+        if rights.everywhere:
+            return
+        for user in self.accounts.values():
+            places = [rule.path for rule in user.rules] + ([user.home] if user.home != "/" else [])
+            own = user.name == rights.user.name
+            if any(paths.within(place, path) and (not own or rights.restricted_by(place)) for place in places):
+                raise Denied(action.value)
+
+    def _move_partials(self, source: str, target: str | None) -> None:
+        """What was begun below a directory moves with it; None: it goes with it."""
+        for owner, path in [key for key in self.partials if paths.within(key[1], source)]:
+            data = self.partials.pop((owner, path))
+            if target is not None:
+                self.partials[owner, target + path[len(source) :]] = data
 
     def _check_owner(self, node: Node, owner: str) -> None:
         if owner and (node.data is None or node.owner != owner):
@@ -259,19 +300,24 @@ class FakeStore:
         self._check_owner(self.find(path), granted.source_of)
         parent, name = self._parent(path)
         del parent.children[name]
+        self._touch(parent)
 
     async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
         await self.hook("rename", source, target)
+        paths.split(target)
         granted = self.leave(actor, "rename", source=source, target=target)
+        self._check_held(actor, Action.RENAME, source)
         node = self.find(source)
         self._check_seen(actor, source, granted)
-        self._check_owner(node, granted.source_of)
-        if granted.directories and node.data is not None:
-            raise Denied(target)
         if target == source:
             return
         if node.data is None and target.startswith(source + "/"):
             raise Cycle(target)
+        self._check_owner(node, granted.source_of)
+        if node.data is None:
+            self._check_held(actor, Action.WRITE, target)
+        elif granted.directories:
+            raise Denied(target)
         parent, name = self._parent(target)
         there = parent.children.get(name)
         keeps = exclusive or granted.keeps
@@ -284,6 +330,17 @@ class FakeStore:
         old_parent, old_name = self._parent(source)
         del old_parent.children[old_name]
         parent.children[name] = node
+        self._touch(old_parent, parent)
+        if node.data is None:
+            self._move_partials(source, target)
+            self._move_homes(source, target)
+        else:
+            self.partials.pop((node.owner, target), None)
+
+    def _move_homes(self, source: str, target: str) -> None:
+        for user in list(self.accounts.values()):
+            if user.home != "/" and paths.within(user.home, source):
+                self.change_account(user.name, replace(user, home=target + user.home[len(source) :]))
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         await self.hook("set_modified", path)
@@ -306,15 +363,11 @@ class FakeStore:
         handle: bool = False,
     ) -> FakeUpload:
         await self.hook("upload", path)
+        paths.split(path)
         owner = self.rights(actor).owner
-        begun = self.partials.get((owner, path))
-        granted = self.leave(actor, "put_file", path=path, append=append and begun is None)
-        if (
-            expected is not None
-            and actor.user is not None
-            and expected > self.takes(self.rights(actor).user.name)
-        ):
-            raise DiskFull(str(expected))
+        begun = self.partials.get((owner, path)) if append or offset else None
+        appends = append and begun is None
+        granted = self.leave(actor, "put_file", path=path, append=appends)
         parent, name = self._parent(path)
         there = parent.children.get(name)
         if there is not None and there.data is None:
@@ -336,11 +389,46 @@ class FakeStore:
             if (offset or 0) > len(base):
                 raise Invalid(f"cannot continue at byte {offset}: only {len(base)} bytes are there")
             kept = base[: offset or 0]
+        replaced = there.entry(name) if there is not None else None
+        allowance = self._allowance(actor, replaced)
+        allowance.check(max(len(kept), expected or 0))
+        if expected is not None and not actor.anonymous and expected > self.takes(self.rights(actor).user.name):
+            raise DiskFull(str(expected))
         self.opened["upload"] += 1
-        target = Target.of(parent.inode, name, there.entry(name) if there is not None else None)
-        return FakeUpload(
-            self, path, owner, bytearray(kept), exclusive or granted.keeps, published, target, actor
-        )
+        put = commands.PutFile(path=path, append=appends, exclusive=exclusive)
+        target = Target.of(parent.inode, name, replaced)
+        return FakeUpload(self, actor, put, bytearray(kept), allowance, published, target, replaced)
+
+    def _allowance(self, actor: Actor, replaced: Entry | None) -> Allowance:
+        """How large a file in place of `replaced` may be by the quota of now."""
+        user = self.accounts.get(actor.user.name) if actor.user is not None and not actor.anonymous else None
+        if user is None or not (user.quota_bytes or user.quota_files):
+            return Allowance()
+        usage = self.usage(user.owner)
+        own = replaced is not None and replaced.owner == user.owner
+        if user.quota_files and not own and usage.files >= user.quota_files:
+            raise QuotaExceeded(f"{user.quota_files} files are there already")
+        if not user.quota_bytes:
+            return Allowance()
+        freed = replaced.size if replaced is not None and own else 0
+        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
+
+    def _check_quota(self, owner: str, files: int, size: int) -> None:
+        """Refuse so many more files, or bytes in them."""
+        user = next((user for user in self.accounts.values() if user.owner == owner), None)
+        if user is None:
+            return
+        usage = self.usage(owner)
+        if files > 0 and user.quota_files and usage.files + files > user.quota_files:
+            raise QuotaExceeded(f"{user.quota_files} files")
+        if size > 0 and user.quota_bytes and usage.bytes + size > user.quota_bytes:
+            raise QuotaExceeded(f"{user.quota_bytes} bytes")
+
+    def check_put(self, owner: str, size: int, there: Node | None) -> None:
+        """Refuse a file of `size` bytes in the place of `there`, by the quota."""
+        own = there is not None and there.owner == owner
+        freed = len(there.data or b"") if there is not None and own else 0
+        self._check_quota(owner, 0 if own else 1, size - freed)
 
     async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
         granted = leave(self.rights(actor), command)
@@ -388,8 +476,9 @@ class FakeStore:
         entry = base.entry
         self.opened["upload"] += 1
         target = Target.of(0, entry.name, entry)
-        owner = self.rights(actor).owner
-        return FakeUpload(self, path, owner, bytearray(base.data), False, entry, target, actor)
+        put = commands.PutFile(path=path)
+        allowance = self._allowance(actor, entry)
+        return FakeUpload(self, actor, put, bytearray(base.data), allowance, entry, target, entry)
 
     def place_of(self, inode: int, at: Node | None = None) -> tuple[Node, str] | None:
         """Return the directory and the name of an inode."""
@@ -449,7 +538,12 @@ class FakeStore:
         return self.secrets.get(name)
 
     async def agree_on_secret(self, name: str, value: bytes, *, replaces: bytes = b"") -> bytes:
-        return self.secrets.setdefault(name, value)
+        known = self.secrets.get(name)
+        if known is None or hashlib.sha256(known).digest() == replaces:
+            self.secrets[name] = value
+        elif replaces:
+            raise Changed(name)
+        return self.secrets[name]
 
     # Accounts.
 
@@ -469,6 +563,14 @@ class FakeStore:
     def tell(self, topic: str, body: bytes) -> None:
         self.reported.append((topic, body))
 
+    def put_account(self, user: User) -> None:
+        """Make or change an account as a command does: with an identity and a revision of its own. On the loop."""
+        earlier, number = self.accounts.get(user.name), next(self._inodes)
+        identity = f"{user.name}/{number}" if earlier is None else earlier.identity
+        since = number if earlier is None else earlier.sessions_since
+        self.gone.discard(user.name)
+        self.change_account(user.name, replace(user, identity=identity, revision=number, sessions_since=since))
+
     def change_account(self, name: str, user: User | None) -> None:
         """Change or remove an account, as the application of a log entry does. On the loop."""
         if user is None:
@@ -481,8 +583,8 @@ class FakeStore:
 
     def usage(self, owner: str) -> Usage:
         def of(node: Node) -> Iterator[int]:
-            if node.data is not None and node.owner == owner:
-                yield len(node.data)
+            if owner and node.owner == owner:
+                yield len(node.data or b"")
             for child in node.children.values():
                 yield from of(child)
 
@@ -500,22 +602,24 @@ class FakeUpload:
     def __init__(
         self,
         store: FakeStore,
-        path: str,
-        owner: str,
+        actor: Actor,
+        put: commands.PutFile,
         data: bytearray,
-        exclusive: bool,
+        allowance: Allowance,
         base: Entry | None,
         target: Target,
-        actor: Actor,
+        replaced: Entry | None,
     ) -> None:
         self.base = base
-        self._actor = actor
-        self._target = target
+        self.path = put.path
+        self.owner = actor.owner
         self._store = store
-        self.path = path
-        self.owner = owner
+        self._actor = actor
+        self._put = put
         self._data = data
-        self._exclusive = exclusive
+        self._allowance = allowance
+        self._target = target
+        self._replaced = replaced
         self._over = False
         self._unread = 0
 
@@ -530,6 +634,7 @@ class FakeUpload:
 
     def feed(self, data: bytes | bytearray | memoryview) -> bool:
         assert not self._over, "feed after the end"
+        self._allowance.check(len(self._data) + len(data))
         hook = self._store.hooks.get("feed")
         if hook is not None:
             hook(self.path, len(data))
@@ -546,12 +651,12 @@ class FakeUpload:
         return len(self._data) // BLOCK * BLOCK
 
     def check_size(self, size: int) -> None:
-        if size > MAX_FILE_SIZE:
-            raise TooLarge(f"a file has at most {MAX_FILE_SIZE} bytes")
+        self._allowance.check(size)
         if self._store.free_space is not None and size > self._store.free_space:
             raise DiskFull(str(size))
 
     def feed_zeroes(self, count: int) -> bool:
+        self._allowance.check(len(self._data) + count)
         return self.feed(bytes(count))
 
     def patch(self, offset: int, data: bytes | bytearray | memoryview) -> None:
@@ -610,10 +715,12 @@ class FakeUpload:
         now = parent.children.get(name)
         put = commands.Command(put_file=commands.PutFile(path=at))
         await store.allow(self._actor, put, now.entry(name) if now is not None else None)
+        store.check_put(self.owner, len(self._data), now)
         inode = target.inode or next(store._inodes)
         moment = time.time_ns() if mtime_ns is None else mtime_ns
         node = Node(inode, self.owner, moment, bytes(self._data), next(store._inodes))
         parent.children[name] = node
+        store._touch(parent)
         store.reserved.pop((parent.inode, name), None)
         self._store.partials.pop((self.owner, self.path), None)
         return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False)
@@ -621,17 +728,30 @@ class FakeUpload:
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         self._end("commit")
         await self._store.hook("commit", self.path)
-        parent, name = self._store._parent(self.path)
-        if self._exclusive or name not in parent.children:
-            self._store._check_free(parent, name)
-        node = self._store.put(self.path, bytes(self._data), self.owner, mtime_ns=mtime_ns)
-        self._store.partials.pop((self.owner, self.path), None)
+        store, put = self._store, self._put
+        granted = leave(store.rights(self._actor), commands.Command(put_file=put))
+        parent, name = store._parent(self.path)
+        there = parent.children.get(name)
+        if there is not None and there.data is None:
+            raise IsADirectory(self.path)
+        if there is None or put.exclusive or granted.keeps:
+            store._check_free(parent, name)
+        if there is not None:
+            store._check_owner(there, granted.target_of)
+        kept = (self.base.inode, self.base.version) if self.base is not None else None
+        now = (there.inode, there.version) if there is not None else None
+        if now != kept and (kept is not None or put.append):
+            raise Changed(self.path)
+        store.check_put(self.owner, len(self._data), there)
+        node = store.put(self.path, bytes(self._data), self.owner, mtime_ns=mtime_ns)
+        store._touch(parent)
+        store.partials.pop((self.owner, self.path), None)
         return node.entry(name)
 
     async def suspend(self) -> None:
         self._end("suspend")
         await self._store.hook("suspend", self.path)
-        if self._data:
+        if self._data and not newer_of(self.owner, self._replaced, self._store.published(self.path)):
             self._store.partials[self.owner, self.path] = bytes(self._data)
 
     async def abort(self) -> None:

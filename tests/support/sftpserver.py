@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,19 @@ from ftpgateway.sftp.settings import SftpSettings
 from raftstore.store.transfers.spool import SpoolLedger, Spools
 
 KEYS = hostkeys.make()
+
+
+class ShiftedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock is set forward by hand, beside that it goes: what takes long is over at once."""
+
+    shift = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.shift
+
+    def forward(self, seconds: float) -> None:
+        """Set the clock forward; to be called on the loop."""
+        self.shift += seconds
 
 
 class SftpServer(Server):
@@ -68,17 +81,22 @@ class SftpServer(Server):
             transport.close()
 
 
-def serve(settings: dict[str, Any] | None = None) -> SftpServer:
+def serve(
+    settings: dict[str, Any] | None = None,
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> SftpServer:
     """Start a front-end; `stop` it."""
-    server = SftpServer(settings or {}, asyncio.new_event_loop)
+    server = SftpServer(settings or {}, factory)
     server.start()
     return server
 
 
 @contextlib.contextmanager
-def running(**settings: Any) -> Iterator[SftpServer]:
+def running(
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop, **settings: Any
+) -> Iterator[SftpServer]:
     """Run a server of its own; it is ready for clients."""
-    server = serve(settings)
+    server = serve(settings, factory)
     try:
         server.wait_for(lambda: server.frontend.serving)
         yield server

@@ -9,8 +9,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -77,41 +75,6 @@ def test_a_wrong_command_line_is_json_when_that_is_asked_for(line: str) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     reported = json.loads(result.stderr)
     assert (reported["error"], reported["exit_code"], bool(reported["message"])) == ("UsageError", 2, True)
-
-
-@pytest.mark.processes
-def test_commands_are_imported_only_when_called() -> None:
-    code = (
-        "import sys, ftpgateway.cli; from click.testing import CliRunner; from ftpgateway.cli.main import group\n"
-        "assert CliRunner().invoke(group, ['--version']).exit_code == 0\n"
-        "heavy = {'cryptography', 'argon2', 'pyftpdlib', 'google.protobuf'} & set(sys.modules)\n"
-        "sys.exit(f'imported {heavy}' if heavy else 0)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.processes
-def test_a_key_that_others_can_read_is_told_beside_the_result(node: Path) -> None:
-    key = node.parent.parent / "admin" / "node.key"
-    command = [
-        sys.executable,
-        "-m",
-        "ftpgateway.cli",
-        "status",
-        "--cluster",
-        str(node.parent.parent),
-        "-o",
-        "json",
-    ]
-    for mode, reported in ((0o600, ""), (0o640, f"(mode 0640); chmod 600 {key}\n")):
-        key.chmod(mode)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-        assert json.loads(done.stdout)["verdict"] == "unreachable"
-        assert done.stderr.endswith(reported)
-        assert bool(done.stderr) == bool(reported)
 
 
 def test_what_commands_log_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

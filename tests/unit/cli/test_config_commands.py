@@ -8,9 +8,7 @@ import json
 import os
 import pwd
 import re
-import shutil
 import socket
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -177,7 +175,7 @@ def test_no_key_is_a_secret() -> None:
     assert not [s.name for s in settings() if re.search("password|secret|token|passphrase", s.key)]
 
 
-def test_the_unit(node: Path, tmp_path: Path) -> None:
+def test_the_unit(node: Path) -> None:
     result = pixraft(
         "unit", "-c", str(node), "--user", "camera", env={"PIXRAFT_LOG_FILE": "/var/log/pixraft/log"}
     )
@@ -192,23 +190,6 @@ def test_the_unit(node: Path, tmp_path: Path) -> None:
     assert service["ReadWritePaths"] == str(node.parent / "data")
     assert (service["User"], service["Restart"], service["NoNewPrivileges"]) == ("camera", "on-failure", "yes")
     assert "this machine has no user 'camera': sudo useradd --system" in result.stderr
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        return
-    service["ExecStart"] = "/bin/true"  # what it calls now may not be installed where systemd looks
-    service["User"] = "root"
-    file = tmp_path / "pixraft.service"
-    with file.open("w") as out:
-        unit.write(out, space_around_delimiters=False)
-    done = subprocess.run(
-        [analyze, "verify", str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    complaints = [line for line in done.stderr.splitlines() if "pixraft.service" in line]
-    assert not complaints, done.stderr
 
 
 def test_the_unit_tells_what_the_service_will_not_see_or_may_not_read(

@@ -11,14 +11,14 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorProto,
     FileDescriptorSet,
 )
-from releases import RELEASES
+from releases import NAMES, RELEASES, level
 
 from raftstore.metadata.levels import FIELDS, OLDEST, VALUES
 from raftstore.metadata.registry import COMMANDS
 from raftstore.wire import commands_pb2, raft_pb2
 
-LEVELS = {"35711ca": 1}
-"""The newest level that each release knows."""
+LEVELS = {release: level(release) for release in NAMES}
+"""The newest level that each release knows: its new clusters are at it."""
 ANSWERS = {"Result", "Status"}
 """What the log does not hold: made by apply, and read by the node that applied it."""
 

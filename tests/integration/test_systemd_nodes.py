@@ -20,29 +20,12 @@ from waiting import eventually
 
 from ftpgateway.cli.helpers.bundle import ClusterSpec, NodeSpec, make_cluster
 from ftpgateway.demo import ports
-from ftpgateway.node import systemd
+
+pytestmark = pytest.mark.integration
 
 PATIENCE = 120.0
 
 
-def test_watchdog_only_where_it_is_asked_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
-    assert systemd.watchdog_period() is None
-    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
-    assert systemd.watchdog_period() == 1.0
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    assert systemd.watchdog_period() == 1.0
-    monkeypatch.setenv("WATCHDOG_PID", "1")
-    assert systemd.watchdog_period() is None
-
-
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    systemd.notify("READY=1")
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
-    systemd.notify("READY=1")
-
-
-@pytest.mark.integration
 def test_a_node_under_systemd(tmp_path: Path) -> None:
     peers, ftp = ports.free("127.0.0.1", 2)
     make_cluster(

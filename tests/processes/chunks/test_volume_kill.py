@@ -6,12 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from blake3 import blake3
 
 from raftstore.chunks.volumes.volumeset import VolumeSet
-
-pytestmark = pytest.mark.processes
 
 WRITER = """
 import asyncio, sys

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
+CONFORMANCE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from ftpserver import Client, serving
 
 from ftpgateway.ftp.data import channels
-from raftstore.util.descriptors import RESERVED, scarce
+from raftstore.util.descriptors import scarce
 
 
 @pytest.fixture
@@ -24,17 +22,6 @@ def few() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
     yield most
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@pytest.mark.processes
-def test_the_last_ones_are_kept() -> None:
-    for most, kept in ((4096, RESERVED), (200, 50)):
-        code = (
-            f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))\n"
-            "from raftstore.util.descriptors import scarce\n"
-            f"assert [scarce(number) for number in ({most - kept - 1}, {most - kept})] == [False, True]"
-        )
-        subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_clients_do_not_get_them(few: int) -> None:

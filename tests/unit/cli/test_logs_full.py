@@ -28,6 +28,11 @@ class Full:
         return False
 
 
+@pytest.fixture(autouse=True)
+def log_as_it_is() -> None:
+    """Here it is set up; see conftest.py."""
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_line_that_cannot_be_written_ends_nothing(form: str) -> None:
     stream = Full()

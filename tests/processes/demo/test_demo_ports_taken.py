@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 
-import pytest
-
-from ftpgateway.cli.errors import AddressInUse
 from ftpgateway.demo import ports
 
 HOST = "127.0.0.1"
@@ -23,7 +19,6 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.processes
 def test_no_other_process_and_no_second_call_gets_the_same() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -40,12 +35,3 @@ def test_no_other_process_and_no_second_call_gets_the_same() -> None:
         assert not seen & some
         seen |= some
     assert max(theirs[1]) - min(theirs[1]) == 2
-
-
-def test_a_port_where_somebody_listens_is_passed_over_or_named() -> None:
-    (port,) = ports.free(HOST, 1)
-    with socket.create_server((HOST, port)):
-        assert not ports.is_free(HOST, port)
-        with pytest.raises(AddressInUse, match=f"{port}: another process listens there"):
-            ports.consecutive(HOST, 1, port)
-    assert ports.consecutive(HOST, 1, port) == [port]

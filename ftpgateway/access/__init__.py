@@ -6,6 +6,6 @@ store only through the session's `Workspace`, which has the store judge every ca
 
 It is a package of its own because it knows nothing of any protocol. Modules: `access` is the outside; `account` is what
 a session shows of its rights; `credentials` and `keys` verify passwords and public keys; `sessions` keeps count of who
-is logged in and ends sessions; `workspace` is what a session sees of the store, `mounts` what is mounted in that,
-`cursor` a directory page by page, `backend` what all of them need of the store.
+is logged in and ends sessions; `workspace` is what a session sees of the store, `tree` and `storetree` the parts of
+that, `mounts` what can be mounted in it, `cursor` a directory page by page, `backend` what all need of the store.
 """

@@ -14,11 +14,10 @@ from ftpgateway.access.login.credentials import Credentials
 from ftpgateway.access.login.guard import Guard
 from ftpgateway.access.login.keys import matching
 from ftpgateway.access.login.loginqueue import LoginQueue
-from ftpgateway.access.mounts import MOUNTS
-from ftpgateway.access.mounts.tree import Mount
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
+from ftpgateway.access.tree import Mount, all_mounts
 from raftstore.errors import NotFound
 from raftstore.rights import ROLES
 from raftstore.types import User
@@ -43,10 +42,10 @@ class Access:
         store: Backend,
         settings: AccessSettings,
         *,
-        mounts: Sequence[Mount] = MOUNTS,
+        mounts: Sequence[Mount] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`mounts`: what can be mounted in the view of a session."""
+        """`mounts`: what can be mounted in the view of a session, None: all that there is."""
         self._store = store
         self._settings = settings
         self._credentials = Credentials(store, settings, clock=clock)
@@ -56,7 +55,7 @@ class Access:
         )
         self.ledger = Ledger(settings.ledger)
         """What all clients of the node hold."""
-        self._sessions = Sessions(store, self.ledger, mounts)
+        self._sessions = Sessions(store, self.ledger, all_mounts() if mounts is None else mounts)
         self._telling: asyncio.TimerHandle | None = None
         self._refused = 0
         self._anonymous: User | None = None

@@ -10,9 +10,8 @@ import structlog
 from ftpgateway.access.account import Account
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.login.throttle import Throttle
-from ftpgateway.access.mounts import MOUNTS
-from ftpgateway.access.mounts.tree import Mount
 from ftpgateway.access.refusal import LoginRefused
+from ftpgateway.access.tree import Mount
 from ftpgateway.access.workspace import Workspace
 from raftstore.rights import Action, Actor, why_ended
 from raftstore.types import User
@@ -109,7 +108,7 @@ class Session:
 class Sessions:
     """All sessions of a node, by account."""
 
-    def __init__(self, store: Backend, ledger: Ledger, mounts: Sequence[Mount] = MOUNTS) -> None:
+    def __init__(self, store: Backend, ledger: Ledger, mounts: Sequence[Mount]) -> None:
         """`mounts`: what can be mounted in a session's view."""
         self._store = store
         self.ledger = ledger

@@ -18,9 +18,8 @@ from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.cursor import DirectoryCursor, matcher
 from ftpgateway.access.freespace import FreeSpace
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
-from ftpgateway.access.mounts import MOUNTS
-from ftpgateway.access.mounts.store import StoreTree
-from ftpgateway.access.mounts.tree import Mount, MountRefused, Place, Tree
+from ftpgateway.access.storetree import StoreTree
+from ftpgateway.access.tree import Mount, MountRefused, Place, Tree
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.rights import Action, Actor
@@ -42,7 +41,7 @@ class Workspace:
         actor: Actor | None = None,
         *,
         hold: Callable[[Resource, int], Charge] | None = None,
-        mounts: Iterable[Mount] = MOUNTS,
+        mounts: Iterable[Mount] = (),
     ) -> None:
         """`actor`: whose session it is, if not simply the account's as it is. `hold` charges what is held for it."""
         self._hold = hold or partial(Ledger().charge, Holder(account.user.name, ""))

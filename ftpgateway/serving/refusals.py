@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 
 from ftpgateway.access.ledger import LimitReached
-from ftpgateway.access.mounts.tree import MountRefused
+from ftpgateway.access.tree import MountRefused
 from raftstore import errors, paths
 from raftstore.errors import StoreError
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from additions_gateway import command, metric
+from additions_gateway import command, metric, mounted
 from additions_gateway.frontend import PAGE
 from additions_gateway.mounted import NEWEST, NOTICES
 from additions_gateway.section import PageSettings
@@ -24,6 +24,7 @@ from sftpserver import running
 from structlog.testing import capture_logs
 from waiting import PATIENCE
 
+from ftpgateway.access.tree import Mount
 from ftpgateway.cli.helpers.bundle import ClusterSpec, NodeSpec, make_cluster
 from ftpgateway.demo import ports
 from ftpgateway.ftp.commands import MODULES
@@ -34,6 +35,7 @@ from ftpgateway.node.frontends import FRONTENDS
 from ftpgateway.node.node import run_node, store_settings
 from raftstore.util.addresses import Address
 from raftstore.util.metrics import Metrics
+from raftstore.util.modules import declared_in
 
 WITH_PAGE = (*FRONTENDS, PAGE)
 
@@ -49,7 +51,7 @@ def test_an_ftp_command() -> None:
         assert client.command("FEAT") == 211 and " COUNT" in client.lines
 
 
-# A directory mounted in a user's view: one file, and its line in `ftpgateway.access.mounts.MOUNTS`.
+# A directory mounted in a user's view: one file. Those in `ftpgateway.access.mounts` are found there.
 
 
 def fill(server: Server) -> None:
@@ -57,6 +59,10 @@ def fill(server: Server) -> None:
         server.run(server.store.put, directory, None)
     server.run(server.store.put, "/.albums/newest/a.jpg", b"picture", "alice")
     server.run(server.store.put, "/d/x.jpg", b"x", "alice")
+
+
+def test_a_mount_is_found_where_it_is_declared() -> None:
+    assert declared_in([mounted], Mount) == [NEWEST, NOTICES]
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,8 @@ from waiting import DEADLINE, until
 from ftpgateway.access.access import Access
 from ftpgateway.access.ledger import LedgerLimits
 from ftpgateway.access.login.guard import Slowness
-from ftpgateway.access.mounts import MOUNTS
-from ftpgateway.access.mounts.tree import Mount
 from ftpgateway.access.settings import AccessSettings
+from ftpgateway.access.tree import Mount
 from ftpgateway.ftp.commands import MODULES
 from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.interface import Command, declared
@@ -49,7 +48,7 @@ class Server:
         settings = dict(settings)
         self.ledger: LedgerLimits = settings.pop("ledger", LedgerLimits())
         self._given = {name: settings.pop(name) for name in ("modules", "proxy_networks") if name in settings}
-        self._mounts: Sequence[Mount] = settings.pop("mounts", MOUNTS)
+        self._mounts: Sequence[Mount] | None = settings.pop("mounts", None)
         self._settings = {"listen": ("127.0.0.1", 0), **settings}
         self._factory = factory
         self._started = threading.Event()

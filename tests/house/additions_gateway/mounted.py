@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Download, Part
 from ftpgateway.access.cursor import DirectoryCursor, Matches
-from ftpgateway.access.mounts.store import mapped
-from ftpgateway.access.mounts.tree import Mount, Place, Tree, cursor_over, virtual_entry
+from ftpgateway.access.storetree import mapped
+from ftpgateway.access.tree import Mount, Place, Tree, cursor_over, virtual_entry
 from raftstore.errors import IsADirectory, NotADirectory, NotFound
 from raftstore.rights import Action
 from raftstore.rights.letters import permits

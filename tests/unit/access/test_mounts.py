@@ -13,9 +13,8 @@ from cursors import all_of
 from fakestore import FakeStore
 
 from ftpgateway.access.account import Account
-from ftpgateway.access.mounts import MOUNTS
-from ftpgateway.access.mounts.store import mapped
-from ftpgateway.access.mounts.tree import MountRefused
+from ftpgateway.access.storetree import mapped
+from ftpgateway.access.tree import MountRefused, all_mounts
 from ftpgateway.access.workspace import Workspace
 from raftstore.errors import AlreadyExists, Denied, NotFound
 from raftstore.rights import ROLES, Action
@@ -50,11 +49,11 @@ async def names(files: Workspace, path: str = "/", **how: Any) -> list[str]:
 
 def test_a_node_mounts_nothing_yet_and_a_session_without_mounts_has_none() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
-        assert MOUNTS == () and await names(files) == [".albums", "d"]
+        assert all_mounts() == () and await names(files) == [".albums", "d"]
         with pytest.raises(NotFound):
             await files.entry("/newest")
 
-    view(test, mounts=MOUNTS)
+    view(test, mounts=all_mounts())
 
 
 def test_a_mounted_directory_is_where_its_account_has_it_and_nowhere_else() -> None:

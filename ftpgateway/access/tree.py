@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from ftpgateway.access import mounts
 from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.cursor import DirectoryCursor, Matches, arranged
@@ -21,6 +22,7 @@ from raftstore.errors import Denied
 from raftstore.rights import Action, Actor
 from raftstore.store.targets import Target
 from raftstore.types import Entry, Kind, Order, Partial
+from raftstore.util.modules import declared_in
 
 _VIRTUAL = 1 << 62
 """Inodes of the store are far below."""
@@ -51,6 +53,11 @@ class Mount:
 
     name: str
     open: Callable[[Place], Tree | None]
+
+
+def all_mounts() -> tuple[Mount, ...]:
+    """Return what the modules of `ftpgateway.access.mounts` declare, for all front-ends of a node."""
+    return tuple(declared_in([mounts], Mount))
 
 
 class Tree(ABC):

@@ -10,7 +10,7 @@ from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.cursor import DirectoryCursor, Matches, arranged
 from ftpgateway.access.freespace import FreeSpace
 from ftpgateway.access.ledger import Charge, Resource
-from ftpgateway.access.mounts.tree import Mount, Place, Tree
+from ftpgateway.access.tree import Mount, Place, Tree
 from raftstore import paths
 from raftstore.rights import Action, Actor
 from raftstore.store.targets import Target

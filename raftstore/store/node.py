@@ -86,27 +86,9 @@ class RunningNode:
         )
         self.own = OwnStatus(disk, self.membership, loop_status, self._takes_part)
         self._enquiries = Enquiries(self.network, self.membership)
-        self.health = Health(
-            self.own,
-            self.membership.roster,
-            self._enquiries.ask,
-            store=lambda: disk.volumes.identity,
-            boots=lambda: self.report.boots,
-            heard=self._heard,
-            misfit=self.network.misfit,
-        )
+        self.health = self._make_health()
         self.report = NodeReporter(disk, self.own, self.membership, self.health, self._takes_part)
-        self.topology = LiveTopology(
-            node=settings.name,
-            identity=disk.volumes.identity,
-            members=self.membership.voters,
-            leaving=lambda: self.membership.leaving() | draining(disk.catalog.jobs()),
-            replicas=settings.replicas,
-            stores=disk.catalog.stores,
-            reachable=self.network.reachable,
-            free_bytes=self._free_bytes,
-            local_writable=lambda: not disk.volumes.stats().failed,
-        )
+        self.topology = self._make_topology()
         self.chunk_path = ChunkPath(
             self.topology, disk.volumes, self.network, shelf=Shelf(disk.volumes, disk.volumes.verified)
         )
@@ -124,6 +106,31 @@ class RunningNode:
         disk.catalog.watch_level(lambda _level: loop.call_soon(self.network.level_changed))
         self._serve_calls()
         self.membership.begin()
+
+    def _make_health(self) -> Health:
+        return Health(
+            self.own,
+            self.membership.roster,
+            self._enquiries.ask,
+            store=lambda: self.disk.volumes.identity,
+            boots=lambda: self.report.boots,
+            heard=self._heard,
+            misfit=self.network.misfit,
+        )
+
+    def _make_topology(self) -> LiveTopology:
+        disk = self.disk
+        return LiveTopology(
+            node=disk.settings.name,
+            identity=disk.volumes.identity,
+            members=self.membership.voters,
+            leaving=lambda: self.membership.leaving() | draining(disk.catalog.jobs()),
+            replicas=disk.settings.replicas,
+            stores=disk.catalog.stores,
+            reachable=self.network.reachable,
+            free_bytes=self._free_bytes,
+            local_writable=lambda: not disk.volumes.stats().failed,
+        )
 
     def _serve_calls(self) -> None:
         """Answer operators and other nodes, as soon as the port is open."""

@@ -294,9 +294,8 @@ def test_an_account_made_anew_inherits_nothing_and_what_is_left_is_handed_over(c
     while True:
         done = ask(
             cluster,
-            "user_adopt",
+            accounts_calls.adopt,
             admin_pb2.UserAdopt(owner=owners[0], name="eva", after=after),
-            admin_pb2.UserAdopted,
         )
         after = done.after
         if done.finished:

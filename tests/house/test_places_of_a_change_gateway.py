@@ -264,7 +264,9 @@ def test_a_front_end_on_a_real_node_with_its_section_and_its_metric(file: Path) 
     greeting, _, metrics = page.partition("\n")
     assert greeting == "welcome"
     lines = metrics.splitlines()
-    assert "# TYPE pixraft_page_visits_total counter" in lines and f"pixraft_page_visits_total {visits}" in lines
+    assert (
+        "# TYPE pixraft_page_visits_total counter" in lines and f"pixraft_page_visits_total {visits}" in lines
+    )
     for expected in (
         "pixraft_raft_leader 1",
         'pixraft_connections{protocol="ftp",state="logged_in"} 0',

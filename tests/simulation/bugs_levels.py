@@ -28,7 +28,8 @@ def pass_over_a_level(stack: ExitStack) -> None:
     def raised(command: Any, *arguments: Any, **options: Any) -> int:
         if command.level > levels.NEWEST:
             raise Refusal(commands_pb2.INVALID, "an unknown level")
-        return real(command, *arguments, **options)
+        level: int = real(command, *arguments, **options)
+        return level
 
     real = replace(stack, machine, "raised", raised)
 

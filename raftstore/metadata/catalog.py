@@ -33,12 +33,14 @@ from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import find_unlisted
 from raftstore.metadata.tables.jobs import Jobs
+from raftstore.metadata.tables.longcontents import LongContents
 from raftstore.metadata.tables.namespace import Namespace, Row, entry_of
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.reservations import Reservation, Reservations
 from raftstore.metadata.tables.secrets import Secrets
+from raftstore.metadata.tables.staging import Staged, Staging
 from raftstore.metadata.tables.stores import Stores
 from raftstore.rights import Action, Actor, Rights
 from raftstore.types import (
@@ -663,6 +665,15 @@ class Catalog:
     def reservations(self) -> list[Reservation]:
         """Return the names that are taken for files which are still to be published."""
         return self._tables[Reservations].all()
+
+    def staged(self) -> list[Staged]:
+        """Return what is staged of large files that are still to be published, by number."""
+        return self._tables[Staging].all()
+
+    @property
+    def leftovers(self) -> int:
+        """Contents that nobody has any more, and that are to be given up a slice at a time."""
+        return self._tables[LongContents].left
 
     @_reading
     def ask(self, table: type[_Table], question: Callable[[_Table], _T]) -> _T:

@@ -26,6 +26,7 @@ from raftstore.metadata.tables.partials import Orphans
 from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.replicas import ReplicaSets
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.wire import commands_pb2 as commands
 
@@ -53,6 +54,7 @@ class Machine:
         self._orphans = self.tables[Orphans]
         self._remembered = self.tables[Remembered]
         self._reservations = self.tables[Reservations]
+        self._staging = self.tables[Staging]
         self.on_level: Callable[[int], object] = lambda level: None
         """Told the level in force when an entry has raised it; must not raise."""
         self._handlers: dict[str, Handler] = handlers_of(self)
@@ -87,6 +89,7 @@ class Machine:
         if remembered is not None:
             return remembered
         self._reservations.booted(operation.id.node, operation.id.boot)
+        self._staging.booted(operation.id.node, operation.id.boot)
         at.time_ns = operation.time_ns
         if self._orphans:
             self._orphans.drop_some()

@@ -62,6 +62,7 @@ class Store:
         self._node = node
         self._catalog = node.disk.catalog
         self._reserver = part.reserver
+        self._stager = part.stager
         self._stack = stack
         self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
@@ -303,6 +304,7 @@ class Store:
             late,
             self._node.leases,
             self._publish_batch,
+            self._stager,
         )
         kept_version = base.entry if isinstance(base, FileVersion) else None
         return UploadSession(

@@ -41,6 +41,7 @@ from raftstore.peers.versions import incompatible
 from raftstore.store.accounts import Accounts
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
+from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
 from raftstore.types import ClusterStatus, LoopStatus
@@ -61,6 +62,7 @@ class Part:
     consensus: Consensus
     background_jobs: BackgroundJobs
     reserver: Reserver
+    stager: Stager
 
 
 class RunningNode:
@@ -168,7 +170,9 @@ class RunningNode:
         consensus = self._make_consensus(self.report.boots.now)
         stack.push_async_callback(consensus.stop)
         self.membership.take_part(consensus)
-        part = Part(consensus, self._make_jobs(consensus), self._make_reserver(consensus))
+        part = Part(
+            consensus, self._make_jobs(consensus), self._make_reserver(consensus), self._make_stager(consensus)
+        )
         await consensus.start()
         self._part = part
         await self._start_work(part, stack)
@@ -253,6 +257,12 @@ class RunningNode:
             lambda: consensus.is_leader,
         )
 
+    def _make_stager(self, consensus: Consensus) -> Stager:
+        disk = self.disk
+        return Stager(
+            disk.settings.name, self.report.boots.now, disk.catalog, self.propose, lambda: consensus.is_leader
+        )
+
     async def _start_work(self, part: Part, stack: contextlib.AsyncExitStack) -> None:
         """Start what goes on beside the front-ends' requests."""
         disk, settings = self.disk, self.disk.settings
@@ -280,6 +290,7 @@ class RunningNode:
             part.background_jobs,
             expiry,
             part.reserver,
+            part.stager,
             registration,
         ):
             work.start()

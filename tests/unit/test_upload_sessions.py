@@ -10,7 +10,7 @@ from waiting import until
 
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
 from raftstore.store.targets import newer_of
-from raftstore.store.transfers import sessions
+from raftstore.store.transfers.ahead import Stager, chunks_to_wire
 from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.transfers.publishbatch import PublishBatch
 from raftstore.store.transfers.sessions import Allowance, LateReplicas, PublishCalls, UploadPlan, UploadSession
@@ -81,7 +81,7 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, quota: int | No
 
     confirmed = ConfirmedCopies(log, log.confirm)
     late, leases = LateReplicas(log, confirmed.begun), TransferLeases(60, log.confirm)
-    calls = PublishCalls(log.propose, answer, confirmed, late, leases, PublishBatch())
+    calls = PublishCalls(log.propose, answer, confirmed, late, leases, PublishBatch(), Stager("n1", 1, log, log.propose, lambda: False, piece=2))
     return UploadSession(
         UploadPlan(commands.PutFile(path="/a/photo.jpg", quorum=2), "ada", Allowance(quota)), upload, calls
     )
@@ -224,6 +224,6 @@ def test_the_largest_file_fits_into_a_command():
         owner="o" * 255,
         size=MAX_CHUNKS * CHUNK_SIZE,
         mtime_ns=2**62,
-        chunks=sessions.chunks_to_wire(largest),
+        chunks=chunks_to_wire(largest),
     )
     assert commands.Command(put_file=put).ByteSize() <= 512 * 1024

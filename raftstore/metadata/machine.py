@@ -91,7 +91,7 @@ class Machine:
         self._reservations.booted(operation.id.node, operation.id.boot)
         self._staging.booted(operation.id.node, operation.id.boot)
         at.time_ns = operation.time_ns
-        if self._orphans:
+        if self._orphans and not at.position:
             self._orphans.drop_some()
             self.contents.forget_unreferenced()
         try:

@@ -108,7 +108,14 @@ nodes = st.sampled_from(["n2", "n3"])
 staging = st.one_of(
     st.builds(
         lambda node, which, offset, drawn, index: command(
-            "stage_content", node=node, boot=1, content=which, offset=offset, chunks=drawn, since=index, owner="ada"
+            "stage_content",
+            node=node,
+            boot=1,
+            content=which,
+            offset=offset,
+            chunks=drawn,
+            since=index,
+            owner="ada",
         ),
         nodes,
         st.integers(0, 2),
@@ -117,7 +124,9 @@ staging = st.one_of(
         since,
     ),
     st.builds(
-        lambda node, which: command("unstage_content", node=node, boot=1, content=which), nodes, st.integers(1, 2)
+        lambda node, which: command("unstage_content", node=node, boot=1, content=which),
+        nodes,
+        st.integers(1, 2),
     ),
 )
 """`Histories.resolved` says which content that is, and how long it is by then."""
@@ -340,7 +349,10 @@ class Histories(RuleBasedStateMachine):
         orphans = [owner for owner, _ in self.feeder.catalog.orphans()]
         owner = orphans[which] if which < len(orphans) else "nobody"
         after, finished, status = 0, False, "OK"
+        self.model.position = 0
         while not finished and status == "OK":
+            if after:
+                self.model.drop_orphans()  # each is an entry; the model has but the last one
             adopt = command("adopt_owner", owner=owner, name=name, after=after, limit=limit)
             result = self.feeder.one(adopt)
             after, finished, status = result.after, result.finished, commands.Status.Name(result.status)
@@ -352,7 +364,7 @@ class Histories(RuleBasedStateMachine):
         drawn=st.lists(st.builds(chunk, seeds, st.just(10), st.just((1, 2))), min_size=3, max_size=5),
         kind=st.sampled_from(["put_file", "put_file", "put_partial"]),
         ahead=st.booleans(),
-        then=st.sampled_from(["", "short", "short", "long", "remove", "rename"]),
+        then=st.sampled_from(["", "short", "short", "empty", "long", "remove", "rename"]),
     )
     def large(self, path: str, drawn: list[commands.Chunk], kind: str, ahead: bool, then: str) -> None:
         """Publish a content that is long, staged or not, and then perhaps something in its place."""
@@ -369,12 +381,14 @@ class Histories(RuleBasedStateMachine):
             whole = command(kind, size=10 * len(drawn), content=staged, **fields)
         instead = {
             "short": command("put_file", size=10, chunks=drawn[:1], **fields),
+            "empty": command("put_file", **fields),
             "long": command("put_file", size=30, chunks=drawn[-3:], **fields),
             "remove": command("remove_file", path=path),
             "rename": command("rename", source="/b/a", target="/a/a"),
         }
         self.entry([self.by(each, None) for each in (whole, *([instead[then]] if then else []))], 0)
 
+    @precondition(lambda self: not self.model.orphaned)
     @rule(limits=st.lists(st.integers(0, 3), min_size=1, max_size=8))
     def forget_contents(self, limits: list[int]) -> None:
         """Give up some chunks of what is left; which content comes first the model does not know."""

@@ -272,7 +272,7 @@ class Model:
 
     def drop_orphans(self) -> None:
         """Drop a few of the partial uploads in a directory that was removed, the oldest directory first."""
-        if self.orphaned:
+        if self.orphaned and not self.position:
             oldest = min(self.orphaned, key=lambda directory: directory.number)
             some = sorted(oldest.partials)[:4]
             before = self.contents()

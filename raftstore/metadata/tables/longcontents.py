@@ -18,6 +18,10 @@ SLICE = 512
 """Chunks that one command touches at most: some milliseconds."""
 
 _OWN = "coalesce((SELECT content FROM content_of WHERE inode = ?1), ?1)"
+_OWN_IF_ANY = (
+    "coalesce((SELECT content FROM content_of WHERE inode = ?1),"
+    " (SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM leftovers WHERE content = ?1)))"
+)
 
 
 class LongContents(Table):
@@ -65,12 +69,17 @@ class LongContents(Table):
 
     @property
     def number(self) -> str:
-        """The number of the content of inode ?1, in SQL."""
+        """The number of the content of inode ?1, in SQL; NULL when it was left and there is no other."""
+        if self.left:
+            return _OWN_IF_ANY
         return _OWN if self.known else "?1"
 
     def new(self, inode: int) -> int:
         """Return the number of a content that `inode` gets now, in place of one that is released."""
-        if not self.left or self._execute("SELECT 1 FROM leftovers WHERE content = ?", (inode,)).fetchone() is None:
+        if (
+            not self.left
+            or self._execute("SELECT 1 FROM leftovers WHERE content = ?", (inode,)).fetchone() is None
+        ):
             return inode
         content = self._state.new_inode()
         self.take(inode, content)

@@ -33,10 +33,10 @@ MAX_EXPIRED = 256
 MAX_EXPIRED_BYTES = 2 << 30
 """Bytes after which one command ends: each MiB is a row for every node. The first always goes."""
 
-A_COMMAND = 4
-"""Partial uploads of removed directories that go with each command that is applied."""
+AN_ENTRY = 4
+"""Partial uploads of removed directories that go with each log entry, by its first command."""
 
-BYTES_A_COMMAND = 256 * 1024 * 1024
+BYTES_AN_ENTRY = 256 * 1024 * 1024
 """Size of those together from which on the next waits: each megabyte is a reference to a chunk."""
 
 _FIND = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
@@ -316,16 +316,16 @@ class Orphans(Table):
         return bool(self._directories)
 
     def drop_some(self) -> None:
-        """At the beginning of a command: drop a few."""
+        """At the beginning of an entry: drop a few."""
         rows: list[tuple[str, str, int]] = []
         while self._directories and not rows:
             directory = self._directories[0]
-            rows = self._execute(_IN_DIRECTORY, (directory, A_COMMAND)).fetchall()
+            rows = self._execute(_IN_DIRECTORY, (directory, AN_ENTRY)).fetchall()
             if not rows:
                 heapq.heappop(self._directories)
         total = 0
         for name, owner, size in rows:
             total += size
-            if total > BYTES_A_COMMAND and total > size:
+            if total > BYTES_AN_ENTRY and total > size:
                 break
             self._partials.forget(Place(directory, name), owner)

@@ -121,5 +121,9 @@ class Stager(Periodic):
         """Return what no upload will publish, also what was staged although its proposal seemed to fail."""
         if self._staging:
             return []  # which of them are new nobody knows yet
-        ours = (staged for staged in self._catalog.staged() if (staged.node, staged.boot) == (self._node, self._boot))
+        ours = (
+            staged
+            for staged in self._catalog.staged()
+            if (staged.node, staged.boot) == (self._node, self._boot)
+        )
         return [staged for staged in ours if staged.content not in self._held]

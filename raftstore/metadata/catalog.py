@@ -9,7 +9,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -245,7 +244,7 @@ class Catalog:
     def _apply(self, index: int, work: Callable[[], _T]) -> _T:
         self._check_usable()
         self._check_space()
-        with self._breaking():
+        try:
             while True:
                 try:
                     results = self._step(index, work)
@@ -253,6 +252,9 @@ class Catalog:
                 except sqlite3.Error as error:
                     self._undo(error)
                     self._catch_up()
+        except BaseException as error:
+            self._break(error)
+            raise
         self._log_bound.check()
         return results
 
@@ -275,13 +277,16 @@ class Catalog:
     def settle(self) -> None:
         """Commit what is applied, so that other connections see it. Raises what `apply` raises."""
         self._check_space()
-        with self._breaking():
+        try:
             try:
                 self._transaction.commit()
             except sqlite3.Error as error:
                 self._undo(error)
                 self._catch_up()
             self._steps.clear()
+        except BaseException as error:
+            self._break(error)
+            raise
 
     def _check_space(self) -> None:
         if self.behind:
@@ -308,8 +313,11 @@ class Catalog:
     def catch_up(self) -> None:
         """Apply again what was undone, and commit it. DiskFull: not yet. Otherwise raises what `apply` raises."""
         self._check_usable()
-        with self._breaking():
+        try:
             self._catch_up()
+        except BaseException as error:
+            self._break(error)
+            raise
 
     def _catch_up(self) -> None:
         while self.behind:
@@ -322,22 +330,17 @@ class Catalog:
             except sqlite3.Error as error:
                 self._undo(error)
 
-    @contextmanager
-    def _breaking(self) -> Iterator[None]:
+    def _break(self, error: BaseException) -> None:
         """After any failure nothing is applied or read: what came last may be gone with its transaction.
 
-        DiskFull is none: what came last has been undone.
+        DiskFull is none: what came last has been undone. Raises what an error of SQLite means.
         """
-        try:
-            yield
-        except DiskFull:
-            raise
-        except BaseException as error:
-            self._failed = error
-            self._transaction.abandon()
-            if isinstance(error, sqlite3.Error):
-                raise translated(error, self._path) from error
-            raise
+        if isinstance(error, DiskFull):
+            return
+        self._failed = error
+        self._transaction.abandon()
+        if isinstance(error, sqlite3.Error):
+            raise translated(error, self._path) from error
 
     def _check_usable(self) -> None:
         if self._failed is not None:
@@ -350,8 +353,11 @@ class Catalog:
         """
         meaning = translated(error, self._path)
         if isinstance(meaning, DiskFull) and self._transaction.lost:
-            with self._breaking():
+            try:
                 self._go_back()
+            except BaseException as lost:
+                self._break(lost)
+                raise
         if isinstance(meaning, Damaged | DiskFailed) and self._failed is None:
             self._failed = meaning
             log.error("the catalog cannot be read", error=str(meaning))

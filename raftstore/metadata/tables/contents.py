@@ -164,11 +164,13 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         """Note the numbers given."""
         self._state.next_chunk = self.next_chunk
 
-    def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
+    def plan(self, chunks: Sequence[commands.Chunk], size: int, since: int) -> list[Piece]:
         """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
 
         Stores that were swept after log index `since` do not count.
         """
+        if len(chunks) == 1:
+            return [self._plan_one(chunks[0], size, since)]
         reported = [(chunk.digest, chunk.length, tuple(chunk.stores)) for chunk in chunks]
         known = self._find([digest for digest, _, _ in reported])
         confirmed: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -185,7 +187,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             if stores != piece.stores:
                 proven = confirmed.get(stores)
                 if proven is None:
-                    proven = confirmed[stores] = self._proven(stores, since)
+                    proven = confirmed[stores] = self._stores.all_proven(stores, since)
                 piece.stores = tuple(dict.fromkeys(piece.stores + proven)) if piece.stores else proven
             plan.append(piece)
         if total != size or size > MAX_BYTES:
@@ -196,20 +198,19 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
                 raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
         return plan
 
-    def _proven(self, stores: Iterable[int], since: int) -> tuple[int, ...]:
-        """Return those of some stores, each once, whose copies count. Refuses with INVALID."""
-        found = []
-        for store in stores:
-            self._stores.check(store)
-            if store not in found and self._stores.proven(store, since):
-                found.append(store)
-        return tuple(found)
+    def _plan_one(self, chunk: commands.Chunk, size: int, since: int) -> Piece:
+        """Return the only piece of a version, as `plan` does: nearly every picture has but one."""
+        digest, length = chunk.digest, chunk.length
+        piece = _piece(digest, length, self._execute(_FIND, (digest,)).fetchone())
+        piece.stores = self._stores.all_proven(chunk.stores, since)
+        if length != size or size > MAX_BYTES:
+            raise Refusal(commands.INVALID, f"the chunks have {length} bytes together, not {size}")
+        if not piece.stores and not self._sets.stores(piece.replicas):
+            raise Refusal(commands.CHANGED, f"chunk {digest.hex()} may have been collected")
+        return piece
 
     def _find(self, digests: list[bytes]) -> dict[bytes, Known]:
-        """Return what there is of some chunks: many with one statement."""
-        if len(digests) == 1:
-            row: Known | None = self._execute(_FIND, digests).fetchone()
-            return {} if row is None else {digests[0]: row}
+        """Return what there is of some chunks, with one statement."""
         asked = [digest for digest in dict.fromkeys(digests) if len(digest) == DIGEST_SIZE]
         if not asked:
             return {}
@@ -230,8 +231,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         for piece in plan:
             if known is not None and known == (piece.stores, piece.replicas):
                 continue
-            stores = {*piece.stores, *self._sets.stores(piece.replicas)}
-            current = sum(self._stores.is_current(store) for store in stores)
+            current = len(self._stores.current & {*piece.stores, *self._sets.stores(piece.replicas)})
             if current < quorum:
                 short = f"chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}"
                 raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
@@ -242,7 +242,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         sets = self._execute(
             "SELECT DISTINCT replicas FROM contents JOIN chunks ON id = chunk WHERE inode = ?", (content,)
         ).fetchall()
-        current = min(sum(map(self._stores.is_current, self._sets.stores(number))) for (number,) in sets)
+        current = min(len(self._stores.current.intersection(self._sets.stores(number))) for (number,) in sets)
         if current < max(1, quorum):
             short = f"a chunk has {current} copies of {quorum}"
             raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
@@ -278,6 +278,9 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             self._acquire(self._long.new(inode), plan, demand, heads=1 if published else 0)
 
     def _acquire(self, content: int, plan: list[Piece], demand: int, *, heads: int, offset: int = 0) -> None:
+        if len(plan) == 1 and not plan[0].number:
+            self._acquire_new(content, plan[0], demand, heads, offset)
+            return
         for piece in plan:
             piece.added += 1
         written = _Rows()
@@ -291,6 +294,18 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             return
         rows = [(content, sequence, piece.number) for sequence, piece in enumerate(plan, offset)]
         self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
+
+    def _acquire_new(self, content: int, piece: Piece, demand: int, heads: int, offset: int) -> None:
+        """Do it with one chunk that was not there, as nearly always."""
+        replicas = self._sets.with_stores(NOWHERE, piece.stores, demand)
+        piece.number = number = self.next_chunk
+        self.next_chunk += 1
+        self._execute(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
+            (number, piece.digest, piece.length, 1, heads, replicas),
+        )
+        self._sets.count(replicas, 1, heads, piece.length)
+        self._execute("INSERT INTO contents VALUES (?, ?, ?)", (content, offset, number))
 
     def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
         if self._released and piece.number in self._released:

@@ -21,7 +21,7 @@ from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
-from raftstore.types import Entry, Kind
+from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -62,8 +62,7 @@ class Files(Table):
             self._quotas.check_published(owner, 1, 0)
             self._quotas.count(owner, files=1)
         inode = self._state.new_inode()
-        entry = Entry(place.name, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
-        self._names.insert(place, entry)
+        self._names.insert(place, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
         self._grown(at, place)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=inode)
@@ -176,7 +175,7 @@ class Files(Table):
             inode = self._staging.new_inode(content)
             if row is not None:
                 self._names.remove(place, directory=False)
-            self._names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, at.index))
+            self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
             self._grown(at, place)
         self._staging.give(inode, content, owner, published=True)
         self._reservations.end(place)

@@ -570,15 +570,19 @@ class Catalog:
 
     # Accounts, stores, totals.
 
-    @_reading
     def user(self, name: str) -> User | None:
         """Return an account, None when there is none."""
-        return self._machine.accounts.user(name)
+        try:  # not by @_reading: it is asked at every command of a client
+            return self._machine.accounts.user(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
-    @_reading
     def rights(self, name: str) -> Rights | None:
         """Return what an account may do, None when there is none. The same object until the account changes."""
-        return self._machine.accounts.rights(name)
+        try:
+            return self._machine.accounts.rights(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
     @_reading
     def orphans(self) -> list[tuple[str, Usage]]:

@@ -360,9 +360,10 @@ class RunningNode:
 
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
-        voters = self.membership.roster.configuration.voters
-        if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
-            raise DiskFull(reason)
+        if self.health.any_full or self.disk.watch.space is Space.NONE:
+            voters = self.membership.roster.configuration.voters
+            if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
+                raise DiskFull(reason)
         consensus = self._running().consensus
         if not self._is_certain():
             await self._until_certain()

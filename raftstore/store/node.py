@@ -39,6 +39,7 @@ from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
+from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
 from raftstore.types import ClusterStatus, LoopStatus
@@ -60,6 +61,7 @@ class Part:
     consensus: Consensus
     background_jobs: BackgroundJobs
     reserver: Reserver
+    stager: Stager
 
 
 class RunningNode:
@@ -169,7 +171,9 @@ class RunningNode:
         consensus = self._make_consensus(self.report.boots.now)
         stack.push_async_callback(consensus.stop)
         self.membership.take_part(consensus)
-        part = Part(consensus, self._make_jobs(consensus), self._make_reserver(consensus))
+        part = Part(
+            consensus, self._make_jobs(consensus), self._make_reserver(consensus), self._make_stager(consensus)
+        )
         await consensus.start()
         self._part = part
         await self._start_work(part, stack)
@@ -262,6 +266,12 @@ class RunningNode:
             lambda: consensus.is_leader,
         )
 
+    def _make_stager(self, consensus: Consensus) -> Stager:
+        disk = self.disk
+        return Stager(
+            disk.settings.name, self.report.boots.now, disk.catalog, self.propose, lambda: consensus.is_leader
+        )
+
     async def _start_work(self, part: Part, stack: contextlib.AsyncExitStack) -> None:
         """Start what goes on beside the front-ends' requests."""
         disk, settings = self.disk, self.disk.settings
@@ -289,6 +299,7 @@ class RunningNode:
             part.background_jobs,
             expiry,
             part.reserver,
+            part.stager,
             registration,
         ):
             work.start()
@@ -358,9 +369,10 @@ class RunningNode:
 
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
-        voters = self.membership.roster.configuration.voters
-        if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
-            raise DiskFull(reason)
+        if self.health.any_full or self.disk.watch.space is Space.NONE:
+            voters = self.membership.roster.configuration.voters
+            if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
+                raise DiskFull(reason)
         consensus = self._running().consensus
         if not self._is_certain():
             await self._until_certain()

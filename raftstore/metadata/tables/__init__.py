@@ -11,6 +11,7 @@ from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.files import Files
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
+from raftstore.metadata.tables.longcontents import LongContents
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.partials import Expiry, Orphans, Partials
 from raftstore.metadata.tables.quotas import Quotas
@@ -19,6 +20,7 @@ from raftstore.metadata.tables.replicas import ReplicaSets
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.secrets import Secrets
 from raftstore.metadata.tables.spans import Spans
+from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.stores import Stores
 
@@ -41,6 +43,8 @@ TABLES: tuple[type[Table], ...] = (
     Orphans,
     Files,
     Adoptions,
+    LongContents,
+    Staging,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

@@ -478,9 +478,14 @@ def test_a_finished_upload_takes_no_more() -> None:
     run_path(FakeCluster(), test)
 
 
-def test_a_store_with_stuck_puts_gets_no_new_ones() -> None:
-    """A write that hangs in a disk outlives its cancellation: its memory is lost until it ends."""
+@pytest.mark.parametrize("delay", [0.0, 0.1])
+def test_a_store_with_stuck_puts_gets_no_new_ones(delay: float) -> None:
+    """A write that hangs in a disk outlives its cancellation: its memory is lost until it ends.
+
+    With `delay` the other stores take longer than `hedge`, as on a busy machine.
+    """
     cluster = FakeCluster()
+    cluster[1].delay = cluster[2].delay = delay
 
     async def test(path: ChunkPath) -> None:
         cluster[3].gate = asyncio.Event()

@@ -91,6 +91,7 @@ def test_a_killed_process_loses_nothing_applied(feeder: Feeder, tmp_path: Path) 
     assert (start, after) == (feeder.index, feeder.catalog.digest())
 
 
+@pytest.mark.slow
 def test_a_power_cut_takes_only_what_was_not_made_durable(feeder: Feeder, tmp_path: Path) -> None:
     some(feeder, 10)
     durable = feeder.catalog.make_durable()
@@ -657,6 +658,7 @@ def test_a_closed_catalog_refuses(feeder: Feeder, tmp_path: Path) -> None:
 # Large directories.
 
 
+@pytest.mark.slow
 def test_a_directory_of_twenty_thousand_entries(feeder: Feeder) -> None:
     feeder.make("/a", "/small")
     names = [f"IMG_{n * 7919 % 20_000:05}.jpg" for n in range(20_000)]

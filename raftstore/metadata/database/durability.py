@@ -100,7 +100,7 @@ class Durability:
             return index
 
     def _sync(self) -> int:
-        """Sync the write-ahead log (SQLite syncs its name when it makes it); return how much of it is used, in bytes."""
+        """Sync the write-ahead log (SQLite syncs its name when it makes it); return its bytes in use."""
         try:
             descriptor = os.open(self._wal, os.O_RDONLY)
         except FileNotFoundError:

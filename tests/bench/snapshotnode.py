@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ftpgateway.cli import logs
+from ftpgateway.node.config.log import LogSettings
 from ftpgateway.node.config.reading import load_node_config
 from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.node.node import store_settings
@@ -135,7 +136,7 @@ async def serve(config: Path) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     failed: asyncio.Future[BaseException] = loop.create_future()
     node = load_node_config(config)
-    logs.configure(node.log)
+    logs.configure(node[LogSettings])
     stalls = Stalls()
     watching = asyncio.create_task(stalls.watch())
     try:

@@ -32,7 +32,7 @@ def client_program(name: str) -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """With a TLS port, and resumption of TLS sessions required."""
     made = certificate(tmp_path_factory.mktemp("tls"))
-    with serving(certificate=made, implicit_tls_listen=LOCAL, require_tls_reuse=True) as running:
+    with serving(tls_certificate=made, implicit_tls_listen=LOCAL, require_tls_reuse=True) as running:
         yield running
 
 

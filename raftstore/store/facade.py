@@ -11,7 +11,7 @@ from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
 from raftstore.cluster.settings import StoreSettings
 from raftstore.cluster.status.news import Heard
-from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
+from raftstore.errors import DiskFull, NotFound, StoreError
 from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
 from raftstore.paths import parent, split
@@ -282,7 +282,7 @@ class Store:
         """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
         path = put.path
         user = self._account(actor)
-        allowance = self._allowance(user, published)
+        allowance = Allowance.of(user, self._catalog.usage, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
@@ -437,19 +437,6 @@ class Store:
             return None
         user = self._catalog.user(actor.user.name)
         return user if user is not None and user.owner == actor.owner else None
-
-    def _allowance(self, user: User | None, replaced: Entry | None) -> Allowance:
-        """Return how large a file of an account in place of `replaced` may be by the quota of now."""
-        if user is None or not (user.quota_bytes or user.quota_files):
-            return Allowance()
-        usage = self._catalog.usage(user.owner)
-        own = replaced is not None and replaced.owner == user.owner
-        if user.quota_files and not own and usage.files >= user.quota_files:
-            raise QuotaExceeded(f"{user.quota_files} files are there already")
-        if not user.quota_bytes:
-            return Allowance()
-        freed = replaced.size if replaced is not None and own else 0
-        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
 
     async def _target(
         self, actor: Actor, put: commands.PutFile, *, append: bool, offset: int | None

@@ -402,16 +402,7 @@ class FakeStore:
     def _allowance(self, actor: Actor, replaced: Entry | None) -> Allowance:
         """How large a file in place of `replaced` may be by the quota of now."""
         user = self.accounts.get(actor.user.name) if actor.user is not None and not actor.anonymous else None
-        if user is None or not (user.quota_bytes or user.quota_files):
-            return Allowance()
-        usage = self.usage(user.owner)
-        own = replaced is not None and replaced.owner == user.owner
-        if user.quota_files and not own and usage.files >= user.quota_files:
-            raise QuotaExceeded(f"{user.quota_files} files are there already")
-        if not user.quota_bytes:
-            return Allowance()
-        freed = replaced.size if replaced is not None and own else 0
-        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
+        return Allowance.of(user, self.usage, replaced)
 
     def _check_quota(self, owner: str, files: int, size: int) -> None:
         """Refuse so many more files, or bytes in them."""

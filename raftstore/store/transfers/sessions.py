@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 
@@ -19,7 +19,7 @@ from raftstore.store.transfers.ahead import Stager, chunks_to_wire
 from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.transfers.publishbatch import PublishBatch
 from raftstore.store.transfers.publishing import Aim
-from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind
+from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind, Usage, User
 from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands
 
@@ -42,6 +42,23 @@ class Allowance:
     """
 
     quota: int | None = None
+
+    @classmethod
+    def of(cls, user: User | None, usage: Callable[[str], Usage], replaced: Entry | None) -> Self:
+        """Return what a file of an account in place of `replaced` may have by its quota and `usage` (by owner) of now.
+
+        Raises QuotaExceeded when it may have no more files.
+        """
+        if user is None or not (user.quota_bytes or user.quota_files):
+            return cls()
+        used = usage(user.owner)
+        own = replaced is not None and replaced.owner == user.owner
+        if user.quota_files and not own and used.files >= user.quota_files:
+            raise QuotaExceeded(f"{user.quota_files} files are there already")
+        if not user.quota_bytes:
+            return cls()
+        freed = replaced.size if replaced is not None and own else 0
+        return cls(max(freed, user.quota_bytes - used.bytes + freed))
 
     def check(self, size: int) -> None:
         """Raise QuotaExceeded or TooLarge for an upload of `size` bytes."""

@@ -74,6 +74,11 @@ CREATE TABLE intents (
                 going.add(intent.replaces)
         return set(self.members) - going
 
+    def check_boot(self, node: str, boot: int, what: str) -> None:
+        """Refuse with INVALID what is not of a member in one of its boots. `what` says what is done so."""
+        if not node or not 0 < boot <= MAX_INTEGER or (self.members and node not in self.members):
+            raise Refusal(commands.INVALID, f"{what} by a node in one of its boots")
+
     def untouched(self) -> bool:
         """Whether nobody wants anything of the membership."""
         return not self._intents

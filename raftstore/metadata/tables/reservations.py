@@ -16,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Self
 
-from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
+from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.namespace import Namespace, Place
@@ -121,11 +121,9 @@ class Reservations(Table):
         return commands.Result(inode=place.parent, reservation=number)
 
     def _check(self, place: Place, owner: str, command: commands.ReserveName) -> None:
-        members = self._intents.members
         check_label(owner, "an owner")
         check_label(command.node, "a node's name")
-        if not command.node or not 0 < command.boot <= MAX_INTEGER or (members and command.node not in members):
-            raise Refusal(commands.INVALID, "a name is reserved by a node in one of its boots")
+        self._intents.check_boot(command.node, command.boot, "a name is reserved")
         if command.boot < self._boots.get(command.node, 0):
             raise Refusal(commands.STALE, f"node {command.node} was started again")
         self.check_free(place)

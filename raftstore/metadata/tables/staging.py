@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Self
 
-from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
+from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables import longcontents
 from raftstore.metadata.tables.accounts import Accounts
@@ -107,11 +107,10 @@ class Staging(Table):
 
     def _begun(self, command: commands.StageContent) -> Staged:
         """Return what a command goes on with. Refuses."""
-        node, boot, members = command.node, command.boot, self._intents.members
+        node, boot = command.node, command.boot
         check_label(node, "a node's name")
         check_label(command.owner, "an owner")
-        if not node or not 0 < boot <= MAX_INTEGER or (members and node not in members):
-            raise Refusal(commands.INVALID, "content is staged by a node in one of its boots")
+        self._intents.check_boot(node, boot, "content is staged")
         if boot < self._boots.get(node, 0):
             raise Refusal(commands.STALE, f"node {node} was started again")
         if not command.content:

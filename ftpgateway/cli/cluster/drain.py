@@ -10,6 +10,7 @@ from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.helpers import jobview
 from ftpgateway.cli.helpers.upkeep import carry_out, end, no_wait_option, wait_option
 from raftstore.cluster.calls import jobs as jobs_calls
+from raftstore.cluster.jobs.task import OPEN
 from raftstore.errors import NotFound
 from raftstore.wire import admin_pb2
 
@@ -48,7 +49,7 @@ def command(
 
 def _undrain(access: Access, node: str, form: str) -> None:
     client = ClusterClient(access)
-    standing = (*jobview.OPEN, jobview.Job.DONE)
+    standing = (*OPEN, jobview.Job.DONE)
     jobs = [
         job
         for job in jobview.ask(client)[0]

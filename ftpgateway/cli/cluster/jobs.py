@@ -14,6 +14,7 @@ from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.helpers import jobview
 from raftstore.cluster.calls import jobs as jobs_calls
+from raftstore.cluster.jobs.task import OPEN
 from raftstore.errors import Changed, Invalid, NotFound
 from raftstore.wire import admin_pb2
 
@@ -65,7 +66,7 @@ def list_jobs(access: Access, everything: bool, watch: bool, form: str) -> None:
 
 def _shown(client: ClusterClient, *, everything: bool) -> tuple[list[jobview.Job], int]:
     jobs, short = jobview.ask(client)
-    return [job for job in jobs if everything or job.state in jobview.OPEN], short
+    return [job for job in jobs if everything or job.state in OPEN], short
 
 
 def _print(client: ClusterClient, *, everything: bool, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from ftpgateway.cli import output
 from ftpgateway.cli.client import ClusterClient, run
 from raftstore.cluster.calls import jobs as jobs_calls
+from raftstore.cluster.jobs.task import OPEN
 from raftstore.errors import OutcomeUnknown, StoreError
 from raftstore.wire import admin_pb2
 from raftstore.wire import commands_pb2 as commands
@@ -18,7 +19,6 @@ from raftstore.wire import commands_pb2 as commands
 POLL = 0.5
 
 Job = commands.Job
-OPEN = (Job.WAITING, Job.RUNNING)
 
 
 def ask(client: ClusterClient) -> tuple[list[Job], int]:

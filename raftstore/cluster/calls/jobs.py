@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.jobs.task import OPEN
 from raftstore.errors import AlreadyExists, Changed, Invalid
 from raftstore.peers.calls import admin_call
 from raftstore.wire import admin_pb2 as admin
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job
-OPEN = (Job.WAITING, Job.RUNNING)
 
 
 @admin_call("admin.jobs", admin.JobsRequest, admin.Jobs, changes=False)

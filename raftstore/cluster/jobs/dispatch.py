@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from raftstore.chunks.placement.topology import ClusterView
-from raftstore.cluster.jobs.kind import OPEN, JobKind, Look, Situation
+from raftstore.cluster.jobs.kind import JobKind, Look, Situation
+from raftstore.cluster.jobs.task import OPEN
 from raftstore.cluster.proposals import Propose
 from raftstore.errors import AlreadyExists, Changed, NotFound
 from raftstore.util.tasks import Periodic

@@ -31,7 +31,6 @@ from raftstore.wire import commands_pb2 as commands
 SECOND_NS = 10**9
 
 Job = commands.Job
-OPEN = (Job.WAITING, Job.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)

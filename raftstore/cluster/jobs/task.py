@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.wire import commands_pb2 as commands
 
+Job = commands.Job
+OPEN = (Job.WAITING, Job.RUNNING)
+"""States of a job that is not over."""
+
 
 @dataclass(slots=True)
 class Task:
@@ -39,5 +43,5 @@ class Task:
         )
 
 
-Handler = Callable[[commands.Job, Task], Awaitable[None]]
+Handler = Callable[[Job, Task], Awaitable[None]]
 """Does a job; raises StoreError when it cannot. It is cancelled when the job is not this node's any more."""

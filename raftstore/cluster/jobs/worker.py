@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from raftstore.cluster.jobs.kind import JobKind
+from raftstore.cluster.jobs.kind import SECOND_NS, JobKind
 from raftstore.cluster.jobs.task import Handler, Task
 from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, NotFound, StoreError
@@ -35,8 +35,6 @@ RENEW = LEASE / 3
 
 RETRY = 5.0
 """Seconds until a failed job is tried again; twice as long each time."""
-
-SECOND_NS = 10**9
 
 Job = commands.Job
 KINDS = tuple(name.lower() for name in Job.Kind.keys())  # noqa: SIM118  # no dictionary

@@ -8,9 +8,10 @@ this node leads it has what was replaced or removed given up, slice by slice as 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from raftstore.cluster.proposals import Propose
 from raftstore.metadata.tables.longcontents import SLICE
 from raftstore.metadata.tables.staging import Staged
 from raftstore.types import ChunkRef
@@ -20,8 +21,6 @@ from raftstore.wire import commands_pb2 as commands
 LOOK = 1.0
 PAUSE = 0.02
 """Seconds between two slices that are given up: some 5 GiB a second, for some hundredths of the loop's time."""
-
-Propose = Callable[[commands.Command], Awaitable[commands.Result]]
 
 
 class Contents(Protocol):

@@ -1,18 +1,30 @@
 """The tables of the catalog, a module each: schema, queries, and what commands do to them.
 
 Some commands change many tables at once: `files` has those on names of files and directories, `adoption` the one that
-gives what is left to another owner.
+gives what is left to another owner. `people` has those of persons and of what they send.
 """
 
 from raftstore.metadata.registry import Table
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.adoption import Adoptions
+from raftstore.metadata.tables.advancing import Advances
+from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.files import Files
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.partials import Expiry, Orphans, Partials
+from raftstore.metadata.tables.people.blocks import Blocks
+from raftstore.metadata.tables.people.drafts import Drafts
+from raftstore.metadata.tables.people.groups import Groups
+from raftstore.metadata.tables.people.inboxes import Inboxes
+from raftstore.metadata.tables.people.persons import Persons
+from raftstore.metadata.tables.people.purging import Purging
+from raftstore.metadata.tables.people.records import Records
+from raftstore.metadata.tables.people.registering import Registering
+from raftstore.metadata.tables.people.sending import Sending
+from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.replicas import ReplicaSets
@@ -41,6 +53,18 @@ TABLES: tuple[type[Table], ...] = (
     Orphans,
     Files,
     Adoptions,
+    Clock,
+    Persons,
+    Groups,
+    Blocks,
+    Storing,
+    Records,
+    Drafts,
+    Inboxes,
+    Sending,
+    Registering,
+    Purging,
+    Advances,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

@@ -235,8 +235,10 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
                 raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
             known = piece.stores, piece.replicas
 
-    def acquire(self, inode: int, plan: list[Piece], demand: int, *, published: bool) -> None:
-        """Make `plan` the content of `inode`, which has none.
+    def acquire(
+        self, inode: int, plan: list[Piece], demand: int, *, published: bool, others: Sequence[int] = ()
+    ) -> None:
+        """Make `plan` the content of `inode`, which has none, and of the `others`, which have none either.
 
         `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
 
@@ -245,19 +247,56 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         """
         if not plan:
             return
+        times = 1 + len(others)
         for piece in plan:
-            piece.added += 1
+            piece.added += times
         written = _Rows()
-        self._add(plan[0], 1 if published else 0, demand, written)
+        self._add(plan[0], times if published else 0, demand, written)
         for piece in plan[1:]:
             if piece.added:
                 self._add(piece, 0, demand, written)
         self._write(written)
-        if len(plan) == 1:
+        if len(plan) == times == 1:
             self._execute("INSERT INTO contents VALUES (?, 0, ?)", (inode, plan[0].number))
             return
-        rows = [(inode, sequence, piece.number) for sequence, piece in enumerate(plan)]
+        rows = [
+            (each, sequence, piece.number) for each in (inode, *others) for sequence, piece in enumerate(plan)
+        ]
         self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
+
+    def share(self, inode: int, others: Sequence[int], demand: int) -> None:
+        """Make the content of `inode`, a published file, that of the files `others` too, which have none."""
+        rows = self._execute(
+            "SELECT c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
+            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? ORDER BY sequence",
+            (inode,),
+        ).fetchall()
+        if not rows or not others:
+            return
+        head, written = rows[0][0], _Rows()
+        for (number, refs, heads, replicas, length), times in Counter(rows).items():
+            headed = len(others) if number == head else 0
+            refs, after = refs + times * len(others), self._sets.with_stores(replicas, (), demand)
+            if after == replicas:
+                self._sets.count(replicas, 0, headed, 0)
+                written.counted.append((refs, heads + headed, number))
+            else:
+                self._sets.count(replicas, -1, -heads, -length)
+                self._sets.count(after, 1, heads + headed, length)
+                written.moved.append((refs, heads + headed, after, number))
+        self._write(written)
+        self._executemany(
+            "INSERT INTO contents VALUES (?, ?, ?)",
+            [(other, sequence, row[0]) for other in others for sequence, row in enumerate(rows)],
+        )
+
+    def digests(self, inode: int) -> list[bytes]:
+        """Return the chunks of `inode` by name, in order."""
+        rows = self._execute(
+            "SELECT digest FROM contents JOIN chunks ON chunks.id = contents.chunk WHERE inode = ? ORDER BY sequence",
+            (inode,),
+        ).fetchall()
+        return [digest for (digest,) in rows]
 
     def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
         if self._released and piece.number in self._released:

@@ -14,6 +14,7 @@ from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Orphans, Partials
+from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.replicas import DEFAULT
 from raftstore.metadata.tables.reservations import Reservations
@@ -21,6 +22,7 @@ from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
+from raftstore.rights.reserved import APART
 from raftstore.types import Entry, Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -39,6 +41,7 @@ class Files(Table):
         self._partials = tables[Partials]
         self._orphans = tables[Orphans]
         self._reservations = tables[Reservations]
+        self._sending = tables[Sending]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -57,6 +60,8 @@ class Files(Table):
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
         self._reservations.check_free(place)
+        if _apart(at, command.path) and self._sending.check_directory(at, command.path):
+            owner = ""
         if at.level >= 2:
             self._quotas.check_published(owner, 1, 0)
             self._quotas.count(owner, files=1)
@@ -110,6 +115,8 @@ class Files(Table):
             if directory or row[1] == Kind.DIRECTORY or leave.keeps or command.exclusive:
                 raise Refusal(commands.EXISTS, target)
             _check_owner(target, row, leave.target_of)
+        if _apart(at, source) or _apart(at, target):
+            return self._sending.rename(command, at, (place, moved), (new_place, row))
         if directory and at.level >= 2:
             self._spans.check_move(inode, source, target)
         if row is not None:
@@ -158,6 +165,8 @@ class Files(Table):
         if found is None:
             return commands.Result()  # it was removed while it was open
         place, row, anew = found
+        if _apart(at, at.path or command.path):
+            return self._sending.put(command, at, place, row)
         user = self._accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
@@ -253,7 +262,10 @@ class Files(Table):
         if row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
         _check_owner(command.path, row, at.leave.source_of)
-        self._remove(place, row)
+        if _apart(at, command.path):
+            self._sending.remove(at, command.path, place, row)
+        else:
+            self._remove(place, row)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=row[2])
 
@@ -270,6 +282,11 @@ class Files(Table):
         self._quotas.count(owner, files=files, size=size)
         self._state.files += files
         self._state.bytes += size
+
+
+def _apart(at: Context, path: str) -> bool:
+    """Whether a path is where names mean more than a file: what is sent, what came, what was deleted."""
+    return at.level >= 3 and path.startswith(APART)
 
 
 def check_reach(put: commands.PutFile) -> None:

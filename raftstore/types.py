@@ -226,6 +226,24 @@ class DeliveryState(enum.IntEnum):
     BOUNCED = 7
 
 
+@dataclass(frozen=True, slots=True)
+class SentItem:
+    """Something that a person has sent, as far as one recipient is concerned. Times are cluster time, in ns.
+
+    `path` begins with the person or group that it was put to. `expires_ns`: 0: never; `ended_ns`: when its sender's
+    entry went, 0: it is there. `key` says where it comes among others.
+    """
+
+    path: str
+    recipient: str
+    state: DeliveryState
+    size: int
+    sent_ns: int
+    expires_ns: int
+    ended_ns: int
+    key: tuple[int, int]
+
+
 INBOX_MARK = f"{IDENTITY_MARK}inbox"
 """Behind the identity of a person: the owner of what is in its inbox, which is on nobody's quota."""
 

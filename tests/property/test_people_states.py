@@ -21,9 +21,11 @@ from raftstore.wire import commands_pb2 as commands
 
 PERSONS = ("anna", "bob", "carl")
 persons = st.sampled_from(PERSONS)
-others = st.sampled_from([*PERSONS, "group", "group", "nobody"])
+senders = st.sampled_from(["anna", "anna", "anna", "bob", "carl"])
+"""Mostly one, so that much happens between two of them."""
+others = st.sampled_from(["anna", "bob", "bob", "carl", "group", "group", "nobody"])
 names = st.sampled_from(["a.jpg", "b.jpg", "a.jpg.part"])
-seeds = st.lists(st.integers(1, 4), max_size=2).map(tuple)
+seeds = st.sampled_from([(), (1,), (1,), (1,), (2,), (2, 1), (3, 3)])
 
 
 class Sendings(RuleBasedStateMachine):
@@ -36,6 +38,7 @@ class Sendings(RuleBasedStateMachine):
         self.model = People(PERSONS, 0)
         self.last: list[tuple[commands.Operation, commands.Result]] = []
         self.copies = self.kept = 0
+        self.put: tuple[str, str, str, tuple[int, ...], int] | None = None
 
     def teardown(self) -> None:
         """Feed a second catalog with the whole log: it must be equal."""
@@ -99,9 +102,10 @@ class Sendings(RuleBasedStateMachine):
             self.feeder.catalog.lookup(f"{top}/{way}").inode: f"{top}/{way}" for way in files(self.feeder, top)
         }
 
-    @rule(who=persons, to=others, name=names, what=seeds, lasts=st.sampled_from([0, 0, HOUR]))
+    @rule(who=senders, to=others, name=names, what=seeds, lasts=st.sampled_from([0, HOUR]))
     def puts(self, who: str, to: str, name: str, what: tuple[int, ...], lasts: int) -> None:
         """Put something to somebody; a blocked or disabled account is refused by itself."""
+        self.put = who, to, name, what, lasts
         draft, made, expected = name.endswith(".part"), [], "OK"
         try:
             if who in self.model.disabled:
@@ -115,7 +119,13 @@ class Sendings(RuleBasedStateMachine):
         built = put(sent(actor, f"{to}/{name}"), *what, draft=draft, expires_ns=lasts)
         self.delivered(made, self.apply(built, expected, actor))
 
-    @rule(who=persons, to=others, old=names, new=names)
+    @rule()
+    def puts_again(self) -> None:
+        """Put the same again, as who has not heard that it has arrived."""
+        if self.put is not None:
+            self.puts(*self.put)
+
+    @rule(who=senders, to=others, old=names, new=names)
     def renames(self, who: str, to: str, old: str, new: str) -> None:
         """Rename what is sent."""
         made, expected = [], "OK"
@@ -130,9 +140,11 @@ class Sendings(RuleBasedStateMachine):
         built.rename.draft = new.endswith(".part")
         self.delivered(made, self.apply(built, expected, actor))
 
-    @rule(who=persons, to=others, name=names)
-    def recalls(self, who: str, to: str, name: str) -> None:
-        """Remove what was sent."""
+    @rule(who=senders, which=st.integers(0, 3))
+    def recalls(self, who: str, which: int) -> None:
+        """Remove what was sent, or what was not."""
+        there = [*sorted(self.model.sends[who]), "bob/none"]
+        to, name = there[which % len(there)].split("/")
         expected, actor = "OK", self.session(who)
         try:
             if who in self.model.disabled:
@@ -142,7 +154,11 @@ class Sendings(RuleBasedStateMachine):
             expected = str(refusal)
         self.apply(command("remove_file", path=sent(actor, f"{to}/{name}")), expected, actor)
 
-    @rule(who=persons, which=st.integers(0, 5), how=st.sampled_from(["open", "open", "keep", "remove"]))
+    @rule(
+        who=st.sampled_from(["bob", "bob", "anna", "carl"]),
+        which=st.integers(0, 2),
+        how=st.sampled_from(["open", "open", "keep", "remove"]),
+    )
     def receives(self, who: str, which: int, how: str) -> None:
         """Do something with what is in an inbox."""
         there = sorted(self.inbox(who).items())

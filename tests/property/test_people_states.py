@@ -273,7 +273,7 @@ class Sendings(RuleBasedStateMachine):
             assert sorted(found) == sorted(file.inode for file in model.inboxes[name])
             for file in model.inboxes[name]:
                 assert self.content(found[file.inode]) == file.seeds
-            listed = files(self.feeder, f"/people/@sent/{name}") if found is not None else []
+            listed = files(self.feeder, f"/people/@sent/{name}")
             assert listed == sorted(model.sends[name])
             for path, file in model.sends[name].items():
                 assert self.content(f"/people/@sent/{name}/{path}") == file.seeds

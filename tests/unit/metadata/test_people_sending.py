@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from catalogs import Feeder, by, command, digest, put
@@ -120,7 +121,7 @@ def test_counters_of_copies_follow(feeder: Feeder, anna: Actor, bob: Actor) -> N
 
 
 def other(feeder: Feeder, why: str) -> None:
-    fields = {
+    fields: dict[str, dict[str, Any]] = {
         "disabled": {"disabled": True},
         "full": {"inbox_files": 1},
         "full of bytes": {"inbox_bytes": 9},
@@ -430,7 +431,7 @@ def test_nothing_is_moved_where_it_would_mean_something_else(
     before = feeder.catalog.digest()
     assert status(feeder, bob, rename(source, target)) == "DENIED"
     assert before != feeder.catalog.digest()  # the result is remembered
-    assert feeder.catalog.lookup(source)
+    assert feeder.catalog.lookup(source).inode
     with pytest.raises(NotFound):
         feeder.catalog.lookup(target) if "carl" not in target.split("/")[-1] else feeder.catalog.lookup("/none")
 

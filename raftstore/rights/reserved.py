@@ -40,8 +40,9 @@ class Area(enum.Enum):
         return within(path, self.value)
 
 
-LETTERS = {Area.INBOX: "elrdf", Area.SENT: "elrwadmf", Area.TRASH: "elrdf"}
-"""A person's rights in its places. What came is not changed, and what was deleted is only restored."""
+LETTERS = {Area.INBOX: "elrdf", Area.SENT: "elrwadmfT", Area.TRASH: "elrdf"}
+"""A person's rights in its places. What came is not changed, and what was deleted is only restored. Many clients set
+the time of what they have uploaded, and take it for failed where that is refused."""
 
 SHARED_LETTERS = "elrmwo"
 
@@ -85,3 +86,16 @@ def spot(path: str) -> Spot | None:
             name, *rest = path[len(prefix) :].split("/")
             return Spot(area, name, tuple(rest))
     return None
+
+
+def takes_nothing(name: str) -> str:
+    """Return the one refusal, whatever the reason: nobody is to learn who is there, and who blocks whom."""
+    return f"{name}{_TAKES_NOTHING}"
+
+
+def says_takes_nothing(detail: str) -> bool:
+    """Whether the detail of a refusal is that one."""
+    return detail.endswith(_TAKES_NOTHING)
+
+
+_TAKES_NOTHING = " takes no pictures from you"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
+from raftstore.cluster.people import People
 from raftstore.cluster.settings import StoreSettings
 from raftstore.cluster.status.news import Heard
 from raftstore.errors import DiskFull, NotFound, QuotaExceeded, StoreError
@@ -23,7 +24,6 @@ from raftstore.store.names import Names
 from raftstore.store.node import Part, RunningNode
 from raftstore.store.opendisk import OnFatal, open_disk
 from raftstore.store.opened import OpenedMarks
-from raftstore.store.people import People
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.store.transfers.confirmations import ConfirmedCopies
 from raftstore.store.transfers.publishbatch import PublishBatch
@@ -74,7 +74,7 @@ class Store:
         self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
         self._names = Names(node.disk.catalog, node.barrier, node.propose)
-        self.people = People(node.disk.catalog, node.barrier, node.propose, self._names.change)
+        self._people = People(node.disk.catalog, node.barrier, node.propose, self._names.change)
         self._opened_marks = OpenedMarks(node.propose)
 
     @classmethod
@@ -115,6 +115,11 @@ class Store:
     def level(self) -> int:
         """The level in force, as this node has applied it (metadata.levels): what commands may be proposed."""
         return self._catalog.level
+
+    @property
+    def people(self) -> People:
+        """What persons do beside putting and getting files."""
+        return self._people
 
     # Names: each call says who asks, and is judged by that.
 
@@ -240,9 +245,7 @@ class Store:
         Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
-        put = commands.PutFile(path=path, exclusive=exclusive)
-        if Area.SENT.has(path) and self.people.there:
-            put.draft, put.expires_ns = draft, expires_ns
+        put = self._put(path, exclusive=exclusive, draft=draft, expires_ns=expires_ns)
         published, base, sure = await self._target(actor, put, append=append, offset=offset)
         kept = kept_bytes(base, offset, append)
         aim = Aim(self._catalog, self._node.barrier, lambda: self._aimed_at(path), sure=sure)
@@ -251,15 +254,25 @@ class Store:
             aim.begin()
         return session
 
-    async def rewrite(self, actor: Actor, base: DownloadSession, path: str) -> UploadSession:
+    def _put(
+        self, path: str, *, exclusive: bool = False, draft: bool = False, expires_ns: int = 0
+    ) -> commands.PutFile:
+        put = commands.PutFile(path=path, exclusive=exclusive)
+        if Area.SENT.has(path) and self.people.there:
+            put.draft, put.expires_ns = draft, expires_ns
+        return put
+
+    async def rewrite(
+        self, actor: Actor, base: DownloadSession, path: str, *, draft: bool = False, expires_ns: int = 0
+    ) -> UploadSession:
         """Open an upload that begins as all of `base`, the version of a file that was at `path` when it was opened.
 
-        It is for `publish`. Raises as `upload`.
+        It is for `publish`; `draft` and `expires_ns` as in `upload`. Raises as `upload`.
         """
         version = base.version
         found = Target.of(0, parent(path)[1], version.entry)
         aim = Aim(self._catalog, self._node.barrier, lambda: found, sure=True)
-        put = commands.PutFile(path=path)
+        put = self._put(path, draft=draft, expires_ns=expires_ns)
         return await self._upload(actor, put, version, version.entry.size, version.entry, aim)
 
     async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:

@@ -24,6 +24,7 @@ from raftstore.cluster.membership.joining import Doorkeeper
 from raftstore.cluster.membership.program import VERSIONS
 from raftstore.cluster.membership.service import Membership
 from raftstore.cluster.membership.superseded import SupersededCheck
+from raftstore.cluster.people import People
 from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.replicas.registration import Registration
 from raftstore.cluster.replicas.view import LiveTopology
@@ -37,6 +38,7 @@ from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.jobs import draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
+from raftstore.rights import Actor
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
 from raftstore.store.transfers.confirmations import TransferLeases
@@ -99,6 +101,7 @@ class RunningNode:
         self.leases = TransferLeases(settings.jobs.collect_grace / 4, self.confirm)
         self.news = News(self.network, self.membership.others)
         self.accounts = Accounts(disk.catalog, self.barrier, self.propose)
+        self._people = People(disk.catalog, self.barrier, self.propose, self._change)
         self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
@@ -141,6 +144,7 @@ class RunningNode:
             barrier=self.barrier,
             network=self.network,
             accounts=self.accounts,
+            people=self._people,
             membership=self.membership,
             health=self.health,
             leader=self._leader,
@@ -150,6 +154,11 @@ class RunningNode:
         )
         for call in all_calls():
             call.serve_with(self.network, context)
+
+    async def _change(self, actor: Actor, command: commands.Command) -> commands.Result:
+        """Propose what an operator wants."""
+        command.actor.CopyFrom(actor.message())
+        return await self.propose(command)
 
     # The start.
 

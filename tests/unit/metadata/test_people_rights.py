@@ -155,7 +155,7 @@ def test_a_person_has_these_letters_in_its_places_and_none_elsewhere(feeder: Fee
         "/people/anna": ROLES["member"],
         "/people/anna/d": ROLES["member"],
         "/people/@inbox/anna": "elrdf",
-        "/people/@sent/anna/bob/x": "elrwadmf",
+        "/people/@sent/anna/bob/x": "elrwadmfT",
         "/people/@trash/anna/x": "elrdf",
         "/shared": "elrmwo",
         "/shared/x": "elrmwo",

@@ -29,7 +29,7 @@ from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.state import State
 from raftstore.paths import parent
-from raftstore.rights.reserved import Area, Spot, spot
+from raftstore.rights.reserved import Area, Spot, spot, takes_nothing
 from raftstore.types import DeliveryState, Kind, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
@@ -95,7 +95,7 @@ class Sending(Table):
             return False
         takers = [user for user in self._asked(sender, found.to) if self._inboxes.takes(user, sender, 0)]
         if not takers:
-            raise _takes_nothing(found.to)
+            raise Refusal(commands.NOT_FOUND, takes_nothing(found.to))
         return True
 
     def _sender(self, found: Spot, at: Context) -> User:
@@ -140,7 +140,7 @@ class Sending(Table):
             else:
                 others.append(name)
         if not takers:
-            raise _takes_nothing(found.to)
+            raise Refusal(commands.NOT_FOUND, takes_nothing(found.to))
         return Sent(sender, found.rest[1:], takers, others, lasts_ns or sender.expires_ns, size)
 
     # Putting.
@@ -423,8 +423,3 @@ class Sending(Table):
             return False
         self._clear(at, *found, record)
         return True
-
-
-def _takes_nothing(name: str) -> Refusal:
-    """Return the one refusal, whatever the reason: nobody is to learn who is there, and who blocks whom."""
-    return Refusal(commands.NOT_FOUND, f"{name} takes no pictures from you")

@@ -80,6 +80,7 @@ class FakePeople:
         return [item for item in self.failed if bool(item.ended_ns) is ended][:limit]
 
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
+        self._store.leave(actor, "send_file", path=path, to=to)
         self._store.find(path)
         if to not in await self.visible(actor, all_persons=True):
             raise NotFound(takes_nothing(to))

@@ -15,7 +15,6 @@ LONGEST_SECONDS = 3650 * 86_400
     "take nothing more from somebody, who is not told; what came stays",
     source="pixraft",
     syntax="<name>",
-    feature="SITE BLOCK",
 )
 def site_block(session: Session, argument: str) -> None:
     """SITE BLOCK name."""
@@ -47,7 +46,6 @@ def site_blocks(session: Session, argument: str) -> None:
     "what this session sends from now on is gone everywhere after 30m, 24h or 7d; off: as the account has it",
     source="pixraft",
     syntax="<time>|off",
-    feature="SITE EXPIRES",
 )
 def site_expires(session: Session, argument: str) -> None:
     """SITE EXPIRES time, of the session."""
@@ -69,7 +67,6 @@ def site_expires(session: Session, argument: str) -> None:
     source="pixraft",
     syntax="<path> <name>",
     right="r",
-    feature="SITE SEND",
 )
 def site_send(session: Session, argument: str) -> None:
     """SITE SEND path name: the name is what follows the last blank."""

@@ -158,9 +158,13 @@ class People:
         create: bool = False,
         update: bool = False,
         revision: int = 0,
+        owner: str = "",
     ) -> None:
-        """Make or change a group. Raises AlreadyExists, NotFound (there is none of the actor's), BadName, Changed."""
-        group = commands.Group(name=name, members=members, revision=revision)
+        """Make or change a group; `owner`: whose it becomes if an operator makes it, an identity.
+
+        Raises AlreadyExists, NotFound (there is none of the actor's), BadName, Changed.
+        """
+        group = commands.Group(name=name, members=members, revision=revision, owner=owner)
         put = commands.PutGroup(group=group, create=create, update=update)
         await self._change(actor, commands.Command(put_group=put))
 

@@ -89,8 +89,6 @@ class FakePeople:
 
     async def block(self, actor: Actor, person: str, name: str, *, off: bool = False) -> None:
         blocked = self.blocked.setdefault(person, set())
-        if off and name not in blocked:
-            raise NotFound(name)
         (blocked.discard if off else blocked.add)(name)
 
     async def blocks(self, person: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ftpgateway.ftp.interface import Session, command
 from ftpgateway.serving.refusals import one_line
-from raftstore.errors import NotFound
 from raftstore.util.durations import seconds_of
 
 LONGEST_SECONDS = 3650 * 86_400
@@ -25,12 +24,8 @@ def site_block(session: Session, argument: str) -> None:
 @command("SITE UNBLOCK", "take pictures from somebody again", source="pixraft", syntax="<name>")
 def site_unblock(session: Session, argument: str) -> None:
     """SITE UNBLOCK name."""
-    try:
-        session.wait(session.files.block(argument, off=True))
-    except NotFound:
-        session.respond(f"550 You do not block {one_line(argument)}.")
-    else:
-        session.respond(f"200 You take pictures from {one_line(argument)} again.")
+    session.wait(session.files.block(argument, off=True))
+    session.respond(f"200 You do not block {one_line(argument)}.")
 
 
 @command("SITE BLOCKS", "from whom nothing is taken", source="pixraft")

@@ -110,11 +110,11 @@ def test_the_store_is_told_of_names_for_writing_and_of_the_expiry_of_the_session
     name: str, draft: bool
 ) -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
-        told: list[tuple[bool, int]] = []
+        noted: list[tuple[bool, int]] = []
         real = store.upload
 
         async def upload(*arguments: Any, **how: Any) -> Any:
-            told.append((how["draft"], how["expires_ns"]))
+            noted.append((how["draft"], how["expires_ns"]))
             return await real(*arguments, **how)
 
         store.upload = upload  # type: ignore[method-assign]
@@ -123,7 +123,7 @@ def test_the_store_is_told_of_names_for_writing_and_of_the_expiry_of_the_session
         await put(files, f"/send/bob/{name}")
         files.renew(Account(person("anna")))
         await put(files, f"/send/bob/again-{name}")
-        assert told[0] == (draft, HOUR) and told[1][1] == HOUR
+        assert noted[0] == (draft, HOUR) and noted[1][1] == HOUR
 
     view(test)
 

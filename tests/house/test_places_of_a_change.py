@@ -31,7 +31,7 @@ ROWS = {
 CHANGES = {
     "proto/commands.proto": {
         "message Command {": "message PutNote {\n  string name = 1;\n  string text = 2;\n}\n\nmessage Command {",
-        "expire_partials = 29;": "expire_partials = 29;\n    PutNote put_note = 50;",
+        "expire_partials = 29;": "expire_partials = 29;\n    PutNote put_note = 99;",
         "    TRIM = 7; ": "    TALLY = 8 [(level) = 2];\n    TRIM = 7; ",
     },
     "proto/admin.proto": {
@@ -64,7 +64,7 @@ message StatusRequest {""",
         "from raftstore.metadata.tables.partials import": (
             "from raftstore.metadata.tables.notes import Notes\nfrom raftstore.metadata.tables.partials import"
         ),
-        "    Adoptions,\n)": "    Adoptions,\n    Notes,\n)",
+        "    Adoptions,\n": "    Adoptions,\n    Notes,\n",
     },
 }
 """By file: what stands there, and what is to stand there."""

@@ -29,8 +29,8 @@ from raftstore.wire import commands_pb2 as commands
 OLDEST = 1
 """The lowest level whose catalogs and logs this version can go on from: the rules of 0.1 (commit 35711ca)."""
 
-NEWEST = 2
-"""The highest level that this version knows: the rules of 0.2."""
+NEWEST = 3
+"""The highest level that this version knows: the rules of 0.3."""
 
 VERSION = importlib.metadata.version("pixraft")
 """Of this program."""

@@ -18,6 +18,7 @@ from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
+from raftstore.cluster.jobs.clustertime import ClusterTime
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
 from raftstore.cluster.membership.joining import Doorkeeper
@@ -271,6 +272,12 @@ class RunningNode:
             leads=lambda: part.consensus.is_leader,
             propose=self.propose,
         )
+        cluster_time = ClusterTime(
+            catalog=disk.catalog,
+            leads=lambda: part.consensus.is_leader,
+            readings=lambda: self.health.clock_readings(self.membership.voters()),
+            propose=self.propose,
+        )
         registration = Registration(
             commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
@@ -288,6 +295,7 @@ class RunningNode:
             self.leases,
             part.background_jobs,
             expiry,
+            cluster_time,
             part.reserver,
             registration,
         ):

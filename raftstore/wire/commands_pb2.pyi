@@ -72,7 +72,7 @@ class Batch(_message.Message):
     def __init__(self, operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("status", "detail", "inode", "store", "index", "job", "after", "adopted", "finished", "reservation")
+    __slots__ = ("status", "detail", "inode", "store", "index", "job", "after", "adopted", "finished", "reservation", "removed")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     INODE_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,7 @@ class Result(_message.Message):
     ADOPTED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
     status: Status
     detail: str
     inode: int
@@ -93,7 +94,8 @@ class Result(_message.Message):
     adopted: int
     finished: bool
     reservation: int
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ..., job: _Optional[int] = ..., after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ..., reservation: _Optional[int] = ...) -> None: ...
+    removed: int
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ..., job: _Optional[int] = ..., after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ..., reservation: _Optional[int] = ..., removed: _Optional[int] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("digest", "length", "stores")
@@ -641,6 +643,14 @@ class ExpirePartials(_message.Message):
     limit: int
     def __init__(self, tick: _Optional[int] = ..., keep: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
+class AdvanceClock(_message.Message):
+    __slots__ = ("time_ns", "limit")
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    time_ns: int
+    limit: int
+    def __init__(self, time_ns: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
 class SetLevel(_message.Message):
     __slots__ = ("level", "fresh", "members")
     LEVEL_FIELD_NUMBER: _ClassVar[int]
@@ -652,7 +662,7 @@ class SetLevel(_message.Message):
     def __init__(self, level: _Optional[int] = ..., fresh: _Optional[bool] = ..., members: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "actor")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "advance_clock", "actor")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -682,6 +692,7 @@ class Command(_message.Message):
     RENEW_NAMES_FIELD_NUMBER: _ClassVar[int]
     RELEASE_NAME_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_PARTIALS_FIELD_NUMBER: _ClassVar[int]
+    ADVANCE_CLOCK_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
@@ -712,5 +723,6 @@ class Command(_message.Message):
     renew_names: RenewNames
     release_name: ReleaseName
     expire_partials: ExpirePartials
+    advance_clock: AdvanceClock
     actor: Actor
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ...) -> None: ...
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., advance_clock: _Optional[_Union[AdvanceClock, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ...) -> None: ...

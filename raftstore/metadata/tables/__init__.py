@@ -7,6 +7,8 @@ gives what is left to another owner.
 from raftstore.metadata.registry import Table
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.adoption import Adoptions
+from raftstore.metadata.tables.advancing import Advances
+from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.files import Files
 from raftstore.metadata.tables.intents import Intents
@@ -41,6 +43,8 @@ TABLES: tuple[type[Table], ...] = (
     Orphans,
     Files,
     Adoptions,
+    Clock,
+    Advances,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

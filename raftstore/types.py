@@ -165,7 +165,8 @@ class User:
 
     `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
     are in bytes a second, and as the sessions counted at one node. `sessions_since`: the revision before which no
-    session may have been opened that goes on.
+    session may have been opened that goes on. `trash_ns`: how long what it had put is kept when that
+    is removed, in cluster time.
     """
 
     name: str
@@ -184,6 +185,7 @@ class User:
     max_sessions: int = 0
     identity: str = ""
     sessions_since: int = 0
+    trash_ns: int = 0
 
     @property
     def owner(self) -> str:

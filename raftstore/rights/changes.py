@@ -111,6 +111,29 @@ def _drop_partial(rights: Rights, command: commands.DropPartial) -> Leave:
     return Leave(rights.owner)
 
 
+def _restore_trash(rights: Rights, command: commands.RestoreTrash) -> Leave:
+    """Everybody has only its own trash, and puts from there only where it may put something."""
+    _owns(rights, rights.owner)
+    rights.require(Action.WRITE, command.to)
+    replaces = rights.whose(Action.OVERWRITE, command.to)
+    return Leave(
+        rights.owner,
+        source_of=rights.owner,
+        target_of=_of(rights, replaces),
+        keeps=replaces is Whose.NOBODYS,
+    )
+
+
+def _empty_trash(rights: Rights, command: commands.EmptyTrash) -> Leave:
+    _owns(rights, command.owner)
+    return Leave(rights.owner)
+
+
+def _owns(rights: Rights, owner: str) -> None:
+    if not owner or owner != rights.owner:
+        raise Denied("use another's trash")
+
+
 def _not_home(rights: Rights, action: Action, path: str) -> None:
     """The home directory is neither moved, removed nor replaced by its own account: it would not find it again."""
     if path == rights.home:
@@ -127,6 +150,8 @@ TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "put_partial": _put_partial,
     "drop_partial": _drop_partial,
     "reserve_name": _reserve_name,
+    "restore_trash": _restore_trash,
+    "empty_trash": _empty_trash,
 }
 """The commands that change names: each carries its actor."""
 

@@ -15,14 +15,17 @@ from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.partials import Expiry, Orphans, Partials
+from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.replicas import ReplicaSets
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.restoring import Restores
 from raftstore.metadata.tables.secrets import Secrets
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.stores import Stores
+from raftstore.metadata.tables.trash import Trash
 
 TABLES: tuple[type[Table], ...] = (
     State,
@@ -44,6 +47,9 @@ TABLES: tuple[type[Table], ...] = (
     Files,
     Adoptions,
     Clock,
+    Storing,
+    Trash,
+    Restores,
     Advances,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""

@@ -29,6 +29,7 @@ MAX_RULES = 64
 MAX_KEYS = 32
 MAX_KEY_LENGTH = 4096
 MAX_SESSIONS = 1_000_000
+LONGEST_TRASH_NS = 100 * 365 * 24 * 3600 * 10**9
 MAX_KNOWN = 4096
 """Accounts kept in memory."""
 
@@ -52,6 +53,7 @@ def user_to_message(user: User) -> commands.User:
         max_sessions=user.max_sessions,
         identity=user.identity,
         sessions_since=user.sessions_since,
+        trash_ns=user.trash_ns,
     )
 
 
@@ -74,6 +76,7 @@ def user_of_message(message: commands.User) -> User:
         max_sessions=message.max_sessions,
         identity=message.identity,
         sessions_since=message.sessions_since,
+        trash_ns=message.trash_ns,
     )
 
 
@@ -311,6 +314,8 @@ def _check(user: commands.User) -> None:
     limits = (user.quota_bytes, user.quota_files, user.upload_rate, user.download_rate)
     if len(user.password_hash) > MAX_HASH or max(limits) > MAX_INTEGER or user.max_sessions > MAX_SESSIONS:
         raise Refusal(commands.INVALID, "the password hash or a limit is too large")
+    if not 0 <= user.trash_ns <= LONGEST_TRASH_NS:
+        raise Refusal(commands.INVALID, "what is removed is kept for at most a hundred years")
     if len(user.rules) > MAX_RULES or len({rule.path for rule in user.rules}) < len(user.rules):
         raise Refusal(commands.INVALID, f"at most {MAX_RULES} directories have rules, each one")
     for rule in user.rules:

@@ -7,12 +7,13 @@ from typing import Self, cast
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.clock import Budget, Clock, Expiring
+from raftstore.metadata.tables.trash import Trash
 from raftstore.wire import commands_pb2 as commands
 
 MAX_LIMIT = 256
 """Things that go with one command at most."""
 
-EXPIRING: tuple[type[Table], ...] = ()
+EXPIRING: tuple[type[Table], ...] = (Trash,)
 """The tables with things that expire, each an `Expiring`, in the order in which they are asked."""
 
 

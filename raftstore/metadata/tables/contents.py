@@ -259,6 +259,10 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         rows = [(inode, sequence, piece.number) for sequence, piece in enumerate(plan)]
         self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
 
+    def hand_over(self, inode: int, to: int) -> None:
+        """Make the content of `inode` that of `to`, which has none: no chunk is referred to more or less often."""
+        self._execute("UPDATE contents SET inode = ? WHERE inode = ?", (to, inode))
+
     def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
         if self._released and piece.number in self._released:
             piece.refs, piece.heads = self._released.pop(piece.number)

@@ -19,6 +19,7 @@ from raftstore.metadata.tables.replicas import DEFAULT
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.trash import Trash
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
 from raftstore.types import Entry, Kind
@@ -39,6 +40,7 @@ class Files(Table):
         self._partials = tables[Partials]
         self._orphans = tables[Orphans]
         self._reservations = tables[Reservations]
+        self._trash = tables[Trash]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -58,12 +60,12 @@ class Files(Table):
             raise Refusal(commands.EXISTS, command.path)
         self._reservations.check_free(place)
         if at.level >= 2:
-            self._quotas.check_published(owner, 1, 0)
+            self._make_room(at, self._room(at, owner, 1, 0))
             self._quotas.count(owner, files=1)
         inode = self._state.new_inode()
         entry = Entry(place.name, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
         self._names.insert(place, entry)
-        self._grown(at, place)
+        self.grown(at, place)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=inode)
 
@@ -100,34 +102,36 @@ class Files(Table):
             return commands.Result(inode=inode)
         if directory and target.startswith(f"{source}/"):
             raise Refusal(commands.CYCLE, f"{source} to {target}")
-        _check_owner(source, moved, leave.source_of)
+        check_owner(source, moved, leave.source_of)
         if directory:
             self._accounts.check_held(at, Action.WRITE, target)
         elif leave.directories:
             raise Refusal(commands.DENIED, Action.WRITE.value)
         new_place, row = self._names.new_place(at, target, commands.EXISTS)
+        restored = at.level >= 3 and self._trash.find(inode) is not None
         if row is not None:
-            if directory or row[1] == Kind.DIRECTORY or leave.keeps or command.exclusive:
+            if directory or row[1] == Kind.DIRECTORY or leave.keeps or command.exclusive or restored:
                 raise Refusal(commands.EXISTS, target)
-            _check_owner(target, row, leave.target_of)
+            check_owner(target, row, leave.target_of)
         if directory and at.level >= 2:
             self._spans.check_move(inode, source, target)
         if row is not None:
-            self._remove(new_place, row)
+            self.put_away(at, new_place, row)
         else:
             self._reservations.check_free(new_place)
         self._names.move(place, new_place, directory=directory)
-        self._grown(at, new_place, inode if directory else None)
+        self.grown(at, new_place, inode if directory else None)
         if directory:
             self._accounts.directory_renamed(source, target, at.index, level=at.level)
         else:
             # As after an upload to the new name: its owner has nothing to resume there.
             self._partials.forget(new_place, owner)
+            self._trash.forget(inode)
         self._names.touch(place.parent, at.time_ns)
         self._names.touch(new_place.parent, at.time_ns)
         return commands.Result(inode=inode)
 
-    def _grown(self, at: Context, place: Place, directory: int | None = None) -> None:
+    def grown(self, at: Context, place: Place, directory: int | None = None) -> None:
         """A name has come to `place`; `directory`: the inode of one that has come with what is in it."""
         if at.level >= 2:
             self._spans.grow(place, directory)
@@ -139,7 +143,7 @@ class Files(Table):
             place, inode = Place(ROOT, ""), ROOT
         else:
             place, row = self._names.old_place(at, command.path, commands.INVALID)
-            _check_owner(command.path, row, at.leave.source_of)
+            check_owner(command.path, row, at.leave.source_of)
             inode = row[2]
         self._names.set_modified(place, inode, command.mtime_ns)
         return commands.Result(inode=inode)
@@ -163,12 +167,12 @@ class Files(Table):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
         plan = self._contents.plan(command.chunks, size, command.since)
         self._contents.check_quorum(plan, command.quorum)
-        own = row is not None and row[5] == owner
-        self._quotas.check_published(owner, 0 if own else 1, size - (row[3] if row is not None and own else 0))
+        room, kept = self._room_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
         demand = self._accounts.replicas(owner) or DEFAULT
+        self._make_room(at, room)
         if row is not None:
-            self._release(row)
+            self._release(at, row, kept)
         if row is not None and not anew:
             inode = row[2]
             self._names.replace(place, size, mtime_ns, owner, at.index)
@@ -177,7 +181,7 @@ class Files(Table):
             if row is not None:
                 self._names.remove(place, directory=False)
             self._names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, at.index))
-            self._grown(at, place)
+            self.grown(at, place)
         self._contents.acquire(inode, plan, demand, published=True)
         self._reservations.end(place)
         self._count(owner, 1, size)
@@ -238,7 +242,7 @@ class Files(Table):
         if row is not None and (command.exclusive or at.leave.keeps):
             raise Refusal(commands.EXISTS, command.path)
         if row is not None:
-            _check_owner(command.path, row, at.leave.target_of)
+            check_owner(command.path, row, at.leave.target_of)
         if at.level >= 2 and command.append and row is not None and not command.base_inode:
             raise Refusal(commands.CHANGED, command.path)  # it came meanwhile: nothing of it would be kept
         if (command.base_inode or command.base_version) and (
@@ -252,19 +256,60 @@ class Files(Table):
         place, row = self._names.old_place(at, command.path, commands.IS_A_DIRECTORY)
         if row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
-        _check_owner(command.path, row, at.leave.source_of)
-        self._remove(place, row)
+        check_owner(command.path, row, at.leave.source_of)
+        self.put_away(at, place, row)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=row[2])
 
-    def _remove(self, place: Place, row: Row) -> None:
-        self._release(row)
+    def put_away(self, at: Context, place: Place, row: Row) -> None:
+        """Remove the file at `place`: into its owner's trash, if that keeps it."""
+        self._release(at, row, self._trash.keeps(at, place, row))
         self._names.remove(place, directory=False)
 
-    def _release(self, row: Row) -> None:
-        """Take the content of a file away, and from its owner's usage."""
+    def _release(self, at: Context, row: Row, kept: str | None) -> None:
+        """Take the content of a file away: into the trash, if it is `kept`, else from its owner's usage."""
+        if kept is not None:
+            self._trash.take(at, row, kept)
+            return
         self._contents.release(row[2], published=True)
         self._count(row[5], -1, -row[3])
+        self._trash.forget(row[2])
+
+    # Room in the quota.
+
+    def _room(self, at: Context, owner: str, files: int, size: int) -> list[int]:
+        """Return what of an owner's trash must go for so much more of its own. Refuses with QUOTA."""
+        over = self._quotas.excess(owner, files, size)
+        if over == (0, 0):
+            return []
+        found = self._trash.room_for(owner, *over) if at.level >= 3 else None
+        if found is None:
+            self._quotas.check_published(owner, files, size)
+            raise AssertionError("it is over")
+        return found
+
+    def _room_beside(
+        self, at: Context, owner: str, size: int, place: Place, row: Row | None
+    ) -> tuple[list[int], str | None]:
+        """Return what must go for a version of `size` bytes in the place of `row`, and (its path) whether that is kept.
+
+        One's own earlier version is the newest in the trash: where there is no room for both, it is not kept.
+        """
+        if row is None:
+            return self._room(at, owner, 1, size), None
+        kept, own = self._trash.keeps(at, place, row), row[5] == owner
+        if not own:
+            return self._room(at, owner, 1, size), kept
+        if kept is not None:
+            try:
+                return self._room(at, owner, 1, size), kept
+            except Refusal:
+                pass
+        return self._room(at, owner, 0, size - row[3]), None
+
+    def _make_room(self, at: Context, room: list[int]) -> None:
+        for inode in room:
+            self._trash.remove(at, inode)
 
     def _count(self, owner: str, files: int, size: int) -> None:
         self._quotas.count(owner, files=files, size=size)
@@ -289,7 +334,7 @@ def _check_version(command: commands.PutFile, row: Row | None) -> None:
         raise Refusal(commands.CHANGED, command.path)
 
 
-def _check_owner(path: str, row: Row, owner: str) -> None:
+def check_owner(path: str, row: Row, owner: str) -> None:
     """Refuse with DENIED unless it is a file of `owner` ("": whoever's, directories too)."""
     if owner and (row[1] == Kind.DIRECTORY or row[5] != owner):
         raise Refusal(commands.DENIED, path)

@@ -258,6 +258,12 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
             (size, mtime_ns, owner, version, place.parent, place.name),
         )
 
+    def give(self, place: Place, owner: str) -> None:
+        """Make the entry at `place` another owner's."""
+        self._execute(
+            "UPDATE entries SET owner = ? WHERE parent = ? AND name = ?", (owner, place.parent, place.name)
+        )
+
     def set_modified(self, place: Place, inode: int, mtime_ns: int) -> None:
         """Set the time of the entry at `place`."""
         self._touched.pop(inode, None)

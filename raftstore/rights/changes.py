@@ -134,6 +134,13 @@ def _owns(rights: Rights, owner: str) -> None:
         raise Denied("use another's trash")
 
 
+def _retention(rights: Rights, command: commands.PutRetention | commands.RemoveRetention) -> Leave:
+    if not rights.everywhere:
+        raise Denied("set what a directory keeps")
+    rights.require(Action.DELETE, command.path)
+    return Leave(rights.owner)
+
+
 def _not_home(rights: Rights, action: Action, path: str) -> None:
     """The home directory is neither moved, removed nor replaced by its own account: it would not find it again."""
     if path == rights.home:
@@ -152,6 +159,8 @@ TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "reserve_name": _reserve_name,
     "restore_trash": _restore_trash,
     "empty_trash": _empty_trash,
+    "put_retention": _retention,
+    "remove_retention": _retention,
 }
 """The commands that change names: each carries its actor."""
 

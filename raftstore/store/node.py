@@ -19,6 +19,7 @@ from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
 from raftstore.cluster.jobs.clustertime import ClusterTime
+from raftstore.cluster.jobs.retaining import RetentionWork
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
 from raftstore.cluster.membership.joining import Doorkeeper
@@ -278,6 +279,9 @@ class RunningNode:
             readings=lambda: self.health.clock_readings(self.membership.voters()),
             propose=self.propose,
         )
+        retention = RetentionWork(
+            catalog=disk.catalog, leads=lambda: part.consensus.is_leader, propose=self.propose
+        )
         registration = Registration(
             commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
@@ -296,6 +300,7 @@ class RunningNode:
             part.background_jobs,
             expiry,
             cluster_time,
+            retention,
             part.reserver,
             registration,
         ):

@@ -13,6 +13,7 @@ from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.files import Files
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
+from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.partials import Expiry, Orphans, Partials
 from raftstore.metadata.tables.people.storing import Storing
@@ -21,6 +22,7 @@ from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.replicas import ReplicaSets
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.restoring import Restores
+from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.secrets import Secrets
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
@@ -50,6 +52,8 @@ TABLES: tuple[type[Table], ...] = (
     Storing,
     Trash,
     Restores,
+    Moments,
+    Retention,
     Advances,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""

@@ -17,6 +17,7 @@ from raftstore.metadata.tables.partials import Orphans, Partials
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.replicas import DEFAULT
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.trash import Trash
@@ -41,6 +42,7 @@ class Files(Table):
         self._orphans = tables[Orphans]
         self._reservations = tables[Reservations]
         self._trash = tables[Trash]
+        self._retention = tables[Retention]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -85,6 +87,7 @@ class Files(Table):
         else:
             self._partials.forget_below(inode)
         self._names.remove(place, directory=True)
+        self._retention.directory_removed(inode)
         if at.level >= 2:
             self._spans.forget(inode)
         self._names.touch(place.parent, at.time_ns)
@@ -119,14 +122,18 @@ class Files(Table):
             self.put_away(at, new_place, row)
         else:
             self._reservations.check_free(new_place)
+        if directory:
+            self._retention.moves(at, (place.parent, new_place.parent))
         self._names.move(place, new_place, directory=directory)
         self.grown(at, new_place, inode if directory else None)
         if directory:
+            self._retention.moved()
             self._accounts.directory_renamed(source, target, at.index, level=at.level)
         else:
             # As after an upload to the new name: its owner has nothing to resume there.
             self._partials.forget(new_place, owner)
             self._trash.forget(inode)
+            self._retention.note(new_place, inode, moved[6], moved[3])
         self._names.touch(place.parent, at.time_ns)
         self._names.touch(new_place.parent, at.time_ns)
         return commands.Result(inode=inode)
@@ -187,6 +194,8 @@ class Files(Table):
         self._count(owner, 1, size)
         self._names.touch(place.parent, at.time_ns)
         self._partials.forget(place, owner)
+        self._retention.note(place, inode, at.index, size)
+        self._retention.make_room(at, place, inode)
         return commands.Result(inode=inode)
 
     def _published_at(self, command: commands.PutFile, at: Context) -> tuple[Place, Row | None, bool] | None:
@@ -268,6 +277,7 @@ class Files(Table):
 
     def _release(self, at: Context, row: Row, kept: str | None) -> None:
         """Take the content of a file away: into the trash, if it is `kept`, else from its owner's usage."""
+        self._retention.forget(row[2])
         if kept is not None:
             self._trash.take(at, row, kept)
             return

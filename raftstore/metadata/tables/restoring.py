@@ -14,6 +14,7 @@ from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.trash import Trash
 from raftstore.paths import free_name, join, parent, split
 from raftstore.rights import Action
@@ -34,6 +35,7 @@ class Restores(Table):
         self._storing = tables[Storing]
         self._trash = tables[Trash]
         self._files = tables[Files]
+        self._retention = tables[Retention]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -66,6 +68,7 @@ class Restores(Table):
         self._files.grown(at, target)
         self._trash.forget(command.inode)
         self._partials.forget(target, row[5])
+        self._retention.note(target, row[2], row[6], row[3])
         self._names.touch(source.parent, at.time_ns)
         self._names.touch(target.parent, at.time_ns)
         return commands.Result(inode=command.inode)

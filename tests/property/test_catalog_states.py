@@ -8,12 +8,17 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from catalog_model import NEEDS, Directory, File, Model
+from catalog_model import NEEDS, Bounds, Directory, File, Model, No
 from catalogs import NOW, Feeder, by, chunk, command, digest
 from examples import examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from raftstore.cluster.jobs.retaining import RetentionWork
+from raftstore.metadata.results import accepted
+from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.retention import Retention
+from raftstore.metadata.tables.trash import Trash
 from raftstore.rights import ROLES, Actor
 from raftstore.types import Entry, Kind, User, Wanted
 from raftstore.wire import commands_pb2 as commands
@@ -27,6 +32,9 @@ PATHS = [
     "/a/b/b",
     "/a//b",
     "b",
+    "/people/@trash/ada/a",
+    "/people/@trash/ada/a (2)",
+    "/people/@trash/bob/b",
 ]
 OWNERS = ["ada", "bob"]
 
@@ -49,6 +57,7 @@ letters = st.sampled_from(
     ]
 )
 Who = tuple[str, int] | None
+DAY = 86_400 * 10**9
 whoever = st.one_of(st.none(), st.tuples(st.sampled_from(OWNERS), st.sampled_from([0, 0, 0, 1, 5])))
 """Whose a command is: the system's, or a session's of an account, opened so many entries ago."""
 ruled = st.sets(directories, max_size=2).map(sorted)
@@ -130,6 +139,7 @@ def accounts(draw: st.DrawFn) -> commands.Command:
         quota_files=draw(st.sampled_from([0, 0, 1, 2])),
         disabled=draw(st.integers(0, 9)) == 9,
         rights=draw(letters),
+        trash_ns=draw(st.sampled_from([0, 60 * 10**9, 10 * DAY])),
         rules=[commands.Rule(path=path, rights=draw(letters)) for path in draw(ruled)],
     )
     how = draw(st.sampled_from(["create", "update", ""]))
@@ -176,6 +186,20 @@ operations = st.one_of(
         st.integers(0, 2),
     ),
     accounts(),
+    st.builds(
+        lambda seconds: command("advance_clock", time_ns=NOW + seconds * 10**9, limit=256),
+        st.sampled_from([-(10**10), 0, 1, 50, 100, 170, 300, 86_400, 11 * 86_400, 30 * 86_400]),
+    ),
+    st.builds(
+        lambda which, path, beside, replace: command(
+            "restore_trash", inode=which, to=path, beside=beside, replace=replace
+        ),
+        st.integers(0, 5),
+        paths,
+        st.booleans(),
+        st.booleans(),
+    ),
+    st.builds(lambda owner, limit: command("empty_trash", owner=owner, limit=limit), owners, st.integers(1, 3)),
     st.builds(lambda name: command("remove_user", name=name), owners),
     st.builds(
         lambda added, removed: command("change_replicas", added=added, removed=removed), changes, changes
@@ -252,6 +276,13 @@ class Histories(RuleBasedStateMachine):
         if each.WhichOneof("kind") == "release_name" and each.release_name.reservation:
             held = [one.number for one in self.model.reservations() if one.node == each.release_name.node]
             each.release_name.reservation = held[0] if held else 999
+        if each.WhichOneof("kind") == "empty_trash":
+            account = self.model.accounts.get(each.empty_trash.owner)
+            each.empty_trash.owner = account.identity if account is not None else "ada"
+        if each.WhichOneof("kind") == "restore_trash":
+            trash = [file for file in self.model.trash() if file.inode > 0]
+            which = each.restore_trash.inode
+            each.restore_trash.inode = trash[which % len(trash)].inode if trash else 999
         if each.WhichOneof("kind") != "put_file" or not each.put_file.HasField("handle"):
             return each
         handle, stale = each.put_file.handle, each.put_file.handle.version == 3
@@ -302,6 +333,90 @@ class Histories(RuleBasedStateMachine):
             after, finished, status = result.after, result.finished, commands.Status.Name(result.status)
         assert self.model.apply(adopt) == status
         assert owner not in [owner for owner, _ in self.feeder.catalog.orphans()] or status != "OK"
+
+    @rule(
+        path=st.sampled_from(["/a", "/a/b", "/b", "/c"]),
+        files=st.integers(0, 3),
+        size=st.sampled_from([0, 0, 20, 40]),
+    )
+    def retention(self, path: str, files: int, size: int) -> None:
+        """Set or remove the bounds of a directory. Which rules are settled then is read, not foretold."""
+        bound = bool(files or size)
+        each = (
+            command("put_retention", path=path, max_files=files, max_bytes=size)
+            if bound
+            else command("remove_retention", path=path)
+        )
+        result = self.feeder.one(each)
+        try:
+            *_, directory = self.model.found(path, "INVALID")
+        except No:
+            assert result.status == commands.NOT_FOUND
+            return
+        if isinstance(directory, File):
+            assert result.status == commands.NOT_A_DIRECTORY
+            return
+        assert result.status == (commands.OK if bound or directory.bounds is not None else commands.NOT_FOUND)
+        directory.bounds = Bounds(files, size) if bound else None
+        settled = {
+            one.directory: one.settled
+            for one in self.feeder.catalog.ask(Retention, lambda table: table.rules())
+            if one.live
+        }
+        for one in self.model.directories():
+            if one.bounds is not None:
+                one.bounds.settled = settled.pop(one.inode)
+        assert not settled
+
+    @rule()
+    def retain(self) -> None:
+        """Let the leader do what there is to do about retention."""
+
+        async def propose(built: commands.Command) -> commands.Result:
+            self.model.time_ns = NOW + self.feeder.index
+            return accepted(self.feeder.one(built).SerializeToString())
+
+        work = RetentionWork(catalog=self.feeder.catalog, leads=lambda: True, propose=propose)
+
+        async def all_of_it() -> None:
+            while await work.look():
+                pass
+
+        asyncio.run(all_of_it())
+        for one in self.model.directories():
+            if one.bounds is not None:
+                before = {id(each): len(each.entries) for each in self.model.directories()}
+                one.bounds.settled = True
+                self.model.retain(one)
+                for each in self.model.directories():
+                    if len(each.entries) < before[id(each)]:
+                        each.mtime_ns = 0  # in whichever entry it was
+
+    @invariant()
+    def retention_agrees(self) -> None:
+        """A settled rule knows what is beneath it."""
+        by_inode = {one.inode: one for one in self.model.directories() if one.bounds is not None}
+        for one in self.feeder.catalog.ask(Retention, lambda table: table.rules()):
+            if not one.live:
+                continue
+            directory = by_inode.pop(one.directory)
+            assert directory.bounds is not None
+            assert directory.bounds.settled == one.settled
+            if one.settled:
+                files = self.model.beneath(directory)
+                assert (one.files, one.bytes) == (len(files), sum(file.size for _, _, file in files))
+        assert not by_inode
+
+    @invariant()
+    def trash_agrees(self) -> None:
+        """What is in the trash is known there, the oldest first, and nothing in it is past the clock."""
+        catalog = self.feeder.catalog
+        now_ns = catalog.ask(Clock, lambda clock: clock.now_ns)
+        assert now_ns == self.model.now_ns
+        for owner in {file.owner for file in self.model.trash()}:
+            found = catalog.ask(Trash, lambda table, owner=owner: table.of(owner))
+            assert [trashed.inode for trashed, _ in found] == [file.inode for file in self.model.trash(owner)]
+            assert all(trashed.expires_ns > now_ns for trashed, _ in found)
 
     @rule()
     def repeat_an_entry(self) -> None:
@@ -359,8 +474,10 @@ class Histories(RuleBasedStateMachine):
         waiting: list[tuple[str, Directory]] = [("", self.model.root)]
         while waiting:
             path, directory = waiting.pop()
+            directory.mtime_ns = directory.mtime_ns or catalog.lookup(path or "/").mtime_ns
             assert catalog.lookup(path or "/").mtime_ns == directory.mtime_ns
             listed = {entry.name: entry for entry in catalog.listing(path or "/")}
+            self.learn(directory, listed)
             assert list(listed) == sorted(directory.entries)
             for name, entry in directory.entries.items():
                 here = f"{path}/{name}"
@@ -375,6 +492,13 @@ class Histories(RuleBasedStateMachine):
                 assert partial is not None
                 assert partial.size == content.size
                 assert [ref.digest for ref in partial.chunks] == [digest(seed) for seed in content.seeds]
+
+    @staticmethod
+    def learn(directory: Directory, listed: dict[str, Entry]) -> None:
+        """Give the model the numbers of what commands have made beside what they name."""
+        for name, entry in directory.entries.items():
+            if name in listed and entry.inode <= 0:
+                entry.inode = listed[name].inode
 
     def file_agrees(self, path: str, file: File, entry: Entry) -> None:
         """One file is as the model has it."""

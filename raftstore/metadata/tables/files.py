@@ -278,12 +278,12 @@ class Files(Table):
     def _release(self, at: Context, row: Row, kept: str | None) -> None:
         """Take the content of a file away: into the trash, if it is `kept`, else from its owner's usage."""
         self._retention.forget(row[2])
+        self._trash.forget(row[2])
         if kept is not None:
             self._trash.take(at, row, kept)
             return
         self._contents.release(row[2], published=True)
         self._count(row[5], -1, -row[3])
-        self._trash.forget(row[2])
 
     # Room in the quota.
 

@@ -21,6 +21,7 @@ from raftstore.store.freespace import AboutFree
 from raftstore.store.names import Names
 from raftstore.store.node import Part, RunningNode
 from raftstore.store.opendisk import OnFatal, open_disk
+from raftstore.store.retention import RetentionCalls
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.store.transfers.confirmations import ConfirmedCopies
 from raftstore.store.transfers.publishbatch import PublishBatch
@@ -34,6 +35,7 @@ from raftstore.store.transfers.sessions import (
     UploadPlan,
     UploadSession,
 )
+from raftstore.store.trash import TrashCalls, reclaimable
 from raftstore.types import (
     CHUNK_SIZE,
     ChunkRef,
@@ -70,6 +72,8 @@ class Store:
         self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
         self._names = Names(node.disk.catalog, node.barrier, node.propose)
+        self.trash = TrashCalls(node.disk.catalog, node.barrier, self._names)
+        self.retention = RetentionCalls(node.disk.catalog, node.barrier, self._names)
 
     @classmethod
     async def open(cls, settings: StoreSettings, on_fatal: OnFatal, metrics: Metrics | None = None) -> Store:
@@ -440,13 +444,14 @@ class Store:
         if user is None or not (user.quota_bytes or user.quota_files):
             return Allowance()
         usage = self._catalog.usage(user.owner)
+        spare_files, spare_bytes = reclaimable(self._catalog, user.owner)
         own = replaced is not None and replaced.owner == user.owner
-        if user.quota_files and not own and usage.files >= user.quota_files:
+        if user.quota_files and not own and usage.files - spare_files >= user.quota_files:
             raise QuotaExceeded(f"{user.quota_files} files are there already")
         if not user.quota_bytes:
             return Allowance()
         freed = replaced.size if replaced is not None and own else 0
-        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
+        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed + spare_bytes))
 
     async def _target(
         self, actor: Actor, put: commands.PutFile, *, append: bool, offset: int | None

@@ -149,7 +149,7 @@ def accounts(draw: st.DrawFn) -> commands.Command:
 @st.composite
 def renames(draw: st.DrawFn) -> commands.Command:
     """Draw a renaming, now and then only of one's own or over nothing."""
-    fields = {"source": draw(paths), "target": draw(paths)}
+    fields: dict[str, str | bool] = {"source": draw(paths), "target": draw(paths)}
     if draw(st.integers(0, 3)) == 3:
         fields |= {"source_of": draw(whose), "target_of": draw(whose), "exclusive": draw(st.booleans())}
     return command("rename", **fields)
@@ -414,7 +414,7 @@ class Histories(RuleBasedStateMachine):
         now_ns = catalog.ask(Clock, lambda clock: clock.now_ns)
         assert now_ns == self.model.now_ns
         for owner in {file.owner for file in self.model.trash()}:
-            found = catalog.ask(Trash, lambda table, owner=owner: table.of(owner))
+            found = catalog.ask(Trash, lambda table, owner=owner: table.of(owner))  # type: ignore[misc]
             assert [trashed.inode for trashed, _ in found] == [file.inode for file in self.model.trash(owner)]
             assert all(trashed.expires_ns > now_ns for trashed, _ in found)
 

@@ -459,7 +459,7 @@ class Model:
         own = old is not None and old.owner == owner
         where = path if command.HasField("handle") else command.path
         kept = old is not None and self.keeps(where, old)
-        growth = (1, command.size) if not own else (0, command.size - old.size)
+        growth = (0, command.size - old.size) if old is not None and own else (1, command.size)
         if own and kept:
             try:
                 room = self.room(owner, 1, command.size)
@@ -468,7 +468,7 @@ class Model:
         else:
             room = self.room(owner, *growth)
         self.empty(room)
-        if kept:
+        if kept and old is not None:
             self.keep(name, old)
         parent.entries[name] = File(
             owner,
@@ -595,7 +595,7 @@ class Model:
         target, new = self.place(command.target, "EXISTS")
         if new in target.entries:
             both = (entry, target.entries[new])
-            if any(isinstance(one, Directory) for one in both) or entry.trashed is not None:
+            if any(isinstance(one, Directory) for one in both) or (isinstance(entry, File) and entry.trashed):
                 raise No("EXISTS")
             # To replace needs the right to store beside that to delete, or one's own.
             letter = "d" if self.has(command.target, "w") else "-"

@@ -151,6 +151,15 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         """Return inode and size of an owner's oldest ones up to inode `upto`."""
         return self._execute(_OLDEST, (owner, upto, limit)).fetchall() if self._some else []
 
+    def newest(self, owner: str) -> int:
+        """Return the inode of an owner's newest one; 0: there is none."""
+        if not self._some:
+            return 0
+        found: int | None = self._execute("SELECT max(inode) FROM trash WHERE owner = ?", (owner,)).fetchone()[
+            0
+        ]
+        return found or 0
+
     def remove(self, at: Context, inode: int) -> None:
         """Remove a file in the trash for good."""
         found = self._names.of_inode(inode)

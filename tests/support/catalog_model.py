@@ -833,7 +833,7 @@ class Model:
                     found.append((one, name, entry))
                 elif entry.bounds is None:
                     waiting.append(entry)
-        return sorted(found, key=lambda each: (each[2].version, each[2].inode))
+        return sorted(found, key=lambda each: (each[2].version, each[2].inode or 10**9))
 
     def make_room(self, path: str, newest: Directory | File) -> None:
         """After an upload: remove the oldest."""

@@ -9,7 +9,7 @@ from raftstore.errors import Invalid, NotFound
 from raftstore.metadata import Catalog
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.tables.clock import LEVEL
-from raftstore.metadata.tables.trash import MAX_ROOM, Trash
+from raftstore.metadata.tables.trash import MAX_DISPLACED, Trash
 from raftstore.paths import join
 from raftstore.rights import Actor
 from raftstore.rights.reserved import Area
@@ -114,5 +114,5 @@ def reclaimable(catalog: Catalog, owner: str) -> tuple[int, int]:
     """Return how many files, and bytes in them, give way at most to one command that needs room in the quota."""
     if catalog.level < LEVEL:
         return 0, 0
-    oldest = catalog.ask(Trash, lambda trash: trash.oldest(owner, MAX_ROOM, MAX_INTEGER))
+    oldest = catalog.ask(Trash, lambda trash: trash.oldest(owner, MAX_DISPLACED, MAX_INTEGER))
     return len(oldest), sum(size for _, size in oldest)

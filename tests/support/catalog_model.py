@@ -12,7 +12,7 @@ from raftstore.paths import free_name
 from raftstore.wire import commands_pb2 as commands
 
 STEP = 120 * 10**9
-ROOM = 64
+DISPLACED = 64
 
 
 @dataclass
@@ -377,7 +377,7 @@ class Model:
         if name in parent.reserved:
             raise No("EXISTS")
         owner = "" if command.home else self.whose(command.owner)
-        self.empty(self.room(owner, 1, 0))
+        self.empty(self.displaced(owner, 1, 0))
         self.made += 1
         parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=owner, number=self.made)
         parent.mtime_ns = self.time_ns
@@ -462,12 +462,12 @@ class Model:
         growth = (0, command.size - old.size) if old is not None and own else (1, command.size)
         if own and kept:
             try:
-                room = self.room(owner, 1, command.size)
+                gone = self.displaced(owner, 1, command.size)
             except No:
-                kept, room = False, self.room(owner, *growth)
+                kept, gone = False, self.displaced(owner, *growth)
         else:
-            room = self.room(owner, *growth)
-        self.empty(room)
+            gone = self.displaced(owner, *growth)
+        self.empty(gone)
         if kept and old is not None:
             self.keep(name, old)
         parent.entries[name] = File(
@@ -482,7 +482,7 @@ class Model:
         parent.reserved.pop(name, None)
         parent.partials.pop((name, owner), None)
         parent.mtime_ns = self.time_ns
-        self.make_room(where, parent.entries[name])
+        self.shed(where, parent.entries[name])
 
     @staticmethod
     def unchanged(old: Directory | File | None, handle: commands.Handle) -> None:
@@ -717,13 +717,13 @@ class Model:
         directory.entries[free_name(name, directory.entries.__contains__)] = kept
         directory.mtime_ns = self.time_ns
 
-    def room(self, owner: str, files: int, size: int) -> list[File]:
+    def displaced(self, owner: str, files: int, size: int) -> list[File]:
         """Return what of the trash must go for so much more; refuse when that is not enough."""
         (have, held), (most, largest) = self.usage(owner), self.quota(owner)
         files = max(0, have + files - most) if files > 0 else 0
         size = max(0, held + size - largest) if size > 0 else 0
         gone: list[File] = []
-        for file in self.trash(owner)[:ROOM]:
+        for file in self.trash(owner)[:DISPLACED]:
             if len(gone) >= files and sum(each.size for each in gone) >= size:
                 break
             gone.append(file)
@@ -835,7 +835,7 @@ class Model:
                     waiting.append(entry)
         return sorted(found, key=lambda each: (each[2].version, each[2].inode or 10**9))
 
-    def make_room(self, path: str, newest: Directory | File) -> None:
+    def shed(self, path: str, newest: Directory | File) -> None:
         """After an upload: remove the oldest."""
         over = self.over(path.rpartition("/")[0])
         if over is not None and over.bounds is not None and over.bounds.settled:

@@ -12,7 +12,7 @@ from catalogs import NOW, Feeder, command, put
 from raftstore.cluster.jobs.retaining import RetentionWork
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotADirectory, NotFound, StoreError
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables.trash import MAX_ROOM
+from raftstore.metadata.tables.trash import MAX_DISPLACED
 from raftstore.rights import Actor
 from raftstore.store.names import Names
 from raftstore.store.retention import Bounds, RetentionCalls, RetentionRule, beyond
@@ -121,9 +121,9 @@ def test_emptying_takes_all_of_it_in_bounded_commands(store: Store) -> None:
 def test_what_a_quota_can_win_back_is_bounded_too(store: Store) -> None:
     ada = store.account("ada")
     assert reclaimable(store.feeder.catalog, ada.owner) == (0, 0)
-    for seed in range(1, MAX_ROOM + 3):
+    for seed in range(1, MAX_DISPLACED + 3):
         store.remove(ada, f"/{seed}", seed)
-    assert reclaimable(store.feeder.catalog, ada.owner) == (MAX_ROOM, 10 * MAX_ROOM)
+    assert reclaimable(store.feeder.catalog, ada.owner) == (MAX_DISPLACED, 10 * MAX_DISPLACED)
 
 
 def test_before_the_upgrade_it_says_so(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class Files(Table):
             raise Refusal(commands.EXISTS, command.path)
         self._reservations.check_free(place)
         if at.level >= 2:
-            self._make_room(at, self._room(at, owner, 1, 0))
+            self._displace(at, self._displaced(at, owner, 1, 0))
             self._quotas.count(owner, files=1)
         inode = self._state.new_inode()
         entry = Entry(place.name, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
@@ -174,10 +174,10 @@ class Files(Table):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
         plan = self._contents.plan(command.chunks, size, command.since)
         self._contents.check_quorum(plan, command.quorum)
-        room, kept = self._room_beside(at, owner, size, place, row)
+        displaced, kept = self._displaced_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
         demand = self._accounts.replicas(owner) or DEFAULT
-        self._make_room(at, room)
+        self._displace(at, displaced)
         if row is not None:
             self._release(at, row, kept)
         if row is not None and not anew:
@@ -195,7 +195,7 @@ class Files(Table):
         self._names.touch(place.parent, at.time_ns)
         self._partials.forget(place, owner)
         self._retention.note(place, inode, at.index, size)
-        self._retention.make_room(at, place, inode)
+        self._retention.shed(at, place, inode)
         return commands.Result(inode=inode)
 
     def _published_at(self, command: commands.PutFile, at: Context) -> tuple[Place, Row | None, bool] | None:
@@ -287,18 +287,18 @@ class Files(Table):
 
     # Room in the quota.
 
-    def _room(self, at: Context, owner: str, files: int, size: int) -> list[int]:
+    def _displaced(self, at: Context, owner: str, files: int, size: int) -> list[int]:
         """Return what of an owner's trash must go for so much more of its own. Refuses with QUOTA."""
         over = self._quotas.excess(owner, files, size)
         if over == (0, 0):
             return []
-        found = self._trash.room_for(owner, *over) if at.level >= 3 else None
+        found = self._trash.displaced_by(owner, *over) if at.level >= 3 else None
         if found is None:
             self._quotas.check_published(owner, files, size)
             raise AssertionError("it is over")
         return found
 
-    def _room_beside(
+    def _displaced_beside(
         self, at: Context, owner: str, size: int, place: Place, row: Row | None
     ) -> tuple[list[int], str | None]:
         """Return what must go for a version of `size` bytes in the place of `row`, and (its path) whether that is kept.
@@ -306,19 +306,19 @@ class Files(Table):
         One's own earlier version is the newest in the trash: where there is no room for both, it is not kept.
         """
         if row is None:
-            return self._room(at, owner, 1, size), None
+            return self._displaced(at, owner, 1, size), None
         kept, own = self._trash.keeps(at, place, row), row[5] == owner
         if not own:
-            return self._room(at, owner, 1, size), kept
+            return self._displaced(at, owner, 1, size), kept
         if kept is not None:
             try:
-                return self._room(at, owner, 1, size), kept
+                return self._displaced(at, owner, 1, size), kept
             except Refusal:
                 pass
-        return self._room(at, owner, 0, size - row[3]), None
+        return self._displaced(at, owner, 0, size - row[3]), None
 
-    def _make_room(self, at: Context, room: list[int]) -> None:
-        for inode in room:
+    def _displace(self, at: Context, displaced: list[int]) -> None:
+        for inode in displaced:
             self._trash.remove(at, inode)
 
     def _count(self, owner: str, files: int, size: int) -> None:

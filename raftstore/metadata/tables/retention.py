@@ -308,7 +308,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
 
     # Removing.
 
-    def make_room(self, at: Context, place: Place, newest: int) -> None:
+    def shed(self, at: Context, place: Place, newest: int) -> None:
         """A file, `newest`, was put at `place`: remove the oldest if they are too many there, but not that one."""
         directory = self.rule_over(place.parent)
         rule = self._rules.get(directory)

@@ -6,7 +6,7 @@ references to its chunks are handed over: no byte is copied, its owner's usage d
 still has open is not taken for it. Not kept are empty files (clients make one before each upload), and what is in the
 areas of /people already: to delete there is for good. Nor does retention keep anything.
 
-It goes when its time is over, by cluster time; when its owner needs the room (`room_for`); or when it is told to.
+It goes when its time is over, by cluster time; when its owner needs the room (`displaced_by`); or when it is told to.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from raftstore.rights.reserved import APART, Area
 from raftstore.types import Entry, Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
-MAX_ROOM = 64
+MAX_DISPLACED = 64
 """Files of the trash that give way to one command which needs room in the quota."""
 
 MAX_EMPTIED = 256
@@ -137,10 +137,10 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         if self._some:
             self._execute("UPDATE trash SET owner = ? WHERE inode = ?", (owner, inode))
 
-    def room_for(self, owner: str, files: int, size: int) -> list[int] | None:
-        """Return what must go for so many files and bytes, the oldest first; None: MAX_ROOM of them are not enough."""
+    def displaced_by(self, owner: str, files: int, size: int) -> list[int] | None:
+        """Return what must go for so many files and bytes, the oldest first; None: MAX_DISPLACED of them are not enough."""
         chosen: list[int] = []
-        for inode, freed in self.oldest(owner, MAX_ROOM):
+        for inode, freed in self.oldest(owner, MAX_DISPLACED):
             chosen.append(inode)
             size -= freed
             if len(chosen) >= files and size <= 0:

@@ -10,7 +10,7 @@ from catalogs import NOW, Feeder, by, command, digest, put
 
 from raftstore.metadata.tables.clock import STEP, Clock
 from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.trash import MAX_ROOM, Trash, Trashed
+from raftstore.metadata.tables.trash import MAX_DISPLACED, Trash, Trashed
 from raftstore.rights import Actor
 from raftstore.wire import commands_pb2 as commands
 
@@ -320,12 +320,12 @@ def test_a_full_quota_of_files_takes_the_oldest_also_for_a_directory(feeder: Fee
 
 
 def test_at_most_so_many_give_way_to_one_command_else_nothing_happens(feeder: Feeder) -> None:
-    kept = [removed(feeder, seed) for seed in range(1, MAX_ROOM + 3)]
+    kept = [removed(feeder, seed) for seed in range(1, MAX_DISPLACED + 3)]
     account(feeder, "ada", trash_ns=30 * DAY, quota_bytes=10 * len(kept))
-    assert status(feeder, put("/large", *range(200, 200 + MAX_ROOM + 1))) == "QUOTA"
+    assert status(feeder, put("/large", *range(200, 200 + MAX_DISPLACED + 1))) == "QUOTA"
     assert trash(feeder) == kept
-    assert status(feeder, put("/fits", *range(200, 200 + MAX_ROOM))) == "OK"
-    assert trash(feeder) == kept[MAX_ROOM:]
+    assert status(feeder, put("/fits", *range(200, 200 + MAX_DISPLACED))) == "OK"
+    assert trash(feeder) == kept[MAX_DISPLACED:]
 
 
 def test_where_there_is_no_room_for_both_the_replaced_version_is_not_kept(feeder: Feeder) -> None:

@@ -16,10 +16,9 @@ from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.clustertime import ClusterTime
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
-from raftstore.cluster.jobs.clustertime import ClusterTime
-from raftstore.cluster.jobs.retaining import RetentionWork
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
 from raftstore.cluster.membership.joining import Doorkeeper
@@ -29,6 +28,7 @@ from raftstore.cluster.membership.superseded import SupersededCheck
 from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.replicas.registration import Registration
 from raftstore.cluster.replicas.view import LiveTopology
+from raftstore.cluster.retaining import RetentionWork
 from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from raftstore.cluster.jobs.clustertime import REMOVED
-from raftstore.cluster.jobs.retaining import RetentionWork
+from raftstore.cluster.clustertime import REMOVED
+from raftstore.cluster.retaining import RetentionWork
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST
 from raftstore.metadata.results import accepted

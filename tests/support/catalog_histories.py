@@ -13,7 +13,7 @@ from catalogs import NOW, Feeder, by, chunk, command, digest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from raftstore.cluster.jobs.retaining import RetentionWork
+from raftstore.cluster.retaining import RetentionWork
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.retention import Retention

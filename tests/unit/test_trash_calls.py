@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder, command, put
 
-from raftstore.cluster.jobs.retaining import RetentionWork
+from raftstore.cluster.retaining import RetentionWork
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotADirectory, NotFound, StoreError
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.trash import MAX_DISPLACED

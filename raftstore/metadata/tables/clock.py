@@ -1,7 +1,7 @@
 """Cluster time, from level 3 on: by it is judged what expires. Monotone, in the log, the same on every node.
 
 `AdvanceClock` moves it (`advancing` applies that, with what expires by it); the leader proposes what the clocks of a
-majority of the members agree on (`raftstore/cluster/jobs/clustertime.py`). So one wrong clock, also the leader's,
+majority of the members agree on (`raftstore/cluster/clustertime.py`). So one wrong clock, also the leader's,
 moves nothing, and while they disagree it stands still. DESIGN.md argues it.
 
 **Nothing visible is past the clock**: what expires up to a time is removed by the command that moves the clock there.

@@ -6,7 +6,7 @@ what has a low version, the log index at which its content was published; its ag
 Each such file has a row in `retained`, and each rule the sums of its rows. They are kept along with each change of
 names, by two dictionary lookups where a rule is anywhere, by one test where there is none. When a directory comes or
 goes by a rename, with all that is in it, the rules concerned are unsettled: until a scan by the leader has gone
-through what is beneath (`raftstore/cluster/jobs/retention.py`), a batch of inodes a command, nothing is removed by
+through what is beneath (`raftstore/cluster/retaining.py`), a batch of inodes a command, nothing is removed by
 them.
 
 What is removed by a rule goes past the trash. An upload that makes a directory larger than it may be removes the

@@ -138,7 +138,7 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
             self._execute("UPDATE trash SET owner = ? WHERE inode = ?", (owner, inode))
 
     def displaced_by(self, owner: str, files: int, size: int) -> list[int] | None:
-        """Return what must go for so many files and bytes, the oldest first; None: MAX_DISPLACED of them are not enough."""
+        """Return what must go for so many files and bytes, the oldest first; None: so many are not enough."""
         chosen: list[int] = []
         for inode, freed in self.oldest(owner, MAX_DISPLACED):
             chosen.append(inode)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder
 
-from raftstore.cluster.jobs.clustertime import IDLE, ClusterTime, due
+from raftstore.cluster.clustertime import IDLE, ClusterTime, due
 from raftstore.cluster.status.health import Report
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.clock import STEP, Clock

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder, by, command, digest, put
 
-from raftstore.cluster.jobs.retaining import RetentionWork, Step, plan
+from raftstore.cluster.retaining import RetentionWork, Step, plan
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.moments import Moments, thinned
 from raftstore.metadata.tables.retention import MAX_AT_ONCE, Retention, Rule

@@ -42,6 +42,8 @@ FIELDS: dict[str, int] = {
     "User.identity": 2,
     "User.sessions_since": 2,
     "PutFile.handle": 2,
+    "PutFile.content": 2,
+    "PutPartial.content": 2,
     "User.trash_ns": 3,
 }
 """Level from which a field may be set, by "Message.field"; 1 where there is none."""

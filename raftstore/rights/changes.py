@@ -6,6 +6,7 @@ alone and writes the leave into the command (`write`), at level 2 apply asks the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,12 @@ class Leave:
     target_of: str = ""
     keeps: bool = False
     directories: bool = False
+
+
+@functools.lru_cache(maxsize=4096)
+def _own(owner: str) -> Leave:
+    """Return the leave of who may do as asked whatever is there; they are all alike."""
+    return Leave(owner)
 
 
 def _of(rights: Rights, whose: Whose) -> str:
@@ -88,7 +95,7 @@ def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
     replaces = rights.whose(Action.APPEND if command.append else Action.OVERWRITE, path)
     if replaces is Whose.ANYBODYS:
         # As nearly always: who may append to, or replace, anybody's may store there.
-        return Leave(rights.owner)
+        return _own(rights.owner)
     rights.require(Action.WRITE, path)
     return Leave(rights.owner, target_of=_of(rights, replaces), keeps=replaces is Whose.NOBODYS)
 

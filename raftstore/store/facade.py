@@ -68,6 +68,7 @@ class Store:
         self._node = node
         self._catalog = node.disk.catalog
         self._reserver = part.reserver
+        self._stager = part.stager
         self._stack = stack
         self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
@@ -284,7 +285,8 @@ class Store:
     ) -> UploadSession:
         """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
         path = put.path
-        allowance = self._allowance(actor, published)
+        user = self._account(actor)
+        allowance = self._allowance(user, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
@@ -295,7 +297,6 @@ class Store:
             return newer_of(actor.owner, published, self._published(path))
 
         late = LateReplicas(self._node.recorder, confirmed.begun)
-        user = self._account(actor)
         replicas = user.replicas if user is not None else 0
         if expected is not None and not (user is not None and Rights(user).sees_all):
             if expected > CHUNK_SIZE and expected > self._free(user):
@@ -317,6 +318,7 @@ class Store:
             late,
             self._node.leases,
             self._publish_batch,
+            self._stager,
         )
         kept_version = base.entry if isinstance(base, FileVersion) else None
         return UploadSession(
@@ -435,12 +437,13 @@ class Store:
 
     def _account(self, actor: Actor) -> User | None:
         """Return the actor's account as this node has applied it, None when it has none."""
-        user = self.cached_user(actor.user.name) if actor.user is not None and not actor.anonymous else None
+        if actor.user is None or actor.anonymous:
+            return None
+        user = self._catalog.user(actor.user.name)
         return user if user is not None and user.owner == actor.owner else None
 
-    def _allowance(self, actor: Actor, replaced: Entry | None) -> Allowance:
-        """Return how large a file of the actor in place of `replaced` may be by the quota of now."""
-        user = self._account(actor)
+    def _allowance(self, user: User | None, replaced: Entry | None) -> Allowance:
+        """Return how large a file of an account in place of `replaced` may be by the quota of now."""
         if user is None or not (user.quota_bytes or user.quota_files):
             return Allowance()
         usage = self._catalog.usage(user.owner)

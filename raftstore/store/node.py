@@ -41,6 +41,7 @@ from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
+from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
 from raftstore.types import ClusterStatus, LoopStatus
@@ -62,6 +63,7 @@ class Part:
     consensus: Consensus
     background_jobs: BackgroundJobs
     reserver: Reserver
+    stager: Stager
 
 
 class RunningNode:
@@ -171,7 +173,9 @@ class RunningNode:
         consensus = self._make_consensus(self.report.boots.now)
         stack.push_async_callback(consensus.stop)
         self.membership.take_part(consensus)
-        part = Part(consensus, self._make_jobs(consensus), self._make_reserver(consensus))
+        part = Part(
+            consensus, self._make_jobs(consensus), self._make_reserver(consensus), self._make_stager(consensus)
+        )
         await consensus.start()
         self._part = part
         await self._start_work(part, stack)
@@ -264,6 +268,12 @@ class RunningNode:
             lambda: consensus.is_leader,
         )
 
+    def _make_stager(self, consensus: Consensus) -> Stager:
+        disk = self.disk
+        return Stager(
+            disk.settings.name, self.report.boots.now, disk.catalog, self.propose, lambda: consensus.is_leader
+        )
+
     async def _start_work(self, part: Part, stack: contextlib.AsyncExitStack) -> None:
         """Start what goes on beside the front-ends' requests."""
         disk, settings = self.disk, self.disk.settings
@@ -302,6 +312,7 @@ class RunningNode:
             cluster_time,
             retention,
             part.reserver,
+            part.stager,
             registration,
         ):
             work.start()
@@ -371,9 +382,10 @@ class RunningNode:
 
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
-        voters = self.membership.roster.configuration.voters
-        if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
-            raise DiskFull(reason)
+        if self.health.any_full or self.disk.watch.space is Space.NONE:
+            voters = self.membership.roster.configuration.voters
+            if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
+                raise DiskFull(reason)
         consensus = self._running().consensus
         if not self._is_certain():
             await self._until_certain()

@@ -45,7 +45,12 @@ class Walk:
         path, other = chance.choice(FEW), chance.choice(FEW)
         owner = chance.choice(OWNERS)
         makers: list[tuple[int, Callable[[], commands.Command]]] = [
-            (8, lambda: put(path, *chance.choices(range(1, 7), k=chance.randint(0, 2)), owner=owner)),
+            (
+                8,
+                lambda: put(
+                    path, *chance.choices(range(1, 7), k=chance.choice([0, 1, 1, 2, 2, 4])), owner=owner
+                ),
+            ),
             (5, lambda: command("remove_file", path=path)),
             (2, lambda: command("rename", source=path, target=other)),
             (2, lambda: command("rename", source=f"/people/@trash/{owner}/a", target=path)),

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from raftstore.cluster.retaining import RetentionWork
 from raftstore.metadata.results import accepted
+from raftstore.metadata.tables import longcontents
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.trash import Trash
@@ -82,6 +83,7 @@ def sized(draw: st.DrawFn, kind: str) -> commands.Command:
     drawn = draw(chunks)
     size = 10 * len(drawn) + (draw(st.integers(0, 9)) == 9)
     fields = {"path": draw(paths), "owner": draw(owners), "size": size, "chunks": drawn, "since": draw(since)}
+    fields["content"] = draw(st.sampled_from([0, 0, 1, 2]))
     if kind == "put_file":
         fields |= {"mtime_ns": draw(times), "exclusive": draw(st.integers(0, 4)) == 4}
         fields["own_only"] = draw(st.integers(0, 3)) == 3
@@ -105,11 +107,37 @@ def through_handles(draw: st.DrawFn) -> commands.Command:
         "size": 10 * len(drawn),
         "chunks": drawn,
         "handle": handle,
+        "content": draw(st.sampled_from([0, 0, 1])),
     }
     return command("put_file", since=draw(since), own_only=draw(st.integers(0, 4)) == 4, **fields)
 
 
 nodes = st.sampled_from(["n2", "n3"])
+staging = st.one_of(
+    st.builds(
+        lambda node, which, offset, drawn, index: command(
+            "stage_content",
+            node=node,
+            boot=1,
+            content=which,
+            offset=offset,
+            chunks=drawn,
+            since=index,
+            owner="ada",
+        ),
+        nodes,
+        st.integers(0, 2),
+        st.sampled_from([0, 0, 0, 1]),
+        chunks.filter(bool),
+        since,
+    ),
+    st.builds(
+        lambda node, which: command("unstage_content", node=node, boot=1, content=which),
+        nodes,
+        st.integers(1, 2),
+    ),
+)
+"""`Histories.resolved` says which content that is, and how long it is by then."""
 reserving = st.one_of(
     st.builds(
         lambda path, node: command("reserve_name", path=path, node=node, boot=1),
@@ -168,6 +196,8 @@ operations = st.one_of(
     through_handles(),
     through_handles(),
     reserving,
+    staging,
+    staging,
     st.builds(lambda path, owner: command("remove_file", path=path, only_of=owner), paths, whose),
     renames(),
     renames(),
@@ -212,6 +242,7 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.slice, longcontents.SLICE = longcontents.SLICE, Model.slice
         self.directory = Path(tempfile.mkdtemp(prefix="catalog-"))
         self.feeder = Feeder(self.directory / "main" / "catalog.db", wal_bytes=40_000)
         self.model = Model()
@@ -228,6 +259,7 @@ class Histories(RuleBasedStateMachine):
         finally:
             self.feeder.catalog.close()
             shutil.rmtree(self.directory)
+            longcontents.SLICE = self.slice
 
     @initialize()
     def begin(self) -> None:
@@ -282,6 +314,7 @@ class Histories(RuleBasedStateMachine):
             trash = [file for file in self.model.trash() if file.inode > 0]
             which = each.restore_trash.inode
             each.restore_trash.inode = trash[which % len(trash)].inode if trash else 999
+        self.resolve_content(each)
         if each.WhichOneof("kind") != "put_file" or not each.put_file.HasField("handle"):
             return each
         handle, stale = each.put_file.handle, each.put_file.handle.version == 3
@@ -303,6 +336,24 @@ class Histories(RuleBasedStateMachine):
             handle.reservation = held_one.number
         return each
 
+    def resolve_content(self, each: commands.Command) -> None:
+        """Give a drawn content the number of what is staged, and a size that fits, now and then."""
+        put = getattr(each, each.WhichOneof("kind") or "")
+        which = getattr(put, "content", 0)
+        if not which:
+            return
+        numbers = sorted(self.model.staged)
+        if which not in numbers:
+            put.content = numbers[which % len(numbers)] if numbers else 999 * (which % 2)
+        staged = self.model.staged.get(put.content)
+        if isinstance(put, commands.StageContent):
+            if staged is not None and not put.offset:
+                put.node, put.offset = staged.node, len(staged.seeds)
+        elif put.content and not isinstance(put, commands.UnstageContent):
+            if staged is not None and put.size % 10 == 0:
+                put.size = staged.size
+            del put.chunks[:]
+
     def note(self, each: commands.Command, result: commands.Result) -> None:
         """Give the model the numbers that it cannot know; those of a replaced file must stay."""
         kind = each.WhichOneof("kind")
@@ -312,6 +363,8 @@ class Histories(RuleBasedStateMachine):
             ] or [file for file in self.model.files() if file.inode == result.inode]
             assert file.inode in (0, result.inode)
             file.inode = result.inode
+        elif kind == "stage_content" and not each.stage_content.content:
+            self.model.staged[result.inode] = self.model.staged.pop(0)
         elif kind == "make_directory":
             parent, name = self.model.place(each.make_directory.path, "")
             parent.entries[name].inode = result.inode
@@ -326,7 +379,10 @@ class Histories(RuleBasedStateMachine):
         orphans = [owner for owner, _ in self.feeder.catalog.orphans()]
         owner = orphans[which] if which < len(orphans) else "nobody"
         after, finished, status = 0, False, "OK"
+        self.model.position = 0
         while not finished and status == "OK":
+            if after:
+                self.model.drop_orphans()  # each is an entry; the model has but the last one
             adopt = command("adopt_owner", owner=owner, name=name, after=after, limit=limit)
             result = self.feeder.one(adopt)
             after, finished, status = result.after, result.finished, commands.Status.Name(result.status)
@@ -381,6 +437,7 @@ class Histories(RuleBasedStateMachine):
             while await work.look():
                 pass
 
+        contents = self.model.contents()
         asyncio.run(all_of_it())
         for one in self.model.directories():
             if one.bounds is not None:
@@ -390,6 +447,7 @@ class Histories(RuleBasedStateMachine):
                 for each in self.model.directories():
                     if len(each.entries) < before[id(each)]:
                         each.mtime_ns = 0  # in whichever entry it was
+        self.model.leave(contents)
         self.model.forget()
 
     @invariant()
@@ -417,6 +475,61 @@ class Histories(RuleBasedStateMachine):
             found = catalog.ask(Trash, lambda table, owner=owner: table.of(owner))  # type: ignore[misc]
             assert [trashed.inode for trashed, _ in found] == [file.inode for file in self.model.trash(owner)]
             assert all(trashed.expires_ns > now_ns for trashed, _ in found)
+
+    @rule(
+        path=st.sampled_from(["/a/a", "/a/b/a", "/b/a"]),
+        drawn=st.lists(st.builds(chunk, seeds, st.just(10), st.just((1, 2))), min_size=3, max_size=5),
+        kind=st.sampled_from(["put_file", "put_file", "put_partial"]),
+        ahead=st.booleans(),
+        then=st.sampled_from(["", "short", "short", "empty", "long", "remove", "rename"]),
+    )
+    def large(self, path: str, drawn: list[commands.Chunk], kind: str, ahead: bool, then: str) -> None:
+        """Publish a content that is long, staged or not, and then perhaps something in its place."""
+        fields = {"path": path, "owner": "ada", "since": self.feeder.index}
+        whole = command(kind, size=10 * len(drawn), chunks=drawn, **fields)
+        if ahead:
+            staged = 0
+            for offset in range(0, len(drawn), Model.slice):
+                part = drawn[offset : offset + Model.slice]
+                begun = {"node": "n2", "boot": 1, "content": staged, "offset": offset}
+                stage = command("stage_content", chunks=part, since=self.feeder.index, **begun)
+                self.entry([stage], 0)
+                staged = staged or max(self.model.staged)
+            whole = command(kind, size=10 * len(drawn), content=staged, **fields)
+        instead = {
+            "short": command("put_file", size=10, chunks=drawn[:1], **fields),
+            "empty": command("put_file", **fields),
+            "long": command("put_file", size=30, chunks=drawn[-3:], **fields),
+            "remove": command("remove_file", path=path),
+            "rename": command("rename", source="/b/a", target="/a/a"),
+        }
+        self.entry([self.by(each, None) for each in (whole, *([instead[then]] if then else []))], 0)
+
+    @precondition(lambda self: not self.model.orphaned)
+    @rule(limits=st.lists(st.integers(0, 3), min_size=1, max_size=8))
+    def forget_contents(self, limits: list[int]) -> None:
+        """Give up some chunks of what is left; which content comes first the model does not know."""
+        for limit in limits:
+            first = self.first_left()
+            if first:
+                self.model.leftovers.remove(first)
+                self.model.leftovers.insert(0, first)
+            forget = command("forget_contents", limit=limit)
+            status = commands.Status.Name(self.feeder.one(forget).status)
+            if first or not 0 < limit <= Model.slice:  # else the number of one went of which nothing was left
+                assert status == self.model.apply(forget)
+
+    def first_left(self) -> list[int]:
+        """Return the seeds of the content that goes next."""
+        database = sqlite3.connect(self.feeder.path)
+        try:
+            rows = database.execute(
+                "SELECT digest FROM contents JOIN chunks ON id = chunk"
+                " WHERE inode = (SELECT min(content) FROM leftovers) ORDER BY sequence"
+            ).fetchall()
+        finally:
+            database.close()
+        return [int.from_bytes(name, "big") for (name,) in rows]
 
     @rule()
     def repeat_an_entry(self) -> None:
@@ -508,6 +621,15 @@ class Histories(RuleBasedStateMachine):
         assert [ref.digest for ref in refs] == [digest(seed) for seed in file.seeds]
         for ref, seed in zip(refs, file.seeds, strict=True):
             assert set(ref.stores) == self.model.replicas[seed]
+
+    @invariant()
+    def staged_agree(self) -> None:
+        """What is staged is what the model has."""
+        found = self.feeder.catalog.staged()
+        assert {(one.content, one.node, one.boot, one.chunks, one.size) for one in found} == {
+            (number, one.node, one.boot, len(one.seeds), one.size) for number, one in self.model.staged.items()
+        }
+        assert self.feeder.catalog.leftovers >= len(self.model.leftovers)
 
     @invariant()
     def reservations_agree(self) -> None:

@@ -65,6 +65,16 @@ class Reserved:
 
 
 @dataclass
+class Ahead:
+    """What a node has staged of a file."""
+
+    node: str
+    boot: int
+    seeds: tuple[int, ...] = ()
+    size: int = 0
+
+
+@dataclass
 class Directory:
     """A directory with its entries, and partial uploads by name and owner."""
 
@@ -157,6 +167,10 @@ class Model:
     root: Directory = field(default_factory=lambda: Directory(inode=1))
     orphaned: list[Directory] = field(default_factory=list)
     made: int = 0
+    staged: dict[int, Ahead] = field(default_factory=dict)
+    leftovers: list[list[int]] = field(default_factory=list)
+    slice: int = 2
+    """Chunks of a content that goes at once; a longer one is left."""
     accounts: dict[str, Account] = field(default_factory=dict)
     replicas: dict[int, set[int]] = field(default_factory=dict)
     swept: dict[int, int] = field(default_factory=dict)
@@ -178,13 +192,22 @@ class Model:
         kind = command.WhichOneof("kind")
         assert kind is not None
         self.drop_orphans()
+        before = self.contents()
         try:
             self.actor = self.acting(kind, command)
             getattr(self, kind)(getattr(command, kind))
         except No as refusal:
+            self.leave(before)
             return str(refusal)
+        self.leave(before)
         self.forget()
         return "OK"
+
+    def leave(self, before: list[Content]) -> None:
+        """Long contents that were there before and are no more wait to be given up."""
+        here = {id(content) for content in self.contents()}
+        gone = [content for content in before if id(content) not in here]
+        self.leftovers += [list(content.seeds) for content in gone if len(content.seeds) > self.slice]
 
     # Who may do what.
 
@@ -278,13 +301,15 @@ class Model:
 
     def drop_orphans(self) -> None:
         """Drop a few of the partial uploads in a directory that was removed, the oldest directory first."""
-        if self.orphaned:
+        if self.orphaned and not self.position:
             oldest = min(self.orphaned, key=lambda directory: directory.number)
             some = sorted(oldest.partials)[:4]
+            before = self.contents()
             for key in some:
                 del oldest.partials[key]
             if len(some) < 4:
                 self.orphaned.remove(oldest)
+            self.leave(before)
             self.forget()
 
     # Places.
@@ -362,7 +387,8 @@ class Model:
 
     def references(self) -> Counter[int]:
         """Count how often each chunk is referred to."""
-        return Counter(seed for content in self.contents() for seed in content.seeds)
+        contents = [content.seeds for content in self.contents()] + [one.seeds for one in self.staged.values()]
+        return Counter(seed for seeds in [*contents, *self.leftovers] for seed in seeds)
 
     # Commands.
 
@@ -403,6 +429,8 @@ class Model:
 
     def seeds(self, command: commands.PutFile | commands.PutPartial) -> tuple[int, ...]:
         """Check chunks; return their seeds."""
+        if command.content:
+            return self.ahead(command)
         chunks = list(command.chunks)
         if sum(chunk.length for chunk in chunks) != command.size:
             raise No("INVALID")
@@ -412,6 +440,50 @@ class Model:
             if not known and not self.proven(named, command.since):
                 raise No("CHANGED")
         return tuple(int.from_bytes(chunk.digest, "big") for chunk in chunks)
+
+    def ahead(self, command: commands.PutFile | commands.PutPartial) -> tuple[int, ...]:
+        """Check what was staged; return its seeds."""
+        staged = self.staged.get(command.content)
+        if staged is None:
+            raise No("CHANGED")
+        if staged.size != command.size:
+            raise No("INVALID")
+        if not all(self.replicas[seed] for seed in staged.seeds):
+            raise No("CHANGED")
+        return staged.seeds
+
+    def stage_content(self, command: commands.StageContent) -> None:
+        """Take some chunks; the number of a new content is noted afterwards."""
+        staged = Ahead(command.node, command.boot)
+        if command.content:
+            staged = self.staged.get(command.content, staged)
+            if command.content not in self.staged:
+                raise No("CHANGED")
+        if (staged.node, staged.boot, len(staged.seeds)) != (command.node, command.boot, command.offset):
+            raise No("CHANGED")
+        if not 0 < len(command.chunks) <= self.slice:
+            raise No("INVALID")
+        size = sum(chunk.length for chunk in command.chunks)
+        put = commands.PutPartial(chunks=command.chunks, size=size, since=command.since)
+        seeds = self.seeds(put)
+        self.learn(put)
+        staged.seeds += seeds
+        staged.size += size
+        self.staged[command.content] = staged
+
+    def unstage_content(self, command: commands.UnstageContent) -> None:
+        """Leave what was staged."""
+        staged = self.staged.get(command.content)
+        if staged is not None and (staged.node, staged.boot) == (command.node, command.boot):
+            self.leftovers.append(list(self.staged.pop(command.content).seeds))
+
+    def forget_contents(self, command: commands.ForgetContents) -> None:
+        """Give up the first chunks of the content that comes first: whoever asks has put it there."""
+        if not 0 < command.limit <= self.slice:
+            raise No("INVALID")
+        if self.leftovers:
+            del self.leftovers[0][: command.limit]
+            self.leftovers = [left for left in self.leftovers if left]
 
     def learn(self, command: commands.PutFile | commands.PutPartial) -> None:
         """Note on which stores chunks are."""
@@ -430,6 +502,8 @@ class Model:
         if command.HasField("handle"):
             found = self.opened(command.handle)
             if found is None:
+                if command.content in self.staged:
+                    self.leftovers.append(list(self.staged.pop(command.content).seeds))
                 return
             parent, name, anew = found
         else:
@@ -468,17 +542,19 @@ class Model:
         else:
             gone = self.displaced(owner, *growth)
         self.empty(gone)
+        inode = old.inode if old is not None and not anew else 0
         if kept and old is not None:
             self.keep(name, old)
         parent.entries[name] = File(
             owner,
             seeds,
             command.size,
-            inode=old.inode if old is not None and not anew else 0,
+            inode=inode,
             version=self.index,
             mtime_ns=command.mtime_ns or self.time_ns,
         )
         self.learn(command)
+        self.staged.pop(command.content, None)
         parent.reserved.pop(name, None)
         parent.partials.pop((name, owner), None)
         parent.mtime_ns = self.time_ns
@@ -710,9 +786,8 @@ class Model:
             directory = found
         stamp = min(max(self.time_ns, self.now_ns), self.now_ns + STEP)
         self.came += 1
-        kept = File(
-            old.owner, old.seeds, old.size, version=old.version, mtime_ns=old.mtime_ns, inode=-self.came
-        )
+        kept = old  # the same content, under another number
+        kept.inode = -self.came
         kept.trashed = Trashed(self.came, stamp, stamp + account.trash_ns)
         directory.entries[free_name(name, directory.entries.__contains__)] = kept
         directory.mtime_ns = self.time_ns
@@ -889,6 +964,7 @@ class Model:
         if old is None and len(begun) >= most:
             raise No("QUOTA")
         self.learn(command)
+        self.staged.pop(command.content, None)
         parent.partials[name, owner] = Content(owner, seeds, command.size, tick=self.tick)
 
     def expire_partials(self, command: commands.ExpirePartials) -> None:

@@ -94,6 +94,8 @@ class Health:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._started = False
         self._clock_logged_at = -CLOCK_LOG_EVERY
+        self.any_full = False
+        """Whether some member's disk, by what it last said, takes no commands."""
 
     def start(self) -> None:
         """Start watching on the running loop."""
@@ -110,7 +112,7 @@ class Health:
         """Watch those who are members now."""
         if not self._started:
             return
-        others = self._roster.configuration.names - {self._own()[0].name}
+        others = self._roster.configuration.names - {self._roster.node}
         for name in self._tasks.keys() - others:
             self._tasks.pop(name).cancel()
             self._reports.pop(name, None)
@@ -169,6 +171,7 @@ class Health:
             reply.time_ns,
         )
         self._reports[name] = report
+        self.any_full = any(each.space is Space.NONE for each in self._reports.values())
         self.progress.hear(name, reply.store, reply.boot, reply.safe_index)
         self._look_at_clock()
         if boots.now:  # else the answer is not about this start: it has no number yet
@@ -176,13 +179,13 @@ class Health:
         return report
 
     def _wrong_clocks(self, reports: Iterable[tuple[str, Report | None]]) -> dict[str, float]:
-        own = self._own()[0].name
+        own = self._roster.node
         offsets = {name: report.ahead for name, report in reports if report and report.ahead is not None}
         return clocks.wrong({own: 0.0, **offsets}, own)
 
     def _look_at_clock(self) -> None:
         """Log that this node's own clock is wrong, if those of the others say so."""
-        by = self._wrong_clocks(self._reports.items()).get(self._own()[0].name)
+        by = self._wrong_clocks(self._reports.items()).get(self._roster.node)
         if by is not None and time.monotonic() - self._clock_logged_at >= CLOCK_LOG_EVERY:
             self._clock_logged_at = time.monotonic()
             log.warning(

@@ -113,6 +113,7 @@ CREATE INDEX places_by_user ON places (user);
         self._executemany = database.cursor().executemany
         self._users: dict[str, User | None] = {}
         self._rights: dict[str, Rights] = {}
+        self._identities: dict[str, Rights | None] = {}
         self.on_change: Callable[[str], object] = lambda name: None
 
     def user(self, name: str) -> User | None:
@@ -128,6 +129,7 @@ CREATE INDEX places_by_user ON places (user);
         if len(self._users) >= MAX_KNOWN:
             self._users.clear()
             self._rights.clear()
+            self._identities.clear()
         user = user_of_message(commands.User.FromString(row[0])) if row is not None else None
         self._users[name] = user
         return user
@@ -144,13 +146,22 @@ CREATE INDEX places_by_user ON places (user);
 
     def rights_of(self, owner: str) -> Rights | None:
         """Return what the account may do that has the identity `owner`; None when none has it (any more)."""
+        try:
+            return self._identities[owner]
+        except KeyError:
+            pass
         found = self.rights(owner_name(owner))
-        return found if found is not None and found.owner == owner else None
+        if found is not None and found.owner != owner:
+            found = None
+        if len(self._identities) >= MAX_KNOWN:
+            self._identities.clear()
+        self._identities[owner] = found
+        return found
 
     def owner(self, owner: str) -> User | None:
         """Return the account that has the identity `owner`; None when none has it (any more)."""
-        user = self.user(owner_name(owner))
-        return user if user is not None and user.owner == owner else None
+        found = self.rights_of(owner)
+        return None if found is None else found.user
 
     def replicas(self, owner: str) -> int:
         """Return the copies that an owner wants of its pictures; 0: what the cluster makes, or no such account."""
@@ -213,6 +224,7 @@ CREATE INDEX places_by_user ON places (user);
     def _forget(self, name: str) -> None:
         self._users.pop(name, None)
         self._rights.pop(name, None)
+        self._identities.clear()
 
     def holds(self, path: str, rights: Rights) -> bool:
         """Whether an account may not move, remove or replace what is at `path`, for what is named there or beneath.

@@ -15,15 +15,15 @@ from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Orphans, Partials
 from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.replicas import DEFAULT
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.spans import Spans
+from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.trash import Trash
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
-from raftstore.types import Entry, Kind
+from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -41,6 +41,7 @@ class Files(Table):
         self._partials = tables[Partials]
         self._orphans = tables[Orphans]
         self._reservations = tables[Reservations]
+        self._staging = tables[Staging]
         self._trash = tables[Trash]
         self._retention = tables[Retention]
 
@@ -65,8 +66,7 @@ class Files(Table):
             self._displace(at, self._displaced(at, owner, 1, 0))
             self._quotas.count(owner, files=1)
         inode = self._state.new_inode()
-        entry = Entry(place.name, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
-        self._names.insert(place, entry)
+        self._names.insert(place, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
         self.grown(at, place)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=inode)
@@ -167,16 +167,15 @@ class Files(Table):
         check_label(owner, "an owner")
         found = self._published_at(command, at)
         if found is None:
+            self._staging.discard(command.content)
             return commands.Result()  # it was removed while it was open
         place, row, anew = found
         user = self._accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
-        plan = self._contents.plan(command.chunks, size, command.since)
-        self._contents.check_quorum(plan, command.quorum)
+        content = self._staging.content(command, command.quorum)
         displaced, kept = self._displaced_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
-        demand = self._accounts.replicas(owner) or DEFAULT
         self._displace(at, displaced)
         if row is not None:
             self._release(at, row, kept)
@@ -184,12 +183,12 @@ class Files(Table):
             inode = row[2]
             self._names.replace(place, size, mtime_ns, owner, at.index)
         else:
-            inode = self._state.new_inode()
+            inode = self._staging.new_inode(content)
             if row is not None:
                 self._names.remove(place, directory=False)
-            self._names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, at.index))
+            self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
             self.grown(at, place)
-        self._contents.acquire(inode, plan, demand, published=True)
+        self._staging.give(inode, content, owner, published=True)
         self._reservations.end(place)
         self._count(owner, 1, size)
         self._names.touch(place.parent, at.time_ns)

@@ -6,7 +6,7 @@ What commands do to names concerns more tables than this one: see `files`.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.database.database import ROOT
@@ -39,8 +39,7 @@ _SURELY_SHORT = MAX_PATH_BYTES // 4
 Row = tuple[str, int, int, int, int, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a name is, or would be: the directory's inode and the name in it."""
 
     parent: int
@@ -235,20 +234,13 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
 
     # Changing.
 
-    def insert(self, place: Place, entry: Entry) -> None:
-        """Put a new entry at `place`, where nothing is; `entry.name` is not used."""
+    def insert(
+        self, place: Place, kind: Kind, inode: int, size: int, mtime_ns: int, owner: str, version: int
+    ) -> None:
+        """Put a new entry at `place`, where nothing is."""
         self._execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                place.parent,
-                place.name,
-                int(entry.kind),
-                entry.inode,
-                entry.size,
-                entry.mtime_ns,
-                entry.owner,
-                entry.version,
-            ),
+            (*place, int(kind), inode, size, mtime_ns, owner, version),
         )
 
     def replace(self, place: Place, size: int, mtime_ns: int, owner: str, version: int) -> None:
@@ -298,6 +290,8 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
 
     def flush(self) -> None:
         """Write the times of touched directories into the current transaction."""
+        if not self._touched:
+            return
         rows = [(time_ns, inode) for inode, time_ns in self._touched.items()]
         self._executemany("UPDATE entries SET mtime_ns = ? WHERE inode = ?", rows)
         self._touched.clear()

@@ -173,6 +173,8 @@ CREATE TABLE usage (
 
     def flush(self) -> None:
         """Write what has changed into the current transaction."""
+        if not self._changed:
+            return
         rows, gone = [], []
         for owner in self._changed:
             share = self._known[owner]
@@ -182,4 +184,5 @@ CREATE TABLE usage (
                 gone.append((owner,))
         self._changed.clear()
         self._executemany("INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?)", rows)
-        self._executemany("DELETE FROM usage WHERE owner = ?", gone)
+        if gone:
+            self._executemany("DELETE FROM usage WHERE owner = ?", gone)

@@ -24,7 +24,7 @@ from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.paths import free_name, join
 from raftstore.rights.reserved import APART, Area
-from raftstore.types import Entry, Kind, owner_name
+from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
 MAX_DISPLACED = 64
@@ -116,7 +116,7 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         )
         kept = self._state.new_inode()
         self._contents.hand_over(inode, kept)
-        self._names.insert(place, Entry("", Kind.FILE, kept, size, mtime_ns, owner, version))
+        self._names.insert(place, Kind.FILE, kept, size, mtime_ns, owner, version)
         self._spans.grow(place)
         self._names.touch(directory, at.time_ns)
         stamp = self._clock.stamp(at)

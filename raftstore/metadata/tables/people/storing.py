@@ -13,7 +13,7 @@ from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.paths import numbered
-from raftstore.types import Entry, Kind
+from raftstore.types import Kind
 
 
 class Storing(Table):
@@ -57,7 +57,7 @@ class Storing(Table):
 
     def _make(self, at: Context, place: Place, owner: str) -> int:
         inode = self._state.new_inode()
-        self._names.insert(place, Entry("", Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index))
+        self._names.insert(place, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
         self._quotas.count(owner, files=1)
         self._spans.grow(place)
         self._names.touch(place.parent, at.time_ns)
@@ -66,7 +66,7 @@ class Storing(Table):
     def add(self, at: Context, place: Place, size: int, mtime_ns: int, owner: str) -> int:
         """Make a file at `place`, where nothing is; return its inode. It has no content yet."""
         inode = self._state.new_inode()
-        self._names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, at.index))
+        self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
         self.count(owner, 1, size)
         self._spans.grow(place)
         self._names.touch(place.parent, at.time_ns)

@@ -45,6 +45,16 @@ FIELDS: dict[str, int] = {
     "PutFile.content": 2,
     "PutPartial.content": 2,
     "User.trash_ns": 3,
+    "PutFile.draft": 3,
+    "PutFile.expires_ns": 3,
+    "Rename.draft": 3,
+    "Rename.expires_ns": 3,
+    "User.person": 3,
+    "User.expires_ns": 3,
+    "User.inbox_bytes": 3,
+    "User.inbox_files": 3,
+    "User.sender_bytes": 3,
+    "User.sender_files": 3,
 }
 """Level from which a field may be set, by "Message.field"; 1 where there is none."""
 

@@ -11,7 +11,7 @@ from raftstore.metadata.tables.namespace import Place
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.trash import Trash
-from raftstore.types import Kind
+from raftstore.types import Kind, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 MAX_LOOKED_AT = 2_000
@@ -44,7 +44,7 @@ class Adoptions(Table):
             raise Refusal(commands.NOT_FOUND, command.name)
         if not command.owner or command.after > MAX_INTEGER or not 0 < command.limit <= MAX_LOOKED_AT:
             raise Refusal(commands.INVALID, "an adoption names an owner, and a limit")
-        if self._accounts.owner(command.owner) is not None:
+        if self._accounts.owner(identity_of(command.owner)) is not None:
             raise Refusal(
                 commands.INVALID, f"{command.owner} is an account: only what nobody has can be adopted"
             )

@@ -8,13 +8,16 @@ from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.clock import Budget, Clock, Expiring
 from raftstore.metadata.tables.moments import Moments
+from raftstore.metadata.tables.people.drafts import Drafts
+from raftstore.metadata.tables.people.records import Records
+from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.trash import Trash
 from raftstore.wire import commands_pb2 as commands
 
 MAX_LIMIT = 256
 """Things that go with one command at most."""
 
-EXPIRING: tuple[type[Table], ...] = (Trash,)
+EXPIRING: tuple[type[Table], ...] = (Trash, Sending, Drafts, Records)
 """The tables with things that expire, each an `Expiring`, in the order in which they are asked."""
 
 

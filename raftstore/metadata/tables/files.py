@@ -11,9 +11,10 @@ from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Orphans, Partials
+from raftstore.metadata.tables.people.sending import Sending
+from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
@@ -21,8 +22,10 @@ from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
+from raftstore.rights.reserved import APART
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -34,7 +37,6 @@ class Files(Table):
         super().__init__(tables.database)
         self._state = tables[State]
         self._names = tables[Namespace]
-        self._contents = tables[Contents]
         self._spans = tables[Spans]
         self._accounts = tables[Accounts]
         self._quotas = tables[Quotas]
@@ -44,6 +46,9 @@ class Files(Table):
         self._staging = tables[Staging]
         self._trash = tables[Trash]
         self._retention = tables[Retention]
+        self._versions = tables[Versions]
+        self._storing = tables[Storing]
+        self._sending = tables[Sending]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -62,8 +67,10 @@ class Files(Table):
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
         self._reservations.check_free(place)
+        if _apart(at, command.path) and self._sending.check_directory(at, command.path):
+            owner = ""
         if at.level >= 2:
-            self._displace(at, self._displaced(at, owner, 1, 0))
+            self._versions.displace(at, self._versions.displaced(at, owner, 1, 0))
             self._quotas.count(owner, files=1)
         inode = self._state.new_inode()
         self._names.insert(place, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
@@ -116,10 +123,12 @@ class Files(Table):
             if directory or row[1] == Kind.DIRECTORY or leave.keeps or command.exclusive or restored:
                 raise Refusal(commands.EXISTS, target)
             check_owner(target, row, leave.target_of)
+        if _apart(at, target) or (_apart(at, source) and not restored):
+            return self._sending.rename(command, at, (place, moved), (new_place, row))
         if directory and at.level >= 2:
             self._spans.check_move(inode, source, target)
         if row is not None:
-            self.put_away(at, new_place, row)
+            self._versions.put_away(at, new_place, row)
         else:
             self._reservations.check_free(new_place)
         if directory:
@@ -170,15 +179,17 @@ class Files(Table):
             self._staging.discard(command.content)
             return commands.Result()  # it was removed while it was open
         place, row, anew = found
+        if _apart(at, at.path or command.path):
+            return self._sending.put(command, at, place, row)
         user = self._accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
         content = self._staging.content(command, command.quorum)
-        displaced, kept = self._displaced_beside(at, owner, size, place, row)
+        displaced, kept = self._versions.displaced_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
-        self._displace(at, displaced)
+        self._versions.displace(at, displaced)
         if row is not None:
-            self._release(at, row, kept)
+            self._versions.release(at, row, kept)
         if row is not None and not anew:
             inode = row[2]
             self._names.replace(place, size, mtime_ns, owner, at.index)
@@ -190,7 +201,7 @@ class Files(Table):
             self.grown(at, place)
         self._staging.give(inode, content, owner, published=True)
         self._reservations.end(place)
-        self._count(owner, 1, size)
+        self._storing.count(owner, 1, size)
         self._names.touch(place.parent, at.time_ns)
         self._partials.forget(place, owner)
         self._retention.note(place, inode, at.index, size)
@@ -265,65 +276,17 @@ class Files(Table):
         if row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
         check_owner(command.path, row, at.leave.source_of)
-        self.put_away(at, place, row)
+        if _apart(at, command.path):
+            self._sending.remove(at, command.path, place, row)
+        else:
+            self._versions.put_away(at, place, row)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=row[2])
 
-    def put_away(self, at: Context, place: Place, row: Row) -> None:
-        """Remove the file at `place`: into its owner's trash, if that keeps it."""
-        self._release(at, row, self._trash.keeps(at, place, row))
-        self._names.remove(place, directory=False)
 
-    def _release(self, at: Context, row: Row, kept: str | None) -> None:
-        """Take the content of a file away: into the trash, if it is `kept`, else from its owner's usage."""
-        self._retention.forget(row[2])
-        self._trash.forget(row[2])
-        if kept is not None:
-            self._trash.take(at, row, kept)
-            return
-        self._contents.release(row[2], published=True)
-        self._count(row[5], -1, -row[3])
-
-    # Room in the quota.
-
-    def _displaced(self, at: Context, owner: str, files: int, size: int) -> list[int]:
-        """Return what of an owner's trash must go for so much more of its own. Refuses with QUOTA."""
-        over = self._quotas.excess(owner, files, size)
-        if over == (0, 0):
-            return []
-        found = self._trash.displaced_by(owner, *over) if at.level >= 3 else None
-        if found is None:
-            self._quotas.check_published(owner, files, size)
-            raise AssertionError("it is over")
-        return found
-
-    def _displaced_beside(
-        self, at: Context, owner: str, size: int, place: Place, row: Row | None
-    ) -> tuple[list[int], str | None]:
-        """Return what must go for a version of `size` bytes in the place of `row`, and (its path) whether that is kept.
-
-        One's own earlier version is the newest in the trash: where there is no room for both, it is not kept.
-        """
-        if row is None:
-            return self._displaced(at, owner, 1, size), None
-        kept, own = self._trash.keeps(at, place, row), row[5] == owner
-        if not own:
-            return self._displaced(at, owner, 1, size), kept
-        if kept is not None:
-            try:
-                return self._displaced(at, owner, 1, size), kept
-            except Refusal:
-                pass
-        return self._displaced(at, owner, 0, size - row[3]), None
-
-    def _displace(self, at: Context, displaced: list[int]) -> None:
-        for inode in displaced:
-            self._trash.remove(at, inode)
-
-    def _count(self, owner: str, files: int, size: int) -> None:
-        self._quotas.count(owner, files=files, size=size)
-        self._state.files += files
-        self._state.bytes += size
+def _apart(at: Context, path: str) -> bool:
+    """Whether a path is where names mean more than a file: what is sent, what came, what was deleted."""
+    return at.level >= 3 and path.startswith(APART)
 
 
 def check_reach(put: commands.PutFile) -> None:

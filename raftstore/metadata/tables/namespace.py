@@ -14,6 +14,7 @@ from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Schema, Table
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
 from raftstore.rights.looks import sees
+from raftstore.rights.reserved import PEOPLE
 from raftstore.types import Entry, Kind, Order
 from raftstore.wire import commands_pb2 as commands
 
@@ -77,6 +78,11 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
             rows=((ROOT, "", int(Kind.DIRECTORY), ROOT, 0, 0, "", 0),),
         ),
     )
+
+    def check_level(self, level: int) -> None:
+        """Level 3 reserves /people."""
+        if level == 3 and self.at(Place(ROOT, PEOPLE[1:])) is not None:
+            raise Refusal(commands.CHANGED, f"{PEOPLE} is reserved for persons: rename what is there first")
 
     def __init__(self, database: sqlite3.Connection) -> None:
         super().__init__(database)
@@ -167,12 +173,17 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
                 if row[1] != Kind.DIRECTORY:
                     raise NotADirectory(path)
                 known = row[2]
-                if len(self._known) >= MAX_KNOWN:
-                    self._known.clear()
-                    self._known[""] = ROOT
-                self._known[path] = known
+                self._know(path, known)
             inode = known
         return inode
+
+    def _know(self, path: str, inode: int) -> None:
+        if path == "/":
+            return
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+            self._known[""] = ROOT
+        self._known[path] = inode
 
     def directory(self, path: str) -> int:
         """Return the inode of a directory. Raises NotFound, NotADirectory, BadName."""
@@ -182,6 +193,7 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         row = self.row(path)
         if row[1] != Kind.DIRECTORY:
             raise NotADirectory(path)
+        self._know(path, row[2])
         return row[2]
 
     def listing(
@@ -210,6 +222,13 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         """Whether a directory has no entries."""
         row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
         return row is None
+
+    def has_others(self, inode: int, owner: str) -> bool:
+        """Whether something in a directory is not `owner`'s. It goes through all of it."""
+        row = self._execute(
+            "SELECT 1 FROM entries WHERE parent = ? AND name > '' AND owner <> ? LIMIT 1", (inode, owner)
+        ).fetchone()
+        return row is not None
 
     def of_inode(self, inode: int) -> tuple[Place, Row] | None:
         """Return where an inode is, and its row; None when it is nowhere."""

@@ -8,14 +8,16 @@ from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.clock import LEVEL
-from raftstore.metadata.tables.files import Files, check_owner
+from raftstore.metadata.tables.files import check_owner
 from raftstore.metadata.tables.namespace import Namespace, Place
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
+from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import free_name, join, parent, split
 from raftstore.rights import Action
 from raftstore.rights.reserved import APART
@@ -34,7 +36,8 @@ class Restores(Table):
         self._reservations = tables[Reservations]
         self._storing = tables[Storing]
         self._trash = tables[Trash]
-        self._files = tables[Files]
+        self._versions = tables[Versions]
+        self._spans = tables[Spans]
         self._retention = tables[Retention]
 
     @classmethod
@@ -65,7 +68,7 @@ class Restores(Table):
         else:
             target = self._target(command, at)
         self._names.move(source, target, directory=False)
-        self._files.grown(at, target)
+        self._spans.grow(target)
         self._trash.forget(command.inode)
         self._partials.forget(target, row[5])
         self._retention.note(target, row[2], row[6], row[3])
@@ -107,7 +110,7 @@ class Restores(Table):
             if there[1] == Kind.DIRECTORY or not command.replace or at.leave.keeps:
                 raise Refusal(commands.EXISTS, command.to)
             check_owner(command.to, there, at.leave.target_of)
-            self._files.put_away(at, target, there)
+            self._versions.put_away(at, target, there)
         return target
 
     def _beside(self, path: str, target: Place, at: Context) -> Place:

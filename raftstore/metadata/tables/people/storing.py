@@ -63,9 +63,9 @@ class Storing(Table):
         self._names.touch(place.parent, at.time_ns)
         return inode
 
-    def add(self, at: Context, place: Place, size: int, mtime_ns: int, owner: str) -> int:
-        """Make a file at `place`, where nothing is; return its inode. It has no content yet."""
-        inode = self._state.new_inode()
+    def add(self, at: Context, place: Place, size: int, mtime_ns: int, owner: str, inode: int = 0) -> int:
+        """Make a file at `place`, where nothing is; return its inode (0: a new one)."""
+        inode = inode or self._state.new_inode()
         self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
         self.count(owner, 1, size)
         self._spans.grow(place)

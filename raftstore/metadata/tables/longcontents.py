@@ -1,10 +1,10 @@
 """Contents with numbers of their own: those of more than SLICE chunks, and those that several files have.
 
-From level 2 on no command touches all rows of a long one. Each chunk is a row of `contents` and a reference, so what has
-thousands would hold every node's loop for as long as they take. They come a slice at a time under a number of their own
-(`staging`), which a file then takes over: either as its inode, when it is new, or by a row of `content_of`. When such a
-content is replaced or removed, its number goes to `leftovers`, and the command `ForgetContents` gives its chunks up a
-slice at a time. Until then they stay.
+From level 2 on no command touches all rows of a long one. Each chunk is a row of `contents` and a reference, so what
+has thousands would hold every node's loop for as long as they take. They come a slice at a time under a number of
+their own (`staging`), which a file then takes over: either as its inode, when it is new, or by a row of `content_of`.
+When such a content is replaced or removed, its number goes to `leftovers`, and the command `ForgetContents` gives its
+chunks up a slice at a time. Until then they stay.
 
 What was sent, from level 3 on, is one content of several inodes: of each there is a row of `content_of` then, also of
 the one whose number it is. The last that parts with it gives it up.

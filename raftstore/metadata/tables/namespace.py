@@ -5,7 +5,9 @@ What commands do to names concerns more tables than this one: see `files`.
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from raftstore.errors import BadName, NotADirectory, NotFound
@@ -127,6 +129,15 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         """Return the row at `place`, None where nothing is."""
         row: Row | None = self._execute(_FIND, (place.parent, place.name)).fetchone()
         return row
+
+    def having(self, directories: Sequence[int], name: str) -> set[int]:
+        """Return those of some directories, given by their inodes, that have an entry of that name."""
+        rows = self._execute(
+            "SELECT entries.parent FROM json_each(?1) AS asked CROSS JOIN entries"
+            " ON entries.parent = asked.value AND entries.name = ?2",
+            (json.dumps(directories), name),
+        ).fetchall()
+        return {parent for (parent,) in rows}
 
     def new_place(
         self, at: Context, path: str, at_root: commands.Status, *, existing: bool = False
@@ -261,6 +272,10 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (*place, int(kind), inode, size, mtime_ns, owner, version),
         )
+
+    def insert_all(self, rows: Sequence[tuple[int, str, int, int, int, int, str, int]]) -> None:
+        """Put new entries where nothing is: of each its parent, and what COLUMNS say."""
+        self._executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def replace(self, place: Place, size: int, mtime_ns: int, owner: str, version: int) -> None:
         """Give the file at `place` a new version."""

@@ -108,6 +108,8 @@ class Account:
         """Return what it may do at `path`."""
         if not beneath(path, self.home):
             return ""
+        if reserved(path):
+            return next((self.rules[rule] for rule in ways(path) if reserved(rule) and rule in self.rules), "")
         fitting = [rule for rule in self.rules if beneath(path, rule)]
         return self.rules[max(fitting, key=len)] if fitting and "A" not in self.rights else self.rights
 
@@ -153,6 +155,17 @@ class No(Exception):
 def beneath(path: str, directory: str) -> bool:
     """Whether `path` is `directory`, or in it."""
     return directory == "/" or f"{path}/".startswith(f"{directory}/")
+
+
+def reserved(path: str) -> bool:
+    """Whether nobody has rights there but by a rule for it."""
+    return beneath(path, "/people")
+
+
+def ways(path: str) -> list[str]:
+    """Return a path, and all directories on the way up to the root."""
+    names = path.split("/")[1:]
+    return ["/" + "/".join(names[:count]) for count in range(len(names), 0, -1)] + ["/"]
 
 
 def base36(number: int) -> str:
@@ -402,6 +415,7 @@ class Model:
             raise No("EXISTS")
         if name in parent.reserved:
             raise No("EXISTS")
+        self.not_apart(command.path)
         owner = "" if command.home else self.whose(command.owner)
         self.empty(self.displaced(owner, 1, 0))
         self.made += 1
@@ -526,6 +540,7 @@ class Model:
             self.unchanged(old, command.handle)
         elif name in parent.reserved:
             raise No("EXISTS")
+        self.not_apart(path if command.HasField("handle") else command.path)
         account = self.account(owner)
         if command.of_account and (account is None or account.disabled):
             raise No("DENIED")
@@ -680,6 +695,9 @@ class Model:
                 self.owned(target.entries[new], command.target_of)
         elif new in target.reserved:
             raise No("EXISTS")
+        self.not_apart(command.target)
+        if isinstance(entry, Directory) or not entry.trashed:
+            self.not_apart(command.source)
         if isinstance(entry, Directory):
             self.unsettle(command.source.rpartition("/")[0], command.target.rpartition("/")[0])
         if new in target.entries and self.keeps(command.target, target.entries[new]):
@@ -692,6 +710,12 @@ class Model:
         else:
             self.follow(command.source, command.target)
         source.mtime_ns = target.mtime_ns = self.time_ns
+
+    @staticmethod
+    def not_apart(path: str) -> None:
+        """Refuse what nobody does in the areas of /people: what is in the trash is removed, or moved out of it."""
+        if path.startswith("/people/@"):
+            raise No("DENIED")
 
     def follow(self, source: str, target: str) -> None:
         """Homes and rules go with a directory; a rule that comes takes the place of one that is there."""

@@ -165,8 +165,9 @@ class User:
 
     `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
     are in bytes a second, and as the sessions counted at one node. `sessions_since`: the revision before which no
-    session may have been opened that goes on. A `person` has an inbox, with limits of its own; what it sends is gone
-    after `expires_ns` of cluster time, if nothing else is asked for.
+    session may have been opened that goes on. `trash_ns`: how long what it had put is kept when that is removed, in
+    cluster time. A `person` has an inbox, with limits of its own; what it sends is gone after `expires_ns` of cluster
+    time, if nothing else is asked for.
     """
 
     name: str
@@ -185,6 +186,7 @@ class User:
     max_sessions: int = 0
     identity: str = ""
     sessions_since: int = 0
+    trash_ns: int = 0
     person: bool = False
     expires_ns: int = 0
     inbox_bytes: int = 0

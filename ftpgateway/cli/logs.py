@@ -150,7 +150,6 @@ def configure(config: LogSettings, stream: _Stream | None = None, *, node: str =
         last = [structlog.processors.format_exc_info, text_line]
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             client_lines,
             structlog.processors.add_log_level,
             *([_Name(node)] if node and config.format == "json" else []),

@@ -63,9 +63,10 @@ class ConsensusSettings:
     """Entries of one append; the last one may go over it."""
     append_entries: int = 16_384
     """Entries of one append, so that a message of many tiny ones stays small, too."""
-    batch_operations: int = 1024
+    batch_operations: int = 100
     batch_bytes: int = 256 * KIB
-    """Bounds of what becomes one log entry (a single larger operation is an entry of its own)."""
+    """Bounds of what becomes one log entry (a single larger operation is an entry of its own). An entry is applied in
+    one turn of the loop: a hundred operations take some ten milliseconds."""
     batches: int = 4
     """Proposals of one node under way at a time."""
     max_operations: int = 8192
@@ -78,8 +79,8 @@ class ConsensusSettings:
     retry: float = 0.05
     """Wait after a refusal (no leader known, queue full) before the next attempt."""
 
-    apply_slice: float = 0.02
-    """The state machine may keep the loop for this long at a time."""
+    apply_slice: float = 0.005
+    """After so long no further entry is applied in a turn of the loop."""
     read_attempt: float = 0.5
 
     compact_entries: int = _LOG.log_entries - _LOG.retained

@@ -9,7 +9,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -33,12 +32,14 @@ from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import find_unlisted
 from raftstore.metadata.tables.jobs import Jobs
+from raftstore.metadata.tables.longcontents import LongContents
 from raftstore.metadata.tables.namespace import Namespace, Row, entry_of
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.reservations import Reservation, Reservations
 from raftstore.metadata.tables.secrets import Secrets
+from raftstore.metadata.tables.staging import Staged, Staging
 from raftstore.metadata.tables.stores import Stores
 from raftstore.rights import Action, Actor, Rights
 from raftstore.types import (
@@ -244,7 +245,7 @@ class Catalog:
     def _apply(self, index: int, work: Callable[[], _T]) -> _T:
         self._check_usable()
         self._check_space()
-        with self._breaking():
+        try:
             while True:
                 try:
                     results = self._step(index, work)
@@ -252,6 +253,9 @@ class Catalog:
                 except sqlite3.Error as error:
                     self._undo(error)
                     self._catch_up()
+        except BaseException as error:
+            self._break(error)
+            raise
         self._log_bound.check()
         return results
 
@@ -274,13 +278,16 @@ class Catalog:
     def settle(self) -> None:
         """Commit what is applied, so that other connections see it. Raises what `apply` raises."""
         self._check_space()
-        with self._breaking():
+        try:
             try:
                 self._transaction.commit()
             except sqlite3.Error as error:
                 self._undo(error)
                 self._catch_up()
             self._steps.clear()
+        except BaseException as error:
+            self._break(error)
+            raise
 
     def _check_space(self) -> None:
         if self.behind:
@@ -307,8 +314,11 @@ class Catalog:
     def catch_up(self) -> None:
         """Apply again what was undone, and commit it. DiskFull: not yet. Otherwise raises what `apply` raises."""
         self._check_usable()
-        with self._breaking():
+        try:
             self._catch_up()
+        except BaseException as error:
+            self._break(error)
+            raise
 
     def _catch_up(self) -> None:
         while self.behind:
@@ -321,22 +331,17 @@ class Catalog:
             except sqlite3.Error as error:
                 self._undo(error)
 
-    @contextmanager
-    def _breaking(self) -> Iterator[None]:
+    def _break(self, error: BaseException) -> None:
         """After any failure nothing is applied or read: what came last may be gone with its transaction.
 
-        DiskFull is none: what came last has been undone.
+        DiskFull is none: what came last has been undone. Raises what an error of SQLite means.
         """
-        try:
-            yield
-        except DiskFull:
-            raise
-        except BaseException as error:
-            self._failed = error
-            self._transaction.abandon()
-            if isinstance(error, sqlite3.Error):
-                raise translated(error, self._path) from error
-            raise
+        if isinstance(error, DiskFull):
+            return
+        self._failed = error
+        self._transaction.abandon()
+        if isinstance(error, sqlite3.Error):
+            raise translated(error, self._path) from error
 
     def _check_usable(self) -> None:
         if self._failed is not None:
@@ -349,8 +354,11 @@ class Catalog:
         """
         meaning = translated(error, self._path)
         if isinstance(meaning, DiskFull) and self._transaction.lost:
-            with self._breaking():
+            try:
                 self._go_back()
+            except BaseException as lost:
+                self._break(lost)
+                raise
         if isinstance(meaning, Damaged | DiskFailed) and self._failed is None:
             self._failed = meaning
             log.error("the catalog cannot be read", error=str(meaning))
@@ -563,15 +571,19 @@ class Catalog:
 
     # Accounts, stores, totals.
 
-    @_reading
     def user(self, name: str) -> User | None:
         """Return an account, None when there is none."""
-        return self._machine.accounts.user(name)
+        try:  # not by @_reading: it is asked at every command of a client
+            return self._machine.accounts.user(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
-    @_reading
     def rights(self, name: str) -> Rights | None:
         """Return what an account may do, None when there is none. The same object until the account changes."""
-        return self._machine.accounts.rights(name)
+        try:
+            return self._machine.accounts.rights(name)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
     @_reading
     def orphans(self) -> list[tuple[str, Usage]]:
@@ -666,6 +678,15 @@ class Catalog:
     def reservations(self) -> list[Reservation]:
         """Return the names that are taken for files which are still to be published."""
         return self._tables[Reservations].all()
+
+    def staged(self) -> list[Staged]:
+        """Return what is staged of large files that are still to be published, by number."""
+        return self._tables[Staging].all()
+
+    @property
+    def leftovers(self) -> int:
+        """Contents that nobody has any more, and that are to be given up a slice at a time."""
+        return self._tables[LongContents].left
 
     @_reading
     def ask(self, table: type[_Table], question: Callable[[_Table], _T]) -> _T:

@@ -8,7 +8,7 @@ from raftstore.metadata.registry import ANYTHING
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.rights import ROLES, Rights
 from raftstore.rights.actor import why_refused
-from raftstore.rights.changes import JUDGED, Leave, leave, read
+from raftstore.rights.changes import JUDGED, Leave, read
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
@@ -39,6 +39,6 @@ def judged(kind: str, command: commands.Command, level: int, accounts: Accounts)
     else:
         raise Refusal(commands.INVALID, "a command that changes names must say who wants it")
     try:
-        return leave(found, command), found
+        return JUDGED[kind](found, getattr(command, kind)), found
     except Denied as error:
         raise Refusal(commands.DENIED, error.detail) from None

@@ -15,7 +15,7 @@ from raftstore.metadata.judging import judged
 from raftstore.metadata.levels import OLDEST, raised
 from raftstore.metadata.operations import command_of, operations_of
 from raftstore.metadata.refusal import Refusal
-from raftstore.metadata.registry import Context, Handler, Tables, handlers_of, handles
+from raftstore.metadata.registry import Context, Handler, Table, Tables, handlers_of, handles
 from raftstore.metadata.tables import TABLES
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import Contents
@@ -26,6 +26,7 @@ from raftstore.metadata.tables.partials import Orphans
 from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.replicas import ReplicaSets
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.wire import commands_pb2 as commands
 
@@ -43,6 +44,7 @@ class Machine:
         self._at = Context(level_of(database))
         self.tables = Tables(database, self._at)
         self._all = [self.tables[table] for table in TABLES]
+        self._flushes = [table.flush for table in self._all if type(table).flush is not Table.flush]
         self.state = self.tables[State]
         self.names = self.tables[Namespace]
         self.contents = self.tables[Contents]
@@ -53,6 +55,7 @@ class Machine:
         self._orphans = self.tables[Orphans]
         self._remembered = self.tables[Remembered]
         self._reservations = self.tables[Reservations]
+        self._staging = self.tables[Staging]
         self.on_level: Callable[[int], object] = lambda level: None
         """Told the level in force when an entry has raised it; must not raise."""
         self._handlers: dict[str, Handler] = handlers_of(self)
@@ -80,15 +83,18 @@ class Machine:
         return results
 
     def _operation(self, operation: commands.Operation, at: Context) -> bytes:
+        identity = operation.id
         try:
-            remembered = self._remembered.recall(operation.id)
+            remembered = self._remembered.recall(identity)
         except Refusal as refusal:
             return _refused(refusal, at)
         if remembered is not None:
             return remembered
-        self._reservations.booted(operation.id.node, operation.id.boot)
+        node, boot = identity.node, identity.boot
+        self._reservations.booted(node, boot)
+        self._staging.booted(node, boot)
         at.time_ns = operation.time_ns
-        if self._orphans:
+        if self._orphans and not at.position:
             self._orphans.drop_some()
             self.contents.forget_unreferenced()
         try:
@@ -98,7 +104,7 @@ class Machine:
             result = done.SerializeToString()
         except Refusal as refusal:
             result = _refused(refusal, at)
-        self._remembered.remember(operation.id, result)
+        self._remembered.remember(node, identity.sequence, result)
         return result
 
     def _done(self, data: bytes, at: Context) -> commands.Result:
@@ -137,8 +143,8 @@ class Machine:
         self.state.write()
 
     def _flush(self) -> None:
-        for table in self._all:
-            table.flush()
+        for flush in self._flushes:
+            flush()
 
     @property
     def untouched(self) -> bool:

@@ -25,11 +25,18 @@ PAGE = 500
 EXACT = 2_000
 """Short chunks up to which the files that have them are counted one by one."""
 
-_FILES = """
+_FILES_1 = """
 SELECT DISTINCT entries.inode FROM chunks
   JOIN contents ON contents.chunk = chunks.id
   JOIN entries ON entries.inode = contents.inode
   WHERE chunks.replicas = ? LIMIT ?
+"""
+_FILES = """
+SELECT DISTINCT entries.inode FROM chunks
+  JOIN contents ON contents.chunk = chunks.id
+  LEFT JOIN content_of ON content_of.content = contents.inode
+  JOIN entries ON entries.inode = coalesce(content_of.inode, contents.inode)
+  WHERE chunks.replicas = ? AND NOT EXISTS (SELECT 1 FROM leftovers WHERE leftovers.content = contents.inode) LIMIT ?
 """
 _PAGE = "SELECT id, digest FROM chunks WHERE replicas = ? AND id > ? ORDER BY id LIMIT ?"
 _CHUNKS = "SELECT digest, length FROM chunks WHERE replicas = ? AND id <= ? ORDER BY id LIMIT ?"
@@ -42,6 +49,7 @@ class Reports:
     """Questions about replicas over one connection."""
 
     def __init__(self, database: sqlite3.Connection, sets: ReplicaSets, names: Namespace) -> None:
+        self._database = database
         self._execute = database.cursor().execute
         self._sets = sets
         self._names = names
@@ -57,12 +65,13 @@ class Reports:
         if not short:
             return 0, []
         exact = sum(group.chunks for _, group in short) <= EXACT
+        files = _FILES if level_of(self._database) >= 2 else _FILES_1
         inodes: set[int] = set()
         for _, group in short:
             # One chunk may be in any number of files: the bound holds for those too.
             left = max(limit, EXACT if exact else 0) - len(inodes)
             if left > 0:
-                inodes.update(row[0] for row in self._execute(_FILES, (group.number, left)).fetchall())
+                inodes.update(row[0] for row in self._execute(files, (group.number, left)).fetchall())
         first = sorted(inodes)[: max(limit, 0)]
         paths = sorted(path for inode in first if (path := self._names.path_of(inode)) is not None)
         if exact and len(inodes) < EXACT:

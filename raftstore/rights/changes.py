@@ -6,6 +6,7 @@ alone and writes the leave into the command (`write`), at level 2 apply asks the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,12 @@ class Leave:
     target_of: str = ""
     keeps: bool = False
     directories: bool = False
+
+
+@functools.lru_cache(maxsize=4096)
+def _own(owner: str) -> Leave:
+    """Return the leave of who may do as asked whatever is there; they are all alike."""
+    return Leave(owner)
 
 
 def _of(rights: Rights, whose: Whose) -> str:
@@ -91,7 +98,7 @@ def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
     replaces = rights.whose(Action.APPEND if command.append else Action.OVERWRITE, path)
     if replaces is Whose.ANYBODYS:
         # As nearly always: who may append to, or replace, anybody's may store there.
-        return Leave(rights.owner)
+        return _own(rights.owner)
     rights.require(Action.WRITE, path)
     return Leave(rights.owner, target_of=_of(rights, replaces), keeps=replaces is Whose.NOBODYS)
 
@@ -111,6 +118,36 @@ def _drop_partial(rights: Rights, command: commands.DropPartial) -> Leave:
     path = command.path
     if not goes_on(rights, path) and rights.whose(Action.DELETE, path) is Whose.NOBODYS:
         raise Denied(Action.DELETE.value)
+    return Leave(rights.owner)
+
+
+def _restore_trash(rights: Rights, command: commands.RestoreTrash) -> Leave:
+    """Everybody has only its own trash, and puts from there only where it may put something."""
+    _owns(rights, rights.owner)
+    rights.require(Action.WRITE, command.to)
+    replaces = rights.whose(Action.OVERWRITE, command.to)
+    return Leave(
+        rights.owner,
+        source_of=rights.owner,
+        target_of=_of(rights, replaces),
+        keeps=replaces is Whose.NOBODYS,
+    )
+
+
+def _empty_trash(rights: Rights, command: commands.EmptyTrash) -> Leave:
+    _owns(rights, command.owner)
+    return Leave(rights.owner)
+
+
+def _owns(rights: Rights, owner: str) -> None:
+    if not owner or owner != rights.owner:
+        raise Denied("use another's trash")
+
+
+def _retention(rights: Rights, command: commands.PutRetention | commands.RemoveRetention) -> Leave:
+    if not rights.everywhere:
+        raise Denied("set what a directory keeps")
+    rights.require(Action.DELETE, command.path)
     return Leave(rights.owner)
 
 
@@ -162,6 +199,10 @@ TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "put_partial": _put_partial,
     "drop_partial": _drop_partial,
     "reserve_name": _reserve_name,
+    "restore_trash": _restore_trash,
+    "empty_trash": _empty_trash,
+    "put_retention": _retention,
+    "remove_retention": _retention,
     "send_file": _send_file,
 }
 """The commands that change names: each carries its actor."""

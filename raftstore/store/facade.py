@@ -24,6 +24,7 @@ from raftstore.store.names import Names
 from raftstore.store.node import Part, RunningNode
 from raftstore.store.opendisk import OnFatal, open_disk
 from raftstore.store.opened import OpenedMarks
+from raftstore.store.retention import RetentionCalls
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.store.transfers.confirmations import ConfirmedCopies
 from raftstore.store.transfers.publishbatch import PublishBatch
@@ -37,6 +38,7 @@ from raftstore.store.transfers.sessions import (
     UploadPlan,
     UploadSession,
 )
+from raftstore.store.trash import TrashCalls, reclaimable
 from raftstore.types import (
     CHUNK_SIZE,
     INBOX_MARK,
@@ -70,10 +72,13 @@ class Store:
         self._node = node
         self._catalog = node.disk.catalog
         self._reserver = part.reserver
+        self._stager = part.stager
         self._stack = stack
         self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
         self._names = Names(node.disk.catalog, node.barrier, node.propose)
+        self.trash = TrashCalls(node.disk.catalog, node.barrier, self._names)
+        self.retention = RetentionCalls(node.disk.catalog, node.barrier, self._names)
         self._people = People(node.disk.catalog, node.barrier, node.propose, self._names.change)
         self._opened_marks = OpenedMarks(node.propose)
 
@@ -324,7 +329,8 @@ class Store:
     ) -> UploadSession:
         """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
         path = put.path
-        allowance = self._allowance(actor, published)
+        user = self._account(actor)
+        allowance = self._allowance(user, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
@@ -335,7 +341,6 @@ class Store:
             return newer_of(actor.owner, published, self._published(path))
 
         late = LateReplicas(self._node.recorder, confirmed.begun)
-        user = self._account(actor)
         replicas = user.replicas if user is not None else 0
         if expected is not None and not self._sees_all(user):
             if expected > CHUNK_SIZE and expected > self._free(user):
@@ -357,6 +362,7 @@ class Store:
             late,
             self._node.leases,
             self._publish_batch,
+            self._stager,
         )
         kept_version = base.entry if isinstance(base, FileVersion) else None
         return UploadSession(
@@ -480,22 +486,24 @@ class Store:
 
     def _account(self, actor: Actor) -> User | None:
         """Return the actor's account as this node has applied it, None when it has none."""
-        user = self.cached_user(actor.user.name) if actor.user is not None and not actor.anonymous else None
+        if actor.user is None or actor.anonymous:
+            return None
+        user = self._catalog.user(actor.user.name)
         return user if user is not None and user.owner == actor.owner else None
 
-    def _allowance(self, actor: Actor, replaced: Entry | None) -> Allowance:
-        """Return how large a file of the actor in place of `replaced` may be by the quota of now."""
-        user = self._account(actor)
+    def _allowance(self, user: User | None, replaced: Entry | None) -> Allowance:
+        """Return how large a file of an account in place of `replaced` may be by the quota of now."""
         if user is None or not (user.quota_bytes or user.quota_files):
             return Allowance()
         usage = self._catalog.usage(user.owner)
+        spare_files, spare_bytes = reclaimable(self._catalog, user.owner)
         own = replaced is not None and replaced.owner == user.owner
-        if user.quota_files and not own and usage.files >= user.quota_files:
+        if user.quota_files and not own and usage.files - spare_files >= user.quota_files:
             raise QuotaExceeded(f"{user.quota_files} files are there already")
         if not user.quota_bytes:
             return Allowance()
         freed = replaced.size if replaced is not None and own else 0
-        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed))
+        return Allowance(max(freed, user.quota_bytes - usage.bytes + freed + spare_bytes))
 
     async def _target(
         self, actor: Actor, put: commands.PutFile, *, append: bool, offset: int | None

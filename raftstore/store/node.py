@@ -16,6 +16,7 @@ from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.clustertime import ClusterTime
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
 from raftstore.cluster.membership import bootstrap
@@ -28,6 +29,7 @@ from raftstore.cluster.people import People
 from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.replicas.registration import Registration
 from raftstore.cluster.replicas.view import LiveTopology
+from raftstore.cluster.retaining import RetentionWork
 from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health
@@ -41,6 +43,7 @@ from raftstore.peers.versions import incompatible
 from raftstore.rights import Actor
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
+from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
 from raftstore.types import ClusterStatus, LoopStatus
@@ -62,6 +65,7 @@ class Part:
     consensus: Consensus
     background_jobs: BackgroundJobs
     reserver: Reserver
+    stager: Stager
 
 
 class RunningNode:
@@ -178,7 +182,9 @@ class RunningNode:
         consensus = self._make_consensus(self.report.boots.now)
         stack.push_async_callback(consensus.stop)
         self.membership.take_part(consensus)
-        part = Part(consensus, self._make_jobs(consensus), self._make_reserver(consensus))
+        part = Part(
+            consensus, self._make_jobs(consensus), self._make_reserver(consensus), self._make_stager(consensus)
+        )
         await consensus.start()
         self._part = part
         await self._start_work(part, stack)
@@ -271,6 +277,12 @@ class RunningNode:
             lambda: consensus.is_leader,
         )
 
+    def _make_stager(self, consensus: Consensus) -> Stager:
+        disk = self.disk
+        return Stager(
+            disk.settings.name, self.report.boots.now, disk.catalog, self.propose, lambda: consensus.is_leader
+        )
+
     async def _start_work(self, part: Part, stack: contextlib.AsyncExitStack) -> None:
         """Start what goes on beside the front-ends' requests."""
         disk, settings = self.disk, self.disk.settings
@@ -279,6 +291,15 @@ class RunningNode:
             catalog=disk.catalog,
             leads=lambda: part.consensus.is_leader,
             propose=self.propose,
+        )
+        cluster_time = ClusterTime(
+            catalog=disk.catalog,
+            leads=lambda: part.consensus.is_leader,
+            readings=lambda: self.health.clock_readings(self.membership.voters()),
+            propose=self.propose,
+        )
+        retention = RetentionWork(
+            catalog=disk.catalog, leads=lambda: part.consensus.is_leader, propose=self.propose
         )
         registration = Registration(
             commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
@@ -297,7 +318,10 @@ class RunningNode:
             self.leases,
             part.background_jobs,
             expiry,
+            cluster_time,
+            retention,
             part.reserver,
+            part.stager,
             registration,
         ):
             work.start()
@@ -367,9 +391,10 @@ class RunningNode:
 
     async def propose(self, command: commands.Command) -> commands.Result:
         """Replicate a command and return its result; raise the StoreError that stands for a refusal."""
-        voters = self.membership.roster.configuration.voters
-        if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
-            raise DiskFull(reason)
+        if self.health.any_full or self.disk.watch.space is Space.NONE:
+            voters = self.membership.roster.configuration.voters
+            if reason := diskspace.refusal(self._spaces(), voters, self._leader()):
+                raise DiskFull(reason)
         consensus = self._running().consensus
         if not self._is_certain():
             await self._until_certain()

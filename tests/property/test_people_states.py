@@ -13,7 +13,7 @@ from examples import examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from people import HOUR, advance, files, past, person, sent, session, states
-from people_model import File, No, People
+from people_model import Content, File, No, People
 
 from raftstore.metadata.tables.clock import Clock
 from raftstore.rights import Actor
@@ -149,7 +149,7 @@ class Sendings(RuleBasedStateMachine):
                 raise No("DENIED")
             if to in (who, "nobody"):
                 raise No("NO_PARENT")
-            made = self.model.put(who, to, name, what, draft=draft, lasts=lasts)
+            made = self.model.put(who, to, name, Content(what), draft=draft, lasts=lasts)
         except No as refusal:
             expected = str(refusal)
         actor = self.session(who)
@@ -220,7 +220,7 @@ class Sendings(RuleBasedStateMachine):
                 raise No("DENIED")
             if to == who:
                 raise No("DENIED")
-            made = self.model.put(who, to, name, file.seeds, draft=False, lasts=0)
+            made = self.model.put(who, to, name, file.content, draft=False, lasts=0)
         except No as refusal:
             expected = str(refusal)
         built = command("send_file", path=f"/people/{who}/{name}", to=to)
@@ -288,10 +288,11 @@ class Sendings(RuleBasedStateMachine):
             self.counts_agree(name)
         database = sqlite3.connect(self.feeder.path)
         try:
-            rows = database.execute("SELECT digest, refs FROM chunks").fetchall()
+            rows = database.execute("SELECT digest, refs, heads FROM chunks").fetchall()
         finally:
             database.close()
-        assert {int.from_bytes(name, "big"): refs for name, refs in rows} == model.references()
+        found = {int.from_bytes(name, "big"): (refs, heads) for name, refs, heads in rows}
+        assert found == model.references()
         assert catalog.totals()[0] == sum(
             len(held[name]) for name in PERSONS for held in (model.sends, model.inboxes, model.homes)
         )

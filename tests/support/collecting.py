@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
-from catalogs import NOW, command
+from catalogs import NOW, by, command
 
 from raftstore.chunks.placement.topology import ClusterView, StoreState
 from raftstore.cluster.jobs.counters import JobCounter
@@ -25,7 +25,11 @@ from raftstore.cluster.replicas.collector import Collector
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, StoreError
 from raftstore.metadata import Catalog
+from raftstore.metadata.levels import NEWEST
 from raftstore.metadata.tables.jobs import draining
+from raftstore.rights import Actor
+from raftstore.rights.changes import TABLE
+from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.transfers.publishbatch import PublishBatch
 from raftstore.store.transfers.sessions import LateReplicas, PublishCalls, UploadPlan, UploadSession
@@ -114,6 +118,7 @@ class Node:
         self.catalog = Catalog(path)
         self.volumes = Volumes(world)
         self.boot = 0
+        self.stager = Stager(self.name, 1, self.catalog, self.propose, lambda: number == 1, piece=1)
         self.work: list[asyncio.Task[None]] = []
 
     def begin_work(self) -> None:
@@ -226,7 +231,7 @@ class Node:
         await self.world.pause(5 if (built.WhichOneof("kind") or "").endswith("job") else 40)
         if self.world.mutant == "fenceless":
             kind = built.WhichOneof("kind")
-            if kind in ("put_file", "put_partial"):
+            if kind in ("put_file", "put_partial", "stage_content"):
                 getattr(built, kind).since = 10**9
             elif kind == "change_replicas":
                 built.change_replicas.added[0].since = 10**9
@@ -244,6 +249,11 @@ class Node:
         while True:
             await self.world.pause(12)
             self.world.apply(self.catalog)
+
+    async def end_staged(self) -> None:
+        while True:
+            await self.world.pause(60)
+            await self.stager.look()
 
     async def collect(self) -> None:
         while True:
@@ -288,7 +298,7 @@ class Node:
         session = UploadSession(
             UploadPlan(commands.PutFile(path=path, owner="ada", quorum=1), "ada"),
             Received(refs),  # type: ignore[arg-type]
-            PublishCalls(self.propose, overtaken, confirmed, late, leases, PublishBatch()),
+            PublishCalls(self.propose, overtaken, confirmed, late, leases, PublishBatch(), self.stager),
         )
         await world.pause(80)
         try:
@@ -355,6 +365,8 @@ class World:
         return self.tasks[-1]
 
     def append(self, built: commands.Command) -> int:
+        if built.WhichOneof("kind") in TABLE:
+            built = by(built, Actor.system("test"))
         identity = commands.OperationId(node="n1", boot=1, sequence=len(self.log) + 1)
         operation = commands.Operation(id=identity, time_ns=NOW, command=built.SerializeToString())
         self.log.append(commands.Batch(operations=[operation]).SerializeToString())
@@ -395,12 +407,14 @@ class World:
         """Go on until the log has so many entries."""
         self.log.append(Configuration.of([node.name for node in self.nodes.values()]).encode())
         self.apply(self.reference)
+        self.append(command("set_level", level=NEWEST, fresh=True))
         for number, node in self.nodes.items():
             self.append(command("register_store", node=node.name, identity=bytes([number]) * 16))
         for node in self.nodes.values():
             while node.catalog.applied_index < len(self.log):
                 self.apply(node.catalog)
             self.start(node.follow())
+            self.start(node.end_staged())
             node.begin_work()
         while len(self.log) < entries:
             for task in [task for task in self.tasks if task.done()]:

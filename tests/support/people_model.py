@@ -25,13 +25,25 @@ class Sent:
 
 
 @dataclass(eq=False)
+class Content:
+    """Some chunks, referred to once, however many files have them."""
+
+    seeds: tuple[int, ...]
+
+
+@dataclass(eq=False)
 class File:
     """A file in a home, an inbox, or among what somebody sends; `record` when it was delivered."""
 
-    seeds: tuple[int, ...]
+    content: Content
     record: Sent | None = None
     changed: int = 0
     inode: int = 0
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Its chunks."""
+        return self.content.seeds
 
 
 @dataclass
@@ -72,38 +84,36 @@ class People:
             return [to]
         return [name for name in self.group if name != sender] if sender in self.group else []
 
-    def put(
-        self, sender: str, to: str, name: str, seeds: tuple[int, ...], *, draft: bool, lasts: int
-    ) -> list[File]:
+    def put(self, sender: str, to: str, name: str, content: Content, *, draft: bool, lasts: int) -> list[File]:
         """Put something to somebody; return what is new in inboxes."""
-        path = f"{to}/{name}"
+        path, seeds = f"{to}/{name}", content.seeds
         old = self.sends[sender].get(path)
         if old is not None and old.record is not None and (not seeds or self.repeats(old, seeds)):
             return []
         if draft or not seeds:
             self.clear(sender, path)
-            self.sends[sender][path] = File(seeds, changed=self.now)
+            self.sends[sender][path] = File(content, changed=self.now)
             return []
-        return self.deliver(sender, to, path, seeds, lasts)
+        return self.deliver(sender, to, path, content, lasts)
 
     def repeats(self, old: File, seeds: tuple[int, ...]) -> bool:
         """Whether it is sent again."""
         assert old.record is not None
         return old.seeds == seeds and self.now - old.record.at <= DAY
 
-    def deliver(self, sender: str, to: str, path: str, seeds: tuple[int, ...], lasts: int) -> list[File]:
-        """Put it into inboxes."""
+    def deliver(self, sender: str, to: str, path: str, content: Content, lasts: int) -> list[File]:
+        """Put it into inboxes: all have one content."""
         asked = self.asked(sender, to)
         takers = [name for name in asked if self.takes(name, sender)]
         if not takers:
             raise No("NOT_FOUND")
         self.clear(sender, path)
-        record = Sent(sender, path, seeds, self.now, self.now + lasts if lasts else 0)
+        record = Sent(sender, path, content.seeds, self.now, self.now + lasts if lasts else 0)
         record.states = {name: "DELIVERED" if name in takers else "REFUSED" for name in asked}
-        self.sends[sender][path] = File(seeds, record)
+        self.sends[sender][path] = File(content, record)
         made = []
         for name in takers:
-            made.append(File(seeds, record))
+            made.append(File(content, record))
             self.inboxes[name].append(made[-1])
         return made
 
@@ -140,11 +150,11 @@ class People:
         if draft or not moved.seeds:
             if there is not None and there.record is not None:
                 raise No("DENIED")
-            self.sends[sender][target] = File(moved.seeds, changed=self.now)
+            self.sends[sender][target] = File(moved.content, changed=self.now)
             del self.sends[sender][source]
             return []
         if there is None or there.record is None or not self.repeats(there, moved.seeds):
-            made = self.deliver(sender, to, target, moved.seeds, 0)
+            made = self.deliver(sender, to, target, moved.content, 0)
         else:
             made = []
         del self.sends[sender][source]
@@ -181,10 +191,13 @@ class People:
                 if file.record is None and file.changed + DAY <= self.now:
                     del self.sends[name][path]
 
-    def references(self) -> Counter[int]:
-        """Count how often each chunk is referred to."""
-        found: Counter[int] = Counter()
-        for name in self.names:
-            held = [*self.sends[name].values(), *self.inboxes[name], *self.homes[name].values()]
-            found.update(seed for file in held for seed in file.seeds)
-        return found
+    def references(self) -> dict[int, tuple[int, int]]:
+        """Count how often each chunk is referred to, and how many files begin with it."""
+        held = [
+            file
+            for name in self.names
+            for file in (*self.sends[name].values(), *self.inboxes[name], *self.homes[name].values())
+        ]
+        heads = Counter(file.seeds[0] for file in held if file.seeds)
+        refs = Counter(seed for content in {file.content for file in held} for seed in content.seeds)
+        return {seed: (count, heads[seed]) for seed, count in refs.items()}

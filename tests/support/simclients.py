@@ -8,9 +8,11 @@ from typing import Any
 
 from simaccounts import AccountClients
 from simcluster import Cluster
+from simdeliveries import Deliveries
 from simhistory import Answer, Kind, Operation
 from simmachine import put, remove
 from simnode import Node
+from simstaging import BrokenOff, LargeFiles
 
 from raftstore.errors import DiskFull, NoQuorum, OutcomeUnknown, StoreError, Unavailable
 from raftstore.metadata.results import accepted
@@ -42,7 +44,9 @@ class Clients:
         to catch up."""
         self._tokens = 0
         self.died = Died
+        self._large = LargeFiles(cluster)
         self.accounts = AccountClients(cluster, self) if cluster.scenario.accounts else None
+        self.deliveries = Deliveries(cluster, self) if cluster.scenario.persons else None
         self._seen: dict[tuple[int, int], tuple[int, int, int] | None] = {}
         """What a client has last read of a key: token, inode, version."""
 
@@ -54,6 +58,8 @@ class Clients:
             self._cluster.loop.create_task(self._client(number, rng))
         if self.accounts is not None:
             self.accounts.start()
+        if self.deliveries is not None:
+            self.deliveries.start()
 
     def _flood(self, node: Node, count: int) -> None:
         for number in range(count):
@@ -108,8 +114,19 @@ class Clients:
             else:
                 command = self._command(operation, padding)
                 names = self.names(node, timeout, refusals=False)
-                done = await self.at(node, names.change(Actor.system("simulation"), command), timeout)
-                self._take(operation, done)
+                large = operation.kind is Kind.WRITE and self._large.wanted(node)
+                change = (
+                    self._large.write(node, names, command, timeout)
+                    if large
+                    else names.change(Actor.system("simulation"), command)
+                )
+                done = await self.at(node, change, timeout)
+                if (
+                    large and done.status == commands_pb2.CHANGED
+                ):  # the node is no member any more, or was none yet
+                    operation.answer = Answer.FAILED
+                else:
+                    self._take(operation, done)
         except (OutcomeUnknown, Died):  # the former is a NoQuorum too
             operation.answer = Answer.FAILED if operation.kind is Kind.READ else Answer.UNKNOWN
         except (
@@ -117,6 +134,8 @@ class Clients:
             DiskFull,
             Unavailable,
         ):  # the latter: what was applied had to be undone for want of space
+            operation.answer = Answer.FAILED
+        except BrokenOff:
             operation.answer = Answer.FAILED
         except StoreError as error:
             cluster.violate("wrong answer", f"a client gets {error!r} for {operation}")

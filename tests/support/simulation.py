@@ -16,6 +16,7 @@ from simloop import OutOfEvents, TooManyEvents
 from simmachine import path
 from simnode import Node
 from simscenario import Scenario
+from simstaging import small_slices
 from simtrace import Trace
 
 RECOVERY = 40.0
@@ -43,7 +44,8 @@ def simulate(scenario: Scenario, *, messages: bool = False) -> Verdict:
     cluster = Cluster(scenario, trace)
     simulation = _Simulation(cluster)
     try:
-        simulation.run()
+        with small_slices():
+            simulation.run()
     except (OutOfEvents, TooManyEvents) as error:
         cluster.violate("no end", f"the simulation ends: {error!r}")
     except Exception:
@@ -158,6 +160,8 @@ class _Simulation:
         self._levels.account()
         if self.clients.accounts is not None:
             self.clients.accounts.account()
+        if self.clients.deliveries is not None:
+            self.clients.deliveries.account()
         done = cluster.checks.done
         for operation in self.clients.history:
             if operation.kind is Kind.READ:

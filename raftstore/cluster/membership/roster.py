@@ -36,6 +36,11 @@ class Roster:
         self._own: Versioned = self._committed
 
     @property
+    def node(self) -> str:
+        """The name of this node."""
+        return self._node
+
+    @property
     def committed(self) -> Versioned:
         """The newest committed configuration heard of, with its log index (0: the file's)."""
         return self._committed

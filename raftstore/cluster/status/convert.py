@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from raftstore.types import ClientFigure, ClusterStatus, LoopStatus, NodeStatus, Usage, User
 from raftstore.wire import admin_pb2 as admin
 
@@ -32,10 +30,24 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         if value is not None:
             setattr(message, field, value)
     if node.loop is not None:
-        message.loop.CopyFrom(admin.LoopStatus(**asdict(node.loop)))
+        message.loop.CopyFrom(_loop_to_wire(node.loop))
     for resource, figure in node.clients.items():
-        message.clients[resource].CopyFrom(admin.ClientFigure(**asdict(figure)))
+        # Not asdict, here and there: every node says this to every other once a second.
+        message.clients[resource].CopyFrom(
+            admin.ClientFigure(used=figure.used, peak=figure.peak, limit=figure.limit, refused=figure.refused)
+        )
     return message
+
+
+def _loop_to_wire(loop: LoopStatus) -> admin.LoopStatus:
+    return admin.LoopStatus(
+        threshold=loop.threshold,
+        probes=loop.probes,
+        stalls=loop.stalls,
+        longest=loop.longest,
+        longest_cpu=loop.longest_cpu,
+        classes=loop.classes,
+    )
 
 
 def node_from_wire(message: admin.NodeStatus) -> NodeStatus:

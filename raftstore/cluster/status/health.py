@@ -52,6 +52,15 @@ class Report:
     at: float
     ahead: float | None = None
     """Seconds by which its clock is ahead of this node's; None: not told."""
+    clock_ns: int = 0
+    """What its clock said; 0: not told."""
+
+    def reading(self, now: float) -> int | None:
+        """Return what its clock says `now` (monotonic seconds), or a little less; None: not told.
+
+        This node's own wall clock has no part in it, which somebody may have set meanwhile.
+        """
+        return self.clock_ns + int((now - self.at) * 1e9) if self.clock_ns else None
 
 
 class Health:
@@ -85,6 +94,8 @@ class Health:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._started = False
         self._clock_logged_at = -CLOCK_LOG_EVERY
+        self.any_full = False
+        """Whether some member's disk, by what it last said, takes no commands."""
 
     def start(self) -> None:
         """Start watching on the running loop."""
@@ -101,7 +112,7 @@ class Health:
         """Watch those who are members now."""
         if not self._started:
             return
-        others = self._roster.configuration.names - {self._own()[0].name}
+        others = self._roster.configuration.names - {self._roster.node}
         for name in self._tasks.keys() - others:
             self._tasks.pop(name).cancel()
             self._reports.pop(name, None)
@@ -114,6 +125,16 @@ class Health:
         """Return what member `name` said of itself in the last seconds, or None."""
         report = self._reports.get(name)
         return report if report is not None and time.monotonic() - report.at <= MAX_AGE else None
+
+    def clock_readings(self, voters: Iterable[str]) -> list[int | None]:
+        """Return what the clocks of some members say now, in ns since the epoch; None for one not heard of lately."""
+        own, now = self._own()[0].name, time.monotonic()
+        found: list[int | None] = []
+        for name in voters:
+            report = self.last(name)
+            others = report.reading(now) if report is not None else None
+            found.append(time.time_ns() if name == own else others)
+        return found
 
     async def _watch(self, name: str) -> None:
         while True:
@@ -147,8 +168,10 @@ class Health:
             Space(min(reply.space, max(Space))),
             time.monotonic(),
             clocks.ahead(sent, received, reply.time_ns),
+            reply.time_ns,
         )
         self._reports[name] = report
+        self.any_full = any(each.space is Space.NONE for each in self._reports.values())
         self.progress.hear(name, reply.store, reply.boot, reply.safe_index)
         self._look_at_clock()
         if boots.now:  # else the answer is not about this start: it has no number yet
@@ -156,13 +179,13 @@ class Health:
         return report
 
     def _wrong_clocks(self, reports: Iterable[tuple[str, Report | None]]) -> dict[str, float]:
-        own = self._own()[0].name
+        own = self._roster.node
         offsets = {name: report.ahead for name, report in reports if report and report.ahead is not None}
         return clocks.wrong({own: 0.0, **offsets}, own)
 
     def _look_at_clock(self) -> None:
         """Log that this node's own clock is wrong, if those of the others say so."""
-        by = self._wrong_clocks(self._reports.items()).get(self._own()[0].name)
+        by = self._wrong_clocks(self._reports.items()).get(self._roster.node)
         if by is not None and time.monotonic() - self._clock_logged_at >= CLOCK_LOG_EVERY:
             self._clock_logged_at = time.monotonic()
             log.warning(

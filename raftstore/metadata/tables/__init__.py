@@ -13,6 +13,8 @@ from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.files import Files
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
+from raftstore.metadata.tables.longcontents import LongContents
+from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.partials import Expiry, Orphans, Partials
 from raftstore.metadata.tables.people.blocks import Blocks
@@ -29,10 +31,15 @@ from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.remembered import Remembered
 from raftstore.metadata.tables.replicas import ReplicaSets
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.restoring import Restores
+from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.secrets import Secrets
 from raftstore.metadata.tables.spans import Spans
+from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.stores import Stores
+from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.versions import Versions
 
 TABLES: tuple[type[Table], ...] = (
     State,
@@ -53,11 +60,18 @@ TABLES: tuple[type[Table], ...] = (
     Orphans,
     Files,
     Adoptions,
+    LongContents,
+    Staging,
     Clock,
+    Storing,
+    Trash,
+    Moments,
+    Retention,
+    Versions,
+    Restores,
     Persons,
     Groups,
     Blocks,
-    Storing,
     Records,
     Drafts,
     Inboxes,

@@ -32,6 +32,7 @@ MAX_RULES = 64
 MAX_KEYS = 32
 MAX_KEY_LENGTH = 4096
 MAX_SESSIONS = 1_000_000
+LONGEST_TRASH_NS = 100 * 365 * 24 * 3600 * 10**9
 MAX_KNOWN = 4096
 """Accounts kept in memory."""
 
@@ -55,6 +56,7 @@ def user_to_message(user: User) -> commands.User:
         max_sessions=user.max_sessions,
         identity=user.identity,
         sessions_since=user.sessions_since,
+        trash_ns=user.trash_ns,
         person=user.person,
         expires_ns=user.expires_ns,
         inbox_bytes=user.inbox_bytes,
@@ -83,6 +85,7 @@ def user_of_message(message: commands.User) -> User:
         max_sessions=message.max_sessions,
         identity=message.identity,
         sessions_since=message.sessions_since,
+        trash_ns=message.trash_ns,
         person=message.person,
         expires_ns=message.expires_ns,
         inbox_bytes=message.inbox_bytes,
@@ -128,6 +131,7 @@ CREATE INDEX places_by_user ON places (user);
         self._level = level or (lambda: at)
         self._users: dict[str, User | None] = {}
         self._rights: dict[str, Rights] = {}
+        self._identities: dict[str, Rights | None] = {}
         self.on_change: Callable[[str], object] = lambda name: None
 
     @classmethod
@@ -171,6 +175,7 @@ CREATE INDEX places_by_user ON places (user);
         if len(self._users) >= MAX_KNOWN:
             self._users.clear()
             self._rights.clear()
+            self._identities.clear()
         user = user_of_message(commands.User.FromString(row[0])) if row is not None else None
         self._users[name] = user
         return user
@@ -187,13 +192,22 @@ CREATE INDEX places_by_user ON places (user);
 
     def rights_of(self, owner: str) -> Rights | None:
         """Return what the account may do that has the identity `owner`; None when none has it (any more)."""
+        try:
+            return self._identities[owner]
+        except KeyError:
+            pass
         found = self.rights(owner_name(owner))
-        return found if found is not None and found.owner == owner else None
+        if found is not None and found.owner != owner:
+            found = None
+        if len(self._identities) >= MAX_KNOWN:
+            self._identities.clear()
+        self._identities[owner] = found
+        return found
 
     def owner(self, owner: str) -> User | None:
         """Return the account that has the identity `owner`; None when none has it (any more)."""
-        user = self.user(owner_name(owner))
-        return user if user is not None and user.owner == owner else None
+        found = self.rights_of(owner)
+        return None if found is None else found.user
 
     def replicas(self, owner: str) -> int:
         """Return the copies that an owner wants of its pictures; 0: what the cluster makes, or no such account."""
@@ -254,6 +268,7 @@ CREATE INDEX places_by_user ON places (user);
     def _forget(self, name: str) -> None:
         self._users.pop(name, None)
         self._rights.pop(name, None)
+        self._identities.clear()
 
     def holds(self, path: str, rights: Rights) -> bool:
         """Whether an account may not move, remove or replace what is at `path`, for what is named there or beneath.
@@ -367,6 +382,8 @@ def _check(user: commands.User) -> None:
     limits += [user.inbox_bytes, user.inbox_files, user.sender_bytes, user.sender_files, abs(user.expires_ns)]
     if len(user.password_hash) > MAX_HASH or max(limits) > MAX_INTEGER or user.max_sessions > MAX_SESSIONS:
         raise Refusal(commands.INVALID, "the password hash or a limit is too large")
+    if not 0 <= user.trash_ns <= LONGEST_TRASH_NS:
+        raise Refusal(commands.INVALID, "what is removed is kept for at most a hundred years")
     if len(user.rules) > MAX_RULES or len({rule.path for rule in user.rules}) < len(user.rules):
         raise Refusal(commands.INVALID, f"at most {MAX_RULES} directories have rules, each one")
     for rule in user.rules:

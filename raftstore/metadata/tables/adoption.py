@@ -10,6 +10,7 @@ from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.namespace import Place
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.quotas import Quotas
+from raftstore.metadata.tables.trash import Trash
 from raftstore.types import Kind, identity_of
 from raftstore.wire import commands_pb2 as commands
 
@@ -28,6 +29,7 @@ class Adoptions(Table):
         self._accounts = tables[Accounts]
         self._quotas = tables[Quotas]
         self._partials = tables[Partials]
+        self._trash = tables[Trash]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -48,8 +50,9 @@ class Adoptions(Table):
             )
         rows = self._execute(_NEXT, (command.after, command.limit)).fetchall()
         adopted = 0
-        for _, parent, name, kind, size, owner in rows:
+        for inode, parent, name, kind, size, owner in rows:
             if owner == command.owner:
+                self._trash.give(inode, user.owner)
                 self._adopt(Place(parent, name), command.owner, user.owner, kind == Kind.FILE, size)
                 adopted += 1
         if len(rows) == command.limit:

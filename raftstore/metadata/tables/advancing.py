@@ -7,15 +7,17 @@ from typing import Self, cast
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.clock import Budget, Clock, Expiring
+from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.people.drafts import Drafts
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
+from raftstore.metadata.tables.trash import Trash
 from raftstore.wire import commands_pb2 as commands
 
 MAX_LIMIT = 256
 """Things that go with one command at most."""
 
-EXPIRING: tuple[type[Table], ...] = (Sending, Drafts, Records)
+EXPIRING: tuple[type[Table], ...] = (Trash, Sending, Drafts, Records)
 """The tables with things that expire, each an `Expiring`, in the order in which they are asked."""
 
 
@@ -25,6 +27,7 @@ class Advances(Table):
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables.database)
         self._clock = tables[Clock]
+        self._moments = tables[Moments]
         self._expiring = [cast(Expiring, tables[table]) for table in EXPIRING]
 
     @classmethod
@@ -53,4 +56,6 @@ class Advances(Table):
         reached = until if left is None else left - 1
         if reached > self._clock.now_ns:
             self._clock.move(reached)
+            if left is None:  # on the way the clock is behind what the log has
+                self._moments.note(at.index, reached)
         return commands.Result(removed=budget.spent, finished=left is None)

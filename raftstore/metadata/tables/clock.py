@@ -1,8 +1,8 @@
 """Cluster time, from level 3 on: by it is judged what expires. Monotone, in the log, the same on every node.
 
 `AdvanceClock` moves it (`advancing` applies that, with what expires by it); the leader proposes what the clocks of a
-majority of the members agree on (`raftstore/cluster/jobs/clustertime.py`). So one wrong clock, also the leader's, moves
-nothing, and while they disagree it stands still. DESIGN.md argues it.
+majority of the members agree on (`raftstore/cluster/clustertime.py`). So one wrong clock, also the leader's,
+moves nothing, and while they disagree it stands still. DESIGN.md argues it.
 
 **Nothing visible is past the clock**: what expires up to a time is removed by the command that moves the clock there.
 So reads filter nothing, and all nodes agree at each index.
@@ -24,7 +24,7 @@ LEVEL = 3
 """From which on there is cluster time."""
 
 STEP = 120 * 10**9
-"""Most ns by which a stamp is ahead of the clock; and the longest step that is none over a standstill. A leader that
+"""Most ns by which a stamp is ahead of the clock, and the longest step that is none over a standstill. A leader that
 has nothing else to do moves the clock once a minute (`clustertime.IDLE`)."""
 
 MAX_STANDSTILLS = 1_000

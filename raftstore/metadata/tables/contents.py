@@ -17,6 +17,7 @@ from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.surplus import may_drop
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs, draining
+from raftstore.metadata.tables.longcontents import LongContents
 from raftstore.metadata.tables.replicas import NOWHERE, ReplicaSets
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.stores import Stores
@@ -150,6 +151,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         self._stores = tables[Stores]
         self._jobs = tables[Jobs]
         self._intents = tables[Intents]
+        self._long = tables[LongContents]
         self.next_chunk = self._state.next_chunk
         self._released: dict[int, tuple[int, int]] = {}
 
@@ -162,11 +164,13 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         """Note the numbers given."""
         self._state.next_chunk = self.next_chunk
 
-    def plan(self, chunks: Iterable[commands.Chunk], size: int, since: int) -> list[Piece]:
+    def plan(self, chunks: Sequence[commands.Chunk], size: int, since: int) -> list[Piece]:
         """Return the pieces of a version of `size` bytes, in order; refuse with INVALID, CHANGED. Writes nothing.
 
         Stores that were swept after log index `since` do not count.
         """
+        if len(chunks) == 1:
+            return [self._plan_one(chunks[0], size, since)]
         reported = [(chunk.digest, chunk.length, tuple(chunk.stores)) for chunk in chunks]
         known = self._find([digest for digest, _, _ in reported])
         confirmed: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -183,7 +187,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             if stores != piece.stores:
                 proven = confirmed.get(stores)
                 if proven is None:
-                    proven = confirmed[stores] = self._proven(stores, since)
+                    proven = confirmed[stores] = self._stores.all_proven(stores, since)
                 piece.stores = tuple(dict.fromkeys(piece.stores + proven)) if piece.stores else proven
             plan.append(piece)
         if total != size or size > MAX_BYTES:
@@ -194,20 +198,19 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
                 raise Refusal(commands.CHANGED, f"chunk {piece.digest.hex()} may have been collected")
         return plan
 
-    def _proven(self, stores: Iterable[int], since: int) -> tuple[int, ...]:
-        """Return those of some stores, each once, whose copies count. Refuses with INVALID."""
-        found = []
-        for store in stores:
-            self._stores.check(store)
-            if store not in found and self._stores.proven(store, since):
-                found.append(store)
-        return tuple(found)
+    def _plan_one(self, chunk: commands.Chunk, size: int, since: int) -> Piece:
+        """Return the only piece of a version, as `plan` does: nearly every picture has but one."""
+        digest, length = chunk.digest, chunk.length
+        piece = _piece(digest, length, self._execute(_FIND, (digest,)).fetchone())
+        piece.stores = self._stores.all_proven(chunk.stores, since)
+        if length != size or size > MAX_BYTES:
+            raise Refusal(commands.INVALID, f"the chunks have {length} bytes together, not {size}")
+        if not piece.stores and not self._sets.stores(piece.replicas):
+            raise Refusal(commands.CHANGED, f"chunk {digest.hex()} may have been collected")
+        return piece
 
     def _find(self, digests: list[bytes]) -> dict[bytes, Known]:
-        """Return what there is of some chunks: many with one statement."""
-        if len(digests) == 1:
-            row: Known | None = self._execute(_FIND, digests).fetchone()
-            return {} if row is None else {digests[0]: row}
+        """Return what there is of some chunks, with one statement."""
         asked = [digest for digest in dict.fromkeys(digests) if len(digest) == DIGEST_SIZE]
         if not asked:
             return {}
@@ -228,12 +231,40 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         for piece in plan:
             if known is not None and known == (piece.stores, piece.replicas):
                 continue
-            stores = {*piece.stores, *self._sets.stores(piece.replicas)}
-            current = sum(self._stores.is_current(store) for store in stores)
+            current = len(self._stores.current & {*piece.stores, *self._sets.stores(piece.replicas)})
             if current < quorum:
                 short = f"chunk {piece.digest.hex()[:16]} has {current} copies of {quorum}"
                 raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
             known = piece.stores, piece.replicas
+
+    def check_staged(self, content: int, quorum: int) -> None:
+        """Refuse with CHANGED what was staged, unless each chunk is on `quorum` stores that are current, as above."""
+        sets = self._execute(
+            "SELECT DISTINCT replicas FROM contents JOIN chunks ON id = chunk WHERE inode = ?", (content,)
+        ).fetchall()
+        current = min(len(self._stores.current.intersection(self._sets.stores(number))) for (number,) in sets)
+        if current < max(1, quorum):
+            short = f"a chunk has {current} copies of {quorum}"
+            raise Refusal(commands.CHANGED, f"a disk was replaced or swept meanwhile: {short}")
+
+    def publish_staged(self, inode: int, content: int) -> None:
+        """Make what was staged the content of the file `inode`, which has none."""
+        self._long.take(inode, content)
+        self._count_heads(content, 1)
+
+    def _count_heads(self, content: int, heads: int) -> None:
+        """A content becomes that of so many files more, or less."""
+        number, refs, before, replicas = self._execute(
+            "SELECT id, refs, heads, replicas FROM contents JOIN chunks ON id = chunk WHERE inode = ? AND sequence = 0",
+            (content,),
+        ).fetchone()
+        self._execute("UPDATE chunks SET heads = ? WHERE id = ?", (before + heads, number))
+        self._sets.count(replicas, 0, heads, 0)
+        self._released[number] = (refs, before + heads)
+
+    def stage(self, content: int, plan: list[Piece], demand: int, offset: int) -> None:
+        """Make `plan` part of `content`, from its chunk number `offset` on; see `acquire`."""
+        self._acquire(content, plan, demand, heads=0, offset=offset)
 
     def acquire(
         self, inode: int, plan: list[Piece], demand: int, *, published: bool, others: Sequence[int] = ()
@@ -247,54 +278,101 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         """
         if not plan:
             return
-        times = 1 + len(others)
+        content = self._long.new(inode)
+        self._acquire(content, plan, demand, heads=1 + len(others) if published else 0)
+        if others:
+            self._long.share(inode, content, others)
+
+    def _acquire(self, content: int, plan: list[Piece], demand: int, *, heads: int, offset: int = 0) -> None:
+        if len(plan) == 1 and not plan[0].number:
+            self._acquire_new(content, plan[0], demand, heads, offset)
+            return
         for piece in plan:
-            piece.added += times
+            piece.added += 1
         written = _Rows()
-        self._add(plan[0], times if published else 0, demand, written)
+        self._add(plan[0], heads, demand, written)
         for piece in plan[1:]:
             if piece.added:
                 self._add(piece, 0, demand, written)
         self._write(written)
-        if len(plan) == times == 1:
-            self._execute("INSERT INTO contents VALUES (?, 0, ?)", (inode, plan[0].number))
+        if len(plan) == 1:
+            self._execute("INSERT INTO contents VALUES (?, ?, ?)", (content, offset, plan[0].number))
             return
-        rows = [
-            (each, sequence, piece.number) for each in (inode, *others) for sequence, piece in enumerate(plan)
-        ]
+        rows = [(content, sequence, piece.number) for sequence, piece in enumerate(plan, offset)]
         self._executemany("INSERT INTO contents VALUES (?, ?, ?)", rows)
 
-    def share(self, inode: int, others: Sequence[int], demand: int) -> None:
-        """Make the content of `inode`, a published file, that of the files `others` too, which have none."""
-        rows = self._execute(
-            "SELECT c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
-            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? ORDER BY sequence",
-            (inode,),
-        ).fetchall()
-        if not rows or not others:
-            return
-        head, written = rows[0][0], _Rows()
-        for (number, refs, heads, replicas, length), times in Counter(rows).items():
-            headed = len(others) if number == head else 0
-            refs, after = refs + times * len(others), self._sets.with_stores(replicas, (), demand)
-            if after == replicas:
-                self._sets.count(replicas, 0, headed, 0)
-                written.counted.append((refs, heads + headed, number))
-            else:
-                self._sets.count(replicas, -1, -heads, -length)
-                self._sets.count(after, 1, heads + headed, length)
-                written.moved.append((refs, heads + headed, after, number))
-        self._write(written)
-        self._executemany(
-            "INSERT INTO contents VALUES (?, ?, ?)",
-            [(other, sequence, row[0]) for other in others for sequence, row in enumerate(rows)],
+    def _acquire_new(self, content: int, piece: Piece, demand: int, heads: int, offset: int) -> None:
+        """Do it with one chunk that was not there, as nearly always."""
+        replicas = self._sets.with_stores(NOWHERE, piece.stores, demand)
+        piece.number = number = self.next_chunk
+        self.next_chunk += 1
+        self._execute(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
+            (number, piece.digest, piece.length, 1, heads, replicas),
         )
+        self._sets.count(replicas, 1, heads, piece.length)
+        self._execute("INSERT INTO contents VALUES (?, ?, ?)", (content, offset, number))
 
-    def digests(self, inode: int) -> list[bytes]:
-        """Return the chunks of `inode` by name, in order."""
+    def hand_over(self, inode: int, to: int) -> None:
+        """Make the content of `inode` that of `to`, which has none: no chunk is referred to more or less often.
+
+        Of a short one the rows are moved; a long one, and one that others have too, keeps its number.
+        """
+        if self._long.of(inode) is not None:
+            self._long.hand_over(inode, to)
+            return
         rows = self._execute(
-            "SELECT digest FROM contents JOIN chunks ON chunks.id = contents.chunk WHERE inode = ? ORDER BY sequence",
-            (inode,),
+            f"SELECT inode FROM contents WHERE inode = {self._long.number} LIMIT ?2",
+            (inode, self._long.most + 1),
+        ).fetchall()
+        if len(rows) > self._long.most:
+            self._long.hand_over(inode, to)
+        elif rows:
+            self._execute("UPDATE contents SET inode = ? WHERE inode = ?", (to, inode))
+
+    def share(self, inode: int, others: Sequence[int], demand: int) -> None:
+        """Make the content of `inode`, a published file, that of the files `others` too, which have none.
+
+        A short one has as many copies as `demand` says from then on, if that is more; a long one is not gone through.
+        """
+        content = self.number(inode)
+        if content is None or not others:
+            return
+        rows = self._execute(
+            "SELECT c.id, c.heads, c.replicas, c.length FROM contents JOIN chunks AS c ON c.id = contents.chunk"
+            " WHERE inode = ? ORDER BY sequence LIMIT ?",
+            (content, self._long.most + 1),
+        ).fetchall()
+        if len(rows) <= self._long.most:
+            for number, heads, before, length in dict.fromkeys(rows):
+                self._move(number, heads, length, before, self._sets.with_stores(before, (), demand))
+        self._count_heads(content, len(others))
+        self._long.share(inode, content, others)
+
+    def number(self, inode: int) -> int | None:
+        """Return the number of the content of `inode`; None: it has none."""
+        row = self._execute(
+            f"SELECT inode FROM contents WHERE inode = {self._long.number} LIMIT 1", (inode,)
+        ).fetchone()
+        return row[0] if row is not None else None
+
+    def alike(self, one: int, other: int) -> bool:
+        """Whether two contents of the same size, given by their numbers, are of the same chunks."""
+        if one == other:
+            return True
+        (found,) = self._execute(
+            "SELECT EXISTS (SELECT 1 FROM contents AS one WHERE inode = ?1 AND NOT EXISTS (SELECT 1 FROM contents"
+            " WHERE inode = ?2 AND sequence = one.sequence AND chunk = one.chunk))",
+            (one, other),
+        ).fetchone()
+        return not found
+
+    def digests(self, inode: int, limit: int) -> list[bytes]:
+        """Return up to `limit` chunks of `inode` by name, in order."""
+        rows = self._execute(
+            "SELECT digest FROM contents JOIN chunks ON chunks.id = contents.chunk"
+            f" WHERE inode = {self._long.number} ORDER BY sequence LIMIT ?2",
+            (inode, limit),
         ).fetchall()
         return [digest for (digest,) in rows]
 
@@ -335,19 +413,58 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             self._executemany(statement, rows)
 
     def release(self, inode: int, *, published: bool) -> None:
-        """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`."""
+        """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`.
+
+        What other files have too stays. A long one is only left: it goes with `give_up`.
+        """
+        noted, shared = self._long.part(inode)
+        if noted is not None and shared:
+            if published:
+                self._count_heads(noted, -1)
+            return
+        most = self._long.most
         rows = self._execute(
-            "SELECT c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
-            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? ORDER BY sequence",
-            (inode,),
+            "SELECT inode, c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
+            " JOIN chunks AS c ON c.id = contents.chunk"
+            f" WHERE inode = {self._long.number if noted is None else '?1'} ORDER BY sequence LIMIT ?2",
+            (inode if noted is None else noted, most + 1 if most > 0 else -1),
         ).fetchall()
         if not rows:
             return
-        self._execute("DELETE FROM contents WHERE inode = ?", (inode,))
+        content = rows[0][0]
+        if 0 < most < len(rows):
+            if published:
+                self._count_heads(content, -1)
+            self._long.leave(content)
+            return
+        self._execute("DELETE FROM contents WHERE inode = ?", (content,))
+        self._drop(rows, rows[0][1] if published else 0)
+
+    def leave(self, content: int) -> None:
+        """Nobody will publish what was staged: it goes with `give_up`."""
+        self._long.leave(content)
+
+    def give_up(self, limit: int) -> None:
+        """Remove up to `limit` chunks of contents that are left, those of one number."""
+        content = self._long.first()
+        if content is None:
+            return
+        rows = self._execute(
+            "SELECT sequence, c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
+            " JOIN chunks AS c ON c.id = contents.chunk WHERE inode = ? ORDER BY sequence LIMIT ?",
+            (content, limit),
+        ).fetchall()
+        if len(rows) < limit:
+            self._long.gone(content)
+        if rows:
+            self._execute("DELETE FROM contents WHERE inode = ? AND sequence <= ?", (content, rows[-1][0]))
+            self._drop([(content, *row[1:]) for row in rows], 0)
+
+    def _drop(self, rows: list[tuple[int, int, int, int, int, int]], head: int) -> None:
+        """Take references off chunks; `head`: the number of the one that a file began with."""
         times = Counter(rows) if len(rows) > 1 else {rows[0]: 1}
-        head = rows[0][0] if published else 0
         written = _Rows()
-        for (number, refs, heads, replicas, length), removed in times.items():
+        for (_, number, refs, heads, replicas, length), removed in times.items():
             left = refs - removed
             headed = 1 if number == head else 0
             self._released[number] = (left, heads - headed) if left else (0, 0)
@@ -450,6 +567,10 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             return
         number, _, heads, before, length = row
         after = self._sets.with_stores(before, (store,)) if present else self._sets.without_store(before, store)
+        self._move(number, heads, length, before, after)
+
+    def _move(self, number: int, heads: int, length: int, before: int, after: int) -> None:
+        """A chunk is of another set of stores, or the same."""
         if after == before:
             return
         self._execute("UPDATE chunks SET replicas = ? WHERE id = ?", (after, number))
@@ -460,7 +581,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         """Return the content of `inode`, in order."""
         rows = self._execute(
             "SELECT digest, length, replicas FROM contents JOIN chunks ON chunks.id = contents.chunk"
-            " WHERE inode = ? ORDER BY sequence",
+            f" WHERE inode = {self._long.number} ORDER BY sequence",
             (inode,),
         ).fetchall()
         stores = self._sets.stores

@@ -5,8 +5,10 @@ What commands do to names concerns more tables than this one: see `files`.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.database.database import ROOT
@@ -40,8 +42,7 @@ _SURELY_SHORT = MAX_PATH_BYTES // 4
 Row = tuple[str, int, int, int, int, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a name is, or would be: the directory's inode and the name in it."""
 
     parent: int
@@ -128,6 +129,15 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         """Return the row at `place`, None where nothing is."""
         row: Row | None = self._execute(_FIND, (place.parent, place.name)).fetchone()
         return row
+
+    def having(self, directories: Sequence[int], name: str) -> set[int]:
+        """Return those of some directories, given by their inodes, that have an entry of that name."""
+        rows = self._execute(
+            "SELECT entries.parent FROM json_each(?1) AS asked CROSS JOIN entries"
+            " ON entries.parent = asked.value AND entries.name = ?2",
+            (json.dumps(directories), name),
+        ).fetchall()
+        return {parent for (parent,) in rows}
 
     def new_place(
         self, at: Context, path: str, at_root: commands.Status, *, existing: bool = False
@@ -224,6 +234,13 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
         return row is None
 
+    def has_others(self, inode: int, owner: str) -> bool:
+        """Whether something in a directory is not `owner`'s. It goes through all of it."""
+        row = self._execute(
+            "SELECT 1 FROM entries WHERE parent = ? AND name > '' AND owner <> ? LIMIT 1", (inode, owner)
+        ).fetchone()
+        return row is not None
+
     def of_inode(self, inode: int) -> tuple[Place, Row] | None:
         """Return where an inode is, and its row; None when it is nowhere."""
         found = self._execute(f"SELECT parent, {COLUMNS} FROM entries WHERE inode = ?", (inode,)).fetchone()
@@ -247,21 +264,18 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
 
     # Changing.
 
-    def insert(self, place: Place, entry: Entry) -> None:
-        """Put a new entry at `place`, where nothing is; `entry.name` is not used."""
+    def insert(
+        self, place: Place, kind: Kind, inode: int, size: int, mtime_ns: int, owner: str, version: int
+    ) -> None:
+        """Put a new entry at `place`, where nothing is."""
         self._execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                place.parent,
-                place.name,
-                int(entry.kind),
-                entry.inode,
-                entry.size,
-                entry.mtime_ns,
-                entry.owner,
-                entry.version,
-            ),
+            (*place, int(kind), inode, size, mtime_ns, owner, version),
         )
+
+    def insert_all(self, rows: Sequence[tuple[int, str, int, int, int, int, str, int]]) -> None:
+        """Put new entries where nothing is: of each its parent, and what COLUMNS say."""
+        self._executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def replace(self, place: Place, size: int, mtime_ns: int, owner: str, version: int) -> None:
         """Give the file at `place` a new version."""
@@ -310,6 +324,8 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
 
     def flush(self) -> None:
         """Write the times of touched directories into the current transaction."""
+        if not self._touched:
+            return
         rows = [(time_ns, inode) for inode, time_ns in self._touched.items()]
         self._executemany("UPDATE entries SET mtime_ns = ? WHERE inode = ?", rows)
         self._touched.clear()

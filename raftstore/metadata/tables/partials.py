@@ -16,11 +16,10 @@ from typing import Self
 from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place
 from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.replicas import DEFAULT
+from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
@@ -34,10 +33,10 @@ MAX_EXPIRED = 256
 MAX_EXPIRED_BYTES = 2 << 30
 """Bytes after which one command ends: each MiB is a row for every node. The first always goes."""
 
-A_COMMAND = 4
-"""Partial uploads of removed directories that go with each command that is applied."""
+AN_ENTRY = 4
+"""Partial uploads of removed directories that go with each log entry, by its first command."""
 
-BYTES_A_COMMAND = 256 * 1024 * 1024
+BYTES_AN_ENTRY = 256 * 1024 * 1024
 """Size of those together from which on the next waits: each megabyte is a reference to a chunk."""
 
 _FIND = "SELECT inode, size, mtime_ns FROM partials WHERE parent = ? AND name = ? AND owner = ?"
@@ -110,7 +109,7 @@ CREATE INDEX partials_by_owner ON partials (owner);
         self._state = tables[State]
         self._names = tables[Namespace]
         self._contents = tables[Contents]
-        self._accounts = tables[Accounts]
+        self._staging = tables[Staging]
         self._quotas = tables[Quotas]
         self._expiry = tables[Expiry]
         self.total = self._state.partials
@@ -149,11 +148,11 @@ CREATE INDEX partials_by_owner ON partials (owner);
         place, row = self._names.new_place(at, command.path, commands.IS_A_DIRECTORY)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
-        plan = self._contents.plan(command.chunks, size, command.since)
+        content = self._staging.content(command, 0)
 
         def acquire() -> int:
-            inode = self._state.new_inode()
-            self._contents.acquire(inode, plan, self._accounts.replicas(owner) or DEFAULT, published=False)
+            inode = self._staging.new_inode(content)
+            self._staging.give(inode, content, owner, published=False)
             return inode
 
         return commands.Result(inode=self.put(place, owner, size, at.time_ns, acquire))
@@ -317,16 +316,16 @@ class Orphans(Table):
         return bool(self._directories)
 
     def drop_some(self) -> None:
-        """At the beginning of a command: drop a few."""
+        """At the beginning of an entry: drop a few."""
         rows: list[tuple[str, str, int]] = []
         while self._directories and not rows:
             directory = self._directories[0]
-            rows = self._execute(_IN_DIRECTORY, (directory, A_COMMAND)).fetchall()
+            rows = self._execute(_IN_DIRECTORY, (directory, AN_ENTRY)).fetchall()
             if not rows:
                 heapq.heappop(self._directories)
         total = 0
         for name, owner, size in rows:
             total += size
-            if total > BYTES_A_COMMAND and total > size:
+            if total > BYTES_AN_ENTRY and total > size:
                 break
             self._partials.forget(Place(directory, name), owner)

@@ -103,9 +103,8 @@ CREATE TABLE results (
         proposer.acknowledged = acknowledged
         self._changed.add(node)
 
-    def remember(self, operation: commands.OperationId, result: bytes) -> None:
+    def remember(self, node: str, sequence: int, result: bytes) -> None:
         """Keep the result of an operation that `recall` called new."""
-        node, sequence = operation.node, operation.sequence
         proposer = self._proposers[node]
         proposer.results[sequence] = result
         self._new[node, sequence] = result
@@ -133,12 +132,13 @@ CREATE TABLE results (
 
     def flush(self) -> None:
         """Write what changed into the current transaction."""
-        self._executemany("DELETE FROM results WHERE node = ?", [(node,) for node in sorted(self._entered)])
+        for node in sorted(self._entered):
+            self._execute("DELETE FROM results WHERE node = ?", (node,))
         for node in sorted(self._changed):
             proposer = self._proposers[node]
             boot, acknowledged = proposer.boot, proposer.acknowledged
-            self._executemany("DELETE FROM results WHERE node = ? AND sequence <= ?", [(node, acknowledged)])
-            self._executemany("INSERT OR REPLACE INTO proposers VALUES (?, ?, ?)", [(node, boot, acknowledged)])
+            self._execute("DELETE FROM results WHERE node = ? AND sequence <= ?", (node, acknowledged))
+            self._execute("INSERT OR REPLACE INTO proposers VALUES (?, ?, ?)", (node, boot, acknowledged))
         rows = [
             (node, sequence, result)
             for (node, sequence), result in self._new.items()

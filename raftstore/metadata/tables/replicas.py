@@ -146,6 +146,8 @@ CREATE TABLE replicas (
 
     def flush(self) -> None:
         """Write changed counters into the current transaction."""
+        if not self._changed:
+            return
         rows = [
             (g.chunks, g.heads, g.bytes, g.number) for g in map(self._sets.__getitem__, sorted(self._changed))
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from raftstore.metadata.refusal import Refusal, check_label
@@ -43,6 +43,8 @@ CREATE TABLE stores (
     def _note(self) -> None:
         self._listed = list(self._stores.values())
         self.swept = {store.number: store.swept for store in self._listed}
+        self.current = frozenset(store.number for store in self._listed if store.current)
+        """The disks that nodes have now."""
 
     def list(self) -> list[StoreInfo]:
         """Return every store by number."""
@@ -55,7 +57,7 @@ CREATE TABLE stores (
 
     def is_current(self, number: int) -> bool:
         """Whether it is the disk that its node has now."""
-        return number in self._stores and self._stores[number].current
+        return number in self.current
 
     def zones(self, nodes: Collection[str]) -> dict[int, str]:
         """Return by number the failure zones of the current stores of some nodes; each without one is a zone itself."""
@@ -87,6 +89,17 @@ CREATE TABLE stores (
                 self._execute("UPDATE stores SET current = 0 WHERE number = ?", (store.number,))
                 self._stores[store.number] = replace(store, current=False)
         self._note()
+
+    def all_proven(self, numbers: Iterable[int], since: int) -> tuple[int, ...]:
+        """Return those of some stores, each once, of which that is so. Refuses with INVALID one that is not known."""
+        swept, found = self.swept, []
+        for number in numbers:
+            at = swept.get(number)
+            if at is None:
+                raise Refusal(commands.INVALID, f"no store has number {number}")
+            if at <= since and number not in found:
+                found.append(number)
+        return tuple(found)
 
     def proven(self, number: int, since: int) -> bool:
         """Whether what was confirmed of a copy there after log index `since` still stands: see BeginSweep."""

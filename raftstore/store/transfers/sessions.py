@@ -15,6 +15,7 @@ from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, Invalid, QuotaExceeded, StoreError, TooLarge
 from raftstore.paths import parent
 from raftstore.store.targets import Target
+from raftstore.store.transfers.ahead import Stager, chunks_to_wire
 from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.transfers.publishbatch import PublishBatch
 from raftstore.store.transfers.publishing import Aim
@@ -56,11 +57,6 @@ class Replicas(Protocol):
     def added(self, digest: bytes, store: int, since: int) -> None:
         """Store number `store` holds chunk `digest`: it was asked after log index `since` was applied here."""
         ...
-
-
-def chunks_to_wire(chunks: Sequence[ChunkRef]) -> list[commands.Chunk]:
-    """Encode chunk references for a command."""
-    return [commands.Chunk(digest=ref.digest, length=ref.length, stores=ref.stores) for ref in chunks]
 
 
 class LateReplicas:
@@ -118,6 +114,7 @@ class PublishCalls:
     late: LateReplicas
     leases: TransferLeases
     batch: PublishBatch
+    stager: Stager
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +283,9 @@ class UploadSession:
         for attempt in range(1, ATTEMPTS + 1):
             if not self._store.confirmed.stands(chunks):
                 chunks = await self._store.confirmed.renewed(chunks)
-            del put.chunks[:]
-            put.chunks.extend(chunks_to_wire(chunks))
             put.since = self._store.confirmed.since
             try:
-                done = await self._store.propose(command())
+                done = await self._proposed(chunks, put, command)
                 break
             except Changed:
                 # A refusal for any other reason stands.
@@ -298,6 +293,25 @@ class UploadSession:
                     raise
         self._store.leases.left(self)
         return chunks, done
+
+    async def _proposed(
+        self,
+        chunks: Sequence[ChunkRef],
+        put: commands.PutFile | commands.PutPartial,
+        command: Callable[[], commands.Command],
+    ) -> commands.Result:
+        """Propose `put` with its chunks, or with the number under which they were staged."""
+        stager = self._store.stager
+        del put.chunks[:]
+        if not stager.needs(chunks):
+            put.content = 0
+            put.chunks.extend(chunks_to_wire(chunks))
+            return await self._store.propose(command())
+        put.content = await stager.stage(chunks, put.since, self.owner)
+        try:
+            return await self._store.propose(command())
+        finally:
+            stager.over(put.content)
 
     async def suspend(self) -> None:
         """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost.

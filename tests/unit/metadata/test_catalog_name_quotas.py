@@ -138,7 +138,7 @@ def test_interrupted_uploads_of_a_removed_directory_go_a_few_with_each_command(f
     for number in range(4):
         feeder.make(f"/n{number}")
         left.append(orphaned(feeder))
-    assert left == [11 - partials.A_COMMAND, 11 - 2 * partials.A_COMMAND, 1, 1]
+    assert left == [11 - partials.AN_ENTRY, 11 - 2 * partials.AN_ENTRY, 1, 1]
     assert feeder.catalog.partial("ada", "/e/stays") is not None
     assert feeder.catalog.chunk_stores((9).to_bytes(32, "big")) == ()
     with Feeder(feeder.path.parent.parent / "again" / "catalog.db", level=None, stores=False) as replayed:
@@ -148,7 +148,7 @@ def test_interrupted_uploads_of_a_removed_directory_go_a_few_with_each_command(f
 
 
 def test_large_ones_go_one_by_one(feeder: Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partials, "BYTES_A_COMMAND", 15)
+    monkeypatch.setattr(partials, "BYTES_AN_ENTRY", 15)
     feeder.make("/d")
     for number in range(3):
         assert feeder.status(partial(f"/d/{number}", *range(number * 4, number * 4 + 2))) == "OK"
@@ -168,7 +168,7 @@ def test_a_restart_between_two_directories_changes_nothing(tmp_path: Path) -> No
         user = {"name": "ada", "home": "/", "rights": "elradfmwMT"}
         assert one.status(command("put_user", user=user)) == "OK"
         one.make("/a", "/b")
-        for directory, count in (("a", partials.A_COMMAND), ("b", 2 * partials.A_COMMAND)):
+        for directory, count in (("a", partials.AN_ENTRY), ("b", 2 * partials.AN_ENTRY)):
             for number in range(count):
                 assert one.status(partial(f"/{directory}/{number}", number)) == "OK"
         one.all(command("remove_directory", path="/a"), command("remove_directory", path="/b"))

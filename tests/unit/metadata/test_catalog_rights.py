@@ -73,7 +73,11 @@ def test_a_command_that_changes_names_must_say_who_wants_it(
 
 @pytest.mark.parametrize("kind", sorted(TABLE))
 def test_the_anonymous_user_and_strangers_change_nothing(feeder: Feeder, kind: str) -> None:
-    fields = {"source": "/a", "target": "/b"} if kind == "rename" else {"path": "/a"}
+    fields = {
+        "rename": {"source": "/a", "target": "/b"},
+        "restore_trash": {"inode": 1, "to": "/b"},
+        "empty_trash": {"owner": "ada", "limit": 1},
+    }.get(kind, {"path": "/a"})
     feeder.make("/a")
     for actor in (
         Actor.anonymous_user(User("anonymous", "")),

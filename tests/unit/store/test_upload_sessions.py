@@ -10,7 +10,7 @@ from waiting import until
 
 from raftstore.errors import Changed, NoQuorum, QuotaExceeded, TooLarge, Unavailable
 from raftstore.store.targets import newer_of
-from raftstore.store.transfers import sessions
+from raftstore.store.transfers.ahead import Stager, chunks_to_wire
 from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.transfers.publishbatch import PublishBatch
 from raftstore.store.transfers.sessions import Allowance, LateReplicas, PublishCalls, UploadPlan, UploadSession
@@ -47,6 +47,8 @@ class Log:
     def __init__(self) -> None:
         self.taken: list[commands.Command] = []
         self.applied_index = 10
+        self.level = 2
+        self.leftovers = 0
         self.sweeps = {1: 0, 2: 0}
         self.held = {1: True, 2: True}
         self.asked: list[int] = []
@@ -81,7 +83,15 @@ def session(log: Log, upload: Bytes, *, overtaken: bool = False, quota: int | No
 
     confirmed = ConfirmedCopies(log, log.confirm)
     late, leases = LateReplicas(log, confirmed.begun), TransferLeases(60, log.confirm)
-    calls = PublishCalls(log.propose, answer, confirmed, late, leases, PublishBatch())
+    calls = PublishCalls(
+        log.propose,
+        answer,
+        confirmed,
+        late,
+        leases,
+        PublishBatch(),
+        Stager("n1", 1, log, log.propose, lambda: False, piece=2),
+    )
     return UploadSession(
         UploadPlan(commands.PutFile(path="/a/photo.jpg", quorum=2), "ada", Allowance(quota)), upload, calls
     )
@@ -217,6 +227,28 @@ def test_what_long_transfers_need_is_asked_for():
     asyncio.run(scenario())
 
 
+class Many(Bytes):
+    """Three chunks."""
+
+    def durable(self) -> tuple[list[ChunkRef], int]:
+        return [ChunkRef(bytes([n]) * 32, 10, (1, 2)) for n in range(3)], 30
+
+
+@pytest.mark.parametrize("end", ["commit", "suspend"])
+def test_the_chunks_of_a_large_file_travel_ahead_and_again_when_they_may_have_been_collected(end):
+    log = Log()
+    log.refuse = 1
+    asyncio.run(getattr(session(log, Many()), end)())
+    kinds = [command.WhichOneof("kind") for command in log.taken]
+    last = "put_file" if end == "commit" else "put_partial"
+    # The first slice was refused: the stores were asked again, and told anew.
+    assert kinds == ["stage_content", "stage_content", "stage_content", last]
+    put = getattr(log.taken[-1], last)
+    assert (put.content, put.size, list(put.chunks)) == (7, 30, [])
+    assert [len(command.stage_content.chunks) for command in log.taken[1:3]] == [2, 1]
+    assert log.taken[2].stage_content.content == 7
+
+
 def test_the_largest_file_fits_into_a_command():
     largest = [ChunkRef(b"d" * 32, CHUNK_SIZE, (1000, 2000, 3000, 4000, 5000))] * MAX_CHUNKS
     put = commands.PutFile(
@@ -224,6 +256,6 @@ def test_the_largest_file_fits_into_a_command():
         owner="o" * 255,
         size=MAX_CHUNKS * CHUNK_SIZE,
         mtime_ns=2**62,
-        chunks=sessions.chunks_to_wire(largest),
+        chunks=chunks_to_wire(largest),
     )
     assert commands.Command(put_file=put).ByteSize() <= 512 * 1024

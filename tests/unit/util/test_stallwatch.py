@@ -97,10 +97,10 @@ def test_many_stalls_are_one_line_a_while(monkeypatch: pytest.MonkeyPatch) -> No
             stalls = watch.status.stalls
             if stalls == 3:
                 watch._next_line = 0.0  # the while is over
-            time.sleep(3 * THRESHOLD)
+            time.sleep(5 * THRESHOLD)
         return stalls >= 4
 
-    _, lines = watched(lambda: time.sleep(3 * THRESHOLD), noticed=again)
+    _, lines = watched(lambda: time.sleep(5 * THRESHOLD), noticed=again)
     assert len(lines) == 2
     assert lines[1]["left_out"] == 2
 

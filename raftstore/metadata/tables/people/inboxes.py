@@ -128,14 +128,19 @@ CREATE TABLE inboxes (
         """
         number = self._persons.number(sender.owner)
         inside = "".join(f"/{name}" for name in (sender.name, *way[:-1]))
-        inodes = []
+        owners = [user.owner + INBOX_MARK for user in users]
+        directories = [
+            self._storing.directory(at, Area.INBOX.of(user.name) + inside, owner)
+            for user, owner in zip(users, owners, strict=True)
+        ]
+        taken = self._names.having(directories, way[-1])
+        places = [
+            self._free(directory, way[-1]) if directory in taken else Place(directory, way[-1])
+            for directory in directories
+        ]
         for user in users:
-            owner = user.owner + INBOX_MARK
-            directory = self._storing.directory(at, Area.INBOX.of(user.name) + inside, owner)
-            place = self._free(directory, way[-1])
-            inodes.append(self._storing.add(at, place, size, mtime_ns, owner))
             self._count(self._persons.number(user.owner), number, 1, size)
-        return inodes
+        return self._storing.add_all(at, list(zip(places, owners, strict=True)), size, mtime_ns)
 
     def _free(self, directory: int, name: str) -> Place:
         return Place(

@@ -15,6 +15,8 @@ from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.retention import Retention
+from raftstore.metadata.tables.versions import Versions
 from raftstore.rights.reserved import APART, Area, home_of
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
@@ -35,6 +37,8 @@ class Purging(Table):
         self._storing = tables[Storing]
         self._persons = tables[Persons]
         self._sending = tables[Sending]
+        self._versions = tables[Versions]
+        self._retention = tables[Retention]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -78,10 +82,11 @@ class Purging(Table):
         if row[1] == Kind.DIRECTORY:
             self._orphans.add(row[2])
             self._storing.remove_directory(at, place, row)
+            self._retention.directory_removed(row[2])
         elif path.startswith(APART):
             self._sending.remove(at, path, place, row)
         else:
-            self._storing.remove(at, place, row)
+            self._versions.remove(at, place, row)
         return True
 
     def _reserved_in(self, directory: int) -> bool:

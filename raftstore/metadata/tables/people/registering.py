@@ -89,6 +89,7 @@ class Registering(Table):
             raise Refusal(
                 commands.EXISTS, f"{SHARED} is one directory for all persons: rename what is there first"
             )
+        self._check_trash(name, earlier)
         holder = self._persons.holder(name)
         if holder is None or (earlier is not None and earlier.owner == holder):
             return
@@ -98,6 +99,15 @@ class Registering(Table):
                 raise Refusal(
                     commands.EXISTS, f"{path} has what an earlier {name} has left: remove or move that first"
                 )
+
+    def _check_trash(self, name: str, earlier: User | None) -> None:
+        """Refuse with EXISTS what is in the trash of an earlier account of that name, a person or not."""
+        row = self._find(Area.TRASH.of(name))
+        owner = earlier.owner if earlier is not None else ""
+        if row is not None and self._names.has_others(row[2], owner):
+            raise Refusal(
+                commands.EXISTS, f"{Area.TRASH.of(name)} has what an earlier {name} has left: remove that first"
+            )
 
     def _find(self, path: str) -> tuple[str, int, int, int, int, str, int] | None:
         try:

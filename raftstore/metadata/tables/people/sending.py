@@ -6,7 +6,6 @@ to the same chunks: no byte is copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,7 +14,7 @@ from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.clock import Budget, Clock
-from raftstore.metadata.tables.contents import Contents, Piece
+from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.people.drafts import Drafts
@@ -24,10 +23,12 @@ from raftstore.metadata.tables.people.inboxes import Inboxes
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Record, Records
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.retention import Retention
+from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import parent
 from raftstore.rights.reserved import Area, Spot, spot, takes_nothing
 from raftstore.types import DeliveryState, Kind, User, identity_of
@@ -67,7 +68,9 @@ class Sending(Table):
         self._names = tables[Namespace]
         self._contents = tables[Contents]
         self._accounts = tables[Accounts]
-        self._quotas = tables[Quotas]
+        self._staging = tables[Staging]
+        self._versions = tables[Versions]
+        self._retention = tables[Retention]
         self._partials = tables[Partials]
         self._reservations = tables[Reservations]
         self._clock = tables[Clock]
@@ -155,35 +158,28 @@ class Sending(Table):
         waits = command.draft and parent(path)[1] == parent(command.path)[1]
         record = self._record_at(row)
         if row is not None and record is not None and self._knows(at, record, row, command):
+            self._staging.discard(command.content)
             return self._again(at, place, row, command.mtime_ns)
         if waits or not command.size:
             self._check_draft(at, found)
             sent = None
         else:
             sent = self._planned(at, found, command.size, command.expires_ns)
-        plan = self._contents.plan(command.chunks, command.size, command.since)
-        self._contents.check_quorum(plan, command.quorum)
-        owner = at.leave.owner
-        self._check_quota(owner, row, command.size)
+        content, owner = self._staging.content(command, command.quorum), at.leave.owner
+        displaced = self._displaced(at, owner, place, row, command.size)
+        self._versions.displace(at, displaced)
         if row is not None:
             self._clear(at, place, row, record)
-        mtime_ns, demand = command.mtime_ns or at.time_ns, self._accounts.replicas(owner) or DEFAULT
-        inode = self._storing.add(at, place, command.size, mtime_ns, owner)
+        mtime_ns = command.mtime_ns or at.time_ns
+        inode = self._storing.add(at, place, command.size, mtime_ns, owner, self._staging.new_inode(content))
         self._reservations.end(place)
         self._partials.forget(place, owner)
-        if sent is not None:
-            return self._publish(at, sent, inode, plan, mtime_ns, demand)
-        self._contents.acquire(inode, plan, demand, published=True)
-        self._drafts.note(at, inode)
-        return commands.Result(inode=inode)
-
-    def _publish(
-        self, at: Context, sent: Sent, inode: int, plan: list[Piece], mtime_ns: int, demand: int
-    ) -> commands.Result:
-        """Give `plan` to the sender's new entry `inode`, and to one in each inbox."""
+        if sent is None:
+            self._staging.give(inode, content, owner, published=True)
+            self._drafts.note(at, inode)
+            return commands.Result(inode=inode)
         inodes = self._inboxes.put(at, sent.takers, sent.sender, sent.way, sent.size, mtime_ns)
-        wanted = joined(demand, self._demand(sent))
-        self._contents.acquire(inode, plan, wanted, published=True, others=inodes)
+        self._staging.give(inode, content, owner, published=True, others=inodes, demand=self._demand(sent))
         return self._note(at, sent, inode, inodes)
 
     def _check_draft(self, at: Context, found: Spot) -> None:
@@ -191,23 +187,37 @@ class Sending(Table):
         if len(found.rest) < 2:
             raise Refusal(commands.DENIED, "a picture is put into the directory of who is to get it")
 
-    def _check_quota(self, owner: str, row: Row | None, size: int) -> None:
-        own = row is not None and row[5] == owner
-        self._quotas.check_published(owner, 0 if own else 1, size - (row[3] if row is not None and own else 0))
+    def _displaced(self, at: Context, owner: str, place: Place, row: Row | None, size: int) -> list[int]:
+        """Return what of the owner's trash must go for a file in the place of `row`, which is kept nowhere."""
+        return self._versions.displaced_beside(at, owner, size, place, row)[0]
 
     def _record_at(self, row: Row | None) -> Record | None:
         return self._records.record(row[2]) if row is not None else None
 
     def _knows(self, at: Context, record: Record, row: Row, command: commands.PutFile) -> bool:
-        return not command.size or self._repeated(at, record, row, command.size, command.chunks)
-
-    def _repeated(
-        self, at: Context, record: Record, row: Row, size: int, chunks: Sequence[commands.Chunk]
-    ) -> bool:
-        """Whether the same is sent again under the same name, by who does not know that it has arrived."""
-        if size != row[3] or self._clock.stamp(at) - self._clock.counted_from(record.sent_ns) > REPEATED_NS:
+        if not command.size:
+            return True
+        if not self._recent(at, record, row, command.size):
             return False
-        return [chunk.digest for chunk in chunks] == self._contents.digests(row[2])
+        if command.content:
+            return self._holds(row, self._staging.find(command.content).content)
+        digests = [chunk.digest for chunk in command.chunks]
+        return digests == self._contents.digests(row[2], len(digests) + 1)
+
+    def _recent(self, at: Context, record: Record, row: Row, size: int) -> bool:
+        """Whether as much was sent under a name so lately that the same is no other delivery."""
+        return (
+            size == row[3] and self._clock.stamp(at) - self._clock.counted_from(record.sent_ns) <= REPEATED_NS
+        )
+
+    def _holds(self, row: Row, content: int | None) -> bool:
+        """Whether a file has the same chunks as a content of its size."""
+        own = self._contents.number(row[2])
+        return own is not None and content is not None and self._contents.alike(own, content)
+
+    def _repeats(self, at: Context, record: Record, row: Row, source: Row) -> bool:
+        """Whether the file `source` is sent again under the same name, by who does not know that it has arrived."""
+        return self._recent(at, record, row, source[3]) and self._holds(row, self._contents.number(source[2]))
 
     def _again(self, at: Context, place: Place, row: Row, mtime_ns: int) -> commands.Result:
         """Say yes to what was delivered before, and to the empty file with which some clients begin it anew."""
@@ -270,24 +280,29 @@ class Sending(Table):
         found = Spot(Area.SENT, sender.name, (command.to, name))
         place, row = self._sent_place(found)
         record = self._record_at(row)
-        chunks = [
-            commands.Chunk(digest=ref.digest, length=ref.length) for ref in self._contents.chunks(source[2])
-        ]
-        if row is not None and record is not None and self._repeated(at, record, row, size, chunks):
+        if row is not None and record is not None and self._repeats(at, record, row, source):
             assert place is not None
             return self._again(at, place, row, row[4])
         sent = self._planned(at, found, size, command.expires_ns)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, name)
-        plan = self._contents.plan(chunks, size, 0)
-        self._check_quota(sender.owner, row, size)
+        displaced = (
+            self._displaced(at, sender.owner, place, row, size)
+            if place is not None
+            else self._versions.displaced(at, sender.owner, 1, size)
+        )
+        inode = self._state.new_inode()
+        demand = joined(self._accounts.replicas(sender.owner) or DEFAULT, self._demand(sent))
+        self._contents.share(source[2], [inode], demand)  # before what gives way: that may be the source
+        self._versions.displace(at, displaced)
         if place is None:
             place = Place(self._storing.directory(at, f"{Area.SENT.of(sender.name)}/{command.to}"), name)
         if row is not None:
             self._clear(at, place, row, record)
-        inode = self._storing.add(at, place, size, source[4], sender.owner)
-        demand = self._accounts.replicas(sender.owner) or DEFAULT
-        return self._publish(at, sent, inode, plan, source[4], demand)
+        self._storing.add(at, place, size, source[4], sender.owner, inode)
+        inodes = self._inboxes.put(at, sent.takers, sent.sender, sent.way, size, source[4])
+        self._contents.share(inode, inodes, demand)
+        return self._note(at, sent, inode, inodes)
 
     def _sent_place(self, found: Spot) -> tuple[Place | None, Row | None]:
         """Return where a file is to be sent from, and what is there; None: its directory is still to be made."""
@@ -321,11 +336,13 @@ class Sending(Table):
     def _keep(self, at: Context, moved: tuple[Place, Row], target: tuple[Place, Row | None]) -> commands.Result:
         (place, row), (new_place, there) = moved, target
         owner = identity_of(row[5])
-        self._check_quota(owner, there, row[3])
+        displaced, kept = self._versions.displaced_beside(at, owner, row[3], new_place, there)
+        self._versions.displace(at, displaced)
         if there is not None:
-            self._storing.remove(at, new_place, there)
+            self._versions.replace(at, new_place, there, kept)
         self._inboxes.keep(at, place, row, new_place, owner)
         self._partials.forget(new_place, owner)
+        self._retention.note(new_place, row[2], row[6], row[3])
         return commands.Result(inode=row[2])
 
     def _rename_draft(
@@ -346,8 +363,7 @@ class Sending(Table):
                 raise Refusal(commands.DENIED, "a draft does not take the place of what was delivered")
             sent = None
         else:
-            chunks = [commands.Chunk(digest=digest) for digest in self._contents.digests(row[2])]
-            if record is not None and there is not None and self._repeated(at, record, there, size, chunks):
+            if record is not None and there is not None and self._repeats(at, record, there, row):
                 self._clear(at, place, row, None)
                 return self._again(at, new_place, there, row[4])
             sent = self._planned(at, found, size, command.expires_ns)
@@ -370,6 +386,9 @@ class Sending(Table):
         found = spot(path)
         if found is not None and found.area is Area.INBOX:
             self._inboxes.remove(at, place, row)
+            return
+        if found is not None and found.area is Area.TRASH:
+            self._versions.remove(at, place, row)
             return
         record = self._record_at(row)
         if record is not None:

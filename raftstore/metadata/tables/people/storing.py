@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 from raftstore.errors import NotADirectory, NotFound
@@ -13,7 +14,7 @@ from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.paths import numbered
-from raftstore.types import Entry, Kind
+from raftstore.types import Kind
 
 
 class Storing(Table):
@@ -57,20 +58,36 @@ class Storing(Table):
 
     def _make(self, at: Context, place: Place, owner: str) -> int:
         inode = self._state.new_inode()
-        self._names.insert(place, Entry("", Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index))
+        self._names.insert(place, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
         self._quotas.count(owner, files=1)
         self._spans.grow(place)
         self._names.touch(place.parent, at.time_ns)
         return inode
 
-    def add(self, at: Context, place: Place, size: int, mtime_ns: int, owner: str) -> int:
-        """Make a file at `place`, where nothing is; return its inode. It has no content yet."""
-        inode = self._state.new_inode()
-        self._names.insert(place, Entry("", Kind.FILE, inode, size, mtime_ns, owner, at.index))
+    def add(self, at: Context, place: Place, size: int, mtime_ns: int, owner: str, inode: int = 0) -> int:
+        """Make a file at `place`, where nothing is; return its inode (0: a new one)."""
+        inode = inode or self._state.new_inode()
+        self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
         self.count(owner, 1, size)
         self._spans.grow(place)
         self._names.touch(place.parent, at.time_ns)
         return inode
+
+    def add_all(self, at: Context, wanted: Sequence[tuple[Place, str]], size: int, mtime_ns: int) -> list[int]:
+        """Make a file at each of some places, of an owner each; see `add`."""
+        inodes = [self._state.new_inode() for _ in wanted]
+        rows = [
+            (*place, int(Kind.FILE), inode, size, mtime_ns, owner, at.index)
+            for inode, (place, owner) in zip(inodes, wanted, strict=True)
+        ]
+        self._names.insert_all(rows)
+        for place, owner in wanted:
+            self._quotas.count(owner, files=1, size=size)
+            self._spans.grow(place)
+            self._names.touch(place.parent, at.time_ns)
+        self._state.files += len(rows)
+        self._state.bytes += size * len(rows)
+        return inodes
 
     def remove(self, at: Context, place: Place, row: Row) -> None:
         """Remove the file at `place` with its content."""

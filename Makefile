@@ -143,7 +143,7 @@ lint: types proto-check docs-check house
 # Unit tests start no processes. Left out are the front-ends (they wait on sockets), four long modules on the Raft log,
 # and the check of the house, which lint has done.
 quick: lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/contract tests/house -m "not slow" \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/contract tests/house -m "not slow and not integration" \
 		--ignore=tests/unit/ftp --ignore=tests/unit/sftp \
 		--deselect tests/house/test_housecheck.py::test_the_house_is_in_order
 

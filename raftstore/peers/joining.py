@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from raftstore.errors import Refused, Unavailable
+from raftstore.peers.connections.attach import attach
 from raftstore.peers.connections.resolve import Resolver, reach
 from raftstore.peers.model import Role
 from raftstore.peers.security.pki import Identity
@@ -222,14 +223,7 @@ async def _streams(
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     try:
         if client:
-            transport, _ = await loop.create_connection(
-                lambda: protocol,
-                sock=connection,
-                ssl=context,
-                server_hostname="",
-                ssl_handshake_timeout=timeout,
-                ssl_shutdown_timeout=SHUTDOWN_TIME,
-            )
+            transport = await attach(lambda: protocol, connection, context, timeout)
         else:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol,

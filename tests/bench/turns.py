@@ -197,7 +197,10 @@ def report(feeder: Feeder, count: int, rounds: int, *, whole: bool) -> None:
     """Print what commands take."""
     times: dict[str, list[Turns]] = {}
     for _ in range(rounds):
-        for name, command in largest(count):
+        commands_of_round = largest(count)
+        gc.collect()
+        gc.freeze()  # as at a node; this process has a log in memory, too
+        for name, command in commands_of_round:
             times.setdefault(name, []).append(feeder.turns(command, whole=whole))
     print(
         f"{count} chunks: {'entries':>19} {'apply':>14} {'commit':>20} {'read':>20}   ms: least, median, p100"

@@ -64,7 +64,7 @@ message StatusRequest {""",
         "from raftstore.metadata.tables.partials import": (
             "from raftstore.metadata.tables.notes import Notes\nfrom raftstore.metadata.tables.partials import"
         ),
-        "    Advances,\n)": "    Advances,\n    Notes,\n)",
+        ')\n"""All of them': '    Notes,\n)\n"""All of them',
     },
 }
 """By file: what stands there, and what is to stand there."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ftplib
+import functools
 import hashlib
 import io
 import json
@@ -26,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from raftstore.consensus import Journal
+from raftstore.consensus.log.journal import Journal
 from raftstore.metadata import Catalog
 from raftstore.types import Kind
 
@@ -209,7 +210,7 @@ def leave_a_job(cluster: Cluster) -> None:
     """Begin to verify all chunks of a node, which takes longer than the nodes go on running."""
     cluster.run("scrub", "--now", "n1", "--no-wait")
     for name in NODES:
-        eventually(lambda name=name: running_jobs(cluster, name), "the job at every node")
+        eventually(functools.partial(running_jobs, cluster, name), "the job at every node")
 
 
 def running_jobs(cluster: Cluster, name: str) -> list[Any]:

@@ -75,7 +75,7 @@ def run(*words: str | Path, **options: Any) -> str:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIXRAFT_"))
     }
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(word) for word in words],
         stdout=subprocess.PIPE,
         text=True,

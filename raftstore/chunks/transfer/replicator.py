@@ -242,6 +242,10 @@ class Suspects:
         if not self._stuck[store]:
             del self._stuck[store]
 
+    def is_stuck(self, store: int) -> bool:
+        """Whether a put that was given up holds on there."""
+        return store in self._stuck
+
     def clear(self, store: int) -> None:
         """It works again."""
         self._until.pop(store, None)

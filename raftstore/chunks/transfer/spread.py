@@ -29,7 +29,7 @@ class SpreadLimits:
     each put older than `hedge`. Without a quorum after `chunk` the upload fails; whatever is still under way
     then is given up in any case. After the quorum the other copies are given up once they are `grace` late
     and somebody waits for the memory that they hold: a stuck store may cost a copy (repair makes it later), but
-    never stops uploads. Deadlines are looked at every `tick`.
+    never stops uploads. A store on which puts are stuck is not asked as a hedge. Deadlines are looked at every `tick`.
     """
 
     put: float = 10.0
@@ -135,10 +135,10 @@ class Spread:
 
     __slots__ = (
         "_began",
+        "_candidates",
         "_data",
         "_digest",
         "_failures",
-        "_next",
         "_observer",
         "_over",
         "_placement",
@@ -157,7 +157,7 @@ class Spread:
         self._data: Buffer = data
         self._observer = observer
         self._placement = placement
-        self._next = 0
+        self._candidates = list(placement.order)
         self._puts: dict[asyncio.Future[None], _Put] = {}
         self._failures: list[tuple[StoreState, StoreError]] = []
         self._began = spreader.loop.time()
@@ -169,12 +169,14 @@ class Spread:
         for _ in range(self._placement.first):
             self._start_next(self._began)
 
-    def _start_next(self, now: float) -> bool:
-        """Ask the next candidate; False when none is left."""
-        if self._next >= len(self._placement.order):
+    def _start_next(self, now: float, *, hedge: bool = False) -> bool:
+        """Ask the next candidate; False when none is left. To `hedge`, none on which puts are stuck already."""
+        suspects = self._spreader.suspects
+        found = (store for store in self._candidates if not hedge or not suspects.is_stuck(store.number))
+        store = next(found, None)
+        if store is None:
             return False
-        store = self._placement.order[self._next]
-        self._next += 1
+        self._candidates.remove(store)
         timeout = patience(self._spreader.limits.put, len(self._data))
         task = self._spreader.client.begin(store, self._digest, self._data, timeout=timeout)
         self._puts[task] = _Put(store, now)
@@ -258,7 +260,7 @@ class Spread:
             self._fail(NoQuorum(f"{waiting} did not confirm within {limits.chunk:g} s"))
         else:
             for put in list(self._puts.values()):
-                if not put.hedged and now - put.began >= limits.hedge and self._start_next(now):
+                if not put.hedged and now - put.began >= limits.hedge and self._start_next(now, hedge=True):
                     put.hedged = True
 
     def _give_up(self) -> None:

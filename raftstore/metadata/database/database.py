@@ -32,7 +32,7 @@ ROOT = 1
 CACHE_KIB = 64 * 1024
 PAGE_SIZE = 4096
 JOURNAL_LIMIT = 128 * 1024 * 1024
-"""Bytes of disk that an emptied WAL keeps; a snapshot under way can make it grow past this for a while."""
+"""Bytes of disk that a WAL keeps when it begins anew; a snapshot under way can make it grow past this for a while."""
 
 _UNTOLD = {
     sqlite3.SQLITE_IOERR_WRITE,

@@ -19,7 +19,7 @@ from typing import Self
 from raftstore.metadata.registry import Schema, Table, Tables
 from raftstore.metadata.tables.state import State
 
-SLICE = 512
+SLICE = 128
 """Chunks that one command touches at most: some milliseconds."""
 
 _OWN = "coalesce((SELECT content FROM content_of WHERE inode = ?1), ?1)"

@@ -10,12 +10,13 @@ import ssl
 from collections.abc import Callable
 
 from raftstore.errors import Refused, Removed, StoreError, Unavailable
+from raftstore.peers.connections.attach import attach
 from raftstore.peers.connections.channel import VERSION, Shared
 from raftstore.peers.connections.outgoing import Outgoing
 from raftstore.peers.connections.resolve import Resolver, reach
 from raftstore.peers.security.pki import Identity
 from raftstore.peers.security.seal import Seals
-from raftstore.peers.security.tls import SHUTDOWN_TIME, client_context, failure
+from raftstore.peers.security.tls import client_context, failure
 from raftstore.peers.versions import Greetings
 from raftstore.util.addresses import Address
 from raftstore.wire import peer_pb2
@@ -94,21 +95,12 @@ class Dialler:
         return channel
 
     async def _connect(self, channel: Outgoing, address: Address, seconds: float, *, secure: bool) -> None:
-        loop = asyncio.get_running_loop()
         connection = await reach(await self._resolver.find(*address))
         try:
-            if not secure:
-                await loop.create_connection(lambda: channel, sock=connection)
-                return
-            await loop.create_connection(
-                lambda: channel,
-                sock=connection,
-                ssl=self._context,
-                server_hostname="",  # members are known by the name in their certificate: see Outgoing.identified
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=SHUTDOWN_TIME,
-            )
+            await attach(lambda: channel, connection, self._context if secure else None, seconds)
         except BaseException:
+            if connection.fileno() < 0:
+                channel.connection_lost(None)  # nobody else says so: see `attach`
             connection.close()
             raise
 

@@ -19,7 +19,7 @@ from raftstore.wire import commands_pb2 as commands
 
 LOOK = 1.0
 PAUSE = 0.02
-"""Seconds between two slices that are given up: some 20 GiB a second, for some hundredths of the loop's time."""
+"""Seconds between two slices that are given up: some 5 GiB a second, for some hundredths of the loop's time."""
 
 Propose = Callable[[commands.Command], Awaitable[commands.Result]]
 

@@ -53,6 +53,7 @@ def run(test: Test, **settings: Any) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_verified_password_is_remembered_for_a_while() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         for _ in range(5):
@@ -69,6 +70,7 @@ def test_a_verified_password_is_remembered_for_a_while() -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_wrong_is_never_remembered() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         for _ in range(3):
@@ -79,6 +81,7 @@ def test_wrong_is_never_remembered() -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_any_change_of_the_account_counts_at_once() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         assert await credentials.login("alice", PASSWORD)
@@ -98,6 +101,7 @@ def test_any_change_of_the_account_counts_at_once() -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_unknown_and_disabled_users_cost_as_much() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         store.accounts["off"] = User("off", HASH, disabled=True)
@@ -111,6 +115,7 @@ def test_unknown_and_disabled_users_cost_as_much() -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_the_same_login_at_once_is_verified_once() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         users = await asyncio.gather(*(credentials.login("alice", PASSWORD) for _ in range(50)))
@@ -120,6 +125,7 @@ def test_the_same_login_at_once_is_verified_once() -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_bounds() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         for number in range(10):
@@ -135,6 +141,7 @@ def test_bounds() -> None:
     run(test, credential_entries=4, password_queue=2)
 
 
+@pytest.mark.slow
 def test_no_quorum() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         assert await credentials.login("alice", PASSWORD)
@@ -149,6 +156,7 @@ def test_no_quorum() -> None:
     run(test)
 
 
+@pytest.mark.slow
 def test_a_login_that_is_given_up_does_not_break_others() -> None:
     async def test(credentials: Credentials, store: FakeStore, checks: Checks) -> None:
         first = asyncio.create_task(credentials.login("alice", PASSWORD))

@@ -134,6 +134,7 @@ def access(test: Test, **settings: Any) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_guesses_are_refused_without_argon2_and_a_right_password_works_afterwards() -> None:
     async def test(access: Access, store: FakeStore, clock: Clock) -> None:
         guesses = (access.password("alice", f"wrong {number}", "192.0.2.1") for number in range(60))
@@ -148,6 +149,7 @@ def test_guesses_are_refused_without_argon2_and_a_right_password_works_afterward
     access(test)
 
 
+@pytest.mark.slow
 def test_who_may_not_log_in_does_not_learn_why() -> None:
     """Else an address that has to wait would tell who has logged in from it: only these are still looked at."""
 
@@ -183,6 +185,7 @@ def test_too_many_at_once_from_one_address_are_only_its_own_trouble() -> None:
     access(test, password_queue_per_network=4, slowness=Slowness(free=100))
 
 
+@pytest.mark.slow
 def test_other_nodes_are_told() -> None:
     async def test(access: Access, store: FakeStore, clock: Clock) -> None:
         for number in range(4):
@@ -202,6 +205,7 @@ def test_other_nodes_are_told() -> None:
     access(test)
 
 
+@pytest.mark.slow
 def test_anonymous_reads_and_nothing_else() -> None:
     async def test(access: Access, store: FakeStore, clock: Clock) -> None:
         store.put("/public", None)

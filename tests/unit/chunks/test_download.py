@@ -149,6 +149,7 @@ def test_a_copy_that_comes_back_within_the_deadline() -> None:
     run_path(cluster, test)
 
 
+@pytest.mark.slow
 def test_no_copy_in_time_is_unavailable() -> None:
     cluster = FakeCluster()
     refs = cluster.seed(b"picture", 2, chunk_size=CHUNK_SIZE)

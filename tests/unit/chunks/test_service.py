@@ -73,6 +73,7 @@ def test_pictures_go_to_three_nodes_and_come_back_at_each(tmp_path: Path, loop: 
     run_on(loop, main())
 
 
+@pytest.mark.slow
 def test_many_uploads_and_downloads_at_once(tmp_path: Path) -> None:
     async def main() -> None:
         async with chunk_nodes(tmp_path, limits=ChunkLimits(upload_bytes=4 << 20)) as nodes:
@@ -111,6 +112,7 @@ def test_a_lost_node_stops_neither_uploads_nor_downloads(tmp_path: Path) -> None
     run_on("asyncio", main())
 
 
+@pytest.mark.slow
 def test_wrong_bytes_are_neither_kept_nor_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with chunk_nodes(tmp_path, limits=ChunkLimits(read_total=2)) as nodes:

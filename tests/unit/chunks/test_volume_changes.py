@@ -147,6 +147,7 @@ def test_what_a_put_has_vouched_for_is_not_removed_by_a_sweep_that_goes_on(tmp_p
     run(scenario())
 
 
+@pytest.mark.slow
 def test_digests_are_listed_while_the_index_grows(tmp_path):
     async def scenario():
         volumes = await opened(tmp_path / "v")

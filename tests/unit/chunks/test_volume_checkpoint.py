@@ -40,6 +40,7 @@ def state(volumes):
     )
 
 
+@pytest.mark.slow
 def test_an_index_is_saved_and_loaded():
     for count in (0, 1, 3000, 5000, 40_000):
         index = Index(secret=12345678901234567)
@@ -126,6 +127,7 @@ def damages(directory):
     yield lambda: index.write_bytes(content + b"x")
 
 
+@pytest.mark.slow
 def test_a_damaged_one_costs_only_time(tmp_path):
     async def scenario():
         await fill(tmp_path / "good")

@@ -164,6 +164,7 @@ def test_space_comes_back_and_the_living_stay(tmp_path):
     run(scenario())
 
 
+@pytest.mark.slow
 def test_cut_off_at_every_operation(tmp_path):
     """What was durable is there, whatever is the last thing that reached the disk; and the rest is done later."""
 

@@ -224,6 +224,7 @@ def test_an_older_volume_that_the_file_system_emptied_is_compacted_away(tmp_path
     run(scenario())
 
 
+@pytest.mark.slow
 def test_torn_tail_at_every_kind_of_place(tmp_path):
     """Everything up to the cut is found, and the volume can be written on."""
     directory = tmp_path / "v"
@@ -319,6 +320,7 @@ def test_tail_that_cannot_be_kept_is_not_cut(tmp_path):
     run(scenario())
 
 
+@pytest.mark.slow
 def test_long_garbage_is_damage_not_a_tail(tmp_path):
     """No batch is that long, so it cannot be an unfinished write."""
     directory = tmp_path / "v"

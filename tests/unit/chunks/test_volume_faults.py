@@ -255,6 +255,7 @@ def test_failure_that_cannot_be_noted(tmp_path):
     run(scenario())
 
 
+@pytest.mark.slow
 def test_defect_in_the_writer_is_a_failure_not_a_hang(tmp_path):
     files = FailingFiles()
 

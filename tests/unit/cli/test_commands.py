@@ -277,6 +277,7 @@ def test_init_says_that_there_are_fewer_nodes_than_copies(
     assert (made.exit_code, "3 copies are wanted, but there are 2 nodes" in made.stderr) == (0, warned)
 
 
+@pytest.mark.slow
 def test_demo_usage_errors() -> None:
     assert pixraft("demo", "--nodes", "1").exit_code == 2
     assert pixraft("demo", "--user", "nobody").exit_code == 2

@@ -92,6 +92,7 @@ def test_a_repair_is_waited_for_and_tells_what_is_left(cluster: FakeCluster) -> 
     assert answer(cluster, "repair", "--no-wait") == {"begun": [7, 8, 9]}
 
 
+@pytest.mark.slow
 def test_what_fails_or_takes_too_long_is_told_by_the_exit_code(cluster: FakeCluster) -> None:
     cluster.outcome = Job(state=Job.FAILED, error="no luck")
     assert pixraft(cluster, "scrub", "--now").exit_code == 1
@@ -127,6 +128,7 @@ def test_a_drain_and_its_cancellation(cluster: FakeCluster) -> None:
         ({"extra": 1}, 7, False),
     ],
 )
+@pytest.mark.slow
 def test_fsck_counts_and_tells_by_its_exit_code(
     cluster: FakeCluster, found: dict[str, int], code: int, clean: bool
 ) -> None:

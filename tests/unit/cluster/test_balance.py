@@ -57,6 +57,7 @@ def test_who_lacks_what_of_its_share() -> None:
         assert "n4" not in balance.lacking(other, joined, balance.sizes(other, joined))
 
 
+@pytest.mark.slow
 def test_moving_pictures_changes_nobodys_share_and_ends() -> None:
     """A store that joins gets its share, what it got displaces other copies, and then nothing is left to move."""
     refs = chunks(400, 1, 2, 3)

@@ -97,6 +97,7 @@ def repaired(
     return asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_chunks_that_cannot_be_helped_do_not_stand_before_those_that_can(tmp_path: Path) -> None:
     """Store 2 was away for a moment, and since then store 3: what lies on 1 and 3 has a single copy left to read."""
     with Feeder(tmp_path / "catalog.db") as feeder:

@@ -98,6 +98,7 @@ def test_a_job_is_taken_reported_and_done(feeder: Feeder) -> None:
 
 
 @pytest.mark.parametrize("error", [Unavailable("no luck"), KeyError("unforeseen")])
+@pytest.mark.slow
 def test_what_fails_is_tried_again_until_it_has_failed_for_good(feeder: Feeder, error: Exception) -> None:
     number = put(feeder, Job.COMPACT)
     tries = 0

@@ -29,6 +29,7 @@ async def stopped(cluster, node, kind):
 
 
 @pytest.mark.parametrize("leads", [True, False])
+@pytest.mark.slow
 def test_a_failing_disk_stops_the_node_and_not_the_cluster(leads, tmp_path):
     async def main():
         async with Cluster(3, tmp_path) as cluster:
@@ -53,6 +54,7 @@ def test_a_failing_disk_stops_the_node_and_not_the_cluster(leads, tmp_path):
     run(main())
 
 
+@pytest.mark.slow
 def test_a_failing_disk_under_a_vote_stops_the_node(tmp_path):
     async def main():
         async with Cluster(3, tmp_path) as cluster:
@@ -90,6 +92,7 @@ def test_a_state_machine_that_fails_stops_the_node(tmp_path):
     run(main())
 
 
+@pytest.mark.slow
 def test_a_state_machine_that_fails_on_the_leader_tells_its_caller_that_nothing_is_known(tmp_path):
     async def main():
         async with Cluster(1, tmp_path) as cluster:
@@ -107,6 +110,7 @@ def test_a_state_machine_that_fails_on_the_leader_tells_its_caller_that_nothing_
     run(main())
 
 
+@pytest.mark.slow
 def test_a_leader_that_contradicts_what_is_committed_stops_the_node(tmp_path):
     async def main():
         async with Cluster(3, tmp_path) as cluster:
@@ -130,6 +134,7 @@ def test_a_leader_that_contradicts_what_is_committed_stops_the_node(tmp_path):
     run(main())
 
 
+@pytest.mark.slow
 def test_a_journal_that_refuses_to_truncate_stops_the_node(tmp_path):
     """If all else failed: straight into the engine, past the normalising."""
 
@@ -185,6 +190,7 @@ def test_one_error_is_reported_once(tmp_path):
     run(main())
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_under_a_snapshot_stops_the_node(tmp_path):
     async def main():
         settings = ConsensusSettings(

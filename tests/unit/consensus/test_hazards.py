@@ -87,6 +87,7 @@ def test_a_single_node_syncs_before_it_commits(tmp_path):
     run(main())
 
 
+@pytest.mark.slow
 def test_at_most_one_append_with_entries_is_under_way_to_a_follower(tmp_path):
     async def main():
         cluster = Cluster(3, tmp_path)
@@ -407,6 +408,7 @@ def test_a_new_leader_answers_no_read_before_it_knows_what_is_committed(tmp_path
     run(main())
 
 
+@pytest.mark.slow
 def test_an_idle_cluster_keeps_its_leader(tmp_path):
     async def main():
         async with Cluster(3, tmp_path) as cluster:

@@ -46,6 +46,7 @@ class Member:
 
 
 @pytest.mark.parametrize("loop", event_loops())
+@pytest.mark.slow
 def test_three_nodes(loop, tmp_path):
     async def main():
         async with running(NAMES) as nets:
@@ -66,6 +67,7 @@ def test_three_nodes(loop, tmp_path):
     run_on(loop, main())
 
 
+@pytest.mark.slow
 def test_a_node_goes_and_comes_back(tmp_path):
     async def main():
         async with running(NAMES) as nets:

@@ -415,6 +415,7 @@ def test_no_path_becomes_too_deep_or_too_long(feeder: Feeder) -> None:
     assert feeder.status(rename("/in/" + "y" * 254 + "z", "/in/b/" + "y" * 255)) == "BAD_NAME"
 
 
+@pytest.mark.slow
 def test_a_bound_that_would_take_too_long_to_make_exact_refuses(
     feeder: Feeder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

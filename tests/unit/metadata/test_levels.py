@@ -445,7 +445,7 @@ DECIDES = {
         },
         **{"MAX_LEASE_NS": 24 * 3600 * 10**9, "MAX_COUNTS": 32, "MAX_STORES": 64},
     },
-    longcontents: {"SLICE": 512},
+    longcontents: {"SLICE": 128},
     letters: {"ROLES": letters.ROLES | {"read-only": "elr"}},  # that of who is anonymous
     partials: {
         "MAX_PARTIALS": 10_000,

@@ -135,6 +135,7 @@ def test_the_log_and_the_transfers_have_files_of_their_own(tmp_path: Path) -> No
         load_node_config(write(tmp_path), {**environment, "PIXRAFT_LOG_TRANSFERS": str(tmp_path / "log")})
 
 
+@pytest.mark.slow
 def test_every_truncation_is_a_clear_message_or_a_usable_file(tmp_path: Path) -> None:
     whole = render(VALUES)
     expected = load_node_config(write(tmp_path), {})

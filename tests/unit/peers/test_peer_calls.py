@@ -40,6 +40,7 @@ def serve_echo(nets: dict[str, PeerNetwork]) -> None:
         net.serve("echo", echo)
 
 
+@pytest.mark.slow
 def test_calls_carry_body_and_payload(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
         async with running(encryption=encryption, prepare=serve_echo) as nets:
@@ -80,6 +81,7 @@ def test_payloads_that_nothing_covers_are_taken_only_by_who_checks_them(
     run_on(loop, main())
 
 
+@pytest.mark.slow
 def test_many_calls_at_once_in_both_directions(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
         async with running(encryption=encryption, prepare=serve_echo) as nets:
@@ -331,6 +333,7 @@ def test_messages_to_a_peer_that_does_not_read_are_dropped(loop: str, encryption
     run_on(loop, main())
 
 
+@pytest.mark.slow
 def test_calls_wait_for_a_peer_that_reads_slowly(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
         limits = replace(LIMITS, ping_interval=60, ping_timeout=60)

@@ -50,6 +50,7 @@ async def call_until_it_works(net: PeerNetwork, lane: Lane) -> None:
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_restarted_peer_is_found_again(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
         async with running(["a"], encryption=encryption) as nets:
@@ -102,6 +103,7 @@ def test_a_lost_connection_fails_calls_and_ends_handlers(loop: str) -> None:
     run_on(loop, main())
 
 
+@pytest.mark.slow
 def test_a_half_open_connection_is_noticed_by_both_ends(loop: str, encryption: Encryption) -> None:
     async def main() -> None:
         limits = replace(LIMITS, ping_interval=0.05, ping_timeout=0.6, dial_time=1)
@@ -253,6 +255,7 @@ def test_members_come_and_go(loop: str) -> None:
     run_on(loop, main())
 
 
+@pytest.mark.slow
 def test_whoever_dials_is_dialled_at_once() -> None:
     async def main() -> None:
         limits = replace(LIMITS, backoff_max=600)

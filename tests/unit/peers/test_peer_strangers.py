@@ -328,6 +328,7 @@ def test_whoever_says_nothing_is_hung_up_on(loop: str) -> None:
     run_on(loop, main())
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_one_that_has_come_in(loop: str) -> None:
     """With uvloop the timer of the silence before the first byte went on, and said so of everybody."""
 

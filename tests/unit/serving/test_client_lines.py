@@ -57,6 +57,7 @@ def test_one_address_gets_its_part_and_what_is_left_out_is_told_in_its_next_line
     assert not log.summary()
 
 
+@pytest.mark.slow
 def test_all_strangers_together_are_bounded() -> None:
     log = _Log()
     said = sum(
@@ -67,6 +68,7 @@ def test_all_strangers_together_are_bounded() -> None:
     assert sum(log.say(peer=f"198.51.100.{number % 250}") is not None for number in range(5000)) == RATE * 10
 
 
+@pytest.mark.slow
 def test_an_ipv6_network_is_one() -> None:
     log = _Log()
     said = sum(log.say(peer=f"2001:db8::{number:x}") is not None for number in range(5000))
@@ -101,6 +103,7 @@ def test_a_summary_tells_of_who_said_nothing_more() -> None:
     assert not log.summary()
 
 
+@pytest.mark.slow
 def test_what_is_counted_is_bounded() -> None:
     log = _Log()
     for number in range(20_000):

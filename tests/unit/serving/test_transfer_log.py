@@ -57,6 +57,7 @@ def test_a_line_as_others_write_it() -> None:
 
 @examples(100)
 @given(path=st.text(), user=st.text(), size=st.integers(0, 2**63), seconds=st.floats(-5, 1e9))
+@pytest.mark.slow
 def test_no_name_breaks_a_line(path: str, user: str, size: int, seconds: float) -> None:
     line = xferlog_line(entry(path=path, user=user, size=size, seconds=seconds), MOMENT)
     fields = XFERLOG.fullmatch(line)

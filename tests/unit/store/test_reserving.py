@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from raftstore.errors import DiskFull
 from raftstore.metadata.tables.namespace import Place
 from raftstore.metadata.tables.reservations import Reservation
@@ -11,6 +13,7 @@ from raftstore.store.transfers.reservations import Reserver
 from raftstore.wire import commands_pb2 as commands
 
 
+@pytest.mark.slow
 def test_nobody_is_silent_while_nobody_could_be_heard() -> None:
     """After two disks were full for long, who still needs its names has time to say so."""
     held = [Reservation(Place(1, "lock"), 7, "ada", "n2", 1, 5)]

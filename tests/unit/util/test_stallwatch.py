@@ -67,6 +67,7 @@ def watched(
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.slow
 def test_what_held_the_loop_is_told_and_counted(factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stallwatch, "_PROJECT", (__file__,))
     watch, lines = watched(lambda: busy(4 * THRESHOLD), factory)
@@ -88,6 +89,7 @@ def test_a_loop_that_waits_for_a_disk_is_held_up_without_using_the_processor() -
     assert watch.status.longest_cpu < THRESHOLD / 2
 
 
+@pytest.mark.slow
 def test_many_stalls_are_one_line_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     stalls = 0
 

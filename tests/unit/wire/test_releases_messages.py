@@ -107,6 +107,8 @@ def changed(before: FileDescriptorProto, after: FileDescriptorProto) -> list[str
 def test_no_message_of_a_release_means_something_else(release: str) -> None:
     present = now()
     for name, before in of_release(release).items():
+        if name.startswith("google/"):
+            continue  # protobuf's own, for the option that says a value's level
         assert name in present, f"proto/{name} is gone"
         assert before.package == present[name].package
         assert changed(before, present[name]) == []

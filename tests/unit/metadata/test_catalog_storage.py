@@ -178,7 +178,9 @@ def test_the_write_ahead_log_is_bounded_though_nobody_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(durability, "ENTRIES_A_CHECK", 1)
-    with Feeder(tmp_path / "catalog.db", wal_bytes=400_000) as feeder:  # the tables alone take more than 300,000
+    with Feeder(
+        tmp_path / "catalog.db", wal_bytes=400_000
+    ) as feeder:  # the tables alone take more than 300,000
         for entry in range(100):
             some(feeder, 1, start=entry)
             running = feeder.catalog._log_bound._running

@@ -93,6 +93,8 @@ class Plots(Steps):
         leader.start_later(1.0, 2.0)
         candidate = await self._sends(lambda node, envelope: envelope.HasField("vote_request"))
         others = [node for node in self._cluster.nodes.values() if node.up and node is not candidate]
+        if not others:
+            return  # another fault has taken the third
         voter = self._rng.choice(others)
         # Only this one hears what the candidate has asked, just now, of all.
         self._hold(between([candidate], [node for node in others if node is not voter]))

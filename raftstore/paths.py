@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from raftstore.errors import BadName
 
@@ -130,3 +131,32 @@ def parent(path: str) -> tuple[str, str]:
     if not name:
         raise BadName("the root directory has no name")
     return head or "/", name
+
+
+def numbered(name: str, number: int) -> str:
+    """Return a name with a number before its ending: `photo (2).jpg`. What is too long for that is cut before it."""
+    stem, dot, ending = name.rpartition(".")
+    if not stem:
+        stem, dot, ending = name, "", ""
+    tail = f" ({number}){dot}{ending}"
+    left = MAX_NAME_BYTES - len(tail.encode())
+    if left < 1:  # all of it is the ending
+        tail = f" ({number})"
+        stem, left = name, MAX_NAME_BYTES - len(tail.encode())
+    return stem.encode()[:left].decode(errors="ignore") + tail
+
+
+def free_name(name: str, taken: Callable[[str], bool]) -> str:
+    """Return `name`, or one with a number behind it that is free: asked a few times, however many are taken."""
+    if not taken(name):
+        return name
+    last, tried = 1, 2
+    while taken(numbered(name, tried)):
+        last, tried = tried, 2 * tried
+    while tried - last > 1:  # `last` is taken, `tried` is free
+        middle = (last + tried) // 2
+        if taken(numbered(name, middle)):
+            last = middle
+        else:
+            tried = middle
+    return numbered(name, tried)

@@ -165,7 +165,9 @@ class User:
 
     `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
     are in bytes a second, and as the sessions counted at one node. `sessions_since`: the revision before which no
-    session may have been opened that goes on.
+    session may have been opened that goes on. `trash_ns`: how long what it had put is kept when that is removed, in
+    cluster time. A `person` has an inbox, with limits of its own; what it sends is gone after `expires_ns` of cluster
+    time, if nothing else is asked for.
     """
 
     name: str
@@ -184,6 +186,13 @@ class User:
     max_sessions: int = 0
     identity: str = ""
     sessions_since: int = 0
+    trash_ns: int = 0
+    person: bool = False
+    expires_ns: int = 0
+    inbox_bytes: int = 0
+    inbox_files: int = 0
+    sender_bytes: int = 0
+    sender_files: int = 0
 
     @property
     def owner(self) -> str:
@@ -201,6 +210,49 @@ IDENTITY_MARK = "/"
 def owner_name(identity: str) -> str:
     """Return the name that an owner has, or had, for people."""
     return identity.partition(IDENTITY_MARK)[0]
+
+
+class DeliveryState(enum.IntEnum):
+    """What has become of something that was sent, as far as one recipient is concerned.
+
+    REFUSED: a member of the group did not take it, whose others did. BOUNCED: the account was removed before it was
+    opened.
+    """
+
+    DELIVERED = 1
+    OPENED = 2
+    KEPT = 3
+    RECALLED = 4
+    EXPIRED = 5
+    REFUSED = 6
+    BOUNCED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class SentItem:
+    """Something that a person has sent, as far as one recipient is concerned. Times are cluster time, in ns.
+
+    `path` begins with the person or group that it was put to. `expires_ns`: 0: never; `ended_ns`: when its sender's
+    entry went, 0: it is there. `key` says where it comes among others.
+    """
+
+    path: str
+    recipient: str
+    state: DeliveryState
+    size: int
+    sent_ns: int
+    expires_ns: int
+    ended_ns: int
+    key: tuple[int, int]
+
+
+INBOX_MARK = f"{IDENTITY_MARK}inbox"
+"""Behind the identity of a person: the owner of what is in its inbox, which is on nobody's quota."""
+
+
+def identity_of(owner: str) -> str:
+    """Return whose something is that has this owner: also for what is in a person's inbox."""
+    return owner.removesuffix(INBOX_MARK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,9 @@ class Access:
         )
         self.ledger = Ledger(settings.ledger)
         """What all clients of the node hold."""
-        self._sessions = Sessions(store, self.ledger, all_mounts() if mounts is None else mounts)
+        self._sessions = Sessions(
+            store, self.ledger, all_mounts() if mounts is None else mounts, settings.people
+        )
         self._telling: asyncio.TimerHandle | None = None
         self._refused = 0
         self._anonymous: User | None = None

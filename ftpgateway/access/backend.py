@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from raftstore.rights import Action, Actor
 from raftstore.store.targets import Target
-from raftstore.types import Entry, FileVersion, Order, Page, Partial, Span, Usage, User
+from raftstore.types import Entry, FileVersion, Order, Page, Partial, SentItem, Span, Usage, User
 from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands
 
@@ -160,11 +160,42 @@ class SortedListing(Protocol):
         ...
 
 
+class People(Protocol):
+    """What persons do beside putting and getting files. Calls may raise StoreError."""
+
+    async def visible(self, actor: Actor, *, all_persons: bool) -> list[str]:
+        """Return to whom an account may see that it can send; `all_persons`: everybody sees every person."""
+        ...
+
+    async def sent(self, name: str, limit: int, *, ended: bool = False) -> list[SentItem]:
+        """Return what a person has sent, newest first, one for each recipient; `ended`: what has ended."""
+        ...
+
+    async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
+        """Send a stored file to a person or group."""
+        ...
+
+    async def block(self, actor: Actor, person: str, name: str, *, off: bool = False) -> None:
+        """Have `person` take nothing more from `name`, or (`off`) take it again."""
+        ...
+
+    async def blocks(self, person: str) -> list[str]:
+        """Return whom a person blocks, sorted."""
+        ...
+
+
 class Backend(Protocol):
     """The store as front-ends see it. Paths are absolute in the store; all calls may raise StoreError.
 
     What concerns names says who asks: it is judged by the rights of that actor, and Denied where they do not allow it.
+    `draft` and `expires_ns` are for what a person sends: the name is one that uploaders use while they write; after how
+    long it is gone (0: as the account has it).
     """
+
+    @property
+    def people(self) -> People:
+        """What persons do beside."""
+        ...
 
     async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
         """Return what `path` names, to do that with it; NotFound for what the actor does not see."""
@@ -202,7 +233,16 @@ class Backend(Protocol):
         """Remove a file."""
         ...
 
-    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
+    async def rename(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
         ...
 
@@ -220,6 +260,8 @@ class Backend(Protocol):
         exclusive: bool = False,
         expected: int | None = None,
         handle: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
     ) -> Upload:
         """Open an upload of `path`; `expected` bytes are checked against quota and free room at once.
 
@@ -236,7 +278,9 @@ class Backend(Protocol):
         """Open the published version of a file to be changed; its bytes are not for who may not read there."""
         ...
 
-    async def rewrite(self, actor: Actor, base: Any, path: str) -> Upload:
+    async def rewrite(
+        self, actor: Actor, base: Any, path: str, *, draft: bool = False, expires_ns: int = 0
+    ) -> Upload:
         """Open an upload that begins as all of the download `base`, of a file that was at `path`; for `publish`."""
         ...
 

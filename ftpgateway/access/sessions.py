@@ -11,6 +11,7 @@ from ftpgateway.access.account import Account
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.access.refusal import LoginRefused
+from ftpgateway.access.settings import PeopleSettings
 from ftpgateway.access.tree import Mount
 from ftpgateway.access.workspace import Workspace
 from raftstore.rights import Action, Actor, why_ended
@@ -50,7 +51,9 @@ class Session:
         self._ended = False
         self.protocol = protocol
         actor = Actor.anonymous_user(user) if fixed else Actor.session(user, key)
-        self.files = Workspace(store, Account(user), actor, hold=self.charge, mounts=registry.mounts)
+        self.files = Workspace(
+            store, Account(user), actor, hold=self.charge, mounts=registry.mounts, people=registry.people
+        )
         self.up, self.down = registry.throttles(user)
         """How fast it may send and be sent to, with all other sessions of its user at this node."""
 
@@ -108,8 +111,11 @@ class Session:
 class Sessions:
     """All sessions of a node, by account."""
 
-    def __init__(self, store: Backend, ledger: Ledger, mounts: Sequence[Mount]) -> None:
+    def __init__(
+        self, store: Backend, ledger: Ledger, mounts: Sequence[Mount], people: PeopleSettings | None = None
+    ) -> None:
         """`mounts`: what can be mounted in a session's view."""
+        self.people = people
         self._store = store
         self.ledger = ledger
         self.mounts = mounts

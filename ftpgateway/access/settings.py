@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,28 @@ from raftstore.util.settings import Mistake, declared, kinds
 
 LEAST_MEMORY = 128 * MIB
 """Bytes for clients on however small a machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleSettings:
+    """Persons, and what they send to each other. All nodes should have the same here."""
+
+    list: bool = declared(
+        kinds.BOOLEAN,
+        "Persons see the names of all others in /send. Otherwise only of those that they are in a group with, or have "
+        "sent something to; they can send to everybody all the same.",
+        True,
+    )
+    drafts: tuple[str, ...] = declared(
+        kinds.PATTERNS,
+        "Names, in upper or lower case, that uploaders use while they write, separated by commas. What has such a name "
+        "in /send is delivered when it is renamed, and gone after 24 hours.",
+        "*.part, *.partial, *.filepart, *.tmp, .*",
+    )
+
+    def is_draft(self, name: str) -> bool:
+        """Whether it is a name that uploaders use while they write."""
+        return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for pattern in self.drafts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +57,7 @@ class AccessSettings:
     slowness: Slowness = Slowness()  # noqa: RUF009  # immutable
     anonymous_root: str | None = None
     ledger: LedgerLimits = LedgerLimits()  # noqa: RUF009  # immutable
+    people: PeopleSettings = PeopleSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -228,11 +228,8 @@ class StoreTree(Tree):
         await self._store.allow(self._actor, commands.Command(put_file=put), published)
 
     async def rename_out(self, source: str, to: Tree, target: str, *, exclusive: bool) -> None:
-        """Move it to where the store has `to`, too; into another kind of tree as that takes it."""
-        if isinstance(to, StoreTree):
-            await self._store.rename(self._actor, self.at(source), to.at(target), exclusive=exclusive)
-        else:
-            await to.rename_in(self, source, target, exclusive=exclusive)
+        """Move it to where `to` takes it."""
+        await to.rename_in(self, source, target, exclusive=exclusive)
 
     async def rename_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
         """Move what is elsewhere in the store here."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ftpgateway.access import mounts
@@ -17,6 +17,7 @@ from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.cursor import DirectoryCursor, Matches, arranged
 from ftpgateway.access.freespace import FreeSpace
 from ftpgateway.access.ledger import Charge, Resource
+from ftpgateway.access.settings import PeopleSettings
 from raftstore import paths
 from raftstore.errors import Denied
 from raftstore.rights import Action, Actor
@@ -35,6 +36,13 @@ class MountRefused(Denied):
     message = "The directory does not offer it"
 
 
+@dataclass(slots=True)
+class Sending:
+    """How a session sends, as long as it lasts. `expires_ns`: after how long it is gone, 0: as the account has it."""
+
+    expires_ns: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What a mount is given of the session that it is made for."""
@@ -45,6 +53,8 @@ class Place:
     """The account as it is now; when it changes, its mounts are made anew."""
     hold: Callable[[Resource, int], Charge]
     """Charges what is held for the session. Raises LimitReached."""
+    people: PeopleSettings = PeopleSettings()  # noqa: RUF009  # immutable
+    sending: Sending = field(default_factory=Sending)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,15 @@ from ftpgateway.access.backend import Backend, Download, Upload
 from ftpgateway.access.cursor import DirectoryCursor, matcher
 from ftpgateway.access.freespace import FreeSpace
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
+from ftpgateway.access.settings import PeopleSettings
 from ftpgateway.access.storetree import StoreTree
-from ftpgateway.access.tree import Mount, MountRefused, Place, Tree
+from ftpgateway.access.tree import Mount, MountRefused, Place, Sending, Tree
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.rights import Action, Actor
 from raftstore.store.targets import Target
-from raftstore.types import Entry, Kind, Order
+from raftstore.types import Entry, Kind, Order, User
+from raftstore.wire import commands_pb2 as commands
 
 
 class Workspace:
@@ -42,8 +44,11 @@ class Workspace:
         *,
         hold: Callable[[Resource, int], Charge] | None = None,
         mounts: Iterable[Mount] = (),
+        people: PeopleSettings | None = None,
     ) -> None:
         """`actor`: whose session it is, if not simply the account's as it is. `hold` charges what is held for it."""
+        self._people = people or PeopleSettings()
+        self._sending = Sending()
         self._hold = hold or partial(Ledger().charge, Holder(account.user.name, ""))
         self._store = store
         self._actor = Actor.session(account.user) if actor is None else actor
@@ -65,7 +70,7 @@ class Workspace:
         self._mounted = self._mounted_for(account)
 
     def _mounted_for(self, account: Account) -> dict[str, Tree]:
-        place = Place(self._store, self._actor, account, self._hold)
+        place = Place(self._store, self._actor, account, self._hold, self._people, self._sending)
         found = {mount.name: mount.open(place) for mount in self._mounts}
         return {name: tree for name, tree in found.items() if tree is not None}
 
@@ -271,6 +276,38 @@ class Workspace:
         """Set the time of last modification."""
         tree, inner = self._at(path)
         await tree.set_modified(inner, mtime_ns)
+
+    # Persons.
+
+    def _person(self) -> User:
+        """Return the account. Raises Denied for one that is no person."""
+        user = self._account.user
+        if self._shut or not user.person:
+            raise Denied("that is for persons, and this account is none")
+        return user
+
+    async def send_file(self, path: str, to: str) -> commands.Result:
+        """Send a stored file; the result says in how many inboxes it is. Raises NotFound (also: it is not taken)."""
+        self._person()
+        tree, inner = self._at(path)
+        if not isinstance(tree, StoreTree):
+            raise MountRefused("what is here cannot be sent")
+        return await self._store.people.send_file(
+            self._actor, tree.at(inner), to, expires_ns=self._sending.expires_ns
+        )
+
+    def expire_after(self, ns: int) -> None:
+        """Have what the session sends from now on be gone everywhere after so long; 0: as the account has it."""
+        self._person()
+        self._sending.expires_ns = ns
+
+    async def block(self, name: str, *, off: bool = False) -> None:
+        """Take nothing more from `name`, or (`off`) take it again."""
+        await self._store.people.block(self._actor, self._person().name, name, off=off)
+
+    async def blocks(self) -> list[str]:
+        """Return whom the person blocks."""
+        return await self._store.people.blocks(self._person().name)
 
     # Bytes.
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+from raftstore.util.durations import seconds_of
+
 _LONGEST = 30 * 86_400
 
 
@@ -20,8 +18,7 @@ class Duration(click.ParamType[float]):
         """Read a number with a unit."""
         if isinstance(value, int | float):
             return float(value)
-        match = _DURATION.fullmatch(str(value))
-        seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-        if not 0 < seconds <= _LONGEST:
+        seconds = seconds_of(str(value), _LONGEST)
+        if seconds is None:
             self.fail(f"{value!r} is not a time such as 30m, 2h or 1d (at most 30d)", param, ctx)
         return float(seconds)

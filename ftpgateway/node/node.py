@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from ftpgateway.access.access import Access
-from ftpgateway.access.settings import AccessSettings, ClientsSettings
+from ftpgateway.access.settings import AccessSettings, ClientsSettings, PeopleSettings
 from ftpgateway.node.config.errors import ConfigError
 from ftpgateway.node.config.log import LogSettings
 from ftpgateway.node.config.whole import NodeConfig
@@ -237,6 +237,7 @@ def access_settings(config: NodeConfig) -> AccessSettings:
     roots = [root for kind, section in kinds if (root := kind.anonymous_root(section)) is not None]
     return AccessSettings(
         anonymous_root=roots[0] if roots else None,
+        people=config[PeopleSettings],
         ledger=config[ClientsSettings].limits(
             of_machine(), sum(ports.last - ports.first + 1 for ports in ranges)
         ),

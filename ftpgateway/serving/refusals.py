@@ -11,6 +11,8 @@ from ftpgateway.access.ledger import LimitReached
 from ftpgateway.access.tree import MountRefused
 from raftstore import errors, paths
 from raftstore.errors import StoreError
+from raftstore.rights import Action
+from raftstore.rights.reserved import says_takes_nothing
 
 
 class Doing(enum.Enum):
@@ -62,6 +64,10 @@ def reason(error: StoreError, doing: Doing = Doing.NAMES) -> str:
     """Return the text that tells a client why `error` came of its request: one line."""
     if isinstance(error, (errors.Invalid, MountRefused)):
         return f"{one_line(error.detail or str(error))}."
+    if isinstance(error, errors.NotFound) and says_takes_nothing(error.detail):
+        return f"{one_line(error.detail)}."
+    if isinstance(error, errors.Denied) and _is_sentence(error.detail):
+        return f"{one_line(error.detail[:1].upper() + error.detail[1:])}."
     if isinstance(error, (errors.BadName, LimitReached)):
         return f"{one_line(str(error))}."
     if isinstance(error, errors.Unavailable) and doing is Doing.READING:
@@ -72,3 +78,11 @@ def reason(error: StoreError, doing: Doing = Doing.NAMES) -> str:
         if isinstance(error, kind):
             return text
     return "The store could not do it; try again later."
+
+
+_ACTIONS = frozenset(action.value for action in Action)
+
+
+def _is_sentence(detail: str) -> bool:
+    """Whether a denial says why: no path, of the store it would tell where the home lies, nor just what was asked."""
+    return " " in detail and not detail.startswith("/") and detail not in _ACTIONS

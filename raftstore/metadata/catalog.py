@@ -55,6 +55,7 @@ from raftstore.types import (
     Usage,
     User,
     Wanted,
+    identity_of,
 )
 from raftstore.wire import commands_pb2 as commands
 
@@ -589,7 +590,9 @@ class Catalog:
         """Return who has something and no account (any more), by identity, and what is published of it."""
         accounts = self._machine.accounts
         owners = self._tables[Quotas].owners()
-        return [(owner, usage) for owner, usage in owners if owner and accounts.owner(owner) is None]
+        return [
+            (owner, usage) for owner, usage in owners if owner and accounts.owner(identity_of(owner)) is None
+        ]
 
     @_reading
     def users(self, after: str = "", limit: int = -1) -> list[User]:
@@ -810,7 +813,7 @@ class Catalog:
 
 def _shown(rights: Rights, path: str, pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
     """Yield the rows that an account is shown, PAGE at a time."""
-    if not rights.ruled:
+    if rights.shows_all(path):
         yield from pages
         return
     kept: list[Row] = []

@@ -8,7 +8,7 @@ from raftstore.metadata.registry import ANYTHING
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.rights import ROLES, Rights
 from raftstore.rights.actor import why_refused
-from raftstore.rights.changes import TABLE, Leave, read
+from raftstore.rights.changes import JUDGED, Leave, read
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
@@ -18,7 +18,7 @@ def judged(kind: str, command: commands.Command, level: int, accounts: Accounts)
 
     At level 1 the command says so itself. Refuses with DENIED, INVALID (it does not say whose it is).
     """
-    if kind not in TABLE:
+    if kind not in JUDGED:
         return ANYTHING, None
     actor = command.actor
     who = actor.WhichOneof("who") if level >= 2 else None
@@ -31,10 +31,14 @@ def judged(kind: str, command: commands.Command, level: int, accounts: Accounts)
             raise Refusal(commands.DENIED, reason)
         assert found is not None
     elif who == "anonymous":
-        found = Rights(User("anonymous", "", home=actor.anonymous, rights=ROLES["read-only"]), owner="")
+        found = Rights(
+            User("anonymous", "", home=actor.anonymous, rights=ROLES["read-only"]),
+            owner="",
+            reserved=level >= 3,
+        )
     else:
         raise Refusal(commands.INVALID, "a command that changes names must say who wants it")
     try:
-        return TABLE[kind](found, getattr(command, kind)), found
+        return JUDGED[kind](found, getattr(command, kind)), found
     except Denied as error:
         raise Refusal(commands.DENIED, error.detail) from None

@@ -29,8 +29,8 @@ from raftstore.wire import commands_pb2 as commands
 OLDEST = 1
 """The lowest level whose catalogs and logs this version can go on from: the rules of 0.1 (commit 35711ca)."""
 
-NEWEST = 2
-"""The highest level that this version knows: the rules of 0.2."""
+NEWEST = 3
+"""The highest level that this version knows: the rules of 0.3."""
 
 VERSION = importlib.metadata.version("pixraft")
 """Of this program."""
@@ -44,6 +44,17 @@ FIELDS: dict[str, int] = {
     "PutFile.handle": 2,
     "PutFile.content": 2,
     "PutPartial.content": 2,
+    "User.trash_ns": 3,
+    "PutFile.draft": 3,
+    "PutFile.expires_ns": 3,
+    "Rename.draft": 3,
+    "Rename.expires_ns": 3,
+    "User.person": 3,
+    "User.expires_ns": 3,
+    "User.inbox_bytes": 3,
+    "User.inbox_files": 3,
+    "User.sender_bytes": 3,
+    "User.sender_files": 3,
 }
 """Level from which a field may be set, by "Message.field"; 1 where there is none."""
 

@@ -110,12 +110,13 @@ class Machine:
     def _done(self, data: bytes, at: Context) -> commands.Result:
         """Judge a command and have it applied by its handler. Refuses as both do."""
         kind, command = command_of(at.index, data, at.level, self._handlers)
-        reported = None
+        reported = at.path = None
         if kind == "put_file" and command.put_file.HasField("handle"):
             reported = self._files.find_path(command.put_file)
         at.leave, at.rights = judged(kind, command, at.level, self.accounts)
         if reported is not None:
             check_reach(command.put_file)
+            at.path = command.put_file.path
             # Where it is now may be hidden from who has opened it: refusals tell of the name that it was opened by.
             command.put_file.path = reported
         done = self._handlers[kind](getattr(command, kind), at)
@@ -154,6 +155,9 @@ class Machine:
     def set_level(self, command: commands.SetLevel, at: Context) -> None:
         """Raise the level in force. The gate itself: known to every version that knows of levels."""
         level = raised(command, at.level, self.intents.configuration[0], untouched=self.untouched)
+        for step in range(at.level + 1, level + 1):
+            for table in self._all:
+                table.check_level(step)
         self.migrate(level)
         log.info("level raised", level=level, entry=at.index)
         self.on_level(level)

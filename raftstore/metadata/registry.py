@@ -29,7 +29,7 @@ class Context:
     """The operation that is being applied: where it stands in the log, and what its command may do.
 
     `level` is the one in force there: rules that came with a level are behind `if at.level >= N`. `rights` are those
-    of its account; None: they need not be asked further.
+    of its account; None: they need not be asked further. `path`: where the file of a handle is by now, if it is one's.
     """
 
     level: int
@@ -38,6 +38,7 @@ class Context:
     time_ns: int = 0
     leave: Leave = ANYTHING
     rights: Rights | None = None
+    path: str | None = None
 
 
 Handler = Callable[[Any, Context], commands.Result | None]
@@ -107,6 +108,9 @@ class Table:
     def over(cls, tables: Tables) -> Self:
         """Make it, with what it needs of the others. Called once there is all that the level in force has."""
         return cls(tables.database)
+
+    def check_level(self, level: int) -> None:
+        """Refuse with CHANGED what stands in the way of `level`, the next one: before anything is changed for it."""
 
     def migrate(self, level: int) -> None:
         """Go through what `level` brings, within the transaction of the entry that raises the level, on every node

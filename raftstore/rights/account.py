@@ -8,6 +8,7 @@ from collections.abc import Callable
 from raftstore import paths
 from raftstore.errors import Denied
 from raftstore.rights.letters import Action, permits
+from raftstore.rights.reserved import PEOPLE, SHARED, is_reserved, places_of
 from raftstore.types import User
 
 
@@ -20,23 +21,36 @@ class Whose(enum.Enum):
 
 
 class Rights:
-    """What an account may do where. Outside of its home it has no rights at all."""
+    """What an account may do where. Outside of its home it has no rights at all, but a person in its other places."""
 
-    __slots__ = ("_all", "_outer", "_rules", "home", "owner", "user")
+    __slots__ = ("_all", "_outer", "_places", "_reserved", "_rules", "_special", "home", "owner", "user")
 
-    def __init__(self, user: User, *, owner: str | None = None) -> None:
-        """`owner`: the identity to which belongs what it puts, if that is not the account's ("": it owns nothing)."""
+    def __init__(self, user: User, *, owner: str | None = None, reserved: bool = True) -> None:
+        """`owner`: the identity to which belongs what it puts, if that is not the account's ("": it owns nothing).
+
+        `reserved`: /people is reserved, as from level 3 on.
+        """
         self.user = user
         self.owner = user.owner if owner is None else owner
         self.home = user.home
         self._all = "A" in user.rights
         self._rules = {rule.path: rule.rights for rule in user.rules}
         self._outer = None if user.home == "/" else f"{user.home}/"
+        self._reserved = reserved
+        self._places = places_of(user.name) if reserved and user.person else {}
+        self._special: tuple[str, ...] = ()
+        if reserved:
+            self._special = (PEOPLE, SHARED) if user.person else (PEOPLE,)
 
     @property
     def everywhere(self) -> bool:
         """Whether it has all its rights whatever the rules of directories say: the letter A, an admin's."""
         return self._all
+
+    @property
+    def reserved(self) -> bool:
+        """Whether /people is reserved for it: the cluster is at level 3."""
+        return self._reserved
 
     @property
     def ruled(self) -> bool:
@@ -46,12 +60,24 @@ class Rights:
     @property
     def sees_all(self) -> bool:
         """Whether nothing that is stored is hidden from it: it may list and read everywhere."""
-        letters = (self.user.rights, *(() if self._all else self._rules.values()))
+        letters = [self.user.rights, *(() if self._all else self._rules.values())]
+        if self._reserved:
+            letters += [self.letters(PEOPLE), *(self._rules[rule] for rule in self._rules if is_reserved(rule))]
         return self._outer is None and all({"l", "r"} <= set(each) for each in letters)
 
     def covers(self, path: str) -> bool:
-        """Whether `path` is the home, or in it."""
-        return self._outer is None or path == self.home or path.startswith(self._outer)
+        """Whether `path` is the home, or in it, or in another place of the person."""
+        if self._outer is None or path == self.home or path.startswith(self._outer):
+            return True
+        return bool(self._places) and self.place_at(path) is not None
+
+    def place_at(self, path: str) -> str | None:
+        """Return the place of the person, other than its home, in which `path` is."""
+        return next((place for place in self._places if paths.within(path, place)), None)
+
+    def anchors(self, path: str) -> bool:
+        """Whether `path` is the home, or another place of the person: it does not move it, remove or replace it."""
+        return path == self.home or path in self._places
 
     def rule_at(self, path: str) -> str | None:
         """Return the path of the rule that counts at `path`: the nearest directory on the way up that has one."""
@@ -65,10 +91,36 @@ class Rights:
 
     def letters(self, path: str) -> str:
         """Return the rights at `path`: those of the nearest rule, else the account's."""
+        if path.startswith(self._special):
+            letters = self._special_letters(path)
+            if letters is not None:
+                return letters
         if not self.covers(path):
             return ""
         rule = self.rule_at(path)
         return self.user.rights if rule is None else self._rules[rule]
+
+    def _special_letters(self, path: str) -> str | None:
+        """Return the rights in /people, and of a person in its places; None: those that hold elsewhere."""
+        place = self.place_at(path)
+        if place is not None:
+            return self._places[place]
+        if not is_reserved(path) or (self._places and paths.within(path, self.home)):
+            return None
+        if not self.covers(path):
+            return ""
+        rule = path
+        while is_reserved(rule):
+            if rule in self._rules:
+                return self._rules[rule]
+            rule = rule[: rule.rfind("/")]
+        return ""
+
+    def _area(self, path: str) -> str:
+        """Return what of its own kind `path` is in: a place of the person, /people, or ("") neither."""
+        if not path.startswith(self._special):
+            return ""
+        return self.place_at(path) or (PEOPLE if is_reserved(path) else "")
 
     def may(self, action: Action, path: str, *, own: bool = False) -> bool:
         """Return whether the account has the right to `action` at `path`; `own`: the file there is its own.
@@ -109,12 +161,16 @@ class Rights:
         All names have the same answer but those that a rule concerns, which are found here once: so asking costs the
         same however many rules and names there are.
         """
-        if not self.ruled:
+        if self.shows_all(directory):
             return _always
         prefix = "/" if directory == "/" else f"{directory}/"
         leading: set[str] = set()
         hidden: set[str] = set()
+        if directory == "/" and self._reserved and not permits(self.letters(PEOPLE), Action.LIST):
+            hidden.add(PEOPLE[1:])
         for rule, rights in self._rules.items():
+            if self._all and not is_reserved(rule):
+                continue
             if rule.startswith(prefix):
                 name, _, beneath = rule[len(prefix) :].partition("/")
                 if rights:
@@ -126,17 +182,25 @@ class Rights:
         hidden -= leading
         return lambda name: name not in hidden
 
+    def shows_all(self, directory: str) -> bool:
+        """Return whether a listing of `directory` shows all that is there."""
+        if self._reserved and (directory == "/" or (not self._places and is_reserved(directory))):
+            return False
+        return not self.ruled
+
     def lists(self, path: str) -> bool:
         """Return whether the account may list `path` and is shown it where it lies."""
         if not self.may(Action.LIST, path):
             return False
-        return path == self.home or self.shows(*paths.parent(path))
+        return self.anchors(path) or self.shows(*paths.parent(path))
 
     def same(self, one: str, other: str) -> bool:
         """Return whether the same rule, or none, counts at two paths and beneath them.
 
-        A rule can stand for what is not there yet.
+        A rule can stand for what is not there yet. Each place of a person has rights of its own.
         """
+        if self._special and self._area(one) != self._area(other):
+            return False
         if not self.ruled:
             return True
         if any(paths.within(rule, path) for rule in self._rules for path in (one, other)):
@@ -153,7 +217,7 @@ class Rights:
 
     def _leads(self, path: str) -> bool:
         """Whether a rule gives rights to a directory beneath `path`."""
-        if not self.ruled or not self.covers(path):
+        if not self.covers(path) or not (self.ruled or (self._reserved and is_reserved(path))):
             return False
         return any(rights and rule != path and paths.within(rule, path) for rule, rights in self._rules.items())
 

@@ -16,6 +16,7 @@ from raftstore.errors import Denied
 from raftstore.rights.account import Rights, Whose
 from raftstore.rights.letters import Action
 from raftstore.rights.looks import goes_on
+from raftstore.rights.reserved import Area, spot
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -72,6 +73,8 @@ def _rename(rights: Rights, command: commands.Rename) -> Leave:
     """To take something to where other rights hold needs the right to read and to delete it."""
     source, target = command.source, command.target
     _not_home(rights, Action.RENAME, source)
+    if rights.reserved:
+        _not_across(source, target)
     whose = rights.some(Action.RENAME, source)
     if not rights.same(source, target):
         rights.require(Action.READ, source)
@@ -118,10 +121,72 @@ def _drop_partial(rights: Rights, command: commands.DropPartial) -> Leave:
     return Leave(rights.owner)
 
 
+def _restore_trash(rights: Rights, command: commands.RestoreTrash) -> Leave:
+    """Everybody has only its own trash, and puts from there only where it may put something."""
+    _owns(rights, rights.owner)
+    rights.require(Action.WRITE, command.to)
+    replaces = rights.whose(Action.OVERWRITE, command.to)
+    return Leave(
+        rights.owner,
+        source_of=rights.owner,
+        target_of=_of(rights, replaces),
+        keeps=replaces is Whose.NOBODYS,
+    )
+
+
+def _empty_trash(rights: Rights, command: commands.EmptyTrash) -> Leave:
+    _owns(rights, command.owner)
+    return Leave(rights.owner)
+
+
+def _owns(rights: Rights, owner: str) -> None:
+    if not owner or owner != rights.owner:
+        raise Denied("use another's trash")
+
+
+def _retention(rights: Rights, command: commands.PutRetention | commands.RemoveRetention) -> Leave:
+    if not rights.everywhere:
+        raise Denied("set what a directory keeps")
+    rights.require(Action.DELETE, command.path)
+    return Leave(rights.owner)
+
+
 def _not_home(rights: Rights, action: Action, path: str) -> None:
     """The home directory is neither moved, removed nor replaced by its own account: it would not find it again."""
-    if path == rights.home:
+    if rights.anchors(path):
         raise Denied(action.value)
+
+
+def _not_across(source: str, target: str) -> None:
+    """What was put to somebody stays where it is; only the name of a draft is changed."""
+    sent = [(each.name, each.to) for each in (spot(source), spot(target)) if each and each.area is Area.SENT]
+    if sent and (len(sent) == 1 or sent[0] != sent[1]):
+        raise Denied("nothing is moved into or out of what was sent: put the picture there")
+
+
+def _send_file(rights: Rights, command: commands.SendFile) -> Leave:
+    rights.require(Action.READ, command.path)
+    return _as_person(rights)
+
+
+def _put_group(rights: Rights, command: commands.PutGroup) -> Leave:
+    return _as_person(rights)
+
+
+def _remove_group(rights: Rights, command: commands.RemoveGroup) -> Leave:
+    return _as_person(rights)
+
+
+def _block(rights: Rights, command: commands.Block) -> Leave:
+    if command.person != rights.user.name:
+        raise Denied("block for another")
+    return _as_person(rights)
+
+
+def _as_person(rights: Rights) -> Leave:
+    if not rights.user.person or not rights.owner:
+        raise Denied("do what only persons do")
+    return Leave(rights.owner)
 
 
 TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
@@ -134,15 +199,29 @@ TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "put_partial": _put_partial,
     "drop_partial": _drop_partial,
     "reserve_name": _reserve_name,
+    "restore_trash": _restore_trash,
+    "empty_trash": _empty_trash,
+    "put_retention": _retention,
+    "remove_retention": _retention,
+    "send_file": _send_file,
 }
 """The commands that change names: each carries its actor."""
 
+OF_PERSONS: dict[str, Callable[[Rights, Any], Leave]] = {
+    "put_group": _put_group,
+    "remove_group": _remove_group,
+    "block": _block,
+}
+"""Other commands that carry their actor: a person's, or the system's."""
+
+JUDGED = TABLE | OF_PERSONS
+
 
 def leave(rights: Rights, command: commands.Command) -> Leave:
-    """Return what an account may do of a command that changes names. Raises Denied: nothing."""
+    """Return what an account may do of a command that carries its actor. Raises Denied: nothing."""
     kind = command.WhichOneof("kind")
     assert kind is not None
-    return TABLE[kind](rights, getattr(command, kind))
+    return JUDGED[kind](rights, getattr(command, kind))
 
 
 def write(command: commands.Command, granted: Leave) -> None:

@@ -85,7 +85,7 @@ def page(rights: Rights, found: Page) -> Page:
 
 def shown(rights: Rights, path: str, entries: Iterable[Entry]) -> Iterable[Entry]:
     """Return those of a directory's entries that the account is shown."""
-    if not rights.ruled:
+    if rights.shows_all(path):
         return entries
     shows = rights.shown_in(path)
     return [each for each in entries if shows(each.name)]

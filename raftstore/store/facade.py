@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
+from raftstore.cluster.people import People
 from raftstore.cluster.settings import StoreSettings
 from raftstore.cluster.status.news import Heard
 from raftstore.errors import DiskFull, NotFound, StoreError
@@ -17,10 +18,13 @@ from raftstore.metadata.listing import PackedListing
 from raftstore.paths import parent, split
 from raftstore.peers.calls import Answered
 from raftstore.rights import Action, Actor, Rights
+from raftstore.rights.reserved import Area
 from raftstore.store.freespace import AboutFree
 from raftstore.store.names import Names
 from raftstore.store.node import Part, RunningNode
 from raftstore.store.opendisk import OnFatal, open_disk
+from raftstore.store.opened import OpenedMarks
+from raftstore.store.retention import RetentionCalls
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.store.transfers.confirmations import ConfirmedCopies
 from raftstore.store.transfers.publishbatch import PublishBatch
@@ -34,8 +38,10 @@ from raftstore.store.transfers.sessions import (
     UploadPlan,
     UploadSession,
 )
+from raftstore.store.trash import TrashCalls, reclaimable
 from raftstore.types import (
     CHUNK_SIZE,
+    INBOX_MARK,
     ChunkRef,
     ClientFigure,
     ClusterStatus,
@@ -71,6 +77,10 @@ class Store:
         self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
         self._names = Names(node.disk.catalog, node.barrier, node.propose)
+        self.trash = TrashCalls(node.disk.catalog, node.barrier, self._names)
+        self.retention = RetentionCalls(node.disk.catalog, node.barrier, self._names)
+        self._people = People(node.disk.catalog, node.barrier, node.propose, self._names.change)
+        self._opened_marks = OpenedMarks(node.propose)
 
     @classmethod
     async def open(cls, settings: StoreSettings, on_fatal: OnFatal, metrics: Metrics | None = None) -> Store:
@@ -97,7 +107,10 @@ class Store:
         except BaseException:
             await stack.aclose()
             raise
-        return cls(node, part, stack)
+        store = cls(node, part, stack)
+        store._opened_marks.start()
+        stack.push_async_callback(store._opened_marks.stop)
+        return store
 
     async def stop(self) -> None:
         """Leave; what was acknowledged is on disk already."""
@@ -107,6 +120,11 @@ class Store:
     def level(self) -> int:
         """The level in force, as this node has applied it (metadata.levels): what commands may be proposed."""
         return self._catalog.level
+
+    @property
+    def people(self) -> People:
+        """What persons do beside putting and getting files."""
+        return self._people
 
     # Names: each call says who asks, and is judged by that.
 
@@ -162,12 +180,25 @@ class Store:
         """Remove a file. Raises NotFound, IsADirectory, Denied."""
         await self._names.remove(actor, path)
 
-    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
+    async def rename(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a whole directory.
 
+        Among what a person sends it delivers, unless `target` is a `draft`'s name; `expires_ns` as in `upload`.
         Raises AlreadyExists, Cycle, NotFound, Denied, BadName (also for what is in it: its paths would be too long).
         """
-        await self._names.rename(actor, source, target, exclusive=exclusive)
+        rename = commands.Rename(exclusive=exclusive)
+        if Area.SENT.has(target) and self.people.there:
+            rename.draft, rename.expires_ns = draft, expires_ns
+        await self._names.rename(actor, source, target, rename)
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch. Raises NotFound, Denied."""
@@ -180,7 +211,10 @@ class Store:
 
         It stays readable to its end, whatever becomes of the name and of the right to it.
         """
-        return self._opened(await self._names.file(actor, path))
+        version = await self._names.file(actor, path)
+        if actor.owner and version.entry.owner == actor.owner + INBOX_MARK:
+            self._opened_marks.note(version.entry.inode)
+        return self._opened(version)
 
     async def base(self, actor: Actor, path: str) -> DownloadSession:
         """Open the published version of a file that the actor may change. Raises NotFound, IsADirectory, Denied."""
@@ -201,18 +235,22 @@ class Store:
         exclusive: bool = False,
         expected: int | None = None,
         handle: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
     ) -> UploadSession:
         """Open an upload of `path`.
 
-        `offset` (bytes) keeps that much of the actor's partial upload or else of the published version; `append`
-        continues the actor's partial upload or else the published version; otherwise it starts at byte 0.
-        `expected` bytes, where known, are checked against quota and free room at once. What the actor may replace is
-        decided when it is published. `handle`: it will be published by what is at `path` now, wherever that is then:
-        see `UploadSession.publish`. Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory,
-        IsADirectory, BadName, Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
+        `offset` (bytes) keeps that much of the actor's partial upload or else of the published version;
+        `append` continues the actor's partial upload or else the published version; otherwise it starts at byte
+        0. `expected` bytes, where known, are checked against quota and free room at once. What the actor may
+        replace is decided when it is published. `handle`: it will be published by what is at `path` now,
+        wherever that is then: see `UploadSession.publish`. Of what a person sends: `draft` says that uploaders
+        use such a name while they write, `expires_ns` after how long it is gone (0: as the account has it).
+        Raises NotFound (the parent), Denied, AlreadyExists (`exclusive`), NotADirectory, IsADirectory, BadName,
+        Invalid (offset past the end), DiskFull, QuotaExceeded, TooLarge, NoQuorum.
         """
         split(path)
-        put = commands.PutFile(path=path, exclusive=exclusive)
+        put = self._put(path, exclusive=exclusive, draft=draft, expires_ns=expires_ns)
         published, base, sure = await self._target(actor, put, append=append, offset=offset)
         kept = kept_bytes(base, offset, append)
         aim = Aim(self._catalog, self._node.barrier, lambda: self._aimed_at(path), sure=sure)
@@ -221,15 +259,25 @@ class Store:
             aim.begin()
         return session
 
-    async def rewrite(self, actor: Actor, base: DownloadSession, path: str) -> UploadSession:
+    def _put(
+        self, path: str, *, exclusive: bool = False, draft: bool = False, expires_ns: int = 0
+    ) -> commands.PutFile:
+        put = commands.PutFile(path=path, exclusive=exclusive)
+        if Area.SENT.has(path) and self.people.there:
+            put.draft, put.expires_ns = draft, expires_ns
+        return put
+
+    async def rewrite(
+        self, actor: Actor, base: DownloadSession, path: str, *, draft: bool = False, expires_ns: int = 0
+    ) -> UploadSession:
         """Open an upload that begins as all of `base`, the version of a file that was at `path` when it was opened.
 
-        It is for `publish`. Raises as `upload`.
+        It is for `publish`; `draft` and `expires_ns` as in `upload`. Raises as `upload`.
         """
         version = base.version
         found = Target.of(0, parent(path)[1], version.entry)
         aim = Aim(self._catalog, self._node.barrier, lambda: found, sure=True)
-        put = commands.PutFile(path=path)
+        put = self._put(path, draft=draft, expires_ns=expires_ns)
         return await self._upload(actor, put, version, version.entry.size, version.entry, aim)
 
     async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:
@@ -282,7 +330,7 @@ class Store:
         """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
         path = put.path
         user = self._account(actor)
-        allowance = Allowance.of(user, self._catalog.usage, published)
+        allowance = Allowance.of(user, self._committed, published)
         allowance.check(max(kept, expected or 0))
         prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
@@ -294,7 +342,7 @@ class Store:
 
         late = LateReplicas(self._node.recorder, confirmed.begun)
         replicas = user.replicas if user is not None else 0
-        if expected is not None and not (user is not None and Rights(user).sees_all):
+        if expected is not None and not self._sees_all(user):
             if expected > CHUNK_SIZE and expected > self._free(user):
                 raise DiskFull()
             expected = None  # an exact look would tell what `takes` does not
@@ -368,8 +416,13 @@ class Store:
 
     def _free(self, user: User | None) -> int:
         replicas = user.replicas if user is not None else 0
-        exact = user is not None and Rights(user).sees_all
-        return self._node.chunk_path.free_space(replicas) if exact else self._about_free(replicas)
+        return (
+            self._node.chunk_path.free_space(replicas) if self._sees_all(user) else self._about_free(replicas)
+        )
+
+    def _sees_all(self, user: User | None) -> bool:
+        rights = self._catalog.rights(user.name) if user is not None else None
+        return rights is not None and rights.sees_all
 
     # News.
 
@@ -437,6 +490,12 @@ class Store:
             return None
         user = self._catalog.user(actor.user.name)
         return user if user is not None and user.owner == actor.owner else None
+
+    def _committed(self, owner: str) -> Usage:
+        """Return what counts on the owner's quota, without the trash that would make room."""
+        usage = self._catalog.usage(owner)
+        spare = reclaimable(self._catalog, owner)
+        return Usage(usage.files - spare.files, usage.bytes - spare.bytes)
 
     async def _target(
         self, actor: Actor, put: commands.PutFile, *, append: bool, offset: int | None

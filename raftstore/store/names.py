@@ -208,14 +208,17 @@ class Names:
         split(path, existing=True)
         await self.change(actor, commands.Command(remove_file=commands.RemoveFile(path=path)))
 
-    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
-        """Rename a file (over an existing file too, unless `exclusive`) or a whole directory.
+    async def rename(
+        self, actor: Actor, source: str, target: str, rename: commands.Rename | None = None
+    ) -> None:
+        """Rename a file (over an existing file too, unless `rename` says no) or a whole directory.
 
         Raises AlreadyExists, Cycle, NotFound, BadName (also for what is in it: its paths would be too long).
         """
         split(source, existing=True)
         split(target)
-        rename = commands.Rename(source=source, target=target, exclusive=exclusive)
+        rename = rename or commands.Rename()
+        rename.source, rename.target = source, target
         await self.change(actor, commands.Command(rename=rename))
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:

@@ -16,6 +16,7 @@ from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.clustertime import ClusterTime
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
 from raftstore.cluster.membership import bootstrap
@@ -24,9 +25,11 @@ from raftstore.cluster.membership.joining import Doorkeeper
 from raftstore.cluster.membership.program import VERSIONS
 from raftstore.cluster.membership.service import Membership
 from raftstore.cluster.membership.superseded import SupersededCheck
+from raftstore.cluster.people import People
 from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.replicas.registration import Registration
 from raftstore.cluster.replicas.view import LiveTopology
+from raftstore.cluster.retaining import RetentionWork
 from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health
@@ -37,6 +40,7 @@ from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.jobs import draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
+from raftstore.rights import Actor
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
 from raftstore.store.transfers.ahead import Stager
@@ -101,6 +105,7 @@ class RunningNode:
         self.leases = TransferLeases(settings.jobs.collect_grace / 4, self.confirm)
         self.news = News(self.network, self.membership.others)
         self.accounts = Accounts(disk.catalog, self.barrier, self.propose)
+        self._people = People(disk.catalog, self.barrier, self.propose, self._change)
         self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
@@ -143,6 +148,7 @@ class RunningNode:
             barrier=self.barrier,
             network=self.network,
             accounts=self.accounts,
+            people=self._people,
             membership=self.membership,
             health=self.health,
             leader=self._leader,
@@ -152,6 +158,11 @@ class RunningNode:
         )
         for call in all_calls():
             call.serve_with(self.network, context)
+
+    async def _change(self, actor: Actor, command: commands.Command) -> commands.Result:
+        """Propose what an operator wants."""
+        command.actor.CopyFrom(actor.message())
+        return await self.propose(command)
 
     # The start.
 
@@ -281,6 +292,15 @@ class RunningNode:
             leads=lambda: part.consensus.is_leader,
             propose=self.propose,
         )
+        cluster_time = ClusterTime(
+            catalog=disk.catalog,
+            leads=lambda: part.consensus.is_leader,
+            readings=lambda: self.health.clock_readings(self.membership.voters()),
+            propose=self.propose,
+        )
+        retention = RetentionWork(
+            catalog=disk.catalog, leads=lambda: part.consensus.is_leader, propose=self.propose
+        )
         registration = Registration(
             commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
@@ -298,6 +318,8 @@ class RunningNode:
             self.leases,
             part.background_jobs,
             expiry,
+            cluster_time,
+            retention,
             part.reserver,
             part.stager,
             registration,

@@ -355,7 +355,7 @@ class UsersRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes", "replicas", "quota_files", "used_files", "rules", "authorized_keys", "upload_rate", "download_rate", "max_sessions")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes", "replicas", "quota_files", "used_files", "rules", "authorized_keys", "upload_rate", "download_rate", "max_sessions", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -371,6 +371,12 @@ class User(_message.Message):
     UPLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
     DOWNLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
     MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    INBOX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INBOX_FILES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FILES_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -386,7 +392,13 @@ class User(_message.Message):
     upload_rate: int
     download_rate: int
     max_sessions: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., used_files: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ...) -> None: ...
+    person: bool
+    expires_ns: int
+    inbox_bytes: int
+    inbox_files: int
+    sender_bytes: int
+    sender_files: int
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., used_files: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., person: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., inbox_bytes: _Optional[int] = ..., inbox_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("path", "rights")
@@ -403,7 +415,7 @@ class Users(_message.Message):
     def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
 
 class UserPut(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas", "quota_files", "upload_rate", "download_rate", "max_sessions", "set_rules", "drop_rules", "add_keys", "drop_keys")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas", "quota_files", "upload_rate", "download_rate", "max_sessions", "set_rules", "drop_rules", "add_keys", "drop_keys", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -421,6 +433,12 @@ class UserPut(_message.Message):
     DROP_RULES_FIELD_NUMBER: _ClassVar[int]
     ADD_KEYS_FIELD_NUMBER: _ClassVar[int]
     DROP_KEYS_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    INBOX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INBOX_FILES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FILES_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -438,7 +456,13 @@ class UserPut(_message.Message):
     drop_rules: _containers.RepeatedScalarFieldContainer[str]
     add_keys: _containers.RepeatedScalarFieldContainer[str]
     drop_keys: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., set_rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., drop_rules: _Optional[_Iterable[str]] = ..., add_keys: _Optional[_Iterable[str]] = ..., drop_keys: _Optional[_Iterable[str]] = ...) -> None: ...
+    person: bool
+    expires_ns: int
+    inbox_bytes: int
+    inbox_files: int
+    sender_bytes: int
+    sender_files: int
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., set_rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., drop_rules: _Optional[_Iterable[str]] = ..., add_keys: _Optional[_Iterable[str]] = ..., drop_keys: _Optional[_Iterable[str]] = ..., person: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., inbox_bytes: _Optional[int] = ..., inbox_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ...) -> None: ...
 
 class UserRemove(_message.Message):
     __slots__ = ("name",)
@@ -489,6 +513,150 @@ class UserAdopted(_message.Message):
     adopted: int
     finished: bool
     def __init__(self, after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ...) -> None: ...
+
+class GroupsRequest(_message.Message):
+    __slots__ = ("after", "name")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    after: str
+    name: str
+    def __init__(self, after: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class Groups(_message.Message):
+    __slots__ = ("groups",)
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    groups: _containers.RepeatedCompositeFieldContainer[Group]
+    def __init__(self, groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ...) -> None: ...
+
+class Group(_message.Message):
+    __slots__ = ("name", "owner", "members")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    owner: str
+    members: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., members: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GroupPut(_message.Message):
+    __slots__ = ("name", "create", "add", "remove", "owner")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_FIELD_NUMBER: _ClassVar[int]
+    ADD_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    create: bool
+    add: _containers.RepeatedScalarFieldContainer[str]
+    remove: _containers.RepeatedScalarFieldContainer[str]
+    owner: str
+    def __init__(self, name: _Optional[str] = ..., create: _Optional[bool] = ..., add: _Optional[_Iterable[str]] = ..., remove: _Optional[_Iterable[str]] = ..., owner: _Optional[str] = ...) -> None: ...
+
+class GroupRemove(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GroupReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BlockPut(_message.Message):
+    __slots__ = ("person", "name", "off")
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OFF_FIELD_NUMBER: _ClassVar[int]
+    person: str
+    name: str
+    off: bool
+    def __init__(self, person: _Optional[str] = ..., name: _Optional[str] = ..., off: _Optional[bool] = ...) -> None: ...
+
+class BlockReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class InboxRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class Inbox(_message.Message):
+    __slots__ = ("bytes", "files", "max_bytes", "max_files", "sender_bytes", "sender_files", "blocks")
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_FILES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FILES_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    bytes: int
+    files: int
+    max_bytes: int
+    max_files: int
+    sender_bytes: int
+    sender_files: int
+    blocks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, bytes: _Optional[int] = ..., files: _Optional[int] = ..., max_bytes: _Optional[int] = ..., max_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ..., blocks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SentRequest(_message.Message):
+    __slots__ = ("name", "ended", "before")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    ended: bool
+    before: SentKey
+    def __init__(self, name: _Optional[str] = ..., ended: _Optional[bool] = ..., before: _Optional[_Union[SentKey, _Mapping]] = ...) -> None: ...
+
+class SentKey(_message.Message):
+    __slots__ = ("record", "delivery")
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    record: int
+    delivery: int
+    def __init__(self, record: _Optional[int] = ..., delivery: _Optional[int] = ...) -> None: ...
+
+class SentPage(_message.Message):
+    __slots__ = ("sent",)
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    sent: _containers.RepeatedCompositeFieldContainer[Sent]
+    def __init__(self, sent: _Optional[_Iterable[_Union[Sent, _Mapping]]] = ...) -> None: ...
+
+class Sent(_message.Message):
+    __slots__ = ("path", "recipient", "state", "size", "sent_ns", "expires_ns", "ended_ns", "key")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SENT_NS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_NS_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    recipient: str
+    state: str
+    size: int
+    sent_ns: int
+    expires_ns: int
+    ended_ns: int
+    key: SentKey
+    def __init__(self, path: _Optional[str] = ..., recipient: _Optional[str] = ..., state: _Optional[str] = ..., size: _Optional[int] = ..., sent_ns: _Optional[int] = ..., expires_ns: _Optional[int] = ..., ended_ns: _Optional[int] = ..., key: _Optional[_Union[SentKey, _Mapping]] = ...) -> None: ...
+
+class PersonPurge(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class PersonPurged(_message.Message):
+    __slots__ = ("removed", "finished")
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    removed: int
+    finished: bool
+    def __init__(self, removed: _Optional[int] = ..., finished: _Optional[bool] = ...) -> None: ...
 
 class HostKeysRequest(_message.Message):
     __slots__ = ()

@@ -72,7 +72,7 @@ class Batch(_message.Message):
     def __init__(self, operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("status", "detail", "inode", "store", "index", "job", "after", "adopted", "finished", "reservation")
+    __slots__ = ("status", "detail", "inode", "store", "index", "job", "after", "adopted", "finished", "reservation", "accepted", "refused", "repeated", "removed")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     INODE_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,10 @@ class Result(_message.Message):
     ADOPTED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     RESERVATION_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
     status: Status
     detail: str
     inode: int
@@ -93,7 +97,11 @@ class Result(_message.Message):
     adopted: int
     finished: bool
     reservation: int
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ..., job: _Optional[int] = ..., after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ..., reservation: _Optional[int] = ...) -> None: ...
+    accepted: int
+    refused: int
+    repeated: bool
+    removed: int
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., detail: _Optional[str] = ..., inode: _Optional[int] = ..., store: _Optional[int] = ..., index: _Optional[int] = ..., job: _Optional[int] = ..., after: _Optional[int] = ..., adopted: _Optional[int] = ..., finished: _Optional[bool] = ..., reservation: _Optional[int] = ..., accepted: _Optional[int] = ..., refused: _Optional[int] = ..., repeated: _Optional[bool] = ..., removed: _Optional[int] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("digest", "length", "stores")
@@ -136,7 +144,7 @@ class RemoveDirectory(_message.Message):
     def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class PutFile(_message.Message):
-    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account", "append", "handle", "content")
+    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account", "append", "handle", "content", "draft", "expires_ns")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +160,8 @@ class PutFile(_message.Message):
     APPEND_FIELD_NUMBER: _ClassVar[int]
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
+    DRAFT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
@@ -167,7 +177,9 @@ class PutFile(_message.Message):
     append: bool
     handle: Handle
     content: int
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ..., append: _Optional[bool] = ..., handle: _Optional[_Union[Handle, _Mapping]] = ..., content: _Optional[int] = ...) -> None: ...
+    draft: bool
+    expires_ns: int
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ..., append: _Optional[bool] = ..., handle: _Optional[_Union[Handle, _Mapping]] = ..., content: _Optional[int] = ..., draft: _Optional[bool] = ..., expires_ns: _Optional[int] = ...) -> None: ...
 
 class Handle(_message.Message):
     __slots__ = ("inode", "version", "new", "directory", "name", "reservation")
@@ -224,18 +236,22 @@ class RemoveFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., only_of: _Optional[str] = ...) -> None: ...
 
 class Rename(_message.Message):
-    __slots__ = ("source", "target", "source_of", "target_of", "exclusive")
+    __slots__ = ("source", "target", "source_of", "target_of", "exclusive", "draft", "expires_ns")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     SOURCE_OF_FIELD_NUMBER: _ClassVar[int]
     TARGET_OF_FIELD_NUMBER: _ClassVar[int]
     EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    DRAFT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
     source: str
     target: str
     source_of: str
     target_of: str
     exclusive: bool
-    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., source_of: _Optional[str] = ..., target_of: _Optional[str] = ..., exclusive: _Optional[bool] = ...) -> None: ...
+    draft: bool
+    expires_ns: int
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ..., source_of: _Optional[str] = ..., target_of: _Optional[str] = ..., exclusive: _Optional[bool] = ..., draft: _Optional[bool] = ..., expires_ns: _Optional[int] = ...) -> None: ...
 
 class SetTimes(_message.Message):
     __slots__ = ("path", "mtime_ns", "only_of")
@@ -314,7 +330,7 @@ class Rule(_message.Message):
     def __init__(self, path: _Optional[str] = ..., rights: _Optional[str] = ...) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("identity", "sessions_since", "name", "password_hash", "home", "rights", "quota_bytes", "disabled", "rules", "authorized_keys", "quota_files", "upload_rate", "download_rate", "max_sessions", "replicas", "revision")
+    __slots__ = ("identity", "sessions_since", "name", "password_hash", "home", "rights", "quota_bytes", "disabled", "rules", "authorized_keys", "quota_files", "upload_rate", "download_rate", "max_sessions", "replicas", "trash_ns", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files", "revision")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_SINCE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +346,13 @@ class User(_message.Message):
     DOWNLOAD_RATE_FIELD_NUMBER: _ClassVar[int]
     MAX_SESSIONS_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    TRASH_NS_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    INBOX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INBOX_FILES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENDER_FILES_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     identity: str
     sessions_since: int
@@ -346,8 +369,15 @@ class User(_message.Message):
     download_rate: int
     max_sessions: int
     replicas: int
+    trash_ns: int
+    person: bool
+    expires_ns: int
+    inbox_bytes: int
+    inbox_files: int
+    sender_bytes: int
+    sender_files: int
     revision: int
-    def __init__(self, identity: _Optional[str] = ..., sessions_since: _Optional[int] = ..., name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., replicas: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    def __init__(self, identity: _Optional[str] = ..., sessions_since: _Optional[int] = ..., name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., replicas: _Optional[int] = ..., trash_ns: _Optional[int] = ..., person: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., inbox_bytes: _Optional[int] = ..., inbox_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class PutUser(_message.Message):
     __slots__ = ("user", "create", "update")
@@ -679,6 +709,132 @@ class ExpirePartials(_message.Message):
     limit: int
     def __init__(self, tick: _Optional[int] = ..., keep: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
+class Group(_message.Message):
+    __slots__ = ("name", "owner", "members", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    owner: str
+    members: _containers.RepeatedScalarFieldContainer[str]
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., members: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class PutGroup(_message.Message):
+    __slots__ = ("group", "create", "update")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    CREATE_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_FIELD_NUMBER: _ClassVar[int]
+    group: Group
+    create: bool
+    update: bool
+    def __init__(self, group: _Optional[_Union[Group, _Mapping]] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ...) -> None: ...
+
+class RemoveGroup(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class Block(_message.Message):
+    __slots__ = ("person", "name", "off")
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OFF_FIELD_NUMBER: _ClassVar[int]
+    person: str
+    name: str
+    off: bool
+    def __init__(self, person: _Optional[str] = ..., name: _Optional[str] = ..., off: _Optional[bool] = ...) -> None: ...
+
+class MarkOpened(_message.Message):
+    __slots__ = ("inodes",)
+    INODES_FIELD_NUMBER: _ClassVar[int]
+    inodes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, inodes: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class SendFile(_message.Message):
+    __slots__ = ("path", "to", "expires_ns")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    to: str
+    expires_ns: int
+    def __init__(self, path: _Optional[str] = ..., to: _Optional[str] = ..., expires_ns: _Optional[int] = ...) -> None: ...
+
+class PurgePerson(_message.Message):
+    __slots__ = ("identity", "limit")
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    identity: str
+    limit: int
+    def __init__(self, identity: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class AdvanceClock(_message.Message):
+    __slots__ = ("time_ns", "limit")
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    time_ns: int
+    limit: int
+    def __init__(self, time_ns: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class RestoreTrash(_message.Message):
+    __slots__ = ("inode", "to", "beside", "replace")
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    BESIDE_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    inode: int
+    to: str
+    beside: bool
+    replace: bool
+    def __init__(self, inode: _Optional[int] = ..., to: _Optional[str] = ..., beside: _Optional[bool] = ..., replace: _Optional[bool] = ...) -> None: ...
+
+class EmptyTrash(_message.Message):
+    __slots__ = ("owner", "upto", "limit")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    UPTO_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    owner: str
+    upto: int
+    limit: int
+    def __init__(self, owner: _Optional[str] = ..., upto: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class PutRetention(_message.Message):
+    __slots__ = ("path", "age_ns", "max_bytes", "max_files")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    AGE_NS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_FILES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    age_ns: int
+    max_bytes: int
+    max_files: int
+    def __init__(self, path: _Optional[str] = ..., age_ns: _Optional[int] = ..., max_bytes: _Optional[int] = ..., max_files: _Optional[int] = ...) -> None: ...
+
+class RemoveRetention(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class Retain(_message.Message):
+    __slots__ = ("directory", "revision", "inodes", "settled", "decided", "limit")
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    INODES_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    directory: int
+    revision: int
+    inodes: _containers.RepeatedScalarFieldContainer[int]
+    settled: int
+    decided: int
+    limit: int
+    def __init__(self, directory: _Optional[int] = ..., revision: _Optional[int] = ..., inodes: _Optional[_Iterable[int]] = ..., settled: _Optional[int] = ..., decided: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
 class SetLevel(_message.Message):
     __slots__ = ("level", "fresh", "members")
     LEVEL_FIELD_NUMBER: _ClassVar[int]
@@ -690,7 +846,7 @@ class SetLevel(_message.Message):
     def __init__(self, level: _Optional[int] = ..., fresh: _Optional[bool] = ..., members: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "stage_content", "unstage_content", "forget_contents", "actor")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "stage_content", "unstage_content", "forget_contents", "put_group", "remove_group", "block", "mark_opened", "send_file", "purge_person", "advance_clock", "restore_trash", "empty_trash", "put_retention", "remove_retention", "retain", "actor")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -723,6 +879,18 @@ class Command(_message.Message):
     STAGE_CONTENT_FIELD_NUMBER: _ClassVar[int]
     UNSTAGE_CONTENT_FIELD_NUMBER: _ClassVar[int]
     FORGET_CONTENTS_FIELD_NUMBER: _ClassVar[int]
+    PUT_GROUP_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_GROUP_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    MARK_OPENED_FIELD_NUMBER: _ClassVar[int]
+    SEND_FILE_FIELD_NUMBER: _ClassVar[int]
+    PURGE_PERSON_FIELD_NUMBER: _ClassVar[int]
+    ADVANCE_CLOCK_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_TRASH_FIELD_NUMBER: _ClassVar[int]
+    EMPTY_TRASH_FIELD_NUMBER: _ClassVar[int]
+    PUT_RETENTION_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_RETENTION_FIELD_NUMBER: _ClassVar[int]
+    RETAIN_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
@@ -756,5 +924,17 @@ class Command(_message.Message):
     stage_content: StageContent
     unstage_content: UnstageContent
     forget_contents: ForgetContents
+    put_group: PutGroup
+    remove_group: RemoveGroup
+    block: Block
+    mark_opened: MarkOpened
+    send_file: SendFile
+    purge_person: PurgePerson
+    advance_clock: AdvanceClock
+    restore_trash: RestoreTrash
+    empty_trash: EmptyTrash
+    put_retention: PutRetention
+    remove_retention: RemoveRetention
+    retain: Retain
     actor: Actor
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., stage_content: _Optional[_Union[StageContent, _Mapping]] = ..., unstage_content: _Optional[_Union[UnstageContent, _Mapping]] = ..., forget_contents: _Optional[_Union[ForgetContents, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ...) -> None: ...
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., stage_content: _Optional[_Union[StageContent, _Mapping]] = ..., unstage_content: _Optional[_Union[UnstageContent, _Mapping]] = ..., forget_contents: _Optional[_Union[ForgetContents, _Mapping]] = ..., put_group: _Optional[_Union[PutGroup, _Mapping]] = ..., remove_group: _Optional[_Union[RemoveGroup, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., mark_opened: _Optional[_Union[MarkOpened, _Mapping]] = ..., send_file: _Optional[_Union[SendFile, _Mapping]] = ..., purge_person: _Optional[_Union[PurgePerson, _Mapping]] = ..., advance_clock: _Optional[_Union[AdvanceClock, _Mapping]] = ..., restore_trash: _Optional[_Union[RestoreTrash, _Mapping]] = ..., empty_trash: _Optional[_Union[EmptyTrash, _Mapping]] = ..., put_retention: _Optional[_Union[PutRetention, _Mapping]] = ..., remove_retention: _Optional[_Union[RemoveRetention, _Mapping]] = ..., retain: _Optional[_Union[Retain, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ...) -> None: ...

@@ -184,9 +184,9 @@ def main() -> None:
         catalog = Catalog(data / "catalog" / "catalog.db", check_seconds=0, later=lambda settle: None)
         try:
             feeder = Feeder(catalog)
-            if catalog.level < NEWEST:
-                raised = commands.Command(set_level=commands.SetLevel(level=NEWEST))
-                print(f"to level {NEWEST}: {feeder.seconds(raised)[0] * 1000:.0f} ms")
+            while catalog.level < NEWEST:
+                raised = commands.Command(set_level=commands.SetLevel(level=catalog.level + 1))
+                print(f"to level {catalog.level + 1}: {feeder.seconds(raised)[0] * 1000:.0f} ms")
             report(feeder, options.chunks, options.rounds, whole=options.whole)
             report_swap(catalog, data, options.rounds)
         finally:

@@ -31,7 +31,7 @@ ROWS = {
 CHANGES = {
     "proto/commands.proto": {
         "message Command {": "message PutNote {\n  string name = 1;\n  string text = 2;\n}\n\nmessage Command {",
-        "expire_partials = 29;": "expire_partials = 29;\n    PutNote put_note = 50;",
+        "expire_partials = 29;": "expire_partials = 29;\n    PutNote put_note = 99;",
         "    TRIM = 7; ": "    TALLY = 8 [(level) = 2];\n    TRIM = 7; ",
     },
     "proto/admin.proto": {

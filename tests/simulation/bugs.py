@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import bugs_levels
 import bugs_log
+import bugs_people
 import bugs_rights
 import bugs_use
 from simbugs import BUGS, switched_on
 
-__all__ = ["BUGS", "bugs_levels", "bugs_log", "bugs_rights", "bugs_use", "switched_on"]
+__all__ = ["BUGS", "bugs_levels", "bugs_log", "bugs_people", "bugs_rights", "bugs_use", "switched_on"]

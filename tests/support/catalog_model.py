@@ -1,6 +1,6 @@
 """The catalog's rules over plain Python objects: slow, obvious, and independent of raftstore.metadata.
 
-It has the rules of level 2, what accounts may do included; raftstore.rights is not asked either.
+It has the rules of level 3 but for persons, what accounts may do included; raftstore.rights is not asked either.
 """
 
 from __future__ import annotations
@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from raftstore.paths import free_name
 from raftstore.wire import commands_pb2 as commands
+
+STEP = 120 * 10**9
+DISPLACED = 64
 
 
 @dataclass
@@ -28,6 +32,25 @@ class File(Content):
     inode: int = 0
     version: int = 0
     mtime_ns: int = 0
+    trashed: Trashed | None = None
+
+
+@dataclass
+class Trashed:
+    """That a file is in the trash: the how-manieth that came there, and by when in cluster time it counts and goes."""
+
+    number: int
+    stamp_ns: int
+    expires_ns: int
+
+
+@dataclass
+class Bounds:
+    """What a directory keeps; `settled`: the leader has looked through it since a directory came or went."""
+
+    files: int
+    bytes: int
+    settled: bool = False
 
 
 @dataclass
@@ -62,6 +85,7 @@ class Directory:
     reserved: dict[str, Reserved] = field(default_factory=dict)
     owner: str = ""
     number: int = 0
+    bounds: Bounds | None = None
 
 
 @dataclass
@@ -78,11 +102,14 @@ class Account:
     identity: str = ""
     since: int = 0
     revision: int = 0
+    trash_ns: int = 0
 
     def letters(self, path: str) -> str:
         """Return what it may do at `path`."""
         if not beneath(path, self.home):
             return ""
+        if reserved(path):
+            return next((self.rules[rule] for rule in ways(path) if reserved(rule) and rule in self.rules), "")
         fitting = [rule for rule in self.rules if beneath(path, rule)]
         return self.rules[max(fitting, key=len)] if fitting and "A" not in self.rights else self.rights
 
@@ -130,6 +157,17 @@ def beneath(path: str, directory: str) -> bool:
     return directory == "/" or f"{path}/".startswith(f"{directory}/")
 
 
+def reserved(path: str) -> bool:
+    """Whether nobody has rights there but by a rule for it."""
+    return beneath(path, "/people")
+
+
+def ways(path: str) -> list[str]:
+    """Return a path, and all directories on the way up to the root."""
+    names = path.split("/")[1:]
+    return ["/" + "/".join(names[:count]) for count in range(len(names), 0, -1)] + ["/"]
+
+
 def base36(number: int) -> str:
     """Return a number in 36 digits."""
     return (base36(number // 36) if number >= 36 else "") + "0123456789abcdefghijklmnopqrstuvwxyz"[number % 36]
@@ -153,6 +191,10 @@ class Model:
     time_ns: int = 0
     tick: int = 0
     length: int = 10
+    now_ns: int = 0
+    """Cluster time."""
+    came: int = 0
+    """How many have come to the trash."""
     position: int = 0
     """Of the operation in its entry."""
     actor: Account | None = None
@@ -373,9 +415,9 @@ class Model:
             raise No("EXISTS")
         if name in parent.reserved:
             raise No("EXISTS")
+        self.not_apart(command.path)
         owner = "" if command.home else self.whose(command.owner)
-        if self.usage(owner)[0] + 1 > self.quota(owner)[0]:
-            raise No("QUOTA")
+        self.empty(self.displaced(owner, 1, 0))
         self.made += 1
         parent.entries[name] = Directory(mtime_ns=self.time_ns, owner=owner, number=self.made)
         parent.mtime_ns = self.time_ns
@@ -498,20 +540,31 @@ class Model:
             self.unchanged(old, command.handle)
         elif name in parent.reserved:
             raise No("EXISTS")
+        self.not_apart(path if command.HasField("handle") else command.path)
         account = self.account(owner)
         if command.of_account and (account is None or account.disabled):
             raise No("DENIED")
         seeds = self.seeds(command)
         own = old is not None and old.owner == owner
-        growth = command.size - (old.size if old is not None and own else 0)
-        (files, size), (most, largest) = self.usage(owner), self.quota(owner)
-        if (growth > 0 and size + growth > largest) or (not own and files + 1 > most):
-            raise No("QUOTA")
+        where = path if command.HasField("handle") else command.path
+        kept = old is not None and self.keeps(where, old)
+        growth = (0, command.size - old.size) if old is not None and own else (1, command.size)
+        if own and kept:
+            try:
+                gone = self.displaced(owner, 1, command.size)
+            except No:
+                kept, gone = False, self.displaced(owner, *growth)
+        else:
+            gone = self.displaced(owner, *growth)
+        self.empty(gone)
+        inode = old.inode if old is not None and not anew else 0
+        if kept and old is not None:
+            self.keep(name, old)
         parent.entries[name] = File(
             owner,
             seeds,
             command.size,
-            inode=old.inode if old is not None and not anew else 0,
+            inode=inode,
             version=self.index,
             mtime_ns=command.mtime_ns or self.time_ns,
         )
@@ -520,6 +573,7 @@ class Model:
         parent.reserved.pop(name, None)
         parent.partials.pop((name, owner), None)
         parent.mtime_ns = self.time_ns
+        self.shed(where, parent.entries[name])
 
     @staticmethod
     def unchanged(old: Directory | File | None, handle: commands.Handle) -> None:
@@ -602,6 +656,8 @@ class Model:
         if isinstance(entry, Directory):
             raise No("IS_A_DIRECTORY")
         self.owned(entry, only_of)
+        if self.keeps(command.path, entry):
+            self.keep(name, entry)
         del parent.entries[name]
         parent.mtime_ns = self.time_ns
 
@@ -630,7 +686,7 @@ class Model:
         target, new = self.place(command.target, "EXISTS")
         if new in target.entries:
             both = (entry, target.entries[new])
-            if any(isinstance(one, Directory) for one in both):
+            if any(isinstance(one, Directory) for one in both) or (isinstance(entry, File) and entry.trashed):
                 raise No("EXISTS")
             # To replace needs the right to store beside that to delete, or one's own.
             letter = "d" if self.has(command.target, "w") else "-"
@@ -639,13 +695,27 @@ class Model:
                 self.owned(target.entries[new], command.target_of)
         elif new in target.reserved:
             raise No("EXISTS")
+        self.not_apart(command.target)
+        if isinstance(entry, Directory) or not entry.trashed:
+            self.not_apart(command.source)
+        if isinstance(entry, Directory):
+            self.unsettle(command.source.rpartition("/")[0], command.target.rpartition("/")[0])
+        if new in target.entries and self.keeps(command.target, target.entries[new]):
+            self.keep(new, target.entries[new])
         del source.entries[name]
         target.entries[new] = entry
         if isinstance(entry, File):
+            entry.trashed = None
             target.partials.pop((new, entry.owner), None)
         else:
             self.follow(command.source, command.target)
         source.mtime_ns = target.mtime_ns = self.time_ns
+
+    @staticmethod
+    def not_apart(path: str) -> None:
+        """Refuse what nobody does in the areas of /people: what is in the trash is removed, or moved out of it."""
+        if path.startswith("/people/@"):
+            raise No("DENIED")
 
     def follow(self, source: str, target: str) -> None:
         """Homes and rules go with a directory; a rule that comes takes the place of one that is there."""
@@ -672,6 +742,224 @@ class Model:
             self.touched(command.path, entry, only_of)
             self.owned(entry, only_of)
         entry.mtime_ns = command.mtime_ns
+
+    # Cluster time, trash, retention.
+
+    def advance_clock(self, command: commands.AdvanceClock) -> None:
+        """Remove what expires; what came while time stood still counts from now. The model does all of it at once."""
+        until = command.time_ns
+        if until <= 0:
+            raise No("INVALID")
+        if until <= self.now_ns:
+            return
+        if until - self.now_ns > STEP:
+            for file in self.trash():
+                trashed = file.trashed
+                assert trashed is not None
+                if self.now_ns <= trashed.stamp_ns <= self.now_ns + STEP:
+                    trashed.expires_ns += until - trashed.stamp_ns
+                    trashed.stamp_ns = until
+        self.empty([file for file in self.trash() if file.trashed and file.trashed.expires_ns <= until])
+        self.now_ns = until
+
+    def trash(self, owner: str | None = None) -> list[File]:
+        """Return what is in the trash (of an owner), the oldest first."""
+        found = [
+            (file.trashed.number, file)
+            for file in self.files()
+            if file.trashed is not None and owner in (None, file.owner)
+        ]
+        return [file for _, file in sorted(found, key=lambda each: each[0])]
+
+    def empty(self, gone: list[File]) -> None:
+        """Remove files for good."""
+        for directory in self.directories():
+            before = len(directory.entries)
+            directory.entries = {
+                name: entry
+                for name, entry in directory.entries.items()
+                if not any(entry is file for file in gone)
+            }
+            if len(directory.entries) < before:
+                directory.mtime_ns = self.time_ns
+
+    def keeps(self, path: str, entry: Directory | File) -> bool:
+        """Whether a file that goes is kept in the trash."""
+        account = self.account(entry.owner)
+        return bool(
+            isinstance(entry, File)
+            and entry.size
+            and account is not None
+            and account.trash_ns
+            and not path.startswith("/people/@")
+        )
+
+    def keep(self, name: str, old: Directory | File) -> None:
+        """Put a version into its owner's trash."""
+        assert isinstance(old, File)
+        account = self.account(old.owner)
+        assert account is not None
+        directory = self.root
+        for step in ("people", "@trash", account.name):
+            if step not in directory.entries:
+                self.made += 1
+                directory.entries[step] = Directory(mtime_ns=self.time_ns, number=self.made)
+                directory.mtime_ns = self.time_ns
+            found = directory.entries[step]
+            assert isinstance(found, Directory)
+            directory = found
+        stamp = min(max(self.time_ns, self.now_ns), self.now_ns + STEP)
+        self.came += 1
+        kept = old  # the same content, under another number
+        kept.inode = -self.came
+        kept.trashed = Trashed(self.came, stamp, stamp + account.trash_ns)
+        directory.entries[free_name(name, directory.entries.__contains__)] = kept
+        directory.mtime_ns = self.time_ns
+
+    def displaced(self, owner: str, files: int, size: int) -> list[File]:
+        """Return what of the trash must go for so much more; refuse when that is not enough."""
+        (have, held), (most, largest) = self.usage(owner), self.quota(owner)
+        files = max(0, have + files - most) if files > 0 else 0
+        size = max(0, held + size - largest) if size > 0 else 0
+        gone: list[File] = []
+        for file in self.trash(owner)[:DISPLACED]:
+            if len(gone) >= files and sum(each.size for each in gone) >= size:
+                break
+            gone.append(file)
+        if len(gone) < files or sum(each.size for each in gone) < size:
+            raise No("QUOTA")
+        return gone
+
+    def empty_trash(self, command: commands.EmptyTrash) -> None:
+        """Empty it, the oldest first."""
+        if self.actor is not None and self.actor.identity != command.owner:
+            raise No("DENIED")
+        if not command.owner:
+            raise No("INVALID")
+        self.empty(self.trash(command.owner)[: command.limit])
+
+    def restore_trash(self, command: commands.RestoreTrash) -> None:
+        """Put something back."""
+        self.need(command.to, "w")
+        found = next((file for file in self.trash() if file.inode == command.inode), None)
+        if found is None or (self.actor is not None and found.owner != self.actor.identity):
+            raise No("NOT_FOUND")
+        names = command.to.split("/")[1:]
+        if command.to.startswith("/people/@") or (command.beside and command.replace):
+            raise No("INVALID")
+        if not command.to.startswith("/") or "" in names[:-1]:
+            raise No("BAD_NAME")
+        if command.to == "/":
+            raise No("IS_A_DIRECTORY")
+        parent = self.way(names[:-1])
+        self.replaced(command, parent, names[-1])
+        new = names[-1]
+        if command.beside:
+            new = free_name(new, lambda name: name in parent.entries or name in parent.reserved)
+            self.need(command.to.rpartition("/")[0] + "/" + new, "w")
+        for directory in self.directories():
+            for name, entry in list(directory.entries.items()):
+                if entry is found:
+                    del directory.entries[name]
+                    directory.mtime_ns = self.time_ns
+        parent.entries[new] = found
+        found.trashed = None
+        parent.partials.pop((new, found.owner), None)
+        parent.mtime_ns = self.time_ns
+
+    def way(self, names: list[str]) -> Directory:
+        """Return the directory at the end of a way, of which what is missing is made."""
+        directory, path = self.root, ""
+        for place, name in enumerate(names):
+            found = directory.entries.get(name)
+            if isinstance(found, File):
+                raise No("NOT_A_DIRECTORY")
+            if found is None:
+                self.make_way(directory, path, names[place:])
+                return self.way(names)
+            directory, path = found, f"{path}/{name}"
+        return directory
+
+    def make_way(self, directory: Directory, path: str, missing: list[str]) -> None:
+        """Make directories for who restores something."""
+        for count in range(1, len(missing) + 1):
+            self.need(f"{path}/{'/'.join(missing[:count])}", "m")
+        if missing[0] in directory.reserved:
+            raise No("EXISTS")
+        owner = self.whose("")
+        if self.usage(owner)[0] + len(missing) > self.quota(owner)[0]:
+            raise No("QUOTA")
+        for name in missing:
+            self.made += 1
+            made = Directory(mtime_ns=self.time_ns, owner=owner, number=self.made)
+            directory.entries[name], directory.mtime_ns = made, self.time_ns
+            directory = made
+
+    def replaced(self, command: commands.RestoreTrash, parent: Directory, name: str) -> None:
+        """Make place for what is restored, or refuse."""
+        if command.beside:
+            return
+        if name in parent.reserved:
+            raise No("EXISTS")
+        there = parent.entries.get(name)
+        if there is None:
+            return
+        if isinstance(there, Directory) or not command.replace:
+            raise No("EXISTS")
+        self.replaces(command.to, there, "d", command_exclusive=False)
+        if self.keeps(command.to, there):
+            self.keep(name, there)
+        del parent.entries[name]
+
+    def over(self, path: str) -> Directory | None:
+        """Return the directory whose bounds count for what is in the directory `path`: the nearest."""
+        directory, found = self.root, None
+        for name in path.split("/")[1:] if path not in ("", "/") else []:
+            entry = directory.entries[name]
+            assert isinstance(entry, Directory)
+            directory = entry
+            if directory.bounds is not None:
+                found = directory
+        return found
+
+    def beneath(self, directory: Directory) -> list[tuple[Directory, str, File]]:
+        """Return the files for which the bounds of a directory count, the oldest first."""
+        found, waiting = [], [directory]
+        while waiting:
+            one = waiting.pop()
+            for name, entry in one.entries.items():
+                if isinstance(entry, File):
+                    found.append((one, name, entry))
+                elif entry.bounds is None:
+                    waiting.append(entry)
+        return sorted(found, key=lambda each: (each[2].version, each[2].inode or 10**9))
+
+    def shed(self, path: str, newest: Directory | File) -> None:
+        """After an upload: remove the oldest."""
+        over = self.over(path.rpartition("/")[0])
+        if over is not None and over.bounds is not None and over.bounds.settled:
+            self.retain(over, newest)
+
+    def retain(self, directory: Directory, newest: Directory | File | None = None) -> None:
+        """Remove the oldest while there are too many, but not `newest`."""
+        bounds = directory.bounds
+        assert bounds is not None
+        while True:
+            files = self.beneath(directory)
+            size = sum(file.size for _, _, file in files)
+            if not (0 < bounds.files < len(files) or 0 < bounds.bytes < size) or files[0][2] is newest:
+                return
+            parent, name, _ = files[0]
+            del parent.entries[name]
+            parent.mtime_ns = self.time_ns
+
+    def unsettle(self, source: str, target: str) -> None:
+        """A directory goes from one directory to another."""
+        before, after = self.over(source), self.over(target)
+        if before is not after:
+            for directory in (before, after):
+                if directory is not None and directory.bounds is not None:
+                    directory.bounds.settled = False
 
     def goes_on(self, path: str) -> bool:
         """Whether the actor may go on with an upload."""
@@ -740,6 +1028,7 @@ class Model:
             user.name, user.quota_bytes, user.quota_files, user.disabled, user.home, user.rights, rules
         )
         made.revision = self.index
+        made.trash_ns = user.trash_ns
         if before is None:
             number = base36(self.index) + (f".{base36(self.position)}" if self.position else "")
             made.identity, made.since = f"{user.name}/{number}", self.index
@@ -794,7 +1083,7 @@ class Model:
 NEEDS = frozenset(
     {
         *("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times"),
-        *("put_partial", "drop_partial"),
+        *("put_partial", "drop_partial", "restore_trash", "empty_trash"),
     }
 )
 """Commands that say whose they are."""

@@ -8,7 +8,7 @@ from typing import Any
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST
 from raftstore.rights import Actor
-from raftstore.rights.changes import TABLE
+from raftstore.rights.changes import JUDGED
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
@@ -95,7 +95,7 @@ class Feeder:
     def operation(self, built: commands.Command, **fields: Any) -> commands.Operation:
         """Return the next operation. A command that says not whose it is is the system's, where one must say so."""
         self.sequence += 1
-        if self.catalog.level >= 2 and built.WhichOneof("kind") in TABLE and not built.HasField("actor"):
+        if self.catalog.level >= 2 and built.WhichOneof("kind") in JUDGED and not built.HasField("actor"):
             built = by(built, Actor.system("test"))
         identity = {"node": "n1", "boot": self.boot, "sequence": self.sequence, "acknowledged": 0, **fields}
         return commands.Operation(

@@ -55,6 +55,12 @@ class FakeCluster:
         """What is told of an upgrade; finishing it changes `level`."""
         self.partials: list[admin_pb2.PartialUpload] = []
         self.kept = 604_800
+        self.groups: dict[str, admin_pb2.Group] = {}
+        self.sent: list[admin_pb2.Sent] = []
+        """What everybody has sent, newest first; told two at a time."""
+        self.blocks: list[str] = []
+        self.left: dict[str, int] = {}
+        """Names that former persons have left; two go at a time."""
 
     def status(self, asked: str) -> admin_pb2.ClusterStatus:
         verdict = self.verdict[asked]
@@ -109,8 +115,60 @@ class FakeCluster:
         answer("job_cancel", self._cancel_job)
         answer("upgrade", lambda _body: self.upgrade.SerializeToString())
         answer("upgrade_finish", lambda _body: self._finish())
+        answer("groups", self._groups)
+        answer("group_put", self._put_group)
+        answer("group_remove", self._remove_group)
+        answer("block", self._block)
+        answer("inbox", lambda _body: admin_pb2.Inbox(bytes=5, files=2, blocks=self.blocks).SerializeToString())
+        answer("sent", self._sent)
+        answer("person_purge", self._purge)
         answer("partials", self._partials)
         answer("partial_remove", self._remove_partial)
+
+    def _groups(self, body: bytes) -> bytes:
+        request = admin_pb2.GroupsRequest.FromString(body)
+        if request.name:
+            return admin_pb2.Groups(groups=[self.groups[request.name]]).SerializeToString()
+        found = [self.groups[name] for name in sorted(self.groups) if name > request.after][:2]
+        return admin_pb2.Groups(groups=found).SerializeToString()
+
+    def _put_group(self, body: bytes) -> bytes:
+        put = admin_pb2.GroupPut.FromString(body)
+        if put.create == (put.name in self.groups):
+            raise AlreadyExists(put.name) if put.create else NotFound(put.name)
+        group = self.groups.setdefault(put.name, admin_pb2.Group(name=put.name, owner=put.owner))
+        members = sorted({*group.members, *put.add} - set(put.remove))
+        del group.members[:]
+        group.members.extend(members)
+        return b""
+
+    def _remove_group(self, body: bytes) -> bytes:
+        name = admin_pb2.GroupRemove.FromString(body).name
+        if self.groups.pop(name, None) is None:
+            raise NotFound(name)
+        return b""
+
+    def _block(self, body: bytes) -> bytes:
+        put = admin_pb2.BlockPut.FromString(body)
+        (self.blocks.remove if put.off else self.blocks.append)(put.name)
+        return b""
+
+    def _sent(self, body: bytes) -> bytes:
+        request = admin_pb2.SentRequest.FromString(body)
+        found = [
+            one
+            for one in self.sent
+            if bool(one.ended_ns) is request.ended
+            and (not request.HasField("before") or one.key.record < request.before.record)
+        ]
+        return admin_pb2.SentPage(sent=found[:2]).SerializeToString()
+
+    def _purge(self, body: bytes) -> bytes:
+        name = admin_pb2.PersonPurge.FromString(body).name
+        there = self.left.pop(name, 0)
+        if there > 2:
+            self.left[name] = there - 2
+        return admin_pb2.PersonPurged(removed=min(there, 2), finished=there <= 2).SerializeToString()
 
     def _finish(self) -> bytes:
         if self.upgrade.obstacles:

@@ -36,9 +36,10 @@ from raftstore.errors import (
 from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
+from raftstore.rights.reserved import takes_nothing
 from raftstore.store.targets import Target, newer_of
 from raftstore.store.transfers.sessions import Allowance
-from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, Usage, User
+from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
 from raftstore.wire import commands_pb2 as commands
 
 BLOCK = 1024 * 1024
@@ -59,6 +60,39 @@ class Node:
         kind = Kind.DIRECTORY if self.data is None else Kind.FILE
         size = 0 if self.data is None else len(self.data)
         return Entry(name, kind, self.inode, size, self.mtime_ns, self.owner, self.version)
+
+
+class FakePeople:
+    """Whom persons see and block, and what is sent without a byte; what is put to somebody just lies there."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+        self.blocked: dict[str, set[str]] = {}
+        self.failed: list[SentItem] = []
+        self.sends: list[tuple[str, str, int]] = []
+
+    async def visible(self, actor: Actor, *, all_persons: bool) -> list[str]:
+        assert actor.user is not None
+        names = [user.name for user in self._store.accounts.values() if user.person and not user.disabled]
+        return sorted({*names} - {actor.user.name}) if all_persons else []
+
+    async def sent(self, name: str, limit: int, *, ended: bool = False) -> list[SentItem]:
+        return [item for item in self.failed if bool(item.ended_ns) is ended][:limit]
+
+    async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
+        self._store.leave(actor, "send_file", path=path, to=to)
+        self._store.find(path)
+        if to not in await self.visible(actor, all_persons=True):
+            raise NotFound(takes_nothing(to))
+        self.sends.append((path, to, expires_ns))
+        return commands.Result(accepted=1)
+
+    async def block(self, actor: Actor, person: str, name: str, *, off: bool = False) -> None:
+        blocked = self.blocked.setdefault(person, set())
+        (blocked.discard if off else blocked.add)(name)
+
+    async def blocks(self, person: str) -> list[str]:
+        return sorted(self.blocked.get(person, ()))
 
 
 class FakeStore:
@@ -84,6 +118,7 @@ class FakeStore:
         self.page = 256
         self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
+        self.people = FakePeople(self)
 
     async def hook(self, name: str, *arguments: Any) -> None:
         self.calls[name] += 1
@@ -302,7 +337,16 @@ class FakeStore:
         del parent.children[name]
         self._touch(parent)
 
-    async def rename(self, actor: Actor, source: str, target: str, *, exclusive: bool = False) -> None:
+    async def rename(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
         await self.hook("rename", source, target)
         paths.split(target)
         granted = self.leave(actor, "rename", source=source, target=target)
@@ -361,6 +405,8 @@ class FakeStore:
         exclusive: bool = False,
         expected: int | None = None,
         handle: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
     ) -> FakeUpload:
         await self.hook("upload", path)
         paths.split(path)
@@ -462,7 +508,9 @@ class FakeStore:
         if name in parent.children or (parent.inode, name) in self.reserved:
             raise AlreadyExists(name)
 
-    async def rewrite(self, actor: Actor, base: FakeDownload, path: str) -> FakeUpload:
+    async def rewrite(
+        self, actor: Actor, base: FakeDownload, path: str, *, draft: bool = False, expires_ns: int = 0
+    ) -> FakeUpload:
         await self.hook("rewrite", path)
         entry = base.entry
         self.opened["upload"] += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from simaccounts import AccountClients
 from simcluster import Cluster
+from simdeliveries import Deliveries
 from simhistory import Answer, Kind, Operation
 from simmachine import put, remove
 from simnode import Node
@@ -45,6 +46,7 @@ class Clients:
         self.died = Died
         self._large = LargeFiles(cluster)
         self.accounts = AccountClients(cluster, self) if cluster.scenario.accounts else None
+        self.deliveries = Deliveries(cluster, self) if cluster.scenario.persons else None
         self._seen: dict[tuple[int, int], tuple[int, int, int] | None] = {}
         """What a client has last read of a key: token, inode, version."""
 
@@ -56,6 +58,8 @@ class Clients:
             self._cluster.loop.create_task(self._client(number, rng))
         if self.accounts is not None:
             self.accounts.start()
+        if self.deliveries is not None:
+            self.deliveries.start()
 
     def _flood(self, node: Node, count: int) -> None:
         for number in range(count):

@@ -108,6 +108,9 @@ MIXES: dict[str, dict[str, float]] = {
 ACCOUNTS = 0.3
 """Part of the seeds that have clients with accounts."""
 
+PERSONS = 0.3
+"""Part of the seeds that have persons who send to each other."""
+
 SIZES = {"plots": (3, 5, 5, 5), "leaders": (3, 5), "members": (2, 3, 4, 4)}
 """How many nodes there are at the beginning, by mix; else three or five."""
 
@@ -145,6 +148,8 @@ class Scenario:
     """Whether members come and go."""
     accounts: bool = False
     """Whether there are clients with accounts and rules, too."""
+    persons: bool = False
+    """Whether there are persons who send to each other."""
     weights: dict[str, float] = field(default_factory=dict)
     old_cluster: bool = False
     """Whether it begins at the oldest level, as one that was made by the first version; else at the newest."""
@@ -252,5 +257,6 @@ def scenario(
         old_programs=frozenset(programs if len(programs) < size else set()),
         nonsense=levels.random() < 0.3,
         accounts=random.Random(f"accounts {seed}").random() < ACCOUNTS,
+        persons=random.Random(f"persons {seed}").random() < PERSONS,
         weights={name: weight for name, weight in MIXES[mix].items() if size == 5 or name not in OF_FIVE},
     )

@@ -160,6 +160,8 @@ class _Simulation:
         self._levels.account()
         if self.clients.accounts is not None:
             self.clients.accounts.account()
+        if self.clients.deliveries is not None:
+            self.clients.deliveries.account()
         done = cluster.checks.done
         for operation in self.clients.history:
             if operation.kind is Kind.READ:

@@ -12,6 +12,7 @@ from raftstore import paths
 from raftstore.errors import BadName
 from raftstore.metadata.tables.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
 from raftstore.rights import ROLES
+from raftstore.util.durations import seconds_of
 from raftstore.wire import admin_pb2
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -41,6 +42,23 @@ class Size(click.ParamType[int]):
         return size
 
 
+class Expiry(click.ParamType[int]):
+    """A time of at most ten years, in ns; none is 0."""
+
+    name = "TIME"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the ns; a usage error otherwise."""
+        if isinstance(value, int):
+            return value
+        if value in UNLIMITED:
+            return 0
+        seconds = seconds_of(str(value), 3650 * 86_400)
+        if seconds is None:
+            self.fail(f"{value!r} is neither none nor a time such as 24h or 30d (at most 3650d)", param, ctx)
+        return seconds * 10**9
+
+
 class Count(click.ParamType[int]):
     """A number from 1, or none for 0."""
 
@@ -61,14 +79,23 @@ class Count(click.ParamType[int]):
         return int(text)
 
 
+PERSON = "person"
+"""The role of a member that is a person; it has no letters of its own."""
+
+
 class Role(click.ParamType[str]):
-    """A role, or letters, as letters."""
+    """A role, or letters, as letters; for accounts also PERSON, as it is."""
 
     name = "ROLE"
+
+    def __init__(self, *, persons: bool = False) -> None:
+        self._persons = persons
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the letters; a usage error otherwise."""
         text = str(value)
+        if self._persons and text == PERSON:
+            return text
         letters = ROLES.get(text, text)
         if (not text or not RIGHTS.issuperset(letters)) or len(set(letters)) < len(letters):
             known = "".join(sorted(RIGHTS))
@@ -122,9 +149,10 @@ _ACCOUNT: list[Callable[..., Any]] = [
     click.option(
         "--role",
         "rights",
-        type=Role(),
+        type=Role(persons=True),
         metavar="ROLE|LETTERS",
-        help="admin (everything everywhere), member (everything but where rules say otherwise; the default), "
+        help="admin (everything everywhere), member (everything but where rules say otherwise; the default), person (a "
+        "member with an inbox, as --person says), "
         "read-only, drop-box (upload, and change what it has uploaded, but list and read nothing), none, or letters: "
         "e enter, l list, r read, a append, d delete, f rename, m make directories, w store, M mode, T times, "
         "o over its own files, A whatever the rules say.",
@@ -133,7 +161,7 @@ _ACCOUNT: list[Callable[..., Any]] = [
         "--home",
         callback=directory,
         metavar="DIRECTORY",
-        help="Directory that the user sees as /; made at the first login. By default /.",
+        help="Directory that the user sees as /; made at the first login. By default /, of a person /people/NAME.",
     ),
     click.option(
         "--quota", "quota_bytes", type=Size(), help="Bytes that the user's files may have: 20G, none."
@@ -154,6 +182,22 @@ _ACCOUNT: list[Callable[..., Any]] = [
         help="Copies of each picture that the user puts, on different nodes; 0, the default: as many as the cluster "
         "makes. One copy is lost with its disk.",
     ),
+    click.option(
+        "--expires",
+        "expires_ns",
+        type=Expiry(),
+        help="After how long what a person sends is gone everywhere, if it does not say: 30d, none.",
+    ),
+    click.option(
+        "--inbox", "inbox_bytes", type=Size(), help="Bytes that a person's inbox takes: 20G; none: 100G."
+    ),
+    click.option(
+        "--inbox-files",
+        type=Count(_MOST),
+        help="Files and directories that it takes: 5000; none: 20000.",
+    ),
+    click.option("--sender", "sender_bytes", type=Size(), help="Of that, bytes from one sender; none: 50G."),
+    click.option("--sender-files", type=Count(_MOST), help="Of that, files from one sender; none: 10000."),
 ]
 
 
@@ -175,6 +219,12 @@ def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def filled(request: admin_pb2.UserPut, options: dict[str, Any]) -> bool:
     """Put those options that were given into `request`; return whether there were any."""
     given = {name: value for name, value in options.items() if value is not None}
+    if given.get("rights") == PERSON:
+        if given.get("person") is False:
+            raise click.UsageError("who is no person has another role")
+        given |= {"rights": ROLES["member"], "person": True}
+    if given.get("person") and "home" not in given:
+        request.ClearField("home")
     for name, value in given.items():
         setattr(request, name, value)
     return bool(given)

@@ -129,6 +129,8 @@ def _as_json(value: Any) -> Any:
             return f"{first}-{last}"
         case (IPv4Network() | IPv6Network(), *_):
             return ", ".join(map(str, value))
+        case tuple() if all(isinstance(each, str) for each in value):
+            return ", ".join(value)
         case (Member(), *_):
             return [{"name": member.name, "address": str(member.address)} for member in value]
         case _:

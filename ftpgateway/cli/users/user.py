@@ -11,8 +11,10 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.helpers.personal import block, purged, unblock
 from ftpgateway.cli.helpers.userkeys import key
 from ftpgateway.cli.helpers.useroptions import (
+    PERSON,
     Role,
     account_options,
     directory,
@@ -61,25 +63,30 @@ def command() -> None:
 command.add_command(key)
 command.add_command(orphans)
 command.add_command(adopt)
+command.add_command(block)
+command.add_command(unblock)
 
 
-def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str) -> None:
+def _put(access: Access, request: admin_pb2.UserPut, form: str, done: str, *, purge: bool = False) -> None:
     client = ClusterClient(access)
     run(client.ask(accounts_calls.put_user, request))
-    _done(form, request.name, done)
+    removed = purged(client, request.name) if purge else None
+    _done(form, request.name, done, removed)
     if request.replicas > 1 and form == "text":
         output.warn(too_many_copies(request.replicas, len(run(client.status()).nodes)))
 
 
-def _done(form: str, name: str, done: str) -> None:
+def _done(form: str, name: str, done: str, removed: int | None = None) -> None:
+    """Tell what was done; `removed`: so many names were purged."""
     if form == "json":
-        output.print_json({"user": name, "done": done})
+        output.print_json({"user": name, "done": done} | ({} if removed is None else {"purged": removed}))
     else:
-        click.echo(f"User {name!r} {done}.")
+        click.echo(f"User {name!r} {done}{'' if removed is None else f', {removed} names of it deleted'}.")
 
 
 ADD_EXAMPLES = """
-pixraft user add anna --home /anna --cluster pictures
+pixraft user add anna --person --cluster pictures
+pixraft user add scanner --home /scans --cluster pictures
 pixraft user add camera7 --home /incoming/7 --role drop-box --quota 20G --cluster pictures
 echo "$PASSWORD" | pixraft user add web --role read-only --password-stdin --cluster pictures
 """
@@ -89,6 +96,12 @@ echo "$PASSWORD" | pixraft user add web --role read-only --password-stdin --clus
 @new_name_argument
 @access_options
 @password_option
+@click.option(
+    "--person",
+    is_flag=True,
+    default=None,
+    help="It has an inbox, its home is /people/NAME, and it sends pictures to others: docs/people.md.",
+)
 @account_options
 @output.output_option
 def add(access: Access, name: str, password_stdin: bool, form: str, **options: Any) -> None:
@@ -106,6 +119,8 @@ SET_EXAMPLES = """
 pixraft user set anna --quota 50G --quota-files none --cluster pictures
 pixraft user set camera7 --upload-rate 5M --max-sessions 2 --cluster pictures
 pixraft user set anna --disable --cluster pictures
+pixraft user set bob --people --expires 30d --cluster pictures
+pixraft user set bob --no-people --home /bob --purge --cluster pictures
 """
 
 
@@ -119,13 +134,27 @@ pixraft user set anna --disable --cluster pictures
     default=None,
     help="Let the user log in no more, ending its sessions at every node, or again.",
 )
+@click.option(
+    "--people/--no-people",
+    "person",
+    default=None,
+    help="Make it a person, with an inbox and the home /people/NAME, or none any more, with the --home that is given. "
+    "What its earlier home has stays there; of who is none any more an admin sees it, if it is not purged.",
+)
+@click.option(
+    "--purge",
+    is_flag=True,
+    help="With --no-people: delete what it has in its home, its inbox and what it sent.",
+)
 @output.output_option
-def set_(access: Access, name: str, form: str, **options: Any) -> None:
+def set_(access: Access, name: str, purge: bool, form: str, **options: Any) -> None:
     """Change an account: what is not given stays. Sessions go on with it, but end with another home or disabled."""
     request = admin_pb2.UserPut(name=name, update=True)
     if not filled(request, options):
         raise click.UsageError("give at least one option that says what to change")
-    _put(access, request, form, "changed")
+    if purge and not (request.HasField("person") and not request.person):
+        raise click.UsageError("--purge goes with --no-people")
+    _put(access, request, form, "changed", purge=purge)
 
 
 GRANT_EXAMPLES = """
@@ -185,35 +214,52 @@ def passwd(access: Access, name: str, password_stdin: bool, form: str) -> None:
     _put(access, request, form, "has a new password")
 
 
-@command.command("remove", cls=output.PixraftCommand, examples="pixraft user remove anna --cluster pictures")
+REMOVE_EXAMPLES = """
+pixraft user remove anna --cluster pictures
+pixraft user remove bob --purge --cluster pictures
+"""
+
+
+@command.command("remove", cls=output.PixraftCommand, examples=REMOVE_EXAMPLES)
 @name_argument
 @access_options
+@click.option(
+    "--purge", is_flag=True, help="Of a person: delete what it has in its home, its inbox and what it sent."
+)
 @output.output_option
-def remove(access: Access, name: str, form: str) -> None:
+def remove(access: Access, name: str, purge: bool, form: str) -> None:
     """Remove an account and end its sessions. The pictures stay: `pixraft user adopt` hands them over.
 
-    Who is made under the same name later is somebody else, and has nothing of them.
+    Who is made under the same name later is somebody else, and has nothing of them. What a person has not opened yet
+    counts as bounced for who has sent it.
     """
-    request = admin_pb2.UserRemove(name=name)
-    run(ClusterClient(access).ask(accounts_calls.remove_user, request))
-    _done(form, name, "removed")
+    client = ClusterClient(access)
+    run(client.ask(accounts_calls.remove_user, admin_pb2.UserRemove(name=name)))
+    _done(form, name, "removed", purged(client, name) if purge else None)
 
 
 _SHOWN = (
     *("name", "home", "rights", "quota_bytes", "used_bytes", "quota_files", "used_files", "replicas"),
     *("upload_rate", "download_rate", "max_sessions", "disabled"),
+    *("person", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files"),
 )
 
 
 def as_json(user: admin_pb2.User) -> dict[str, Any]:
     """Return an account as `user list -o json` shows it."""
     shown = {name: getattr(user, name) for name in _SHOWN}
-    shown["role"] = word_of(user.rights)
+    shown["role"] = _role(user)
+    shown["expires"] = user.expires_ns // 10**9
     shown["rules"] = [
         {"path": rule.path, "rights": rule.rights, "role": word_of(rule.rights)} for rule in user.rules
     ]
     shown["keys"] = len(user.authorized_keys)
     return shown
+
+
+def _role(user: admin_pb2.User) -> str:
+    word = word_of(user.rights)
+    return PERSON if user.person and word == "member" else word
 
 
 def _limits(user: admin_pb2.User) -> str:
@@ -240,7 +286,7 @@ def _rows(user: admin_pb2.User) -> list[list[str]]:
     first = [
         _one_word(user.name),
         _one_word(user.home),
-        word_of(user.rights) or "none",
+        _role(user) or "none",
         f"{output.human_bytes(user.used_bytes)} {of_bytes}".strip(),
         f"{user.used_files} {of_files}".strip(),
         _limits(user),

@@ -2,7 +2,7 @@
 
 `login` (USER, PASS, ...), `security` (AUTH, PROT, ...), `connections` (PASV, PORT, ABOR, ...), `names` (CWD, RNFR,
 ...), `ranges` (REST, RANG), `transfers` (STOR, RETR, ...), `listing` (LIST, MLSD, STAT, ...), `checksums` (HASH, XCRC,
-...) and `talk` (FEAT, OPTS, HELP, ...).
+...), `people` (SITE SEND, SITE BLOCK, ...) and `talk` (FEAT, OPTS, HELP, ...).
 """
 
 from ftpgateway.ftp.commands import (
@@ -11,11 +11,12 @@ from ftpgateway.ftp.commands import (
     listing,
     login,
     names,
+    people,
     ranges,
     security,
     talk,
     transfers,
 )
 
-MODULES = (login, security, connections, names, ranges, transfers, listing, checksums, talk)
+MODULES = (login, security, connections, names, ranges, transfers, listing, checksums, people, talk)
 """Where commands are declared; one that is not in one of these is not there."""

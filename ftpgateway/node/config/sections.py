@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ftpgateway.access.settings import ClientsSettings
+from ftpgateway.access.settings import ClientsSettings, PeopleSettings
 from ftpgateway.node.config.log import LogSettings
 from ftpgateway.node.frontends import FRONTENDS
 from ftpgateway.serving.frontends import AnyKind
@@ -52,6 +52,7 @@ def node_sections(frontends: Iterable[AnyKind]) -> tuple[Section, ...]:
         Section("jobs", JobsSettings),
         *(Section(frontend.name, frontend.settings) for frontend in frontends),
         Section("clients", ClientsSettings),
+        Section("people", PeopleSettings),
         Section("log", LogSettings),
     )
 

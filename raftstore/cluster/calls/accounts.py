@@ -9,12 +9,14 @@ from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.status.convert import user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers.calls import admin_call
+from raftstore.rights.reserved import home_of
 from raftstore.types import Rule, User
 from raftstore.wire import admin_pb2 as admin
 
 _FIELDS = (
     *("password_hash", "home", "rights", "disabled", "replicas", "quota_bytes", "quota_files"),
     *("upload_rate", "download_rate", "max_sessions"),
+    *("person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files"),
 )
 
 ATTEMPTS = 5
@@ -70,7 +72,7 @@ async def adopt(node: NodeContext, request: admin.UserAdopt) -> admin.UserAdopte
 def merged(earlier: User | None, put: admin.UserPut) -> User:
     """Return the account that `put` asks for.
 
-    Raises AlreadyExists, NotFound (the account; a rule or key to be dropped), Invalid (no password hash).
+    Raises AlreadyExists, NotFound (the account; a rule or key to be dropped), Invalid (no password hash, no home).
     """
     if put.create and earlier is not None:
         raise AlreadyExists(f"user {put.name}")
@@ -82,7 +84,17 @@ def merged(earlier: User | None, put: admin.UserPut) -> User:
     changes: dict[str, Any] = {field: getattr(put, field) for field in _FIELDS if put.HasField(field)}
     if earlier is not None and "password_hash" not in changes:
         changes["password_hash"] = earlier.password_hash
+    if put.HasField("person") and not put.HasField("home"):
+        _move_home(base, put, changes)
     return replace(base, rules=_rules(base, put), authorized_keys=_keys(base, put), **changes)
+
+
+def _move_home(base: User, put: admin.UserPut, changes: dict[str, Any]) -> None:
+    """A person lives in /people; who is none any more has to live elsewhere."""
+    if put.person:
+        changes["home"] = home_of(put.name)
+    elif base.person:
+        raise Invalid("who is no person any more needs another home: say which directory it sees as /")
 
 
 def _rules(base: User, put: admin.UserPut) -> tuple[Rule, ...]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from raftstore.cluster.accounts import Accounts
     from raftstore.cluster.jobs.background import BackgroundJobs
     from raftstore.cluster.membership.service import Membership
+    from raftstore.cluster.people import People
     from raftstore.cluster.proposals import Barrier, Propose
     from raftstore.cluster.settings import StoreSettings
     from raftstore.cluster.status.health import Health
@@ -34,6 +35,7 @@ class NodeContext:
     barrier: Barrier
     network: PeerNetwork
     accounts: Accounts
+    people: People
     membership: Membership
     health: Health
     leader: Callable[[], str | None]

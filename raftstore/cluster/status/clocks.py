@@ -6,7 +6,7 @@ Expiry dates, certificates and the times of files rest on clocks; nothing that m
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 LIMIT = 30.0
 """Seconds by which a clock may differ from the others. NTP keeps to milliseconds; a busy node answers late."""
@@ -38,6 +38,21 @@ def wrong(offsets: Mapping[str, float], own: str) -> dict[str, float]:
         return {name: by for name, by in offsets.items() if name != own and abs(by) > LIMIT}
     middle = statistics.median(offsets.values()) if offsets else 0.0
     return {name: by - middle for name, by in offsets.items() if abs(by - middle) > LIMIT}
+
+
+def agreed(readings: Sequence[int | None]) -> int | None:
+    """Return the time, in ns since the epoch, on which the clocks of the members agree now; None: they do not.
+
+    `readings`: what each voter's clock says now, None for one not heard of. It is the lower median, where a majority,
+    counting those not heard of against it, is within LIMIT of it. So at least a majority of clocks are that far, and a
+    minority of clocks that are wrong, this node's own among them or not, neither moves it on nor holds it back.
+    """
+    if not readings:
+        return None
+    behind_all = min((each for each in readings if each is not None), default=0) - 1
+    median = sorted(behind_all if each is None else each for each in readings)[(len(readings) - 1) // 2]
+    near = sum(each is not None and abs(each - median) <= LIMIT * 1e9 for each in readings)
+    return median if median > behind_all and near > len(readings) // 2 else None
 
 
 def reported(by: float) -> str:

@@ -115,4 +115,10 @@ def user_to_wire(user: User, used: Usage) -> admin.User:
         upload_rate=user.upload_rate,
         download_rate=user.download_rate,
         max_sessions=user.max_sessions,
+        person=user.person,
+        expires_ns=user.expires_ns,
+        inbox_bytes=user.inbox_bytes,
+        inbox_files=user.inbox_files,
+        sender_bytes=user.sender_bytes,
+        sender_files=user.sender_files,
     )

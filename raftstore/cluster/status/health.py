@@ -52,6 +52,15 @@ class Report:
     at: float
     ahead: float | None = None
     """Seconds by which its clock is ahead of this node's; None: not told."""
+    clock_ns: int = 0
+    """What its clock said; 0: not told."""
+
+    def reading(self, now: float) -> int | None:
+        """Return what its clock says `now` (monotonic seconds), or a little less; None: not told.
+
+        This node's own wall clock has no part in it, which somebody may have set meanwhile.
+        """
+        return self.clock_ns + int((now - self.at) * 1e9) if self.clock_ns else None
 
 
 class Health:
@@ -117,6 +126,16 @@ class Health:
         report = self._reports.get(name)
         return report if report is not None and time.monotonic() - report.at <= MAX_AGE else None
 
+    def clock_readings(self, voters: Iterable[str]) -> list[int | None]:
+        """Return what the clocks of some members say now, in ns since the epoch; None for one not heard of lately."""
+        own, now = self._own()[0].name, time.monotonic()
+        found: list[int | None] = []
+        for name in voters:
+            report = self.last(name)
+            others = report.reading(now) if report is not None else None
+            found.append(time.time_ns() if name == own else others)
+        return found
+
     async def _watch(self, name: str) -> None:
         while True:
             report = await self._ask(name)
@@ -149,6 +168,7 @@ class Health:
             Space(min(reply.space, max(Space))),
             time.monotonic(),
             clocks.ahead(sent, received, reply.time_ns),
+            reply.time_ns,
         )
         self._reports[name] = report
         self.any_full = any(each.space is Space.NONE for each in self._reports.values())

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import Self
 
 from raftstore.errors import BadName
+from raftstore.metadata.database.database import level_of
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
-from raftstore.metadata.registry import Context, Schema, Table, handles
-from raftstore.paths import check_name, join, split
+from raftstore.metadata.registry import Context, Schema, Table, Tables
+from raftstore.paths import check_name, join, shown, split
 from raftstore.rights import Action, Rights
+from raftstore.rights.reserved import PEOPLE, is_reserved
 from raftstore.types import IDENTITY_MARK, Rule, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -29,6 +32,7 @@ MAX_RULES = 64
 MAX_KEYS = 32
 MAX_KEY_LENGTH = 4096
 MAX_SESSIONS = 1_000_000
+LONGEST_TRASH_NS = 100 * 365 * 24 * 3600 * 10**9
 MAX_KNOWN = 4096
 """Accounts kept in memory."""
 
@@ -52,6 +56,13 @@ def user_to_message(user: User) -> commands.User:
         max_sessions=user.max_sessions,
         identity=user.identity,
         sessions_since=user.sessions_since,
+        trash_ns=user.trash_ns,
+        person=user.person,
+        expires_ns=user.expires_ns,
+        inbox_bytes=user.inbox_bytes,
+        inbox_files=user.inbox_files,
+        sender_bytes=user.sender_bytes,
+        sender_files=user.sender_files,
     )
 
 
@@ -74,6 +85,13 @@ def user_of_message(message: commands.User) -> User:
         max_sessions=message.max_sessions,
         identity=message.identity,
         sessions_since=message.sessions_since,
+        trash_ns=message.trash_ns,
+        person=message.person,
+        expires_ns=message.expires_ns,
+        inbox_bytes=message.inbox_bytes,
+        inbox_files=message.inbox_files,
+        sender_bytes=message.sender_bytes,
+        sender_files=message.sender_files,
     )
 
 
@@ -105,13 +123,44 @@ CREATE INDEX places_by_user ON places (user);
         ),
     )
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, level: Callable[[], int] | None = None) -> None:
+        """`level` tells the level in force; None: the one that the catalog is at, for a look."""
         super().__init__(database)
         self._executemany = database.cursor().executemany
+        at = level_of(database) if level is None else 0
+        self._level = level or (lambda: at)
         self._users: dict[str, User | None] = {}
         self._rights: dict[str, Rights] = {}
         self._identities: dict[str, Rights | None] = {}
         self.on_change: Callable[[str], object] = lambda name: None
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with the level in force."""
+        at = tables.at
+        return cls(tables.database, lambda: at.level)
+
+    def check_level(self, level: int) -> None:
+        """Level 3 reserves /people, and names with an @, and the name requests."""
+        if level != 3:
+            return
+        for user in self.users():
+            reason = reserved_name(user.name)
+            if reason is not None:
+                raise Refusal(
+                    commands.CHANGED, f"account {shown(user.name)}: {reason}; give it another name first"
+                )
+            named = [user.home, *(rule.path for rule in user.rules)]
+            if any(map(is_reserved, named)):
+                raise Refusal(
+                    commands.CHANGED,
+                    f"account {user.name} names {PEOPLE}, which is reserved; change that first",
+                )
+
+    def migrate(self, level: int) -> None:
+        """From level 3 on nobody has rights in /people that are not given for it."""
+        super().migrate(level)
+        self._rights.clear()
 
     def user(self, name: str) -> User | None:
         """Return an account, None when there is none. Asked for at every command: what was asked is kept."""
@@ -138,7 +187,7 @@ CREATE INDEX places_by_user ON places (user);
             user = self.user(name)
             if user is None:
                 return None
-            found = self._rights[name] = Rights(user)
+            found = self._rights[name] = Rights(user, reserved=self._level() >= 3)
         return found
 
     def rights_of(self, owner: str) -> Rights | None:
@@ -176,9 +225,8 @@ CREATE INDEX places_by_user ON places (user);
         """Whether there is none."""
         return self._execute("SELECT 1 FROM users LIMIT 1").fetchone() is None
 
-    @handles("put_user", level=1)
     def put(self, put: commands.PutUser, at: Context) -> None:
-        """Make or change an account. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID.
+        """Make or change an account, for the command put_user. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID.
 
         An update that names the revision it starts from is refused with CHANGED when there is a later one: who sets
         a quota must not enable again what somebody else has just disabled.
@@ -208,9 +256,8 @@ CREATE INDEX places_by_user ON places (user);
         self._executemany("INSERT INTO places VALUES (?, ?)", [(path, user.name) for path in sorted(places)])
         self.on_change(user.name)
 
-    @handles("remove_user", level=1)
     def remove(self, command: commands.RemoveUser, at: Context) -> None:
-        """Remove an account; what it owns stays. Refuses with NOT_FOUND."""
+        """Remove an account, for the command remove_user; what it owns stays. Refuses with NOT_FOUND."""
         name = command.name
         self._forget(name)
         if self._execute("DELETE FROM users WHERE name = ?", (name,)).rowcount == 0:
@@ -272,6 +319,16 @@ def _beneath(path: str) -> tuple[str, str, str]:
     return path, path + "/", path + "0"  # what begins with `path/`: 0 is the character after /
 
 
+def reserved_name(name: str) -> str | None:
+    """Say why no account and no group may have a name, from level 3 on; None: it may."""
+    if "@" in name:
+        return "a name with @ is one at another cluster"
+    return "the name is that of a directory in inboxes" if name == REQUESTS else None
+
+
+REQUESTS = "requests"
+"""Directory of an inbox for what came from those who have sent nothing before."""
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -299,6 +356,7 @@ def _identify(user: commands.User, earlier: User | None, identity: str, index: i
         user.password_hash != earlier.password_hash
         or user.home != earlier.home
         or (user.disabled and not earlier.disabled)
+        or user.person != earlier.person
     ):
         user.sessions_since = index
 
@@ -320,9 +378,12 @@ def _check(user: commands.User) -> None:
     _check_rights(user.rights)
     if user.replicas > MAX_REPLICAS:
         raise Refusal(commands.INVALID, f"at most {MAX_REPLICAS} copies")
-    limits = (user.quota_bytes, user.quota_files, user.upload_rate, user.download_rate)
+    limits = [user.quota_bytes, user.quota_files, user.upload_rate, user.download_rate]
+    limits += [user.inbox_bytes, user.inbox_files, user.sender_bytes, user.sender_files, abs(user.expires_ns)]
     if len(user.password_hash) > MAX_HASH or max(limits) > MAX_INTEGER or user.max_sessions > MAX_SESSIONS:
         raise Refusal(commands.INVALID, "the password hash or a limit is too large")
+    if not 0 <= user.trash_ns <= LONGEST_TRASH_NS:
+        raise Refusal(commands.INVALID, "what is removed is kept for at most a hundred years")
     if len(user.rules) > MAX_RULES or len({rule.path for rule in user.rules}) < len(user.rules):
         raise Refusal(commands.INVALID, f"at most {MAX_RULES} directories have rules, each one")
     for rule in user.rules:

@@ -10,7 +10,8 @@ from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.namespace import Place
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.quotas import Quotas
-from raftstore.types import Kind
+from raftstore.metadata.tables.trash import Trash
+from raftstore.types import Kind, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 MAX_LOOKED_AT = 2_000
@@ -28,6 +29,7 @@ class Adoptions(Table):
         self._accounts = tables[Accounts]
         self._quotas = tables[Quotas]
         self._partials = tables[Partials]
+        self._trash = tables[Trash]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -42,14 +44,15 @@ class Adoptions(Table):
             raise Refusal(commands.NOT_FOUND, command.name)
         if not command.owner or command.after > MAX_INTEGER or not 0 < command.limit <= MAX_LOOKED_AT:
             raise Refusal(commands.INVALID, "an adoption names an owner, and a limit")
-        if self._accounts.owner(command.owner) is not None:
+        if self._accounts.owner(identity_of(command.owner)) is not None:
             raise Refusal(
                 commands.INVALID, f"{command.owner} is an account: only what nobody has can be adopted"
             )
         rows = self._execute(_NEXT, (command.after, command.limit)).fetchall()
         adopted = 0
-        for _, parent, name, kind, size, owner in rows:
+        for inode, parent, name, kind, size, owner in rows:
             if owner == command.owner:
+                self._trash.give(inode, user.owner)
                 self._adopt(Place(parent, name), command.owner, user.owner, kind == Kind.FILE, size)
                 adopted += 1
         if len(rows) == command.limit:

@@ -250,10 +250,10 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
     def publish_staged(self, inode: int, content: int) -> None:
         """Make what was staged the content of the file `inode`, which has none."""
         self._long.take(inode, content)
-        self._count_head(content, 1)
+        self._count_heads(content, 1)
 
-    def _count_head(self, content: int, heads: int) -> None:
-        """A content becomes, or ceases to be, that of a file."""
+    def _count_heads(self, content: int, heads: int) -> None:
+        """A content becomes that of so many files more, or less."""
         number, refs, before, replicas = self._execute(
             "SELECT id, refs, heads, replicas FROM contents JOIN chunks ON id = chunk WHERE inode = ? AND sequence = 0",
             (content,),
@@ -266,16 +266,22 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         """Make `plan` part of `content`, from its chunk number `offset` on; see `acquire`."""
         self._acquire(content, plan, demand, heads=0, offset=offset)
 
-    def acquire(self, inode: int, plan: list[Piece], demand: int, *, published: bool) -> None:
-        """Make `plan` the content of `inode`, which has none.
+    def acquire(
+        self, inode: int, plan: list[Piece], demand: int, *, published: bool, others: Sequence[int] = ()
+    ) -> None:
+        """Make `plan` the content of `inode`, which has none, and of the `others`, which have none either.
 
         `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
 
         What was released within the same command, also since `plan` was made, keeps its known copies: it was referred
         to until now.
         """
-        if plan:
-            self._acquire(self._long.new(inode), plan, demand, heads=1 if published else 0)
+        if not plan:
+            return
+        content = self._long.new(inode)
+        self._acquire(content, plan, demand, heads=1 + len(others) if published else 0)
+        if others:
+            self._long.share(inode, content, others)
 
     def _acquire(self, content: int, plan: list[Piece], demand: int, *, heads: int, offset: int = 0) -> None:
         if len(plan) == 1 and not plan[0].number:
@@ -306,6 +312,69 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         )
         self._sets.count(replicas, 1, heads, piece.length)
         self._execute("INSERT INTO contents VALUES (?, ?, ?)", (content, offset, number))
+
+    def hand_over(self, inode: int, to: int) -> None:
+        """Make the content of `inode` that of `to`, which has none: no chunk is referred to more or less often.
+
+        Of a short one the rows are moved; a long one, and one that others have too, keeps its number.
+        """
+        if self._long.of(inode) is not None:
+            self._long.hand_over(inode, to)
+            return
+        rows = self._execute(
+            f"SELECT inode FROM contents WHERE inode = {self._long.number} LIMIT ?2",
+            (inode, self._long.most + 1),
+        ).fetchall()
+        if len(rows) > self._long.most:
+            self._long.hand_over(inode, to)
+        elif rows:
+            self._execute("UPDATE contents SET inode = ? WHERE inode = ?", (to, inode))
+
+    def share(self, inode: int, others: Sequence[int], demand: int) -> None:
+        """Make the content of `inode`, a published file, that of the files `others` too, which have none.
+
+        A short one has as many copies as `demand` says from then on, if that is more; a long one is not gone through.
+        """
+        content = self.number(inode)
+        if content is None or not others:
+            return
+        rows = self._execute(
+            "SELECT c.id, c.heads, c.replicas, c.length FROM contents JOIN chunks AS c ON c.id = contents.chunk"
+            " WHERE inode = ? ORDER BY sequence LIMIT ?",
+            (content, self._long.most + 1),
+        ).fetchall()
+        if len(rows) <= self._long.most:
+            for number, heads, before, length in dict.fromkeys(rows):
+                self._move(number, heads, length, before, self._sets.with_stores(before, (), demand))
+        self._count_heads(content, len(others))
+        self._long.share(inode, content, others)
+
+    def number(self, inode: int) -> int | None:
+        """Return the number of the content of `inode`; None: it has none."""
+        row = self._execute(
+            f"SELECT inode FROM contents WHERE inode = {self._long.number} LIMIT 1", (inode,)
+        ).fetchone()
+        return row[0] if row is not None else None
+
+    def alike(self, one: int, other: int) -> bool:
+        """Whether two contents of the same size, given by their numbers, are of the same chunks."""
+        if one == other:
+            return True
+        (found,) = self._execute(
+            "SELECT EXISTS (SELECT 1 FROM contents AS one WHERE inode = ?1 AND NOT EXISTS (SELECT 1 FROM contents"
+            " WHERE inode = ?2 AND sequence = one.sequence AND chunk = one.chunk))",
+            (one, other),
+        ).fetchone()
+        return not found
+
+    def digests(self, inode: int, limit: int) -> list[bytes]:
+        """Return up to `limit` chunks of `inode` by name, in order."""
+        rows = self._execute(
+            "SELECT digest FROM contents JOIN chunks ON chunks.id = contents.chunk"
+            f" WHERE inode = {self._long.number} ORDER BY sequence LIMIT ?2",
+            (inode, limit),
+        ).fetchall()
+        return [digest for (digest,) in rows]
 
     def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
         if self._released and piece.number in self._released:
@@ -346,22 +415,26 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
     def release(self, inode: int, *, published: bool) -> None:
         """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`.
 
-        A long one is only left: it goes with `give_up`.
+        What other files have too stays. A long one is only left: it goes with `give_up`.
         """
+        noted, shared = self._long.part(inode)
+        if noted is not None and shared:
+            if published:
+                self._count_heads(noted, -1)
+            return
         most = self._long.most
         rows = self._execute(
             "SELECT inode, c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
-            f" JOIN chunks AS c ON c.id = contents.chunk WHERE inode = {self._long.number}"
-            " ORDER BY sequence LIMIT ?2",
-            (inode, most + 1 if most > 0 else -1),
+            " JOIN chunks AS c ON c.id = contents.chunk"
+            f" WHERE inode = {self._long.number if noted is None else '?1'} ORDER BY sequence LIMIT ?2",
+            (inode if noted is None else noted, most + 1 if most > 0 else -1),
         ).fetchall()
         if not rows:
             return
         content = rows[0][0]
-        self._long.part(inode, content)
         if 0 < most < len(rows):
             if published:
-                self._count_head(content, -1)
+                self._count_heads(content, -1)
             self._long.leave(content)
             return
         self._execute("DELETE FROM contents WHERE inode = ?", (content,))
@@ -494,6 +567,10 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             return
         number, _, heads, before, length = row
         after = self._sets.with_stores(before, (store,)) if present else self._sets.without_store(before, store)
+        self._move(number, heads, length, before, after)
+
+    def _move(self, number: int, heads: int, length: int, before: int, after: int) -> None:
+        """A chunk is of another set of stores, or the same."""
         if after == before:
             return
         self._execute("UPDATE chunks SET replicas = ? WHERE id = ?", (after, number))

@@ -11,16 +11,21 @@ from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Orphans, Partials
+from raftstore.metadata.tables.people.sending import Sending
+from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
+from raftstore.rights.reserved import APART
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -32,7 +37,6 @@ class Files(Table):
         super().__init__(tables.database)
         self._state = tables[State]
         self._names = tables[Namespace]
-        self._contents = tables[Contents]
         self._spans = tables[Spans]
         self._accounts = tables[Accounts]
         self._quotas = tables[Quotas]
@@ -40,6 +44,11 @@ class Files(Table):
         self._orphans = tables[Orphans]
         self._reservations = tables[Reservations]
         self._staging = tables[Staging]
+        self._trash = tables[Trash]
+        self._retention = tables[Retention]
+        self._versions = tables[Versions]
+        self._storing = tables[Storing]
+        self._sending = tables[Sending]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -58,12 +67,14 @@ class Files(Table):
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
         self._reservations.check_free(place)
+        if _apart(at, command.path) and self._sending.check_directory(at, command.path):
+            owner = ""
         if at.level >= 2:
-            self._quotas.check_published(owner, 1, 0)
+            self._versions.displace(at, self._versions.displaced(at, owner, 1, 0))
             self._quotas.count(owner, files=1)
         inode = self._state.new_inode()
         self._names.insert(place, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
-        self._grown(at, place)
+        self.grown(at, place)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=inode)
 
@@ -83,6 +94,7 @@ class Files(Table):
         else:
             self._partials.forget_below(inode)
         self._names.remove(place, directory=True)
+        self._retention.directory_removed(inode)
         if at.level >= 2:
             self._spans.forget(inode)
         self._names.touch(place.parent, at.time_ns)
@@ -100,34 +112,42 @@ class Files(Table):
             return commands.Result(inode=inode)
         if directory and target.startswith(f"{source}/"):
             raise Refusal(commands.CYCLE, f"{source} to {target}")
-        _check_owner(source, moved, leave.source_of)
+        check_owner(source, moved, leave.source_of)
         if directory:
             self._accounts.check_held(at, Action.WRITE, target)
         elif leave.directories:
             raise Refusal(commands.DENIED, Action.WRITE.value)
         new_place, row = self._names.new_place(at, target, commands.EXISTS)
+        restored = at.level >= 3 and self._trash.find(inode) is not None
         if row is not None:
-            if directory or row[1] == Kind.DIRECTORY or leave.keeps or command.exclusive:
+            if directory or row[1] == Kind.DIRECTORY or leave.keeps or command.exclusive or restored:
                 raise Refusal(commands.EXISTS, target)
-            _check_owner(target, row, leave.target_of)
+            check_owner(target, row, leave.target_of)
+        if _apart(at, target) or (_apart(at, source) and not restored):
+            return self._sending.rename(command, at, (place, moved), (new_place, row))
         if directory and at.level >= 2:
             self._spans.check_move(inode, source, target)
         if row is not None:
-            self._remove(new_place, row)
+            self._versions.put_away(at, new_place, row)
         else:
             self._reservations.check_free(new_place)
-        self._names.move(place, new_place, directory=directory)
-        self._grown(at, new_place, inode if directory else None)
         if directory:
+            self._retention.moves(at, (place.parent, new_place.parent))
+        self._names.move(place, new_place, directory=directory)
+        self.grown(at, new_place, inode if directory else None)
+        if directory:
+            self._retention.moved()
             self._accounts.directory_renamed(source, target, at.index, level=at.level)
         else:
             # As after an upload to the new name: its owner has nothing to resume there.
             self._partials.forget(new_place, owner)
+            self._trash.forget(inode)
+            self._retention.note(new_place, inode, moved[6], moved[3])
         self._names.touch(place.parent, at.time_ns)
         self._names.touch(new_place.parent, at.time_ns)
         return commands.Result(inode=inode)
 
-    def _grown(self, at: Context, place: Place, directory: int | None = None) -> None:
+    def grown(self, at: Context, place: Place, directory: int | None = None) -> None:
         """A name has come to `place`; `directory`: the inode of one that has come with what is in it."""
         if at.level >= 2:
             self._spans.grow(place, directory)
@@ -139,7 +159,7 @@ class Files(Table):
             place, inode = Place(ROOT, ""), ROOT
         else:
             place, row = self._names.old_place(at, command.path, commands.INVALID)
-            _check_owner(command.path, row, at.leave.source_of)
+            check_owner(command.path, row, at.leave.source_of)
             inode = row[2]
         self._names.set_modified(place, inode, command.mtime_ns)
         return commands.Result(inode=inode)
@@ -159,15 +179,17 @@ class Files(Table):
             self._staging.discard(command.content)
             return commands.Result()  # it was removed while it was open
         place, row, anew = found
+        if _apart(at, at.path or command.path):
+            return self._sending.put(command, at, place, row)
         user = self._accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
         content = self._staging.content(command, command.quorum)
-        own = row is not None and row[5] == owner
-        self._quotas.check_published(owner, 0 if own else 1, size - (row[3] if row is not None and own else 0))
+        displaced, kept = self._versions.displaced_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
+        self._versions.displace(at, displaced)
         if row is not None:
-            self._release(row)
+            self._versions.release(at, row, kept)
         if row is not None and not anew:
             inode = row[2]
             self._names.replace(place, size, mtime_ns, owner, at.index)
@@ -176,12 +198,14 @@ class Files(Table):
             if row is not None:
                 self._names.remove(place, directory=False)
             self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
-            self._grown(at, place)
+            self.grown(at, place)
         self._staging.give(inode, content, owner, published=True)
         self._reservations.end(place)
-        self._count(owner, 1, size)
+        self._storing.count(owner, 1, size)
         self._names.touch(place.parent, at.time_ns)
         self._partials.forget(place, owner)
+        self._retention.note(place, inode, at.index, size)
+        self._retention.shed(at, place, inode)
         return commands.Result(inode=inode)
 
     def _published_at(self, command: commands.PutFile, at: Context) -> tuple[Place, Row | None, bool] | None:
@@ -237,7 +261,7 @@ class Files(Table):
         if row is not None and (command.exclusive or at.leave.keeps):
             raise Refusal(commands.EXISTS, command.path)
         if row is not None:
-            _check_owner(command.path, row, at.leave.target_of)
+            check_owner(command.path, row, at.leave.target_of)
         if at.level >= 2 and command.append and row is not None and not command.base_inode:
             raise Refusal(commands.CHANGED, command.path)  # it came meanwhile: nothing of it would be kept
         if (command.base_inode or command.base_version) and (
@@ -251,24 +275,18 @@ class Files(Table):
         place, row = self._names.old_place(at, command.path, commands.IS_A_DIRECTORY)
         if row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
-        _check_owner(command.path, row, at.leave.source_of)
-        self._remove(place, row)
+        check_owner(command.path, row, at.leave.source_of)
+        if _apart(at, command.path):
+            self._sending.remove(at, command.path, place, row)
+        else:
+            self._versions.put_away(at, place, row)
         self._names.touch(place.parent, at.time_ns)
         return commands.Result(inode=row[2])
 
-    def _remove(self, place: Place, row: Row) -> None:
-        self._release(row)
-        self._names.remove(place, directory=False)
 
-    def _release(self, row: Row) -> None:
-        """Take the content of a file away, and from its owner's usage."""
-        self._contents.release(row[2], published=True)
-        self._count(row[5], -1, -row[3])
-
-    def _count(self, owner: str, files: int, size: int) -> None:
-        self._quotas.count(owner, files=files, size=size)
-        self._state.files += files
-        self._state.bytes += size
+def _apart(at: Context, path: str) -> bool:
+    """Whether a path is where names mean more than a file: what is sent, what came, what was deleted."""
+    return at.level >= 3 and path.startswith(APART)
 
 
 def check_reach(put: commands.PutFile) -> None:
@@ -288,7 +306,7 @@ def _check_version(command: commands.PutFile, row: Row | None) -> None:
         raise Refusal(commands.CHANGED, command.path)
 
 
-def _check_owner(path: str, row: Row, owner: str) -> None:
+def check_owner(path: str, row: Row, owner: str) -> None:
     """Refuse with DENIED unless it is a file of `owner` ("": whoever's, directories too)."""
     if owner and (row[1] == Kind.DIRECTORY or row[5] != owner):
         raise Refusal(commands.DENIED, path)

@@ -5,7 +5,9 @@ What commands do to names concerns more tables than this one: see `files`.
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from raftstore.errors import BadName, NotADirectory, NotFound
@@ -14,6 +16,7 @@ from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Schema, Table
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
 from raftstore.rights.looks import sees
+from raftstore.rights.reserved import PEOPLE
 from raftstore.types import Entry, Kind, Order
 from raftstore.wire import commands_pb2 as commands
 
@@ -78,6 +81,11 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         ),
     )
 
+    def check_level(self, level: int) -> None:
+        """Level 3 reserves /people."""
+        if level == 3 and self.at(Place(ROOT, PEOPLE[1:])) is not None:
+            raise Refusal(commands.CHANGED, f"{PEOPLE} is reserved for persons: rename what is there first")
+
     def __init__(self, database: sqlite3.Connection) -> None:
         super().__init__(database)
         self._executemany = database.cursor().executemany
@@ -121,6 +129,15 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         """Return the row at `place`, None where nothing is."""
         row: Row | None = self._execute(_FIND, (place.parent, place.name)).fetchone()
         return row
+
+    def having(self, directories: Sequence[int], name: str) -> set[int]:
+        """Return those of some directories, given by their inodes, that have an entry of that name."""
+        rows = self._execute(
+            "SELECT entries.parent FROM json_each(?1) AS asked CROSS JOIN entries"
+            " ON entries.parent = asked.value AND entries.name = ?2",
+            (json.dumps(directories), name),
+        ).fetchall()
+        return {parent for (parent,) in rows}
 
     def new_place(
         self, at: Context, path: str, at_root: commands.Status, *, existing: bool = False
@@ -167,12 +184,17 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
                 if row[1] != Kind.DIRECTORY:
                     raise NotADirectory(path)
                 known = row[2]
-                if len(self._known) >= MAX_KNOWN:
-                    self._known.clear()
-                    self._known[""] = ROOT
-                self._known[path] = known
+                self._know(path, known)
             inode = known
         return inode
+
+    def _know(self, path: str, inode: int) -> None:
+        if path == "/":
+            return
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+            self._known[""] = ROOT
+        self._known[path] = inode
 
     def directory(self, path: str) -> int:
         """Return the inode of a directory. Raises NotFound, NotADirectory, BadName."""
@@ -182,6 +204,7 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         row = self.row(path)
         if row[1] != Kind.DIRECTORY:
             raise NotADirectory(path)
+        self._know(path, row[2])
         return row[2]
 
     def listing(
@@ -210,6 +233,13 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         """Whether a directory has no entries."""
         row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
         return row is None
+
+    def has_others(self, inode: int, owner: str) -> bool:
+        """Whether something in a directory is not `owner`'s. It goes through all of it."""
+        row = self._execute(
+            "SELECT 1 FROM entries WHERE parent = ? AND name > '' AND owner <> ? LIMIT 1", (inode, owner)
+        ).fetchone()
+        return row is not None
 
     def of_inode(self, inode: int) -> tuple[Place, Row] | None:
         """Return where an inode is, and its row; None when it is nowhere."""
@@ -243,11 +273,21 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
             (*place, int(kind), inode, size, mtime_ns, owner, version),
         )
 
+    def insert_all(self, rows: Sequence[tuple[int, str, int, int, int, int, str, int]]) -> None:
+        """Put new entries where nothing is: of each its parent, and what COLUMNS say."""
+        self._executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
     def replace(self, place: Place, size: int, mtime_ns: int, owner: str, version: int) -> None:
         """Give the file at `place` a new version."""
         self._execute(
             "UPDATE entries SET size = ?, mtime_ns = ?, owner = ?, version = ? WHERE parent = ? AND name = ?",
             (size, mtime_ns, owner, version, place.parent, place.name),
+        )
+
+    def give(self, place: Place, owner: str) -> None:
+        """Make the entry at `place` another owner's."""
+        self._execute(
+            "UPDATE entries SET owner = ? WHERE parent = ? AND name = ?", (owner, place.parent, place.name)
         )
 
     def set_modified(self, place: Place, inode: int, mtime_ns: int) -> None:

@@ -115,6 +115,15 @@ CREATE TABLE usage (
             self._known[owner] = share
         return share
 
+    def excess(self, owner: str, files: int, size: int) -> tuple[int, int]:
+        """Return how many files, and bytes in them, too many `owner` would have with so many more; (0, 0): none."""
+        if files <= 0 and size <= 0:
+            return 0, 0
+        share, user = self._of(owner), self._user(owner)
+        most = min((user.quota_bytes if user is not None else 0) or MAX_BYTES, MAX_BYTES)
+        names = share.files + files - self._most_names(user) if files > 0 else 0
+        return max(0, names), max(0, share.bytes + size - most) if size > 0 else 0
+
     def check_published(self, owner: str, files: int, size: int) -> None:
         """Refuse with QUOTA when `owner` may not have so many more files, or bytes in them."""
         if files <= 0 and size <= 0:

@@ -7,7 +7,7 @@ its node, or the node's membership. Nobody sees it, and it counts for nobody unt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -17,7 +17,7 @@ from raftstore.metadata.tables import longcontents
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import Contents, Piece
 from raftstore.metadata.tables.intents import Intents
-from raftstore.metadata.tables.replicas import DEFAULT
+from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.state import State
 from raftstore.types import MAX_CHUNKS
 from raftstore.wire import commands_pb2 as commands
@@ -162,15 +162,26 @@ class Staging(Table):
         """Return a number that no file has for one that will have `content`."""
         return content.content if isinstance(content, Staged) else self._state.new_inode()
 
-    def give(self, inode: int, content: Content, owner: str, *, published: bool) -> None:
-        """Make it the content of `inode`, which has none."""
+    def give(
+        self,
+        inode: int,
+        content: Content,
+        owner: str,
+        *,
+        published: bool,
+        others: Sequence[int] = (),
+        demand: int = 0,
+    ) -> None:
+        """Make it the content of `inode`, which has none; of the files `others`, too, whose owners `demand` copies."""
+        own = self._accounts.replicas(owner) or DEFAULT
+        wanted = joined(own, demand) if demand else own
         if not isinstance(content, Staged):
-            demand = self._accounts.replicas(owner) or DEFAULT
-            self._contents.acquire(inode, content, demand, published=published)
+            self._contents.acquire(inode, content, wanted, published=published, others=others)
             return
         self._take(content)
         if published:
             self._contents.publish_staged(inode, content.content)
+        self._contents.share(inode, others, wanted)
 
     def discard(self, content: int) -> None:
         """There is no file any more that would have what was staged."""

@@ -98,6 +98,13 @@ def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(word.strip()) for word in text.split(",") if word.strip())
 
 
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = tuple(word.strip() for word in text.split(",") if word.strip())
+    if any("/" in pattern for pattern in patterns):
+        raise ValueError("a name has no /")
+    return patterns
+
+
 def _store_path(text: str) -> str:
     try:
         paths.split(normal := paths.join("/", text))
@@ -193,6 +200,7 @@ PATH_OR_EMPTY = _text(
 )
 STORE_PATH = _text(_store_path, "a directory of the store, from /")
 HOST_OR_EMPTY = _text(_host_or_empty, 'a host name or IP address, or ""')
+PATTERNS = _text(_patterns, 'names with * and ? for what may be there, as "*.part, .*", or ""')
 NETWORKS = _text(_networks, 'networks as "192.0.2.0/24, 2001:db8::/64", or ""')
 PORT_RANGE = _text(_port_range, 'ports as "first-last", or ""')
 BOOLEAN = Kind("true or false", _boolean, _boolean_text)

@@ -47,13 +47,15 @@ async def names(files: Workspace, path: str = "/", **how: Any) -> list[str]:
     return [entry.name for entry in await all_of(await files.directory(path, **how))]
 
 
-def test_a_node_mounts_nothing_yet_and_a_session_without_mounts_has_none() -> None:
+def test_who_is_no_person_has_no_mounts_and_neither_has_a_session_without_them() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
-        assert all_mounts() == () and await names(files) == [".albums", "d"]
+        assert await names(files) == [".albums", "d"]
         with pytest.raises(NotFound):
             await files.entry("/newest")
 
+    assert {mount.name for mount in all_mounts()} >= {"inbox", "send", "shared"}
     view(test, mounts=all_mounts())
+    view(test, mounts=())
 
 
 def test_a_mounted_directory_is_where_its_account_has_it_and_nowhere_else() -> None:

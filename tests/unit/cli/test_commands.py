@@ -31,8 +31,9 @@ ALL = [
     *(
         name
         for name in find_commands()
-        if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "partials", "upgrade")
+        if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "partials", "upgrade", "group")
     ),
+    *(f"group {name}" for name in ("add", "list", "members", "remove")),
     *(f"partials {name}" for name in ("list", "remove")),
     *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),
@@ -43,7 +44,21 @@ ALL = [
     *(f"user key {name}" for name in ("add", "list", "remove")),
     *(
         f"user {name}"
-        for name in ("add", "adopt", "grant", "list", "orphans", "passwd", "remove", "revoke", "set")
+        for name in (
+            *(
+                "add",
+                "adopt",
+                "block",
+                "grant",
+                "list",
+                "orphans",
+                "passwd",
+                "remove",
+                "revoke",
+                "set",
+                "unblock",
+            ),
+        )
     ),
 ]
 

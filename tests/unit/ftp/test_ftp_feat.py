@@ -16,6 +16,7 @@ import pytest
 from ftpserver import PASSWORD, Client, Server, certificate, known, read_all, serving
 
 from ftpgateway.ftp import compatibility
+from raftstore.types import User
 
 DATA = bytes(range(256)) * 8
 
@@ -58,9 +59,9 @@ def protected(server: Server, client: Client) -> None:
 
 
 def available(server: Server, client: Client) -> None:
-    server.store.free_space = 12345
+    server.store.free_space = 12000
     assert client.command("AVBL") == 213
-    assert client.text == "213 12345"
+    assert client.text == "213 12000"
     server.store.free_space = None
     assert client.command("AVBL pic") == 550
 
@@ -368,6 +369,7 @@ EXAMPLES = {
     "MFF": "Modify=20010203040506; /d/f",
     "SITE UTIME": "20010203040506 /d/f",
     "SITE CHMOD": "644 /d/f",
+    "SITE SEND": "/d/f bob",
 }
 """What to send for each command that the page gives a right to."""
 
@@ -375,7 +377,8 @@ EXAMPLES = {
 def test_the_right_on_the_page_is_the_right_that_is_needed(server: Server) -> None:
     declared = {name: found.right for name, found in known(tls=True).items() if found.right}
     assert set(EXAMPLES) == set(declared)
-    original = server.store.accounts["alice"]
+    original = replace(server.store.accounts["alice"], person=True)
+    server.store.accounts["bob"] = User("bob", "", home="/people/bob", person=True)
     for name, letters in declared.items():
 
         def fill() -> None:

@@ -346,16 +346,23 @@ def test_a_long_checksum_is_computed_in_portions(
     assert hashlib.sha256(data).hexdigest() in client.text
 
 
+OF_PERSONS = Rule("/people", "elr")
+"""Without it nobody sees what persons have."""
+
+
 @pytest.mark.parametrize(
     ("change", "exact"),
     [
-        ({}, True),
+        ({}, False),
+        ({"rules": (OF_PERSONS,)}, True),
         ({"home": "/home"}, False),
         ({"rights": "emwo"}, False),
         ({"rights": "elwm"}, False),
-        ({"rules": (Rule("/private", ""),)}, False),
-        ({"rules": (Rule("/public", "elr"),)}, True),
-        ({"rights": "elradfmwMTA", "rules": (Rule("/private", ""),)}, True),
+        ({"rules": (OF_PERSONS, Rule("/private", ""))}, False),
+        ({"rules": (OF_PERSONS, Rule("/people/@inbox/bob", ""))}, False),
+        ({"rules": (OF_PERSONS, Rule("/public", "elr"))}, True),
+        ({"rights": "elradfmwMTA", "rules": (OF_PERSONS, Rule("/private", ""))}, True),
+        ({"rights": "elradfmwMTA"}, False),
     ],
 )
 def test_how_much_is_free_is_told_exactly_to_who_sees_all(
@@ -377,6 +384,7 @@ def test_how_much_is_free_is_told_exactly_to_who_sees_all(
 
 
 def test_what_is_left_of_the_quota(server: Server, client: Client) -> None:
+    server.store.accounts["alice"] = replace(server.store.accounts["alice"], rules=(OF_PERSONS,))
     assert client.command("AVBL") == 213
     assert client.text == f"213 {1 << 62}"
     server.store.accounts["alice"] = replace(server.store.accounts["alice"], quota_bytes=1000)

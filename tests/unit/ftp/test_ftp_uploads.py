@@ -351,17 +351,17 @@ def test_each_failure_has_its_reply(
 
 
 def test_announced_size_that_does_not_fit(server: Server, client: Client) -> None:
-    server.store.free_space = 1000
+    server.store.free_space = 1_000_000
     client.data().close()
-    assert client.command("ALLO 2000") == 452
+    assert client.command("ALLO 2000000") == 452
     assert client.command("STOR a") == 150, "what was refused is not held against the next upload"
     assert client.reply() == 226
-    assert client.command("ALLO 900") == 200
-    server.store.free_space = 500
+    assert client.command("ALLO 900000") == 200
+    server.store.free_space = 500_000
     client.data().close()
     assert client.command("STOR a") == 452
     assert client.store("a", b"x" * 10) == 226, "ALLO holds for one transfer only"
-    assert client.command("ALLO 500") == 200
+    assert client.command("ALLO 500000") == 200
     assert client.store("a", b"x" * 10) == 226
 
 

@@ -66,7 +66,7 @@ def contents(catalog: Catalog) -> dict[str, Any]:
 
 def raise_level(catalog: Catalog) -> None:
     operation = commands.Operation(
-        id=commands.OperationId(node="n1", boot=2**62, sequence=1),
+        id=commands.OperationId(node="n1", boot=2**62, sequence=catalog.level),
         command=command("set_level", level=catalog.level + 1).SerializeToString(),
     )
     batch = commands.Batch(operations=[operation]).SerializeToString()

@@ -246,7 +246,7 @@ def test_a_home_is_made_where_it_is_missing(node: Node) -> None:
     assert catalog.lookup("/homes/ada").is_directory
     asyncio.run(node.names.make_home(ada))
     assert len(node.proposed) == 2
-    node.late = [command("rename", source="/homes", target="/people")]
+    node.late = [command("rename", source="/homes", target="/folk")]
     with pytest.raises(Denied):
         asyncio.run(node.names.make_home(ada))
     with pytest.raises(NotFound):

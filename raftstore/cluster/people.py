@@ -1,0 +1,197 @@
+"""Persons as front-ends and admin calls see them: what they have sent, groups, blocks, whom they may see."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from raftstore.errors import NotFound
+from raftstore.metadata.catalog import Catalog
+from raftstore.metadata.tables.people.blocks import Blocks
+from raftstore.metadata.tables.people.groups import Group, Groups
+from raftstore.metadata.tables.people.persons import Persons
+from raftstore.metadata.tables.people.purging import MAX_PURGED
+from raftstore.metadata.tables.people.records import Records
+from raftstore.paths import split
+from raftstore.rights import Actor
+from raftstore.rights.reserved import Area
+from raftstore.types import INBOX_MARK, SentItem, Usage, User, owner_name
+from raftstore.wire import commands_pb2 as commands
+
+LEVEL = 3
+"""From which on there are persons."""
+
+NEWEST = (1 << 62, 1 << 62)
+"""Before everything: where a page of what was sent begins."""
+
+
+class People:
+    """What a node's store tells of persons and does for them. Every call may raise StoreError."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        barrier: Callable[[], Awaitable[None]],
+        propose: Callable[[commands.Command], Awaitable[commands.Result]],
+        change: Callable[[Actor, commands.Command], Awaitable[commands.Result]],
+    ) -> None:
+        """`change` proposes in the name of an actor."""
+        self._catalog = catalog
+        self._barrier = barrier
+        self._propose = propose
+        self._change = change
+
+    @property
+    def there(self) -> bool:
+        """Whether the level in force knows persons."""
+        return self._catalog.level >= LEVEL
+
+    # Sending.
+
+    async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
+        """Send a stored file to a person or group; no byte is copied. `expires_ns`: after how long it is gone.
+
+        The result says in how many inboxes it is. Raises NotFound (also for who takes nothing), IsADirectory, Denied,
+        QuotaExceeded.
+        """
+        split(path, existing=True)
+        command = commands.SendFile(path=path, to=to, expires_ns=expires_ns)
+        return await self._change(actor, commands.Command(send_file=command))
+
+    async def sent(
+        self, name: str, limit: int, *, before: tuple[int, int] = NEWEST, ended: bool = False
+    ) -> list[SentItem]:
+        """Return what a person has sent, newest first, one for each recipient; go on with the last one's `key`.
+
+        `ended`: what is not among what it sent any more. Raises NotFound.
+        """
+        await self._barrier()
+        number = self._number(name)
+        if ended:
+            return self._past(number, before[0], limit)
+        found = self._catalog.ask(Records, lambda records: records.live(number, before, limit))
+        prefix = len(Area.SENT.of(name)) + 1
+        items = []
+        for record, delivery in found:
+            path = (self._catalog.path_of(record.inode) or "")[prefix:]
+            entry = self._catalog.lookup(f"{Area.SENT.of(name)}/{path}")
+            recipient = owner_name(self._identity(delivery.recipient))
+            key = (record.inode, delivery.inode)
+            items.append(
+                SentItem(path, recipient, delivery.state, entry.size, record.sent_ns, record.expires_ns, 0, key)
+            )
+        return items
+
+    def _past(self, number: int, before: int, limit: int) -> list[SentItem]:
+        found = self._catalog.ask(Records, lambda records: records.past(number, before, limit))
+        return [
+            SentItem(
+                each.path,
+                owner_name(self._identity(each.recipient)),
+                each.state,
+                each.size,
+                each.sent_ns,
+                0,
+                each.ended_ns,
+                (each.number, 0),
+            )
+            for each in found
+        ]
+
+    def _number(self, name: str) -> int:
+        user = self._catalog.user(name)
+        identity = (
+            user.owner if user is not None else self._catalog.ask(Persons, lambda persons: persons.holder(name))
+        )
+        number = self._catalog.ask(Persons, lambda persons: persons.find(identity)) if identity else None
+        if number is None:
+            raise NotFound(f"person {name}")
+        return number
+
+    def _identity(self, number: int) -> str:
+        return self._catalog.ask(Persons, lambda persons: persons.identity(number))
+
+    def inbox(self, user: User) -> Usage:
+        """Return how much is in a person's inbox, directories among the files, as this node has applied it."""
+        return self._catalog.usage(user.owner + INBOX_MARK)
+
+    # Who is there.
+
+    async def visible(self, actor: Actor, *, all_persons: bool) -> list[str]:
+        """Return to whom an account may see that it can send: persons and groups, by name.
+
+        `all_persons`: everybody sees every person. Otherwise those that are in a group with it, or in one that it owns.
+        """
+        await self._barrier()
+        user = actor.user
+        if user is None or not self.there:
+            return []
+        groups = self._catalog.ask(Groups, lambda table: table.of(user.name, user.owner))
+        if all_persons:
+            names = [each.name for each in self._catalog.users() if each.person and not each.disabled]
+        else:
+            companions = self._catalog.ask(Groups, lambda table: table.companions(user.name, user.owner))
+            names = [name for name in companions if self._is_person(name)]
+        return sorted({*groups, *names} - {user.name})
+
+    def _is_person(self, name: str) -> bool:
+        user = self._catalog.user(name)
+        return user is not None and user.person and not user.disabled
+
+    # Groups and blocks. Without an actor it is an operator who wants it.
+
+    async def group(self, name: str) -> Group | None:
+        """Return a group, None when there is none."""
+        await self._barrier()
+        return self._catalog.ask(Groups, lambda groups: groups.find(name)) if self.there else None
+
+    async def groups(self, after: str = "", limit: int = -1) -> list[str]:
+        """Return the names of the groups behind `after`, sorted; `limit` -1: all."""
+        await self._barrier()
+        return self._catalog.ask(Groups, lambda groups: groups.names(after, limit)) if self.there else []
+
+    async def put_group(
+        self,
+        actor: Actor,
+        name: str,
+        members: Sequence[str],
+        *,
+        create: bool = False,
+        update: bool = False,
+        revision: int = 0,
+        owner: str = "",
+    ) -> None:
+        """Make or change a group; `owner`: whose it becomes if an operator makes it, an identity.
+
+        Raises AlreadyExists, NotFound (there is none of the actor's), BadName, Changed.
+        """
+        group = commands.Group(name=name, members=members, revision=revision, owner=owner)
+        put = commands.PutGroup(group=group, create=create, update=update)
+        await self._change(actor, commands.Command(put_group=put))
+
+    async def remove_group(self, actor: Actor, name: str) -> None:
+        """Remove a group. Raises NotFound."""
+        await self._change(actor, commands.Command(remove_group=commands.RemoveGroup(name=name)))
+
+    async def block(self, actor: Actor, person: str, name: str, *, off: bool = False) -> None:
+        """Have `person` take nothing more from `name`, or (`off`) take it again. Raises NotFound, Denied."""
+        await self._change(actor, commands.Command(block=commands.Block(person=person, name=name, off=off)))
+
+    async def blocks(self, person: str) -> list[str]:
+        """Return whom a person blocks, sorted."""
+        await self._barrier()
+        return self._catalog.ask(Blocks, lambda blocks: blocks.of(person)) if self.there else []
+
+    # What somebody leaves.
+
+    async def purge(self, identity: str) -> tuple[int, bool]:
+        """Remove some of what a former person has left; return how many names, and whether that was all.
+
+        Raises NotFound, Changed (it is a person).
+        """
+        command = commands.PurgePerson(identity=identity, limit=MAX_PURGED)
+        done = await self._propose(commands.Command(purge_person=command))
+        return done.removed, done.finished
+
+    def former(self, name: str) -> str | None:
+        """Return the identity of which something may be in the places of the person `name`, as applied here."""
+        return self._catalog.ask(Persons, lambda persons: persons.holder(name)) if self.there else None

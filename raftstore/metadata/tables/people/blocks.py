@@ -1,0 +1,84 @@
+"""From whom persons take nothing: the table `blocks`."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Self
+
+from raftstore.metadata.refusal import Refusal, check_label
+from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
+from raftstore.metadata.tables.accounts import Accounts
+from raftstore.wire import commands_pb2 as commands
+
+MAX_BLOCKS = 10_000
+"""Names that a person may block."""
+
+MAX_KNOWN = 4096
+"""Persons of whom it is kept in memory."""
+
+
+class Blocks(Table):
+    """Of each person the names that it blocks: accounts, there or not, or ones at other clusters."""
+
+    schemas = (
+        Schema(
+            "blocks",
+            "person, name",
+            """
+CREATE TABLE blocks (
+  person TEXT NOT NULL,
+  name TEXT NOT NULL,
+  PRIMARY KEY (person, name)
+) STRICT, WITHOUT ROWID;
+""",
+            level=3,
+        ),
+    )
+
+    def __init__(self, database: sqlite3.Connection, accounts: Accounts) -> None:
+        super().__init__(database)
+        self._accounts = accounts
+        self._known: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with the accounts."""
+        return cls(tables.database, tables[Accounts])
+
+    def has(self, person: str, name: str) -> bool:
+        """Whether a person takes nothing from `name`."""
+        known = self._known.get(person)
+        if known is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            known = self._known[person] = frozenset(self.of(person))
+        return name in known
+
+    def of(self, person: str) -> list[str]:
+        """Return whom a person blocks, sorted."""
+        rows = self._execute("SELECT name FROM blocks WHERE person = ? ORDER BY name", (person,)).fetchall()
+        return [name for (name,) in rows]
+
+    @handles("block", level=3)
+    def block(self, command: commands.Block, at: Context) -> None:
+        """Block a name, or take it again, if it is not so already. Refuses with NOT_FOUND, INVALID, QUOTA."""
+        person, name = command.person, command.name
+        user = self._accounts.user(person)
+        if user is None or not user.person:
+            raise Refusal(commands.NOT_FOUND, f"person {person}")
+        check_label(name, "a name to block")
+        if not name or name == person:
+            raise Refusal(commands.INVALID, "somebody else is blocked, by name")
+        self._known.pop(person, None)
+        if command.off:
+            self._execute("DELETE FROM blocks WHERE person = ? AND name = ?", (person, name))
+            return
+        (count,) = self._execute("SELECT count(*) FROM blocks WHERE person = ?", (person,)).fetchone()
+        if count >= MAX_BLOCKS:
+            raise Refusal(commands.QUOTA, f"a person blocks at most {MAX_BLOCKS:,} names")
+        self._execute("INSERT OR IGNORE INTO blocks VALUES (?, ?)", (person, name))
+
+    def account_removed(self, name: str) -> None:
+        """Forget what a person blocked. Who blocked it still does: nobody comes back by another account."""
+        self._known.pop(name, None)
+        self._execute("DELETE FROM blocks WHERE person = ?", (name,))

@@ -1,0 +1,90 @@
+"""Who is or was a person: a number for each identity, which stands in what it has sent and what came to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Self
+
+from raftstore.metadata.registry import Schema, Table, Tables
+from raftstore.types import owner_name
+
+MAX_KNOWN = 8192
+"""Persons kept in memory."""
+
+
+class Persons(Table):
+    """The table `persons`. A row stays when its account has gone: what was sent names it.
+
+    `history` counts the ended records that it keeps (see `records`).
+    """
+
+    schemas = (
+        Schema(
+            "persons",
+            "number",
+            """
+CREATE TABLE persons (
+  number INTEGER PRIMARY KEY,
+  identity TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  history INTEGER NOT NULL
+) STRICT;
+CREATE INDEX persons_by_name ON persons (name, number);
+""",
+            level=3,
+        ),
+    )
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        super().__init__(database)
+        self._numbers: dict[str, int] = {}
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it."""
+        return cls(tables.database)
+
+    def number(self, identity: str) -> int:
+        """Return the number of an identity; it is given one when it has none."""
+        found = self._numbers.get(identity)
+        if found is None:
+            row = self._execute("SELECT number FROM persons WHERE identity = ?", (identity,)).fetchone()
+            found = int(row[0]) if row is not None else self._add(identity)
+            if len(self._numbers) >= MAX_KNOWN:
+                self._numbers.clear()
+            self._numbers[identity] = found
+        return found
+
+    def _add(self, identity: str) -> int:
+        (last,) = self._execute("SELECT coalesce(max(number), 0) FROM persons").fetchone()
+        number: int = last + 1
+        self._execute("INSERT INTO persons VALUES (?, ?, ?, 0)", (number, identity, owner_name(identity)))
+        return number
+
+    def find(self, identity: str) -> int | None:
+        """Return the number of an identity, None when it never was a person's. Changes nothing."""
+        found = self._numbers.get(identity)
+        if found is not None:
+            return found
+        row = self._execute("SELECT number FROM persons WHERE identity = ?", (identity,)).fetchone()
+        return row[0] if row is not None else None
+
+    def identity(self, number: int) -> str:
+        """Return who has a number."""
+        found: tuple[str] = self._execute("SELECT identity FROM persons WHERE number = ?", (number,)).fetchone()
+        return found[0]
+
+    def holder(self, name: str) -> str | None:
+        """Return the identity that was the last to be a person of that name: what is in its places is its own."""
+        row = self._execute(
+            "SELECT identity FROM persons WHERE name = ? AND identity <> name ORDER BY number DESC LIMIT 1",
+            (name,),
+        ).fetchone()
+        return row[0] if row is not None else None
+
+    def count_history(self, number: int, change: int) -> int:
+        """Count ended records of a person that come or go; return how many there are then."""
+        found: tuple[int] = self._execute(
+            "UPDATE persons SET history = history + ? WHERE number = ? RETURNING history", (change, number)
+        ).fetchone()
+        return found[0]

@@ -1,0 +1,101 @@
+"""What somebody has left who is no person any more, and how it is thrown away: some names a command."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from raftstore.errors import NotADirectory, NotFound
+from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.registry import Context, Table, Tables, handles
+from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.clock import Budget
+from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.partials import Orphans
+from raftstore.metadata.tables.people.persons import Persons
+from raftstore.metadata.tables.people.sending import Sending
+from raftstore.metadata.tables.people.storing import Storing
+from raftstore.metadata.tables.reservations import Reservations
+from raftstore.metadata.tables.retention import Retention
+from raftstore.metadata.tables.versions import Versions
+from raftstore.rights.reserved import APART, Area, home_of
+from raftstore.types import Kind, owner_name
+from raftstore.wire import commands_pb2 as commands
+
+MAX_PURGED = 256
+"""Names that one command removes."""
+
+
+class Purging(Table):
+    """Applies PurgePerson."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables.database)
+        self._accounts = tables[Accounts]
+        self._names = tables[Namespace]
+        self._orphans = tables[Orphans]
+        self._reservations = tables[Reservations]
+        self._storing = tables[Storing]
+        self._persons = tables[Persons]
+        self._sending = tables[Sending]
+        self._versions = tables[Versions]
+        self._retention = tables[Retention]
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with what there may be in a person's places."""
+        return cls(tables)
+
+    @handles("purge_person", level=3)
+    def purge(self, command: commands.PurgePerson, at: Context) -> commands.Result:
+        """Remove some of what is in the four places of a former person. Refuses with NOT_FOUND, CHANGED, INVALID."""
+        identity, name = command.identity, owner_name(command.identity)
+        if not 0 < command.limit <= MAX_PURGED:
+            raise Refusal(commands.INVALID, f"1 to {MAX_PURGED} names a command")
+        if self._persons.holder(name) != identity:
+            raise Refusal(commands.NOT_FOUND, f"{identity} has left nothing")
+        user = self._accounts.owner(identity)
+        if user is not None and user.person:
+            raise Refusal(commands.CHANGED, f"{name} is a person")
+        budget = Budget(command.limit)
+        finished = all(self._empty(at, path, budget) for path in _places(name))
+        return commands.Result(finished=finished, removed=budget.spent)
+
+    def _empty(self, at: Context, path: str, budget: Budget) -> bool:
+        """Remove what is in a directory, then it; return whether all is gone."""
+        try:
+            row = self._names.row(path)
+        except (NotFound, NotADirectory):
+            return True
+        place = self._names.place(path, existing=True)
+        return self._remove(at, path, place, row, budget)
+
+    def _remove(self, at: Context, path: str, place: Place, row: Row, budget: Budget) -> bool:
+        if row[1] == Kind.DIRECTORY:
+            inside = self._names.listing(row[2], MAX_PURGED).fetchall()
+            for each in inside:
+                if not self._remove(at, f"{path}/{each[0]}", Place(row[2], each[0]), each, budget):
+                    return False
+            if len(inside) == MAX_PURGED or not self._names.is_empty(row[2]) or self._reserved_in(row[2]):
+                return False
+        if not budget.take(row[3]):
+            return False
+        if row[1] == Kind.DIRECTORY:
+            self._orphans.add(row[2])
+            self._storing.remove_directory(at, place, row)
+            self._retention.directory_removed(row[2])
+        elif path.startswith(APART):
+            self._sending.remove(at, path, place, row)
+        else:
+            self._versions.remove(at, place, row)
+        return True
+
+    def _reserved_in(self, directory: int) -> bool:
+        try:
+            self._reservations.check_none_in(directory)
+        except Refusal:
+            return True
+        return False
+
+
+def _places(name: str) -> tuple[str, ...]:
+    return (home_of(name), *(area.of(name) for area in Area))

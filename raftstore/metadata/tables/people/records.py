@@ -1,0 +1,295 @@
+"""What was sent, to whom, and what became of it: a record for each file that was put to somebody.
+
+A record is live while the sender's entry is there; `sent` has its row, under the inode of that entry. `deliveries` has
+a row for each recipient, under the inode of the entry in its inbox. When a record ends it goes to `history`; its row
+stays until nothing of it is in an inbox any more, because it may expire there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from raftstore.metadata.registry import Context, Schema, Table, Tables
+from raftstore.metadata.tables.clock import Budget, Clock
+from raftstore.metadata.tables.people.persons import Persons
+from raftstore.types import DeliveryState
+
+KEPT_NS = 30 * 24 * 3600 * 10**9
+"""For which ended records are kept, in cluster time."""
+
+MAX_KEPT = 10_000
+"""Ended records that are kept for a sender, one for each recipient."""
+
+_TAKEN_OUT = 8
+"""Beside a state: the recipient has removed it from the inbox. Its sender is not to know."""
+
+_IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.BOUNCED)
+"""States in which it may still be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something that was sent. `inode` is the sender's entry, or was; `sender` the number of a person (see `persons`).
+
+    `sent_ns` is cluster time; it expires at `expires_ns` (0: never). `ended`: the sender's entry is gone.
+    """
+
+    inode: int
+    sender: int
+    sent_ns: int
+    expires_ns: int
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record as it concerns one recipient, the number of a person. `inode` is, or was, the entry in its inbox.
+
+    `there`: as far as the record knows it is still in the inbox.
+    """
+
+    inode: int
+    record: int
+    recipient: int
+    state: DeliveryState
+    there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A delivery of a record that has ended. `path` is that within /people/@sent/SENDER: to whom, and the name."""
+
+    number: int
+    path: str
+    size: int
+    recipient: int
+    state: DeliveryState
+    sent_ns: int
+    ended_ns: int
+
+
+class Records(Table):
+    """The tables `sent`, `deliveries` and `history`."""
+
+    schemas = (
+        Schema(
+            "sent",
+            "inode",
+            """
+CREATE TABLE sent (
+  inode INTEGER PRIMARY KEY,
+  sender INTEGER NOT NULL,
+  sent_ns INTEGER NOT NULL,
+  expires_ns INTEGER NOT NULL,
+  ended INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sent_by_sender ON sent (sender, inode) WHERE ended = 0;
+CREATE INDEX sent_by_expiry ON sent (expires_ns, inode) WHERE expires_ns > 0;
+""",
+            level=3,
+        ),
+        Schema(
+            "deliveries",
+            "inode",
+            """
+CREATE TABLE deliveries (
+  inode INTEGER PRIMARY KEY,
+  record INTEGER NOT NULL,
+  recipient INTEGER NOT NULL,
+  state INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deliveries_by_record ON deliveries (record, inode);
+""",
+            level=3,
+        ),
+        Schema(
+            "history",
+            "number",
+            """
+CREATE TABLE history (
+  number INTEGER PRIMARY KEY,
+  sender INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  recipient INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  sent_ns INTEGER NOT NULL,
+  ended_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX history_by_sender ON history (sender, number);
+CREATE INDEX history_by_end ON history (ended_ns, number);
+""",
+            level=3,
+        ),
+    )
+
+    def __init__(self, database: sqlite3.Connection, persons: Persons, clock: Clock) -> None:
+        super().__init__(database)
+        self._executemany = database.cursor().executemany
+        self._persons = persons
+        self._clock = clock
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with the persons whose they are, and cluster time."""
+        return cls(tables.database, tables[Persons], tables[Clock])
+
+    # Records.
+
+    def record(self, inode: int) -> Record | None:
+        """Return the record with the sender's entry `inode`, also when it has ended; None: there is none."""
+        row = self._execute(
+            "SELECT inode, sender, sent_ns, expires_ns, ended FROM sent WHERE inode = ?", (inode,)
+        ).fetchone()
+        return _record(row) if row is not None else None
+
+    def add(self, record: Record, deliveries: Iterable[tuple[int, int, DeliveryState]]) -> None:
+        """Note that something was sent. Of each recipient: the number of the entry in its inbox, its own, the state."""
+        self._execute(
+            "INSERT INTO sent VALUES (?, ?, ?, ?, 0)",
+            (record.inode, record.sender, record.sent_ns, record.expires_ns),
+        )
+        rows = [(inode, record.inode, recipient, int(state)) for inode, recipient, state in deliveries]
+        self._executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?)", rows)
+
+    def deliveries(self, record: int, limit: int = -1) -> list[Delivery]:
+        """Return the deliveries of a record, in the order of their numbers."""
+        rows = self._execute(
+            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? ORDER BY inode LIMIT ?",
+            (record, limit),
+        ).fetchall()
+        return list(map(_delivery, rows))
+
+    def delivery(self, inode: int) -> Delivery | None:
+        """Return the delivery that is the entry `inode` of an inbox."""
+        row = self._execute(
+            "SELECT inode, record, recipient, state FROM deliveries WHERE inode = ?", (inode,)
+        ).fetchone()
+        return _delivery(row) if row is not None else None
+
+    def become(self, delivery: Delivery, state: DeliveryState, *, there: bool) -> None:
+        """Give a delivery a state; `there`: it is still in the inbox."""
+        number = int(state) | (0 if there else _TAKEN_OUT)
+        self._execute("UPDATE deliveries SET state = ? WHERE inode = ?", (number, delivery.inode))
+        record = self.record(delivery.record)
+        if record is not None and record.ended:
+            self._execute("UPDATE history SET state = ? WHERE number = ?", (int(state), delivery.inode))
+            if not there:
+                self._forget_ended(record.inode)
+
+    def open(self, inode: int) -> None:
+        """Note that the entry `inode` of an inbox was read, if it is one that nobody has read yet."""
+        found = self.delivery(inode)
+        if found is not None and found.there and found.state is DeliveryState.DELIVERED:
+            self.become(found, DeliveryState.OPENED, there=True)
+
+    def end(self, at: Context, record: Record, path: str, size: int) -> None:
+        """The sender's entry goes: keep for a while what became of it. `path` is that within /people/@sent/SENDER."""
+        now, deliveries = self._clock.stamp(at), self.deliveries(record.inode)
+        rows = [
+            (each.inode, record.sender, path, size, each.recipient, int(each.state), record.sent_ns, now)
+            for each in deliveries
+        ]
+        self._executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        kept = self._persons.count_history(record.sender, len(rows))
+        if kept > MAX_KEPT:
+            self._drop_oldest(record.sender, kept - MAX_KEPT)
+        self._execute("UPDATE sent SET ended = 1 WHERE inode = ?", (record.inode,))
+        self._forget_ended(record.inode)
+
+    def _forget_ended(self, record: int) -> None:
+        """Of a record that has ended, forget what is in no inbox any more, and with the last of it the record."""
+        left = self.deliveries(record)
+        gone = [(each.inode,) for each in left if not each.there]
+        self._executemany("DELETE FROM deliveries WHERE inode = ?", gone)
+        if len(gone) == len(left):
+            self._execute("DELETE FROM sent WHERE inode = ?", (record,))
+
+    def _drop_oldest(self, sender: int, count: int) -> None:
+        self._execute(
+            "DELETE FROM history WHERE number IN"
+            " (SELECT number FROM history WHERE sender = ? ORDER BY number LIMIT ?)",
+            (sender, count),
+        )
+        self._persons.count_history(sender, -count)
+
+    # What is looked at.
+
+    def live(self, sender: int, before: tuple[int, int], limit: int) -> list[tuple[Record, Delivery]]:
+        """Return deliveries of live records, newest first, behind one (record, delivery) or all that are."""
+        rows = self._execute(
+            "SELECT sent.inode, sender, sent_ns, expires_ns, deliveries.inode, record, recipient, state"
+            " FROM sent JOIN deliveries ON record = sent.inode WHERE sender = ? AND ended = 0"
+            " AND sent.inode <= ? AND (sent.inode, deliveries.inode) < (?, ?)"
+            " ORDER BY sent.inode DESC, deliveries.inode DESC LIMIT ?",
+            (sender, before[0], *before, limit),
+        ).fetchall()
+        return [(_record((*row[:4], 0)), _delivery(row[4:])) for row in rows]
+
+    def past(self, sender: int, before: int, limit: int) -> list[Past]:
+        """Return deliveries of records that have ended, newest first, with lower numbers than `before`."""
+        rows = self._execute(
+            "SELECT number, path, size, recipient, state, sent_ns, ended_ns FROM history"
+            " WHERE sender = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            (sender, before, limit),
+        ).fetchall()
+        return [
+            Past(number, path, size, recipient, DeliveryState(state), sent_ns, ended_ns)
+            for number, path, size, recipient, state, sent_ns, ended_ns in rows
+        ]
+
+    # Time.
+
+    def expired(self, until_ns: int) -> Record | None:
+        """Return the record that expires first, if that is not after `until_ns`."""
+        row = self._execute(
+            "SELECT inode, sender, sent_ns, expires_ns, ended FROM sent"
+            " WHERE expires_ns > 0 AND expires_ns <= ? ORDER BY expires_ns, inode LIMIT 1",
+            (until_ns,),
+        ).fetchone()
+        return _record(row) if row is not None else None
+
+    def put_off(self, record: Record, sent_ns: int) -> None:
+        """Count what a record has left from a later time: while it was sent, the clock stood still."""
+        expires = record.expires_ns + sent_ns - record.sent_ns
+        self._execute(
+            "UPDATE sent SET sent_ns = ?, expires_ns = ? WHERE inode = ?", (sent_ns, expires, record.inode)
+        )
+
+    def due(self, until_ns: int) -> int | None:
+        """Return when the first ended record is kept no longer, if not after `until_ns`."""
+        row = self._execute(
+            "SELECT ended_ns FROM history WHERE ended_ns <= ? ORDER BY ended_ns LIMIT 1", (until_ns - KEPT_NS,)
+        ).fetchone()
+        return row[0] + KEPT_NS if row is not None else None
+
+    def expire(self, at: Context, until_ns: int, budget: Budget) -> None:
+        """Forget ended records that are kept no longer."""
+        while True:
+            row = self._execute(
+                "SELECT number, sender, ended_ns FROM history WHERE ended_ns <= ? ORDER BY ended_ns, number LIMIT 1",
+                (until_ns - KEPT_NS,),
+            ).fetchone()
+            if row is None or not budget.take():
+                return
+            number, sender, ended = row
+            counted = self._clock.counted_from(ended)
+            if counted > ended:
+                self._execute("UPDATE history SET ended_ns = ? WHERE number = ?", (counted, number))
+            else:
+                self._execute("DELETE FROM history WHERE number = ?", (number,))
+                self._persons.count_history(sender, -1)
+
+
+def _record(row: Sequence[int]) -> Record:
+    inode, sender, sent_ns, expires_ns, ended = row
+    return Record(inode, sender, sent_ns, expires_ns, bool(ended))
+
+
+def _delivery(row: Sequence[int]) -> Delivery:
+    inode, record, recipient, number = row
+    state = DeliveryState(number & ~_TAKEN_OUT)
+    return Delivery(inode, record, recipient, state, state in _IN_INBOX and not number & _TAKEN_OUT)

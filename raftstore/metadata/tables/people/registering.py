@@ -1,0 +1,145 @@
+"""The commands that make, change and remove accounts, with what from level 3 on makes one of them a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+from raftstore.errors import NotADirectory, NotFound
+from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.registry import Context, Table, Tables, handles
+from raftstore.metadata.tables.accounts import Accounts, reserved_name
+from raftstore.metadata.tables.namespace import Namespace
+from raftstore.metadata.tables.people.blocks import Blocks
+from raftstore.metadata.tables.people.groups import Groups
+from raftstore.metadata.tables.people.persons import Persons
+from raftstore.metadata.tables.people.records import Records
+from raftstore.metadata.tables.people.storing import Storing
+from raftstore.rights.reserved import PEOPLE, SHARED, Area, home_of, is_reserved
+from raftstore.types import DeliveryState, Kind, User
+from raftstore.wire import commands_pb2 as commands
+
+
+class Registering(Table):
+    """Applies PutUser and RemoveUser."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables.database)
+        self._accounts = tables[Accounts]
+        self._names = tables[Namespace]
+        self._storing = tables[Storing]
+        self._persons = tables[Persons]
+        self._groups = tables[Groups]
+        self._blocks = tables[Blocks]
+        self._records = tables[Records]
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with accounts, and what belongs to those of persons."""
+        return cls(tables)
+
+    @handles("put_user", level=1)
+    def put_user(self, command: commands.PutUser, at: Context) -> None:
+        """Make or change an account. Refuses as `Accounts.put`, and with EXISTS what is in the way of a new person."""
+        if at.level < 3:
+            self._accounts.put(command, at)
+            return
+        user, earlier = command.user, self._accounts.user(command.user.name)
+        was_person = earlier is not None and earlier.person
+        self._check(user, earlier)
+        if user.person and not was_person:
+            self._check_places(user.name, earlier)
+        self._accounts.put(command, at)
+        if user.person and not was_person:
+            self._make_places(at, user.name)
+        elif earlier is not None and was_person and not user.person:
+            self._bounce(earlier)
+
+    @handles("remove_user", level=1)
+    def remove_user(self, command: commands.RemoveUser, at: Context) -> None:
+        """Remove an account; what it owns stays. Refuses with NOT_FOUND."""
+        earlier = self._accounts.user(command.name)
+        self._accounts.remove(command, at)
+        if at.level < 3 or earlier is None:
+            return
+        self._groups.account_removed(earlier.name, earlier.owner)
+        if earlier.person:
+            self._bounce(earlier)
+            self._blocks.account_removed(earlier.name)
+
+    def _check(self, user: commands.User, earlier: User | None) -> None:
+        if earlier is None:
+            reason = reserved_name(user.name)
+            if reason is not None:
+                raise Refusal(commands.BAD_NAME, reason)
+            if self._groups.is_group(user.name):
+                raise Refusal(commands.EXISTS, f"{user.name} is a group")
+        if user.person:
+            if user.name.startswith("."):
+                raise Refusal(commands.BAD_NAME, "the name of a person does not begin with a dot")
+            if user.home != home_of(user.name):
+                raise Refusal(commands.INVALID, f"the home of a person is {home_of(user.name)}")
+        elif is_reserved(user.home):
+            raise Refusal(commands.INVALID, f"in {PEOPLE} only persons have homes")
+
+    def _check_places(self, name: str, earlier: User | None) -> None:
+        """Refuse with EXISTS what is where a new person's places are to be, and is not its own."""
+        shared = self._find(SHARED)
+        if shared is not None and (shared[1] != Kind.DIRECTORY or shared[5]):
+            raise Refusal(
+                commands.EXISTS, f"{SHARED} is one directory for all persons: rename what is there first"
+            )
+        self._check_trash(name, earlier)
+        holder = self._persons.holder(name)
+        if holder is None or (earlier is not None and earlier.owner == holder):
+            return
+        for path in _places(name):
+            row = self._find(path)
+            if row is not None and (row[1] != Kind.DIRECTORY or not self._names.is_empty(row[2])):
+                raise Refusal(
+                    commands.EXISTS, f"{path} has what an earlier {name} has left: remove or move that first"
+                )
+
+    def _check_trash(self, name: str, earlier: User | None) -> None:
+        """Refuse with EXISTS what is in the trash of an earlier account of that name, a person or not."""
+        row = self._find(Area.TRASH.of(name))
+        owner = earlier.owner if earlier is not None else ""
+        if row is not None and self._names.has_others(row[2], owner):
+            raise Refusal(
+                commands.EXISTS, f"{Area.TRASH.of(name)} has what an earlier {name} has left: remove that first"
+            )
+
+    def _find(self, path: str) -> tuple[str, int, int, int, int, str, int] | None:
+        try:
+            return self._names.row(path)
+        except (NotFound, NotADirectory):
+            return None
+
+    def _make_places(self, at: Context, name: str) -> None:
+        user = self._accounts.user(name)
+        assert user is not None
+        self._persons.number(user.owner)
+        for path in (*_places(name), SHARED):
+            self._storing.directory(at, path)
+
+    def _bounce(self, user: User) -> None:
+        """Nobody opens any more what a person has not opened: its senders are to know."""
+        for inode in self._inside(Area.INBOX.of(user.name)):
+            delivery = self._records.delivery(inode)
+            if delivery is not None and delivery.there and delivery.state is DeliveryState.DELIVERED:
+                self._records.become(delivery, DeliveryState.BOUNCED, there=True)
+
+    def _inside(self, path: str) -> Iterator[int]:
+        """Yield the inodes of all files beneath a directory: as many as an inbox takes."""
+        row = self._find(path)
+        waiting = [row[2]] if row is not None else []
+        for directory in waiting:  # grows meanwhile
+            for each in self._names.listing(directory).fetchall():
+                if each[1] == Kind.DIRECTORY:
+                    waiting.append(each[2])
+                else:
+                    yield each[2]
+
+
+def _places(name: str) -> tuple[str, ...]:
+    return (home_of(name), *(area.of(name) for area in Area))

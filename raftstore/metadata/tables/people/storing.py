@@ -1,0 +1,123 @@
+"""Files and directories that commands make or take away beside the one that they name: on the catalog's own account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from raftstore.errors import NotADirectory, NotFound
+from raftstore.metadata.database.database import ROOT
+from raftstore.metadata.registry import Context, Table, Tables
+from raftstore.metadata.tables.contents import Contents
+from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.quotas import Quotas
+from raftstore.metadata.tables.spans import Spans
+from raftstore.metadata.tables.state import State
+from raftstore.paths import numbered
+from raftstore.types import Kind
+
+
+class Storing(Table):
+    """Writes names with all that they count. Nothing is refused here: whoever calls it has checked that before."""
+
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables.database)
+        self._state = tables[State]
+        self._names = tables[Namespace]
+        self._contents = tables[Contents]
+        self._quotas = tables[Quotas]
+        self._spans = tables[Spans]
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with what a name counts in."""
+        return cls(tables)
+
+    def directory(self, at: Context, path: str, owner: str = "") -> int:
+        """Return the inode of the directory at `path`; make what is missing of the way, `owner`'s.
+
+        Where a file is in the way the directory gets a number behind its name.
+        """
+        try:
+            return self._names.directory(path)
+        except (NotFound, NotADirectory):
+            pass
+        inode = ROOT
+        for name in path[1:].split("/"):
+            inode = self._step(at, Place(inode, name), owner)
+        return inode
+
+    def _step(self, at: Context, place: Place, owner: str) -> int:
+        number, wanted = 1, place
+        row = self._names.at(wanted)
+        while row is not None and row[1] != Kind.DIRECTORY:
+            number += 1
+            wanted = Place(place.parent, numbered(place.name, number))
+            row = self._names.at(wanted)
+        return row[2] if row is not None else self._make(at, wanted, owner)
+
+    def _make(self, at: Context, place: Place, owner: str) -> int:
+        inode = self._state.new_inode()
+        self._names.insert(place, Kind.DIRECTORY, inode, 0, at.time_ns, owner, at.index)
+        self._quotas.count(owner, files=1)
+        self._spans.grow(place)
+        self._names.touch(place.parent, at.time_ns)
+        return inode
+
+    def add(self, at: Context, place: Place, size: int, mtime_ns: int, owner: str, inode: int = 0) -> int:
+        """Make a file at `place`, where nothing is; return its inode (0: a new one)."""
+        inode = inode or self._state.new_inode()
+        self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
+        self.count(owner, 1, size)
+        self._spans.grow(place)
+        self._names.touch(place.parent, at.time_ns)
+        return inode
+
+    def add_all(self, at: Context, wanted: Sequence[tuple[Place, str]], size: int, mtime_ns: int) -> list[int]:
+        """Make a file at each of some places, of an owner each; see `add`."""
+        inodes = [self._state.new_inode() for _ in wanted]
+        rows = [
+            (*place, int(Kind.FILE), inode, size, mtime_ns, owner, at.index)
+            for inode, (place, owner) in zip(inodes, wanted, strict=True)
+        ]
+        self._names.insert_all(rows)
+        for place, owner in wanted:
+            self._quotas.count(owner, files=1, size=size)
+            self._spans.grow(place)
+            self._names.touch(place.parent, at.time_ns)
+        self._state.files += len(rows)
+        self._state.bytes += size * len(rows)
+        return inodes
+
+    def remove(self, at: Context, place: Place, row: Row) -> None:
+        """Remove the file at `place` with its content."""
+        self._contents.release(row[2], published=True)
+        self.count(row[5], -1, -row[3])
+        self._names.remove(place, directory=False)
+        self._names.touch(place.parent, at.time_ns)
+
+    def remove_directory(self, at: Context, place: Place, row: Row) -> None:
+        """Remove the directory at `place`, which is empty."""
+        self._quotas.count(row[5], files=-1)
+        self._names.remove(place, directory=True)
+        self._spans.forget(row[2])
+        self._names.touch(place.parent, at.time_ns)
+
+    def move(self, at: Context, place: Place, target: Place) -> None:
+        """Move the file at `place` to `target`, where nothing is."""
+        self._names.move(place, target, directory=False)
+        self._spans.grow(target)
+        self._names.touch(place.parent, at.time_ns)
+        self._names.touch(target.parent, at.time_ns)
+
+    def give(self, place: Place, row: Row, owner: str) -> None:
+        """Make what is at `place`, a file, `owner`'s."""
+        self._names.give(place, owner)
+        self._quotas.count(row[5], files=-1, size=-row[3])
+        self._quotas.count(owner, files=1, size=row[3])
+
+    def count(self, owner: str, files: int, size: int) -> None:
+        """Count files of an owner that come or go."""
+        self._quotas.count(owner, files=files, size=size)
+        self._state.files += files
+        self._state.bytes += size

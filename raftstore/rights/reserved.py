@@ -1,0 +1,101 @@
+"""The reserved directory /people, and /shared: whose is what in them. Pure.
+
+    /people/NAME                        home of a person
+    /people/@inbox/NAME/SENDER/...      what came
+    /people/@sent/NAME/TO/...           what NAME has put to a person or group
+    /people/@trash/NAME/...             what was deleted
+    /shared                             one for all persons
+
+No name of an account has an @, so these never meet. From level 3 on nobody passes /people but a person in its own
+places, and who has a rule there; the letter A alone does not do.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from raftstore.paths import within
+
+PEOPLE = "/people"
+SHARED = "/shared"
+PREFIX = f"{PEOPLE}/"
+APART = f"{PREFIX}@"
+"""What all paths begin with that mean more than a name: entries for them are decided in other tables, too."""
+
+
+class Area(enum.Enum):
+    """A directory of /people with one place in it for each person; the value is its path."""
+
+    INBOX = f"{APART}inbox"
+    SENT = f"{APART}sent"
+    TRASH = f"{APART}trash"
+
+    def of(self, name: str) -> str:
+        """Return the path of a person's place."""
+        return f"{self.value}/{name}"
+
+    def has(self, path: str) -> bool:
+        """Whether a path is this directory, or in it."""
+        return within(path, self.value)
+
+
+LETTERS = {Area.INBOX: "elrdf", Area.SENT: "elrwadmfT", Area.TRASH: "elrdf"}
+"""A person's rights in its places. What came is not changed, and what was deleted is only restored. Many clients set
+the time of what they have uploaded, and take it for failed where that is refused."""
+
+SHARED_LETTERS = "elrmwo"
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a path is: in whose place of which area, and what follows."""
+
+    area: Area
+    name: str
+    rest: tuple[str, ...]
+
+    @property
+    def to(self) -> str:
+        """Of the area SENT: to whom; of INBOX: from whom. "": neither, it is the place itself."""
+        return self.rest[0] if self.rest else ""
+
+
+def home_of(name: str) -> str:
+    """Return the home of a person."""
+    return f"{PREFIX}{name}"
+
+
+def places_of(name: str) -> dict[str, str]:
+    """Return a person's rights by place; its home has those of the account."""
+    return {area.of(name): letters for area, letters in LETTERS.items()} | {SHARED: SHARED_LETTERS}
+
+
+def is_reserved(path: str) -> bool:
+    """Whether a path is /people, or in it."""
+    return path.startswith(PREFIX) or path == PEOPLE
+
+
+def spot(path: str) -> Spot | None:
+    """Return where a path is in the areas; None: in none of them, or in nobody's place."""
+    if not path.startswith(APART):
+        return None
+    for area in Area:
+        prefix = f"{area.value}/"
+        if path.startswith(prefix):
+            name, *rest = path[len(prefix) :].split("/")
+            return Spot(area, name, tuple(rest))
+    return None
+
+
+def takes_nothing(name: str) -> str:
+    """Return the one refusal, whatever the reason: nobody is to learn who is there, and who blocks whom."""
+    return f"{name}{_TAKES_NOTHING}"
+
+
+def says_takes_nothing(detail: str) -> bool:
+    """Whether the detail of a refusal is that one."""
+    return detail.endswith(_TAKES_NOTHING)
+
+
+_TAKES_NOTHING = " takes no pictures from you"

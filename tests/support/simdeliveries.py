@@ -1,0 +1,351 @@
+"""Persons who send to each other, at work in the simulator, and what must be in their inboxes in the end.
+
+Each picture has a name that no other has. Who does not learn whether it has arrived puts it again, as clients do. Of
+what is known to have arrived some is read, recalled by its sender, or deleted by who got it. In the end each picture
+that was accepted is in each inbox once, whole, unless it was recalled or deleted; none that was refused is; what was
+read before it was recalled stays; and everybody is charged for what is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from raftstore.errors import (
+    AlreadyExists,
+    DiskFull,
+    NoQuorum,
+    NotFound,
+    OutcomeUnknown,
+    StoreError,
+    Unavailable,
+)
+from raftstore.metadata import Catalog
+from raftstore.rights import ROLES, Actor
+from raftstore.store.names import Names
+from raftstore.types import INBOX_MARK, Entry, User
+from raftstore.wire import commands_pb2 as commands
+
+if TYPE_CHECKING:
+    from simclients import Clients
+    from simcluster import Cluster
+
+PERSONS = ("anna", "bob", "carl")
+GROUP = "all"
+BLOCKED = ("carl", "anna")
+"""Who takes nothing, and from whom: by itself that is refused, and of what the group gets the others have it."""
+
+CLIENTS = 3
+SETUP = 8.0
+"""Virtual seconds until the persons must be there, or this seed does without."""
+
+TRIES = 3
+INFINITY = float("inf")
+
+
+@dataclass(slots=True)
+class Call:
+    """Something that a client asked for; `ok` None: it does not know."""
+
+    called: float = 0.0
+    returned: float = INFINITY
+    ok: bool | None = None
+
+
+@dataclass(slots=True)
+class Picture:
+    """Something that was put to somebody, and what was done with it then. `reads` and `deletions` by recipient."""
+
+    sender: str
+    to: str
+    name: str
+    seeds: tuple[int, ...]
+    puts: list[Call] = field(default_factory=list)
+    recalls: list[Call] = field(default_factory=list)
+    reads: dict[str, list[Call]] = field(default_factory=dict)
+    deletions: dict[str, list[Call]] = field(default_factory=dict)
+    finished: bool = False
+    """Whether it is not put again any more."""
+
+    @property
+    def path(self) -> str:
+        """Where its sender sees it."""
+        return f"/people/@sent/{self.sender}/{self.to}/{self.name}"
+
+    def recipients(self) -> list[str]:
+        """Return who is to have it, if it is accepted."""
+        asked = [name for name in PERSONS if name != self.sender] if self.to == GROUP else [self.to]
+        return [name for name in asked if (name, self.sender) != BLOCKED]
+
+    def wrong(self, name: str, count: int) -> str:
+        """Say what is wrong with it being so many times in the inbox of a person; "": nothing."""
+        if count > 1:
+            return "delivered more than once"
+        if name not in self.recipients() or all(put.ok is False for put in self.puts):
+            return "delivered, but refused" if count else ""
+        arrived = any(put.ok for put in self.puts)
+        deletions, reads = self.deletions.get(name, []), self.reads.get(name, [])
+        recalled = [call for call in self.recalls if call.ok is not False]
+        read_first = any(read.ok and all(read.returned < call.called for call in recalled) for read in reads)
+        if arrived and not count and not deletions and (not recalled or read_first):
+            return "recalled after it was read" if recalled else "accepted, but not delivered"
+        read = any(call.ok is not False for call in reads)
+        if count and (any(call.ok for call in deletions) or (not read and any(call.ok for call in recalled))):
+            return "there, but deleted or recalled"
+        return ""
+
+
+class Deliveries:
+    """All such clients, and what they have done."""
+
+    def __init__(self, cluster: Cluster, clients: Clients) -> None:
+        self._cluster = cluster
+        self._clients = clients
+        self._rng = random.Random(f"{cluster.scenario.seed} deliveries")
+        self._actors: dict[str, Actor] = {}
+        self._store = self._since = 0
+        self.pictures: list[Picture] = []
+
+    def start(self) -> None:
+        """Begin, once the persons are there."""
+        self._cluster.loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        if not await self._prepare():
+            return
+        for number in range(CLIENTS):
+            rng = random.Random(f"{self._cluster.scenario.seed} sender {number}")
+            self._cluster.loop.create_task(self._client(rng))
+
+    # Persons, a group, and the directories to send to.
+
+    async def _prepare(self) -> bool:
+        """Do it one after the other; False when something may come later."""
+        group = commands.Group(name=GROUP, members=PERSONS)
+        first = self._cluster.names[0]
+        register = commands.RegisterStore(node=first, identity=first.encode().ljust(16, b"\0"))
+        ready = [
+            self._commanded(commands.Command(register_store=register)),
+            self._commanded(commands.Command(put_group=commands.PutGroup(group=group))),
+            *map(self._person, PERSONS),
+            self._learn,
+            *(self._directory(name, to) for name in PERSONS for to in (*PERSONS, GROUP) if to != name),
+            self._blocked,
+        ]
+        for step in ready:
+            if not await self._once(step):
+                return False
+        return True
+
+    async def _once(self, step: Callable[[Names], Awaitable[object]]) -> bool:
+        loop = self._cluster.loop
+        deadline = loop.time() + SETUP
+        while loop.time() < deadline and not self._clients.stopped:
+            nodes = self._cluster.running
+            node = self._rng.choice(nodes) if nodes else None
+            if node is not None and node.catalog is not None and node.catalog.catalog.level >= 3:
+                try:
+                    await self._clients.at(node, step(self._clients.names(node, 2.0)), 2.0)
+                    return True
+                except AlreadyExists:
+                    return True
+                except (OutcomeUnknown, self._clients.died):
+                    return False
+                except StoreError:
+                    pass
+            await asyncio.sleep(0.1)
+        return False
+
+    @staticmethod
+    def _commanded(command: commands.Command) -> Callable[[Names], Awaitable[object]]:
+        return lambda names: names.change(Actor.system("simulation"), command)
+
+    def _person(self, name: str) -> Callable[[Names], Awaitable[object]]:
+        user = commands.User(
+            name=name, password_hash="$argon2id$", home=f"/people/{name}", rights=ROLES["member"], person=True
+        )
+        return self._commanded(commands.Command(put_user=commands.PutUser(user=user)))
+
+    def _directory(self, name: str, to: str) -> Callable[[Names], Awaitable[object]]:
+        return lambda names: names.make_directory(self._actors[name], f"/people/@sent/{name}/{to}")
+
+    def _blocked(self, names: Names) -> Awaitable[object]:
+        person, name = BLOCKED
+        block = commands.Command(block=commands.Block(person=person, name=name))
+        return names.change(self._actors[person], block)
+
+    async def _learn(self, names: Names) -> None:
+        def look(rights: object, catalog: Catalog) -> None:
+            self._store, self._since = catalog.stores()[0].number, catalog.applied_index
+            for name in PERSONS:
+                user = catalog.user(name)
+                if user is None:
+                    raise NotFound(name)
+                self._actors[name] = Actor.session(user)
+
+        await names.read(Actor.anonymous_user(User("anonymous", "")), look)
+
+    # What they do.
+
+    async def _client(self, rng: random.Random) -> None:
+        cluster = self._cluster
+        while not self._clients.stopped:
+            await asyncio.sleep(max(0.02, cluster.scenario.think) * self._clients.pace * rng.random())
+            # They may be stopped by now, which mypy does not see.
+            if not self._clients.stopped and not cluster.quiet:  # type: ignore[redundant-expr]
+                arrived = [each for each in self.pictures if each.finished and all(put.ok for put in each.puts)]
+                if not arrived or rng.random() < 0.5:
+                    await self._send(rng)
+                else:
+                    await self._follow(rng, rng.choice(arrived[-5:]))
+
+    async def _send(self, rng: random.Random) -> None:
+        sender = rng.choice(PERSONS)
+        to = rng.choice([name for name in (*PERSONS, GROUP, GROUP) if name != sender])
+        number = len(self.pictures) + 1
+        seeds = tuple((number << 8) + each for each in range(rng.choice((1, 1, 2, 4))))
+        picture = Picture(sender, to, f"{number}.jpg", seeds)
+        self.pictures.append(picture)
+        for _ in range(TRIES):
+            call = Call()
+            picture.puts.append(call)
+            await self._perform(rng, call, f"put {picture.path}", lambda names: self._put(names, picture))
+            if call.ok is False or (call.ok and rng.random() < 0.7):
+                break
+            await asyncio.sleep(rng.random() * 0.5)
+        picture.finished = True
+
+    async def _put(self, names: Names, picture: Picture) -> None:
+        chunks = [
+            commands.Chunk(digest=digest(seed), length=10, stores=[self._store]) for seed in picture.seeds
+        ]
+        put = commands.PutFile(
+            path=picture.path,
+            size=10 * len(chunks),
+            chunks=chunks,
+            since=self._since,
+            mtime_ns=self._clients.token(),
+        )
+        await names.change(self._actors[picture.sender], commands.Command(put_file=put))
+
+    async def _follow(self, rng: random.Random, picture: Picture) -> None:
+        """Something is done with what has arrived."""
+        name, call = rng.choice(picture.recipients()), Call()
+        path = f"/people/@inbox/{name}/{picture.sender}/{picture.name}"
+        match rng.choice(("read", "read", "recall", "delete")):
+            case "read":
+                picture.reads.setdefault(name, []).append(call)
+                await self._perform(rng, call, f"read {path}", lambda names: self._read(names, name, path))
+            case "recall":
+                picture.recalls.append(call)
+                sender = self._actors[picture.sender]
+                await self._perform(
+                    rng, call, f"recall {picture.path}", lambda names: names.remove(sender, picture.path)
+                )
+            case "delete":
+                picture.deletions.setdefault(name, []).append(call)
+                await self._perform(
+                    rng, call, f"delete {path}", lambda names: names.remove(self._actors[name], path)
+                )
+
+    async def _read(self, names: Names, name: str, path: str) -> None:
+        inode = (await names.lookup(self._actors[name], path)).inode
+        opened = commands.Command(mark_opened=commands.MarkOpened(inodes=[inode]))
+        await names.change(Actor.system("simulation"), opened)
+
+    async def _perform(
+        self, rng: random.Random, call: Call, what: str, work: Callable[[Names], Awaitable[object]]
+    ) -> None:
+        cluster = self._cluster
+        call.called, timeout = cluster.loop.time(), rng.choice((0.3, 1.0, 3.0))
+        if not cluster.running:
+            call.ok = False
+        else:
+            node = rng.choice(cluster.running)
+            try:
+                await self._clients.at(node, work(self._clients.names(node, timeout)), timeout)
+                call.ok = True
+            except (OutcomeUnknown, self._clients.died):
+                call.ok = None
+            except (NoQuorum, DiskFull, Unavailable, NotFound):
+                call.ok = False
+            except StoreError as error:
+                cluster.violate("wrong answer", f"a person gets {error!r} for {what}")
+        if call.ok is not None:
+            call.returned = cluster.loop.time()
+        cluster.trace.event("", "person", f"{what}: {call.ok}")
+
+    # In the end.
+
+    def account(self) -> None:
+        """See who has what."""
+        node = next(iter(self._cluster.running))
+        if not self._actors or node.catalog is None:
+            return
+        catalog = node.catalog.catalog
+        has = {name: Counter(_plain(path) for path, _ in _files(catalog, _inbox(name))) for name in PERSONS}
+        for picture in self.pictures:
+            for name in PERSONS:
+                wrong = picture.wrong(name, has[name][f"{picture.sender}/{picture.name}"])
+                if wrong:
+                    self._cluster.violate(wrong, f"{picture} for {name}")
+        self._whole(catalog)
+        self._charged(catalog)
+
+    def _whole(self, catalog: Catalog) -> None:
+        seeds = {(picture.sender, picture.name): picture.seeds for picture in self.pictures}
+        for name in PERSONS:
+            for path, _ in _files(catalog, _inbox(name)):
+                sender, plain = _plain(path).split("/")
+                found = [ref.digest for ref in catalog.file(f"{_inbox(name)}/{path}").chunks]
+                if found != [digest(seed) for seed in seeds[sender, plain]]:
+                    self._cluster.violate("not whole", f"{path} of {name} has {len(found)} chunks")
+
+    def _charged(self, catalog: Catalog) -> None:
+        for name, actor in self._actors.items():
+            assert actor.user is not None
+            for path, owner in ((f"/people/@sent/{name}", actor.user.owner), (_inbox(name), _marked(actor))):
+                size = sum(entry.size for _, entry in _files(catalog, path))
+                if catalog.usage(owner).bytes != size:
+                    self._cluster.violate(
+                        "charged wrongly", f"{owner} for {catalog.usage(owner).bytes} bytes, not {size}"
+                    )
+
+
+def digest(seed: int) -> bytes:
+    """Return the name of a chunk."""
+    return seed.to_bytes(32, "big")
+
+
+def _inbox(name: str) -> str:
+    return f"/people/@inbox/{name}"
+
+
+def _marked(actor: Actor) -> str:
+    assert actor.user is not None
+    return actor.user.owner + INBOX_MARK
+
+
+def _plain(path: str) -> str:
+    """Return a path without the number that a name has got because it was taken."""
+    stem, _, _ = path.removesuffix(".jpg").partition(" (")
+    return f"{stem}.jpg"
+
+
+def _files(catalog: Catalog, path: str) -> Iterator[tuple[str, Entry]]:
+    """Yield the files beneath a directory, by their paths in it."""
+    try:
+        entries = catalog.listing(path)
+    except NotFound:
+        return
+    for entry in entries:
+        if entry.is_directory:
+            yield from (
+                (f"{entry.name}/{each}", found) for each, found in _files(catalog, f"{path}/{entry.name}")
+            )
+        else:
+            yield entry.name, entry

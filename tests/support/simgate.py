@@ -16,8 +16,8 @@ from simpool import PATIENCE, each
 from simscenario import scenario
 from simulation import simulate
 
-WITHIN = 200
-"""Seeds within which every known bug must be seen."""
+WITHIN = 600
+"""Seeds within which every known bug must be seen. The rarest one shows in about one seed of 140."""
 NONE = "(no bug)"
 BROKEN = ("error escapes", "AttributeError: ", "NameError: ", "TypeError: ")
 """Words of a violation that says only that the bug does not fit the production code any more."""

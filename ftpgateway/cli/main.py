@@ -25,7 +25,8 @@ ELSEWHERE = {"demo": "ftpgateway.demo.command"}
 """Module of a command that cannot be there: it builds on this package."""
 
 ORDER = (
-    *("init", "serve", "demo", "status", "members", "user", "group", "sent", "inbox", "hostkeys", "upgrade"),
+    *("init", "serve", "demo", "status", "members", "user", "group", "sent", "inbox"),
+    *("trash", "restore", "retention", "hostkeys", "upgrade"),
     *("node", "leader", "join"),
     *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "unit"),
 )

@@ -6,6 +6,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -128,6 +129,11 @@ def plain_table(
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def moment(ns: int) -> str | None:
+    """Return a time in ns since the epoch as ISO 8601 in UTC; None for 0."""
+    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}" if ns else None
 
 
 def human_bytes(count: int | None) -> str:

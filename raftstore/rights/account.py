@@ -8,7 +8,7 @@ from collections.abc import Callable
 from raftstore import paths
 from raftstore.errors import Denied
 from raftstore.rights.letters import Action, permits
-from raftstore.rights.reserved import PEOPLE, SHARED, is_reserved, places_of
+from raftstore.rights.reserved import PEOPLE, SHARED, is_reserved, places_of, trash_of
 from raftstore.types import User
 
 
@@ -21,7 +21,8 @@ class Whose(enum.Enum):
 
 
 class Rights:
-    """What an account may do where. Outside of its home it has no rights at all, but a person in its other places."""
+    """What an account may do where. Outside of its home it has no rights at all, but a person in its other places,
+    and who has trash in that."""
 
     __slots__ = ("_all", "_outer", "_places", "_reserved", "_rules", "_special", "home", "owner", "user")
 
@@ -37,7 +38,9 @@ class Rights:
         self._rules = {rule.path: rule.rights for rule in user.rules}
         self._outer = None if user.home == "/" else f"{user.home}/"
         self._reserved = reserved
-        self._places = places_of(user.name) if reserved and user.person else {}
+        self._places: dict[str, str] = {}
+        if reserved and (user.person or user.trash_ns):
+            self._places = places_of(user.name) if user.person else trash_of(user.name)
         self._special: tuple[str, ...] = ()
         if reserved:
             self._special = (PEOPLE, SHARED) if user.person else (PEOPLE,)
@@ -105,7 +108,7 @@ class Rights:
         place = self.place_at(path)
         if place is not None:
             return self._places[place]
-        if not is_reserved(path) or (self._places and paths.within(path, self.home)):
+        if not is_reserved(path) or (self.user.person and paths.within(path, self.home)):
             return None
         if not self.covers(path):
             return ""
@@ -184,7 +187,7 @@ class Rights:
 
     def shows_all(self, directory: str) -> bool:
         """Return whether a listing of `directory` shows all that is there."""
-        if self._reserved and (directory == "/" or (not self._places and is_reserved(directory))):
+        if self._reserved and (directory == "/" or (not self.user.person and is_reserved(directory))):
             return False
         return not self.ruled
 

@@ -7,7 +7,7 @@
     /shared                             one for all persons
 
 No name of an account has an @, so these never meet. From level 3 on nobody passes /people but a person in its own
-places, and who has a rule there; the letter A alone does not do.
+places, an account that has trash in that, and who has a rule there; the letter A alone does not do.
 """
 
 from __future__ import annotations
@@ -69,6 +69,11 @@ def home_of(name: str) -> str:
 def places_of(name: str) -> dict[str, str]:
     """Return a person's rights by place; its home has those of the account."""
     return {area.of(name): letters for area, letters in LETTERS.items()} | {SHARED: SHARED_LETTERS}
+
+
+def trash_of(name: str) -> dict[str, str]:
+    """Return what an account that is no person, but has trash, may do there."""
+    return {Area.TRASH.of(name): LETTERS[Area.TRASH]}
 
 
 def is_reserved(path: str) -> bool:

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
 from raftstore.cluster.people import People
+from raftstore.cluster.retention import RetentionCalls
 from raftstore.cluster.settings import StoreSettings
 from raftstore.cluster.status.news import Heard
+from raftstore.cluster.trash import TrashCalls, reclaimable
 from raftstore.errors import DiskFull, NotFound, StoreError
 from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
@@ -24,7 +26,6 @@ from raftstore.store.names import Names
 from raftstore.store.node import Part, RunningNode
 from raftstore.store.opendisk import OnFatal, open_disk
 from raftstore.store.opened import OpenedMarks
-from raftstore.store.retention import RetentionCalls
 from raftstore.store.targets import Target, changed, kept_bytes, newer_of, target
 from raftstore.store.transfers.confirmations import ConfirmedCopies
 from raftstore.store.transfers.publishbatch import PublishBatch
@@ -38,7 +39,6 @@ from raftstore.store.transfers.sessions import (
     UploadPlan,
     UploadSession,
 )
-from raftstore.store.trash import TrashCalls, reclaimable
 from raftstore.types import (
     CHUNK_SIZE,
     INBOX_MARK,
@@ -77,8 +77,8 @@ class Store:
         self._about_free = AboutFree(node.chunk_path.free_space)
         self._publish_batch = PublishBatch()
         self._names = Names(node.disk.catalog, node.barrier, node.propose)
-        self.trash = TrashCalls(node.disk.catalog, node.barrier, self._names)
-        self.retention = RetentionCalls(node.disk.catalog, node.barrier, self._names)
+        self.trash = TrashCalls(node.disk.catalog, node.barrier, self._names.change)
+        self.retention = RetentionCalls(node.disk.catalog, node.barrier, self._names.change)
         self._people = People(node.disk.catalog, node.barrier, node.propose, self._names.change)
         self._opened_marks = OpenedMarks(node.propose)
 

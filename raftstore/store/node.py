@@ -30,10 +30,12 @@ from raftstore.cluster.replicas.recorder import FoundReplicas, ReplicaRecorder
 from raftstore.cluster.replicas.registration import Registration
 from raftstore.cluster.replicas.view import LiveTopology
 from raftstore.cluster.retaining import RetentionWork
+from raftstore.cluster.retention import RetentionCalls
 from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health
 from raftstore.cluster.status.news import News
+from raftstore.cluster.trash import TrashCalls
 from raftstore.consensus.engine import Consensus
 from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
 from raftstore.metadata.results import accepted
@@ -149,6 +151,8 @@ class RunningNode:
             network=self.network,
             accounts=self.accounts,
             people=self._people,
+            trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
+            retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
             membership=self.membership,
             health=self.health,
             leader=self._leader,

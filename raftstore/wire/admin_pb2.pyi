@@ -355,7 +355,7 @@ class UsersRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class User(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes", "replicas", "quota_files", "used_files", "rules", "authorized_keys", "upload_rate", "download_rate", "max_sessions", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "used_bytes", "replicas", "quota_files", "used_files", "rules", "authorized_keys", "upload_rate", "download_rate", "max_sessions", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files", "trash_ns")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -377,6 +377,7 @@ class User(_message.Message):
     INBOX_FILES_FIELD_NUMBER: _ClassVar[int]
     SENDER_BYTES_FIELD_NUMBER: _ClassVar[int]
     SENDER_FILES_FIELD_NUMBER: _ClassVar[int]
+    TRASH_NS_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -398,7 +399,8 @@ class User(_message.Message):
     inbox_files: int
     sender_bytes: int
     sender_files: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., used_files: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., person: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., inbox_bytes: _Optional[int] = ..., inbox_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ...) -> None: ...
+    trash_ns: int
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., used_bytes: _Optional[int] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., used_files: _Optional[int] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., authorized_keys: _Optional[_Iterable[str]] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., person: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., inbox_bytes: _Optional[int] = ..., inbox_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ..., trash_ns: _Optional[int] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("path", "rights")
@@ -415,7 +417,7 @@ class Users(_message.Message):
     def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
 
 class UserPut(_message.Message):
-    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas", "quota_files", "upload_rate", "download_rate", "max_sessions", "set_rules", "drop_rules", "add_keys", "drop_keys", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files")
+    __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas", "quota_files", "upload_rate", "download_rate", "max_sessions", "set_rules", "drop_rules", "add_keys", "drop_keys", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files", "trash_ns")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_HASH_FIELD_NUMBER: _ClassVar[int]
     HOME_FIELD_NUMBER: _ClassVar[int]
@@ -439,6 +441,7 @@ class UserPut(_message.Message):
     INBOX_FILES_FIELD_NUMBER: _ClassVar[int]
     SENDER_BYTES_FIELD_NUMBER: _ClassVar[int]
     SENDER_FILES_FIELD_NUMBER: _ClassVar[int]
+    TRASH_NS_FIELD_NUMBER: _ClassVar[int]
     name: str
     password_hash: str
     home: str
@@ -462,7 +465,8 @@ class UserPut(_message.Message):
     inbox_files: int
     sender_bytes: int
     sender_files: int
-    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., set_rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., drop_rules: _Optional[_Iterable[str]] = ..., add_keys: _Optional[_Iterable[str]] = ..., drop_keys: _Optional[_Iterable[str]] = ..., person: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., inbox_bytes: _Optional[int] = ..., inbox_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ...) -> None: ...
+    trash_ns: int
+    def __init__(self, name: _Optional[str] = ..., password_hash: _Optional[str] = ..., home: _Optional[str] = ..., rights: _Optional[str] = ..., quota_bytes: _Optional[int] = ..., disabled: _Optional[bool] = ..., create: _Optional[bool] = ..., update: _Optional[bool] = ..., replicas: _Optional[int] = ..., quota_files: _Optional[int] = ..., upload_rate: _Optional[int] = ..., download_rate: _Optional[int] = ..., max_sessions: _Optional[int] = ..., set_rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., drop_rules: _Optional[_Iterable[str]] = ..., add_keys: _Optional[_Iterable[str]] = ..., drop_keys: _Optional[_Iterable[str]] = ..., person: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., inbox_bytes: _Optional[int] = ..., inbox_files: _Optional[int] = ..., sender_bytes: _Optional[int] = ..., sender_files: _Optional[int] = ..., trash_ns: _Optional[int] = ...) -> None: ...
 
 class UserRemove(_message.Message):
     __slots__ = ("name",)
@@ -657,6 +661,126 @@ class PersonPurged(_message.Message):
     removed: int
     finished: bool
     def __init__(self, removed: _Optional[int] = ..., finished: _Optional[bool] = ...) -> None: ...
+
+class TrashRequest(_message.Message):
+    __slots__ = ("name", "after")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    after: int
+    def __init__(self, name: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
+
+class TrashPage(_message.Message):
+    __slots__ = ("trashed",)
+    TRASHED_FIELD_NUMBER: _ClassVar[int]
+    trashed: _containers.RepeatedCompositeFieldContainer[Trashed]
+    def __init__(self, trashed: _Optional[_Iterable[_Union[Trashed, _Mapping]]] = ...) -> None: ...
+
+class Trashed(_message.Message):
+    __slots__ = ("inode", "name", "path", "size", "removed_ns", "expires_ns")
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_NS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    inode: int
+    name: str
+    path: str
+    size: int
+    removed_ns: int
+    expires_ns: int
+    def __init__(self, inode: _Optional[int] = ..., name: _Optional[str] = ..., path: _Optional[str] = ..., size: _Optional[int] = ..., removed_ns: _Optional[int] = ..., expires_ns: _Optional[int] = ...) -> None: ...
+
+class TrashRestore(_message.Message):
+    __slots__ = ("name", "entry", "to", "beside", "replace")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    BESIDE_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    entry: str
+    to: str
+    beside: bool
+    replace: bool
+    def __init__(self, name: _Optional[str] = ..., entry: _Optional[str] = ..., to: _Optional[str] = ..., beside: _Optional[bool] = ..., replace: _Optional[bool] = ...) -> None: ...
+
+class TrashRestored(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class TrashEmpty(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class TrashEmptied(_message.Message):
+    __slots__ = ("removed",)
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    removed: int
+    def __init__(self, removed: _Optional[int] = ...) -> None: ...
+
+class RetentionBounds(_message.Message):
+    __slots__ = ("path", "age_ns", "max_bytes", "max_files")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    AGE_NS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_FILES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    age_ns: int
+    max_bytes: int
+    max_files: int
+    def __init__(self, path: _Optional[str] = ..., age_ns: _Optional[int] = ..., max_bytes: _Optional[int] = ..., max_files: _Optional[int] = ...) -> None: ...
+
+class RetentionReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RetentionPreview(_message.Message):
+    __slots__ = ("files", "bytes", "of_files", "of_bytes", "paths")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    OF_FILES_FIELD_NUMBER: _ClassVar[int]
+    OF_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    files: int
+    bytes: int
+    of_files: int
+    of_bytes: int
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, files: _Optional[int] = ..., bytes: _Optional[int] = ..., of_files: _Optional[int] = ..., of_bytes: _Optional[int] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RetentionRemove(_message.Message):
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
+
+class RetentionRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RetentionRules(_message.Message):
+    __slots__ = ("rules",)
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    rules: _containers.RepeatedCompositeFieldContainer[RetentionRule]
+    def __init__(self, rules: _Optional[_Iterable[_Union[RetentionRule, _Mapping]]] = ...) -> None: ...
+
+class RetentionRule(_message.Message):
+    __slots__ = ("bounds", "files", "bytes", "settled")
+    BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    bounds: RetentionBounds
+    files: int
+    bytes: int
+    settled: bool
+    def __init__(self, bounds: _Optional[_Union[RetentionBounds, _Mapping]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., settled: _Optional[bool] = ...) -> None: ...
 
 class HostKeysRequest(_message.Message):
     __slots__ = ()

@@ -401,7 +401,7 @@ def test_who_is_no_person_any_more_is_bounced_and_purged(cluster: Cluster, tmp_p
     assert done["purged"] >= 2
     assert states(cluster, "anna", "gina/late.jpg") == [("gina", "bounced")]
     with cluster.login("n3", "gina") as gina:
-        assert names(gina, "/") == []
+        assert names(gina, "/") == ["trash"]
     asked(cluster, "user", "set", "gina", "--people")
     with cluster.login("n3", "gina") as gina:
-        assert names(gina, "/") == ["inbox", "send", "shared"] and names(gina, "/inbox") == []
+        assert names(gina, "/") == ["inbox", "send", "shared", "trash"] and names(gina, "/inbox") == []

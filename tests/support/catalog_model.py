@@ -106,6 +106,8 @@ class Account:
 
     def letters(self, path: str) -> str:
         """Return what it may do at `path`."""
+        if self.trash_ns and beneath(path, f"/people/@trash/{self.name}"):
+            return "elrdf"
         if not beneath(path, self.home):
             return ""
         if reserved(path):
@@ -1018,6 +1020,7 @@ class Model:
     def put_user(self, command: commands.PutUser) -> None:
         """Make or change an account."""
         user = command.user
+        self.check_trash(user)
         if command.create and user.name in self.accounts:
             raise No("EXISTS")
         if command.update and user.name not in self.accounts:
@@ -1037,6 +1040,18 @@ class Model:
             if before.home != made.home or (made.disabled and not before.disabled):
                 made.since = self.index
         self.accounts[user.name] = made
+
+    def check_trash(self, user: commands.User) -> None:
+        """Who gets trash does not find there what an earlier account of its name has left."""
+        before = self.accounts.get(user.name)
+        if not user.trash_ns or (before is not None and before.trash_ns):
+            return
+        found: Directory | File | None = self.root
+        for step in ("people", "@trash", user.name):
+            found = found.entries.get(step) if isinstance(found, Directory) else None
+        owner = before.identity if before is not None else ""
+        if isinstance(found, Directory) and any(each.owner != owner for each in found.entries.values()):
+            raise No("EXISTS")
 
     def remove_user(self, command: commands.RemoveUser) -> None:
         """Remove an account."""

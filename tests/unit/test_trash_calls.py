@@ -10,13 +10,13 @@ import pytest
 from catalogs import NOW, Feeder, command, put
 
 from raftstore.cluster.retaining import RetentionWork
+from raftstore.cluster.retention import Bounds, RetentionCalls, RetentionRule, beyond
+from raftstore.cluster.trash import EMPTIED, TrashCalls, TrashEntry, reclaimable
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotADirectory, NotFound, StoreError
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.trash import MAX_DISPLACED
 from raftstore.rights import Actor
 from raftstore.store.names import Names
-from raftstore.store.retention import Bounds, RetentionCalls, RetentionRule, beyond
-from raftstore.store.trash import EMPTIED, TrashCalls, TrashEntry, reclaimable
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
@@ -30,8 +30,8 @@ class Store:
     def __init__(self, feeder: Feeder) -> None:
         self.feeder = feeder
         self.names = Names(feeder.catalog, self.barrier, self.propose)
-        self.trash = TrashCalls(feeder.catalog, self.barrier, self.names)
-        self.retention = RetentionCalls(feeder.catalog, self.barrier, self.names)
+        self.trash = TrashCalls(feeder.catalog, self.barrier, self.names.change)
+        self.retention = RetentionCalls(feeder.catalog, self.barrier, self.names.change)
 
     async def barrier(self) -> None:
         """All is applied."""

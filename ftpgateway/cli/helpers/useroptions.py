@@ -19,7 +19,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MOST = 1 << 62
 _PORTION = re.compile(r"(\d{1,18})\s*([KMGT]?)(?:i?B)?(?:/s)?", re.ASCII | re.IGNORECASE)
 
-UNLIMITED = ("none", "unlimited")
+UNLIMITED = ("none", "unlimited", "off")
 
 
 class Size(click.ParamType[int]):
@@ -187,6 +187,13 @@ _ACCOUNT: list[Callable[..., Any]] = [
         "expires_ns",
         type=Expiry(),
         help="After how long what a person sends is gone everywhere, if it does not say: 30d, none.",
+    ),
+    click.option(
+        "--trash",
+        "trash_ns",
+        type=Expiry(),
+        help="How long what it had put is kept when that is deleted or replaced, in /trash and on its quota: 30d, off. "
+        "A new person has 30d, others none, if it is not given.",
     ),
     click.option(
         "--inbox", "inbox_bytes", type=Size(), help="Bytes that a person's inbox takes: 20G; none: 100G."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import click
 
@@ -28,19 +27,15 @@ def _all(client: ClusterClient, name: str, *, ended: bool) -> Iterator[admin_pb2
         request.before.CopyFrom(page[-1].key)
 
 
-def _moment(ns: int) -> str | None:
-    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}" if ns else None
-
-
 def _shape(sent: admin_pb2.Sent) -> dict[str, object]:
     return {
         "path": sent.path,
         "recipient": sent.recipient,
         "state": sent.state,
         "bytes": sent.size,
-        "sent": _moment(sent.sent_ns),
-        "expires": _moment(sent.expires_ns),
-        "ended": _moment(sent.ended_ns),
+        "sent": output.moment(sent.sent_ns),
+        "expires": output.moment(sent.expires_ns),
+        "ended": output.moment(sent.ended_ns),
     }
 
 
@@ -68,11 +63,11 @@ def command(access: Access, name: str, ended: bool, limit: int | None, form: str
         titles = ["sent", "bytes", "recipient", "state", "expires", "path"]
         rows = [
             [
-                _moment(sent.sent_ns) or "-",
+                output.moment(sent.sent_ns) or "-",
                 output.human_bytes(sent.size),
                 sent.recipient,
                 sent.state,
-                _moment(sent.expires_ns) or "-",
+                output.moment(sent.expires_ns) or "-",
                 sent.path,
             ]
             for sent in found

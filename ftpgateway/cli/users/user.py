@@ -120,6 +120,7 @@ pixraft user set anna --quota 50G --quota-files none --cluster pictures
 pixraft user set camera7 --upload-rate 5M --max-sessions 2 --cluster pictures
 pixraft user set anna --disable --cluster pictures
 pixraft user set bob --people --expires 30d --cluster pictures
+pixraft user set camera7 --trash 7d --cluster pictures
 pixraft user set bob --no-people --home /bob --purge --cluster pictures
 """
 
@@ -250,6 +251,7 @@ def as_json(user: admin_pb2.User) -> dict[str, Any]:
     shown = {name: getattr(user, name) for name in _SHOWN}
     shown["role"] = _role(user)
     shown["expires"] = user.expires_ns // 10**9
+    shown["trash"] = user.trash_ns // 10**9
     shown["rules"] = [
         {"path": rule.path, "rights": rule.rights, "role": word_of(rule.rights)} for rule in user.rules
     ]

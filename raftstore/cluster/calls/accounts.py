@@ -17,7 +17,11 @@ _FIELDS = (
     *("password_hash", "home", "rights", "disabled", "replicas", "quota_bytes", "quota_files"),
     *("upload_rate", "download_rate", "max_sessions"),
     *("person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files"),
+    "trash_ns",
 )
+
+PERSONS_TRASH_NS = 30 * 86_400 * 10**9
+"""What a new person has, if nothing else is asked for."""
 
 ATTEMPTS = 5
 """For a change of an account that others change at the same time."""
@@ -86,6 +90,8 @@ def merged(earlier: User | None, put: admin.UserPut) -> User:
         changes["password_hash"] = earlier.password_hash
     if put.HasField("person") and not put.HasField("home"):
         _move_home(base, put, changes)
+    if put.person and not base.person and not base.trash_ns:
+        changes.setdefault("trash_ns", PERSONS_TRASH_NS)
     return replace(base, rules=_rules(base, put), authorized_keys=_keys(base, put), **changes)
 
 

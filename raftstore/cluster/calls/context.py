@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from raftstore.cluster.membership.service import Membership
     from raftstore.cluster.people import People
     from raftstore.cluster.proposals import Barrier, Propose
+    from raftstore.cluster.retention import RetentionCalls
     from raftstore.cluster.settings import StoreSettings
     from raftstore.cluster.status.health import Health
+    from raftstore.cluster.trash import TrashCalls
     from raftstore.metadata import Catalog
     from raftstore.peers import PeerNetwork
     from raftstore.types import ClusterStatus
@@ -36,6 +38,8 @@ class NodeContext:
     network: PeerNetwork
     accounts: Accounts
     people: People
+    trash: TrashCalls
+    retention: RetentionCalls
     membership: Membership
     health: Health
     leader: Callable[[], str | None]

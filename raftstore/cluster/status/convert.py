@@ -121,4 +121,5 @@ def user_to_wire(user: User, used: Usage) -> admin.User:
         inbox_files=user.inbox_files,
         sender_bytes=user.sender_bytes,
         sender_files=user.sender_files,
+        trash_ns=user.trash_ns,
     )

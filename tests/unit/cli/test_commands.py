@@ -31,9 +31,22 @@ ALL = [
     *(
         name
         for name in find_commands()
-        if name not in ("user", "node", "leader", "jobs", "config", "hostkeys", "partials", "upgrade", "group")
+        if name
+        not in (
+            "user",
+            "node",
+            "leader",
+            "jobs",
+            "config",
+            "hostkeys",
+            "partials",
+            "upgrade",
+            "group",
+            "retention",
+        )
     ),
     *(f"group {name}" for name in ("add", "list", "members", "remove")),
+    *(f"retention {name}" for name in ("list", "remove", "set")),
     *(f"partials {name}" for name in ("list", "remove")),
     *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),

@@ -12,6 +12,8 @@ from raftstore.util.modules import declared_in
 
 READ_BY_BOTH = {
     *("admin.status", "admin.node", "admin.users", "admin.user_orphans", "admin.membership"),
+    *("admin.groups", "admin.inbox", "admin.sent"),
+    *("admin.trash", "admin.retention", "admin.retention_preview"),
     *("admin.jobs", "admin.partials", "admin.upgrade", "admin.hostkeys"),
 }
 CHANGED_BY_BOTH = {"admin.user_put", "admin.user_remove", "admin.user_adopt"}
@@ -19,6 +21,8 @@ CHANGED_BY_BOTH = {"admin.user_put", "admin.user_remove", "admin.user_adopt"}
 
 CHANGED_BY_ADMINS = {
     *("admin.intent", "admin.cancel", "admin.job_put", "admin.job_cancel", "admin.partial_remove"),
+    *("admin.group_put", "admin.group_remove", "admin.block", "admin.person_purge"),
+    *("admin.trash_restore", "admin.trash_empty", "admin.retention_set", "admin.retention_remove"),
     *("admin.upgrade_finish", "admin.hostkeys_rotate"),
 }
 REPEATED_BY_ADMINS = {"admin.transfer"}

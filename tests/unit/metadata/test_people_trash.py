@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from catalogs import Feeder, by, chunk, command, digest, put
-from people import DAY, HOUR, SECOND, advance, files, inbox, past, person, send, sent, states
+from people import DAY, HOUR, SECOND, advance, files, inbox, past, person, send, sent, session, states
 
 from raftstore.metadata.tables import longcontents
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.trash import Trash
-from raftstore.rights import Actor
+from raftstore.rights import Action, Actor
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 
@@ -419,3 +419,31 @@ def test_a_few_things_go_with_one_command_and_the_clock_waits_for_the_rest(feede
             break
     assert counts == sorted(counts, reverse=True) and counts[-1] == 0 and len(set(counts)) > 2
     assert references(feeder) == {} and feeder.catalog.ask(Clock, lambda clock: clock.now_ns) == until
+
+
+def test_who_takes_a_name_gets_no_trash_while_an_earlier_one_has_something_there(feeder: Feeder) -> None:
+    def putting(trash_ns: int) -> str:
+        user = commands.User(name="carl", home="/", rights="elradfmwMT", trash_ns=trash_ns)
+        return feeder.status(command("put_user", user=user))
+
+    assert putting(DAY) == "OK"
+    carl = session(feeder, "carl")
+    assert feeder.status(by(put("/secret.jpg", 1), carl)) == "OK"
+    assert feeder.status(by(command("remove_file", path="/secret.jpg"), carl)) == "OK"
+    way = "/people/@trash/carl/secret.jpg"
+    assert carl.rights(feeder.catalog.rights).may(Action.READ, way)
+    assert feeder.status(command("remove_user", name="carl")) == "OK"
+    assert putting(DAY) == "EXISTS"
+    assert putting(0) == "OK" and putting(DAY) == "EXISTS"
+    assert not session(feeder, "carl").rights(feeder.catalog.rights).may(Action.READ, way)
+    assert feeder.status(command("remove_file", path=way)) == "OK"
+    assert putting(DAY) == "OK"
+    assert session(feeder, "carl").rights(feeder.catalog.rights).may(Action.READ, way)
+    for others in (
+        "/people",
+        "/people/@trash",
+        "/people/@trash/bob/x",
+        "/people/@inbox/carl/x",
+        "/people/carl/x",
+    ):
+        assert not session(feeder, "carl").rights(feeder.catalog.rights).may(Action.READ, others)

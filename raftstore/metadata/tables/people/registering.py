@@ -49,6 +49,8 @@ class Registering(Table):
         self._check(user, earlier)
         if user.person and not was_person:
             self._check_places(user.name, earlier)
+        elif user.trash_ns and (earlier is None or not earlier.trash_ns):
+            self._check_trash(user.name, earlier)
         self._accounts.put(command, at)
         if user.person and not was_person:
             self._make_places(at, user.name)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from raftstore.cluster.proposals import Barrier, Change
 from raftstore.errors import Invalid, NotADirectory
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.clock import LEVEL
 from raftstore.metadata.tables.retention import Retention
 from raftstore.rights import Actor
-from raftstore.store.names import Names
 from raftstore.types import Kind
 from raftstore.util.limits.slices import next_slice
 from raftstore.wire import commands_pb2 as commands
@@ -69,10 +68,11 @@ def beyond(sizes: list[tuple[int, int]], bounds: Bounds, too_old: int) -> int:
 class RetentionCalls:
     """What operators do with retention. Every call may raise StoreError, and Invalid where the level has none."""
 
-    def __init__(self, catalog: Catalog, barrier: Callable[[], Awaitable[None]], names: Names) -> None:
+    def __init__(self, catalog: Catalog, barrier: Barrier, change: Change) -> None:
+        """`change` proposes in the name of an actor."""
         self._catalog = catalog
         self._barrier = barrier
-        self._names = names
+        self._change = change
 
     async def set(self, actor: Actor, path: str, bounds: Bounds) -> None:
         """Have a directory keep so much. Raises NotFound, NotADirectory, Invalid, Denied."""
@@ -80,13 +80,13 @@ class RetentionCalls:
         put = commands.PutRetention(
             path=path, age_ns=bounds.age_ns, max_bytes=bounds.bytes, max_files=bounds.files
         )
-        await self._names.change(actor, commands.Command(put_retention=put))
+        await self._change(actor, commands.Command(put_retention=put))
 
     async def remove(self, actor: Actor, path: str) -> None:
         """Have a directory keep everything again. Raises NotFound, NotADirectory, Denied."""
         self._check_level()
         command = commands.RemoveRetention(path=path)
-        await self._names.change(actor, commands.Command(remove_retention=command))
+        await self._change(actor, commands.Command(remove_retention=command))
 
     async def rules(self) -> list[RetentionRule]:
         """Return all rules, by path."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from raftstore.cluster.proposals import Barrier, Change
 from raftstore.errors import Invalid, NotFound
 from raftstore.metadata import Catalog
 from raftstore.metadata.refusal import MAX_INTEGER
@@ -13,7 +14,6 @@ from raftstore.metadata.tables.trash import MAX_DISPLACED, Trash
 from raftstore.paths import join
 from raftstore.rights import Actor
 from raftstore.rights.reserved import Area
-from raftstore.store.names import Names
 from raftstore.types import Usage, User
 from raftstore.util.limits.slices import next_slice
 from raftstore.wire import commands_pb2 as commands
@@ -43,15 +43,15 @@ class TrashCalls:
     StoreError, and Invalid while the level in force has no trash.
     """
 
-    def __init__(self, catalog: Catalog, barrier: Callable[[], Awaitable[None]], names: Names) -> None:
+    def __init__(self, catalog: Catalog, barrier: Barrier, change: Change) -> None:
+        """`change` proposes in the name of an actor."""
         self._catalog = catalog
         self._barrier = barrier
-        self._names = names
+        self._change = change
 
-    async def entries(self, actor: Actor, *, of: str = "") -> AsyncIterator[list[TrashEntry]]:
-        """Yield what is in it, the oldest first, some at a time. Raises NotFound, Denied."""
+    async def entries(self, actor: Actor, *, of: str = "", after: int = 0) -> AsyncIterator[list[TrashEntry]]:
+        """Yield what is in it behind inode `after`, the oldest first, some at a time. Raises NotFound, Denied."""
         owner = (await self._user(actor, of)).owner
-        after = 0
         while True:
             await next_slice()
             page = self._catalog.ask(Trash, lambda trash, last=after: trash.of(owner, last, PAGE))  # type: ignore[misc]
@@ -84,8 +84,26 @@ class TrashCalls:
         if kept is None or kept.owner != user.owner:
             raise NotFound(name)
         command = commands.RestoreTrash(inode=inode, to=to or kept.path, beside=beside, replace=replace)
-        await self._names.change(actor, commands.Command(restore_trash=command))
+        await self._change(actor, commands.Command(restore_trash=command))
         return self._catalog.path_of(inode) or command.to
+
+    async def newest_of(self, actor: Actor, path: str, *, of: str = "") -> str:
+        """Return the name of what was removed from `path` last: a path of the store, or in the account's home.
+
+        Raises NotFound, Denied.
+        """
+        user = await self._user(actor, of)
+        ways = path, join(user.home, path[1:])
+        found = {
+            each.path: each.name
+            async for page in self.entries(actor, of=of)
+            for each in page
+            if each.path in ways
+        }
+        name = next((found[way] for way in ways if way in found), None)
+        if name is None:
+            raise NotFound(path)
+        return name
 
     async def empty(self, actor: Actor, *, of: str = "") -> int:
         """Remove for good all that is in it now; return how many files that were. Raises NotFound, Denied."""
@@ -94,7 +112,7 @@ class TrashCalls:
         removed, finished = 0, not upto
         while not finished:
             command = commands.EmptyTrash(owner=owner, upto=upto, limit=EMPTIED)
-            done = await self._names.change(actor, commands.Command(empty_trash=command))
+            done = await self._change(actor, commands.Command(empty_trash=command))
             removed, finished = removed + done.removed, done.finished
         return removed
 

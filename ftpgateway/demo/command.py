@@ -126,7 +126,9 @@ def _directory(directory: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _stopping(directory: Path, nodes: int, ftp_port: int | None, encryption: str) -> Iterator[LocalCluster]:
     """Make the cluster; whatever happens, let no node outlive it, and no second signal cut that short."""
-    cluster = LocalCluster(directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption, sftp=True)
+    cluster = LocalCluster(
+        directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption, sftp=True, metrics=True
+    )
     try:
         yield cluster
     finally:
@@ -153,7 +155,7 @@ def _serve(cluster: LocalCluster, account: Account, form: str) -> None:
         ]
         output.print_json({"ready": True, "directory": str(cluster.directory), "nodes": shape})
     else:
-        where = " ".join(f"{name}://{at}" for node in nodes for name, at in node.services().items())
+        where = " ".join(_shown(name, at) for node in nodes for name, at in node.services().items())
         click.echo(f"Ready: {where} user {account.name}, in {cluster.directory}")
     sys.stdout.flush()
     while any(node.running for node in nodes):
@@ -161,6 +163,11 @@ def _serve(cluster: LocalCluster, account: Account, form: str) -> None:
             again = f"pixraft serve --config {cluster.nodes[name].config}"
             click.echo(f"Node {name} has ended ({ended(code)}); start it again with: {again}", err=True)
     raise DemoFailed(f"all nodes have ended; their logs are in {cluster.directory}")
+
+
+def _shown(service: str, at: str) -> str:
+    """Return where a service is, as a URL where there is one for it."""
+    return f"metrics http://{at}" if service == "metrics" else f"{service}://{at}"
 
 
 def _show(cluster: LocalCluster, account: Account, pictures: list[samples.Picture], form: str) -> None:

@@ -25,6 +25,7 @@ AUTHORITY = "authority"
 ADMIN = "admin"
 FTP_PORT = 2121
 SFTP_PORT = 2022
+METRICS = Address("127.0.0.1", 9420)
 _RESERVED = (AUTHORITY, ADMIN)
 
 
@@ -32,7 +33,8 @@ _RESERVED = (AUTHORITY, ADMIN)
 class NodeSpec:
     """A node to be: the address at which the others reach it, where it listens, its FTP and SFTP addresses.
 
-    `passive_ports` is as in the configuration, "" for any free port. Without `sftp` it offers no SFTP.
+    `passive_ports` is as in the configuration, "" for any free port. Without `sftp` it offers no SFTP, without
+    `metrics` neither metrics nor health.
     """
 
     name: str
@@ -41,10 +43,14 @@ class NodeSpec:
     ftp: Address
     passive_ports: str = "50000-50999"
     sftp: Address | None = None
+    metrics: Address | None = None
 
     @classmethod
     def parse(cls, text: str, ftp_port: int = FTP_PORT) -> NodeSpec:
-        """Read `name=host:port[,listen=host:port][,ftp=host:port][,sftp=host:port]`; raise ValueError."""
+        """Read `name=host:port[,listen=host:port][,ftp=host:port][,sftp=host:port][,metrics=host:port]`.
+
+        Raises ValueError.
+        """
         first, *others = text.split(",")
         name, equals, address_text = first.partition("=")
         if not equals:
@@ -58,6 +64,8 @@ class NodeSpec:
         listen = Address(address.host if own else everywhere, address.port)
         ftp = Address(address.host if own else everywhere, ftp_port)
         sftp: Address | None = Address(address.host if own else everywhere, SFTP_PORT)
+        # On loopback there are several nodes on this machine, and one port can be had once.
+        metrics = None if own else METRICS
         for other in others:
             key, _, value = other.partition("=")
             if key == "listen":
@@ -66,11 +74,13 @@ class NodeSpec:
                 ftp = Address.parse(value)
             elif key == "sftp":
                 sftp = Address.parse(value) if value else None
+            elif key == "metrics":
+                metrics = Address.parse(value) if value else None
             else:
-                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp and sftp")
+                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp, sftp and metrics")
         if not address.port:
             raise ValueError(f"{text!r}: the others must know the port")
-        return cls(name, address, listen, ftp, sftp=sftp)
+        return cls(name, address, listen, ftp, sftp=sftp, metrics=metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +152,12 @@ def _check_servers(nodes: Sequence[NodeSpec]) -> None:
     servers = [
         (node, what, at)
         for node in nodes
-        for what, at in (("listen", node.listen), ("ftp", node.ftp), ("sftp", node.sftp))
+        for what, at in (
+            ("listen", node.listen),
+            ("ftp", node.ftp),
+            ("sftp", node.sftp),
+            ("metrics", node.metrics if not _on_own_machine(node) else None),
+        )
         if at is not None
     ]
     for (other, there, its), (node, what, at) in itertools.combinations(servers, 2):
@@ -181,6 +196,7 @@ def node_file(spec: ClusterSpec, node: NodeSpec) -> str:
             "tls_certificate": "ftps.pem",
         },
         "sftp": {"listen": str(node.sftp or "")},
+        "metrics": {"listen": str(node.metrics or "")},
     }
     return render(values)
 
@@ -193,6 +209,11 @@ def _cluster(spec: ClusterSpec) -> dict[str, object]:
 def _server_names(node: NodeSpec) -> list[str]:
     names = dict.fromkeys([node.address.host, node.name])
     return [*names, "localhost"] if _is_loopback(node.address.host) else list(names)
+
+
+def _on_own_machine(node: NodeSpec) -> bool:
+    """Whether the node has a machine of its own, as its address tells: then its loopback is its own, too."""
+    return not _is_loopback(node.address.host)
 
 
 def _is_loopback(host: str) -> bool:

@@ -20,13 +20,16 @@ class _Counts:
         "Uploads and downloads that have ended, whole or not.",
         label="result",
         values=("complete", "incomplete"),
+        also=("direction",),
     )
     def transfers(self) -> dict[str, int]:
         """By how they ended."""
         return self.ended
 
     @counter(
-        "pixraft_transfer_bytes_total", "Bytes that uploads and downloads have moved, of those that have ended."
+        "pixraft_transfer_bytes_total",
+        "Bytes that uploads and downloads have moved, of those that have ended.",
+        also=("direction",),
     )
     def moved(self) -> float:
         """In bytes."""

@@ -147,7 +147,7 @@ class OwnStatus:
 class BuildInfo:
     """Which program this is: the version is a label."""
 
-    @gauge("pixraft_build_info", "Always 1; the label has the version of the program.")
+    @gauge("pixraft_build_info", "Always 1; the label has the version of the program.", also=("version",))
     def one(self) -> float:
         """1."""
         return 1

@@ -74,6 +74,8 @@ class Metric:
     label: str = ""
     values: tuple[str, ...] = ()
     most: int = 0
+    also: tuple[str, ...] = ()
+    """Labels that `Metrics.add` gives, for the page that describes all metrics."""
 
 
 class Sample(NamedTuple):
@@ -96,22 +98,35 @@ _F = TypeVar(
 
 
 def counter(
-    name: str, help: str, *, label: str = "", values: Iterable[str] = (), most: int = 0
+    name: str,
+    help: str,
+    *,
+    label: str = "",
+    values: Iterable[str] = (),
+    most: int = 0,
+    also: Iterable[str] = (),
 ) -> Callable[[_F], _F]:
     """Declare what only grows: the method returns how much it is, with a label a value for each of `values`.
 
-    `most` instead of `values`: as many at most, of names that only operators give.
+    `most` instead of `values`: as many at most, of names that only operators give. `also` names the labels that
+    `Metrics.add` gives to each object.
     """
     if not name.endswith("_total"):
         raise ValueError(f"{name}: the name of a counter ends in _total")
-    return _declared(Metric(name, help, MetricType.COUNTER, label, tuple(values), most))
+    return _declared(Metric(name, help, MetricType.COUNTER, label, tuple(values), most, tuple(also)))
 
 
 def gauge(
-    name: str, help: str, *, label: str = "", values: Iterable[str] = (), most: int = 0
+    name: str,
+    help: str,
+    *,
+    label: str = "",
+    values: Iterable[str] = (),
+    most: int = 0,
+    also: Iterable[str] = (),
 ) -> Callable[[_F], _F]:
     """Declare what goes up and down; else as `counter`."""
-    return _declared(Metric(name, help, MetricType.GAUGE, label, tuple(values), most))
+    return _declared(Metric(name, help, MetricType.GAUGE, label, tuple(values), most, tuple(also)))
 
 
 def histogram(name: str, help: str) -> Callable[[_F], _F]:

@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ftpgateway.node.config.reading import load_admin_config
@@ -99,6 +100,7 @@ def make_cluster(directory: Path, spec: ClusterSpec) -> None:
 
     Raises Invalid (a name or address twice), AlreadyExists rather than overwrite anything, DiskFailed.
     """
+    spec = replace(spec, nodes=_with_ports_of_their_own(spec.nodes))
     _check(spec)
     names = [*_RESERVED, *(node.name for node in spec.nodes)]
     for name in names:
@@ -116,6 +118,15 @@ def make_cluster(directory: Path, spec: ClusterSpec) -> None:
             os.rename(scratch / name, directory / name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _with_ports_of_their_own(nodes: Sequence[NodeSpec]) -> list[NodeSpec]:
+    """Return the nodes, without the usual port for metrics where several are on one machine: one of them had it."""
+    hosts = Counter(node.address.host for node in nodes)
+    return [
+        replace(node, metrics=None) if node.metrics == METRICS and hosts[node.address.host] > 1 else node
+        for node in nodes
+    ]
 
 
 def update_admin(file: Path, members: Sequence[Member]) -> None:

@@ -21,6 +21,7 @@ class CertificateEnd:
     @gauge(
         "pixraft_certificate_expiry_seconds",
         "Seconds until the certificate ends, negative after that; NaN where it cannot be read.",
+        also=("certificate",),
     )
     def left(self) -> float:
         """Seconds."""

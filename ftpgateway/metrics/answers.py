@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
@@ -82,6 +83,8 @@ class Answers:
 
     async def _readyz(self, request: Request) -> Answer:
         verbose = self._verbose(request)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         unready = await self._checks.ready(local="local" in request.options)
         unwritable = self._checks.writable()
         needed = self._checks.spared() if verbose or "maintenance" in request.options else ""
@@ -98,6 +101,7 @@ class Answers:
                 "not_writable": unwritable or None,
                 "spared": not needed,
                 "needed": needed or None,
+                "seconds": round(loop.time() - begun, 3),
             }
             return _json(good, {**shape, **self._checks.details()})
         words = ["ready" if good else "not ready", f"writable: {str(not unwritable).lower()}"]

@@ -37,7 +37,7 @@ class MetricsKind(FrontendKind[MetricsSettings]):
             return None
         if settings.accounts:
             context.metrics.add(context.access.account_sessions())
-        token = read_token(settings.token) if settings.token is not None else None
+        token = read_token(settings.credentials_file) if settings.credentials_file is not None else None
         tls = None
         if (certificate := settings.tls_certificate) is not None:
             tls = server_context(certificate)
@@ -48,8 +48,8 @@ class MetricsKind(FrontendKind[MetricsSettings]):
 
     def private_files(self, settings: MetricsSettings) -> Iterator[PrivateFile]:
         """Yield token and certificate, in whose file the key is."""
-        if settings.token is not None:
-            yield PrivateFile("token", settings.token, "the token for metrics")
+        if settings.credentials_file is not None:
+            yield PrivateFile("credentials_file", settings.credentials_file, "the token for metrics")
         if settings.tls_certificate is not None:
             yield PrivateFile("tls_certificate", settings.tls_certificate, "the certificate for metrics")
 
@@ -60,10 +60,10 @@ class MetricsKind(FrontendKind[MetricsSettings]):
         if settings.listen is None:
             return
         try:
-            if settings.token is not None:
-                read_token(settings.token)
+            if settings.credentials_file is not None:
+                read_token(settings.credentials_file)
         except (OSError, ValueError) as error:
-            yield Mistake("token", str(error), "openssl rand -hex 32 > FILE; chmod 600 FILE")
+            yield Mistake("credentials_file", str(error), "openssl rand -hex 32 > FILE; chmod 600 FILE")
         try:
             if settings.tls_certificate is not None:
                 server_context(settings.tls_certificate)

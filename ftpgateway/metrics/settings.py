@@ -20,10 +20,10 @@ class MetricsSettings:
     listen: Address | None = declared(
         kinds.ADDRESS_OR_EMPTY,
         'Address of the HTTP server for metrics and health; "" offers neither. `pixraft init` takes 127.0.0.1:9420 for '
-        "nodes on machines of their own. Anything but loopback needs `token` or `tls_certificate`.",
+        "nodes on machines of their own. Anything but loopback needs `credentials_file` or `tls_certificate`.",
         "",
     )
-    token: Path | None = declared(
+    credentials_file: Path | None = declared(
         kinds.FILE_OR_EMPTY,
         "File with a token of 16 to 512 letters, digits and signs. Then `/metrics`, and details of health, are for who "
         "sends it (`Authorization: Bearer TOKEN`); whether the node is alive and ready everybody is told.",
@@ -41,9 +41,9 @@ class MetricsSettings:
     def mistakes(self) -> Iterator[Mistake]:
         """Yield that strangers could read it."""
         open_to_all = self.listen is not None and not self.listen.is_loopback
-        if open_to_all and self.token is None and self.tls_certificate is None:
+        if open_to_all and self.credentials_file is None and self.tls_certificate is None:
             yield Mistake(
                 "listen",
                 f"{self.listen} is not loopback: strangers could read how the cluster is",
-                "set metrics.token or metrics.tls_certificate, or listen on 127.0.0.1",
+                "set metrics.credentials_file or metrics.tls_certificate, or listen on 127.0.0.1",
             )

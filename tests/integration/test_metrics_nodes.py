@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -67,7 +66,7 @@ def test_every_metric_of_the_page_is_there_with_its_labels(cluster: Cluster) -> 
 
 def test_what_clients_do_is_counted(cluster: Cluster) -> None:
     before = values(cluster, "n2")
-    with cluster.ftp("n2") as client:
+    with cluster.login("n2") as client:
         client.storbinary("STOR counted.jpg", io.BytesIO(b"x" * 5000))
         client.retrbinary("RETR counted.jpg", lambda _block: None)
 
@@ -99,29 +98,31 @@ def test_health_while_nodes_are_killed_and_come_back(cluster: Cluster) -> None:
         assert value(cluster, name, "pixraft_nodes", state="reachable") == 3
 
     # One of three is away: ready, but nobody else may go.
-    cluster.local.kill("n3")
+    cluster.kill("n3")
     eventually(lambda: value(cluster, "n1", "pixraft_nodes", state="unreachable") == 1)
     eventually(lambda: get(cluster, "n1", "/readyz")[0] == 200)
     eventually(lambda: get(cluster, "n1", "/readyz?maintenance")[0] == 503)
     eventually(lambda: value(cluster, "n1", "pixraft_has_leader") == 1)
 
-    # No majority: unready, each answer within its 2 s and what the machine takes; alive all the time.
-    cluster.local.kill("n2")
-    begun = time.monotonic()
-    status, text = get(cluster, "n1", "/readyz?verbose")
-    took = time.monotonic() - begun
-    assert status == 503 and json.loads(text)["reason"] == "no majority of the cluster answers"
-    assert took < 30, "an answer is bounded by the barrier, not by the outage"
+    # No majority: unready within 3 s by the node's own clock, as often as it is asked; alive all the time.
+    cluster.kill("n2")
+
+    def refused_in_time() -> bool:
+        status, text = get(cluster, "n1", "/readyz?verbose")
+        assert status == 503 and json.loads(text)["reason"] == "no majority of the cluster answers"
+        return bool(json.loads(text)["seconds"] < 3)
+
+    eventually(refused_in_time)
     eventually(lambda: value(cluster, "n1", "pixraft_has_leader") == 0)
     assert get(cluster, "n1", "/readyz?local")[0] == 503
     assert get(cluster, "n1", "/livez") == (200, "alive\n")
 
     # A majority again: ready once reads are answered, and never while they would be refused.
-    cluster.local.start("n2")
+    cluster.start_node("n2")
     eventually(lambda: get(cluster, "n1", "/readyz")[0] == 200)
-    with cluster.ftp("n1") as client:
+    with cluster.login("n1") as client:
         client.nlst()
-    cluster.local.start("n3")
+    cluster.start_node("n3")
     for name in cluster.names:
         eventually(lambda name=name: get(cluster, name, "/readyz?maintenance")[0] == 200)
     eventually(lambda: value(cluster, "n1", "pixraft_nodes", state="unreachable") == 0)

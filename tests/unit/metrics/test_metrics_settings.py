@@ -42,9 +42,11 @@ def test_beyond_loopback_a_token_or_a_certificate_is_demanded(tmp_path: Path, ad
     token, certificate = tmp_path / "token", tmp_path / "web.pem"
     token.write_text("0123456789abcdef")
     certificate.write_bytes(self_signed_server_pem(["localhost"]))
-    with pytest.raises(ConfigError, match=r"PIXRAFT_METRICS_LISTEN.*strangers could read.*set metrics\.token"):
+    with pytest.raises(
+        ConfigError, match=r"PIXRAFT_METRICS_LISTEN.*strangers could read.*set metrics\.credentials_file"
+    ):
         load_node_config(file, {"PIXRAFT_METRICS_LISTEN": address})
-    for key, value in (("TOKEN", token), ("TLS_CERTIFICATE", certificate)):
+    for key, value in (("CREDENTIALS_FILE", token), ("TLS_CERTIFICATE", certificate)):
         environment = {"PIXRAFT_METRICS_LISTEN": address, f"PIXRAFT_METRICS_{key}": str(value)}
         assert load_node_config(file, environment)[MetricsSettings].listen is not None
 
@@ -52,13 +54,19 @@ def test_beyond_loopback_a_token_or_a_certificate_is_demanded(tmp_path: Path, ad
 @pytest.mark.parametrize("address", ["127.0.0.1:9420", "127.5.0.1:9420", "[::1]:9420", "localhost:9420"])
 def test_loopback_is_open(tmp_path: Path, address: str) -> None:
     (file,) = made(tmp_path / "c", "n1=127.0.0.1:7421")
-    assert load_node_config(file, {"PIXRAFT_METRICS_LISTEN": address})[MetricsSettings].token is None
+    assert load_node_config(file, {"PIXRAFT_METRICS_LISTEN": address})[MetricsSettings].listen is not None
 
 
 def test_files_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     short = tmp_path / "file"
     short.write_text("short")
-    settings = MetricsSettings(listen=METRICS, token=short, tls_certificate=short)
-    assert [mistake.key for mistake in MetricsKind().problems(settings)] == ["token", "tls_certificate"]
-    assert [file.key for file in MetricsKind().private_files(settings)] == ["token", "tls_certificate"]
-    assert not list(MetricsKind().problems(MetricsSettings(token=short)))
+    settings = MetricsSettings(listen=METRICS, credentials_file=short, tls_certificate=short)
+    assert [mistake.key for mistake in MetricsKind().problems(settings)] == [
+        "credentials_file",
+        "tls_certificate",
+    ]
+    assert [file.key for file in MetricsKind().private_files(settings)] == [
+        "credentials_file",
+        "tls_certificate",
+    ]
+    assert not list(MetricsKind().problems(MetricsSettings(credentials_file=short)))

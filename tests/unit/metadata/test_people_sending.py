@@ -123,7 +123,7 @@ def test_counters_of_copies_follow(feeder: Feeder, anna: Actor, bob: Actor) -> N
 def other(feeder: Feeder, why: str) -> None:
     fields: dict[str, dict[str, Any]] = {
         "disabled": {"disabled": True},
-        "full": {"inbox_files": 1},
+        "full": {"inbox_files": 2},  # a directory is one
         "full of bytes": {"inbox_bytes": 9},
         "full of hers": {"sender_bytes": 9},
     }

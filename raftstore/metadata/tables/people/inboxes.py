@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
@@ -142,30 +143,30 @@ CREATE TABLE inboxes (
         asked = [user for user in users if user.person and not user.disabled and user.name != sender.name]
         if not asked:
             return []
-        self._quotas.load([user.owner + INBOX_MARK for user in asked])
-        numbers = self._persons.numbers([user.owner for user in asked])
+        marked = [user.owner + INBOX_MARK for user in asked]
+        self._quotas.load(marked)
         own = self._persons.find(sender.owner)
+        pairs = [_Pair()] * len(asked)
         if own is not None:
-            self._load([number for number in numbers.values() if number is not None], own)
+            numbers = self._persons.numbers([user.owner for user in asked])
+            self._load([number for number in numbers if number is not None], own)
+            pairs = [pairs[0] if number is None else self._pairs[number, own] for number in numbers]
         blocking = self._blocks.blocking([user.name for user in asked], sender.name)
-        return [
-            user
-            for user in asked
-            if user.name not in blocking and self._has_room(user, numbers[user.owner], sender, own, way, size)
-        ]
-
-    def _has_room(
-        self, user: User, number: int | None, sender: User, own: int | None, way: tuple[str, ...], size: int
-    ) -> bool:
-        pair = self._pair(number, own) if number is not None and own is not None else _Pair()
-        inner = len(self._way(pair.directory, way[:-1]).missing)
-        share = self._quotas.usage(user.owner + INBOX_MARK)
-        files = share.files + 1 + inner + (not pair.directory)
-        if files > (user.inbox_files or FILES) or share.bytes + size > (user.inbox_bytes or BYTES):
-            return False
-        if pair.files + 1 + inner > (user.sender_files or SENDER_FILES):
-            return False
-        return pair.bytes + size <= (user.sender_bytes or SENDER_BYTES)
+        usage, inner = self._quotas.usage, 0
+        takers = []
+        for user, owner, pair in zip(asked, marked, pairs, strict=True):
+            if len(way) > 1:
+                inner = len(self._way(pair.directory, way[:-1]).missing)
+            there, come = usage(owner), 1 + inner
+            if (
+                there.files + come + (not pair.directory) <= (user.inbox_files or FILES)
+                and there.bytes + size <= (user.inbox_bytes or BYTES)
+                and pair.files + come <= (user.sender_files or SENDER_FILES)
+                and pair.bytes + size <= (user.sender_bytes or SENDER_BYTES)
+                and user.name not in blocking
+            ):
+                takers.append(user)
+        return takers
 
     def _way(self, directory: int, names: tuple[str, ...]) -> _Way:
         """Return how much of the way to a directory, in that of a sender (0: there is none), is there.
@@ -194,8 +195,7 @@ CREATE TABLE inboxes (
 
         They have no content yet.
         """
-        own = self._persons.number(sender.owner)
-        numbers = [self._persons.number(user.owner) for user in users]
+        own, *numbers = self._persons.given([sender.owner, *(user.owner for user in users)])
         self._load(numbers, own)
         owners = [user.owner + INBOX_MARK for user in users]
         pairs = [self._change(number, own) for number in numbers]
@@ -205,11 +205,7 @@ CREATE TABLE inboxes (
             directories = [
                 self._inside(at, pair, way[:-1], owner) for pair, owner in zip(pairs, owners, strict=True)
             ]
-        taken = self._names.having(directories, way[-1])
-        places = [
-            self._free(directory, way[-1]) if directory in taken else Place(directory, way[-1])
-            for directory in directories
-        ]
+        places = self._free(directories, way[-1])
         for pair in pairs:
             pair.files += 1
             pair.bytes += size
@@ -228,10 +224,7 @@ CREATE TABLE inboxes (
             else self._storing.directory(at, Area.INBOX.of(user.name))
             for user, _ in wanted
         ]
-        taken = self._names.having(inboxes, name)
-        places = [
-            self._free(inbox, name) if inbox in taken else Place(inbox, name) for inbox in inboxes
-        ]
+        places = self._free(inboxes, name)
         owners = [user.owner + INBOX_MARK for user, _ in wanted]
         made = self._storing.make_all(at, list(zip(places, owners, strict=True)))
         for (_, pair), inode in zip(wanted, made, strict=True):
@@ -245,10 +238,19 @@ CREATE TABLE inboxes (
             pair.files += 1
         return directory
 
-    def _free(self, directory: int, name: str) -> Place:
-        return Place(
-            directory, free_name(name, lambda each: self._names.at(Place(directory, each)) is not None)
-        )
+    def _free(self, directories: Sequence[int], name: str) -> list[Place]:
+        """Return where a new name would be in some directories: with a number behind it where it is taken."""
+
+        def taken(directory: int, each: str) -> bool:
+            return self._names.at(Place(directory, each)) is not None
+
+        if len(directories) == 1:
+            return [Place(directories[0], free_name(name, partial(taken, directories[0])))]
+        having = self._names.having(directories, name)
+        return [
+            Place(directory, free_name(name, partial(taken, directory)) if directory in having else name)
+            for directory in directories
+        ]
 
     # What goes.
 

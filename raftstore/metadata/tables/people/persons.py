@@ -71,20 +71,27 @@ CREATE INDEX persons_by_name ON persons (name, number);
         row = self._execute("SELECT number FROM persons WHERE identity = ?", (identity,)).fetchone()
         return row[0] if row is not None else None
 
-    def numbers(self, identities: Sequence[str]) -> dict[str, int | None]:
+    def numbers(self, identities: Sequence[str]) -> list[int | None]:
         """Return what `find` does for some identities: one statement for those not at hand."""
-        missing = [identity for identity in identities if identity not in self._numbers]
-        if missing:
-            rows = self._execute(
-                "SELECT persons.identity, number FROM json_each(?) AS asked CROSS JOIN persons"
-                " ON persons.identity = asked.value",
-                (json.dumps(missing),),
-            ).fetchall()
-            if len(self._numbers) + len(rows) > MAX_KNOWN:
-                self._numbers.clear()
-            self._numbers |= rows
-            return {identity: self.find(identity) for identity in identities}
-        return {identity: self._numbers[identity] for identity in identities}
+        known = self._numbers
+        missing = [identity for identity in identities if identity not in known]
+        if not missing:
+            return [known[identity] for identity in identities]
+        rows = self._execute(
+            "SELECT persons.identity, number FROM json_each(?) AS asked CROSS JOIN persons"
+            " ON persons.identity = asked.value",
+            (json.dumps(missing),),
+        ).fetchall()
+        found = known | dict(rows)
+        self._numbers = found if len(found) <= MAX_KNOWN else dict(rows)
+        return [found.get(identity) for identity in identities]
+
+    def given(self, identities: Sequence[str]) -> list[int]:
+        """Return what `number` does for some identities."""
+        return [
+            self.number(identity) if number is None else number
+            for identity, number in zip(identities, self.numbers(identities), strict=True)
+        ]
 
     def identity(self, number: int) -> str:
         """Return who has a number."""

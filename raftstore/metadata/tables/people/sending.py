@@ -237,14 +237,14 @@ class Sending(Table):
         sender = self._sender(found, at)
         noted = {each.recipient: each for each in self._records.deliveries(record.inode)}
         takers, others = self._divided(sender, found, row[3])
-        numbers = self._persons.numbers([user.owner for user in takers])
-        new = [
-            user
-            for user in takers
-            if (number := numbers[user.owner]) not in noted
-            or noted[number].state is DeliveryState.REFUSED
-        ]
-        refused = [noted[number].inode for user in new if (number := numbers[user.owner]) in noted]
+        new, refused = [], []
+        for user, number in zip(takers, self._persons.numbers([user.owner for user in takers]), strict=True):
+            known = noted.get(number) if number is not None else None
+            if known is None:
+                new.append(user)
+            elif known.state is DeliveryState.REFUSED:
+                new.append(user)
+                refused.append(known.inode)
         others = [name for name in others if self._persons.find(self._identity(name)) not in noted]
         if len(noted) - len(refused) + len(new) + len(others) > MAX_MEMBERS:
             raise Refusal(
@@ -287,20 +287,18 @@ class Sending(Table):
 
     def _deliveries(self, sent: Sent, inodes: list[int]) -> list[tuple[int, int, DeliveryState]]:
         """Return the rows of who has something now, as `inodes`, and of who has not."""
-        accepted = [
-            (entry, self._persons.number(user.owner), DeliveryState.DELIVERED)
-            for entry, user in zip(inodes, sent.takers, strict=True)
-        ]
-        return accepted + [
-            (self._state.new_inode(), self._persons.number(self._identity(name)), DeliveryState.REFUSED)
-            for name in sent.others
+        identities = [user.owner for user in sent.takers] + [self._identity(name) for name in sent.others]
+        numbers, accepted = self._persons.given(identities), len(inodes)
+        rows = [(entry, number, DeliveryState.DELIVERED) for entry, number in zip(inodes, numbers, strict=False)]
+        return rows + [
+            (self._state.new_inode(), number, DeliveryState.REFUSED) for number in numbers[accepted:]
         ]
 
     def _demand(self, sent: Sent) -> int:
         """Return how many copies all want who have it now."""
         demand = 0
-        for user in sent.takers:
-            demand = joined(demand, user.replicas or DEFAULT)
+        for copies in {user.replicas for user in sent.takers}:
+            demand = joined(demand, copies or DEFAULT)
         return demand
 
     def _identity(self, name: str) -> str:

@@ -27,6 +27,11 @@ class Published(Protocol):
         """Whether it was published nowhere."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is delivered only when it is published once more."""
+        ...
+
 
 class Upload(Protocol):
     """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before."""
@@ -90,8 +95,10 @@ class Upload(Protocol):
         """Publish at the path: durable and visible everywhere on return. Raises StoreError."""
         ...
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
-        """Publish as what `target` is by now. Raises StoreError."""
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> Published:
+        """Publish as what `target` is by now; `unfinished`: more may follow. Raises StoreError."""
         ...
 
     async def suspend(self) -> None:

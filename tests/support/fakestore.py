@@ -36,7 +36,7 @@ from raftstore.errors import (
 from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
-from raftstore.rights.reserved import takes_nothing
+from raftstore.rights.reserved import Area, takes_nothing
 from raftstore.store.targets import Target, newer_of
 from raftstore.store.transfers.sessions import Allowance
 from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
@@ -119,6 +119,8 @@ class FakeStore:
         self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
         self.people = FakePeople(self)
+        self.handed: list[tuple[str, int, bool]] = []
+        """What open handles have published: the path, the size, and whether it waits to be delivered."""
 
     async def hook(self, name: str, *arguments: Any) -> None:
         self.calls[name] += 1
@@ -725,7 +727,9 @@ class FakeUpload:
         await self._store.hook("target", self.path)
         return self._target
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> FakePublished:
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> FakePublished:
         self._end("commit")
         await self._store.hook("commit", self.path)
         store = self._store
@@ -733,7 +737,7 @@ class FakeUpload:
             place = store.place_of(target.inode)
             if place is None:
                 node = Node(0, self.owner, mtime_ns or time.time_ns(), bytes(self._data))
-                return FakePublished(FakeDownload(store, node.entry(target.name), bytes(self._data)), True)
+                return FakePublished(FakeDownload(store, node.entry(target.name), bytes(self._data)), True, False)
             parent, name = place
             if parent.children[name].version != target.version:
                 raise Changed(self.path)
@@ -762,7 +766,9 @@ class FakeUpload:
         store._touch(parent)
         store.reserved.pop((parent.inode, name), None)
         self._store.partials.pop((self.owner, self.path), None)
-        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False)
+        waits = unfinished and Area.SENT.has(at)
+        store.handed.append((at, len(self._data), waits))
+        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False, waits)
 
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         self._end("commit")
@@ -799,10 +805,11 @@ class FakeUpload:
 
 
 class FakePublished(NamedTuple):
-    """What was published."""
+    """What was published; `waits` to be published once more, to be delivered."""
 
     download: FakeDownload
     gone: bool
+    waits: bool
 
 
 class FakeDownload:

@@ -428,6 +428,22 @@ def test_a_handle_s_draft_that_got_its_final_name_meanwhile_is_delivered(
     assert inbox(feeder, "bob") == ["anna/b.part"]
 
 
+def test_what_its_writer_has_still_open_waits_under_whatever_name(
+    feeder: Feeder, anna: Actor, bob: Actor
+) -> None:
+    half = send(feeder, anna, "bob/a.jpg", 1, unfinished=True)
+    assert (half.status, half.accepted, inbox(feeder, "bob")) == (commands.OK, 0, [])
+    through = commands.Handle(inode=half.inode, version=half.index)
+    assert status(feeder, anna, rename(sent(anna, "bob/a.jpg"), sent(anna, "bob/b.part"), draft=True)) == "OK"
+    more = put(sent(anna, "bob/a.jpg"), 1, 2, handle=through, unfinished=True)
+    again = feeder.one(by(more, anna))
+    assert (again.status, again.accepted, inbox(feeder, "bob")) == (commands.OK, 0, [])
+    through.version = again.index
+    assert feeder.one(by(put(sent(anna, "bob/a.jpg"), 1, 2, handle=through), anna)).accepted == 1
+    assert inbox(feeder, "bob") == ["anna/b.part"]
+    assert feeder.catalog.file("/people/@inbox/bob/anna/b.part").entry.size == 20
+
+
 def test_a_handle_delivers_what_it_was_opened_on(feeder: Feeder, anna: Actor, bob: Actor) -> None:
     opens(feeder, anna, "bob")
     directory = feeder.catalog.lookup(sent(anna, "bob")).inode

@@ -151,7 +151,7 @@ class Sending(Table):
         if found is None or found.area is not Area.SENT:
             raise Refusal(commands.DENIED, "nothing is put here")
         # A file that was renamed while it was open has another name than the one that its uploader judged by.
-        waits = command.draft and parent(path)[1] == parent(command.path)[1]
+        waits = command.unfinished or (command.draft and parent(path)[1] == parent(command.path)[1])
         record = self._record_at(row)
         if row is not None and record is not None and self._knows(at, record, row, command):
             self._staging.discard(command.content)

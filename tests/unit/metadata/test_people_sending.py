@@ -438,7 +438,7 @@ def test_what_its_writer_has_still_open_waits_under_whatever_name(
     more = put(sent(anna, "bob/a.jpg"), 1, 2, handle=through, unfinished=True)
     again = feeder.one(by(more, anna))
     assert (again.status, again.accepted, inbox(feeder, "bob")) == (commands.OK, 0, [])
-    through.version = again.index
+    through = commands.Handle(inode=again.inode, version=again.index)
     assert feeder.one(by(put(sent(anna, "bob/a.jpg"), 1, 2, handle=through), anna)).accepted == 1
     assert inbox(feeder, "bob") == ["anna/b.part"]
     assert feeder.catalog.file("/people/@inbox/bob/anna/b.part").entry.size == 20

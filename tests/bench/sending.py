@@ -4,8 +4,8 @@
 
 One cluster of three nodes. In each round the same pictures of 20 KB are put to a directory, to a person and to a group,
 one load after the other, in an order that turns from round to round. Printed are rate, p50 and CPU milliseconds a
-picture over all nodes; then the ratios to the directory's, each the median over the rounds of the ratios within a round,
-since the machine's speed moves from minute to minute. Last, how much the catalog grows with each picture.
+picture over all nodes; then the ratios to the directory's, each the median over the rounds of the ratios within a
+round, since the machine's speed moves from minute to minute. Last, how much the catalog grows with each picture.
 """
 
 from __future__ import annotations
@@ -143,7 +143,10 @@ def growth(directory: Path) -> None:
     assert account is not None
     actor = Actor.session(account).message()
     grown = {}
-    for name, way in ((DIRECTORY, f"/people/{SENDER}/cam"), ("to a person", f"/people/@sent/{SENDER}/{RECIPIENT}")):
+    for name, way in (
+        (DIRECTORY, f"/people/{SENDER}/cam"),
+        ("to a person", f"/people/@sent/{SENDER}/{RECIPIENT}"),
+    ):
         made = commands.Command(make_directory=commands.MakeDirectory(path=way), actor=actor)
         log.apply(made)
         before = pages(log)
@@ -167,7 +170,8 @@ def pages(log: Log) -> int:
     log.catalog.settle()
     database = log.catalog._database
     count, free, size = (
-        database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        database.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
     )
     return int((count - free) * size)
 
@@ -175,7 +179,9 @@ def pages(log: Log) -> int:
 def main() -> int:
     """Compare, and print how the catalog grows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="how often each is measured (default: %(default)s)"
+    )
     parser.add_argument("--sessions", type=int, default=8, help="of the sender, at once (default: %(default)s)")
     parser.add_argument(
         "--count", type=int, default=200, help="pictures a session and load (default: %(default)s)"

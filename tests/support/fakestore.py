@@ -76,8 +76,20 @@ class FakePeople:
         names = [user.name for user in self._store.accounts.values() if user.person and not user.disabled]
         return sorted({*names} - {actor.user.name}) if all_persons else []
 
-    async def sent(self, name: str, limit: int, *, ended: bool = False) -> list[SentItem]:
-        return [item for item in self.failed if bool(item.ended_ns) is ended][:limit]
+    async def sees(self, actor: Actor, name: str, *, all_persons: bool) -> bool:
+        return name in await self.visible(actor, all_persons=all_persons)
+
+    async def sent(
+        self, name: str, limit: int, *, before: tuple[int, int] = (1 << 62, 1 << 62), ended: bool = False
+    ) -> list[SentItem]:
+        self._store.calls["sent"] += 1
+        found = [item for item in self.failed if bool(item.ended_ns) is ended and item.key < before]
+        return sorted(found, key=lambda item: item.key, reverse=True)[:limit]
+
+    async def sent_one(self, name: str, number: int) -> SentItem | None:
+        self._store.calls["sent_one"] += 1
+        found = [item for item in self.failed if item.key[0 if item.ended_ns else 1] == number]
+        return found[0] if found else None
 
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
         self._store.leave(actor, "send_file", path=path, to=to)
@@ -737,7 +749,9 @@ class FakeUpload:
             place = store.place_of(target.inode)
             if place is None:
                 node = Node(0, self.owner, mtime_ns or time.time_ns(), bytes(self._data))
-                return FakePublished(FakeDownload(store, node.entry(target.name), bytes(self._data)), True, False)
+                return FakePublished(
+                    FakeDownload(store, node.entry(target.name), bytes(self._data)), True, False
+                )
             parent, name = place
             if parent.children[name].version != target.version:
                 raise Changed(self.path)

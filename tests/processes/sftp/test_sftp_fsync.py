@@ -78,7 +78,13 @@ def test_what_is_sent_waits_for_the_close_whatever_was_synced(more):
     try:
         earlier = server.store.accounts["alice"]
         server.store.accounts["alice"] = replace(earlier, home="/people/alice", person=True)
-        for directory in ("/people", "/people/alice", "/people/@sent", "/people/@sent/alice", "/people/@sent/alice/bob"):
+        for directory in (
+            "/people",
+            "/people/alice",
+            "/people/@sent",
+            "/people/@sent/alice",
+            "/people/@sent/alice/bob",
+        ):
             server.run(server.store.put, directory, None, "alice")
         with server.sftp() as sftp:
             file = sftp.open("/send/bob/a.jpg", "wb")

@@ -73,9 +73,7 @@ def test_a_group_s_send_repeat_recall_and_expiry_grow_with_the_group_and_no_fast
         }
         for what, built in each.items():
             taken.setdefault(what, []).append(steps(feeder, *built))
-        inboxes = [
-            feeder.catalog.lookup(f"/people/@inbox/p{number}/anna/b").inode for number in range(count)
-        ]
+        inboxes = [feeder.catalog.lookup(f"/people/@inbox/p{number}/anna/b").inode for number in range(count)]
         steps(feeder, command("mark_opened", inodes=inboxes))
         taken.setdefault("cleared", []).append(
             steps(feeder, by(command("remove_file", path=sent(anna, f"{name}/b")), anna))

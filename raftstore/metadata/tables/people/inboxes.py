@@ -219,9 +219,7 @@ CREATE TABLE inboxes (
         area = self._storing.directory(at, Area.INBOX.value)
         found = self._names.rows_in(area, [user.name for user, _ in wanted])
         inboxes = [
-            found[user.name][2]
-            if user.name in found
-            else self._storing.directory(at, Area.INBOX.of(user.name))
+            found[user.name][2] if user.name in found else self._storing.directory(at, Area.INBOX.of(user.name))
             for user, _ in wanted
         ]
         places = self._free(inboxes, name)
@@ -265,7 +263,9 @@ CREATE TABLE inboxes (
         if left is not None:
             self._tidy(at, {place.parent: left})
 
-    def remove_all(self, at: Context, record: Record, found: Sequence[tuple[Delivery, tuple[Place, Row]]]) -> None:
+    def remove_all(
+        self, at: Context, record: Record, found: Sequence[tuple[Delivery, tuple[Place, Row]]]
+    ) -> None:
         """Remove deliveries of a record from where they are. What becomes of them is noted by the caller."""
         if not found:
             return

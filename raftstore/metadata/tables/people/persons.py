@@ -15,7 +15,7 @@ MAX_KNOWN = 8192
 
 
 class Persons(Table):
-    """The table `persons`. A row stays when its account has gone: what was sent names it.
+    """The tables `persons` and `listed`. A row of a person stays when its account has gone: what was sent names it.
 
     `history` counts the ended records that it keeps (see `records`).
     """
@@ -35,6 +35,7 @@ CREATE INDEX persons_by_name ON persons (name, number);
 """,
             level=3,
         ),
+        Schema("listed", "name", "CREATE TABLE listed (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID", level=3),
     )
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -113,6 +114,23 @@ CREATE INDEX persons_by_name ON persons (name, number);
             (name,),
         ).fetchone()
         return row[0] if row is not None else None
+
+    # Whom others may see.
+
+    def show(self, name: str, *, shown: bool) -> None:
+        """Note whether an account is a person that others may see: one that is enabled."""
+        if shown:
+            self._execute("INSERT OR IGNORE INTO listed VALUES (?)", (name,))
+        else:
+            self._execute("DELETE FROM listed WHERE name = ?", (name,))
+
+    def listed(self) -> list[str]:
+        """Return the names of all persons that others may see, sorted: no account is read for it."""
+        return [name for (name,) in self._execute("SELECT name FROM listed ORDER BY name").fetchall()]
+
+    def is_listed(self, name: str) -> bool:
+        """Whether there is a person of that name that others may see."""
+        return self._execute("SELECT 1 FROM listed WHERE name = ?", (name,)).fetchone() is not None
 
     def count_history(self, number: int, change: int) -> int:
         """Count ended records of a person that come or go; return how many there are then."""

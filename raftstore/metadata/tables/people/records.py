@@ -209,7 +209,8 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         """Give some deliveries of a record a state. Of one that has ended those are forgotten that are not `there`."""
         if record.ended:
             self._executemany(
-                "UPDATE history SET state = ? WHERE number = ?", [(int(state), each.inode) for each in deliveries]
+                "UPDATE history SET state = ? WHERE number = ?",
+                [(int(state), each.inode) for each in deliveries],
             )
         if record.ended and not there:
             self.remove_deliveries(each.inode for each in deliveries)
@@ -258,7 +259,9 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         if kept > MAX_KEPT:
             self._drop_oldest(record.sender, kept - MAX_KEPT)
         kept_there = {each.inode for each in deliveries if each.there and each.inode not in recalled}
-        self._end(record.inode, len(kept_there), [each.inode for each in deliveries if each.inode not in kept_there])
+        self._end(
+            record.inode, len(kept_there), [each.inode for each in deliveries if each.inode not in kept_there]
+        )
 
     def end_untold(self, record: Record) -> int:
         """The sender's entry goes, and nobody is left who would ask about it; return how many rows go with it."""

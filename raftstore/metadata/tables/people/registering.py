@@ -51,6 +51,8 @@ class Registering(Table):
         elif user.trash_ns and (earlier is None or not earlier.trash_ns):
             self._check_trash(user.name, earlier)
         self._accounts.put(command, at)
+        if user.person or was_person:
+            self._persons.show(user.name, shown=user.person and not user.disabled)
         if user.person and not was_person:
             self._make_places(at, user.name)
 
@@ -63,6 +65,7 @@ class Registering(Table):
             return
         self._groups.account_removed(earlier.name, earlier.owner)
         if earlier.person:
+            self._persons.show(earlier.name, shown=False)
             self._blocks.account_removed(earlier.name)
 
     def _check(self, user: commands.User, earlier: User | None) -> None:

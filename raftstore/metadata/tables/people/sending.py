@@ -231,9 +231,7 @@ class Sending(Table):
         self._partials.forget(place, row[5])
         return done
 
-    def _deliver_also(
-        self, at: Context, found: Spot, row: Row, record: Record, done: commands.Result
-    ) -> None:
+    def _deliver_also(self, at: Context, found: Spot, row: Row, record: Record, done: commands.Result) -> None:
         sender = self._sender(found, at)
         noted = {each.recipient: each for each in self._records.deliveries(record.inode)}
         takers, others = self._divided(sender, found, row[3])
@@ -289,7 +287,9 @@ class Sending(Table):
         """Return the rows of who has something now, as `inodes`, and of who has not."""
         identities = [user.owner for user in sent.takers] + [self._identity(name) for name in sent.others]
         numbers, accepted = self._persons.given(identities), len(inodes)
-        rows = [(entry, number, DeliveryState.DELIVERED) for entry, number in zip(inodes, numbers, strict=False)]
+        rows = [
+            (entry, number, DeliveryState.DELIVERED) for entry, number in zip(inodes, numbers, strict=False)
+        ]
         return rows + [
             (self._state.new_inode(), number, DeliveryState.REFUSED) for number in numbers[accepted:]
         ]

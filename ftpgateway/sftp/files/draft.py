@@ -324,7 +324,7 @@ class Draft:
     # The end.
 
     async def publish(self, *, unfinished: bool = False) -> None:
-        """Publish what is there; `unfinished`: what is sent waits. Raises StoreError, also that of an earlier change."""
+        """Publish what is there; `unfinished`: what is sent waits. Raises StoreError, also of an earlier change."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self.unlinked or not self.dirty:

@@ -36,6 +36,7 @@ from raftstore.wire import commands_pb2 as commands
 if TYPE_CHECKING:
     from simclients import Clients
     from simcluster import Cluster
+    from simnode import Node
 
 PERSONS = ("anna", "bob", "carl")
 GROUP = "all"
@@ -175,7 +176,7 @@ class Deliveries:
         while loop.time() < deadline and not self._clients.stopped:
             nodes = self._cluster.running
             node = self._rng.choice(nodes) if nodes else None
-            if node is not None and node.catalog is not None and node.catalog.catalog.level >= 3:
+            if node is not None and _knows_persons(node):
                 try:
                     await self._clients.at(node, step(self._clients.names(node, 2.0)), 2.0)
                     return True
@@ -333,10 +334,11 @@ class Deliveries:
     ) -> None:
         cluster = self._cluster
         call.called, timeout = cluster.loop.time(), rng.choice((0.3, 1.0, 3.0))
-        if not cluster.running:
+        ready = [node for node in cluster.running if _knows_persons(node)]
+        if not ready:
             call.ok = False
         else:
-            node = rng.choice(cluster.running)
+            node = rng.choice(ready)
             try:
                 await self._clients.at(node, work(self._clients.names(node, timeout)), timeout)
                 call.ok = True
@@ -394,6 +396,11 @@ class Deliveries:
 def digest(seed: int) -> bytes:
     """Return the name of a chunk."""
     return seed.to_bytes(32, "big")
+
+
+def _knows_persons(node: Node) -> bool:
+    """Whether a node has applied the log as far as to the level at which there are persons."""
+    return node.catalog is not None and node.catalog.catalog.level >= 3
 
 
 def _stored(picture: Picture) -> str:

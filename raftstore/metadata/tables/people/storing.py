@@ -105,16 +105,19 @@ class Storing(Table):
         self._names.remove_all([place for place, _ in found])
 
     def make_all(self, at: Context, wanted: Sequence[tuple[Place, str]]) -> list[int]:
-        """Make a directory at each of some places, where nothing is, of an owner each; return their inodes."""
+        """Make a directory at each of some places, where nothing is, of an owner each; return their inodes.
+
+        In each something is to be made at once: how far the paths around it reach is counted with that.
+        """
         inodes = [self._state.new_inode() for _ in wanted]
         rows = [
             (*place, int(Kind.DIRECTORY), inode, 0, at.time_ns, owner, at.index)
             for inode, (place, owner) in zip(inodes, wanted, strict=True)
         ]
         self._names.insert_all(rows)
-        for place, owner in wanted:
+        for inode, (place, owner) in zip(inodes, wanted, strict=True):
             self._quotas.count(owner, files=1)
-            self._spans.grow(place)
+            self._spans.begin(inode)
             self._names.touch(place.parent, at.time_ns)
         return inodes
 

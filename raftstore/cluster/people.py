@@ -11,7 +11,7 @@ from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Group, Groups
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.purging import MAX_PURGED
-from raftstore.metadata.tables.people.records import Delivery, Past, Record, Records, as_told
+from raftstore.metadata.tables.people.records import Delivery, Past, Record, Records, as_shown
 from raftstore.paths import split
 from raftstore.rights import Actor
 from raftstore.types import INBOX_MARK, DeliveryState, SentItem, Usage, User, owner_name
@@ -69,9 +69,9 @@ class People:
         if ended:
             return self._past(number, before[0], limit)
         found = self._catalog.ask(Records, lambda records: records.live(number, before, limit))
-        return self._told(found)
+        return self._items(found)
 
-    def _told(self, found: Sequence[tuple[Record, Delivery]]) -> list[SentItem]:
+    def _items(self, found: Sequence[tuple[Record, Delivery]]) -> list[SentItem]:
         recipients = self._recipients({delivery.recipient for _, delivery in found})
         files: dict[int, tuple[str, int]] = {}
         for record, _ in found:
@@ -127,14 +127,14 @@ class People:
             if record is None or record.sender != sender:
                 return None
             if not record.ended:
-                return self._told([(record, delivery)])[0]
+                return self._items([(record, delivery)])[0]
         past = self._catalog.ask(Records, lambda records: records.past(sender, number + 1, 1))
         if not past or past[0].number != number:
             return None
         return self._ended(past[0], self._recipients({past[0].recipient})[past[0].recipient])
 
     def _state(self, state: DeliveryState, identity: str) -> DeliveryState:
-        return as_told(state, identity, self._catalog.user(owner_name(identity)))
+        return as_shown(state, identity, self._catalog.user(owner_name(identity)))
 
     def _recipients(self, numbers: set[int]) -> dict[int, str]:
         return self._catalog.ask(Persons, lambda persons: persons.identities(numbers))

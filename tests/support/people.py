@@ -8,7 +8,7 @@ from catalogs import NOW, Feeder, by, command, put
 
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.metadata.tables.people.records import Records, as_told
+from raftstore.metadata.tables.people.records import Records, as_shown
 from raftstore.rights import ROLES, Actor
 from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
@@ -77,7 +77,7 @@ def states(feeder: Feeder, name: str) -> list[tuple[str, str]]:
     for _, each in live:
         identity = persons.identity(each.recipient)
         account = feeder.catalog.user(owner_name(identity))
-        found.append((owner_name(identity), as_told(each.state, identity, account).name))
+        found.append((owner_name(identity), as_shown(each.state, identity, account).name))
     return sorted(found)
 
 

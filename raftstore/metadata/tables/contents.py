@@ -430,7 +430,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
             if published:
                 self._count_heads(noted, -1)
             return
-        most = at_once or self._long.most
+        most = min(at_once, self._long.most) if at_once else self._long.most
         rows = self._execute(
             "SELECT inode, c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
             " JOIN chunks AS c ON c.id = contents.chunk"

@@ -72,7 +72,7 @@ class Past:
     ended_ns: int
 
 
-def as_told(state: DeliveryState, identity: str, account: User | None) -> DeliveryState:
+def as_shown(state: DeliveryState, identity: str, account: User | None) -> DeliveryState:
     """Return the state of a delivery to `identity` as its sender is told it; `account`: who has that name now.
 
     What was not opened has bounced as long as its recipient is no person: nobody can open it.

@@ -41,9 +41,9 @@ class Budget:
 
     __slots__ = ("_bytes", "_things", "spent")
 
-    def __init__(self, things: int) -> None:
+    def __init__(self, things: int, chunks: int = MAX_CHUNKS) -> None:
         self._things = things
-        self._bytes = MAX_CHUNKS * CHUNK
+        self._bytes = chunks * CHUNK
         self.spent = 0
         """Things that were taken."""
 

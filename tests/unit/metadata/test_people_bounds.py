@@ -119,6 +119,15 @@ def test_a_purge_clears_a_sender_s_own_records_some_rows_a_command(feeder: Feede
     assert _rows(feeder, "sent", "deliveries", "inboxes", "content_of") == [0, 0, 0, 0]
 
 
+def test_a_purge_takes_no_more_than_some_chunks_a_command(feeder: Feeder, anna: Actor) -> None:
+    for number in range(8):
+        built = put(f"/people/anna/{number}", number + 1, length=200 << 20)
+        assert feeder.status(by(built, anna)) == "OK"
+    feeder.one(command("remove_user", name="anna"))
+    done = feeder.one(command("purge_person", identity=anna.owner, limit=64))
+    assert (done.removed, done.finished) == (2, False)
+
+
 def test_a_record_expires_within_the_limit_of_each_command(feeder: Feeder, anna: Actor) -> None:
     group(feeder, "team", 50)
     send(feeder, anna, "team/a", 1, expires_ns=HOUR)

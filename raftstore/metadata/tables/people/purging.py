@@ -25,6 +25,9 @@ MAX_PURGED = 64
 """Names that one command removes, with the recipients that are noted of those that were sent. One file that was sent
 to a group may be more."""
 
+MAX_PURGED_CHUNKS = 512
+"""Chunks' worth of bytes in them."""
+
 
 class Purging(Table):
     """Applies PurgePerson."""
@@ -57,7 +60,7 @@ class Purging(Table):
         user = self._accounts.owner(identity)
         if user is not None and user.person:
             raise Refusal(commands.CHANGED, f"{name} is a person")
-        budget = Budget(command.limit)
+        budget = Budget(command.limit, MAX_PURGED_CHUNKS)
         finished = all(self._empty(at, path, budget) for path in _places(name))
         return commands.Result(finished=finished, removed=budget.spent)
 

@@ -47,7 +47,9 @@ def _fail(error: BaseException) -> None:
     raise AssertionError(error)
 
 
-def test_the_node_is_one_that_has_lost_its_disk_and_keeps_the_log_until_it_has_caught_up(tmp_path: Path) -> None:
+def test_the_node_is_one_that_has_lost_its_disk_and_keeps_the_log_until_it_has_caught_up(
+    tmp_path: Path,
+) -> None:
     compacted(tmp_path, *[b"command"] * 6)
     before = sorted(each.name for each in (tmp_path / "journal").iterdir())
     assert opened(tmp_path, TWO) == 0

@@ -133,6 +133,8 @@ CREATE INDEX places_by_user ON places (user);
         self._users: dict[str, User | None] = {}
         self._rights: dict[str, Rights] = {}
         self._identities: dict[str, Rights | None] = {}
+        self.changes = 0
+        """Grows with every account that is changed or removed: what was made of accounts may be kept until then."""
         self.on_change: Callable[[str], object] = lambda name: None
 
     @classmethod
@@ -283,6 +285,7 @@ CREATE INDEX places_by_user ON places (user);
         self.on_change(name)
 
     def _forget(self, name: str) -> None:
+        self.changes += 1
         self._users.pop(name, None)
         self._rights.pop(name, None)
         self._identities.clear()

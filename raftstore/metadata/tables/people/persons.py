@@ -43,6 +43,8 @@ CREATE INDEX persons_by_name ON persons (name, number) WHERE held = 1;
     def __init__(self, database: sqlite3.Connection) -> None:
         super().__init__(database)
         self._numbers: dict[str, int] = {}
+        self.added = 0
+        """Grows with every identity that is given a number."""
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -63,6 +65,7 @@ CREATE INDEX persons_by_name ON persons (name, number) WHERE held = 1;
     def _add(self, identity: str) -> int:
         (last,) = self._execute("SELECT coalesce(max(number), 0) FROM persons").fetchone()
         number: int = last + 1
+        self.added += 1
         self._execute("INSERT INTO persons VALUES (?, ?, ?, 0, 0)", (number, identity, owner_name(identity)))
         return number
 

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -85,7 +85,8 @@ class Connections:
     def drop(self, node: str, protocol: str) -> None:
         """Use another one next time."""
         stack, _ = self._open.pop((node, protocol), (ExitStack(), None))
-        stack.close()
+        with suppress(*Broken):  # nor can it say goodbye to a node that is gone
+            stack.close()
 
     def close(self) -> None:
         """End all."""

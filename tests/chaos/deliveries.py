@@ -26,7 +26,7 @@ from pathlib import Path
 
 import paramiko
 from harness import Cluster
-from persons import asked, put_person, sftp
+from persons import asked, close, put_person, sftp
 from pictures import picture, retrieve
 from waiting import PATIENCE, eventually
 
@@ -164,12 +164,11 @@ def _put_ftp(ftp: ftplib.FTP, delivery: Delivery, *, gone: bool) -> None:
 
 def _put_sftp(files: paramiko.SFTPClient, delivery: Delivery, *, gone: bool) -> None:
     file = files.open(delivery.path, "w")
-    file.set_pipelined(True)
     file.write(delivery.content)
     if gone:
         file._close(async_=True)  # the request alone: nobody waits for its status
     else:
-        file.close()
+        close(file)
 
 
 class Deliveries:

@@ -106,3 +106,10 @@ def sftp(cluster: Cluster, node: str, user: str) -> Iterator[paramiko.SFTPClient
         )
         with client.open_sftp() as files:
             yield files
+
+
+def close(file: paramiko.SFTPFile) -> None:
+    """Close a file that was written. Raises what the server answers: paramiko's own `close` keeps that to itself."""
+    file.flush()
+    file.sftp._request(paramiko.sftp.CMD_CLOSE, file.handle)
+    file._closed = True

@@ -310,12 +310,12 @@ class Deliveries:
     def _check_sender(self, person: str, inboxes: dict[str, list[tuple[str, str, bytes]]]) -> None:
         """What a sender sees in /send, and what `pixraft sent` tells, is what has come."""
         came = Counter(name for name, found in inboxes.items() for sender, *_ in found if sender == person)
-        told = Counter(
+        recorded = Counter(
             one["recipient"]
             for more in ((), ("--ended",))
             for one in asked(self.cluster, "sent", person, *more)["sent"]
         )
-        assert told == came, f"{person} is told of {told}, and {came} have come"
+        assert recorded == came, f"{person} sees {recorded}, and {came} have come"
         with self.cluster.login(self.cluster.names[-1], person) as ftp:
             for recipient, found in inboxes.items():
                 if recipient == person:

@@ -303,13 +303,13 @@ def test_the_mounts_are_told_of_truthfully(cluster: Cluster) -> None:
             }
             for name, facts in by_mlsd.items():
                 path = f"{directory.rstrip('/')}/{name}"
-                told = reader.sendcmd(f"MLST {path}").splitlines()[1].split("; ")[0].lower()
+                facts_of = reader.sendcmd(f"MLST {path}").splitlines()[1].split("; ")[0].lower()
                 shown = files.stat(path)
                 if facts["type"] == "dir":
-                    assert "type=dir" in told and stat.S_ISDIR(shown.st_mode or 0)
+                    assert "type=dir" in facts_of and stat.S_ISDIR(shown.st_mode or 0)
                     continue
                 size, modified = int(facts["size"]), facts["modify"][:14]
-                assert f"size={size}" in told and f"modify={modified}" in told
+                assert f"size={size}" in facts_of and f"modify={modified}" in facts_of
                 assert reader.size(name) == size == shown.st_size == by_sftp[name].st_size
                 assert reader.sendcmd(f"MDTM {path}") == f"213 {modified}"
                 assert shown.st_mtime == by_sftp[name].st_mtime

@@ -283,7 +283,7 @@ def requests(path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
             yield extension.decode(), (packets.EXTENDED, extension, *more(name))
 
 
-def told(files: paramiko.SFTPClient, request: tuple[Any, ...]) -> str:
+def outcome(files: paramiko.SFTPClient, request: tuple[Any, ...]) -> str:
     """Return what the server says to a request: the refusal, or what came."""
     kind, *fields = request
     try:
@@ -304,9 +304,9 @@ def test_no_request_of_sftp_tells_what_others_have(cluster: Cluster, account: st
             for (word, request), (_, other) in zip(requests(path), requests(twin), strict=True):
                 if not writes and (word in ("mkdir", "rename to") or word in ("open 10", "open 63")):
                     continue  # its own names, where it may write
-                reply = told(files, request)
+                reply = outcome(files, request)
                 assert reply.startswith("refused") or word in packets.EXTENSIONS, (word, path, reply)
-                assert alike(reply, path) == alike(told(files, other), twin), (word, path)
+                assert alike(reply, path) == alike(outcome(files, other), twin), (word, path)
         assert "people" not in files.listdir("/")
     _nothing_has_changed(cluster)
 

@@ -5,6 +5,7 @@ The clients are those of docs/clients.md. What they check after an upload must h
 
 from __future__ import annotations
 
+import contextlib
 import ftplib
 import os
 import stat
@@ -12,15 +13,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from clientops import MTIME, Bench
+from clientops import MTIME, Bench, tree_of
 from harness import Cluster
-from persons import names, put_person, sftp
+from persons import names, put_person, sftp, store
 from pictures import picture, retrieve
 from realclients import Client, NotHere, NotSupported, Target
 from realclients_python import Aioftp, Fsspec, Ftplib
 from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
 from realclients_shell import Curl, Lftp, Rclone
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
+from waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -148,7 +150,13 @@ def test_each_way_of_a_client_ends_with_one_picture(
             done.add(way)
             assert inbox(reader, "/inbox/anna") == bench.expected, way.__name__
             assert inbox(anna, bench.directory) == bench.expected, way.__name__
-    assert done & {upload_twice, temporary_name}
+        assert done & {upload_twice, temporary_name}
+        (tmp_path / "reader").mkdir()
+        taking = kind(Target(*address, recipient, recipient), tmp_path / "reader")
+        with contextlib.suppress(NotSupported):
+            taking.mirror_down("/inbox/anna", tmp_path / "anna")
+            assert tree_of(tmp_path / "anna") == bench.expected
+        assert inbox(reader, "/inbox/anna") == bench.expected
 
 
 def test_curl_makes_directories_and_rclone_finds_what_it_copied(cluster: Cluster, tmp_path: Path) -> None:
@@ -188,8 +196,8 @@ def test_finder_and_others_write_empty_files_and_forks_first(cluster: Cluster) -
         assert bob.stat("/send/anna/x.jpg").st_size == 0
         with bob.open("/send/anna/._x.jpg", "w") as fork:
             fork.write(b"Mac OS X")
-        with bob.open("/send/anna/.DS_Store", "w") as store:
-            store.write(b"Bud1")
+        with bob.open("/send/anna/.DS_Store", "w") as hidden:
+            hidden.write(b"Bud1")
         assert anna.listdir("/inbox") == []
         with bob.open("/send/anna/x.jpg", "r+") as file:
             file.write(content[:30_000])
@@ -206,6 +214,36 @@ def test_finder_and_others_write_empty_files_and_forks_first(cluster: Cluster) -
         # Taken away again, fork first.
         bob.remove("/send/anna/._x.jpg")
         bob.remove("/send/anna/.DS_Store")
+
+
+def test_an_sftp_client_that_dies_delivers_nothing_and_goes_on_later(cluster: Cluster) -> None:
+    content = picture("dies", 300_000)
+    with cluster.login("n1", "to3") as reader:
+        with sftp(cluster, "n2", "bob") as files:
+            file = files.open("/send/to3/d.jpg", "w")
+            file.write(content[:200_000])
+            assert files.stat("/send/to3/d.jpg").st_size == 200_000
+            files.get_channel().get_transport().close()
+        assert "bob" not in names(reader, "/inbox")
+        with sftp(cluster, "n3", "bob") as files:
+            begun = eventually(lambda: files.stat("/send/to3/d.jpg").st_size)
+            assert begun == 200_000
+            with files.open("/send/to3/d.jpg", "r+") as file:
+                file.seek(begun)
+                file.write(content[begun:])
+        assert inbox(reader, "/inbox/bob") == {"d.jpg": content}
+
+
+def test_rclone_moves_an_inbox_away(cluster: Cluster, tmp_path: Path) -> None:
+    if not Rclone.installed():
+        pytest.skip("rclone is not installed")
+    content = picture("moved", 30_000)
+    with cluster.login("n1", "bob") as bob, cluster.login("n2", "to4") as reader:
+        assert store(bob, "/send/to4/a.jpg", content).startswith("226")
+        client = Rclone(Target(*cluster.address("n3"), "to4", "to4"), tmp_path)
+        client._rclone("move", "remote:/inbox/bob", str(tmp_path / "got"))
+        assert tree_of(tmp_path / "got") == {"a.jpg": content}
+        assert inbox(reader, "/inbox/bob") == {}
 
 
 WRITING = {

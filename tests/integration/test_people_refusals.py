@@ -192,6 +192,38 @@ def test_renames_across_mounts_are_done_whole_or_refused_with_what_to_do(cluster
                 ftp.delete(path)
 
 
+def test_directories_are_moved_across_mounts_no_more_than_files_are(cluster: Cluster) -> None:
+    with (
+        cluster.login("n1", "anna") as anna,
+        cluster.login("n2", "bob") as bob,
+        sftp(cluster, "n3", "bob") as files,
+    ):
+        anna.mkd("/send/bob/trip")
+        bob.mkd("/send/anna/walk")
+        bob.mkd("/mine")
+        for ftp, path in ((anna, "/send/bob/trip/t.jpg"), (bob, "/send/anna/walk/w.jpg"), (bob, "/mine/m.jpg")):
+            assert store(ftp, path, b"whole").startswith("226")
+        moves = (
+            ("/inbox/anna/trip", "/trip"),
+            ("/inbox/anna", "/of anna"),
+            ("/inbox/anna/trip", "/inbox/anna/tour"),
+            ("/inbox/anna", "/shared/of anna"),
+            ("/send/anna/walk", "/walk"),
+            ("/send/anna", "/sent"),
+            ("/send/anna/walk", "/send/anna/tour"),
+            ("/send/anna", "/send/away"),
+            ("/mine", "/send/anna/mine"),
+            ("/mine", "/inbox/mine"),
+            ("/mine", "/trash/mine"),
+        )
+        for path, to in moves:
+            for reply in (said(bob.rename, path, to), f"550 {status(files.posix_rename, path, to)}"):
+                assert reply.startswith("550") and len(reply) > 24 and "nternal" not in reply, (path, to, reply)
+        for path in ("/inbox/anna/trip/t.jpg", "/send/anna/walk/w.jpg", "/mine/m.jpg"):
+            assert fetched(bob, path) == b"whole"
+        assert not {"trip", "of anna", "walk", "sent"} & set(names(bob, "/"))
+
+
 def test_mounts_are_neither_removed_nor_replaced_nor_written_to(cluster: Cluster) -> None:
     with cluster.login("n1", "anna") as anna, sftp(cluster, "n2", "anna") as files:
         for path in ("/a.jpg", "/send/bob/stays.jpg", "/binned.jpg", "/shared/stays.jpg"):

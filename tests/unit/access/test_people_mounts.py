@@ -129,6 +129,27 @@ def test_the_store_is_told_of_names_for_writing_and_of_the_expiry_of_the_session
     view(test)
 
 
+def test_the_first_thing_that_is_put_to_somebody_may_be_a_directory() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        await files.make_directory("/send/bob/trip")
+        assert await names(files, "/send/bob") == ["trip"]
+        with pytest.raises(NotFound):
+            await files.make_directory("/send/carol/trip/deep")
+
+    view(test)
+
+
+def test_a_mount_is_not_changed_also_where_the_change_is_of_many_names() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        for mount in ("/inbox", "/send", "/shared"):
+            with pytest.raises(MountRefused):
+                files.check_change(mount)
+        files.check_change("/inbox/bob")
+        files.check_change("/album")
+
+    view(test)
+
+
 def test_what_cannot_be_is_refused_with_what_to_do() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         await put(files, "/mine.jpg")

@@ -61,6 +61,8 @@ class People:
     limit: int = 5
     """Files that an inbox takes from one sender."""
     ended: list[Sent] = field(default_factory=list)
+    events: list[tuple[str, str, str, int]] = field(default_factory=list)
+    """Kind, actor, subject ("": several), in how many inboxes. Those of one command about several are in any order."""
 
     def __post_init__(self) -> None:
         self.sends = {name: {} for name in self.names}
@@ -115,6 +117,7 @@ class People:
         for name in takers:
             made.append(File(content, record))
             self.inboxes[name].append(made[-1])
+        self.events.append(("DELIVERED", sender, asked[0] if len(asked) == 1 else "", len(takers)))
         return made
 
     def clear(self, sender: str, path: str) -> None:
@@ -134,6 +137,7 @@ class People:
                     if file.record is found.record and found.record.states[name] == "DELIVERED":
                         self.inboxes[name].remove(file)
                         found.record.states[name] = "RECALLED"
+                        self.events.append(("RECALLED", sender, name, 1))
         self.clear(sender, path)
 
     def rename(self, sender: str, to: str, old: str, new: str, *, draft: bool) -> list[File]:
@@ -165,12 +169,15 @@ class People:
         self.inboxes[name].remove(file)
         if state and file.record is not None:
             file.record.states[name] = state
+            pair = (name, file.record.sender) if state == "KEPT" else (file.record.sender, name)
+            self.events.append((state, *pair, 1))
 
     def open(self, name: str, file: File) -> None:
         """It is read."""
         assert file.record is not None
         if file.record.states[name] == "DELIVERED":
             file.record.states[name] = "OPENED"
+            self.events.append(("OPENED", name, file.record.sender, 1))
 
     def advance(self, by: int) -> None:
         """Let time go on."""

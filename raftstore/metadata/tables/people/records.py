@@ -14,8 +14,9 @@ from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.clock import Budget, Clock
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.types import DeliveryState
+from raftstore.types import DeliveryState, EventKind
 
 KEPT_NS = 30 * 24 * 3600 * 10**9
 """For which ended records are kept, in cluster time."""
@@ -28,6 +29,10 @@ _TAKEN_OUT = 8
 
 _IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.BOUNCED)
 """States in which it may still be there."""
+
+
+_RECIPIENTS = (DeliveryState.OPENED, DeliveryState.KEPT)
+"""States that the recipient brings about; all others the sender, or time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +131,17 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         ),
     )
 
-    def __init__(self, database: sqlite3.Connection, persons: Persons, clock: Clock) -> None:
+    def __init__(self, database: sqlite3.Connection, persons: Persons, clock: Clock, events: Events) -> None:
         super().__init__(database)
         self._executemany = database.cursor().executemany
+        self._events = events
         self._persons = persons
         self._clock = clock
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
-        """Make it with the persons whose they are, and cluster time."""
-        return cls(tables.database, tables[Persons], tables[Clock])
+        """Make it with the persons whose they are, cluster time, and who is told of it."""
+        return cls(tables.database, tables[Persons], tables[Clock], tables[Events])
 
     # Records.
 
@@ -154,12 +160,14 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         )
         rows = [(inode, record.inode, recipient, int(state)) for inode, recipient, state in deliveries]
         self._executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?)", rows)
+        self._note_delivered(record, rows)
 
-    def deliveries(self, record: int, limit: int = -1) -> list[Delivery]:
-        """Return the deliveries of a record, in the order of their numbers."""
+    def deliveries(self, record: int, limit: int = -1, after: int = 0) -> list[Delivery]:
+        """Return the deliveries of a record behind a number, in the order of their numbers."""
         rows = self._execute(
-            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? ORDER BY inode LIMIT ?",
-            (record, limit),
+            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? AND inode > ?"
+            " ORDER BY inode LIMIT ?",
+            (record, after, limit),
         ).fetchall()
         return list(map(_delivery, rows))
 
@@ -175,10 +183,31 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         number = int(state) | (0 if there else _TAKEN_OUT)
         self._execute("UPDATE deliveries SET state = ? WHERE inode = ?", (number, delivery.inode))
         record = self.record(delivery.record)
+        if record is not None and state is not delivery.state:
+            self._note_state(record, delivery, state)
         if record is not None and record.ended:
             self._execute("UPDATE history SET state = ? WHERE number = ?", (int(state), delivery.inode))
             if not there:
                 self._forget_ended(record.inode)
+
+    def _note_delivered(self, record: Record, rows: list[tuple[int, int, int, int]]) -> None:
+        taken = [row for row in rows if row[3] == DeliveryState.DELIVERED]
+        self._events.note(
+            EventKind.DELIVERED,
+            files=len(taken),
+            record=record.inode,
+            inode=taken[0][0],
+            actor=record.sender,
+            subject=rows[0][2] if len(rows) == 1 else 0,
+        )
+
+    def _note_state(self, record: Record, delivery: Delivery, state: DeliveryState) -> None:
+        actor, subject = record.sender, delivery.recipient
+        if state in _RECIPIENTS:
+            actor, subject = subject, actor
+        self._events.note(
+            EventKind(state), record=record.inode, inode=delivery.inode, actor=actor, subject=subject
+        )
 
     def open(self, inode: int) -> None:
         """Note that the entry `inode` of an inbox was read, if it is one that nobody has read yet."""
@@ -240,6 +269,11 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             Past(number, path, size, recipient, DeliveryState(state), sent_ns, ended_ns)
             for number, path, size, recipient, state, sent_ns, ended_ns in rows
         ]
+
+    def past_path(self, number: int) -> str | None:
+        """Return the path of a delivery whose record has ended; None: that is not kept."""
+        row = self._execute("SELECT path FROM history WHERE number = ?", (number,)).fetchone()
+        return row[0] if row is not None else None
 
     # Time.
 

@@ -149,14 +149,14 @@ class Scenario:
         """Wait until `pixraft sent` says so: what was opened is noted in a moment."""
         request = admin_pb2.SentRequest(name=sender.name, ended=state == "recalled")
 
-        def told() -> bool:
+        def noticed() -> bool:
             try:
                 page = asyncio.run(self._cluster.client().ask(people_calls.sent, request))
             except StoreError:
                 return False
             return any((one.path, one.state) == (way, state) for one in page.sent)
 
-        self._cluster.wait_until(told, f"{way} to be {state}", FAILOVER_TIME)
+        self._cluster.wait_until(noticed, f"{way} to be {state}", FAILOVER_TIME)
 
     def _kill_leader(self) -> Node:
         found: list[tuple[str, int]] = []

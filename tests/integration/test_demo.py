@@ -157,14 +157,14 @@ def test_persons_of_a_standing_cluster_send_to_each_other(tmp_path: Path) -> Non
             client.login("bob", "b")
             client.retrbinary("RETR /inbox/anna/a.jpg", content.write)
         assert content.getvalue() == b"picture" * 1000
-        told = subprocess.run(
+        listed = subprocess.run(
             [sys.executable, "-m", "ftpgateway.cli", "events", "--cluster", str(place), "-o", "json"],
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         )
-        first = json.loads(told.stdout.splitlines()[0])
+        first = json.loads(listed.stdout.splitlines()[0])
         assert (first["event"], first["actor"], first["subject"]) == ("delivered", "anna", "bob")
         assert first["path"] == "bob/a.jpg"
     with standing(tmp_path, *persons, "--person", "carol:c", "--nodes", "1") as (_, ready):

@@ -57,7 +57,7 @@ def send(cluster: Cluster, node: str, name: str) -> None:
     eventually(done)
 
 
-def told(cluster: Cluster, node: str, *words: str) -> list[dict[str, Any]]:
+def listed(cluster: Cluster, node: str, *words: str) -> list[dict[str, Any]]:
     done = pixraft("events", "--cluster", str(cluster.local.directory), "--node", node, "-o", "json", *words)
     assert done.exit_code == 0, done.output
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -78,14 +78,14 @@ def test_all_nodes_have_the_same_events_through_kills_and_restarts(cluster: Clus
         ftp.delete("/send/bob/9.jpg")
     local.start(dead)
     local.wait_ready()
-    first, *others = [told(cluster, node) for node in sorted(local.nodes)]
+    first, *others = [listed(cluster, node) for node in sorted(local.nodes)]
     assert all(found == first for found in others)
     assert [event["number"] for event in first] == list(range(1, len(first) + 1))
     assert [(each["event"], each["path"]) for each in first] == [
         *(("delivered", f"bob/{number}.jpg") for number in range(10)),
         ("recalled", "bob/9.jpg"),
     ]
-    assert told(cluster, dead, "--after", "9") == first[9:]
+    assert listed(cluster, dead, "--after", "9") == first[9:]
     failed = pixraft("events", "--cluster", str(local.directory), "--after", "1000")
     assert failed.exit_code == 57
     assert "behind 1000: there are 1 to 11" in failed.output

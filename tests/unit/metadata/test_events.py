@@ -65,7 +65,7 @@ def all_events(feeder: Feeder, after: int = 0) -> list[Event]:
     return asyncio.run(feed(feeder).page(after, 100_000))
 
 
-def told(feeder: Feeder) -> list[tuple[str, str, str, str]]:
+def listed(feeder: Feeder) -> list[tuple[str, str, str, str]]:
     """Return kind, actor, subject and path of all events."""
     reader = feed(feeder)
     return [
@@ -91,7 +91,7 @@ def test_the_life_of_a_picture_in_events(feeder: Feeder, anna: Actor, bob: Actor
     assert status(feeder, bob, rename("/people/@inbox/bob/anna/a.jpg", "/people/bob/a.jpg")) == "OK"
     assert status(feeder, anna, remove(sent(anna, "bob/b.jpg"))) == "OK"
     assert status(feeder, bob, remove("/people/@inbox/bob/anna/c.jpg")) == "OK"  # nobody is to know
-    assert told(feeder) == [
+    assert listed(feeder) == [
         ("DELIVERED", "anna", "bob", "bob/a.jpg"),
         ("DELIVERED", "anna", "bob", "bob/b.jpg"),
         ("DELIVERED", "anna", "bob", "bob/c.jpg"),
@@ -125,7 +125,7 @@ def test_one_event_for_a_group_and_its_record_has_the_recipients(
     ]
     opens(feeder, "carl", "anna/a.jpg")
     assert status(feeder, anna, remove(sent(anna, "group/a.jpg"))) == "OK"
-    assert told(feeder)[1:] == [
+    assert listed(feeder)[1:] == [
         ("OPENED", "carl", "anna", "group/a.jpg"),
         ("RECALLED", "anna", "bob", "group/a.jpg"),
     ]
@@ -136,7 +136,7 @@ def test_what_expires_and_bounces(feeder: Feeder, anna: Actor, bob: Actor) -> No
     send(feeder, anna, "bob/b.jpg", 2)
     advance(feeder, 2 * HOUR)
     assert feeder.status(command("remove_user", name="bob")) == "OK"
-    assert [each[:3] for each in told(feeder)[2:]] == [("EXPIRED", "anna", "bob"), ("BOUNCED", "anna", "bob")]
+    assert [each[:3] for each in listed(feeder)[2:]] == [("EXPIRED", "anna", "bob"), ("BOUNCED", "anna", "bob")]
 
 
 def test_restored_from_the_trash_and_gone_with_it(feeder: Feeder, anna: Actor) -> None:
@@ -147,7 +147,7 @@ def test_restored_from_the_trash_and_gone_with_it(feeder: Feeder, anna: Actor) -
     inode = feeder.catalog.lookup("/people/@trash/anna/b.jpg").inode
     assert status(feeder, anna, command("restore_trash", inode=inode, to="/people/anna/b.jpg")) == "OK"
     advance(feeder, 31 * DAY)
-    assert told(feeder) == [
+    assert listed(feeder) == [
         ("RESTORED", "", "anna", "/people/anna/d.jpg"),
         ("RESTORED", "", "anna", "/people/anna/b.jpg"),
         ("TRASH_ENDED", "", "anna", ""),

@@ -231,6 +231,8 @@ class DeliveryState(enum.IntEnum):
 class EventKind(enum.IntEnum):
     """What an event tells of. The first ones are the states that a delivery comes to (`DeliveryState`).
 
+    BOUNCED: somebody is no person any more, so all that was not opened there counts as bounced.
+
     RESTORED: a file was moved out of the trash. TRASH_ENDED: files in it have expired. RETAINED: retention has removed
     files of a directory.
     """
@@ -253,7 +255,8 @@ class Event:
     `actor` and `subject` are identities, "" where there is nobody or where they are several. Of a DELIVERED the sender
     and who has got it: `files` inboxes have it, and one event tells of all; who else got or refused it are the
     deliveries of `record`, which is the inode of the sender's entry. OPENED, KEPT: the recipient and the sender.
-    RECALLED, EXPIRED, BOUNCED: the sender and the recipient. `inode`: the entry in the (first) inbox.
+    RECALLED, EXPIRED: the sender and the recipient. `inode`: the entry in the (first) inbox. The same picture put again
+    to a group is DELIVERED to those that had it not. BOUNCED: the `subject` is gone, whoever was the sender.
 
     RESTORED: `subject` is the owner, `inode` the file. TRASH_ENDED: so many `files` of `subject`. RETAINED: so many
     `files` of the directory `inode`.

@@ -91,7 +91,7 @@ class People:
         path, seeds = f"{to}/{name}", content.seeds
         old = self.sends[sender].get(path)
         if old is not None and old.record is not None and (not seeds or self.repeats(old, seeds)):
-            return []
+            return self.deliver_also(sender, to, old) if seeds else []
         if draft or not seeds:
             self.clear(sender, path)
             self.sends[sender][path] = File(content, changed=self.now)
@@ -103,6 +103,27 @@ class People:
         assert old.record is not None
         return old.seeds == seeds and self.now - old.record.at <= DAY
 
+    def deliver_also(self, sender: str, to: str, old: File) -> list[File]:
+        """It is sent again: put it into the inboxes of those that are meant by now and have it not."""
+        assert old.record is not None
+        states = old.record.states
+        missing = [name for name in self.asked(sender, to) if states.get(name, "REFUSED") == "REFUSED"]
+        return self.into_inboxes(old.content, old.record, sender, missing)
+
+    def into_inboxes(self, content: Content, record: Sent, sender: str, asked: list[str]) -> list[File]:
+        """Deliver it to those who take it."""
+        made = []
+        new = [name for name in asked if name not in record.states or self.takes(name, sender)]
+        for name in asked:
+            takes = self.takes(name, sender)
+            record.states[name] = "DELIVERED" if takes else "REFUSED"
+            if takes:
+                made.append(File(content, record))
+                self.inboxes[name].append(made[-1])
+        if made:
+            self.events.append(("DELIVERED", sender, new[0] if len(new) == 1 else "", len(made)))
+        return made
+
     def deliver(self, sender: str, to: str, path: str, content: Content, lasts: int) -> list[File]:
         """Put it into inboxes: all have one content."""
         asked = self.asked(sender, to)
@@ -111,14 +132,8 @@ class People:
             raise No("NOT_FOUND")
         self.clear(sender, path)
         record = Sent(sender, path, content.seeds, self.now, self.now + lasts if lasts else 0)
-        record.states = {name: "DELIVERED" if name in takers else "REFUSED" for name in asked}
         self.sends[sender][path] = File(content, record)
-        made = []
-        for name in takers:
-            made.append(File(content, record))
-            self.inboxes[name].append(made[-1])
-        self.events.append(("DELIVERED", sender, asked[0] if len(asked) == 1 else "", len(takers)))
-        return made
+        return self.into_inboxes(content, record, sender, asked)
 
     def clear(self, sender: str, path: str) -> None:
         """The sender's entry goes."""
@@ -160,7 +175,7 @@ class People:
         if there is None or there.record is None or not self.repeats(there, moved.seeds):
             made = self.deliver(sender, to, target, moved.content, 0)
         else:
-            made = []
+            made = self.deliver_also(sender, to, there)
         del self.sends[sender][source]
         return made
 

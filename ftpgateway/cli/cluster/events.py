@@ -24,7 +24,7 @@ _SAID = {
     "kept": "{actor} kept {path} from {subject}",
     "recalled": "{actor} recalled {path} from {subject}",
     "expired": "{path}, which {actor} sent to {subject}, expired",
-    "bounced": "{path}, which {actor} sent to {subject}, bounced",
+    "bounced": "what {subject} had not opened bounced: the account is no person any more",
     "restored": "{path} of {subject} was restored from the trash",
     "trash_ended": "{files:,} in the trash of {subject} expired",
     "retained": "retention removed {files:,} of {path}",

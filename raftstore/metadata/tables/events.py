@@ -87,10 +87,10 @@ CREATE TABLE events (
     def note(
         self,
         kind: EventKind,
-        *,
         files: int = 1,
         record: int = 0,
         inode: int = 0,
+        *,
         actor: int = 0,
         subject: int = 0,
         owner: str = "",

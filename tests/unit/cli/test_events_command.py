@@ -53,7 +53,7 @@ def test_all_that_is_kept_a_line_each(cluster: FakeCluster) -> None:
                 "anna kept group/a.jpg from bob",
                 "anna recalled group/a.jpg from bob",
                 "group/a.jpg, which anna sent to bob, expired",
-                "group/a.jpg, which anna sent to bob, bounced",
+                "what bob had not opened bounced: the account is no person any more",
                 "group/a.jpg of bob was restored from the trash",
                 "3 in the trash of bob expired",
                 "retention removed 3 of group/a.jpg",

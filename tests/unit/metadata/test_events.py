@@ -136,7 +136,7 @@ def test_what_expires_and_bounces(feeder: Feeder, anna: Actor, bob: Actor) -> No
     send(feeder, anna, "bob/b.jpg", 2)
     advance(feeder, 2 * HOUR)
     assert feeder.status(command("remove_user", name="bob")) == "OK"
-    assert [each[:3] for each in listed(feeder)[2:]] == [("EXPIRED", "anna", "bob"), ("BOUNCED", "anna", "bob")]
+    assert [each[:3] for each in listed(feeder)[2:]] == [("EXPIRED", "anna", "bob"), ("BOUNCED", "", "bob")]
 
 
 def test_restored_from_the_trash_and_gone_with_it(feeder: Feeder, anna: Actor) -> None:

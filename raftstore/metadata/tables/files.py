@@ -145,7 +145,8 @@ class Files(Table):
         else:
             # As after an upload to the new name: its owner has nothing to resume there.
             self._partials.forget(new_place, owner)
-            self._trash.forget(inode)
+            if restored:
+                self._trash.restored(inode, owner)
             self._retention.note(new_place, inode, moved[6], moved[3])
         self._names.touch(place.parent, at.time_ns)
         self._names.touch(new_place.parent, at.time_ns)

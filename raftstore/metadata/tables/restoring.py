@@ -69,7 +69,7 @@ class Restores(Table):
             target = self._target(command, at)
         self._names.move(source, target, directory=False)
         self._spans.grow(target)
-        self._trash.forget(command.inode)
+        self._trash.restored(command.inode, row[5])
         self._partials.forget(target, row[5])
         self._retention.note(target, row[2], row[6], row[3])
         self._names.touch(source.parent, at.time_ns)

@@ -8,6 +8,7 @@ from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts, reserved_name
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Groups
@@ -15,7 +16,7 @@ from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.trash import Trash
 from raftstore.rights.reserved import PEOPLE, SHARED, Area, home_of, is_reserved
-from raftstore.types import Kind, User
+from raftstore.types import EventKind, Kind, User
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -31,6 +32,7 @@ class Registering(Table):
         self._groups = tables[Groups]
         self._blocks = tables[Blocks]
         self._trash = tables[Trash]
+        self._events = tables[Events]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -55,6 +57,8 @@ class Registering(Table):
             self._persons.show(user.name, shown=user.person)
         if user.person and not was_person:
             self._make_places(at, user.name)
+        elif earlier is not None and was_person and not user.person:
+            self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     @handles("remove_user", level=1)
     def remove_user(self, command: commands.RemoveUser, at: Context) -> None:
@@ -67,6 +71,7 @@ class Registering(Table):
         if earlier.person:
             self._persons.show(earlier.name, shown=False)
             self._blocks.account_removed(earlier.name)
+            self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     def _check(self, user: commands.User, earlier: User | None) -> None:
         if earlier is None:

@@ -278,7 +278,7 @@ class Sending(Table):
         sent = Sent(sender, found.rest[1:], new, others, 0, row[3])
         inodes = self._inboxes.put(at, new, sender, sent.way, row[3], row[4]) if new.users else []
         self._contents.share(row[2], inodes, self._demand(sent))
-        self._records.add_deliveries(record.inode, self._deliveries(sent, inodes))
+        self._records.add_deliveries(record, self._deliveries(sent, inodes))
         done.accepted, done.refused = len(new.users), len(others)
 
     def _clear(

@@ -126,7 +126,7 @@ CREATE INDEX persons_by_name ON persons (name, number) WHERE held = 1;
     # Whom others may see.
 
     def show(self, name: str, *, shown: bool) -> None:
-        """Note whether an account is a person that others may see: one that is enabled."""
+        """Note whether an account is a person, which others may see."""
         if shown:
             self._execute("INSERT OR IGNORE INTO listed VALUES (?)", (name,))
         else:

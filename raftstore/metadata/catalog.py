@@ -19,7 +19,14 @@ from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, IsADirector
 from raftstore.metadata import levels
 from raftstore.metadata.database import snapshots
 from raftstore.metadata.database.connections import Readers
-from raftstore.metadata.database.database import connect, open_catalog, sync_directory, translated, wants_space
+from raftstore.metadata.database.database import (
+    connect,
+    level_of,
+    open_catalog,
+    sync_directory,
+    translated,
+    wants_space,
+)
 from raftstore.metadata.database.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.database.schemas import fill, schema_at
 from raftstore.metadata.database.transaction import Later, Transaction
@@ -560,7 +567,7 @@ class Catalog:
         with self._readers.connection() as database:
             # One transaction from the account over the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
-            rights = actor.rights(Accounts(database).rights)
+            rights = actor.rights(Accounts(database).rights, level_of(database))
             rights.require(Action.LIST, path)
             names = Namespace(database)
             directory = names.directory(path)

@@ -29,7 +29,8 @@ from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.rights.reserved import is_reserved
+from raftstore.paths import within
+from raftstore.rights.reserved import SHARED, is_reserved
 from raftstore.types import EventKind, Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -365,7 +366,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         return commands.Result(inode=directory)
 
     def _directory(self, path: str) -> int:
-        if path == "/" or is_reserved(path):
+        if path == "/" or (is_reserved(path) and not within(path, SHARED)):
             raise Refusal(commands.INVALID, f"{path} keeps what is put there")
         try:
             return self._names.directory(path)

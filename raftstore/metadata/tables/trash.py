@@ -24,7 +24,7 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.paths import free_name, join
-from raftstore.rights.reserved import APART, Area
+from raftstore.rights.reserved import Area, is_apart
 from raftstore.types import EventKind, Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -105,7 +105,7 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         if user is None or not user.trash_ns:
             return None
         directory = self._names.path_of(place.parent)
-        if directory is None or directory.startswith(APART):
+        if directory is None or is_apart(directory):
             return None
         return join(directory, place.name)
 

@@ -54,7 +54,7 @@ class Registering(Table):
             self._check_trash(user.name, earlier)
         self._accounts.put(command, at)
         if user.person or was_person:
-            self._persons.show(user.name, shown=user.person and not user.disabled)
+            self._persons.show(user.name, shown=user.person)
         if user.person and not was_person:
             self._make_places(at, user.name)
         elif earlier is not None and was_person and not user.person:
@@ -90,11 +90,6 @@ class Registering(Table):
 
     def _check_places(self, name: str, earlier: User | None) -> None:
         """Refuse with EXISTS what is where a new person's places are to be, and is not its own."""
-        shared = self._find(SHARED)
-        if shared is not None and (shared[1] != Kind.DIRECTORY or shared[5]):
-            raise Refusal(
-                commands.EXISTS, f"{SHARED} is one directory for all persons: rename what is there first"
-            )
         self._check_trash(name, earlier)
         holder = self._persons.holder(name)
         if holder is None or (earlier is not None and earlier.owner == holder):
@@ -125,7 +120,7 @@ class Registering(Table):
     def _make_places(self, at: Context, name: str) -> None:
         user = self._accounts.user(name)
         assert user is not None
-        self._persons.number(user.owner)
+        self._persons.hold(user.owner)
         for path in (*_places(name), SHARED):
             self._storing.directory(at, path)
 

@@ -19,11 +19,11 @@ pixraft events --cluster pictures --after 1200 -o json
 """
 
 _SAID = {
-    "delivered": "{actor} sent {path} to {subject}",
-    "opened": "{actor} opened {path} from {subject}",
-    "kept": "{actor} kept {path} from {subject}",
-    "recalled": "{actor} recalled {path} from {subject}",
-    "expired": "{path}, which {actor} sent to {subject}, expired",
+    "delivered": "{actor} sent {name} to {to}",
+    "opened": "{actor} opened {name} from {subject}",
+    "kept": "{actor} kept {name} from {subject}",
+    "recalled": "{actor} recalled {name} from {subject}",
+    "expired": "{name}, which {actor} sent to {subject}, expired",
     "bounced": "what {subject} had not opened bounced: the account is no person any more",
     "restored": "{path} of {subject} was restored from the trash",
     "trash_ended": "{files:,} in the trash of {subject} expired",
@@ -58,11 +58,13 @@ def _shape(event: admin_pb2.Event) -> dict[str, object]:
 
 def sentence(event: admin_pb2.Event) -> str:
     """Say what has happened. Pure."""
-    several = "nobody" if event.kind != "delivered" else f"{event.files:,} of a group"
+    to, _, name = event.path.partition("/")
     return _SAID.get(event.kind, event.kind).format(
         actor=event.actor or "nobody",
-        subject=event.subject or several,
-        path=event.path or "a file that is gone",
+        subject=event.subject or "nobody",
+        path=event.path or "what is gone",
+        to=(to or event.subject or "a group") + (f" ({event.files:,} inboxes)" if event.files > 1 else ""),
+        name=name or "what is gone",
         files=event.files,
     )
 

@@ -48,11 +48,11 @@ def test_all_that_is_kept_a_line_each(cluster: FakeCluster) -> None:
         f"      {number}  2026-09-21T14:13:20Z  {said}"
         for number, said in enumerate(
             (
-                "anna sent group/a.jpg to 3 of a group",
-                "anna opened group/a.jpg from bob",
-                "anna kept group/a.jpg from bob",
-                "anna recalled group/a.jpg from bob",
-                "group/a.jpg, which anna sent to bob, expired",
+                "anna sent a.jpg to group (3 inboxes)",
+                "anna opened a.jpg from bob",
+                "anna kept a.jpg from bob",
+                "anna recalled a.jpg from bob",
+                "a.jpg, which anna sent to bob, expired",
                 "what bob had not opened bounced: the account is no person any more",
                 "group/a.jpg of bob was restored from the trash",
                 "3 in the trash of bob expired",

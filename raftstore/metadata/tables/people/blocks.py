@@ -69,7 +69,7 @@ CREATE TABLE blocks (
             raise Refusal(commands.NOT_FOUND, f"person {person}")
         check_label(name, "a name to block")
         if not name or name == person:
-            raise Refusal(commands.INVALID, "somebody else is blocked, by name")
+            raise Refusal(commands.INVALID, "one blocks somebody else, by name")
         if command.off:
             self._execute("DELETE FROM blocks WHERE person = ? AND name = ?", (person, name))
             return

@@ -246,6 +246,19 @@ class Backend(Protocol):
         """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
         ...
 
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        """Copy a file, over an existing one too unless `exclusive`; no byte is copied."""
+        ...
+
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch."""
         ...

@@ -386,6 +386,39 @@ class FakeStore:
             if user.home != "/" and paths.within(user.home, source):
                 self.change_account(user.name, replace(user, home=target + user.home[len(source) :]))
 
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        await self.hook("copy", source, target)
+        paths.split(target)
+        granted = self.leave(actor, "copy_file", source=source, target=target)
+        copied = self.find(source)
+        if copied.data is None:
+            raise IsADirectory(source)
+        if source == target:
+            raise Denied("a file is not copied onto itself")
+        parent, name = self._parent(target)
+        there = parent.children.get(name)
+        if there is not None:
+            if there.data is None:
+                raise IsADirectory(target)
+            if exclusive or granted.keeps:
+                raise AlreadyExists(target)
+            self._check_owner(there, granted.target_of)
+        else:
+            self._check_free(parent, name)
+        self.check_put(granted.owner, len(copied.data), there)
+        self.put(target, copied.data, granted.owner)
+        self.partials.pop((granted.owner, target), None)
+        self._touch(parent)
+
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         await self.hook("set_modified", path)
         granted = self.leave(actor, "set_times", path=path)

@@ -166,6 +166,12 @@ class People:
         if state and file.record is not None:
             file.record.states[name] = state
 
+    def keep_copied(self, name: str, file: File) -> None:
+        """Somebody has a copy of a file in its inbox, which stays there: it is no delivery any more."""
+        if file.record is not None:
+            file.record.states[name] = "KEPT"
+            file.record = None
+
     def open(self, name: str, file: File) -> None:
         """It is read."""
         assert file.record is not None

@@ -162,10 +162,14 @@ CREATE TABLE inboxes (
         self._storing.give(place, row, owner)
         self._storing.move(at, place, target)
 
+    def keep_copied(self, row: Row) -> None:
+        """The person has a copy of a file in its inbox: nobody recalls that one, and it does not expire any more."""
+        self._leave(row, DeliveryState.KEPT)
+
     def _leave(self, row: Row, state: DeliveryState | None) -> None:
         delivery = self._records.delivery(row[2])
-        if delivery is None:
-            return  # nobody has sent it: the system put it there
+        if delivery is None or not delivery.there:
+            return  # it is no delivery any more, or never was one
         record = self._records.record(delivery.record)
         assert record is not None
         self._count(delivery.recipient, record.sender, -1, -row[3])

@@ -26,12 +26,12 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.staging import Staging
+from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import parent
 from raftstore.rights.reserved import Area, Spot, spot, takes_nothing
-from raftstore.types import DeliveryState, Kind, User, identity_of
+from raftstore.types import INBOX_MARK, DeliveryState, Kind, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 REPEATED_NS = 24 * 3600 * 10**9
@@ -148,8 +148,13 @@ class Sending(Table):
 
     # Putting.
 
-    def put(self, command: commands.PutFile, at: Context, place: Place, row: Row | None) -> commands.Result:
-        """Publish a file at `place`, in an area of /people, where `row` is: deliver it, or keep it as a draft."""
+    def put(
+        self, command: commands.PutFile, at: Context, place: Place, row: Row | None, source: int = 0
+    ) -> commands.Result:
+        """Publish a file at `place`, in an area of /people, where `row` is: deliver it, or keep it as a draft.
+
+        `source`: the inode of the file whose content it gets.
+        """
         path = at.path or command.path
         found = spot(path)
         if found is None or found.area is not Area.SENT:
@@ -157,7 +162,7 @@ class Sending(Table):
         # A file that was renamed while it was open has another name than the one that its uploader judged by.
         waits = command.draft and parent(path)[1] == parent(command.path)[1]
         record = self._record_at(row)
-        if row is not None and record is not None and self._knows(at, record, row, command):
+        if row is not None and record is not None and self._knows(at, record, row, command, source):
             self._staging.discard(command.content)
             return self._again(at, place, row, command.mtime_ns)
         if waits or not command.size:
@@ -165,8 +170,10 @@ class Sending(Table):
             sent = None
         else:
             sent = self._planned(at, found, command.size, command.expires_ns)
-        content, owner = self._staging.content(command, command.quorum), at.leave.owner
+        owner = at.leave.owner
+        content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced = self._displaced(at, owner, place, row, command.size)
+        content = self._staging.hold(content, owner)
         self._versions.displace(at, displaced)
         if row is not None:
             self._clear(at, place, row, record)
@@ -194,11 +201,13 @@ class Sending(Table):
     def _record_at(self, row: Row | None) -> Record | None:
         return self._records.record(row[2]) if row is not None else None
 
-    def _knows(self, at: Context, record: Record, row: Row, command: commands.PutFile) -> bool:
+    def _knows(self, at: Context, record: Record, row: Row, command: commands.PutFile, source: int) -> bool:
         if not command.size:
             return True
         if not self._recent(at, record, row, command.size):
             return False
+        if source:
+            return self._holds(row, self._contents.number(source))
         if command.content:
             return self._holds(row, self._staging.find(command.content).content)
         digests = [chunk.digest for chunk in command.chunks]
@@ -378,6 +387,11 @@ class Sending(Table):
         inodes = self._inboxes.put(at, sent.takers, sent.sender, sent.way, size, row[4])
         self._contents.share(row[2], inodes, self._demand(sent))
         return self._note(at, sent, row[2], inodes)
+
+    def copied_out(self, at: Context, row: Row) -> None:
+        """A file was copied to where nothing is sent: of its own inbox the person has kept it. What is there stays."""
+        if at.leave.owner and row[5] == at.leave.owner + INBOX_MARK:
+            self._inboxes.keep_copied(row)
 
     # Removing.
 

@@ -82,6 +82,15 @@ class Upload(Protocol):
         """Keep the first `size` bytes. Raises StoreError."""
         ...
 
+    def adopt(self, base: Any) -> bool:
+        """Become a copy of all of the download `base`, without its bytes; False: it has to be fed. `unfold` it before
+        anything but its end. Raises StoreError."""
+        ...
+
+    async def unfold(self) -> None:
+        """Hold what was adopted as if it had been fed. Raises StoreError."""
+        ...
+
     async def target(self) -> Target:
         """Return the file that it was opened on, or will make. Raises StoreError."""
         ...

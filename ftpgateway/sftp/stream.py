@@ -85,6 +85,7 @@ class Stream(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The worker, or we, have closed."""
         self._transport = None
+        self._requests.stop()
         self._eof = True
         self._news.set()
         self._sent.set()
@@ -104,6 +105,7 @@ class Stream(asyncio.BufferedProtocol):
     def close(self) -> None:
         """End the session now; `run` returns after the request that is under way, those behind it are dropped."""
         self._start = self._end = 0
+        self._requests.stop()
         if self._transport is not None:
             self._transport.abort()
         self._eof = True

@@ -693,6 +693,7 @@ class FakeUpload:
         self._target = target
         self._replaced = replaced
         self._over = False
+        self._folded = False
         self._unread = 0
 
     def _end(self, how: str) -> None:
@@ -706,6 +707,7 @@ class FakeUpload:
 
     def feed(self, data: bytes | bytearray | memoryview) -> bool:
         assert not self._over, "feed after the end"
+        assert not self._folded, "feed to a copy"
         self._allowance.check(len(self._data) + len(data))
         hook = self._store.hooks.get("feed")
         if hook is not None:
@@ -720,6 +722,7 @@ class FakeUpload:
 
     @property
     def whole(self) -> int:
+        assert not self._folded, "looked into a copy"
         return len(self._data) // BLOCK * BLOCK
 
     def check_size(self, size: int) -> None:
@@ -753,6 +756,18 @@ class FakeUpload:
         await self._store.hook("cut", self.path)
         assert size < len(self._data)
         del self._data[size:]
+
+    def adopt(self, base: FakeDownload) -> bool:
+        if self._data or not base.data:
+            return False
+        self._allowance.check(len(base.data))
+        self._data += base.data
+        self._folded = True
+        return True
+
+    async def unfold(self) -> None:
+        await self._store.hook("unfold", self.path)
+        self._folded = False
 
     async def target(self) -> Target:
         await self._store.hook("target", self.path)

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-expiring bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
+.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-expiring bench-sending bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-snapshot  commits while a snapshot of 1,000,000 files is taken, sent and installed"
 	@echo "make bench-turns  for how long a command of the largest file holds a node's loop"
 	@echo "make bench-expiring  for how long commands hold a node's loop that remove 1,000,000 files from trash and by retention"
+	@echo "make bench-sending  what a picture costs that is put to a person or group, beside a STOR to a directory"
 	@echo "make bench-volumes  start of a node with 1,000,000 chunks, from its saved index and without"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make bench-repair  uploads while the pictures of a lost node are copied to the others"
@@ -87,6 +88,9 @@ bench-turns: install
 
 bench-expiring: install
 	$(BIN)/python tests/bench/expiring.py $(ARGS)
+
+bench-sending: install
+	$(BIN)/python tests/bench/sending.py $(ARGS)
 
 bench-volumes: install
 	$(BIN)/python tests/bench/volumes.py $(ARGS)

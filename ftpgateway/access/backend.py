@@ -27,6 +27,11 @@ class Published(Protocol):
         """Whether it was published nowhere."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is delivered only when it is published once more."""
+        ...
+
 
 class Upload(Protocol):
     """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before."""
@@ -99,8 +104,10 @@ class Upload(Protocol):
         """Publish at the path: durable and visible everywhere on return. Raises StoreError."""
         ...
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
-        """Publish as what `target` is by now. Raises StoreError."""
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> Published:
+        """Publish as what `target` is by now; `unfinished`: more may follow. Raises StoreError."""
         ...
 
     async def suspend(self) -> None:
@@ -176,8 +183,21 @@ class People(Protocol):
         """Return to whom an account may see that it can send; `all_persons`: everybody sees every person."""
         ...
 
-    async def sent(self, name: str, limit: int, *, ended: bool = False) -> list[SentItem]:
-        """Return what a person has sent, newest first, one for each recipient; `ended`: what has ended."""
+    async def sees(self, actor: Actor, name: str, *, all_persons: bool) -> bool:
+        """Return whether a name is among those that are visible to an account."""
+        ...
+
+    async def sent(
+        self, name: str, limit: int, *, before: tuple[int, int] = ..., ended: bool = False
+    ) -> list[SentItem]:
+        """Return what a person has sent, newest first, one for each recipient, behind the item with the key `before`.
+
+        `ended`: what has ended.
+        """
+        ...
+
+    async def sent_one(self, name: str, number: int) -> SentItem | None:
+        """Return what a person has sent, by the number of the delivery; None: there is none of that number."""
         ...
 
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:

@@ -299,7 +299,7 @@ class Requests:
         return _ok(request)
 
     async def _fsync(self, request: int, fields: Fields) -> Reply:
-        await self._file(fields).publish()
+        await self._file(fields).publish(unfinished=True)
         return _ok(request)
 
     async def _copy_data(self, request: int, fields: Fields) -> Reply:

@@ -44,7 +44,7 @@ from raftstore.peers import PeerNetwork
 from raftstore.peers.versions import incompatible
 from raftstore.rights import Actor
 from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
-from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
+from raftstore.store.opendisk import OnFatal, OpenDisk, forget_lost_log, with_space
 from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
@@ -227,7 +227,7 @@ class RunningNode:
 
     @property
     def _marker(self) -> Path:
-        return self.disk.settings.data / "rejoining"
+        return bootstrap.marker(self.disk.settings.data)
 
     async def _next_boot(self) -> Boots:
         journal, settings = self.disk.journal, self.disk.settings
@@ -379,6 +379,7 @@ class RunningNode:
     def _rejoined(self) -> None:
         self._marker.unlink(missing_ok=True)
         self.own.rejoining = False
+        asyncio.get_running_loop().run_in_executor(None, forget_lost_log, self.disk.settings.data)
 
     # Commands.
 

@@ -144,7 +144,7 @@ class RemoveDirectory(_message.Message):
     def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class PutFile(_message.Message):
-    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account", "append", "handle", "content", "draft", "expires_ns")
+    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account", "append", "handle", "content", "draft", "expires_ns", "unfinished")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +162,7 @@ class PutFile(_message.Message):
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     DRAFT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    UNFINISHED_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
@@ -179,7 +180,8 @@ class PutFile(_message.Message):
     content: int
     draft: bool
     expires_ns: int
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ..., append: _Optional[bool] = ..., handle: _Optional[_Union[Handle, _Mapping]] = ..., content: _Optional[int] = ..., draft: _Optional[bool] = ..., expires_ns: _Optional[int] = ...) -> None: ...
+    unfinished: bool
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ..., append: _Optional[bool] = ..., handle: _Optional[_Union[Handle, _Mapping]] = ..., content: _Optional[int] = ..., draft: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., unfinished: _Optional[bool] = ...) -> None: ...
 
 class Handle(_message.Message):
     __slots__ = ("inode", "version", "new", "directory", "name", "reservation")

@@ -198,8 +198,7 @@ class Sendings(RuleBasedStateMachine):
         (file,) = [file for file in self.model.inboxes[who] if file.inode == inode]
         actor = self.session(who)
         if how == "open":
-            if file.record is not None:
-                self.model.open(who, file)
+            self.model.open(who, file)
             self.apply(command("mark_opened", inodes=[inode]), "OK")
         elif how == "keep":
             self.kept += 1

@@ -36,7 +36,7 @@ from raftstore.errors import (
 from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
-from raftstore.rights.reserved import takes_nothing
+from raftstore.rights.reserved import Area, takes_nothing
 from raftstore.store.targets import Target, newer_of
 from raftstore.store.transfers.sessions import Allowance
 from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
@@ -76,8 +76,20 @@ class FakePeople:
         names = [user.name for user in self._store.accounts.values() if user.person and not user.disabled]
         return sorted({*names} - {actor.user.name}) if all_persons else []
 
-    async def sent(self, name: str, limit: int, *, ended: bool = False) -> list[SentItem]:
-        return [item for item in self.failed if bool(item.ended_ns) is ended][:limit]
+    async def sees(self, actor: Actor, name: str, *, all_persons: bool) -> bool:
+        return name in await self.visible(actor, all_persons=all_persons)
+
+    async def sent(
+        self, name: str, limit: int, *, before: tuple[int, int] = (1 << 62, 1 << 62), ended: bool = False
+    ) -> list[SentItem]:
+        self._store.calls["sent"] += 1
+        found = [item for item in self.failed if bool(item.ended_ns) is ended and item.key < before]
+        return sorted(found, key=lambda item: item.key, reverse=True)[:limit]
+
+    async def sent_one(self, name: str, number: int) -> SentItem | None:
+        self._store.calls["sent_one"] += 1
+        found = [item for item in self.failed if item.key[0 if item.ended_ns else 1] == number]
+        return found[0] if found else None
 
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
         self._store.leave(actor, "send_file", path=path, to=to)
@@ -119,6 +131,8 @@ class FakeStore:
         self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
         self.people = FakePeople(self)
+        self.handed: list[tuple[str, int, bool]] = []
+        """What open handles have published: the path, the size, and whether it waits to be delivered."""
 
     async def hook(self, name: str, *arguments: Any) -> None:
         self.calls[name] += 1
@@ -773,7 +787,9 @@ class FakeUpload:
         await self._store.hook("target", self.path)
         return self._target
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> FakePublished:
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> FakePublished:
         self._end("commit")
         await self._store.hook("commit", self.path)
         store = self._store
@@ -781,7 +797,9 @@ class FakeUpload:
             place = store.place_of(target.inode)
             if place is None:
                 node = Node(0, self.owner, mtime_ns or time.time_ns(), bytes(self._data))
-                return FakePublished(FakeDownload(store, node.entry(target.name), bytes(self._data)), True)
+                return FakePublished(
+                    FakeDownload(store, node.entry(target.name), bytes(self._data)), True, False
+                )
             parent, name = place
             if parent.children[name].version != target.version:
                 raise Changed(self.path)
@@ -810,7 +828,9 @@ class FakeUpload:
         store._touch(parent)
         store.reserved.pop((parent.inode, name), None)
         self._store.partials.pop((self.owner, self.path), None)
-        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False)
+        waits = unfinished and Area.SENT.has(at)
+        store.handed.append((at, len(self._data), waits))
+        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False, waits)
 
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         self._end("commit")
@@ -847,10 +867,11 @@ class FakeUpload:
 
 
 class FakePublished(NamedTuple):
-    """What was published."""
+    """What was published; `waits` to be published once more, to be delivered."""
 
     download: FakeDownload
     gone: bool
+    waits: bool
 
 
 class FakeDownload:

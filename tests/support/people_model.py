@@ -89,7 +89,7 @@ class People:
         path, seeds = f"{to}/{name}", content.seeds
         old = self.sends[sender].get(path)
         if old is not None and old.record is not None and (not seeds or self.repeats(old, seeds)):
-            return []
+            return self.deliver_also(sender, to, old) if seeds else []
         if draft or not seeds:
             self.clear(sender, path)
             self.sends[sender][path] = File(content, changed=self.now)
@@ -101,6 +101,24 @@ class People:
         assert old.record is not None
         return old.seeds == seeds and self.now - old.record.at <= DAY
 
+    def deliver_also(self, sender: str, to: str, old: File) -> list[File]:
+        """It is sent again: put it into the inboxes of those that are meant by now and have it not."""
+        assert old.record is not None
+        states = old.record.states
+        missing = [name for name in self.asked(sender, to) if states.get(name, "REFUSED") == "REFUSED"]
+        return self.into_inboxes(old.content, old.record, sender, missing)
+
+    def into_inboxes(self, content: Content, record: Sent, sender: str, asked: list[str]) -> list[File]:
+        """Deliver it to those who take it."""
+        made = []
+        for name in asked:
+            takes = self.takes(name, sender)
+            record.states[name] = "DELIVERED" if takes else "REFUSED"
+            if takes:
+                made.append(File(content, record))
+                self.inboxes[name].append(made[-1])
+        return made
+
     def deliver(self, sender: str, to: str, path: str, content: Content, lasts: int) -> list[File]:
         """Put it into inboxes: all have one content."""
         asked = self.asked(sender, to)
@@ -109,13 +127,8 @@ class People:
             raise No("NOT_FOUND")
         self.clear(sender, path)
         record = Sent(sender, path, content.seeds, self.now, self.now + lasts if lasts else 0)
-        record.states = {name: "DELIVERED" if name in takers else "REFUSED" for name in asked}
         self.sends[sender][path] = File(content, record)
-        made = []
-        for name in takers:
-            made.append(File(content, record))
-            self.inboxes[name].append(made[-1])
-        return made
+        return self.into_inboxes(content, record, sender, asked)
 
     def clear(self, sender: str, path: str) -> None:
         """The sender's entry goes."""
@@ -156,7 +169,7 @@ class People:
         if there is None or there.record is None or not self.repeats(there, moved.seeds):
             made = self.deliver(sender, to, target, moved.content, 0)
         else:
-            made = []
+            made = self.deliver_also(sender, to, there)
         del self.sends[sender][source]
         return made
 
@@ -167,10 +180,9 @@ class People:
             file.record.states[name] = state
 
     def keep_copied(self, name: str, file: File) -> None:
-        """Somebody has a copy of a file in its inbox, which stays there: it is no delivery any more."""
-        if file.record is not None:
-            file.record.states[name] = "KEPT"
-            file.record = None
+        """Somebody has a copy of a file in its inbox, which stays there."""
+        assert file.record is not None
+        file.record.states[name] = "KEPT"
 
     def open(self, name: str, file: File) -> None:
         """It is read."""
@@ -188,7 +200,7 @@ class People:
                 continue
             for name in self.names:
                 for file in [file for file in self.inboxes[name] if file.record is record]:
-                    self.take_out(name, file, "EXPIRED")
+                    self.take_out(name, file, "" if record.states[name] == "KEPT" else "EXPIRED")
             held = self.sends[record.sender].get(record.path)
             if held is not None and held.record is record:
                 self.clear(record.sender, record.path)

@@ -57,7 +57,9 @@ class Send(StoreTree):
         name = path[1:]
         if not name or "/" in name or "@" in name or name.startswith(".") or name == self._name:
             return False
-        return not self._settings.list or name in await self._visible()
+        if not self._settings.list:
+            return True
+        return await self._store.people.sees(self._actor, name, all_persons=True)
 
     async def _visible(self) -> list[str]:
         return await self._store.people.visible(self._actor, all_persons=self._settings.list)

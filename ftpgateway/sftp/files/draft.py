@@ -346,25 +346,25 @@ class Draft:
 
     # The end.
 
-    async def publish(self) -> None:
-        """Publish what is there; more may follow. Raises StoreError, also that of an earlier change."""
+    async def publish(self, *, unfinished: bool = False) -> None:
+        """Publish what is there; `unfinished`: what is sent waits. Raises StoreError, also of an earlier change."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self.unlinked or not self.dirty:
             return
         try:
-            await self._publish(await self._begun())
+            await self._publish(await self._begun(), unfinished=unfinished)
         except StoreError as error:
             self._failure = error  # what was written is gone: no later close or fsync may say that it is stored
             raise
 
-    async def _publish(self, upload: Upload) -> None:
+    async def _publish(self, upload: Upload, *, unfinished: bool) -> None:
         await self._compose(upload, self.size)
         target = await self.target()
         self._upload, self._folded = None, False
         try:
             async with asyncio.timeout(self._limit):
-                published = await upload.publish(target, self._mtime_ns)
+                published = await upload.publish(target, self._mtime_ns, unfinished=unfinished)
         except TimeoutError:
             raise OutcomeUnknown() from None
         self._spool.close()
@@ -375,7 +375,7 @@ class Draft:
         self._target, self.replaces = target.became(self._base.entry), None
         self._modified_ns, self._mtime_ns = self._base.entry.mtime_ns, None
         self._resumes = 0
-        self.dirty = False
+        self.dirty = published.waits
 
     async def _compose(self, upload: Upload, size: int) -> None:
         """Make the upload hold what its session sees of the first `size` bytes."""

@@ -232,10 +232,10 @@ class File:
         elif wanted.mtime is not None:
             await set_time(self._session.files, self.path, await self.inode(), wanted.mtime * 10**9)
 
-    async def publish(self) -> None:
-        """Publish what was written so far. Raises StoreError."""
+    async def publish(self, *, unfinished: bool = False) -> None:
+        """Publish what was written so far; `unfinished`: before it is closed. Raises StoreError."""
         if self.draft is not None and self.changes:
-            await self.draft.publish()
+            await self.draft.publish(unfinished=unfinished)
 
     async def close(self) -> None:
         """Publish what was written; release everything. Raises StoreError."""

@@ -7,8 +7,9 @@ what it puts is not another's who comes to have its name.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from raftstore.errors import BadName
@@ -179,6 +180,22 @@ CREATE INDEX places_by_user ON places (user);
         user = user_of_message(commands.User.FromString(row[0])) if row is not None else None
         self._users[name] = user
         return user
+
+    def load(self, names: Sequence[str]) -> None:
+        """Have some accounts at hand, for what is asked next: one statement for all."""
+        missing = [name for name in names if name not in self._users]
+        if len(missing) < 2:
+            return
+        rows = self._execute(
+            "SELECT users.name, record FROM json_each(?) AS asked CROSS JOIN users ON users.name = asked.value",
+            (json.dumps(missing),),
+        ).fetchall()
+        if len(self._users) + len(missing) > MAX_KNOWN:
+            self._users.clear()
+            self._rights.clear()
+            self._identities.clear()
+        self._users |= dict.fromkeys(missing)
+        self._users |= {name: user_of_message(commands.User.FromString(record)) for name, record in rows}
 
     def rights(self, name: str) -> Rights | None:
         """Return what an account may do, None when there is none. The same object until the account changes."""

@@ -160,11 +160,11 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         ]
         return found or 0
 
-    def remove(self, at: Context, inode: int) -> None:
-        """Remove a file in the trash for good."""
+    def remove(self, at: Context, inode: int, *, at_once: int = 0) -> None:
+        """Remove a file in the trash for good; `at_once`: see `Contents.release`."""
         found = self._names.of_inode(inode)
         if found is not None:
-            self._storing.remove(at, *found)
+            self._storing.remove(at, *found, at_once=at_once)
         self.forget(inode)
 
     def due(self, until_ns: int) -> int | None:

@@ -101,10 +101,14 @@ class LateReplicas:
 
 
 class Published(NamedTuple):
-    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it."""
+    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it.
+
+    `waits`: it is delivered when it is published once more.
+    """
 
     download: DownloadSession
     gone: bool
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,16 +289,22 @@ class UploadSession:
         done = await self._propose_put(put)
         return self._entry(parent(self.path)[1], put, done)
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
-        """Publish the whole file as what `target` is by now.
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> Published:
+        """Publish the whole file as what `target` is by now; `unfinished`: whoever writes it may go on.
 
+        What is unfinished is not delivered, if it is what a person sends: then it `waits` to be published once more.
         Raises as `commit`; Changed when others have changed it, or there is something now where it was to be new.
         """
         put = await self._finished(mtime_ns)
+        waits = unfinished and self._calls.aim.delivers(self.path)
+        if waits:
+            put.unfinished = True
         done = await self._calls.aim.publish(target, put, self._propose_put)
         self._calls.published(target)
         entry = self._entry(target.name, put, done if done is not None else commands.Result())
-        return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None)
+        return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None, waits)
 
     async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
         """Wait until all is durable; return the command that publishes it at its path."""

@@ -166,11 +166,11 @@ def test_what_came_is_kept_by_moving_it_out() -> None:
 def test_failures_are_texts_that_are_found_by_their_directory() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         assert await names(files, "/send/.failed") == []
-        for state, path in ((DeliveryState.REFUSED, "team/a.jpg"), (DeliveryState.OPENED, "bob/b.jpg")):
-            store.people.failed.append(SentItem(path, "bob", state, 5, 10**18, 0, 10**18, (1, 1)))
-        store.people.failed.append(store.people.failed[0])
-        assert await names(files, "/send/.failed") == ["team a.jpg (bob) (2).txt", "team a.jpg (bob).txt"]
-        path = "/send/.failed/team a.jpg (bob).txt"
+        failed = ((DeliveryState.REFUSED, "team/a.jpg"), (DeliveryState.OPENED, "bob/b.jpg"))
+        for number, (state, path) in enumerate((*failed, failed[0]), 1):
+            store.people.failed.append(SentItem(path, "bob", state, 5, 10**18, 0, 10**18, (number, 0)))
+        assert await names(files, "/send/.failed") == ["team a.jpg (bob) 1.txt", "team a.jpg (bob) 3.txt"]
+        path = "/send/.failed/team a.jpg (bob) 1.txt"
         download = await files.download(path)
         text = b"".join([bytes(block) async for block in download.blocks()])
         assert b"takes no pictures" in text and (await files.entry(path)).size == len(text)
@@ -183,8 +183,33 @@ def test_failures_are_texts_that_are_found_by_their_directory() -> None:
             files.make_directory("/send/.failed/d"),
         ):
             await refused(work, "it goes by itself")
-        with pytest.raises(NotFound):
-            await files.download("/send/.failed/other")
+        others = ("other", "b.jpg (bob) 2.txt", "x (bob) 1.txt", "team a.jpg (bob) 9.txt", " 1.txt")
+        for other in others:
+            with pytest.raises(NotFound):
+                await files.download(f"/send/.failed/{other}")
+
+    view(test)
+
+
+def test_many_failures_are_listed_a_page_at_a_time_and_each_is_found_by_itself() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        for number in range(1, 251):
+            item = SentItem("team/a.jpg", "bob", DeliveryState.REFUSED, 5, 10**18, 0, 0, (7, number))
+            store.people.failed.append(item)
+        listed = await names(files, "/send/.failed")
+        assert len(set(listed)) == 250 and store.calls["sent"] == 4
+        for name in listed:
+            assert (await files.entry(f"/send/.failed/{name}")).name == name
+        assert store.calls["sent"] == 4 and store.calls["sent_one"] == 250
+
+    view(test)
+
+
+def test_a_directory_that_went_with_the_last_file_may_be_removed_again() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        await files.remove_directory("/inbox/carol")
+        await files.remove("/inbox/bob/hi.jpg")
+        await files.remove_directory("/inbox/bob")
 
     view(test)
 

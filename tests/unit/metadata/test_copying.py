@@ -217,11 +217,24 @@ def test_who_copies_out_of_the_inbox_keeps_it(feeder: Feeder, anna: Actor, bob: 
     assert states(feeder, "anna") == [("bob", "DELIVERED"), ("bob", "KEPT")]
     assert status(feeder, anna, command("remove_file", path=sent(anna, "bob/x.jpg"))) == "OK"
     assert past(feeder, "anna") == [("bob/x.jpg", "KEPT")]
+    assert inbox(feeder, "bob") == ["anna/x.jpg", "anna/y.jpg"], "it is not recalled"
     advance(feeder, 2 * DAY)
-    assert inbox(feeder, "bob") == ["anna/x.jpg"], "it does not expire any more"
+    assert inbox(feeder, "bob") == []
+    assert past(feeder, "anna") == [("bob/x.jpg", "KEPT"), ("bob/y.jpg", "EXPIRED")]
     assert content(feeder, "/people/bob/x.jpg") == [1]
-    assert status(feeder, bob, command("remove_file", path=here)) == "OK"
-    assert feeder.catalog.usage(f"{bob.owner}/inbox").files == 1, "the directory"
+    assert feeder.catalog.usage(f"{bob.owner}/inbox").files == 0
+
+
+def test_what_was_copied_can_be_deleted_or_moved_out(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    for name in ("x.jpg", "y.jpg"):
+        send(feeder, anna, f"bob/{name}", 1)
+        here = f"/people/@inbox/bob/anna/{name}"
+        assert status(feeder, bob, copy(here, f"/people/bob/{name}")) == "OK"
+    assert status(feeder, bob, command("remove_file", path="/people/@inbox/bob/anna/x.jpg")) == "OK"
+    moved = command("rename", source="/people/@inbox/bob/anna/y.jpg", target="/people/bob/again.jpg")
+    assert status(feeder, bob, moved) == "OK"
+    assert states(feeder, "anna") == [("bob", "KEPT"), ("bob", "KEPT")]
+    assert feeder.catalog.usage(f"{bob.owner}/inbox").files == 0
 
 
 def test_what_is_kept_by_a_copy_needs_room_in_the_quota(feeder: Feeder, anna: Actor, bob: Actor) -> None:

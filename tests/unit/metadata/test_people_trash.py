@@ -259,7 +259,7 @@ def test_purging_forgets_retention_and_trash(feeder: Feeder, bob: Actor) -> None
     assert feeder.status(by(put("/people/bob/y", 2), bob)) == "OK"
     assert status(feeder, bob, remove("/people/bob/y")) == "OK"
     assert feeder.status(command("remove_user", name="bob")) == "OK"
-    assert feeder.one(command("purge_person", identity=owner(bob), limit=256)).finished
+    assert feeder.one(command("purge_person", identity=owner(bob), limit=64)).finished
     assert references(feeder) == {} and rows(feeder, "trash") == rows(feeder, "retained") == 0
 
 
@@ -413,7 +413,7 @@ def test_a_few_things_go_with_one_command_and_the_clock_waits_for_the_rest(feede
     counts = []
     while True:
         result = feeder.one(command("advance_clock", time_ns=until, limit=1))
-        assert result.removed <= 1
+        assert result.removed <= 3  # with a record go its recipients
         counts.append(len(inbox(feeder, "bob") + inbox(feeder, "carl")) + len(trashed(feeder, bob)))
         if result.finished:
             break

@@ -17,6 +17,8 @@ MAX_MEMBERS = 1_000
 MAX_OF_OWNER = 100
 """Groups of a person; an admin may have any number."""
 
+_OF = "SELECT name FROM members WHERE member = ?1 UNION SELECT name FROM groups WHERE owner = ?2"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -91,16 +93,23 @@ CREATE INDEX members_by_member ON members (member);
 
     def of(self, name: str, identity: str) -> list[str]:
         """Return the groups that an account is in, or owns, by name."""
-        rows = self._execute(
-            "SELECT name FROM members WHERE member = ? UNION SELECT name FROM groups WHERE owner = ? ORDER BY name",
-            (name, identity),
-        ).fetchall()
+        rows = self._execute(f"{_OF} ORDER BY name", (name, identity)).fetchall()
         return [group for (group,) in rows]
 
     def companions(self, name: str, identity: str) -> list[str]:
         """Return who is in a group with an account, or in one that it owns, by name."""
-        found = {member for group in self.of(name, identity) for member in self.members(group)}
-        return sorted(found - {name})
+        rows = self._execute(
+            f"SELECT DISTINCT member FROM members WHERE name IN ({_OF}) AND member <> ?1 ORDER BY member",
+            (name, identity),
+        ).fetchall()
+        return [member for (member,) in rows]
+
+    def are_companions(self, name: str, identity: str, other: str) -> bool:
+        """Whether `other` is one of the `companions` of an account."""
+        row = self._execute(
+            f"SELECT 1 FROM members WHERE member = ?3 AND name IN ({_OF}) LIMIT 1", (name, identity, other)
+        ).fetchone()
+        return row is not None
 
     @handles("put_group", level=3)
     def put(self, command: commands.PutGroup, at: Context) -> None:

@@ -21,8 +21,9 @@ from raftstore.rights.reserved import APART, Area, home_of
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
-MAX_PURGED = 256
-"""Names that one command removes."""
+MAX_PURGED = 64
+"""Names that one command removes, with the recipients that are noted of those that were sent. One file that was sent
+to a group may be more."""
 
 
 class Purging(Table):
@@ -77,6 +78,10 @@ class Purging(Table):
                     return False
             if len(inside) == MAX_PURGED or not self._names.is_empty(row[2]) or self._reserved_in(row[2]):
                 return False
+            if self._names.at(place) is None:
+                return True  # it has gone with the last file in it
+        if Area.SENT.has(path) and row[1] != Kind.DIRECTORY:
+            return self._sending.throw_away(at, place, row, budget)
         if not budget.take(row[3]):
             return False
         if row[1] == Kind.DIRECTORY:

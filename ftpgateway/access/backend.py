@@ -222,6 +222,11 @@ class Backend(Protocol):
     """
 
     @property
+    def level(self) -> int:
+        """The level in force (raftstore.metadata.levels), by whose rules accounts are judged."""
+        ...
+
+    @property
     def people(self) -> People:
         """What persons do beside."""
         ...

@@ -107,6 +107,10 @@ class Workspace:
             raise MountRefused(f"{path} is always there")
         return tree, inner
 
+    def check_change(self, path: str) -> None:
+        """Raise MountRefused for a mounted directory itself: for what takes many changes, before the first of them."""
+        self._change(path)
+
     def letters(self, path: str) -> str:
         """Return the account's rights at `path`."""
         tree, inner = self._part(path)

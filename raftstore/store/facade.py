@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
+from raftstore.cluster.events import EventFeed
 from raftstore.cluster.people import People
 from raftstore.cluster.retention import RetentionCalls
 from raftstore.cluster.settings import StoreSettings
@@ -125,6 +126,11 @@ class Store:
     def people(self) -> People:
         """What persons do beside putting and getting files."""
         return self._people
+
+    @property
+    def events(self) -> EventFeed:
+        """What has become of what persons send, of trash and of retention: `events.after(number)` follows it."""
+        return self._node.events
 
     # Names: each call says who asks, and is judged by that.
 

@@ -59,7 +59,7 @@ class Names:
         catalog = self._catalog
         if catalog.behind:
             raise NoQuorum("the disk of this node is full: what was applied last is not to be seen here")
-        return look(actor.rights(catalog.rights), catalog)
+        return look(actor.rights(catalog.rights, catalog.level), catalog)
 
     async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
         """Return what `path` names, to do that with it, as far as the actor sees it."""
@@ -156,7 +156,7 @@ class Names:
         if actor.user is None or command.put_file.HasField("handle"):
             return Leave()  # a system's; or where it will be published, only its entry knows
         try:
-            return leave(actor.rights(self._catalog.rights), command)
+            return leave(actor.rights(self._catalog.rights, self._catalog.level), command)
         except Denied:
             return await self.read(actor, lambda rights, _: leave(rights, command))
 

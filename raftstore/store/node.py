@@ -17,6 +17,7 @@ from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.clustertime import ClusterTime
+from raftstore.cluster.events import EventFeed
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
 from raftstore.cluster.membership import bootstrap
@@ -108,6 +109,7 @@ class RunningNode:
         self.news = News(self.network, self.membership.others)
         self.accounts = Accounts(disk.catalog, self.barrier, self.propose)
         self._people = People(disk.catalog, self.barrier, self.propose, self._change)
+        self.events = EventFeed(disk.catalog, self.barrier)
         self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
@@ -151,6 +153,7 @@ class RunningNode:
             network=self.network,
             accounts=self.accounts,
             people=self._people,
+            events=self.events,
             trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
             membership=self.membership,

@@ -16,13 +16,17 @@ from people import HOUR, advance, files, past, person, sent, session, states
 from people_model import Content, File, No, People
 
 from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.events import Events, Noted
+from raftstore.metadata.tables.people.persons import Persons
 from raftstore.rights import Actor
-from raftstore.types import Usage
+from raftstore.types import Usage, owner_name
 from raftstore.wire import commands_pb2 as commands
 
 PERSONS = ("anna", "bob", "carl")
 NAMES = ("a.jpg", "a.jpg", "b.jpg", "a.jpg.part")
 SEEDS: tuple[tuple[int, ...], ...] = ((), (1,), (1,), (1,), (2,), (2, 1), (3, 3))
+ALONE = ("DELIVERED", "OPENED", "KEPT")
+"""Events of which a command here causes no more than one."""
 SENDERS = ("anna", "anna", "anna", "bob", "carl")
 """Mostly one, so that much happens between two of them."""
 
@@ -295,6 +299,7 @@ class Sendings(RuleBasedStateMachine):
                 (record.path, state) for record in ended for state in record.states.values()
             )
             self.counts_agree(name)
+        self.events_agree()
         database = sqlite3.connect(self.feeder.path)
         try:
             rows = database.execute("SELECT digest, refs, heads FROM chunks").fetchall()
@@ -304,6 +309,27 @@ class Sendings(RuleBasedStateMachine):
         assert found == model.references()
         assert catalog.totals()[0] == sum(
             len(held[name]) for name in PERSONS for held in (model.sends, model.inboxes, model.homes)
+        )
+
+    def events_agree(self) -> None:
+        """What has happened stands there once, numbered without a gap, and in the order of the log."""
+        noted = self.feeder.catalog.ask(Events, lambda events: events.after(0, 1_000_000))
+        assert [each.number for each in noted] == list(range(1, len(noted) + 1))
+        assert [each.entry for each in noted] == sorted(each.entry for each in noted)
+        assert sorted(self.event(each) for each in noted) == sorted(self.model.events)
+        found = [event for event in map(self.event, noted) if event[0] in ALONE]
+        assert found == [event for event in self.model.events if event[0] in ALONE]
+
+    def event(self, noted: Noted) -> tuple[str, str, str, int]:
+        """Return an event as the model has it."""
+        return noted.kind.name, self.name_of(noted.actor), self.name_of(noted.subject), noted.files
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a person by its number, "" for 0."""
+        return (
+            owner_name(self.feeder.catalog.ask(Persons, lambda persons: persons.identity(number)))
+            if number
+            else ""
         )
 
     def content(self, path: str) -> tuple[int, ...]:

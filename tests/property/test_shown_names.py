@@ -35,7 +35,7 @@ def test_precomputed_and_one_by_one_agree(
     home: str, rights: str, rules: list[tuple[str, str]], directory: str
 ) -> None:
     made = tuple(Rule(path, letters) for path, letters in rules)
-    account = Rights(User("anna", "", home, rights, rules=made))
+    account = Rights(User("anna", "", home, rights, rules=made), reserved=False)
     directory = home if directory == "/" else paths.join(home, directory.lstrip("/"))
     shows = account.shown_in(directory)
     for name in (*_NAMES, "c"):

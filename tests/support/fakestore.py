@@ -33,10 +33,11 @@ from raftstore.errors import (
     NotFound,
     QuotaExceeded,
 )
+from raftstore.metadata.levels import NEWEST
 from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
-from raftstore.rights.reserved import Area, takes_nothing
+from raftstore.rights.reserved import LEVEL, Area, takes_nothing
 from raftstore.store.targets import Target, newer_of
 from raftstore.store.transfers.sessions import Allowance
 from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
@@ -109,6 +110,8 @@ class FakePeople:
 
 class FakeStore:
     """Holds everything in memory; `ended` counts how uploads and downloads ended."""
+
+    level = NEWEST
 
     def __init__(self) -> None:
         self._inodes = itertools.count(2)
@@ -192,9 +195,9 @@ class FakeStore:
             user = self.accounts.get(name)
             if user is None and name not in self.gone:
                 user = actor.user
-            return Rights(user) if user is not None else None
+            return Rights(user, reserved=self.level >= LEVEL) if user is not None else None
 
-        return actor.rights(find)
+        return actor.rights(find, self.level)
 
     def leave(self, actor: Actor, kind: str, **fields: Any) -> Leave:
         command = commands.Command()
@@ -679,7 +682,9 @@ class FakeStore:
 
     def takes(self, name: str) -> int:
         free = 1 << 62 if self.free_space is None else self.free_space
-        return free if Rights(self.accounts[name]).sees_all else free // 1000 * 1000
+        return (
+            free if Rights(self.accounts[name], reserved=self.level >= LEVEL).sees_all else free // 1000 * 1000
+        )
 
 
 class FakeUpload:

@@ -61,6 +61,8 @@ class People:
     limit: int = 5
     """Files that an inbox takes from one sender."""
     ended: list[Sent] = field(default_factory=list)
+    events: list[tuple[str, str, str, int]] = field(default_factory=list)
+    """Kind, actor, subject ("": several), in how many inboxes. Those of one command about several are in any order."""
 
     def __post_init__(self) -> None:
         self.sends = {name: {} for name in self.names}
@@ -111,12 +113,15 @@ class People:
     def into_inboxes(self, content: Content, record: Sent, sender: str, asked: list[str]) -> list[File]:
         """Deliver it to those who take it."""
         made = []
+        new = [name for name in asked if name not in record.states or self.takes(name, sender)]
         for name in asked:
             takes = self.takes(name, sender)
             record.states[name] = "DELIVERED" if takes else "REFUSED"
             if takes:
                 made.append(File(content, record))
                 self.inboxes[name].append(made[-1])
+        if made:
+            self.events.append(("DELIVERED", sender, new[0] if len(new) == 1 else "", len(made)))
         return made
 
     def deliver(self, sender: str, to: str, path: str, content: Content, lasts: int) -> list[File]:
@@ -147,6 +152,7 @@ class People:
                     if file.record is found.record and found.record.states[name] == "DELIVERED":
                         self.inboxes[name].remove(file)
                         found.record.states[name] = "RECALLED"
+                        self.events.append(("RECALLED", sender, name, 1))
         self.clear(sender, path)
 
     def rename(self, sender: str, to: str, old: str, new: str, *, draft: bool) -> list[File]:
@@ -178,6 +184,8 @@ class People:
         self.inboxes[name].remove(file)
         if state and file.record is not None:
             file.record.states[name] = state
+            pair = (name, file.record.sender) if state == "KEPT" else (file.record.sender, name)
+            self.events.append((state, *pair, 1))
 
     def keep_copied(self, name: str, file: File) -> None:
         """Somebody has a copy of a file in its inbox, which stays there."""
@@ -189,6 +197,7 @@ class People:
         assert file.record is not None
         if file.record.states[name] == "DELIVERED":
             file.record.states[name] = "OPENED"
+            self.events.append(("OPENED", name, file.record.sender, 1))
 
     def advance(self, by: int) -> None:
         """Let time go on."""

@@ -28,9 +28,10 @@ from raftstore.errors import (
 )
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.clock import STEP, Clock
+from raftstore.metadata.tables.events import MAX_KEPT, Events
 from raftstore.rights import ROLES, Actor
 from raftstore.store.names import Names
-from raftstore.types import INBOX_MARK, Entry, User
+from raftstore.types import INBOX_MARK, Entry, EventKind, User
 from raftstore.wire import commands_pb2 as commands
 
 if TYPE_CHECKING:
@@ -371,6 +372,20 @@ class Deliveries:
                     self._cluster.violate(wrong, f"{picture} for {name} at {now}")
         self._whole(catalog)
         self._charged(catalog)
+        self._noted(catalog)
+
+    def _noted(self, catalog: Catalog) -> None:
+        """Each delivery is one event, no number is missing. That all nodes have the same is seen by their digests."""
+        events = catalog.ask(Events, lambda table: table.after(0, MAX_KEPT))
+        delivered = [event.record for event in events if event.kind is EventKind.DELIVERED]
+        arrived = sum(any(put.ok for put in picture.puts) for picture in self.pictures)
+        possible = sum(any(put.ok is not False for put in picture.puts) for picture in self.pictures)
+        if [event.number for event in events] != list(range(1, len(events) + 1)):
+            self._cluster.violate("events missing", f"there are {len(events)}")
+        if len(set(delivered)) != len(delivered) or not arrived <= len(delivered) <= possible:
+            self._cluster.violate(
+                "events of deliveries", f"{len(delivered)}, of {arrived} to {possible} that arrived"
+            )
 
     def _whole(self, catalog: Catalog) -> None:
         seeds = {(picture.sender, picture.name): picture.seeds for picture in self.pictures}

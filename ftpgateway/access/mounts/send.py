@@ -164,7 +164,7 @@ class Send(StoreTree):
             raise MountRefused("nobody sends to oneself; put it into your own directories")
 
     async def _make(self, path: str) -> None:
-        """Make the directory that is missing for a file at `path`, if it is one to send to. Raises NotFound."""
+        """Make the directory that is missing for what comes to `path`, if it is one to send to. Raises NotFound."""
         directory, _ = paths.parent(path)
         if directory.count("/") > 1:
             raise NotFound(directory)
@@ -198,7 +198,13 @@ class Send(StoreTree):
     async def make_directory(self, path: str) -> None:
         """Make a directory: that of somebody to send to, or one that travels along."""
         self._check_name(path)
-        await super().make_directory(path)
+        try:
+            await super().make_directory(path)
+        except NotFound:
+            if path.count("/") < 2:
+                raise
+            await self._make(path)  # the first thing that is put there may be a directory
+            await super().make_directory(path)
 
     async def remove_directory(self, path: str) -> None:
         """Remove an empty directory; who can be seen is shown all the same."""

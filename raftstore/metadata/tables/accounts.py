@@ -18,7 +18,7 @@ from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.paths import check_name, join, shown, split
 from raftstore.rights import Action, Rights
-from raftstore.rights.reserved import PEOPLE, is_reserved
+from raftstore.rights.reserved import LEVEL, PEOPLE, is_reserved
 from raftstore.types import IDENTITY_MARK, Rule, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -133,6 +133,8 @@ CREATE INDEX places_by_user ON places (user);
         self._users: dict[str, User | None] = {}
         self._rights: dict[str, Rights] = {}
         self._identities: dict[str, Rights | None] = {}
+        self.changes = 0
+        """Grows with every account that is changed or removed: what was made of accounts may be kept until then."""
         self.on_change: Callable[[str], object] = lambda name: None
 
     @classmethod
@@ -204,7 +206,7 @@ CREATE INDEX places_by_user ON places (user);
             user = self.user(name)
             if user is None:
                 return None
-            found = self._rights[name] = Rights(user, reserved=self._level() >= 3)
+            found = self._rights[name] = Rights(user, reserved=self._level() >= LEVEL)
         return found
 
     def rights_of(self, owner: str) -> Rights | None:
@@ -283,6 +285,7 @@ CREATE INDEX places_by_user ON places (user);
         self.on_change(name)
 
     def _forget(self, name: str) -> None:
+        self.changes += 1
         self._users.pop(name, None)
         self._rights.pop(name, None)
         self._identities.clear()

@@ -25,7 +25,7 @@ from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import APART
+from raftstore.rights.reserved import is_apart, stays
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -66,6 +66,7 @@ class Files(Table):
         place, row = self._names.new_place(at, command.path, commands.EXISTS)
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
+        check_stays(at, command.path)
         self._reservations.check_free(place)
         if _apart(at, command.path) and self._sending.check_directory(at, command.path):
             owner = ""
@@ -81,6 +82,7 @@ class Files(Table):
     @handles("remove_directory", level=1)
     def remove_directory(self, command: commands.RemoveDirectory, at: Context) -> commands.Result:
         """Remove an empty directory. Refuses with NOT_EMPTY, INVALID (the root), DENIED, and as `old_place`."""
+        check_stays(at, command.path)
         self._accounts.check_held(at, Action.REMOVE_DIRECTORY, command.path)
         place, (_, kind, inode, _, _, owner, _) = self._names.old_place(at, command.path, commands.INVALID)
         if kind != Kind.DIRECTORY:
@@ -104,6 +106,8 @@ class Files(Table):
     def rename(self, command: commands.Rename, at: Context) -> commands.Result:
         """Give a file or directory another name. Refuses with EXISTS, CYCLE, DENIED, BAD_NAME, and as `old_place`."""
         source, target, leave = command.source, command.target, at.leave
+        check_stays(at, source)
+        check_stays(at, target)
         self._accounts.check_held(at, Action.RENAME, source)
         place, moved = self._names.old_place(at, source, commands.INVALID)
         kind, inode, owner = moved[1], moved[2], moved[5]
@@ -141,7 +145,8 @@ class Files(Table):
         else:
             # As after an upload to the new name: its owner has nothing to resume there.
             self._partials.forget(new_place, owner)
-            self._trash.forget(inode)
+            if restored:
+                self._trash.restored(inode, owner)
             self._retention.note(new_place, inode, moved[6], moved[3])
         self._names.touch(place.parent, at.time_ns)
         self._names.touch(new_place.parent, at.time_ns)
@@ -191,7 +196,7 @@ class Files(Table):
             expires_ns=command.expires_ns,
         )
         done = self._put(put, at, source[2] if source[3] else 0)
-        if not command.target.startswith(APART):
+        if not is_apart(command.target):
             self._sending.copied_out(at, source)
         return done
 
@@ -204,6 +209,7 @@ class Files(Table):
             self._staging.discard(command.content)
             return commands.Result()  # it was removed while it was open
         place, row, anew = found
+        check_stays(at, at.path or command.path)
         if _apart(at, at.path or command.path):
             return self._sending.put(command, at, place, row, source)
         user = self._accounts.owner(owner) if command.of_account else None
@@ -312,7 +318,15 @@ class Files(Table):
 
 def _apart(at: Context, path: str) -> bool:
     """Whether a path is where names mean more than a file: what is sent, what came, what was deleted."""
-    return at.level >= 3 and path.startswith(APART)
+    return at.level >= 3 and is_apart(path)
+
+
+def check_stays(at: Context, path: str) -> None:
+    """Refuse with DENIED to make, move, remove or replace the places of persons, whoever asks."""
+    if at.level >= 3 and stays(path):
+        raise Refusal(
+            commands.DENIED, f"{path} belongs to the places of persons: it is made, and stays, by itself"
+        )
 
 
 def check_reach(put: commands.PutFile) -> None:

@@ -347,6 +347,10 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         """Note that the entries of directory `inode` changed; written at the end of the log entry."""
         self._touched[inode] = time_ns
 
+    def touch_all(self, inodes: Sequence[int], time_ns: int) -> None:
+        """As `touch`, for some directories."""
+        self._touched |= dict.fromkeys(inodes, time_ns)
+
     def flush(self) -> None:
         """Write the times of touched directories into the current transaction."""
         if not self._touched:

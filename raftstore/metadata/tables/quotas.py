@@ -187,6 +187,14 @@ CREATE TABLE usage (
         share.partial_bytes += partial_bytes
         self._changed.add(owner)
 
+    def count_each(self, owners: Sequence[str], *, files: int, size: int) -> None:
+        """Add as much to what each of some owners has."""
+        for owner in owners:
+            share = self._known.get(owner) or self._of(owner)
+            share.files += files
+            share.bytes += size
+            self._changed.add(owner)  # before the next is looked up: what was changed stays at hand
+
     def flush(self) -> None:
         """Write what has changed into the current transaction."""
         if not self._changed:

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.files.opened import File
 from raftstore.errors import Denied, DiskFull, NoQuorum, QuotaExceeded
+from raftstore.rights import Action
 
 Lines = list[MutableMapping[str, Any]]
 BLOCK = 128 * 1024
@@ -252,4 +253,10 @@ def test_a_login_that_ends_with_keys_that_nobody_has_is_told(server: SftpServer,
 def test_a_refusal_does_not_tell_where_in_the_store_the_home_lies() -> None:
     _, text = refusals.said(Denied("/customers/acme/alice/a.jpg"))
     assert "acme" not in text
-    assert refusals.said(Denied("replace this file"))[1] == "replace this file"
+    reason = "the home directory stays where it is"
+    assert refusals.said(Denied(reason))[1] == reason
+
+
+def test_a_right_that_is_missing_is_told_in_a_sentence_not_as_its_name() -> None:
+    for action in Action:
+        assert refusals.said(Denied(action.value))[1] == "You do not have the right to do that here."

@@ -16,6 +16,7 @@ from ftpgateway.access.tree import MountRefused, all_mounts
 from ftpgateway.access.workspace import Workspace
 from ftpgateway.serving.refusals import reason
 from raftstore.errors import Denied, NotFound
+from raftstore.metadata.levels import NEWEST
 from raftstore.rights import ROLES, Action
 from raftstore.types import DeliveryState, SentItem, User
 
@@ -29,7 +30,7 @@ def person(name: str) -> User:
 def view(test: Callable[[FakeStore, Workspace], Coroutine[Any, Any, None]], *, listed: bool = True) -> None:
     """Run `test` with a store in which anna, bob and carol are persons, and what anna's session sees."""
     store = FakeStore()
-    for directory in ("/people", "/people/@inbox", "/people/@sent", "/shared"):
+    for directory in ("/people", "/people/@inbox", "/people/@sent", "/people/@shared"):
         store.put(directory, None)
     for name in ("anna", "bob", "carol"):
         store.accounts[name] = person(name)
@@ -38,7 +39,7 @@ def view(test: Callable[[FakeStore, Workspace], Coroutine[Any, Any, None]], *, l
     store.put("/people/@inbox/anna/bob", None)
     store.put("/people/@inbox/anna/bob/hi.jpg", b"picture", "anna/inbox")
     settings = PeopleSettings(list=listed)
-    files = Workspace(store, Account(store.accounts["anna"]), mounts=all_mounts(), people=settings)
+    files = Workspace(store, Account(store.accounts["anna"], NEWEST), mounts=all_mounts(), people=settings)
     asyncio.run(test(store, files))
 
 
@@ -66,7 +67,7 @@ def test_persons_have_three_directories_beside_what_is_theirs() -> None:
             assert (await files.entry(f"/{name}")).is_directory
             await refused(files.remove_directory(f"/{name}"), "always there")
         await put(files, "/shared/a.jpg")
-        assert store.read("/shared/a.jpg") == b"x"
+        assert store.read("/people/@shared/a.jpg") == b"x"
 
     view(test)
 
@@ -121,9 +122,30 @@ def test_the_store_is_told_of_names_for_writing_and_of_the_expiry_of_the_session
         await files.make_directory("/send/bob")
         files.expire_after(HOUR)
         await put(files, f"/send/bob/{name}")
-        files.renew(Account(person("anna")))
+        files.renew(Account(person("anna"), NEWEST))
         await put(files, f"/send/bob/again-{name}")
         assert noted[0] == (draft, HOUR) and noted[1][1] == HOUR
+
+    view(test)
+
+
+def test_the_first_thing_that_is_put_to_somebody_may_be_a_directory() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        await files.make_directory("/send/bob/trip")
+        assert await names(files, "/send/bob") == ["trip"]
+        with pytest.raises(NotFound):
+            await files.make_directory("/send/carol/trip/deep")
+
+    view(test)
+
+
+def test_a_mount_is_not_changed_also_where_the_change_is_of_many_names() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        for mount in ("/inbox", "/send", "/shared"):
+            with pytest.raises(MountRefused):
+                files.check_change(mount)
+        files.check_change("/inbox/bob")
+        files.check_change("/album")
 
     view(test)
 
@@ -227,7 +249,7 @@ def test_blocks_and_what_is_sent_without_bytes_are_for_persons() -> None:
         assert await files.blocks() == ["bob"]
         await files.block("bob", off=True)
         assert await files.blocks() == []
-        files.renew(Account(User("anna", "", home="/people/anna")))
+        files.renew(Account(User("anna", "", home="/people/anna"), NEWEST))
         with pytest.raises(Denied, match="for persons"):
             await files.blocks()
 

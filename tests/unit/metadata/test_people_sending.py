@@ -491,13 +491,13 @@ def test_what_is_moved_out_of_the_inbox_is_kept_and_the_recipient_s(
     for name in ("a", "b"):
         send(feeder, anna, f"bob/{name}", 1, expires_ns=HOUR)
     assert status(feeder, bob, rename("/people/@inbox/bob/anna/a", "/people/bob/mine")) == "OK"
-    assert status(feeder, bob, rename("/people/@inbox/bob/anna/b", "/shared/ours")) == "OK"
+    assert status(feeder, bob, rename("/people/@inbox/bob/anna/b", "/people/@shared/ours")) == "OK"
     assert feeder.catalog.lookup("/people/bob/mine").owner == bob.owner
     assert feeder.catalog.usage(bob.owner) == Usage(2, 20)
     assert states(feeder, "anna") == [("bob", "KEPT")] * 2
     assert status(feeder, anna, remove(sent(anna, "bob/a"))) == "OK"
     advance(feeder, DAY)
-    assert [files(feeder, "/people/bob"), files(feeder, "/shared")] == [["mine"], ["ours"]]
+    assert [files(feeder, "/people/bob"), files(feeder, "/people/@shared")] == [["mine"], ["ours"]]
     assert past(feeder, "anna") == [("bob/a", "KEPT"), ("bob/b", "KEPT")]
     assert chunks_kept(feeder, 1) == [True]
     assert status(feeder, bob, remove("/people/bob/mine")) == "OK"

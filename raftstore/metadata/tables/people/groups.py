@@ -66,6 +66,8 @@ CREATE INDEX members_by_member ON members (member);
         super().__init__(database)
         self._executemany = database.cursor().executemany
         self._accounts = accounts
+        self.revision = 0
+        """Grows with every change of a group: what was made of groups may be kept until then."""
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -122,6 +124,7 @@ CREATE INDEX members_by_member ON members (member);
         owner = self._owner(wanted.owner, earlier, at)
         foreign = earlier is not None and at.rights is not None and earlier.owner != owner
         self._check(wanted, earlier, owner, command, foreign=foreign)
+        self.revision += 1
         revision = (wanted.name, owner, at.index)
         self._execute("INSERT OR REPLACE INTO groups VALUES (?, ?, ?)", revision)
         self._execute("DELETE FROM members WHERE name = ?", (wanted.name,))
@@ -182,11 +185,13 @@ CREATE INDEX members_by_member ON members (member);
         earlier = self.find(command.name)
         if earlier is None or (at.rights is not None and earlier.owner != at.leave.owner):
             raise Refusal(commands.NOT_FOUND, command.name)
+        self.revision += 1
         self._execute("DELETE FROM groups WHERE name = ?", (command.name,))
         self._execute("DELETE FROM members WHERE name = ?", (command.name,))
 
     def account_removed(self, name: str, identity: str) -> None:
         """Take an account out of all groups: who comes under its name is another. Its own become an admin's."""
+        self.revision += 1
         self._execute("DELETE FROM members WHERE member = ?", (name,))
         self._execute("UPDATE groups SET owner = '' WHERE owner = ?", (identity,))
 

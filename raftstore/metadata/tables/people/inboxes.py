@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
@@ -39,6 +40,28 @@ class _Pair:
     directory: int = 0
     files: int = 0
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Some persons: their accounts, the owners of what is in their inboxes, their numbers, and that of the sender.
+
+    A number is None where nothing was given it yet.
+    """
+
+    users: list[User]
+    owners: list[str]
+    numbers: list[int | None]
+    sender: int | None
+
+    def of(self, chosen: Sequence[bool]) -> Audience:
+        """Return some of them."""
+        return Audience(
+            list(compress(self.users, chosen)),
+            list(compress(self.owners, chosen)),
+            list(compress(self.numbers, chosen)),
+            self.sender,
+        )
 
 
 @dataclass(slots=True)
@@ -135,38 +158,45 @@ CREATE TABLE inboxes (
 
     # What may come.
 
-    def takers(self, users: Sequence[User], sender: User, way: tuple[str, ...], size: int) -> list[User]:
+    def audience(self, users: Sequence[User], sender: User) -> Audience:
+        """Return those of some accounts that can be sent something at all, with what is asked of them each time."""
+        asked = [user for user in users if user.person and not user.disabled and user.name != sender.name]
+        own, *numbers = self._persons.numbers([sender.owner, *(user.owner for user in asked)])
+        return Audience(asked, [user.owner + INBOX_MARK for user in asked], numbers, own)
+
+    def takers(self, audience: Audience, sender: User, way: tuple[str, ...], size: int) -> Audience:
         """Return those who take a file of that size from `sender`. Why not is for nobody to know. Changes nothing.
 
         `way`: the names that it would have in the sender's directory.
         """
-        asked = [user for user in users if user.person and not user.disabled and user.name != sender.name]
-        if not asked:
-            return []
-        marked = [user.owner + INBOX_MARK for user in asked]
-        self._quotas.load(marked)
-        own = self._persons.find(sender.owner)
-        pairs = [_Pair()] * len(asked)
-        if own is not None:
-            numbers = self._persons.numbers([user.owner for user in asked])
-            self._load([number for number in numbers if number is not None], own)
-            pairs = [pairs[0] if number is None else self._pairs[number, own] for number in numbers]
-        blocking = self._blocks.blocking([user.name for user in asked], sender.name)
+        if not audience.users:
+            return audience
+        self._quotas.load(audience.owners)
+        pairs = self._known_pairs(audience)
+        blocking = self._blocks.blocking([user.name for user in audience.users], sender.name)
         usage, inner = self._quotas.usage, 0
-        takers = []
-        for user, owner, pair in zip(asked, marked, pairs, strict=True):
+        taken = []
+        for user, owner, pair in zip(audience.users, audience.owners, pairs, strict=True):
             if len(way) > 1:
                 inner = len(self._way(pair.directory, way[:-1]).missing)
             there, come = usage(owner), 1 + inner
-            if (
+            taken.append(
                 there.files + come + (not pair.directory) <= (user.inbox_files or FILES)
                 and there.bytes + size <= (user.inbox_bytes or BYTES)
                 and pair.files + come <= (user.sender_files or SENDER_FILES)
                 and pair.bytes + size <= (user.sender_bytes or SENDER_BYTES)
                 and user.name not in blocking
-            ):
-                takers.append(user)
-        return takers
+            )
+        return audience if all(taken) else audience.of(taken)
+
+    def _known_pairs(self, audience: Audience) -> Sequence[_Pair]:
+        """Return what each has of the sender; of who was never sent anything by it there is nothing."""
+        nothing, sender = _Pair(), audience.sender
+        if sender is None:
+            return [nothing] * len(audience.users)
+        self._load([number for number in audience.numbers if number is not None], sender)
+        pairs = self._pairs
+        return [nothing if number is None else pairs[number, sender] for number in audience.numbers]
 
     def _way(self, directory: int, names: tuple[str, ...]) -> _Way:
         """Return how much of the way to a directory, in that of a sender (0: there is none), is there.
@@ -189,16 +219,18 @@ CREATE TABLE inboxes (
     # What comes.
 
     def put(
-        self, at: Context, users: list[User], sender: User, way: tuple[str, ...], size: int, mtime_ns: int
+        self, at: Context, takers: Audience, sender: User, way: tuple[str, ...], size: int, mtime_ns: int
     ) -> list[int]:
         """Put a file into some inboxes, under the names `way` in the directory of the sender; return its inodes.
 
         They have no content yet.
         """
+        users, owners = takers.users, takers.owners
         own, *numbers = self._persons.given([sender.owner, *(user.owner for user in users)])
         self._load(numbers, own)
-        owners = [user.owner + INBOX_MARK for user in users]
-        pairs = [self._change(number, own) for number in numbers]
+        keys = [(number, own) for number in numbers]
+        self._changed.update(keys)
+        pairs = [self._pair(*key) for key in keys]
         self._make_directories(at, users, pairs, sender.name)
         directories = [pair.directory for pair in pairs]
         if len(way) > 1:

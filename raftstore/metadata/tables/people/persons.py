@@ -17,7 +17,8 @@ MAX_KNOWN = 8192
 class Persons(Table):
     """The tables `persons` and `listed`. A row of a person stays when its account has gone: what was sent names it.
 
-    `history` counts the ended records that it keeps (see `records`).
+    `history` counts the ended records that it keeps (see `records`). `held`: it is or was a person, so that what is in
+    the places of that name may be its own; others have a number because something was to go to them, and did not.
     """
 
     schemas = (
@@ -29,9 +30,10 @@ CREATE TABLE persons (
   number INTEGER PRIMARY KEY,
   identity TEXT NOT NULL UNIQUE,
   name TEXT NOT NULL,
-  history INTEGER NOT NULL
+  history INTEGER NOT NULL,
+  held INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX persons_by_name ON persons (name, number);
+CREATE INDEX persons_by_name ON persons (name, number) WHERE held = 1;
 """,
             level=3,
         ),
@@ -41,6 +43,8 @@ CREATE INDEX persons_by_name ON persons (name, number);
     def __init__(self, database: sqlite3.Connection) -> None:
         super().__init__(database)
         self._numbers: dict[str, int] = {}
+        self.added = 0
+        """Grows with every identity that is given a number."""
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -61,7 +65,8 @@ CREATE INDEX persons_by_name ON persons (name, number);
     def _add(self, identity: str) -> int:
         (last,) = self._execute("SELECT coalesce(max(number), 0) FROM persons").fetchone()
         number: int = last + 1
-        self._execute("INSERT INTO persons VALUES (?, ?, ?, 0)", (number, identity, owner_name(identity)))
+        self.added += 1
+        self._execute("INSERT INTO persons VALUES (?, ?, ?, 0, 0)", (number, identity, owner_name(identity)))
         return number
 
     def find(self, identity: str) -> int | None:
@@ -110,10 +115,13 @@ CREATE INDEX persons_by_name ON persons (name, number);
     def holder(self, name: str) -> str | None:
         """Return the identity that was the last to be a person of that name: what is in its places is its own."""
         row = self._execute(
-            "SELECT identity FROM persons WHERE name = ? AND identity <> name ORDER BY number DESC LIMIT 1",
-            (name,),
+            "SELECT identity FROM persons WHERE name = ? AND held = 1 ORDER BY number DESC LIMIT 1", (name,)
         ).fetchone()
         return row[0] if row is not None else None
+
+    def hold(self, identity: str) -> None:
+        """Note that it is a person, whose the places of its name are from now on."""
+        self._execute("UPDATE persons SET held = 1 WHERE number = ?", (self.number(identity),))
 
     # Whom others may see.
 

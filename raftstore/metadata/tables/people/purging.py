@@ -17,7 +17,7 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.versions import Versions
-from raftstore.rights.reserved import APART, Area, home_of
+from raftstore.rights.reserved import Area, home_of, is_apart
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -88,7 +88,7 @@ class Purging(Table):
             self._orphans.add(row[2])
             self._storing.remove_directory(at, place, row)
             self._retention.directory_removed(row[2])
-        elif path.startswith(APART):
+        elif is_apart(path):
             self._sending.remove(at, path, place, row)
         else:
             self._versions.remove(at, place, row)

@@ -14,8 +14,9 @@ from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.clock import Budget, Clock
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.types import DeliveryState, User
+from raftstore.types import DeliveryState, EventKind, User
 
 KEPT_NS = 30 * 24 * 3600 * 10**9
 """For which ended records are kept, in cluster time."""
@@ -29,6 +30,10 @@ _TAKEN_OUT = 8
 _IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.KEPT)
 """States in which it may still be there. BOUNCED is none that is kept: it is what DELIVERED means once its recipient
 is no person any more."""
+
+
+_RECIPIENTS = (DeliveryState.OPENED, DeliveryState.KEPT)
+"""States that the recipient brings about; all others the sender, or time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +141,17 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         ),
     )
 
-    def __init__(self, database: sqlite3.Connection, persons: Persons, clock: Clock) -> None:
+    def __init__(self, database: sqlite3.Connection, persons: Persons, clock: Clock, events: Events) -> None:
         super().__init__(database)
         self._executemany = database.cursor().executemany
+        self._events = events
         self._persons = persons
         self._clock = clock
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
-        """Make it with the persons whose they are, and cluster time."""
-        return cls(tables.database, tables[Persons], tables[Clock])
+        """Make it with the persons whose they are, cluster time, and who is told of it."""
+        return cls(tables.database, tables[Persons], tables[Clock], tables[Events])
 
     # Records.
 
@@ -162,22 +168,24 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             "INSERT INTO sent VALUES (?, ?, ?, ?, 0)",
             (record.inode, record.sender, record.sent_ns, record.expires_ns),
         )
-        self.add_deliveries(record.inode, deliveries)
+        self.add_deliveries(record, deliveries)
 
-    def add_deliveries(self, record: int, deliveries: Iterable[tuple[int, int, DeliveryState]]) -> None:
+    def add_deliveries(self, record: Record, deliveries: Iterable[tuple[int, int, DeliveryState]]) -> None:
         """Note recipients of a record; see `add`."""
-        rows = [(inode, record, recipient, int(state)) for inode, recipient, state in deliveries]
+        rows = [(inode, record.inode, recipient, int(state)) for inode, recipient, state in deliveries]
         self._executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?)", rows)
+        self._note_delivered(record, rows)
 
     def remove_deliveries(self, deliveries: Iterable[int]) -> None:
         """Take back what was noted of some recipients, by the numbers of their entries."""
         self._executemany("DELETE FROM deliveries WHERE inode = ?", [(inode,) for inode in deliveries])
 
-    def deliveries(self, record: int, limit: int = -1) -> list[Delivery]:
-        """Return the deliveries of a record, in the order of their numbers."""
+    def deliveries(self, record: int, limit: int = -1, after: int = 0) -> list[Delivery]:
+        """Return the deliveries of a record behind a number, in the order of their numbers."""
         rows = self._execute(
-            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? ORDER BY inode LIMIT ?",
-            (record, limit),
+            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? AND inode > ?"
+            " ORDER BY inode LIMIT ?",
+            (record, after, limit),
         ).fetchall()
         return list(map(_delivery, rows))
 
@@ -207,6 +215,7 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         self, record: Record, deliveries: Sequence[Delivery], state: DeliveryState, *, there: bool
     ) -> None:
         """Give some deliveries of a record a state. Of one that has ended those are forgotten that are not `there`."""
+        self._note_state(record, [each for each in deliveries if each.state is not state], state)
         if record.ended:
             self._executemany(
                 "UPDATE history SET state = ? WHERE number = ?",
@@ -220,6 +229,21 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         self._executemany(
             "UPDATE deliveries SET state = ? WHERE inode = ?", [(number, each.inode) for each in deliveries]
         )
+
+    def _note_delivered(self, record: Record, rows: list[tuple[int, int, int, int]]) -> None:
+        taken = [row for row in rows if row[3] == DeliveryState.DELIVERED]
+        if taken:
+            only = rows[0][2] if len(rows) == 1 else 0
+            self._events.note(
+                EventKind.DELIVERED, len(taken), record.inode, taken[0][0], actor=record.sender, subject=only
+            )
+
+    def _note_state(self, record: Record, deliveries: Iterable[Delivery], state: DeliveryState) -> None:
+        for each in deliveries:
+            actor, subject = record.sender, each.recipient
+            if state in _RECIPIENTS:
+                actor, subject = subject, actor
+            self._events.note(EventKind(state), 1, record.inode, each.inode, actor=actor, subject=subject)
 
     def open(self, inode: int) -> None:
         """Note that the entry `inode` of an inbox was read, if it is one that nobody has read yet."""
@@ -240,6 +264,9 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
 
         `deliveries`: all of the record. Those in `recalled` are taken from their inboxes with it.
         """
+        self._note_state(
+            record, [each for each in deliveries if each.inode in recalled], DeliveryState.RECALLED
+        )
         now = self._clock.stamp(at)
         rows = [
             (
@@ -319,6 +346,11 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             Past(number, path, size, recipient, DeliveryState(state), sent_ns, ended_ns)
             for number, path, size, recipient, state, sent_ns, ended_ns in rows
         ]
+
+    def past_path(self, number: int) -> str | None:
+        """Return the path of a delivery whose record has ended; None: that is not kept."""
+        row = self._execute("SELECT path FROM history WHERE number = ?", (number,)).fetchone()
+        return row[0] if row is not None else None
 
     # Time.
 

@@ -8,6 +8,7 @@ from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts, reserved_name
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Groups
@@ -15,7 +16,7 @@ from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.trash import Trash
 from raftstore.rights.reserved import PEOPLE, SHARED, Area, home_of, is_reserved
-from raftstore.types import Kind, User
+from raftstore.types import EventKind, Kind, User
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -31,6 +32,7 @@ class Registering(Table):
         self._groups = tables[Groups]
         self._blocks = tables[Blocks]
         self._trash = tables[Trash]
+        self._events = tables[Events]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -52,9 +54,11 @@ class Registering(Table):
             self._check_trash(user.name, earlier)
         self._accounts.put(command, at)
         if user.person or was_person:
-            self._persons.show(user.name, shown=user.person and not user.disabled)
+            self._persons.show(user.name, shown=user.person)
         if user.person and not was_person:
             self._make_places(at, user.name)
+        elif earlier is not None and was_person and not user.person:
+            self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     @handles("remove_user", level=1)
     def remove_user(self, command: commands.RemoveUser, at: Context) -> None:
@@ -67,6 +71,7 @@ class Registering(Table):
         if earlier.person:
             self._persons.show(earlier.name, shown=False)
             self._blocks.account_removed(earlier.name)
+            self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     def _check(self, user: commands.User, earlier: User | None) -> None:
         if earlier is None:
@@ -85,11 +90,6 @@ class Registering(Table):
 
     def _check_places(self, name: str, earlier: User | None) -> None:
         """Refuse with EXISTS what is where a new person's places are to be, and is not its own."""
-        shared = self._find(SHARED)
-        if shared is not None and (shared[1] != Kind.DIRECTORY or shared[5]):
-            raise Refusal(
-                commands.EXISTS, f"{SHARED} is one directory for all persons: rename what is there first"
-            )
         self._check_trash(name, earlier)
         holder = self._persons.holder(name)
         if holder is None or (earlier is not None and earlier.owner == holder):
@@ -120,7 +120,7 @@ class Registering(Table):
     def _make_places(self, at: Context, name: str) -> None:
         user = self._accounts.user(name)
         assert user is not None
-        self._persons.number(user.owner)
+        self._persons.hold(user.owner)
         for path in (*_places(name), SHARED):
             self._storing.directory(at, path)
 

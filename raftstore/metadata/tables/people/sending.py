@@ -20,7 +20,7 @@ from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.people.drafts import Drafts
 from raftstore.metadata.tables.people.groups import MAX_MEMBERS, Groups
-from raftstore.metadata.tables.people.inboxes import Inboxes
+from raftstore.metadata.tables.people.inboxes import Audience, Inboxes
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Delivery, Record, Records
 from raftstore.metadata.tables.people.storing import Storing
@@ -44,8 +44,21 @@ LONGEST_NS = 100 * 365 * 24 * 3600 * 10**9
 MAX_WAY_BYTES = 3_000
 """Of what follows /people/@sent/SENDER/TO: the names in an inbox may be longer than those, and must be reachable."""
 
+MAX_KNOWN = 256
+"""Pairs of a sender and a person or group of which it is kept in memory who is meant."""
+
 MAX_OPENED = 1_000
 """Files that one command marks as opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """Who is meant by a name, as of some revisions: `audience` are those who may take something, `others` the rest."""
+
+    revision: tuple[int, int, int]
+    names: list[str]
+    audience: Audience
+    others: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +67,8 @@ class Sent:
 
     sender: User
     way: tuple[str, ...]
-    takers: list[User]
-    others: list[str]
+    takers: Audience
+    others: Sequence[str]
     lasts_ns: int
     size: int
 
@@ -81,6 +94,7 @@ class Sending(Table):
         self._records = tables[Records]
         self._inboxes = tables[Inboxes]
         self._drafts = tables[Drafts]
+        self._known: dict[tuple[str, str], _Meant] = {}
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -97,7 +111,7 @@ class Sending(Table):
         sender = self._sender(found, at)
         if len(found.rest) > 1:
             return False
-        if not self._divided(sender, found, 0)[0]:
+        if not self._divided(sender, found, 0)[0].users:
             raise Refusal(commands.NOT_FOUND, takes_nothing(found.to))
         return True
 
@@ -127,20 +141,37 @@ class Sending(Table):
         if not 0 <= lasts_ns <= LONGEST_NS:
             raise Refusal(commands.INVALID, "it expires after a time")
         takers, others = self._divided(sender, found, size)
-        if not takers:
+        if not takers.users:
             raise Refusal(commands.NOT_FOUND, takes_nothing(found.to))
         return Sent(sender, found.rest[1:], takers, others, lasts_ns or sender.expires_ns, size)
 
-    def _divided(self, sender: User, found: Spot, size: int) -> tuple[list[User], list[str]]:
+    def _divided(self, sender: User, found: Spot, size: int) -> tuple[Audience, Sequence[str]]:
         """Return who takes what is put there, and the names of others who are meant."""
         if found.to == sender.name:
             raise Refusal(commands.DENIED, "nobody sends to oneself")
-        names = self._named(sender, found.to)
+        meant = self._meant(sender, found.to)
+        takers = self._inboxes.takers(meant.audience, sender, found.rest[1:] or ("",), size)
+        if takers is meant.audience:
+            return takers, meant.others
+        taken = {user.name for user in takers.users}
+        return takers, [name for name in meant.names if name not in taken]
+
+    def _meant(self, sender: User, to: str) -> _Meant:
+        """Return who is meant by a name: kept until a group or an account changes, since a group's is long."""
+        revision = self._groups.revision, self._accounts.changes, self._persons.added
+        known = self._known.get((sender.owner, to))
+        if known is not None and known.revision == revision:
+            return known
+        names = self._named(sender, to)
         self._accounts.load(names)
         users = [user for name in names if (user := self._accounts.user(name)) is not None]
-        takers = self._inboxes.takers(users, sender, found.rest[1:] or ("",), size)
-        taken = {user.name for user in takers}
-        return takers, [name for name in names if name not in taken]
+        audience = self._inboxes.audience(users, sender)
+        there = {user.name for user in audience.users}
+        made = _Meant(revision, names, audience, [name for name in names if name not in there])
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[sender.owner, to] = made
+        return made
 
     # Putting.
 
@@ -244,25 +275,20 @@ class Sending(Table):
         sender = self._sender(found, at)
         noted = {each.recipient: each for each in self._records.deliveries(record.inode)}
         takers, others = self._divided(sender, found, row[3])
-        new, refused = [], []
-        for user, number in zip(takers, self._persons.numbers([user.owner for user in takers]), strict=True):
-            known = noted.get(number) if number is not None else None
-            if known is None:
-                new.append(user)
-            elif known.state is DeliveryState.REFUSED:
-                new.append(user)
-                refused.append(known.inode)
+        known = [noted.get(number) if number is not None else None for number in takers.numbers]
+        refused = [each.inode for each in known if each is not None and each.state is DeliveryState.REFUSED]
+        new = takers.of([each is None or each.state is DeliveryState.REFUSED for each in known])
         others = [name for name in others if self._persons.find(self._identity(name)) not in noted]
-        if len(noted) - len(refused) + len(new) + len(others) > MAX_MEMBERS:
+        if len(noted) - len(refused) + len(new.users) + len(others) > MAX_MEMBERS:
             raise Refusal(
                 commands.QUOTA, f"one picture goes to at most {MAX_MEMBERS:,}: put it under another name"
             )
         self._records.remove_deliveries(refused)
         sent = Sent(sender, found.rest[1:], new, others, 0, row[3])
-        inodes = self._inboxes.put(at, new, sender, sent.way, row[3], row[4]) if new else []
+        inodes = self._inboxes.put(at, new, sender, sent.way, row[3], row[4]) if new.users else []
         self._contents.share(row[2], inodes, self._demand(sent))
-        self._records.add_deliveries(record.inode, self._deliveries(sent, inodes))
-        done.accepted, done.refused = len(new), len(others)
+        self._records.add_deliveries(record, self._deliveries(sent, inodes))
+        done.accepted, done.refused = len(new.users), len(others)
 
     def _clear(
         self,
@@ -294,7 +320,7 @@ class Sending(Table):
 
     def _deliveries(self, sent: Sent, inodes: list[int]) -> list[tuple[int, int, DeliveryState]]:
         """Return the rows of who has something now, as `inodes`, and of who has not."""
-        identities = [user.owner for user in sent.takers] + [self._identity(name) for name in sent.others]
+        identities = [user.owner for user in sent.takers.users] + [self._identity(name) for name in sent.others]
         numbers, accepted = self._persons.given(identities), len(inodes)
         rows = [
             (entry, number, DeliveryState.DELIVERED) for entry, number in zip(inodes, numbers, strict=False)
@@ -306,7 +332,7 @@ class Sending(Table):
     def _demand(self, sent: Sent) -> int:
         """Return how many copies all want who have it now."""
         demand = 0
-        for copies in {user.replicas for user in sent.takers}:
+        for copies in {user.replicas for user in sent.takers.users}:
             demand = joined(demand, copies or DEFAULT)
         return demand
 

@@ -75,16 +75,17 @@ class Storing(Table):
 
     def add_all(self, at: Context, wanted: Sequence[tuple[Place, str]], size: int, mtime_ns: int) -> list[int]:
         """Make a file at each of some places, of an owner each; see `add`."""
-        inodes = [self._state.new_inode() for _ in wanted]
+        inodes = self._state.new_inodes(len(wanted))
+        kind = int(Kind.FILE)
         rows = [
-            (*place, int(Kind.FILE), inode, size, mtime_ns, owner, at.index)
+            (place.parent, place.name, kind, inode, size, mtime_ns, owner, at.index)
             for inode, (place, owner) in zip(inodes, wanted, strict=True)
         ]
         self._names.insert_all(rows)
-        for place, owner in wanted:
-            self._quotas.count(owner, files=1, size=size)
+        self._names.touch_all([place.parent for place, _ in wanted], at.time_ns)
+        self._quotas.count_each([owner for _, owner in wanted], files=1, size=size)
+        for place, _ in wanted:
             self._spans.grow(place)
-            self._names.touch(place.parent, at.time_ns)
         self._state.files += len(rows)
         self._state.bytes += size * len(rows)
         return inodes

@@ -87,6 +87,15 @@ class Upload(Protocol):
         """Keep the first `size` bytes. Raises StoreError."""
         ...
 
+    def adopt(self, base: Any) -> bool:
+        """Become a copy of all of the download `base`, without its bytes; False: it has to be fed. `unfold` it before
+        anything but its end. Raises StoreError."""
+        ...
+
+    async def unfold(self) -> None:
+        """Hold what was adopted as if it had been fed. Raises StoreError."""
+        ...
+
     async def target(self) -> Target:
         """Return the file that it was opened on, or will make. Raises StoreError."""
         ...
@@ -269,6 +278,19 @@ class Backend(Protocol):
         expires_ns: int = 0,
     ) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
+        ...
+
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        """Copy a file, over an existing one too unless `exclusive`; no byte is copied."""
         ...
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:

@@ -276,6 +276,12 @@ class Workspace:
         else:
             await other.rename_in(tree, old, new, exclusive=exclusive)
 
+    async def copy(self, source: str, target: str, *, exclusive: bool = False) -> None:
+        """Copy a file, over an existing one too unless `exclusive`; no byte is copied. In /send it delivers."""
+        paths.check_new(target)
+        (tree, old), (other, new) = self._at(source), self._change(target)
+        await tree.copy_out(old, other, new, exclusive=exclusive)
+
     async def set_modified(self, path: str, mtime_ns: int) -> None:
         """Set the time of last modification."""
         tree, inner = self._at(path)

@@ -103,6 +103,11 @@ def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
     return Leave(rights.owner, target_of=_of(rights, replaces), keeps=replaces is Whose.NOBODYS)
 
 
+def _copy_file(rights: Rights, command: commands.CopyFile) -> Leave:
+    rights.require(Action.READ, command.source)
+    return _put_file(rights, commands.PutFile(path=command.target))
+
+
 def _reserve_name(rights: Rights, command: commands.ReserveName) -> Leave:
     rights.require(Action.WRITE, command.path)
     return Leave(rights.owner)
@@ -204,6 +209,7 @@ TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "put_retention": _retention,
     "remove_retention": _retention,
     "send_file": _send_file,
+    "copy_file": _copy_file,
 }
 """The commands that change names: each carries its actor."""
 

@@ -206,6 +206,27 @@ class Store:
             rename.draft, rename.expires_ns = draft, expires_ns
         await self._names.rename(actor, source, target, rename)
 
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        """Make a file at `target` with the content of that at `source`, over an existing file too, unless `exclusive`.
+
+        No byte is copied, and the copy is as old as the call. Among what a person sends it delivers; `draft` and
+        `expires_ns` as in `upload`. Raises AlreadyExists, NotFound, IsADirectory, NotADirectory, Denied (also: onto
+        itself), BadName, QuotaExceeded.
+        """
+        copy = commands.CopyFile(exclusive=exclusive)
+        if Area.SENT.has(target):
+            copy.draft, copy.expires_ns = draft, expires_ns
+        await self._names.copy(actor, source, target, copy)
+
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch. Raises NotFound, Denied."""
         await self._names.set_modified(actor, path, mtime_ns)

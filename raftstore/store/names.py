@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+COPIES = 3
+"""The level from which on files can be copied."""
+
 Look = Callable[[Rights, "Catalog"], _T]
 """Reads names, all at once, and judges them by the rights that hold for them. Must not wait."""
 
@@ -220,6 +223,15 @@ class Names:
         rename = rename or commands.Rename()
         rename.source, rename.target = source, target
         await self.change(actor, commands.Command(rename=rename))
+
+    async def copy(self, actor: Actor, source: str, target: str, copy: commands.CopyFile) -> None:
+        """Copy a file. Raises AlreadyExists, Denied, IsADirectory, NotFound, NotADirectory, BadName, QuotaExceeded."""
+        split(source, existing=True)
+        split(target)
+        if self._catalog.level < COPIES:
+            raise Denied(f"copies need a cluster of level {COPIES}: its operator has to finish the upgrade")
+        copy.source, copy.target = source, target
+        await self.change(actor, commands.Command(copy_file=copy))
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch. Raises NotFound."""

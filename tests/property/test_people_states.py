@@ -117,7 +117,7 @@ class Sendings(RuleBasedStateMachine):
         to = chance.choice(["bob", "bob", "anna", "carl", "group", "group", "group", "nobody"])
         kind = chance.choices(
             ("put", "again", "rename", "recall", "receive", "send", "block", "group", "disable", "time"),
-            (24, 8, 8, 8, 24, 6, 4, 3, 3, 6),
+            (24, 8, 8, 8, 24, 10, 4, 3, 3, 6),
         )[0]
         match kind:
             case "put":
@@ -131,10 +131,11 @@ class Sendings(RuleBasedStateMachine):
             case "recall":
                 self.recalls(who, chance.randrange(4))
             case "receive":
-                how = chance.choice(["open", "open", "keep", "remove"])
+                how = chance.choice(["open", "open", "keep", "copy", "remove"])
                 self.receives(chance.choice(PERSONS), chance.randrange(4), how)
             case "send":
-                self.sends_what_is_there(other, chance.randrange(3), chance.choice([*PERSONS, "group"]))
+                asked = other, chance.randrange(3), chance.choice([*PERSONS, "group"])
+                self.sends_what_is_there(*asked, by_copy=chance.random() < 0.5)
             case "block":
                 self.blocks(other, chance.choice(PERSONS), chance.random() < 0.7)
             case "group":
@@ -208,12 +209,17 @@ class Sendings(RuleBasedStateMachine):
             self.model.take_out(who, file, "KEPT")
             self.model.homes[who][f"kept{self.kept}"] = file
             self.apply(command("rename", source=path, target=f"/people/{who}/kept{self.kept}"), "OK", actor)
+        elif how == "copy":
+            self.kept += 1
+            self.model.homes[who][f"kept{self.kept}"] = File(file.content)
+            self.model.keep_copied(who, file)
+            self.apply(command("copy_file", source=path, target=f"/people/{who}/kept{self.kept}"), "OK", actor)
         else:
             self.model.take_out(who, file)
             self.apply(command("remove_file", path=path), "OK", actor)
 
-    def sends_what_is_there(self, who: str, which: int, to: str) -> None:
-        """Send a file of the home."""
+    def sends_what_is_there(self, who: str, which: int, to: str, *, by_copy: bool) -> None:
+        """Send a file of the home, or copy it there."""
         there = sorted(self.model.homes[who].items())
         if which >= len(there):
             return
@@ -223,11 +229,14 @@ class Sendings(RuleBasedStateMachine):
             if who in self.model.disabled:
                 raise No("DENIED")
             if to == who:
-                raise No("DENIED")
+                raise No("NO_PARENT" if by_copy else "DENIED")
             made = self.model.put(who, to, name, file.content, draft=False, lasts=0)
         except No as refusal:
             expected = str(refusal)
         built = command("send_file", path=f"/people/{who}/{name}", to=to)
+        if by_copy:
+            target = sent(actor, f"{to}/{name}")
+            built = command("copy_file", source=f"/people/{who}/{name}", target=target)
         self.delivered(made, self.apply(built, expected, actor))
 
     def blocks(self, who: str, name: str, off: bool) -> None:

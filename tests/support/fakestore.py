@@ -403,6 +403,39 @@ class FakeStore:
             if user.home != "/" and paths.within(user.home, source):
                 self.change_account(user.name, replace(user, home=target + user.home[len(source) :]))
 
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        await self.hook("copy", source, target)
+        paths.split(target)
+        granted = self.leave(actor, "copy_file", source=source, target=target)
+        copied = self.find(source)
+        if copied.data is None:
+            raise IsADirectory(source)
+        if source == target:
+            raise Denied("a file is not copied onto itself")
+        parent, name = self._parent(target)
+        there = parent.children.get(name)
+        if there is not None:
+            if there.data is None:
+                raise IsADirectory(target)
+            if exclusive or granted.keeps:
+                raise AlreadyExists(target)
+            self._check_owner(there, granted.target_of)
+        else:
+            self._check_free(parent, name)
+        self.check_put(granted.owner, len(copied.data), there)
+        self.put(target, copied.data, granted.owner)
+        self.partials.pop((granted.owner, target), None)
+        self._touch(parent)
+
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         await self.hook("set_modified", path)
         granted = self.leave(actor, "set_times", path=path)
@@ -679,6 +712,7 @@ class FakeUpload:
         self._target = target
         self._replaced = replaced
         self._over = False
+        self._folded = False
         self._unread = 0
 
     def _end(self, how: str) -> None:
@@ -692,6 +726,7 @@ class FakeUpload:
 
     def feed(self, data: bytes | bytearray | memoryview) -> bool:
         assert not self._over, "feed after the end"
+        assert not self._folded, "feed to a copy"
         self._allowance.check(len(self._data) + len(data))
         hook = self._store.hooks.get("feed")
         if hook is not None:
@@ -706,6 +741,7 @@ class FakeUpload:
 
     @property
     def whole(self) -> int:
+        assert not self._folded, "looked into a copy"
         return len(self._data) // BLOCK * BLOCK
 
     def check_size(self, size: int) -> None:
@@ -739,6 +775,18 @@ class FakeUpload:
         await self._store.hook("cut", self.path)
         assert size < len(self._data)
         del self._data[size:]
+
+    def adopt(self, base: FakeDownload) -> bool:
+        if self._data or not base.data:
+            return False
+        self._allowance.check(len(base.data))
+        self._data += base.data
+        self._folded = True
+        return True
+
+    async def unfold(self) -> None:
+        await self._store.hook("unfold", self.path)
+        self._folded = False
 
     async def target(self) -> Target:
         await self._store.hook("target", self.path)

@@ -187,6 +187,11 @@ class People:
             pair = (name, file.record.sender) if state == "KEPT" else (file.record.sender, name)
             self.events.append((state, *pair, 1))
 
+    def keep_copied(self, name: str, file: File) -> None:
+        """Somebody has a copy of a file in its inbox, which stays there."""
+        assert file.record is not None
+        file.record.states[name] = "KEPT"
+
     def open(self, name: str, file: File) -> None:
         """It is read."""
         assert file.record is not None
@@ -204,7 +209,7 @@ class People:
                 continue
             for name in self.names:
                 for file in [file for file in self.inboxes[name] if file.record is record]:
-                    self.take_out(name, file, "EXPIRED")
+                    self.take_out(name, file, "" if record.states[name] == "KEPT" else "EXPIRED")
             held = self.sends[record.sender].get(record.path)
             if held is not None and held.record is record:
                 self.clear(record.sender, record.path)

@@ -66,6 +66,10 @@ class Inbox(StoreTree):
         """Refuse."""
         self.refuse()
 
+    async def copy_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
+        """Refuse."""
+        self.refuse()
+
     def _keeps_name(self) -> NoReturn:
         raise MountRefused("what came keeps its name while it is in /inbox; move it out to keep it")
 

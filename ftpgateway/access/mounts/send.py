@@ -246,7 +246,40 @@ class Send(StoreTree):
 
     async def rename_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
         """Refuse."""
-        raise MountRefused("nothing is moved into /send: upload it there, or send it by SITE SEND path NAME")
+        raise MountRefused(
+            "nothing is moved into /send: copy or upload it there, or send it by SITE SEND path NAME"
+        )
+
+    async def copy_out(self, source: str, to: Tree, target: str, *, exclusive: bool) -> None:
+        """Copy what was sent."""
+        if _in_failed(source):
+            self._failed.refuse()
+        await super().copy_out(source, to, target, exclusive=exclusive)
+
+    async def copy_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
+        """Send a file of the store under the name `target`."""
+        self._check_put(target)
+        if not isinstance(of, StoreTree):
+            await super().copy_in(of, source, target, exclusive=exclusive)
+            return
+        copied = of.at(source)
+
+        async def copy() -> None:
+            await self._store.copy(
+                self._actor,
+                copied,
+                self.at(target),
+                exclusive=exclusive,
+                draft=self._is_draft(target),
+                expires_ns=self._sending.expires_ns,
+            )
+
+        try:
+            await copy()
+        except NotFound:
+            await of.entry(source)
+            await self._make(target)
+            await copy()
 
 
 def _in_failed(path: str) -> bool:

@@ -15,7 +15,7 @@ from ftpgateway.sftp.files.draft import Draft, set_time
 from ftpgateway.sftp.files.drafts import Drafts, Manner, Own
 from ftpgateway.sftp.files.reading import FileReader
 from ftpgateway.sftp.packets import Attributes
-from raftstore.errors import Denied
+from raftstore.errors import Denied, StoreError
 from raftstore.rights import Action
 from raftstore.types import Entry, Kind
 from raftstore.util.buffers import Buffer
@@ -160,6 +160,14 @@ class File:
         self.read += sum(map(len, parts))
         return parts
 
+    async def copy(self, source: File) -> bool:
+        """Become a copy of all of `source`, without its bytes; False: it has to be written. Raises StoreError."""
+        if source._reader is None or source._sees_draft or not source._manner.read or self._manner.append:
+            return False
+        done = await self._to_write().copy(source._reader.download)
+        self.written += source._reader.size if done else 0
+        return done
+
     @property
     def moved(self) -> int:
         """Bytes that were written, or else read."""
@@ -207,6 +215,11 @@ class File:
         if self.draft is None or not self._manner.write:
             raise Denied("the file was not opened for writing")
         return self.draft
+
+    def fail(self, error: StoreError) -> None:
+        """A change was not taken: what was written is never published."""
+        if self._manner.write and self.draft is not None:
+            self.draft.fail(error)
 
     async def set_attributes(self, wanted: Attributes) -> None:
         """Set what is set in `wanted`. Raises StoreError."""

@@ -19,7 +19,7 @@ from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.spans import Spans
-from raftstore.metadata.tables.staging import Staging
+from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
@@ -177,6 +177,31 @@ class Files(Table):
 
         Refuses with EXISTS, IS_A_DIRECTORY, CHANGED, DENIED, QUOTA, and as `plan` and `new_place`.
         """
+        return self._put(command, at)
+
+    @handles("copy_file", level=3)
+    def copy_file(self, command: commands.CopyFile, at: Context) -> commands.Result:
+        """Publish the content of a file as another one. Refuses as `old_place` and `put_file`."""
+        source = self._names.old_place(at, command.source, commands.IS_A_DIRECTORY)[1]
+        if source[1] == Kind.DIRECTORY:
+            raise Refusal(commands.IS_A_DIRECTORY, command.source)
+        if command.source == command.target:
+            raise Refusal(commands.DENIED, "a file is not copied onto itself")
+        put = commands.PutFile(
+            path=command.target,
+            size=source[3],
+            mtime_ns=command.mtime_ns,
+            exclusive=command.exclusive,
+            draft=command.draft,
+            expires_ns=command.expires_ns,
+        )
+        done = self._put(put, at, source[2] if source[3] else 0)
+        if not is_apart(command.target):
+            self._sending.copied_out(at, source)
+        return done
+
+    def _put(self, command: commands.PutFile, at: Context, source: int = 0) -> commands.Result:
+        """Publish a version of a file; `source`: the inode of the one whose content it gets."""
         owner, size = at.leave.owner, command.size
         check_label(owner, "an owner")
         found = self._published_at(command, at)
@@ -186,13 +211,14 @@ class Files(Table):
         place, row, anew = found
         check_stays(at, at.path or command.path)
         if _apart(at, at.path or command.path):
-            return self._sending.put(command, at, place, row)
+            return self._sending.put(command, at, place, row, source)
         user = self._accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
-        content = self._staging.content(command, command.quorum)
+        content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced, kept = self._versions.displaced_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
+        content = self._staging.hold(content, owner)
         self._versions.displace(at, displaced)
         if row is not None:
             self._versions.release(at, row, kept)

@@ -191,7 +191,7 @@ def test_what_is_no_sftp_is_refused_and_told(
             try:
                 ask(channel)
                 assert channel.recv_exit_status() == 1
-                assert channel.recv_stderr(1000).startswith(b"This server offers SFTP only")
+                assert channel.recv_stderr(1000).startswith(b"This server offers SFTP and scp only")
             except paramiko.SSHException:
                 pass
     with pytest.raises(paramiko.SSHException):
@@ -202,7 +202,7 @@ def test_what_is_no_sftp_is_refused_and_told(
     reported = [line for line in lines[before:] if line["event"] == "refused"]
     assert [line["command"] for line in reported] == [*asked, "forwarding", "forwarding"]
     assert {line["user"] for line in reported} == {"alice"}
-    assert all("SFTP only" in line["reason"] for line in reported)
+    assert all("SFTP and scp only" in line["reason"] for line in reported)
     assert client.listdir("d") == []
 
 

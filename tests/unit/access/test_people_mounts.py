@@ -254,3 +254,25 @@ def test_blocks_and_what_is_sent_without_bytes_are_for_persons() -> None:
             await files.blocks()
 
     view(test)
+
+
+def test_copies_go_where_something_may_be_put() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        await put(files, "/mine.jpg", b"mine")
+        await files.copy("/inbox/bob/hi.jpg", "/kept.jpg")
+        assert store.read("/people/anna/kept.jpg") == b"picture"
+        await files.copy("/mine.jpg", "/shared/mine.jpg")
+        await files.copy("/mine.jpg", "/send/bob/mine.jpg")
+        assert store.read("/people/@sent/anna/bob/mine.jpg") == b"mine", "with the directory that it needs"
+        await refused(files.copy("/mine.jpg", "/inbox/bob/mine.jpg"), "/send/NAME/")
+        await refused(files.copy("/mine.jpg", "/send/mine.jpg"), "/send/NAME/")
+        await refused(files.copy("/mine.jpg", "/send/anna/mine.jpg"), "oneself")
+        await refused(files.copy("/send/.failed/x", "/x"), "")
+        await refused(files.copy("/mine.jpg", "/shared"), "always there")
+        with pytest.raises(NotFound):
+            await files.copy("/none.jpg", "/send/carol/none.jpg")
+        assert "carol" not in store.find("/people/@sent/anna").children, "nothing is made for nothing"
+        with pytest.raises(Denied):
+            await files.copy("/mine.jpg", "/mine.jpg")
+
+    view(test)

@@ -77,6 +77,7 @@ def test_the_anonymous_user_and_strangers_change_nothing(feeder: Feeder, kind: s
         "rename": {"source": "/a", "target": "/b"},
         "restore_trash": {"inode": 1, "to": "/b"},
         "empty_trash": {"owner": "ada", "limit": 1},
+        "copy_file": {"source": "/a", "target": "/b"},
     }.get(kind, {"path": "/a"})
     feeder.make("/a")
     for actor in (

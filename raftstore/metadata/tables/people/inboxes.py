@@ -318,6 +318,12 @@ CREATE TABLE inboxes (
         if left is not None:
             self._tidy(at, {place.parent: left})
 
+    def keep_copied(self, row: Row) -> None:
+        """The person has a copy of a file in its inbox, which stays there."""
+        delivery = self._records.delivery(row[2])
+        if delivery is not None and delivery.there:
+            self._records.become(delivery, DeliveryState.KEPT, there=True)
+
     def _leave(self, row: Row, state: DeliveryState | None) -> _Pair | None:
         delivery = self._records.delivery(row[2])
         if delivery is None:

@@ -27,7 +27,7 @@ MAX_KEPT = 10_000
 _TAKEN_OUT = 8
 """Beside a state: the recipient has removed it from the inbox. Its sender is not to know."""
 
-_IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED)
+_IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.KEPT)
 """States in which it may still be there. BOUNCED is none that is kept: it is what DELIVERED means once its recipient
 is no person any more."""
 
@@ -199,7 +199,7 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
     def there(self, record: int, limit: int) -> list[Delivery]:
         """Return up to `limit` deliveries of a record that are still in inboxes, as far as it knows."""
         rows = self._execute(
-            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? AND state IN (?, ?)"
+            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? AND state IN (?, ?, ?)"
             " ORDER BY inode LIMIT ?",
             (record, *map(int, _IN_INBOX), limit),
         ).fetchall()

@@ -27,12 +27,12 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.staging import Staging
+from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import parent
 from raftstore.rights.reserved import Area, Spot, spot, takes_nothing
-from raftstore.types import DeliveryState, Kind, User, identity_of
+from raftstore.types import INBOX_MARK, DeliveryState, Kind, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 REPEATED_NS = 24 * 3600 * 10**9
@@ -175,8 +175,13 @@ class Sending(Table):
 
     # Putting.
 
-    def put(self, command: commands.PutFile, at: Context, place: Place, row: Row | None) -> commands.Result:
-        """Publish a file at `place`, in an area of /people, where `row` is: deliver it, or keep it as a draft."""
+    def put(
+        self, command: commands.PutFile, at: Context, place: Place, row: Row | None, source: int = 0
+    ) -> commands.Result:
+        """Publish a file at `place`, in an area of /people, where `row` is: deliver it, or keep it as a draft.
+
+        `source`: the inode of the file whose content it gets.
+        """
         path = at.path or command.path
         found = spot(path)
         if found is None or found.area is not Area.SENT:
@@ -184,7 +189,7 @@ class Sending(Table):
         # A file that was renamed while it was open has another name than the one that its uploader judged by.
         waits = command.unfinished or (command.draft and parent(path)[1] == parent(command.path)[1])
         record = self._record_at(row)
-        if row is not None and record is not None and self._knows(at, record, row, command):
+        if row is not None and record is not None and self._knows(at, record, row, command, source):
             self._staging.discard(command.content)
             return self._again(at, found, (place, row), record if command.size else None, command.mtime_ns)
         if waits or not command.size:
@@ -192,8 +197,10 @@ class Sending(Table):
             sent = None
         else:
             sent = self._planned(at, found, command.size, command.expires_ns)
-        content, owner = self._staging.content(command, command.quorum), at.leave.owner
+        owner = at.leave.owner
+        content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced = self._displaced(at, owner, place, row, command.size)
+        content = self._staging.hold(content, owner)
         self._versions.displace(at, displaced)
         if row is not None:
             self._clear(at, place, row, record)
@@ -221,11 +228,13 @@ class Sending(Table):
     def _record_at(self, row: Row | None) -> Record | None:
         return self._records.record(row[2]) if row is not None else None
 
-    def _knows(self, at: Context, record: Record, row: Row, command: commands.PutFile) -> bool:
+    def _knows(self, at: Context, record: Record, row: Row, command: commands.PutFile, source: int) -> bool:
         if not command.size:
             return True
         if not self._recent(at, record, row, command.size):
             return False
+        if source:
+            return self._holds(row, self._contents.number(source))
         if command.content:
             return self._holds(row, self._staging.find(command.content).content)
         digests = [chunk.digest for chunk in command.chunks]
@@ -447,6 +456,11 @@ class Sending(Table):
         self._contents.share(row[2], inodes, self._demand(sent))
         return self._note(at, sent, row[2], inodes)
 
+    def copied_out(self, at: Context, row: Row) -> None:
+        """A file was copied to where nothing is sent: of its own inbox the person has kept it. What is there stays."""
+        if at.leave.owner and row[5] == at.leave.owner + INBOX_MARK:
+            self._inboxes.keep_copied(row)
+
     # Removing.
 
     def remove(self, at: Context, path: str, place: Place, row: Row) -> None:
@@ -526,7 +540,11 @@ class Sending(Table):
                 gone.append(delivery)
             found = [(each, entries[each.inode]) for each in gone if each.inode in entries]
             self._inboxes.remove_all(at, record, found)
-            self._records.become_all(record, gone, DeliveryState.EXPIRED, there=False)
+            kept = [each for each in gone if each.state is DeliveryState.KEPT]
+            others = [each for each in gone if each.state is not DeliveryState.KEPT]
+            self._records.become_all(record, others, DeliveryState.EXPIRED, there=False)
+            if kept:
+                self._records.become_all(record, kept, DeliveryState.KEPT, there=False)
             if len(gone) < len(there):
                 return False
         found_at = None if record.ended else self._names.of_inode(record.inode)

@@ -116,7 +116,7 @@ def _fill(cluster: Cluster) -> None:
             data.sendall(b"0123456789" * 1000)
             eventually(lambda: "10000 bytes moved" in anna.sendcmd("STAT"))
             anna.putcmd("ABOR")
-        assert anna.getmultiline().startswith("4") and anna.getmultiline().startswith("226")
+            assert anna.getmultiline().startswith("4") and anna.getmultiline().startswith("226")
     with cluster.login("n1", "cam") as cam:
         for number in range(2):
             cam.storbinary(f"STOR /{number}.jpg", io.BytesIO(b"x"))
@@ -130,7 +130,6 @@ def _fill(cluster: Cluster) -> None:
 def test_one_wrong_clock_is_told_and_takes_nothing_away(clocks: Clocks, which: str, days: int) -> None:
     cluster = clocks.cluster
     victim = cluster.leader() if which == "leader" else cluster.follower()
-    stood = cluster.log(victim).count(STILL)
     clocks.set(victim, days)
     try:
         word = "ahead of" if days > 0 else "behind"
@@ -138,7 +137,6 @@ def test_one_wrong_clock_is_told_and_takes_nothing_away(clocks: Clocks, which: s
         eventually(lambda: WRONG in cluster.log(victim))  # once in a while, however often it changes
         clocks.goes_on()
         clocks.all_there()
-        assert cluster.log(victim).count(STILL) == stood
         if which == "leader" and days < 0:
             # It dies, and starts with its wrong clock.
             cluster.kill(victim)

@@ -21,6 +21,8 @@ from raftstore.errors import StoreError
 from raftstore.wire import admin_pb2
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+NO_ANSWER = (5, 30, 31)
+"""Exit codes of a command that the cluster could not answer in time."""
 PATIENCE = 120.0
 """Seconds that a session waits for an answer."""
 
@@ -45,10 +47,16 @@ def put_person(cluster: Cluster, name: str, **fields: Any) -> None:
 
 
 def asked(cluster: Cluster, *words: str) -> Any:
-    """Run a command of pixraft; return what it prints as JSON."""
-    done = pixraft(*words, "--cluster", str(cluster.local.directory), "-o", "json")
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
+    """Run a command of pixraft, again while the cluster has no answer; return what it prints as JSON."""
+
+    def attempt() -> list[Any] | None:
+        done = pixraft(*words, "--cluster", str(cluster.local.directory), "-o", "json")
+        if done.exit_code in NO_ANSWER:
+            return None
+        assert done.exit_code == 0, done.output
+        return [json.loads(done.stdout)]
+
+    return eventually(attempt)[0]
 
 
 def store(ftp: ftplib.FTP, path: str, data: bytes, how: str = "STOR") -> str:

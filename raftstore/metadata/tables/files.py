@@ -87,6 +87,8 @@ class Files(Table):
         place, (_, kind, inode, _, _, owner, _) = self._names.old_place(at, command.path, commands.INVALID)
         if kind != Kind.DIRECTORY:
             raise Refusal(commands.NOT_A_DIRECTORY, command.path)
+        if at.leave.source_of and owner != at.leave.source_of:
+            raise Refusal(commands.DENIED, Action.REMOVE_DIRECTORY.value)
         if not self._names.is_empty(inode):
             raise Refusal(commands.NOT_EMPTY, command.path)
         self._reservations.check_none_in(inode)

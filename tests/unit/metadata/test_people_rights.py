@@ -285,6 +285,20 @@ def test_nobody_makes_moves_or_removes_the_places_of_persons(feeder: Feeder, ann
     assert status(feeder, carl, command("rename", source="/people/anna/mine", target="/mine")) == "OK"
 
 
+def test_what_one_has_put_into_shared_one_takes_away_again(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    assert status(feeder, anna, command("make_directory", path="/people/@shared/d")) == "OK"
+    assert status(feeder, anna, put("/people/@shared/d/a", 1)) == "OK"
+    for who, name in ((bob, "bob"), (anna, "anna")):
+        own = who is anna
+        home = f"/people/{name}/a"
+        wanted = command("rename", source="/people/@shared/d/a", target=home)
+        assert status(feeder, who, wanted) == ("OK" if own else "DENIED")
+        assert status(feeder, who, command("remove_directory", path="/people/@shared/d")) == (
+            "OK" if own else "DENIED"
+        )
+    assert files(feeder, "/people/anna") == ["a"]
+
+
 def test_shared_is_for_persons(feeder: Feeder, anna: Actor) -> None:
     assert status(feeder, anna, put("/people/@shared/a", 1)) == "OK"
     everybody = account(feeder, "ada", ROLES["admin"])

@@ -178,7 +178,7 @@ class Rights:
                     leading.add(name)
                 elif not beneath:
                     hidden.add(name)
-        if not permits(self.letters(directory), Action.LIST):
+        if (self.ruled or is_reserved(directory)) and not permits(self.letters(directory), Action.LIST):
             return leading.__contains__
         hidden -= leading
         return lambda name: name not in hidden

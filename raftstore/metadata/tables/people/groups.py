@@ -123,6 +123,8 @@ CREATE INDEX members_by_member ON members (member);
         earlier = self.find(wanted.name)
         owner = self._owner(wanted.owner, earlier, at)
         foreign = earlier is not None and at.rights is not None and earlier.owner != owner
+        if at.rights is not None and not command.update and (foreign or self._taken(wanted.name)):
+            raise Refusal(commands.EXISTS, f"{wanted.name} cannot be the name of a group of yours")
         self._check(wanted, earlier, owner, command, foreign=foreign)
         self.revision += 1
         revision = (wanted.name, owner, at.index)
@@ -130,6 +132,10 @@ CREATE INDEX members_by_member ON members (member);
         self._execute("DELETE FROM members WHERE name = ?", (wanted.name,))
         rows = [(wanted.name, member) for member in sorted(wanted.members)]
         self._executemany("INSERT INTO members VALUES (?, ?)", rows)
+
+    def _taken(self, name: str) -> bool:
+        """Whether no group can be made under a name, for a reason of which a person is told nothing: who is there."""
+        return self._accounts.user(name) is not None or reserved_name(name) is not None
 
     def _owner(self, wanted: str, earlier: Group | None, at: Context) -> str:
         """Return whose the group is from now on."""
@@ -157,7 +163,7 @@ CREATE INDEX members_by_member ON members (member);
         elif command.create:
             raise Refusal(commands.EXISTS, name)
         elif foreign:
-            raise Refusal(commands.NOT_FOUND if command.update else commands.EXISTS, name)
+            raise Refusal(commands.NOT_FOUND, name)  # to be updated: else it is refused already
         elif wanted.revision and wanted.revision != earlier.revision:
             raise Refusal(commands.CHANGED, name)
         if len(members) > MAX_MEMBERS or len(set(members)) < len(members):

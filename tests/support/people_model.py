@@ -182,7 +182,7 @@ class People:
     def take_out(self, name: str, file: File, state: str = "") -> None:
         """A file leaves an inbox."""
         self.inboxes[name].remove(file)
-        if state and file.record is not None:
+        if state and file.record is not None and file.record.states[name] != state:
             file.record.states[name] = state
             pair = (name, file.record.sender) if state == "KEPT" else (file.record.sender, name)
             self.events.append((state, *pair, 1))
@@ -190,7 +190,9 @@ class People:
     def keep_copied(self, name: str, file: File) -> None:
         """Somebody has a copy of a file in its inbox, which stays there."""
         assert file.record is not None
-        file.record.states[name] = "KEPT"
+        if file.record.states[name] != "KEPT":
+            file.record.states[name] = "KEPT"
+            self.events.append(("KEPT", name, file.record.sender, 1))
 
     def open(self, name: str, file: File) -> None:
         """It is read."""

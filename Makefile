@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-expiring bench-volumes bench-repair bench-sftp bench-logins chaos churn clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
+.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-expiring bench-sending bench-volumes bench-repair bench-sftp bench-logins chaos churn deliveries clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -22,11 +22,13 @@ help:
 	@echo "make bench-snapshot  commits while a snapshot of 1,000,000 files is taken, sent and installed"
 	@echo "make bench-turns  for how long a command of the largest file holds a node's loop"
 	@echo "make bench-expiring  for how long commands hold a node's loop that remove 1,000,000 files from trash and by retention"
+	@echo "make bench-sending  what a picture costs that is put to a person or group, beside a STOR to a directory"
 	@echo "make bench-volumes  start of a node with 1,000,000 chunks, from its saved index and without"
 	@echo "make chaos   kills, pauses and one-way cuts of real nodes under load (SEED=N; some 20 minutes)"
 	@echo "make bench-repair  uploads while the pictures of a lost node are copied to the others"
 	@echo "make bench-sftp  SFTP beside a threaded paramiko server, OpenSSH's sftp as the client (ARGS=--quick: a short version)"
 	@echo "make churn   20,000 uploads and deletes while space is collected and nodes are killed (some 5 minutes)"
+	@echo "make deliveries  10,000 pictures from person to person through random nodes, while leaders are killed (some 10 minutes)"
 	@echo "make clients   docs/clients.md anew, from the real clients at a running cluster"
 	@echo "make fuzz    220,000 inputs for FTP, SFTP and the port between nodes (some 3 minutes)"
 	@echo "make flood   floods of strangers at every port of a node, while a client that behaves must be served (some 3 minutes)"
@@ -88,6 +90,9 @@ bench-turns: install
 bench-expiring: install
 	$(BIN)/python tests/bench/expiring.py $(ARGS)
 
+bench-sending: install
+	$(BIN)/python tests/bench/sending.py $(ARGS)
+
 bench-volumes: install
 	$(BIN)/python tests/bench/volumes.py $(ARGS)
 
@@ -102,6 +107,9 @@ bench-sftp: install
 
 churn: install
 	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/churn.py $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+deliveries: install
+	PYTHONPATH=tests/support:tests/chaos $(BIN)/python tests/chaos/deliveries.py $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 conformance: install
 	PYTHONPATH=tests/support $(BIN)/python tests/conformance/run.py $(ARGS)

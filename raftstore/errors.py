@@ -223,6 +223,21 @@ class TooNew(StoreError):
     """What to do about it; for the end of a detail."""
 
 
+class EventsLost(StoreError):
+    """What is asked for comes before the oldest event that is kept, or its number was never given: list anew.
+
+    `first` is the oldest that there is. Another node's answer has it in the detail alone.
+    """
+
+    code = "EventsLost"
+    message = "The events asked for are not kept any more"
+    exit_code = 57
+
+    def __init__(self, detail: str = "", first: int = 0) -> None:
+        super().__init__(detail)
+        self.first = first
+
+
 class Invalid(StoreError):
     """A request that no node can take, whatever its state."""
 

@@ -228,6 +228,51 @@ class DeliveryState(enum.IntEnum):
     BOUNCED = 7
 
 
+class EventKind(enum.IntEnum):
+    """What an event tells of. The first ones are the states that a delivery comes to (`DeliveryState`).
+
+    BOUNCED: somebody is no person any more, so all that was not opened there counts as bounced.
+
+    RESTORED: a file was moved out of the trash. TRASH_ENDED: files in it have expired. RETAINED: retention has removed
+    files of a directory.
+    """
+
+    DELIVERED = 1
+    OPENED = 2
+    KEPT = 3
+    RECALLED = 4
+    EXPIRED = 5
+    BOUNCED = 7
+    RESTORED = 16
+    TRASH_ENDED = 17
+    RETAINED = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that the log has done. `number`: 1, 2, 3 and so on; `index`: log index; `time_ns`: cluster time.
+
+    `actor` and `subject` are identities, "" where there is nobody or where they are several. Of a DELIVERED the sender
+    and who has got it: `files` inboxes have it, and one event tells of all; who else got or refused it are the
+    deliveries of `record`, which is the inode of the sender's entry. OPENED, KEPT: the recipient and the sender.
+    RECALLED, EXPIRED: the sender and the recipient. `inode`: the entry in the (first) inbox. The same picture put again
+    to a group is DELIVERED to those that had it not. BOUNCED: the `subject` is gone, whoever was the sender.
+
+    RESTORED: `subject` is the owner, `inode` the file. TRASH_ENDED: so many `files` of `subject`. RETAINED: so many
+    `files` of the directory `inode`.
+    """
+
+    number: int
+    index: int
+    time_ns: int
+    kind: EventKind
+    files: int
+    record: int
+    inode: int
+    actor: str
+    subject: str
+
+
 @dataclass(frozen=True, slots=True)
 class SentItem:
     """Something that a person has sent, as far as one recipient is concerned. Times are cluster time, in ns.

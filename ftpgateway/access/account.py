@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raftstore import paths
 from raftstore.rights import Action, Rights
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import User
 
 
@@ -40,10 +41,11 @@ class Account:
 
     __slots__ = ("rights", "user", "view")
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, level: int) -> None:
+        """`level`: that in force, by whose rules it is judged."""
         self.user = user
         self.view = View(user.home)
-        self.rights = Rights(user)
+        self.rights = Rights(user, reserved=level >= LEVEL)
 
     def letters(self, path: str) -> str:
         """Return the rights at `path`."""

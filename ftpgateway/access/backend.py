@@ -27,6 +27,11 @@ class Published(Protocol):
         """Whether it was published nowhere."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is delivered only when it is published once more."""
+        ...
+
 
 class Upload(Protocol):
     """One upload. Ends with exactly one of `commit`, `publish`, `suspend`, `abort`; nothing is visible before."""
@@ -82,6 +87,15 @@ class Upload(Protocol):
         """Keep the first `size` bytes. Raises StoreError."""
         ...
 
+    def adopt(self, base: Any) -> bool:
+        """Become a copy of all of the download `base`, without its bytes; False: it has to be fed. `unfold` it before
+        anything but its end. Raises StoreError."""
+        ...
+
+    async def unfold(self) -> None:
+        """Hold what was adopted as if it had been fed. Raises StoreError."""
+        ...
+
     async def target(self) -> Target:
         """Return the file that it was opened on, or will make. Raises StoreError."""
         ...
@@ -90,8 +104,10 @@ class Upload(Protocol):
         """Publish at the path: durable and visible everywhere on return. Raises StoreError."""
         ...
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
-        """Publish as what `target` is by now. Raises StoreError."""
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> Published:
+        """Publish as what `target` is by now; `unfinished`: more may follow. Raises StoreError."""
         ...
 
     async def suspend(self) -> None:
@@ -167,8 +183,21 @@ class People(Protocol):
         """Return to whom an account may see that it can send; `all_persons`: everybody sees every person."""
         ...
 
-    async def sent(self, name: str, limit: int, *, ended: bool = False) -> list[SentItem]:
-        """Return what a person has sent, newest first, one for each recipient; `ended`: what has ended."""
+    async def sees(self, actor: Actor, name: str, *, all_persons: bool) -> bool:
+        """Return whether a name is among those that are visible to an account."""
+        ...
+
+    async def sent(
+        self, name: str, limit: int, *, before: tuple[int, int] = ..., ended: bool = False
+    ) -> list[SentItem]:
+        """Return what a person has sent, newest first, one for each recipient, behind the item with the key `before`.
+
+        `ended`: what has ended.
+        """
+        ...
+
+    async def sent_one(self, name: str, number: int) -> SentItem | None:
+        """Return what a person has sent, by the number of the delivery; None: there is none of that number."""
         ...
 
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
@@ -191,6 +220,11 @@ class Backend(Protocol):
     `draft` and `expires_ns` are for what a person sends: the name is one that uploaders use while they write; after how
     long it is gone (0: as the account has it).
     """
+
+    @property
+    def level(self) -> int:
+        """The level in force (raftstore.metadata.levels), by whose rules accounts are judged."""
+        ...
 
     @property
     def people(self) -> People:
@@ -244,6 +278,19 @@ class Backend(Protocol):
         expires_ns: int = 0,
     ) -> None:
         """Rename a file (over an existing file too, unless `exclusive`) or a directory."""
+        ...
+
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        """Copy a file, over an existing one too unless `exclusive`; no byte is copied."""
         ...
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:

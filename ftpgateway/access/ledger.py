@@ -33,6 +33,9 @@ class Resource(enum.IntEnum):
     """Ports that wait for a passive data connection."""
 
 
+_KINDS = len(Resource)
+
+
 class LimitReached(StoreError):
     """A resource of the node is used up to its limit."""
 
@@ -92,16 +95,19 @@ class _Level:
 
     def fits(self, name: str, resource: Resource, more: int) -> bool:
         limit = self._limits[resource]
-        return not limit or not name or self.has(name, resource) + more <= limit
+        if not limit or not name:
+            return True
+        row = self.held.get(name)
+        return (more if row is None else row[resource] + more) <= limit
 
     def add(self, name: str, resource: Resource, more: int) -> None:
-        if not name:
+        if not name or not more:
             return
         row = self.held.get(name)
         if row is None:
-            row = self.held[name] = [0] * len(Resource)
-        row[resource] += more
-        if not row[resource] and not any(row):
+            row = self.held[name] = [0] * _KINDS
+        left = row[resource] = row[resource] + more
+        if not left and not any(row):
             del self.held[name]
 
 
@@ -195,23 +201,27 @@ class Ledger:
         self._account = _Level(limits.account)
         self._network = _Level(limits.network)
         self._node = limits.node.each()
-        self._used, self._peak, self._refused = ([0] * len(Resource) for _ in range(3))
+        self._used, self._peak, self._refused = ([0] * _KINDS for _ in range(3))
 
     def charge(self, holder: Holder, resource: Resource, amount: int = 0) -> Charge:
         """Return a charge of `amount` for `holder`. Raises LimitReached, whose detail says what to do."""
+        if amount < 0:
+            raise ValueError("a charge cannot be negative")
         charge = Charge(self, holder, resource)
-        charge.resize(amount)
+        if amount:
+            self._move(charge, amount)
         return charge
 
     def _move(self, charge: Charge, more: int) -> None:
         holder, resource = charge.holder, charge.resource
+        used = self._used[resource] + more
         if more > 0:
             self._check(holder, resource, more)
+            if used > self._peak[resource]:
+                self._peak[resource] = used
         self._account.add(holder.account, resource, more)
         self._network.add(holder.network, resource, more)
-        used = self._used[resource] = self._used[resource] + more
-        if used > self._peak[resource]:
-            self._peak[resource] = used
+        self._used[resource] = used
         charge.amount += more
 
     def _pass(self, charge: Charge, account: str) -> None:

@@ -55,7 +55,12 @@ class Session:
         self.protocol = protocol
         actor = Actor.anonymous_user(user) if fixed else Actor.session(user, key)
         self.files = Workspace(
-            store, Account(user), actor, hold=self.charge, mounts=registry.mounts, people=registry.people
+            store,
+            Account(user, store.level),
+            actor,
+            hold=self.charge,
+            mounts=registry.mounts,
+            people=registry.people,
         )
         self.up, self.down = registry.throttles(user)
         """How fast it may send and be sent to, with all other sessions of its user at this node."""
@@ -102,7 +107,7 @@ class Session:
             )
             self._on_end(reason)
         elif current is not None:
-            self.files.renew(Account(current))
+            self.files.renew(Account(current, self._store.level))
             self.up.rate, self.down.rate = current.upload_rate, current.download_rate
 
     def close(self) -> None:

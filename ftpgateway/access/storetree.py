@@ -238,6 +238,17 @@ class StoreTree(Tree):
         else:
             await super().rename_in(of, source, target, exclusive=exclusive)
 
+    async def copy_out(self, source: str, to: Tree, target: str, *, exclusive: bool) -> None:
+        """Copy it to where `to` takes it."""
+        await to.copy_in(self, source, target, exclusive=exclusive)
+
+    async def copy_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
+        """Copy a file of the store here."""
+        if isinstance(of, StoreTree):
+            await self._store.copy(self._actor, of.at(source), self.at(target), exclusive=exclusive)
+        else:
+            await super().copy_in(of, source, target, exclusive=exclusive)
+
 
 def _as_it_is(page: Page) -> Page:
     return page

@@ -204,6 +204,14 @@ class Tree(ABC):
         """Move `source` of the home into a mount, as `target`."""
         raise MountRefused("nothing can be moved into this directory; upload it there")
 
+    async def copy_out(self, source: str, to: Tree, target: str, *, exclusive: bool) -> None:
+        """Copy the file `source` to `target`, in this tree or another."""
+        raise MountRefused("what is here cannot be copied; download it")
+
+    async def copy_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
+        """Copy the file `source` of a tree in the store to `target`."""
+        raise MountRefused("nothing can be copied into this directory; upload it there")
+
 
 def virtual_inode(tree: Tree, path: str) -> int:
     """Return an inode for what is not in the store: the same for the same path, none that the store has."""

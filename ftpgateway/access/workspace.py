@@ -107,6 +107,10 @@ class Workspace:
             raise MountRefused(f"{path} is always there")
         return tree, inner
 
+    def check_change(self, path: str) -> None:
+        """Raise MountRefused for a mounted directory itself: for what takes many changes, before the first of them."""
+        self._change(path)
+
     def letters(self, path: str) -> str:
         """Return the account's rights at `path`."""
         tree, inner = self._part(path)
@@ -271,6 +275,12 @@ class Workspace:
             await tree.rename_out(old, other, new, exclusive=exclusive)
         else:
             await other.rename_in(tree, old, new, exclusive=exclusive)
+
+    async def copy(self, source: str, target: str, *, exclusive: bool = False) -> None:
+        """Copy a file, over an existing one too unless `exclusive`; no byte is copied. In /send it delivers."""
+        paths.check_new(target)
+        (tree, old), (other, new) = self._at(source), self._change(target)
+        await tree.copy_out(old, other, new, exclusive=exclusive)
 
     async def set_modified(self, path: str, mtime_ns: int) -> None:
         """Set the time of last modification."""

@@ -30,9 +30,11 @@ def text_line(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     every transfer.
     """
     moment, level = event.pop("timestamp", ""), event.pop("level", "")
-    phrase, trace = event.pop("event", ""), event.pop("exception", "")
+    phrase, trace = str(event.pop("event", "")), event.pop("exception", "")
+    if not phrase.isprintable():
+        phrase = paths.shown(phrase)
     details = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
-    line = f"{moment} [{level:<9}] {paths.shown(str(phrase)):<30} {details}".rstrip()
+    line = f"{moment} [{level:<9}] {phrase:<30} {details}".rstrip()
     return f"{line}\n{paths.shown_lines(trace)}" if trace else line
 
 

@@ -151,7 +151,10 @@ _SHAPES = [
         "the log: an object a line with `event`, `level`, `timestamp`; with `--check` `node`, `config`, `ok`, "
         "`running`",
     ),
-    ("demo", "a step: `step`, `ok`, `seconds`, `note`; `--no-scenario`: `ready`, `directory`, `nodes`"),
+    (
+        "demo",
+        "a step: `step`, `ok`, `seconds`, `note`; `--no-scenario`: `ready`, `directory`, `nodes`, `persons`",
+    ),
     (
         "status",
         "`verdict`, `asked`, `leader`, `term`, `nodes`, `files`, `bytes`, `short` (names of pictures with fewer "
@@ -184,6 +187,11 @@ _SHAPES = [
         "than wanted); with `--no-wait` `begun` (numbers of jobs)",
     ),
     ("jobs show", "a job"),
+    (
+        "events",
+        "an event a line: `number`, `index` (of the log), `time`, `event` (delivered, opened, kept, recalled, expired, "
+        "bounced, restored, trash_ended, retained), `actor`, `subject` (null: several, or nobody), `files`, `path`",
+    ),
     ("jobs cancel", "`id`, `done`"),
     (
         "partials list, remove",

@@ -26,7 +26,8 @@ from ftpgateway.node.config.reading import load_node_config
 from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.cluster.calls import status as status_calls
-from raftstore.errors import StoreError
+from raftstore.errors import AlreadyExists, BadName, Invalid, StoreError
+from raftstore.rights import ROLES
 from raftstore.types import ClusterStatus
 from raftstore.util.addresses import Address
 from raftstore.util.settings.kinds import Member
@@ -276,13 +277,20 @@ class LocalCluster:
         except StoreError:
             return None
 
-    def put_user(self, name: str, password_hash: str, timeout: float = 30.0) -> None:
-        """Make an account with all rights, or give it this password; retried until `timeout` (s) is over."""
+    def put_user(self, name: str, password_hash: str, timeout: float = 30.0, *, person: bool = False) -> None:
+        """Make an account with all rights, or give it this password; retried until `timeout` (s) is over.
+
+        Raises AlreadyExists, BadName, Invalid: of a name that cannot be had.
+        """
         request = admin_pb2.UserPut(name=name, password_hash=password_hash)
+        if person:
+            request.rights, request.person = ROLES["member"], True
 
         def put() -> bool:
             try:
                 asyncio.run(self.client().ask(accounts_calls.put_user, request, repeat=True))
+            except (AlreadyExists, BadName, Invalid):
+                raise
             except StoreError:
                 return False
             return True

@@ -66,7 +66,7 @@ def reason(error: StoreError, doing: Doing = Doing.NAMES) -> str:
         return f"{one_line(error.detail or str(error))}."
     if isinstance(error, errors.NotFound) and says_takes_nothing(error.detail):
         return f"{one_line(error.detail)}."
-    if isinstance(error, errors.Denied) and _is_sentence(error.detail):
+    if isinstance(error, errors.Denied) and says_why(error.detail):
         return f"{one_line(error.detail[:1].upper() + error.detail[1:])}."
     if isinstance(error, (errors.BadName, LimitReached)):
         return f"{one_line(str(error))}."
@@ -83,6 +83,6 @@ def reason(error: StoreError, doing: Doing = Doing.NAMES) -> str:
 _ACTIONS = frozenset(action.value for action in Action)
 
 
-def _is_sentence(detail: str) -> bool:
+def says_why(detail: str) -> bool:
     """Whether a denial says why: no path, of the store it would tell where the home lies, nor just what was asked."""
     return " " in detail and not detail.startswith("/") and detail not in _ACTIONS

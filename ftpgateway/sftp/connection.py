@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -20,11 +21,15 @@ from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
 from ftpgateway.serving.transferlog import ANONYMOUS, Transferred, TransferSink
 from ftpgateway.sftp.files.opened import File
+from ftpgateway.sftp.link import RECEIVE_BUFFER, Link, SessionOver
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.requests import Requests
+from ftpgateway.sftp.scp.command import ScpSession
+from ftpgateway.sftp.scp.messages import BadScp, Command, parse_command
+from ftpgateway.sftp.scp.session import Transfer
 from ftpgateway.sftp.settings import SftpSettings
 from ftpgateway.sftp.ssh.publickeys import kind_of_blob
-from ftpgateway.sftp.stream import RECEIVE_BUFFER, SessionOver, Stream
+from ftpgateway.sftp.stream import Stream
 from raftstore.errors import StoreError, Unavailable
 from raftstore.store.transfers.spool import Spools
 from raftstore.types import User
@@ -88,7 +93,9 @@ class Connection:
         self._keys_of = ""
         self._kinds_refused: set[str] = set()
         self._proven: dict[tuple[str, bytes], User] = {}
-        self._streams: dict[Stream, asyncio.Task[None]] = {}
+        self._streams: dict[Stream | ScpSession, asyncio.Task[None]] = {}
+        self._commands: dict[int, ScpSession] = {}  # that have not ended, or whose end nobody has asked about
+        self._numbers = itertools.count(1)
         self._failures = self._keys_refused = 0
         self._events: Any = log.bind(session=number, user="", peer=peer)
         self._refused_log = RefusalLog(lambda: self._events)
@@ -201,6 +208,8 @@ class Connection:
                 answer = await self._key(message.key)
             elif kind == "open" and len(descriptors) == 1:
                 answer = await self._open(message.open, descriptors)
+            elif kind == "exit" and message.exit.session in self._commands:
+                answer = wire.Answer(yes=True, status=self._commands.pop(message.exit.session).status)
             else:
                 raise ValueError(f"no such question: {kind}")
         except (LoginRefused, LimitReached) as refused:
@@ -284,28 +293,50 @@ class Connection:
 
     async def _open(self, opening: wire.Open, descriptors: list[int]) -> wire.Answer:
         text = ""
-        if len(self._streams) >= self._settings.max_channels:
-            text = "Too many SFTP sessions on one connection."
+        if max(len(self._streams), len(self._commands)) >= self._settings.max_channels:
+            text = "Too many sessions on one connection."
         elif scarce(descriptors[0]):
             text = "This node has no descriptors for more sessions; try again later or at another node."
         if text:
             self._refused_log.refused(command="subsystem", path="", reason=text)
             return wire.Answer(text=text)
+        command: Command | None = None
+        if opening.command:
+            try:
+                command = parse_command(opening.command)
+            except BadScp as error:
+                self._refused_log.refused(command="exec", path="", reason=str(error))
+                return wire.Answer(text=f"scp: {error}")
         session = self._session
         if session is None:
             session = await self._login(opening)
         # What comes waits in a buffer of this size for as long as the session lives.
         buffer = session.charge(Resource.MEMORY, RECEIVE_BUFFER)
         try:
-            stream = await self._stream(session, descriptors)
+            stream = self._stream(session) if command is None else self._scp(session, command)
+            await self._connect(stream, descriptors)
         except BaseException:
             buffer.release()
             raise
         self._deadline.cancel()
         self._streams[stream] = self._spawn(self._serve(stream, buffer))
-        return wire.Answer(yes=True)
+        if not isinstance(stream, ScpSession):
+            return wire.Answer(yes=True)
+        number = next(self._numbers)
+        self._commands[number] = stream
+        return wire.Answer(yes=True, session=number)
 
-    async def _stream(self, session: Session, descriptors: list[int]) -> Stream:
+    def _scp(self, session: Session, command: Command) -> ScpSession:
+        return ScpSession(
+            session,
+            command,
+            idle_timeout=self._settings.idle_timeout,
+            wait_limit=self._settings.wait_limit,
+            refused=self._refused_log,
+            on_transfer=functools.partial(self._transferred, session.name, "scp"),
+        )
+
+    def _stream(self, session: Session) -> Stream:
         requests = Requests(
             session,
             max_handles=self._settings.max_handles,
@@ -313,9 +344,11 @@ class Connection:
             spools=self._spools,
             events=self._events,
             refused=self._refused_log,
-            on_transfer=functools.partial(self._transferred, session.name),
+            on_transfer=functools.partial(self._transferred, session.name, "sftp"),
         )
-        stream = Stream(requests, self._settings.idle_timeout)
+        return Stream(requests, self._settings.idle_timeout)
+
+    async def _connect(self, stream: Link, descriptors: list[int]) -> None:
         sock = socket.socket(fileno=descriptors.pop())
         sock.setblocking(False)
         try:
@@ -323,9 +356,8 @@ class Connection:
         except BaseException:
             sock.close()
             raise
-        return stream
 
-    def _transferred(self, user: str, file: File, whole: bool) -> None:
+    def _transferred(self, user: str, service: str, file: File | Transfer, whole: bool) -> None:
         seconds = time.monotonic() - file.begun
         upload = file.writes
         log.info(
@@ -333,7 +365,7 @@ class Connection:
             session=self.number,
             user=user,
             peer=self.peer,
-            protocol="sftp",
+            protocol=service,
             command="write" if upload else "read",
             path=file.path,
             bytes=file.moved,
@@ -352,7 +384,7 @@ class Connection:
                     complete=whole,
                     user=user,
                     anonymous=user == ANONYMOUS,
-                    service="sftp",
+                    service=service,
                 )
             )
 
@@ -374,7 +406,7 @@ class Connection:
         self._events.info("login", protocol="sftp", method=method)
         return session
 
-    async def _serve(self, stream: Stream, buffer: Charge) -> None:
+    async def _serve(self, stream: Stream | ScpSession, buffer: Charge) -> None:
         reason = ""
         try:
             await stream.run()

@@ -49,8 +49,11 @@ EXTENSIONS: tuple[tuple[bytes, bytes], ...] = (
     (b"lsetstat@openssh.com", b"1"),
     (b"limits@openssh.com", b"1"),
     (b"expand-path@openssh.com", b"1"),
+    (b"copy-data", b"1"),
+    (b"copy-file", b"1"),
 )
 
+_U8 = struct.Struct("!B")
 _U32 = struct.Struct("!I")
 _U64 = struct.Struct("!Q")
 _HEAD = struct.Struct("!IBI")
@@ -88,6 +91,10 @@ class Fields:
             return int(form.unpack_from(self._data, at)[0])
         except struct.error:
             raise BadPacket("a packet is shorter than what is in it") from None
+
+    def boolean(self) -> bool:
+        """Read a byte as yes or no."""
+        return bool(self._number(_U8))
 
     def raw(self) -> memoryview:
         """Read a string as it lies in the packet."""

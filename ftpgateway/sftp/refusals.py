@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftpgateway.serving.refusals import Doing, reason
+from ftpgateway.serving.refusals import Doing, reason, says_why
 from ftpgateway.sftp import packets
 from raftstore import errors, paths
 from raftstore.errors import StoreError
@@ -30,8 +30,8 @@ def said(error: StoreError, doing: Doing = Doing.NAMES) -> tuple[int, str]:
     if isinstance(error, Unsupported):
         return packets.OP_UNSUPPORTED, error.detail or str(error)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), packets.FAILURE)
-    if isinstance(error, errors.Denied) and error.detail and not error.detail.startswith("/"):
-        return code, error.detail  # not a path: of the store, it would tell where the home lies
+    if isinstance(error, errors.Denied) and says_why(error.detail):
+        return code, error.detail
     return code, reason(error, doing)
 
 

@@ -10,6 +10,7 @@ from ftpgateway.access.sessions import Session
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import Doing, one_line
 from ftpgateway.sftp import packets, refusals
+from ftpgateway.sftp.files.copying import copy_data
 from ftpgateway.sftp.files.draft import Draft
 from ftpgateway.sftp.files.drafts import Drafts, Manner
 from ftpgateway.sftp.files.opened import File, Listing, Opened, ReadBuffers, standing_in, writable
@@ -62,6 +63,7 @@ class Requests:
         self._held = ReadBuffers(session.charge(Resource.MEMORY))
         self._numbers = 0
         self._pause = 0.0
+        self._stopped = False
         self._methods: dict[int, Callable[[int, Fields], Awaitable[Reply]]] = {
             packets.OPEN: self._open,
             packets.CLOSE: self._close,
@@ -92,6 +94,8 @@ class Requests:
             "expand-path@openssh.com": self._expand,
             "statvfs@openssh.com": self._statvfs,
             "fstatvfs@openssh.com": self._statvfs,
+            "copy-data": self._copy_data,
+            "copy-file": self._copy_file,
         }
 
     @property
@@ -166,6 +170,10 @@ class Requests:
                 probe=kind in _PROBES and code == packets.NO_SUCH_FILE,
             )
         return [packets.status(request, code, text)]
+
+    def stop(self) -> None:
+        """The session is about to be over: what takes long ends."""
+        self._stopped = True
 
     async def abandon(self) -> None:
         """The session is over: what is written and not closed is not published."""
@@ -291,8 +299,29 @@ class Requests:
         return _ok(request)
 
     async def _fsync(self, request: int, fields: Fields) -> Reply:
-        await self._file(fields).publish()
+        await self._file(fields).publish(unfinished=True)
         return _ok(request)
+
+    async def _copy_data(self, request: int, fields: Fields) -> Reply:
+        source, start, length = self._file(fields), fields.u64(), fields.u64()
+        target, at = self._file(fields), fields.u64()
+
+        async def fetch(offset: int, count: int) -> Sequence[memoryview]:
+            parts = await source.fetch(offset, count)
+            await self._held.add(source)
+            return parts
+
+        whole = await copy_data(
+            source,
+            start,
+            length,
+            target,
+            at,
+            fetch=fetch,
+            pause=self._session.up.take,
+            over=lambda: self._stopped or self._session.ended,
+        )
+        return _ok(request) if whole else [packets.status(request, packets.EOF)]
 
     # Attributes.
 
@@ -401,6 +430,16 @@ class Requests:
         for opened in self._handles.values():
             if isinstance(opened, File) and paths.within(opened.path, source):
                 opened.moved_to(target + opened.path[len(source) :])
+
+    async def _copy_file(self, request: int, fields: Fields) -> Reply:
+        """Copy what is published (draft-ietf-secsh-filexfer-extensions-00, section 6)."""
+        source, target, over = self._path(fields), refusals.not_home(self._path(fields)), fields.boolean()
+        for path in (source, target):
+            draft = await self._drafts.at(path)
+            if draft is not None and draft.dirty:
+                raise Invalid("this session writes it; close it first")
+        await self._files.copy(source, target, exclusive=not over)
+        return _ok(request)
 
     async def _realpath(self, request: int, fields: Fields) -> Reply:
         return [packets.names(request, [packets.name_item(self._path(fields), None)])]

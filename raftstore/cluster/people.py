@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from raftstore.errors import NotFound
 from raftstore.metadata.catalog import Catalog
+from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Group, Groups
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.purging import MAX_PURGED
-from raftstore.metadata.tables.people.records import Records
+from raftstore.metadata.tables.people.records import Delivery, Past, Record, Records, as_shown
 from raftstore.paths import split
 from raftstore.rights import Actor
-from raftstore.rights.reserved import Area
-from raftstore.types import INBOX_MARK, SentItem, Usage, User, owner_name
+from raftstore.types import INBOX_MARK, DeliveryState, SentItem, Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
 LEVEL = 3
@@ -69,33 +69,75 @@ class People:
         if ended:
             return self._past(number, before[0], limit)
         found = self._catalog.ask(Records, lambda records: records.live(number, before, limit))
-        prefix = len(Area.SENT.of(name)) + 1
-        items = []
-        for record, delivery in found:
-            path = (self._catalog.path_of(record.inode) or "")[prefix:]
-            entry = self._catalog.lookup(f"{Area.SENT.of(name)}/{path}")
-            recipient = owner_name(self._identity(delivery.recipient))
-            key = (record.inode, delivery.inode)
-            items.append(
-                SentItem(path, recipient, delivery.state, entry.size, record.sent_ns, record.expires_ns, 0, key)
+        return self._items(found)
+
+    def _items(self, found: Sequence[tuple[Record, Delivery]]) -> list[SentItem]:
+        recipients = self._recipients({delivery.recipient for _, delivery in found})
+        files: dict[int, tuple[str, int]] = {}
+        for record, _ in found:
+            if record.inode not in files:  # a group's stands there once for each member
+                files[record.inode] = self._file(record.inode)
+        return [
+            SentItem(
+                files[record.inode][0],
+                owner_name(recipients[delivery.recipient]),
+                self._state(delivery.state, recipients[delivery.recipient]),
+                files[record.inode][1],
+                record.sent_ns,
+                record.expires_ns,
+                0,
+                (record.inode, delivery.inode),
             )
-        return items
+            for record, delivery in found
+        ]
+
+    def _file(self, inode: int) -> tuple[str, int]:
+        """Return where a sender's entry is, within its own, and how large it is."""
+        path = self._catalog.path_of(inode) or ""
+        found = self._catalog.ask(Namespace, lambda names: names.of_inode(inode))
+        return "/".join(path.split("/")[4:]), found[1][3] if found is not None else 0
 
     def _past(self, number: int, before: int, limit: int) -> list[SentItem]:
         found = self._catalog.ask(Records, lambda records: records.past(number, before, limit))
-        return [
-            SentItem(
-                each.path,
-                owner_name(self._identity(each.recipient)),
-                each.state,
-                each.size,
-                each.sent_ns,
-                0,
-                each.ended_ns,
-                (each.number, 0),
-            )
-            for each in found
-        ]
+        recipients = self._recipients({each.recipient for each in found})
+        return [self._ended(each, recipients[each.recipient]) for each in found]
+
+    def _ended(self, each: Past, recipient: str) -> SentItem:
+        return SentItem(
+            each.path,
+            owner_name(recipient),
+            self._state(each.state, recipient),
+            each.size,
+            each.sent_ns,
+            0,
+            each.ended_ns,
+            (each.number, 0),
+        )
+
+    async def sent_one(self, name: str, number: int) -> SentItem | None:
+        """Return what a person has sent, by the number that is the last of its `key`s while it stands, the first after.
+
+        None: it has sent nothing of that number, or it is not kept. Raises NotFound.
+        """
+        await self._barrier()
+        sender = self._number(name)
+        delivery = self._catalog.ask(Records, lambda records: records.delivery(number))
+        if delivery is not None:
+            record = self._catalog.ask(Records, lambda records: records.record(delivery.record))
+            if record is None or record.sender != sender:
+                return None
+            if not record.ended:
+                return self._items([(record, delivery)])[0]
+        past = self._catalog.ask(Records, lambda records: records.past(sender, number + 1, 1))
+        if not past or past[0].number != number:
+            return None
+        return self._ended(past[0], self._recipients({past[0].recipient})[past[0].recipient])
+
+    def _state(self, state: DeliveryState, identity: str) -> DeliveryState:
+        return as_shown(state, identity, self._catalog.user(owner_name(identity)))
+
+    def _recipients(self, numbers: set[int]) -> dict[int, str]:
+        return self._catalog.ask(Persons, lambda persons: persons.identities(numbers))
 
     def _number(self, name: str) -> int:
         user = self._catalog.user(name)
@@ -106,9 +148,6 @@ class People:
         if number is None:
             raise NotFound(f"person {name}")
         return number
-
-    def _identity(self, number: int) -> str:
-        return self._catalog.ask(Persons, lambda persons: persons.identity(number))
 
     def inbox(self, user: User) -> Usage:
         """Return how much is in a person's inbox, directories among the files, as this node has applied it."""
@@ -127,15 +166,27 @@ class People:
             return []
         groups = self._catalog.ask(Groups, lambda table: table.of(user.name, user.owner))
         if all_persons:
-            names = [each.name for each in self._catalog.users() if each.person and not each.disabled]
+            names = self._catalog.ask(Persons, lambda persons: persons.listed())
         else:
             companions = self._catalog.ask(Groups, lambda table: table.companions(user.name, user.owner))
-            names = [name for name in companions if self._is_person(name)]
+            names = [name for name in companions if self._is_listed(name)]
         return sorted({*groups, *names} - {user.name})
 
-    def _is_person(self, name: str) -> bool:
-        user = self._catalog.user(name)
-        return user is not None and user.person and not user.disabled
+    async def sees(self, actor: Actor, name: str, *, all_persons: bool) -> bool:
+        """Whether a name is among those that `visible` returns."""
+        await self._barrier()
+        user = actor.user
+        if user is None or not self.there or name == user.name:
+            return False
+        groups = self._catalog.ask(Groups, lambda table: table.of(user.name, user.owner))
+        if name in groups or not self._is_listed(name):
+            return name in groups
+        return all_persons or self._catalog.ask(
+            Groups, lambda table: table.are_companions(user.name, user.owner, name)
+        )
+
+    def _is_listed(self, name: str) -> bool:
+        return self._catalog.ask(Persons, lambda persons: persons.is_listed(name))
 
     # Groups and blocks. Without an actor it is an operator who wants it.
 

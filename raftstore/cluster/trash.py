@@ -121,7 +121,7 @@ class TrashCalls:
         if self._catalog.level < LEVEL:
             raise Invalid("there is no trash before the cluster is upgraded: see `pixraft upgrade`")
         if actor.user is not None:
-            return actor.rights(self._catalog.rights).user
+            return actor.rights(self._catalog.rights, self._catalog.level).user
         user = self._catalog.user(of)
         if user is None:
             raise NotFound(of)

@@ -15,6 +15,12 @@ def base_configuration(machine: StateMachine, initial: Configuration) -> Version
     return (index, Configuration.decode(configuration)) if index else (0, initial)
 
 
+def reaches_back_too_little(journal: RaftLog, applied: int) -> bool:
+    """Whether a state that is of entry `applied` cannot be brought up to date by this log alone."""
+    first = journal[0][1] if len(journal) else 0
+    return first > 1 and applied < first + 1
+
+
 def check_start(
     node: str, initial: Configuration, machine: StateMachine, journal: RaftLog, *, rejoining: bool = False
 ) -> None:
@@ -32,7 +38,7 @@ def check_start(
             )
         return
     first, last = journal[0][1], journal[-1][1]
-    if first > 1 and applied < first + 1:
+    if reaches_back_too_little(journal, applied):
         raise Damaged(f"the state of {node} is of entry {applied}, but its log starts at entry {first}")
     if applied > last and _voters(journal, machine, initial) == {node}:
         raise Damaged(f"the state of {node} is of entry {applied}, but its log ends at entry {last}")

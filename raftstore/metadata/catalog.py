@@ -19,7 +19,14 @@ from raftstore.errors import Damaged, DiskFailed, DiskFull, Invalid, IsADirector
 from raftstore.metadata import levels
 from raftstore.metadata.database import snapshots
 from raftstore.metadata.database.connections import Readers
-from raftstore.metadata.database.database import connect, open_catalog, sync_directory, translated, wants_space
+from raftstore.metadata.database.database import (
+    connect,
+    level_of,
+    open_catalog,
+    sync_directory,
+    translated,
+    wants_space,
+)
 from raftstore.metadata.database.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.database.schemas import fill, schema_at
 from raftstore.metadata.database.transaction import Later, Transaction
@@ -31,6 +38,7 @@ from raftstore.metadata.registry import Table
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.contents import find_unlisted
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.jobs import Jobs
 from raftstore.metadata.tables.longcontents import LongContents
 from raftstore.metadata.tables.namespace import Namespace, Row, entry_of
@@ -129,6 +137,7 @@ class Catalog:
         self._failed: BaseException | None = None
         self._account_changed: Callable[[str | None], object] = lambda name: None
         self._level_changed: Callable[[int], object] = lambda level: None
+        self._events_changed: Callable[[], object] = lambda: None
         self._open(check_seconds)
         self._replaced.unlink(missing_ok=True)
 
@@ -154,6 +163,7 @@ class Catalog:
         self._tables = self._machine.tables
         self._machine.accounts.on_change = lambda name: self._account_changed(name)
         self._machine.on_level = lambda level: self._level_changed(level)
+        self._tables[Events].on_change = lambda: self._events_changed()
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
         self._transaction = Transaction(self._database, self._machine, self._write_lock)
@@ -188,6 +198,13 @@ class Catalog:
     def watch_level(self, changed: Callable[[int], object]) -> None:
         """Call `changed` with the level in force when an entry or a snapshot has brought another. It must not raise."""
         self._level_changed = changed
+
+    def watch_events(self, changed: Callable[[], object]) -> None:
+        """Call `changed` when there are more events, while the entry is applied, or after a snapshot.
+
+        It must not raise.
+        """
+        self._events_changed = changed
 
     # The state machine.
 
@@ -435,6 +452,7 @@ class Catalog:
         log.info("catalog replaced by a snapshot", applied=self._applied)
         self._account_changed(None)
         self._level_changed(self.level)
+        self._events_changed()
         return self._applied
 
     def _swap(self) -> None:
@@ -549,7 +567,7 @@ class Catalog:
         with self._readers.connection() as database:
             # One transaction from the account over the path's first name to the last entry: all of one state.
             database.execute("BEGIN")
-            rights = actor.rights(Accounts(database).rights)
+            rights = actor.rights(Accounts(database).rights, level_of(database))
             rights.require(Action.LIST, path)
             names = Namespace(database)
             directory = names.directory(path)

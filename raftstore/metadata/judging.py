@@ -9,6 +9,7 @@ from raftstore.metadata.tables.accounts import Accounts
 from raftstore.rights import ROLES, Rights
 from raftstore.rights.actor import why_refused
 from raftstore.rights.changes import JUDGED, Leave, read
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
@@ -34,7 +35,7 @@ def judged(kind: str, command: commands.Command, level: int, accounts: Accounts)
         found = Rights(
             User("anonymous", "", home=actor.anonymous, rights=ROLES["read-only"]),
             owner="",
-            reserved=level >= 3,
+            reserved=level >= LEVEL,
         )
     else:
         raise Refusal(commands.INVALID, "a command that changes names must say who wants it")

@@ -47,6 +47,7 @@ FIELDS: dict[str, int] = {
     "User.trash_ns": 3,
     "PutFile.draft": 3,
     "PutFile.expires_ns": 3,
+    "PutFile.unfinished": 3,
     "Rename.draft": 3,
     "Rename.expires_ns": 3,
     "User.person": 3,

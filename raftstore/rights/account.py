@@ -8,7 +8,7 @@ from collections.abc import Callable
 from raftstore import paths
 from raftstore.errors import Denied
 from raftstore.rights.letters import Action, permits
-from raftstore.rights.reserved import PEOPLE, SHARED, is_reserved, places_of, trash_of
+from raftstore.rights.reserved import PEOPLE, is_reserved, places_of, trash_of
 from raftstore.types import User
 
 
@@ -26,7 +26,7 @@ class Rights:
 
     __slots__ = ("_all", "_outer", "_places", "_reserved", "_rules", "_special", "home", "owner", "user")
 
-    def __init__(self, user: User, *, owner: str | None = None, reserved: bool = True) -> None:
+    def __init__(self, user: User, *, owner: str | None = None, reserved: bool) -> None:
         """`owner`: the identity to which belongs what it puts, if that is not the account's ("": it owns nothing).
 
         `reserved`: /people is reserved, as from level 3 on.
@@ -41,9 +41,7 @@ class Rights:
         self._places: dict[str, str] = {}
         if reserved and (user.person or user.trash_ns):
             self._places = places_of(user.name) if user.person else trash_of(user.name)
-        self._special: tuple[str, ...] = ()
-        if reserved:
-            self._special = (PEOPLE, SHARED) if user.person else (PEOPLE,)
+        self._special: tuple[str, ...] = (PEOPLE,) if reserved else ()
 
     @property
     def everywhere(self) -> bool:
@@ -180,7 +178,7 @@ class Rights:
                     leading.add(name)
                 elif not beneath:
                     hidden.add(name)
-        if not permits(self.letters(directory), Action.LIST):
+        if (self.ruled or is_reserved(directory)) and not permits(self.letters(directory), Action.LIST):
             return leading.__contains__
         hidden -= leading
         return lambda name: name not in hidden

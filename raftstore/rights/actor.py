@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from raftstore.errors import Denied
 from raftstore.rights.account import Rights
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
@@ -48,15 +49,15 @@ class Actor:
         """The identity to which belongs what it puts; "" when it owns nothing."""
         return "" if self.user is None or self.anonymous else self.user.owner
 
-    def rights(self, find: Callable[[str], Rights | None]) -> Rights:
-        """Return what it may do by the account that `find` has now under its name.
+    def rights(self, find: Callable[[str], Rights | None], level: int) -> Rights:
+        """Return what it may do by the account that `find` has now under its name, by the rules of a level.
 
         Raises Denied when the account is gone or disabled, or was changed in a way that ends its sessions.
         """
         if self.user is None:
             raise Denied("the system does not read as an account")
         if self.anonymous:
-            return Rights(self.user, owner="")
+            return Rights(self.user, owner="", reserved=level >= LEVEL)
         now = find(self.user.name)
         reason = why_ended(self.user, now.user if now is not None else None, self.key)
         if reason is not None or now is None:

@@ -16,7 +16,7 @@ from raftstore.errors import Denied
 from raftstore.rights.account import Rights, Whose
 from raftstore.rights.letters import Action
 from raftstore.rights.looks import goes_on
-from raftstore.rights.reserved import Area, spot
+from raftstore.rights.reserved import SHARED, Area, spot
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -55,6 +55,14 @@ def _make_directory(rights: Rights, command: commands.MakeDirectory) -> Leave:
 
 def _remove_directory(rights: Rights, command: commands.RemoveDirectory) -> Leave:
     _not_home(rights, Action.REMOVE_DIRECTORY, command.path)
+    if (
+        rights.reserved
+        and paths.within(command.path, SHARED)
+        and not rights.may(Action.REMOVE_DIRECTORY, command.path)
+    ):
+        # Who has made a directory there can take it away when it is empty.
+        whose = rights.some(Action.DELETE, command.path)
+        return Leave(rights.owner, source_of=_of(rights, whose))
     rights.require(Action.REMOVE_DIRECTORY, command.path)
     return Leave(rights.owner)
 
@@ -78,7 +86,10 @@ def _rename(rights: Rights, command: commands.Rename) -> Leave:
     whose = rights.some(Action.RENAME, source)
     if not rights.same(source, target):
         rights.require(Action.READ, source)
-        rights.require(Action.DELETE, source)
+        if not rights.reserved:
+            rights.require(Action.DELETE, source)
+        elif rights.some(Action.DELETE, source) is Whose.OWN:
+            whose = Whose.OWN
     _not_home(rights, Action.WRITE, target)
     writes = rights.may(Action.WRITE, target)
     if not writes:
@@ -101,6 +112,11 @@ def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
         return _own(rights.owner)
     rights.require(Action.WRITE, path)
     return Leave(rights.owner, target_of=_of(rights, replaces), keeps=replaces is Whose.NOBODYS)
+
+
+def _copy_file(rights: Rights, command: commands.CopyFile) -> Leave:
+    rights.require(Action.READ, command.source)
+    return _put_file(rights, commands.PutFile(path=command.target))
 
 
 def _reserve_name(rights: Rights, command: commands.ReserveName) -> Leave:
@@ -204,6 +220,7 @@ TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "put_retention": _retention,
     "remove_retention": _retention,
     "send_file": _send_file,
+    "copy_file": _copy_file,
 }
 """The commands that change names: each carries its actor."""
 

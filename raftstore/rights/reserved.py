@@ -1,10 +1,10 @@
-"""The reserved directory /people, and /shared: whose is what in them. Pure.
+"""The reserved directory /people: whose is what in it. Pure.
 
     /people/NAME                        home of a person
     /people/@inbox/NAME/SENDER/...      what came
     /people/@sent/NAME/TO/...           what NAME has put to a person or group
     /people/@trash/NAME/...             what was deleted
-    /shared                             one for all persons
+    /people/@shared/...                 one for all persons, which they see as /shared
 
 No name of an account has an @, so these never meet. From level 3 on nobody passes /people but a person in its own
 places, an account that has trash in that, and who has a rule there; the letter A alone does not do.
@@ -17,19 +17,21 @@ from dataclasses import dataclass
 
 from raftstore.paths import within
 
+LEVEL = 3
+"""From which on it is reserved."""
+
 PEOPLE = "/people"
-SHARED = "/shared"
 PREFIX = f"{PEOPLE}/"
-APART = f"{PREFIX}@"
-"""What all paths begin with that mean more than a name: entries for them are decided in other tables, too."""
+SHARED = f"{PREFIX}@shared"
+_APART = f"{PREFIX}@"
 
 
 class Area(enum.Enum):
     """A directory of /people with one place in it for each person; the value is its path."""
 
-    INBOX = f"{APART}inbox"
-    SENT = f"{APART}sent"
-    TRASH = f"{APART}trash"
+    INBOX = f"{_APART}inbox"
+    SENT = f"{_APART}sent"
+    TRASH = f"{_APART}trash"
 
     def of(self, name: str) -> str:
         """Return the path of a person's place."""
@@ -81,9 +83,22 @@ def is_reserved(path: str) -> bool:
     return path.startswith(PREFIX) or path == PEOPLE
 
 
+def is_apart(path: str) -> bool:
+    """Whether a name there means more than a file: entries for it are decided in other tables, too."""
+    return path.startswith(_APART) and not within(path, SHARED)
+
+
+def stays(path: str) -> bool:
+    """Whether a path is that of a place, or of what places are in: nobody makes, moves, removes or replaces one."""
+    if not path.startswith(PREFIX):
+        return path == PEOPLE
+    rest = path[len(PREFIX) :]
+    return rest.count("/") <= (1 if is_apart(path) else 0)
+
+
 def spot(path: str) -> Spot | None:
     """Return where a path is in the areas; None: in none of them, or in nobody's place."""
-    if not path.startswith(APART):
+    if not path.startswith(_APART):
         return None
     for area in Area:
         prefix = f"{area.value}/"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from raftstore.chunks.transfer.download import Download
 from raftstore.chunks.transfer.upload import Upload
+from raftstore.cluster.events import EventFeed
 from raftstore.cluster.people import People
 from raftstore.cluster.retention import RetentionCalls
 from raftstore.cluster.settings import StoreSettings
@@ -129,6 +130,11 @@ class Store:
         """What persons do beside putting and getting files."""
         return self._people
 
+    @property
+    def events(self) -> EventFeed:
+        """What has become of what persons send, of trash and of retention: `events.after(number)` follows it."""
+        return self._node.events
+
     # Names: each call says who asks, and is judged by that.
 
     async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
@@ -202,6 +208,27 @@ class Store:
         if Area.SENT.has(target) and self.people.there:
             rename.draft, rename.expires_ns = draft, expires_ns
         await self._names.rename(actor, source, target, rename)
+
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        """Make a file at `target` with the content of that at `source`, over an existing file too, unless `exclusive`.
+
+        No byte is copied, and the copy is as old as the call. Among what a person sends it delivers; `draft` and
+        `expires_ns` as in `upload`. Raises AlreadyExists, NotFound, IsADirectory, NotADirectory, Denied (also: onto
+        itself), BadName, QuotaExceeded.
+        """
+        copy = commands.CopyFile(exclusive=exclusive)
+        if Area.SENT.has(target):
+            copy.draft, copy.expires_ns = draft, expires_ns
+        await self._names.copy(actor, source, target, copy)
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch. Raises NotFound, Denied."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+COPIES = 3
+"""The level from which on files can be copied."""
+
 Look = Callable[[Rights, "Catalog"], _T]
 """Reads names, all at once, and judges them by the rights that hold for them. Must not wait."""
 
@@ -56,7 +59,7 @@ class Names:
         catalog = self._catalog
         if catalog.behind:
             raise NoQuorum("the disk of this node is full: what was applied last is not to be seen here")
-        return look(actor.rights(catalog.rights), catalog)
+        return look(actor.rights(catalog.rights, catalog.level), catalog)
 
     async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:
         """Return what `path` names, to do that with it, as far as the actor sees it."""
@@ -153,7 +156,7 @@ class Names:
         if actor.user is None or command.put_file.HasField("handle"):
             return Leave()  # a system's; or where it will be published, only its entry knows
         try:
-            return leave(actor.rights(self._catalog.rights), command)
+            return leave(actor.rights(self._catalog.rights, self._catalog.level), command)
         except Denied:
             return await self.read(actor, lambda rights, _: leave(rights, command))
 
@@ -220,6 +223,15 @@ class Names:
         rename = rename or commands.Rename()
         rename.source, rename.target = source, target
         await self.change(actor, commands.Command(rename=rename))
+
+    async def copy(self, actor: Actor, source: str, target: str, copy: commands.CopyFile) -> None:
+        """Copy a file. Raises AlreadyExists, Denied, IsADirectory, NotFound, NotADirectory, BadName, QuotaExceeded."""
+        split(source, existing=True)
+        split(target)
+        if self._catalog.level < COPIES:
+            raise Denied(f"copies need a cluster of level {COPIES}: its operator has to finish the upgrade")
+        copy.source, copy.target = source, target
+        await self.change(actor, commands.Command(copy_file=copy))
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         """Set the time of last modification, in ns since the epoch. Raises NotFound."""

@@ -17,6 +17,7 @@ from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.clustertime import ClusterTime
+from raftstore.cluster.events import EventFeed
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
 from raftstore.cluster.membership import bootstrap
@@ -45,7 +46,7 @@ from raftstore.peers.security.expiry import CertificateEnd
 from raftstore.peers.versions import incompatible
 from raftstore.rights import Actor
 from raftstore.store.nodestatus import STARTING, BuildInfo, ClusterStatusReporter, NodeReporter, OwnStatus
-from raftstore.store.opendisk import OnFatal, OpenDisk, with_space
+from raftstore.store.opendisk import OnFatal, OpenDisk, forget_lost_log, with_space
 from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import TransferLeases
 from raftstore.store.transfers.reservations import Reserver
@@ -109,6 +110,7 @@ class RunningNode:
         self.news = News(self.network, self.membership.others)
         self.accounts = Accounts(disk.catalog, self.barrier, self.propose)
         self._people = People(disk.catalog, self.barrier, self.propose, self._change)
+        self.events = EventFeed(disk.catalog, self.barrier)
         self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
@@ -152,6 +154,7 @@ class RunningNode:
             network=self.network,
             accounts=self.accounts,
             people=self._people,
+            events=self.events,
             trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
             membership=self.membership,
@@ -232,7 +235,7 @@ class RunningNode:
 
     @property
     def _marker(self) -> Path:
-        return self.disk.settings.data / "rejoining"
+        return bootstrap.marker(self.disk.settings.data)
 
     async def _next_boot(self) -> Boots:
         journal, settings = self.disk.journal, self.disk.settings
@@ -384,6 +387,7 @@ class RunningNode:
     def _rejoined(self) -> None:
         self._marker.unlink(missing_ok=True)
         self.own.rejoining = False
+        asyncio.get_running_loop().run_in_executor(None, forget_lost_log, self.disk.settings.data)
 
     # Commands.
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
 from raftstore.chunks.volumes.volumeset import VolumeSet
+from raftstore.cluster.membership.bootstrap import mark, marker
 from raftstore.cluster.membership.service import check_not_removed
 from raftstore.cluster.settings import StoreSettings
 from raftstore.consensus.log.journal import Journal
+from raftstore.consensus.startup import reaches_back_too_little
 from raftstore.errors import DiskFull
 from raftstore.metadata import Catalog
-from raftstore.util.disk import is_full
+from raftstore.util.disk import RealDisk, is_full
 from raftstore.util.space import LOOK_SECONDS, Ballast, SpaceWatch
 
 log = structlog.get_logger()
@@ -28,6 +32,9 @@ SETTLE = 0.1
 
 _PRIVATE = ("catalog", "journal", "snapshots")
 """Directories with hashes of passwords and the cluster's secrets in them."""
+
+LOST_LOG = "journal.lost"
+"""A log that was of no use without the catalog that was lost."""
 
 OnFatal = Callable[[BaseException], None]
 """Told why the node can no longer keep its promises."""
@@ -69,7 +76,7 @@ async def open_disk(settings: StoreSettings, on_fatal: OnFatal, stack: contextli
     settings.data.mkdir(parents=True, exist_ok=True)
     watch = SpaceWatch(settings.data, Ballast(settings.data, settings.node.ballast_bytes))
     await watch.until_enough_to_start()
-    return await with_space(watch, lambda: _opened(settings, watch, on_fatal, stack))
+    return await with_space(watch, lambda: _opened(settings, watch, on_fatal, stack, renew=True))
 
 
 async def check_disk(settings: StoreSettings, on_fatal: OnFatal) -> None:
@@ -94,8 +101,14 @@ async def with_space(watch: SpaceWatch, work: Callable[[], Awaitable[_T]]) -> _T
 
 
 async def _opened(
-    settings: StoreSettings, watch: SpaceWatch, on_fatal: OnFatal, stack: contextlib.AsyncExitStack
+    settings: StoreSettings,
+    watch: SpaceWatch,
+    on_fatal: OnFatal,
+    stack: contextlib.AsyncExitStack,
+    *,
+    renew: bool = False,
 ) -> OpenDisk:
+    """Open all of it. `renew`: a log that is of no use without the catalog that was lost is begun anew."""
     async with contextlib.AsyncExitStack() as opened:
         _protect(settings)
         check_not_removed(settings)
@@ -114,12 +127,45 @@ async def _opened(
             free_space=free_space,
         )
         opened.callback(catalog.close)
-        journal = Journal(
-            settings.data / "journal", segment_bytes=settings.consensus.segment_bytes, free_space=free_space
-        )
+        journal = _journal(settings, free_space)
+        if renew and len(settings.members) > 1 and reaches_back_too_little(journal, catalog.applied_index):
+            _give_up(settings, journal, catalog.applied_index)
+            journal = _journal(settings, free_space)
         opened.callback(journal.close)
         stack.push_async_exit(opened.pop_all())
     return OpenDisk(settings, watch, volumes, catalog, journal)
+
+
+def _journal(settings: StoreSettings, free_space: Callable[[], bool]) -> Journal:
+    directory, segment_bytes = settings.data / "journal", settings.consensus.segment_bytes
+    return Journal(directory, segment_bytes=segment_bytes, free_space=free_space)
+
+
+def _give_up(settings: StoreSettings, journal: Journal, applied: int) -> None:
+    """Put a log away that cannot bring the catalog up to date: the node is then one that has lost its disk.
+
+    The mark comes first, and the log goes by one rename: a crash leaves a node that rejoins, whatever it still has.
+    What is put away stays until the node has caught up (`forget_lost_log`): others may have lost theirs, too.
+    """
+    log.warning(
+        "the catalog was lost, and the log begins behind it: both come from the other nodes; no vote until then",
+        applied=applied,
+        log_begins=journal[0][1],
+    )
+    journal.close()
+    mark(marker(settings.data))
+    present, lost = settings.data / "journal", settings.data / LOST_LOG
+    if lost.exists():  # the node had not caught up since
+        shutil.rmtree(present)
+    else:
+        present.rename(lost)
+    present.mkdir(mode=0o700, exist_ok=True)
+    RealDisk().sync_directory(settings.data)
+
+
+def forget_lost_log(data: Path) -> None:
+    """Remove the log that was put away: the node in the directory `data` has caught up. Blocks."""
+    shutil.rmtree(data / LOST_LOG, ignore_errors=True)
 
 
 def _protect(settings: StoreSettings) -> None:

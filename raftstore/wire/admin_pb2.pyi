@@ -648,6 +648,42 @@ class Sent(_message.Message):
     key: SentKey
     def __init__(self, path: _Optional[str] = ..., recipient: _Optional[str] = ..., state: _Optional[str] = ..., size: _Optional[int] = ..., sent_ns: _Optional[int] = ..., expires_ns: _Optional[int] = ..., ended_ns: _Optional[int] = ..., key: _Optional[_Union[SentKey, _Mapping]] = ...) -> None: ...
 
+class EventsRequest(_message.Message):
+    __slots__ = ("after", "wait_ms")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    wait_ms: int
+    def __init__(self, after: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class EventsPage(_message.Message):
+    __slots__ = ("events", "last")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    last: int
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., last: _Optional[int] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("number", "index", "time_ns", "kind", "files", "actor", "subject", "path")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    index: int
+    time_ns: int
+    kind: str
+    files: int
+    actor: str
+    subject: str
+    path: str
+    def __init__(self, number: _Optional[int] = ..., index: _Optional[int] = ..., time_ns: _Optional[int] = ..., kind: _Optional[str] = ..., files: _Optional[int] = ..., actor: _Optional[str] = ..., subject: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
+
 class PersonPurge(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nsftp.proto\x12\x0cpixraft.sftp\"]\n\x05Setup\x12\x11\n\thost_keys\x18\x01 \x03(\x0c\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\x12\x19\n\x11legacy_algorithms\x18\n \x01(\x08\x12\x14\n\x0cidle_timeout\x18\x0b \x01(\x01\"\x0c\n\nConnection\"\x07\n\x05Probe\"\x14\n\x05\x41live\x12\x0b\n\x03yes\x18\x01 \x01(\x08\"\x8e\x01\n\x08ToWorker\x12$\n\x05setup\x18\x01 \x01(\x0b\x32\x13.pixraft.sftp.SetupH\x00\x12.\n\nconnection\x18\x02 \x01(\x0b\x32\x18.pixraft.sftp.ConnectionH\x00\x12$\n\x05probe\x18\x03 \x01(\x0b\x32\x13.pixraft.sftp.ProbeH\x00\x42\x06\n\x04kind\"*\n\x08Password\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\x0c\"!\n\x03Key\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\"\"\n\x04Open\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\"\x16\n\x04Over\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\x07Refused\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"+\n\x0bUnusableKey\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x16\n\x04Life\x12\x0e\n\x06moving\x18\x01 \x01(\x08\"\xab\x02\n\nFromWorker\x12*\n\x08password\x18\x01 \x01(\x0b\x32\x16.pixraft.sftp.PasswordH\x00\x12 \n\x03key\x18\x02 \x01(\x0b\x32\x11.pixraft.sftp.KeyH\x00\x12\"\n\x04open\x18\x03 \x01(\x0b\x32\x12.pixraft.sftp.OpenH\x00\x12\"\n\x04over\x18\x04 \x01(\x0b\x32\x12.pixraft.sftp.OverH\x00\x12(\n\x07refused\x18\x05 \x01(\x0b\x32\x15.pixraft.sftp.RefusedH\x00\x12\x31\n\x0cunusable_key\x18\n \x01(\x0b\x32\x19.pixraft.sftp.UnusableKeyH\x00\x12\"\n\x04life\x18\x0b \x01(\x0b\x32\x12.pixraft.sftp.LifeH\x00\x42\x06\n\x04kind\"1\n\x06\x41nswer\x12\x0b\n\x03yes\x18\x01 \x01(\x08\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04over\x18\n \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nsftp.proto\x12\x0cpixraft.sftp\"]\n\x05Setup\x12\x11\n\thost_keys\x18\x01 \x03(\x0c\x12\x10\n\x08\x63hannels\x18\x02 \x01(\r\x12\x19\n\x11legacy_algorithms\x18\n \x01(\x08\x12\x14\n\x0cidle_timeout\x18\x0b \x01(\x01\"\x0c\n\nConnection\"\x07\n\x05Probe\"\x14\n\x05\x41live\x12\x0b\n\x03yes\x18\x01 \x01(\x08\"\x8e\x01\n\x08ToWorker\x12$\n\x05setup\x18\x01 \x01(\x0b\x32\x13.pixraft.sftp.SetupH\x00\x12.\n\nconnection\x18\x02 \x01(\x0b\x32\x18.pixraft.sftp.ConnectionH\x00\x12$\n\x05probe\x18\x03 \x01(\x0b\x32\x13.pixraft.sftp.ProbeH\x00\x42\x06\n\x04kind\"*\n\x08Password\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\x0c\"!\n\x03Key\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\"3\n\x04Open\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04\x62lob\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\x0c\"\x17\n\x04\x45xit\x12\x0f\n\x07session\x18\x01 \x01(\r\"\x16\n\x04Over\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\x07Refused\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"+\n\x0bUnusableKey\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x16\n\x04Life\x12\x0e\n\x06moving\x18\x01 \x01(\x08\"\xcf\x02\n\nFromWorker\x12*\n\x08password\x18\x01 \x01(\x0b\x32\x16.pixraft.sftp.PasswordH\x00\x12 \n\x03key\x18\x02 \x01(\x0b\x32\x11.pixraft.sftp.KeyH\x00\x12\"\n\x04open\x18\x03 \x01(\x0b\x32\x12.pixraft.sftp.OpenH\x00\x12\"\n\x04over\x18\x04 \x01(\x0b\x32\x12.pixraft.sftp.OverH\x00\x12(\n\x07refused\x18\x05 \x01(\x0b\x32\x15.pixraft.sftp.RefusedH\x00\x12\x31\n\x0cunusable_key\x18\n \x01(\x0b\x32\x19.pixraft.sftp.UnusableKeyH\x00\x12\"\n\x04life\x18\x0b \x01(\x0b\x32\x12.pixraft.sftp.LifeH\x00\x12\"\n\x04\x65xit\x18\x0c \x01(\x0b\x32\x12.pixraft.sftp.ExitH\x00\x42\x06\n\x04kind\"R\n\x06\x41nswer\x12\x0b\n\x03yes\x18\x01 \x01(\x08\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07session\x18\x03 \x01(\r\x12\x0e\n\x06status\x18\x04 \x01(\r\x12\x0c\n\x04over\x18\n \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,17 +46,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY']._serialized_start=357
   _globals['_KEY']._serialized_end=390
   _globals['_OPEN']._serialized_start=392
-  _globals['_OPEN']._serialized_end=426
-  _globals['_OVER']._serialized_start=428
-  _globals['_OVER']._serialized_end=450
-  _globals['_REFUSED']._serialized_start=452
-  _globals['_REFUSED']._serialized_end=494
-  _globals['_UNUSABLEKEY']._serialized_start=496
-  _globals['_UNUSABLEKEY']._serialized_end=539
-  _globals['_LIFE']._serialized_start=541
-  _globals['_LIFE']._serialized_end=563
-  _globals['_FROMWORKER']._serialized_start=566
-  _globals['_FROMWORKER']._serialized_end=865
-  _globals['_ANSWER']._serialized_start=867
-  _globals['_ANSWER']._serialized_end=916
+  _globals['_OPEN']._serialized_end=443
+  _globals['_EXIT']._serialized_start=445
+  _globals['_EXIT']._serialized_end=468
+  _globals['_OVER']._serialized_start=470
+  _globals['_OVER']._serialized_end=492
+  _globals['_REFUSED']._serialized_start=494
+  _globals['_REFUSED']._serialized_end=536
+  _globals['_UNUSABLEKEY']._serialized_start=538
+  _globals['_UNUSABLEKEY']._serialized_end=581
+  _globals['_LIFE']._serialized_start=583
+  _globals['_LIFE']._serialized_end=605
+  _globals['_FROMWORKER']._serialized_start=608
+  _globals['_FROMWORKER']._serialized_end=943
+  _globals['_ANSWER']._serialized_start=945
+  _globals['_ANSWER']._serialized_end=1027
 # @@protoc_insertion_point(module_scope)

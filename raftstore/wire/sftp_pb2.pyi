@@ -59,12 +59,20 @@ class Key(_message.Message):
     def __init__(self, user: _Optional[str] = ..., blob: _Optional[bytes] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("user", "blob")
+    __slots__ = ("user", "blob", "command")
     USER_FIELD_NUMBER: _ClassVar[int]
     BLOB_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
     user: str
     blob: bytes
-    def __init__(self, user: _Optional[str] = ..., blob: _Optional[bytes] = ...) -> None: ...
+    command: bytes
+    def __init__(self, user: _Optional[str] = ..., blob: _Optional[bytes] = ..., command: _Optional[bytes] = ...) -> None: ...
+
+class Exit(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: int
+    def __init__(self, session: _Optional[int] = ...) -> None: ...
 
 class Over(_message.Message):
     __slots__ = ("reason",)
@@ -95,7 +103,7 @@ class Life(_message.Message):
     def __init__(self, moving: _Optional[bool] = ...) -> None: ...
 
 class FromWorker(_message.Message):
-    __slots__ = ("password", "key", "open", "over", "refused", "unusable_key", "life")
+    __slots__ = ("password", "key", "open", "over", "refused", "unusable_key", "life", "exit")
     PASSWORD_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +111,7 @@ class FromWorker(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     UNUSABLE_KEY_FIELD_NUMBER: _ClassVar[int]
     LIFE_FIELD_NUMBER: _ClassVar[int]
+    EXIT_FIELD_NUMBER: _ClassVar[int]
     password: Password
     key: Key
     open: Open
@@ -110,14 +119,19 @@ class FromWorker(_message.Message):
     refused: Refused
     unusable_key: UnusableKey
     life: Life
-    def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., unusable_key: _Optional[_Union[UnusableKey, _Mapping]] = ..., life: _Optional[_Union[Life, _Mapping]] = ...) -> None: ...
+    exit: Exit
+    def __init__(self, password: _Optional[_Union[Password, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., over: _Optional[_Union[Over, _Mapping]] = ..., refused: _Optional[_Union[Refused, _Mapping]] = ..., unusable_key: _Optional[_Union[UnusableKey, _Mapping]] = ..., life: _Optional[_Union[Life, _Mapping]] = ..., exit: _Optional[_Union[Exit, _Mapping]] = ...) -> None: ...
 
 class Answer(_message.Message):
-    __slots__ = ("yes", "text", "over")
+    __slots__ = ("yes", "text", "session", "status", "over")
     YES_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
     OVER_FIELD_NUMBER: _ClassVar[int]
     yes: bool
     text: str
+    session: int
+    status: int
     over: bool
-    def __init__(self, yes: _Optional[bool] = ..., text: _Optional[str] = ..., over: _Optional[bool] = ...) -> None: ...
+    def __init__(self, yes: _Optional[bool] = ..., text: _Optional[str] = ..., session: _Optional[int] = ..., status: _Optional[int] = ..., over: _Optional[bool] = ...) -> None: ...

@@ -54,6 +54,11 @@ class BenchCluster:
     ) -> None:
         self._cluster.stop_all()
 
+    @property
+    def local(self) -> LocalCluster:
+        """The cluster itself."""
+        return self._cluster
+
     def add_user(self, name: str) -> None:
         """Make an account whose password is its name, with a hash as `pixraft user add` makes it."""
         self._cluster.put_user(name, PasswordHasher().hash(name))

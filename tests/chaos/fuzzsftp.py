@@ -27,6 +27,7 @@ _EXTENSIONS = (
     b"limits@openssh.com",
     b"expand-path@openssh.com",
     b"copy-data",
+    b"copy-file",
     b"",
     b"x" * 300,
 )
@@ -123,6 +124,11 @@ class SftpSession:
             body = _string(name) + _string(chance.choice((*fuzzinputs.NAMES, *self._handles)))
             if name.startswith(b"posix"):
                 body += _string(chance.choice(fuzzinputs.NAMES))
+            elif name == b"copy-file":
+                body += _string(chance.choice(fuzzinputs.NAMES)) + bytes([chance.randrange(2)])
+            elif name == b"copy-data":
+                body += struct.pack("!QQ", chance.choice(_OFFSETS), chance.choice(_NUMBERS))
+                body += _string(chance.choice(self._handles)) + struct.pack("!Q", chance.choice(_OFFSETS))
         if kind == 3:
             body += struct.pack("!I", chance.choice((0, 1, 2, 3, 8, 26, 58, 255, 2**32 - 1)))
         elif kind == 5:

@@ -6,7 +6,7 @@ import pytest
 from contract import World, read, refused
 
 from ftpgateway.access.backend import Upload
-from raftstore.errors import AlreadyExists, Changed, Denied, IsADirectory, NotEmpty, NotFound
+from raftstore.errors import AlreadyExists, Changed, Denied, IsADirectory, NotEmpty, NotFound, QuotaExceeded
 from raftstore.store.targets import Target
 from raftstore.types import CHUNK_SIZE
 
@@ -265,3 +265,62 @@ async def test_a_directory_with_a_reserved_name_is_not_removed(world: World) -> 
         await world.store.remove_directory(world.anna, world.at("d"))
     await world.store.release(target)
     await world.store.remove_directory(world.anna, world.at("d"))
+
+
+# Copies.
+
+
+@pytest.mark.parametrize("data", [b"small", BIG, BIG[: 2 * CHUNK_SIZE]], ids=["small", "large", "whole chunks"])
+async def test_an_upload_becomes_a_copy_without_bytes(world: World, data: bytes) -> None:
+    await world.put("f", data)
+    base = await world.store.download(world.anna, world.at("f"))
+    upload, target = await opened(world, "g", b"")
+    assert upload.adopt(base)
+    assert upload.position == len(data)
+    assert not upload.adopt(base), "once"
+    await base.close()
+    await (await upload.publish(target)).download.close()
+    assert await world.get("g") == data
+
+
+@pytest.mark.parametrize("data", [b"small", BIG, BIG[: 2 * CHUNK_SIZE]], ids=["small", "large", "whole chunks"])
+async def test_a_copy_is_changed_when_it_is_unfolded(world: World, data: bytes) -> None:
+    await world.put("f", data)
+    base = await world.store.download(world.anna, world.at("f"))
+    upload, target = await opened(world, "g", b"")
+    assert upload.adopt(base)
+    await upload.unfold()
+    await base.close()
+    assert (upload.position, upload.whole) == (len(data), len(data) // CHUNK_SIZE * CHUNK_SIZE)
+    upload.feed(b" and more")
+    await (await upload.publish(target)).download.close()
+    assert (await world.get("g"), await world.get("f")) == (data + b" and more", data)
+
+
+async def test_only_a_new_upload_becomes_a_copy(world: World) -> None:
+    await world.put("f", b"content")
+    await world.put("empty", b"")
+    bob = await world.account("bob", quota_bytes=3)
+    for path, fed, expected in (("f", b"x", False), ("empty", b"", False), ("f", b"", True)):
+        base = await world.store.download(world.anna, world.at(path))
+        upload, _ = await opened(world, "g", fed)
+        assert upload.adopt(base) is expected
+        await upload.abort()
+        await base.close()
+    base = await world.store.download(world.anna, world.at("f"))
+    small = await world.store.upload(bob, world.at("h"), handle=True)
+    with refused(QuotaExceeded):
+        small.adopt(base)
+    await small.abort()
+    await base.close()
+
+
+async def test_a_copy_that_breaks_can_be_resumed(world: World) -> None:
+    await world.put("f", BIG)
+    base = await world.store.download(world.anna, world.at("f"))
+    upload, _ = await opened(world, "g", b"")
+    assert upload.adopt(base)
+    await upload.suspend()
+    await base.close()
+    begun = await world.store.partial(world.anna, world.at("g"))
+    assert begun is not None and begun.size == len(BIG)

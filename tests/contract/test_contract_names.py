@@ -16,6 +16,7 @@ from raftstore.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
+    QuotaExceeded,
     StoreError,
 )
 from raftstore.types import Kind, Order
@@ -177,6 +178,65 @@ async def test_a_file_takes_the_place_of_another(world: World) -> None:
     assert await world.names() == ["g"]
     assert await world.get("g") == b"new"
     assert (await world.lookup("g")).inode == moved.inode
+
+
+async def test_a_copy_is_another_file(world: World) -> None:
+    await world.directory("d")
+    await world.put("f", b"one")
+    await world.store.copy(world.anna, world.at("f"), world.at("d/g"))
+    await world.put("f", b"two")
+    assert (await world.get("f"), await world.get("d/g")) == (b"two", b"one")
+    copied = await world.lookup("d/g")
+    assert (copied.owner, copied.size) == (world.anna.owner, 3)
+    assert copied.inode != (await world.lookup("f")).inode
+    await world.store.copy(world.anna, world.at("f"), world.at("d/g"))
+    assert await world.get("d/g") == b"two"
+
+
+async def test_what_is_not_copied(world: World) -> None:
+    await world.directory("d")
+    await world.put("f", b"f")
+    await world.put("g", b"g")
+    for source, target, kind in (
+        ("f", "f", Denied),
+        ("missing", "h", NotFound),
+        ("f", "missing/h", NotFound),
+        ("f", "g/h", NotADirectory),
+        ("g/h", "i", NotADirectory),
+        ("d", "h", IsADirectory),
+        ("f", "d", IsADirectory),
+        ("f", "n" * 256, BadName),
+    ):
+        with refused(kind):
+            await world.store.copy(world.anna, world.at(source), world.at(target))
+    with refused(AlreadyExists):
+        await world.store.copy(world.anna, world.at("f"), world.at("g"), exclusive=True)
+    assert await world.get("g") == b"g"
+
+
+async def test_a_copy_needs_the_right_to_read_and_those_of_an_upload(world: World) -> None:
+    await world.directory("d")
+    await world.put("f", b"f")
+    await world.put("d/there", b"there")
+    for letters, allowed in (("elr", False), ("elw", False), ("elrw", True)):
+        bob = await world.account(f"bob{letters}", letters)
+        if allowed:
+            await world.store.copy(bob, world.at("f"), world.at("d/new"))
+            assert (await world.lookup("d/new")).owner == bob.owner
+            with refused(AlreadyExists):
+                await world.store.copy(bob, world.at("f"), world.at("d/there"))
+        else:
+            with refused(Denied):
+                await world.store.copy(bob, world.at("f"), world.at("d/new"))
+
+
+async def test_a_copy_counts_on_the_quota(world: World) -> None:
+    await world.put("f", b"12345")
+    bob = await world.account("bob", quota_bytes=9)
+    await world.store.copy(bob, world.at("f"), world.at("g"))
+    with refused(QuotaExceeded):
+        await world.store.copy(bob, world.at("f"), world.at("h"))
+    await world.store.copy(bob, world.at("f"), world.at("g"))
 
 
 async def test_an_exclusive_rename_replaces_nothing(world: World) -> None:

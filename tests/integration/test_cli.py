@@ -226,7 +226,10 @@ def test_users(cluster: FakeCluster) -> None:
         "download_rate",
         "max_sessions",
         "disabled",
+        *("person", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files"),
         "role",
+        "expires",
+        "trash",
         "rules",
         "keys",
     ]

@@ -27,7 +27,7 @@ def script(directory: Path) -> str:
     """All marked blocks as one script, with free ports: peers' as they come, FTP's in a row."""
     text = README.read_text(encoding="utf-8")
     blocks = marked(text)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     # Whoever reads it is slower than a machine: what is looked at is not the moment after the upload.
     commands = "pixraft status --cluster try --wait 120 > waited\n".join(f"{block}\n" for block in blocks)
     first = ports.consecutive("127.0.0.1", 3, None)[0]
@@ -74,3 +74,5 @@ def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
     assert out.count("healthy") >= 3
     assert "User 'anna' added." in out
     assert (tmp_path / "copy.jpg").read_bytes() == (tmp_path / "picture.jpg").read_bytes()
+    assert (tmp_path / "got.jpg").read_bytes() == (tmp_path / "picture.jpg").read_bytes()
+    assert "bob sent picture.jpg to carol" in out

@@ -75,14 +75,21 @@ def test_the_demo_shows_the_job_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert all(step["ok"] for step in steps)
     titles = [step["step"] for step in steps]
     assert titles[0] == "start 3 nodes on this machine"
+    assert titles[1] == "make the user demo, and the persons anna and bob"
     assert titles[2] == "upload 7 pictures through n1"
     assert titles[3:5] == ["read 7 pictures at n2", "read 7 pictures at n3"]
-    assert titles[5].startswith("kill -9 the leader, n")
-    assert "the new leader is n" in steps[5]["note"]
-    assert titles[6].startswith("read 7 pictures at n")
-    assert titles[7].startswith("upload one more through n")
-    assert titles[8].endswith("wait until it has caught up")
-    assert titles[9].startswith("read 8 pictures at n")
+    assert titles[5] == "anna puts /send/bob/picture.jpg at n1"
+    assert titles[6].startswith("kill -9 the leader, n")
+    assert "the new leader is n" in steps[6]["note"]
+    node = "n2" if "the leader, n3" in titles[6] else "n3"
+    assert titles[7] == f"bob reads /inbox/anna/picture.jpg at {node}"
+    assert steps[7]["note"] == "the same, byte for byte; `pixraft sent anna`: bob/picture.jpg opened"
+    assert titles[8].startswith("anna puts /send/bob/mistake.")
+    assert steps[8]["note"].endswith(" recalled")
+    assert titles[9].startswith("read 7 pictures at n")
+    assert titles[10].startswith("upload one more through n")
+    assert titles[11].endswith("wait until it has caught up")
+    assert titles[12].startswith("read 8 pictures at n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -132,6 +139,38 @@ def test_a_standing_cluster_is_started_again_with_what_it_held(tmp_path: Path) -
         line = process.stderr.readline()
         assert f"pixraft serve --config {place}/n3/pixraft.toml" in line
         assert "signal 9" in line
+
+
+def test_persons_of_a_standing_cluster_send_to_each_other(tmp_path: Path) -> None:
+    place = tmp_path / "cluster"
+    persons = ("--person", "anna:se:cret", "--person", "bob:b", "--dir", str(place))
+    with standing(tmp_path, *persons, "--nodes", "1") as (_, ready):
+        assert ready["persons"] == ["anna", "bob"]
+        nodes = ready["nodes"]
+        assert isinstance(nodes, list)
+        port = int(nodes[0]["ftp"].rpartition(":")[2])
+        content = io.BytesIO()
+        with ftplib.FTP(timeout=60) as client:
+            client.connect("127.0.0.1", port)
+            client.login("anna", "se:cret")
+            client.storbinary("STOR /send/bob/a.jpg", io.BytesIO(b"picture" * 1000))
+        with ftplib.FTP(timeout=60) as client:
+            client.connect("127.0.0.1", port)
+            client.login("bob", "b")
+            client.retrbinary("RETR /inbox/anna/a.jpg", content.write)
+        assert content.getvalue() == b"picture" * 1000
+        listed = subprocess.run(
+            [sys.executable, "-m", "ftpgateway.cli", "events", "--cluster", str(place), "-o", "json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        first = json.loads(listed.stdout.splitlines()[0])
+        assert (first["event"], first["actor"], first["subject"]) == ("delivered", "anna", "bob")
+        assert first["path"] == "bob/a.jpg"
+    with standing(tmp_path, *persons, "--person", "carol:c", "--nodes", "1") as (_, ready):
+        assert ready["persons"] == ["anna", "bob", "carol"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

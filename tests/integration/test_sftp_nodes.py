@@ -77,9 +77,10 @@ def test_clients_and_nodes_agree(cluster: Cluster, tmp_path: Path) -> None:
     assert copied.returncode == 0, copied.stderr
     assert one.scp("-s", "{}:e.jpg", "f.jpg").returncode == 0 and (one.place / "f.jpg").read_bytes() == DATA
     old = one.scp("-O", "a.jpg", "{}:/g.jpg")
-    assert old.returncode != 0 and "SFTP only" in old.stderr
+    assert old.returncode == 0, old.stderr
+    assert two.scp("-O", "{}:/g.jpg", "h.jpg").returncode == 0 and (two.place / "h.jpg").read_bytes() == DATA
     shell = one.ssh("ls")
-    assert shell.returncode == 1 and "SFTP only" in shell.stderr
+    assert shell.returncode == 1 and "SFTP and scp only" in shell.stderr
     reported = {node.name: node.services for node in cluster.wait_verdict("healthy")["nodes"]}
     for name, node in cluster.local.nodes.items():
         assert reported[name] == {"ftp": str(node.ftp), "sftp": str(node.sftp)}

@@ -16,13 +16,17 @@ from people import HOUR, advance, files, past, person, sent, session, states
 from people_model import Content, File, No, People
 
 from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.events import Events, Noted
+from raftstore.metadata.tables.people.persons import Persons
 from raftstore.rights import Actor
-from raftstore.types import Usage
+from raftstore.types import Usage, owner_name
 from raftstore.wire import commands_pb2 as commands
 
 PERSONS = ("anna", "bob", "carl")
 NAMES = ("a.jpg", "a.jpg", "b.jpg", "a.jpg.part")
 SEEDS: tuple[tuple[int, ...], ...] = ((), (1,), (1,), (1,), (2,), (2, 1), (3, 3))
+ALONE = ("DELIVERED", "OPENED", "KEPT")
+"""Events of which a command here causes no more than one."""
 SENDERS = ("anna", "anna", "anna", "bob", "carl")
 """Mostly one, so that much happens between two of them."""
 
@@ -113,7 +117,7 @@ class Sendings(RuleBasedStateMachine):
         to = chance.choice(["bob", "bob", "anna", "carl", "group", "group", "group", "nobody"])
         kind = chance.choices(
             ("put", "again", "rename", "recall", "receive", "send", "block", "group", "disable", "time"),
-            (24, 8, 8, 8, 24, 6, 4, 3, 3, 6),
+            (24, 8, 8, 8, 24, 10, 4, 3, 3, 6),
         )[0]
         match kind:
             case "put":
@@ -127,10 +131,11 @@ class Sendings(RuleBasedStateMachine):
             case "recall":
                 self.recalls(who, chance.randrange(4))
             case "receive":
-                how = chance.choice(["open", "open", "keep", "remove"])
+                how = chance.choice(["open", "open", "keep", "copy", "remove"])
                 self.receives(chance.choice(PERSONS), chance.randrange(4), how)
             case "send":
-                self.sends_what_is_there(other, chance.randrange(3), chance.choice([*PERSONS, "group"]))
+                asked = other, chance.randrange(3), chance.choice([*PERSONS, "group"])
+                self.sends_what_is_there(*asked, by_copy=chance.random() < 0.5)
             case "block":
                 self.blocks(other, chance.choice(PERSONS), chance.random() < 0.7)
             case "group":
@@ -204,12 +209,17 @@ class Sendings(RuleBasedStateMachine):
             self.model.take_out(who, file, "KEPT")
             self.model.homes[who][f"kept{self.kept}"] = file
             self.apply(command("rename", source=path, target=f"/people/{who}/kept{self.kept}"), "OK", actor)
+        elif how == "copy":
+            self.kept += 1
+            self.model.homes[who][f"kept{self.kept}"] = File(file.content)
+            self.model.keep_copied(who, file)
+            self.apply(command("copy_file", source=path, target=f"/people/{who}/kept{self.kept}"), "OK", actor)
         else:
             self.model.take_out(who, file)
             self.apply(command("remove_file", path=path), "OK", actor)
 
-    def sends_what_is_there(self, who: str, which: int, to: str) -> None:
-        """Send a file of the home."""
+    def sends_what_is_there(self, who: str, which: int, to: str, *, by_copy: bool) -> None:
+        """Send a file of the home, or copy it there."""
         there = sorted(self.model.homes[who].items())
         if which >= len(there):
             return
@@ -219,11 +229,14 @@ class Sendings(RuleBasedStateMachine):
             if who in self.model.disabled:
                 raise No("DENIED")
             if to == who:
-                raise No("DENIED")
+                raise No("NO_PARENT" if by_copy else "DENIED")
             made = self.model.put(who, to, name, file.content, draft=False, lasts=0)
         except No as refusal:
             expected = str(refusal)
         built = command("send_file", path=f"/people/{who}/{name}", to=to)
+        if by_copy:
+            target = sent(actor, f"{to}/{name}")
+            built = command("copy_file", source=f"/people/{who}/{name}", target=target)
         self.delivered(made, self.apply(built, expected, actor))
 
     def blocks(self, who: str, name: str, off: bool) -> None:
@@ -286,6 +299,7 @@ class Sendings(RuleBasedStateMachine):
                 (record.path, state) for record in ended for state in record.states.values()
             )
             self.counts_agree(name)
+        self.events_agree()
         database = sqlite3.connect(self.feeder.path)
         try:
             rows = database.execute("SELECT digest, refs, heads FROM chunks").fetchall()
@@ -295,6 +309,27 @@ class Sendings(RuleBasedStateMachine):
         assert found == model.references()
         assert catalog.totals()[0] == sum(
             len(held[name]) for name in PERSONS for held in (model.sends, model.inboxes, model.homes)
+        )
+
+    def events_agree(self) -> None:
+        """What has happened stands there once, numbered without a gap, and in the order of the log."""
+        noted = self.feeder.catalog.ask(Events, lambda events: events.after(0, 1_000_000))
+        assert [each.number for each in noted] == list(range(1, len(noted) + 1))
+        assert [each.entry for each in noted] == sorted(each.entry for each in noted)
+        assert sorted(self.event(each) for each in noted) == sorted(self.model.events)
+        found = [event for event in map(self.event, noted) if event[0] in ALONE]
+        assert found == [event for event in self.model.events if event[0] in ALONE]
+
+    def event(self, noted: Noted) -> tuple[str, str, str, int]:
+        """Return an event as the model has it."""
+        return noted.kind.name, self.name_of(noted.actor), self.name_of(noted.subject), noted.files
+
+    def name_of(self, number: int) -> str:
+        """Return the name of a person by its number, "" for 0."""
+        return (
+            owner_name(self.feeder.catalog.ask(Persons, lambda persons: persons.identity(number)))
+            if number
+            else ""
         )
 
     def content(self, path: str) -> tuple[int, ...]:

@@ -30,12 +30,13 @@ def shown(account: Rights, directory: str, name: str) -> bool:
     _RIGHTS,
     st.lists(st.tuples(_PATHS, _RIGHTS), max_size=6, unique_by=lambda rule: rule[0]),
     _PATHS,
+    st.booleans(),
 )
 def test_precomputed_and_one_by_one_agree(
-    home: str, rights: str, rules: list[tuple[str, str]], directory: str
+    home: str, rights: str, rules: list[tuple[str, str]], directory: str, reserved: bool
 ) -> None:
     made = tuple(Rule(path, letters) for path, letters in rules)
-    account = Rights(User("anna", "", home, rights, rules=made))
+    account = Rights(User("anna", "", home, rights, rules=made), reserved=reserved)
     directory = home if directory == "/" else paths.join(home, directory.lstrip("/"))
     shows = account.shown_in(directory)
     for name in (*_NAMES, "c"):

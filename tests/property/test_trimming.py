@@ -28,7 +28,7 @@ def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 def test_enough_copies_are_left(directories: Iterator[Path]) -> None:
     trimmed = killed = drained = 0
-    for seed in range(4):
+    for seed in range(5):
         world = asyncio.run(explored(next(directories), seed, entries=400, **WORLD))
         trimmed += world.trimmed
         killed += world.killed

@@ -3,19 +3,65 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import Any
 
 from simbugs import bug, replace
 
 from raftstore.metadata.tables.longcontents import LongContents
+from raftstore.metadata.tables.namespace import Row
 from raftstore.metadata.tables.people import inboxes
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
+from raftstore.metadata.tables.remembered import Remembered
+from raftstore.types import DeliveryState
+from raftstore.wire import commands_pb2 as commands
 
 
 @bug("what is put to somebody again, by who does not know that it has arrived, is delivered again")
 def delivered_when_repeated(stack: ExitStack) -> None:
     replace(stack, Sending, "_knows", lambda self, at, record, row, command: False)
+
+
+@bug("what is put to somebody is delivered twice when the command is tried again")
+def delivered_twice_after_a_retry(stack: ExitStack) -> None:
+    def recall(self: Remembered, operation: commands.OperationId) -> bytes | None:
+        result: bytes | None = real(self, operation)
+        if result is None or not commands.Result.FromString(result).accepted:
+            return result
+        retried.append(operation.sequence)
+        self._executemany(
+            "DELETE FROM results WHERE node = ? AND sequence = ?", [(operation.node, operation.sequence)]
+        )
+        return None
+
+    def recent(self: Sending, *arguments: Any) -> bool:
+        if retried:
+            retried.clear()
+            return False
+        return bool(known(self, *arguments))
+
+    retried: list[int] = []
+    real = replace(stack, Remembered, "recall", recall)
+    known = replace(stack, Sending, "_recent", recent)
+
+
+@bug("what has expired stays in the inboxes")
+def expired_but_there(stack: ExitStack) -> None:
+    replace(stack, Records, "there", lambda self, record, limit: [])
+
+
+@bug("what was kept by who got it is recalled from its home")
+def recalled_after_it_was_kept(stack: ExitStack) -> None:
+    def leave(self: inboxes.Inboxes, row: Row, state: DeliveryState | None) -> object:
+        pair = real(self, row, state)
+        if state is DeliveryState.KEPT:
+            self._execute(
+                "UPDATE deliveries SET state = ? WHERE inode = ?", (int(DeliveryState.DELIVERED), row[2])
+            )
+        return pair
+
+    real = replace(stack, inboxes.Inboxes, "_leave", leave)
 
 
 @bug("what was read is recalled like what was not")
@@ -30,7 +76,7 @@ def charged_to_the_recipient(stack: ExitStack) -> None:
 
 @bug("what a group gets comes to a member that blocks the sender, too")
 def delivered_to_who_blocks(stack: ExitStack) -> None:
-    replace(stack, Blocks, "has", lambda self, person, name: False)
+    replace(stack, Blocks, "blocking", lambda self, persons, name: set())
 
 
 @bug("the content of what was sent goes with the sender's entry, though inboxes refer to it")

@@ -31,7 +31,7 @@ def rights_of_the_proposer(stack: ExitStack) -> None:
 def rights_of_before(stack: ExitStack) -> None:
     async def read(self: Any, actor: Any, look: Any) -> Any:
         catalog = self._catalog
-        rights = actor.rights(catalog.rights)
+        rights = actor.rights(catalog.rights, catalog.level)
         await self._barrier()
         return look(rights, catalog)
 
@@ -43,6 +43,6 @@ def refused_by_what_is_old(stack: ExitStack) -> None:
     async def granted(self: Any, actor: Any, command: Any) -> Any:
         if actor.user is None:
             return await real(self, actor, command)
-        return leave(actor.rights(self._catalog.rights), command)
+        return leave(actor.rights(self._catalog.rights, self._catalog.level), command)
 
     real = replace(stack, names.Names, "_granted", granted)

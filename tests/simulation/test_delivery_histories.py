@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from simdeliveries import INFINITY, Call, Picture
+from simdeliveries import INFINITY, MINUTE, Call, Picture
+
+from raftstore.metadata.tables.clock import STEP
 
 DONE = Call(1, 2, True)
 UNKNOWN = Call(1, INFINITY, None)
@@ -49,3 +51,27 @@ def test_how_often_it_may_be_in_the_inbox(done: Picture, counts: set[int]) -> No
 def test_who_blocks_the_sender_has_nothing() -> None:
     assert picture(DONE, to="all").wrong("carl", 0) == ""
     assert picture(DONE, to="all").wrong("carl", 1) == "delivered, but refused"
+
+
+@pytest.mark.parametrize(
+    ("done", "count", "kept", "now", "says"),
+    [
+        (picture(DONE, keeps={"bob": [LATER]}), 0, 1, 0, ""),
+        (picture(DONE, keeps={"bob": [LATER]}), 1, 0, 0, "kept, and gone"),
+        (picture(DONE, keeps={"bob": [LATER]}, recalls=[LAST]), 0, 1, 0, ""),
+        (picture(DONE, keeps={"bob": [LATER_UNKNOWN]}), 1, 0, 0, ""),
+        (picture(DONE, keeps={"bob": [LATER_UNKNOWN]}), 0, 1, 0, ""),
+        (picture(DONE, keeps={"bob": [LATER_UNKNOWN]}), 0, 0, 0, "accepted, but not delivered"),
+        (picture(DONE), 0, 1, 0, "kept by nobody"),
+        (picture(DONE, keeps={"bob": [LATER]}), 1, 1, 0, "delivered more than once"),
+        (picture(DONE, lasts_ns=MINUTE, earliest=5), 0, 0, MINUTE + 4, "accepted, but not delivered"),
+        (picture(DONE, lasts_ns=MINUTE, earliest=5), 0, 0, MINUTE + 5, ""),
+        (picture(DONE, lasts_ns=MINUTE, latest=9), 1, 0, STEP + MINUTE + 8, ""),
+        (picture(DONE, lasts_ns=MINUTE, latest=9), 1, 0, STEP + MINUTE + 9, "there, but its time is over"),
+        (picture(DONE, lasts_ns=MINUTE, keeps={"bob": [LATER]}), 0, 1, 9 * STEP, ""),
+    ],
+)
+def test_what_is_kept_stays_and_what_is_over_goes(
+    done: Picture, count: int, kept: int, now: int, says: str
+) -> None:
+    assert done.wrong("bob", count, kept, now) == says

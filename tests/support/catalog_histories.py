@@ -182,6 +182,15 @@ def renames(draw: st.DrawFn) -> commands.Command:
     return command("rename", **fields)
 
 
+copies = st.builds(
+    lambda source, target, mtime, exclusive: command(
+        "copy_file", source=source, target=target, mtime_ns=mtime, exclusive=exclusive
+    ),
+    paths,
+    paths,
+    times,
+    st.sampled_from([False, False, False, True]),
+)
 operations = st.one_of(
     st.builds(lambda path, owner: command("make_directory", path=path, owner=owner), paths, owners),
     st.builds(lambda path: command("make_directory", path=path, owner="ada"), paths),
@@ -202,6 +211,8 @@ operations = st.one_of(
     renames(),
     renames(),
     renames(),
+    copies,
+    copies,
     st.builds(
         lambda path, mtime, owner: command("set_times", path=path, mtime_ns=mtime, only_of=owner),
         paths,
@@ -357,7 +368,7 @@ class Histories(RuleBasedStateMachine):
     def note(self, each: commands.Command, result: commands.Result) -> None:
         """Give the model the numbers that it cannot know; those of a replaced file must stay."""
         kind = each.WhichOneof("kind")
-        if kind == "put_file" and result.inode:
+        if kind in ("put_file", "copy_file") and result.inode:
             (file,) = [
                 file for file in self.model.files() if file.version == self.model.index and not file.inode
             ] or [file for file in self.model.files() if file.inode == result.inode]
@@ -481,7 +492,9 @@ class Histories(RuleBasedStateMachine):
         drawn=st.lists(st.builds(chunk, seeds, st.just(10), st.just((1, 2))), min_size=3, max_size=5),
         kind=st.sampled_from(["put_file", "put_file", "put_partial"]),
         ahead=st.booleans(),
-        then=st.sampled_from(["", "short", "short", "empty", "long", "remove", "rename"]),
+        then=st.sampled_from(
+            ["", "short", "short", "empty", "long", "remove", "rename", "copy", "copy", "over"]
+        ),
     )
     def large(self, path: str, drawn: list[commands.Chunk], kind: str, ahead: bool, then: str) -> None:
         """Publish a content that is long, staged or not, and then perhaps something in its place."""
@@ -502,6 +515,8 @@ class Histories(RuleBasedStateMachine):
             "long": command("put_file", size=30, chunks=drawn[-3:], **fields),
             "remove": command("remove_file", path=path),
             "rename": command("rename", source="/b/a", target="/a/a"),
+            "copy": command("copy_file", source=path, target="/b/b"),
+            "over": command("copy_file", source="/b/b", target=path),
         }
         self.entry([self.by(each, None) for each in (whole, *([instead[then]] if then else []))], 0)
 

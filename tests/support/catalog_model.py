@@ -23,6 +23,8 @@ class Content:
     seeds: tuple[int, ...]
     size: int
     tick: int = field(default=0, kw_only=True)
+    shared: object = field(default_factory=object, kw_only=True, compare=False)
+    """The same of a file and its copies: their chunks are referred to once."""
 
 
 @dataclass
@@ -220,9 +222,9 @@ class Model:
 
     def leave(self, before: list[Content]) -> None:
         """Long contents that were there before and are no more wait to be given up."""
-        here = {id(content) for content in self.contents()}
-        gone = [content for content in before if id(content) not in here]
-        self.leftovers += [list(content.seeds) for content in gone if len(content.seeds) > self.slice]
+        here = {id(content.shared) for content in self.contents()}
+        gone = {id(content.shared): content for content in before if id(content.shared) not in here}
+        self.leftovers += [list(content.seeds) for content in gone.values() if len(content.seeds) > self.slice]
 
     # Who may do what.
 
@@ -402,8 +404,9 @@ class Model:
 
     def references(self) -> Counter[int]:
         """Count how often each chunk is referred to."""
-        contents = [content.seeds for content in self.contents()] + [one.seeds for one in self.staged.values()]
-        return Counter(seed for seeds in [*contents, *self.leftovers] for seed in seeds)
+        shared = {id(content.shared): content.seeds for content in self.contents()}
+        staged = [one.seeds for one in self.staged.values()]
+        return Counter(seed for seeds in [*shared.values(), *staged, *self.leftovers] for seed in seeds)
 
     # Commands.
 
@@ -507,7 +510,26 @@ class Model:
             proven = self.proven(list(chunk.stores), command.since)
             self.replicas.setdefault(int.from_bytes(chunk.digest, "big"), set()).update(proven)
 
-    def put_file(self, command: commands.PutFile) -> None:
+    def copy_file(self, command: commands.CopyFile) -> None:
+        """Publish what is another file's, too."""
+        self.need(command.source, "r")
+        self.need(command.target, "w")
+        *_, source = self.found(command.source, "IS_A_DIRECTORY")
+        if isinstance(source, Directory):
+            raise No("IS_A_DIRECTORY")
+        if command.source == command.target:
+            raise No("DENIED")
+        self.put_file(
+            commands.PutFile(
+                path=command.target,
+                size=source.size,
+                mtime_ns=command.mtime_ns,
+                exclusive=command.exclusive,
+            ),
+            source,
+        )
+
+    def put_file(self, command: commands.PutFile, copied: File | None = None) -> None:
         """Publish."""
         anew = False
         path = self.path_of(command.handle) if command.HasField("handle") else ""
@@ -546,7 +568,8 @@ class Model:
         account = self.account(owner)
         if command.of_account and (account is None or account.disabled):
             raise No("DENIED")
-        seeds = self.seeds(command)
+        seeds = copied.seeds if copied is not None else self.seeds(command)
+        shared = copied.shared if copied is not None and seeds else object()
         own = old is not None and old.owner == owner
         where = path if command.HasField("handle") else command.path
         kept = old is not None and self.keeps(where, old)
@@ -569,6 +592,7 @@ class Model:
             inode=inode,
             version=self.index,
             mtime_ns=command.mtime_ns or self.time_ns,
+            shared=shared,
         )
         self.learn(command)
         self.staged.pop(command.content, None)
@@ -1098,7 +1122,7 @@ class Model:
 NEEDS = frozenset(
     {
         *("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times"),
-        *("put_partial", "drop_partial", "restore_trash", "empty_trash"),
+        *("put_partial", "drop_partial", "restore_trash", "empty_trash", "copy_file"),
     }
 )
 """Commands that say whose they are."""

@@ -284,7 +284,7 @@ def parallel(bench: Bench) -> None:
 TREE = {"a.jpg": 5_000, "sub/b c.jpg": 1_000, "sub/deep/ü–😀.jpg": 100, "sub/empty.jpg": 0}
 
 
-def _tree(directory: Path) -> dict[str, bytes]:
+def tree_of(directory: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
     }
@@ -306,7 +306,7 @@ def mirror_down(bench: Bench) -> None:
     for name, size in TREE.items():
         bench.there(f"tree/{name}", picture(name, size))
     bench.client.mirror_down(bench.at("tree"), bench.fresh("tree"))
-    assert _tree(bench.fresh("tree")) == {name: picture(name, size) for name, size in TREE.items()}
+    assert tree_of(bench.fresh("tree")) == {name: picture(name, size) for name, size in TREE.items()}
 
 
 def _needs_tls(bench: Bench) -> None:

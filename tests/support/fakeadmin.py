@@ -12,7 +12,7 @@ from ftpgateway.cli.helpers import bundle
 from ftpgateway.demo import ports
 from ftpgateway.node.config.reading import load_node_config
 from ftpgateway.node.config.whole import NODE_FILE
-from raftstore.errors import AlreadyExists, Incompatible, NotFound
+from raftstore.errors import AlreadyExists, Denied, EventsLost, Incompatible, NotFound
 from raftstore.peers import Peer, PeerNetwork, Reply, Role
 from raftstore.peers.security.pki import Identity
 from raftstore.peers.settings import PeersSettings
@@ -58,6 +58,10 @@ class FakeCluster:
         self.groups: dict[str, admin_pb2.Group] = {}
         self.sent: list[admin_pb2.Sent] = []
         """What everybody has sent, newest first; told two at a time."""
+        self.events: list[admin_pb2.Event] = []
+        """Told two at a time."""
+        self.waits: list[int] = []
+        """How long each question for events would wait."""
         self.blocks: list[str] = []
         self.left: dict[str, int] = {}
         """Names that former persons have left; two go at a time."""
@@ -121,6 +125,7 @@ class FakeCluster:
         answer("block", self._block)
         answer("inbox", lambda _body: admin_pb2.Inbox(bytes=5, files=2, blocks=self.blocks).SerializeToString())
         answer("sent", self._sent)
+        answer("events", self._tell_events)
         answer("person_purge", self._purge)
         answer("partials", self._partials)
         answer("partial_remove", self._remove_partial)
@@ -162,6 +167,17 @@ class FakeCluster:
             and (not request.HasField("before") or one.key.record < request.before.record)
         ]
         return admin_pb2.SentPage(sent=found[:2]).SerializeToString()
+
+    def _tell_events(self, body: bytes) -> bytes:
+        request = admin_pb2.EventsRequest.FromString(body)
+        self.waits.append(request.wait_ms)
+        after = request.after if request.HasField("after") else self.events[0].number - 1 if self.events else 0
+        if self.events and after < self.events[0].number - 1:
+            raise EventsLost(f"behind {after}: there are {self.events[0].number} to {self.events[-1].number}")
+        found = [event for event in self.events if event.number > after][:2]
+        if not found and request.wait_ms and len(self.waits) > 3:
+            raise Denied("enough")  # the end of a test that follows
+        return admin_pb2.EventsPage(events=found, last=found[-1].number if found else after).SerializeToString()
 
     def _purge(self, body: bytes) -> bytes:
         name = admin_pb2.PersonPurge.FromString(body).name

@@ -33,10 +33,11 @@ from raftstore.errors import (
     NotFound,
     QuotaExceeded,
 )
+from raftstore.metadata.levels import NEWEST
 from raftstore.metadata.listing import PackedListing, PackingBudget
 from raftstore.rights import Action, Actor, Rights, Whose, looks
 from raftstore.rights.changes import Leave, leave
-from raftstore.rights.reserved import takes_nothing
+from raftstore.rights.reserved import LEVEL, Area, takes_nothing
 from raftstore.store.targets import Target, newer_of
 from raftstore.store.transfers.sessions import Allowance
 from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
@@ -76,8 +77,20 @@ class FakePeople:
         names = [user.name for user in self._store.accounts.values() if user.person and not user.disabled]
         return sorted({*names} - {actor.user.name}) if all_persons else []
 
-    async def sent(self, name: str, limit: int, *, ended: bool = False) -> list[SentItem]:
-        return [item for item in self.failed if bool(item.ended_ns) is ended][:limit]
+    async def sees(self, actor: Actor, name: str, *, all_persons: bool) -> bool:
+        return name in await self.visible(actor, all_persons=all_persons)
+
+    async def sent(
+        self, name: str, limit: int, *, before: tuple[int, int] = (1 << 62, 1 << 62), ended: bool = False
+    ) -> list[SentItem]:
+        self._store.calls["sent"] += 1
+        found = [item for item in self.failed if bool(item.ended_ns) is ended and item.key < before]
+        return sorted(found, key=lambda item: item.key, reverse=True)[:limit]
+
+    async def sent_one(self, name: str, number: int) -> SentItem | None:
+        self._store.calls["sent_one"] += 1
+        found = [item for item in self.failed if item.key[0 if item.ended_ns else 1] == number]
+        return found[0] if found else None
 
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
         self._store.leave(actor, "send_file", path=path, to=to)
@@ -97,6 +110,8 @@ class FakePeople:
 
 class FakeStore:
     """Holds everything in memory; `ended` counts how uploads and downloads ended."""
+
+    level = NEWEST
 
     def __init__(self) -> None:
         self._inodes = itertools.count(2)
@@ -119,6 +134,8 @@ class FakeStore:
         self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
         self.people = FakePeople(self)
+        self.handed: list[tuple[str, int, bool]] = []
+        """What open handles have published: the path, the size, and whether it waits to be delivered."""
 
     async def hook(self, name: str, *arguments: Any) -> None:
         self.calls[name] += 1
@@ -178,9 +195,9 @@ class FakeStore:
             user = self.accounts.get(name)
             if user is None and name not in self.gone:
                 user = actor.user
-            return Rights(user) if user is not None else None
+            return Rights(user, reserved=self.level >= LEVEL) if user is not None else None
 
-        return actor.rights(find)
+        return actor.rights(find, self.level)
 
     def leave(self, actor: Actor, kind: str, **fields: Any) -> Leave:
         command = commands.Command()
@@ -385,6 +402,39 @@ class FakeStore:
         for user in list(self.accounts.values()):
             if user.home != "/" and paths.within(user.home, source):
                 self.change_account(user.name, replace(user, home=target + user.home[len(source) :]))
+
+    async def copy(
+        self,
+        actor: Actor,
+        source: str,
+        target: str,
+        *,
+        exclusive: bool = False,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> None:
+        await self.hook("copy", source, target)
+        paths.split(target)
+        granted = self.leave(actor, "copy_file", source=source, target=target)
+        copied = self.find(source)
+        if copied.data is None:
+            raise IsADirectory(source)
+        if source == target:
+            raise Denied("a file is not copied onto itself")
+        parent, name = self._parent(target)
+        there = parent.children.get(name)
+        if there is not None:
+            if there.data is None:
+                raise IsADirectory(target)
+            if exclusive or granted.keeps:
+                raise AlreadyExists(target)
+            self._check_owner(there, granted.target_of)
+        else:
+            self._check_free(parent, name)
+        self.check_put(granted.owner, len(copied.data), there)
+        self.put(target, copied.data, granted.owner)
+        self.partials.pop((granted.owner, target), None)
+        self._touch(parent)
 
     async def set_modified(self, actor: Actor, path: str, mtime_ns: int) -> None:
         await self.hook("set_modified", path)
@@ -632,7 +682,9 @@ class FakeStore:
 
     def takes(self, name: str) -> int:
         free = 1 << 62 if self.free_space is None else self.free_space
-        return free if Rights(self.accounts[name]).sees_all else free // 1000 * 1000
+        return (
+            free if Rights(self.accounts[name], reserved=self.level >= LEVEL).sees_all else free // 1000 * 1000
+        )
 
 
 class FakeUpload:
@@ -660,6 +712,7 @@ class FakeUpload:
         self._target = target
         self._replaced = replaced
         self._over = False
+        self._folded = False
         self._unread = 0
 
     def _end(self, how: str) -> None:
@@ -673,6 +726,7 @@ class FakeUpload:
 
     def feed(self, data: bytes | bytearray | memoryview) -> bool:
         assert not self._over, "feed after the end"
+        assert not self._folded, "feed to a copy"
         self._allowance.check(len(self._data) + len(data))
         hook = self._store.hooks.get("feed")
         if hook is not None:
@@ -687,6 +741,7 @@ class FakeUpload:
 
     @property
     def whole(self) -> int:
+        assert not self._folded, "looked into a copy"
         return len(self._data) // BLOCK * BLOCK
 
     def check_size(self, size: int) -> None:
@@ -721,11 +776,25 @@ class FakeUpload:
         assert size < len(self._data)
         del self._data[size:]
 
+    def adopt(self, base: FakeDownload) -> bool:
+        if self._data or not base.data:
+            return False
+        self._allowance.check(len(base.data))
+        self._data += base.data
+        self._folded = True
+        return True
+
+    async def unfold(self) -> None:
+        await self._store.hook("unfold", self.path)
+        self._folded = False
+
     async def target(self) -> Target:
         await self._store.hook("target", self.path)
         return self._target
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> FakePublished:
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> FakePublished:
         self._end("commit")
         await self._store.hook("commit", self.path)
         store = self._store
@@ -733,7 +802,9 @@ class FakeUpload:
             place = store.place_of(target.inode)
             if place is None:
                 node = Node(0, self.owner, mtime_ns or time.time_ns(), bytes(self._data))
-                return FakePublished(FakeDownload(store, node.entry(target.name), bytes(self._data)), True)
+                return FakePublished(
+                    FakeDownload(store, node.entry(target.name), bytes(self._data)), True, False
+                )
             parent, name = place
             if parent.children[name].version != target.version:
                 raise Changed(self.path)
@@ -762,7 +833,9 @@ class FakeUpload:
         store._touch(parent)
         store.reserved.pop((parent.inode, name), None)
         self._store.partials.pop((self.owner, self.path), None)
-        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False)
+        waits = unfinished and Area.SENT.has(at)
+        store.handed.append((at, len(self._data), waits))
+        return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False, waits)
 
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         self._end("commit")
@@ -799,10 +872,11 @@ class FakeUpload:
 
 
 class FakePublished(NamedTuple):
-    """What was published."""
+    """What was published; `waits` to be published once more, to be delivered."""
 
     download: FakeDownload
     gone: bool
+    waits: bool
 
 
 class FakeDownload:

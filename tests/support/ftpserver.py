@@ -152,6 +152,7 @@ class Server:
         self.wait_for(lambda: self.frontend.sessions == 0)
         fresh = FakeStore()
         fresh.accounts.update(ACCOUNTS)
+        fresh.secrets.update(self.store.secrets)  # others would be made: host keys that clients do not know
         fresh.watchers = self.store.watchers
         self.run(self.store.__dict__.update, fresh.__dict__)
 

@@ -56,7 +56,7 @@ class OpenSsh:
     def scp(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Copy; `{}` in an argument stands for the server."""
         named = [argument.replace("{}", f"{self.user}@127.0.0.1") for argument in arguments]
-        return self._run(["scp", "-q", "-P", str(self.port), *self.options(), *named])
+        return self._run(["scp", "-oLogLevel=ERROR", "-P", str(self.port), *self.options(), *named])
 
     def ssh(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Ask for a command or a shell."""

@@ -8,8 +8,9 @@ from catalogs import NOW, Feeder, by, command, put
 
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.metadata.tables.people.records import Records
+from raftstore.metadata.tables.people.records import Records, as_shown
 from raftstore.rights import ROLES, Actor
+from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
 
 SECOND = 10**9
@@ -72,7 +73,12 @@ def states(feeder: Feeder, name: str) -> list[tuple[str, str]]:
     """Return of what somebody has sent, and that stands, to whom it is and its state, by name."""
     persons, number = Persons(feeder.catalog._database), _number(feeder, name)
     live = feeder.catalog.ask(Records, lambda records: records.live(number, (2**62, 2**62), 10_000))
-    return sorted((persons.identity(each.recipient).partition("/")[0], each.state.name) for _, each in live)
+    found = []
+    for _, each in live:
+        identity = persons.identity(each.recipient)
+        account = feeder.catalog.user(owner_name(identity))
+        found.append((owner_name(identity), as_shown(each.state, identity, account).name))
+    return sorted(found)
 
 
 def past(feeder: Feeder, name: str) -> list[tuple[str, str]]:

@@ -61,6 +61,8 @@ class People:
     limit: int = 5
     """Files that an inbox takes from one sender."""
     ended: list[Sent] = field(default_factory=list)
+    events: list[tuple[str, str, str, int]] = field(default_factory=list)
+    """Kind, actor, subject ("": several), in how many inboxes. Those of one command about several are in any order."""
 
     def __post_init__(self) -> None:
         self.sends = {name: {} for name in self.names}
@@ -89,7 +91,7 @@ class People:
         path, seeds = f"{to}/{name}", content.seeds
         old = self.sends[sender].get(path)
         if old is not None and old.record is not None and (not seeds or self.repeats(old, seeds)):
-            return []
+            return self.deliver_also(sender, to, old) if seeds else []
         if draft or not seeds:
             self.clear(sender, path)
             self.sends[sender][path] = File(content, changed=self.now)
@@ -101,6 +103,27 @@ class People:
         assert old.record is not None
         return old.seeds == seeds and self.now - old.record.at <= DAY
 
+    def deliver_also(self, sender: str, to: str, old: File) -> list[File]:
+        """It is sent again: put it into the inboxes of those that are meant by now and have it not."""
+        assert old.record is not None
+        states = old.record.states
+        missing = [name for name in self.asked(sender, to) if states.get(name, "REFUSED") == "REFUSED"]
+        return self.into_inboxes(old.content, old.record, sender, missing)
+
+    def into_inboxes(self, content: Content, record: Sent, sender: str, asked: list[str]) -> list[File]:
+        """Deliver it to those who take it."""
+        made = []
+        new = [name for name in asked if name not in record.states or self.takes(name, sender)]
+        for name in asked:
+            takes = self.takes(name, sender)
+            record.states[name] = "DELIVERED" if takes else "REFUSED"
+            if takes:
+                made.append(File(content, record))
+                self.inboxes[name].append(made[-1])
+        if made:
+            self.events.append(("DELIVERED", sender, new[0] if len(new) == 1 else "", len(made)))
+        return made
+
     def deliver(self, sender: str, to: str, path: str, content: Content, lasts: int) -> list[File]:
         """Put it into inboxes: all have one content."""
         asked = self.asked(sender, to)
@@ -109,13 +132,8 @@ class People:
             raise No("NOT_FOUND")
         self.clear(sender, path)
         record = Sent(sender, path, content.seeds, self.now, self.now + lasts if lasts else 0)
-        record.states = {name: "DELIVERED" if name in takers else "REFUSED" for name in asked}
         self.sends[sender][path] = File(content, record)
-        made = []
-        for name in takers:
-            made.append(File(content, record))
-            self.inboxes[name].append(made[-1])
-        return made
+        return self.into_inboxes(content, record, sender, asked)
 
     def clear(self, sender: str, path: str) -> None:
         """The sender's entry goes."""
@@ -134,6 +152,7 @@ class People:
                     if file.record is found.record and found.record.states[name] == "DELIVERED":
                         self.inboxes[name].remove(file)
                         found.record.states[name] = "RECALLED"
+                        self.events.append(("RECALLED", sender, name, 1))
         self.clear(sender, path)
 
     def rename(self, sender: str, to: str, old: str, new: str, *, draft: bool) -> list[File]:
@@ -156,21 +175,31 @@ class People:
         if there is None or there.record is None or not self.repeats(there, moved.seeds):
             made = self.deliver(sender, to, target, moved.content, 0)
         else:
-            made = []
+            made = self.deliver_also(sender, to, there)
         del self.sends[sender][source]
         return made
 
     def take_out(self, name: str, file: File, state: str = "") -> None:
         """A file leaves an inbox."""
         self.inboxes[name].remove(file)
-        if state and file.record is not None:
+        if state and file.record is not None and file.record.states[name] != state:
             file.record.states[name] = state
+            pair = (name, file.record.sender) if state == "KEPT" else (file.record.sender, name)
+            self.events.append((state, *pair, 1))
+
+    def keep_copied(self, name: str, file: File) -> None:
+        """Somebody has a copy of a file in its inbox, which stays there."""
+        assert file.record is not None
+        if file.record.states[name] != "KEPT":
+            file.record.states[name] = "KEPT"
+            self.events.append(("KEPT", name, file.record.sender, 1))
 
     def open(self, name: str, file: File) -> None:
         """It is read."""
         assert file.record is not None
         if file.record.states[name] == "DELIVERED":
             file.record.states[name] = "OPENED"
+            self.events.append(("OPENED", name, file.record.sender, 1))
 
     def advance(self, by: int) -> None:
         """Let time go on."""
@@ -182,7 +211,7 @@ class People:
                 continue
             for name in self.names:
                 for file in [file for file in self.inboxes[name] if file.record is record]:
-                    self.take_out(name, file, "EXPIRED")
+                    self.take_out(name, file, "" if record.states[name] == "KEPT" else "EXPIRED")
             held = self.sends[record.sender].get(record.path)
             if held is not None and held.record is record:
                 self.clear(record.sender, record.path)

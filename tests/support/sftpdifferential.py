@@ -31,6 +31,7 @@ from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.files import draft, drafts, reading
 from ftpgateway.sftp.requests import Requests
+from raftstore.metadata.levels import NEWEST
 from raftstore.store.transfers import spool
 from raftstore.store.transfers.spool import SpoolLedger, Spools
 from raftstore.types import User
@@ -103,7 +104,7 @@ class _Session:
     name = "alice"
 
     def __init__(self, store: Any) -> None:
-        self.files = Workspace(store, Account(User("alice", "")))
+        self.files = Workspace(store, Account(User("alice", ""), NEWEST))
         self.up, self.down = Throttle(0), Throttle(0)
         self._ledger = Ledger()
 

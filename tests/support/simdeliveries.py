@@ -1,9 +1,11 @@
 """Persons who send to each other, at work in the simulator, and what must be in their inboxes in the end.
 
-Each picture has a name that no other has. Who does not learn whether it has arrived puts it again, as clients do. Of
-what is known to have arrived some is read, recalled by its sender, or deleted by who got it. In the end each picture
-that was accepted is in each inbox once, whole, unless it was recalled or deleted; none that was refused is; what was
-read before it was recalled stays; and everybody is charged for what is its own.
+Each picture has a name that no other has. It is put to a person or a group, or lies in its sender's home first and is
+sent from there; some expire. Who does not learn whether it has arrived puts it again, as clients do. Of what is known
+to have arrived some is read, recalled by its sender, deleted or kept by who got it, and cluster time goes on. In the
+end each picture that was accepted is in each inbox once, whole, or in the home of who has kept it, unless it was
+recalled, deleted or its time is over; none that was refused is; what was read or kept before it was recalled stays;
+and everybody is charged for what is its own.
 """
 
 from __future__ import annotations
@@ -25,14 +27,17 @@ from raftstore.errors import (
     Unavailable,
 )
 from raftstore.metadata import Catalog
+from raftstore.metadata.tables.clock import STEP, Clock
+from raftstore.metadata.tables.events import MAX_KEPT, Events
 from raftstore.rights import ROLES, Actor
 from raftstore.store.names import Names
-from raftstore.types import INBOX_MARK, Entry, User
+from raftstore.types import INBOX_MARK, Entry, EventKind, User
 from raftstore.wire import commands_pb2 as commands
 
 if TYPE_CHECKING:
     from simclients import Clients
     from simcluster import Cluster
+    from simnode import Node
 
 PERSONS = ("anna", "bob", "carl")
 GROUP = "all"
@@ -44,6 +49,8 @@ SETUP = 8.0
 """Virtual seconds until the persons must be there, or this seed does without."""
 
 TRIES = 3
+MINUTE = 60 * 10**9
+_KEPT = "kept-"
 INFINITY = float("inf")
 
 
@@ -68,8 +75,15 @@ class Picture:
     recalls: list[Call] = field(default_factory=list)
     reads: dict[str, list[Call]] = field(default_factory=dict)
     deletions: dict[str, list[Call]] = field(default_factory=dict)
+    keeps: dict[str, list[Call]] = field(default_factory=dict)
     finished: bool = False
     """Whether it is not put again any more."""
+    stored: bool = False
+    """Whether it is sent from its sender's home."""
+    lasts_ns: int = 0
+    earliest: int = 0
+    latest: int = 0
+    """Cluster time that had come for certain when it was put first, and that may have come when it was put last."""
 
     @property
     def path(self) -> str:
@@ -81,10 +95,24 @@ class Picture:
         asked = [name for name in PERSONS if name != self.sender] if self.to == GROUP else [self.to]
         return [name for name in asked if (name, self.sender) != BLOCKED]
 
-    def wrong(self, name: str, count: int) -> str:
-        """Say what is wrong with it being so many times in the inbox of a person; "": nothing."""
-        if count > 1:
+    def wrong(self, name: str, count: int, kept: int = 0, now: int = 0) -> str:
+        """Say what is wrong with it being so many times in the inbox of a person; "": nothing.
+
+        `kept`: how often it is in that person's home; `now`: cluster time.
+        """
+        keeps = self.keeps.get(name, [])
+        if count + kept > 1:
             return "delivered more than once"
+        if any(call.ok for call in keeps) and not kept:
+            return "kept, and gone"
+        if kept:
+            return "" if any(call.ok is not False for call in keeps) else "kept by nobody"
+        late = self.lasts_ns and now >= self.earliest + self.lasts_ns
+        if self.lasts_ns and count and now >= self.latest + STEP + self.lasts_ns:
+            return "there, but its time is over"
+        return "" if late and not count else self._wrong_in_time(name, count)
+
+    def _wrong_in_time(self, name: str, count: int) -> str:
         if name not in self.recipients() or all(put.ok is False for put in self.puts):
             return "delivered, but refused" if count else ""
         arrived = any(put.ok for put in self.puts)
@@ -108,6 +136,8 @@ class Deliveries:
         self._rng = random.Random(f"{cluster.scenario.seed} deliveries")
         self._actors: dict[str, Actor] = {}
         self._store = self._since = 0
+        self._reached = self._asked = 0
+        """Cluster time that has come for certain, and that may have come."""
         self.pictures: list[Picture] = []
 
     def start(self) -> None:
@@ -147,7 +177,7 @@ class Deliveries:
         while loop.time() < deadline and not self._clients.stopped:
             nodes = self._cluster.running
             node = self._rng.choice(nodes) if nodes else None
-            if node is not None and node.catalog is not None and node.catalog.catalog.level >= 3:
+            if node is not None and _knows_persons(node):
                 try:
                     await self._clients.at(node, step(self._clients.names(node, 2.0)), 2.0)
                     return True
@@ -198,7 +228,10 @@ class Deliveries:
             # They may be stopped by now, which mypy does not see.
             if not self._clients.stopped and not cluster.quiet:  # type: ignore[redundant-expr]
                 arrived = [each for each in self.pictures if each.finished and all(put.ok for put in each.puts)]
-                if not arrived or rng.random() < 0.5:
+                chance = rng.random()
+                if chance < 0.1:
+                    await self._go_on(rng)
+                elif not arrived or chance < 0.5:
                     await self._send(rng)
                 else:
                     await self._follow(rng, rng.choice(arrived[-5:]))
@@ -209,34 +242,68 @@ class Deliveries:
         number = len(self.pictures) + 1
         seeds = tuple((number << 8) + each for each in range(rng.choice((1, 1, 2, 4))))
         picture = Picture(sender, to, f"{number}.jpg", seeds)
+        picture.lasts_ns = rng.choice((0, 0, 0, MINUTE))
         self.pictures.append(picture)
+        picture.stored = rng.random() < 0.3 and await self._laid(rng, picture)
+        picture.earliest = self._reached
         for _ in range(TRIES):
             call = Call()
             picture.puts.append(call)
             await self._perform(rng, call, f"put {picture.path}", lambda names: self._put(names, picture))
+            picture.latest = self._asked
             if call.ok is False or (call.ok and rng.random() < 0.7):
                 break
             await asyncio.sleep(rng.random() * 0.5)
         picture.finished = True
 
+    async def _laid(self, rng: random.Random, picture: Picture) -> bool:
+        """Put a picture into its sender's home; return whether it is there for certain."""
+        call, path = Call(), _stored(picture)
+        put = self._put_at(picture, path)
+        actor = self._actors[picture.sender]
+        await self._perform(rng, call, f"put {path}", lambda names: names.change(actor, put))
+        return bool(call.ok)
+
     async def _put(self, names: Names, picture: Picture) -> None:
+        if picture.stored:
+            send = commands.SendFile(path=_stored(picture), to=picture.to, expires_ns=picture.lasts_ns)
+            command = commands.Command(send_file=send)
+        else:
+            command = self._put_at(picture, picture.path)
+            command.put_file.expires_ns = picture.lasts_ns
+        await names.change(self._actors[picture.sender], command)
+
+    def _put_at(self, picture: Picture, path: str) -> commands.Command:
         chunks = [
             commands.Chunk(digest=digest(seed), length=10, stores=[self._store]) for seed in picture.seeds
         ]
         put = commands.PutFile(
-            path=picture.path,
-            size=10 * len(chunks),
-            chunks=chunks,
-            since=self._since,
-            mtime_ns=self._clients.token(),
+            path=path, size=10 * len(chunks), chunks=chunks, since=self._since, mtime_ns=self._clients.token()
         )
-        await names.change(self._actors[picture.sender], commands.Command(put_file=put))
+        return commands.Command(put_file=put)
+
+    async def _go_on(self, rng: random.Random) -> None:
+        """Let cluster time go on by less than what would be a standstill."""
+        call, until = Call(), max(self._reached, 1) + STEP // 2
+        self._asked = max(self._asked, until)
+        advance = self._commanded(
+            commands.Command(advance_clock=commands.AdvanceClock(time_ns=until, limit=rng.choice((1, 64))))
+        )
+        await self._perform(rng, call, f"cluster time {until}", advance)
+        if call.ok:
+            await self._perform(rng, Call(), "what time it is", self._look_at_clock)
+
+    async def _look_at_clock(self, names: Names) -> None:
+        def look(rights: object, catalog: Catalog) -> None:
+            self._reached = max(self._reached, catalog.ask(Clock, lambda clock: clock.now_ns))
+
+        await names.read(Actor.anonymous_user(User("anonymous", "")), look)
 
     async def _follow(self, rng: random.Random, picture: Picture) -> None:
         """Something is done with what has arrived."""
         name, call = rng.choice(picture.recipients()), Call()
         path = f"/people/@inbox/{name}/{picture.sender}/{picture.name}"
-        match rng.choice(("read", "read", "recall", "delete")):
+        match rng.choice(("read", "read", "recall", "delete", "keep")):
             case "read":
                 picture.reads.setdefault(name, []).append(call)
                 await self._perform(rng, call, f"read {path}", lambda names: self._read(names, name, path))
@@ -252,6 +319,12 @@ class Deliveries:
                     rng, call, f"delete {path}", lambda names: names.remove(self._actors[name], path)
                 )
 
+            case "keep":
+                picture.keeps.setdefault(name, []).append(call)
+                home = f"/people/{name}/{_KEPT}{picture.name}"
+                actor = self._actors[name]
+                await self._perform(rng, call, f"keep {path}", lambda names: names.rename(actor, path, home))
+
     async def _read(self, names: Names, name: str, path: str) -> None:
         inode = (await names.lookup(self._actors[name], path)).inode
         opened = commands.Command(mark_opened=commands.MarkOpened(inodes=[inode]))
@@ -262,10 +335,11 @@ class Deliveries:
     ) -> None:
         cluster = self._cluster
         call.called, timeout = cluster.loop.time(), rng.choice((0.3, 1.0, 3.0))
-        if not cluster.running:
+        ready = [node for node in cluster.running if _knows_persons(node)]
+        if not ready:
             call.ok = False
         else:
-            node = rng.choice(cluster.running)
+            node = rng.choice(ready)
             try:
                 await self._clients.at(node, work(self._clients.names(node, timeout)), timeout)
                 call.ok = True
@@ -287,14 +361,31 @@ class Deliveries:
         if not self._actors or node.catalog is None:
             return
         catalog = node.catalog.catalog
+        now = catalog.ask(Clock, lambda clock: clock.now_ns)
         has = {name: Counter(_plain(path) for path, _ in _files(catalog, _inbox(name))) for name in PERSONS}
+        kept = {name: Counter(path for path, _ in _files(catalog, f"/people/{name}")) for name in PERSONS}
         for picture in self.pictures:
             for name in PERSONS:
-                wrong = picture.wrong(name, has[name][f"{picture.sender}/{picture.name}"])
+                count = has[name][f"{picture.sender}/{picture.name}"]
+                wrong = picture.wrong(name, count, kept[name][f"{_KEPT}{picture.name}"], now)
                 if wrong:
-                    self._cluster.violate(wrong, f"{picture} for {name}")
+                    self._cluster.violate(wrong, f"{picture} for {name} at {now}")
         self._whole(catalog)
         self._charged(catalog)
+        self._noted(catalog)
+
+    def _noted(self, catalog: Catalog) -> None:
+        """Each delivery is one event, no number is missing. That all nodes have the same is seen by their digests."""
+        events = catalog.ask(Events, lambda table: table.after(0, MAX_KEPT))
+        delivered = [event.record for event in events if event.kind is EventKind.DELIVERED]
+        arrived = sum(any(put.ok for put in picture.puts) for picture in self.pictures)
+        possible = sum(any(put.ok is not False for put in picture.puts) for picture in self.pictures)
+        if [event.number for event in events] != list(range(1, len(events) + 1)):
+            self._cluster.violate("events missing", f"there are {len(events)}")
+        if len(set(delivered)) != len(delivered) or not arrived <= len(delivered) <= possible:
+            self._cluster.violate(
+                "events of deliveries", f"{len(delivered)}, of {arrived} to {possible} that arrived"
+            )
 
     def _whole(self, catalog: Catalog) -> None:
         seeds = {(picture.sender, picture.name): picture.seeds for picture in self.pictures}
@@ -308,8 +399,9 @@ class Deliveries:
     def _charged(self, catalog: Catalog) -> None:
         for name, actor in self._actors.items():
             assert actor.user is not None
-            for path, owner in ((f"/people/@sent/{name}", actor.user.owner), (_inbox(name), _marked(actor))):
-                size = sum(entry.size for _, entry in _files(catalog, path))
+            own = (f"/people/@sent/{name}", f"/people/{name}")
+            for paths, owner in ((own, actor.user.owner), ((_inbox(name),), _marked(actor))):
+                size = sum(entry.size for path in paths for _, entry in _files(catalog, path))
                 if catalog.usage(owner).bytes != size:
                     self._cluster.violate(
                         "charged wrongly", f"{owner} for {catalog.usage(owner).bytes} bytes, not {size}"
@@ -319,6 +411,15 @@ class Deliveries:
 def digest(seed: int) -> bytes:
     """Return the name of a chunk."""
     return seed.to_bytes(32, "big")
+
+
+def _knows_persons(node: Node) -> bool:
+    """Whether a node has applied the log as far as to the level at which there are persons."""
+    return node.catalog is not None and node.catalog.catalog.level >= 3
+
+
+def _stored(picture: Picture) -> str:
+    return f"/people/{picture.sender}/{picture.name}"
 
 
 def _inbox(name: str) -> str:

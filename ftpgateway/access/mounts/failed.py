@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime
 
@@ -9,7 +11,6 @@ from ftpgateway.access.account import Account
 from ftpgateway.access.backend import Backend, Download, Part
 from ftpgateway.access.cursor import DirectoryCursor, Matches
 from ftpgateway.access.tree import Tree, cursor_over, virtual_entry
-from raftstore import paths
 from raftstore.errors import IsADirectory, NotADirectory, NotFound
 from raftstore.rights import Action
 from raftstore.rights.letters import permits
@@ -19,7 +20,14 @@ from raftstore.util.buffers import Buffer
 SHOWN = 1_000
 """Records that are looked at for it, of those that stand and of those that have ended."""
 
+PAGE = 100
+"""Of them at a time: the node's loop has other work in between."""
+
+NEWEST = (1 << 62, 1 << 62)
+"""Before everything."""
+
 _MAX_STEM = 200
+_NUMBERED = re.compile(r" (\d{1,18})\.txt\Z")
 _LETTERS = "elr"
 _WHY = {
     DeliveryState.REFUSED: "takes no pictures from you",
@@ -38,29 +46,39 @@ class FailedRecords(Tree):
         self._name = name
         self._root = root
 
-    async def _texts(self) -> dict[str, tuple[bytes, int]]:
-        """Return the texts by name, and when each failed."""
+    async def _items(self) -> list[SentItem]:
+        """Return what failed among what was sent last; looked through a page at a time."""
         items: list[SentItem] = []
         for ended in (False, True):
-            try:
-                items += await self._store.people.sent(self._name, SHOWN, ended=ended)
-            except NotFound:  # it has never sent anything
-                return {}
-        texts: dict[str, tuple[bytes, int]] = {}
-        for item in items:
-            if item.state in _WHY:
-                name = _unused(_stem(item), texts)
-                texts[name] = _text(item), item.ended_ns or item.sent_ns
-        return texts
+            left, before = SHOWN, NEWEST
+            while left > 0:
+                try:
+                    page = await self._store.people.sent(self._name, PAGE, before=before, ended=ended)
+                except NotFound:  # it has never sent anything
+                    return []
+                items += [item for item in page if item.state in _WHY]
+                left -= len(page)
+                if len(page) < PAGE:
+                    break
+                before = page[-1].key
+        return items
 
-    async def _one(self, path: str) -> tuple[bytes, int]:
+    async def _one(self, path: str) -> SentItem:
         name, _, below = path[len(self._root) + 1 :].partition("/")
-        found = (await self._texts()).get(name)
-        if found is None:
+        number = _NUMBERED.search(name)
+        item = None
+        if number is not None:
+            with contextlib.suppress(NotFound):
+                item = await self._store.people.sent_one(self._name, int(number[1]))
+        if item is None or item.state not in _WHY or _file_name(item) != name:
             raise NotFound(path)
         if below:
             raise NotADirectory(path)
-        return found
+        return item
+
+    def _entry(self, path: str, item: SentItem) -> Entry:
+        moment = item.ended_ns or item.sent_ns
+        return virtual_entry(self, path, len(_text(item)), moment, self._name)
 
     async def entry(self, path: str, *, to: Action | None = None) -> Entry:
         """Return what is at `path`. Raises MountRefused for what cannot be done to it."""
@@ -68,8 +86,7 @@ class FailedRecords(Tree):
             self.refuse()
         if path == self._root:
             return virtual_entry(self, path, None, 0)
-        text, moment = await self._one(path)
-        return virtual_entry(self, path, len(text), moment, self._name)
+        return self._entry(path, await self._one(path))
 
     async def directory(
         self,
@@ -84,10 +101,7 @@ class FailedRecords(Tree):
         if path != self._root:
             await self._one(path)
             raise NotADirectory(path)
-        entries = [
-            virtual_entry(self, f"{path}/{name}", len(text), moment, self._name)
-            for name, (text, moment) in (await self._texts()).items()
-        ]
+        entries = [self._entry(f"{path}/{_file_name(item)}", item) for item in await self._items()]
         return cursor_over(entries, order, backwards=backwards, matches=matches)
 
     def letters(self, account: Account, path: str) -> str:
@@ -102,21 +116,14 @@ class FailedRecords(Tree):
         """Open a text."""
         if path == self._root:
             raise IsADirectory(path)
-        text, moment = await self._one(path)
-        return _Text(virtual_entry(self, path, len(text), moment, self._name), text)
+        item = await self._one(path)
+        return _Text(self._entry(path, item), _text(item))
 
 
-def _stem(item: SentItem) -> str:
-    name = f"{item.path.replace('/', ' ')} ({item.recipient})"
-    return name.encode()[:_MAX_STEM].decode("utf-8", "ignore")
-
-
-def _unused(stem: str, taken: dict[str, tuple[bytes, int]]) -> str:
-    name, number = f"{stem}.txt", 1
-    while name in taken:
-        number += 1
-        name = paths.numbered(f"{stem}.txt", number)
-    return name
+def _file_name(item: SentItem) -> str:
+    """Return a name that no other text has, by which its delivery is found without looking through all."""
+    stem = f"{item.path.replace('/', ' ')} ({item.recipient})".encode()[:_MAX_STEM].decode("utf-8", "ignore")
+    return f"{stem} {item.key[0] if item.ended_ns else item.key[1]}.txt"
 
 
 def _text(item: SentItem) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import NoReturn
 
 from ftpgateway.access.account import View
 from ftpgateway.access.backend import Download, Upload
 from ftpgateway.access.storetree import StoreTree
 from ftpgateway.access.tree import Mount, MountRefused, Place, Tree
+from raftstore.errors import NotFound
 from raftstore.rights.reserved import Area
 from raftstore.store.targets import Target
 from raftstore.types import Entry
@@ -43,6 +45,11 @@ class Inbox(StoreTree):
         """Refuse."""
         self.refuse()
 
+    async def remove_directory(self, path: str) -> None:
+        """Say yes to who removes a directory after all that was in it: it has gone with the last file."""
+        with contextlib.suppress(NotFound):
+            await super().remove_directory(path)
+
     async def set_modified(self, path: str, mtime_ns: int) -> None:
         """Refuse."""
         raise MountRefused("what came keeps the time that it came with; move it out of /inbox first")
@@ -56,6 +63,10 @@ class Inbox(StoreTree):
         self._keeps_name()
 
     async def rename_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
+        """Refuse."""
+        self.refuse()
+
+    async def copy_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
         """Refuse."""
         self.refuse()
 

@@ -57,7 +57,9 @@ class Send(StoreTree):
         name = path[1:]
         if not name or "/" in name or "@" in name or name.startswith(".") or name == self._name:
             return False
-        return not self._settings.list or name in await self._visible()
+        if not self._settings.list:
+            return True
+        return await self._store.people.sees(self._actor, name, all_persons=True)
 
     async def _visible(self) -> list[str]:
         return await self._store.people.visible(self._actor, all_persons=self._settings.list)
@@ -162,7 +164,7 @@ class Send(StoreTree):
             raise MountRefused("nobody sends to oneself; put it into your own directories")
 
     async def _make(self, path: str) -> None:
-        """Make the directory that is missing for a file at `path`, if it is one to send to. Raises NotFound."""
+        """Make the directory that is missing for what comes to `path`, if it is one to send to. Raises NotFound."""
         directory, _ = paths.parent(path)
         if directory.count("/") > 1:
             raise NotFound(directory)
@@ -196,7 +198,13 @@ class Send(StoreTree):
     async def make_directory(self, path: str) -> None:
         """Make a directory: that of somebody to send to, or one that travels along."""
         self._check_name(path)
-        await super().make_directory(path)
+        try:
+            await super().make_directory(path)
+        except NotFound:
+            if path.count("/") < 2:
+                raise
+            await self._make(path)  # the first thing that is put there may be a directory
+            await super().make_directory(path)
 
     async def remove_directory(self, path: str) -> None:
         """Remove an empty directory; who can be seen is shown all the same."""
@@ -238,7 +246,40 @@ class Send(StoreTree):
 
     async def rename_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
         """Refuse."""
-        raise MountRefused("nothing is moved into /send: upload it there, or send it by SITE SEND path NAME")
+        raise MountRefused(
+            "nothing is moved into /send: copy or upload it there, or send it by SITE SEND path NAME"
+        )
+
+    async def copy_out(self, source: str, to: Tree, target: str, *, exclusive: bool) -> None:
+        """Copy what was sent."""
+        if _in_failed(source):
+            self._failed.refuse()
+        await super().copy_out(source, to, target, exclusive=exclusive)
+
+    async def copy_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
+        """Send a file of the store under the name `target`."""
+        self._check_put(target)
+        if not isinstance(of, StoreTree):
+            await super().copy_in(of, source, target, exclusive=exclusive)
+            return
+        copied = of.at(source)
+
+        async def copy() -> None:
+            await self._store.copy(
+                self._actor,
+                copied,
+                self.at(target),
+                exclusive=exclusive,
+                draft=self._is_draft(target),
+                expires_ns=self._sending.expires_ns,
+            )
+
+        try:
+            await copy()
+        except NotFound:
+            await of.entry(source)
+            await self._make(target)
+            await copy()
 
 
 def _in_failed(path: str) -> bool:

@@ -95,6 +95,10 @@ class Trash(StoreTree):
         """Refuse."""
         raise MountRefused("nothing is moved into /trash: delete it, and it is here")
 
+    async def copy_in(self, of: Tree, source: str, target: str, *, exclusive: bool) -> None:
+        """Refuse."""
+        self.refuse()
+
     async def rename_out(self, source: str, to: Tree, target: str, *, exclusive: bool) -> None:
         """Restore it, never over a file that is there."""
         await to.rename_in(self, source, target, exclusive=True)

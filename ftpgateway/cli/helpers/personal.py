@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import click
 
 from ftpgateway.cli import output
@@ -9,19 +12,36 @@ from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.helpers.useroptions import name_argument
 from raftstore.cluster.calls import people as people_calls
+from raftstore.errors import Unavailable
 from raftstore.wire import admin_pb2
+
+HELD_POLL = 0.5
+HELD_SECONDS = 60.0
+"""Longest wait for who still writes what is to be deleted: its sessions end, but a node that is down cannot say so."""
 
 
 def purged(client: ClusterClient, name: str) -> int:
-    """Delete what a former person has left, some at a time; return how many names that were."""
+    """Delete what a former person has left, some at a time; return how many names that were.
+
+    Raises Unavailable when the rest is held by somebody who still writes there.
+    """
 
     async def all_of_it() -> int:
-        removed = 0
+        removed, deadline = 0, time.monotonic() + HELD_SECONDS
         while True:
             done = await client.ask(people_calls.purge, admin_pb2.PersonPurge(name=name))
             removed += done.removed
             if done.finished:
                 return removed
+            if done.removed:
+                deadline = time.monotonic() + HELD_SECONDS
+            elif time.monotonic() >= deadline:
+                raise Unavailable(
+                    f"{removed} names are deleted; a node still writes the rest: once it is up or its sessions have "
+                    f"ended, `pixraft user remove {name} --purge` goes on"
+                )
+            else:
+                await asyncio.sleep(HELD_POLL)
 
     return run(all_of_it())
 

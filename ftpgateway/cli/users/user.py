@@ -27,6 +27,7 @@ from ftpgateway.cli.helpers.useroptions import (
 from ftpgateway.cli.helpers.userorphans import adopt, orphans
 from raftstore import paths
 from raftstore.cluster.calls import accounts as accounts_calls
+from raftstore.errors import NotFound
 from raftstore.rights import ROLES, word_of
 from raftstore.wire import admin_pb2
 
@@ -235,8 +236,15 @@ def remove(access: Access, name: str, purge: bool, form: str) -> None:
     counts as bounced for who has sent it.
     """
     client = ClusterClient(access)
-    run(client.ask(accounts_calls.remove_user, admin_pb2.UserRemove(name=name)))
-    _done(form, name, "removed", purged(client, name) if purge else None)
+    try:
+        run(client.ask(accounts_calls.remove_user, admin_pb2.UserRemove(name=name)))
+    except NotFound:
+        # A purge that was broken off goes on.
+        if not purge or not (rest := purged(client, name)):
+            raise
+        _done(form, name, "removed", rest)
+    else:
+        _done(form, name, "removed", purged(client, name) if purge else None)
 
 
 _SHOWN = (

@@ -2,12 +2,13 @@
 
 `login` (USER, PASS, ...), `security` (AUTH, PROT, ...), `connections` (PASV, PORT, ABOR, ...), `names` (CWD, RNFR,
 ...), `ranges` (REST, RANG), `transfers` (STOR, RETR, ...), `listing` (LIST, MLSD, STAT, ...), `checksums` (HASH, XCRC,
-...), `people` (SITE SEND, SITE BLOCK, ...) and `talk` (FEAT, OPTS, HELP, ...).
+...), `copying` (SITE CPFR, ...), `people` (SITE SEND, SITE BLOCK, ...) and `talk` (FEAT, OPTS, HELP, ...).
 """
 
 from ftpgateway.ftp.commands import (
     checksums,
     connections,
+    copying,
     listing,
     login,
     names,
@@ -18,5 +19,5 @@ from ftpgateway.ftp.commands import (
     transfers,
 )
 
-MODULES = (login, security, connections, names, ranges, transfers, listing, checksums, people, talk)
+MODULES = (login, security, connections, names, ranges, transfers, listing, checksums, copying, people, talk)
 """Where commands are declared; one that is not in one of these is not there."""

@@ -79,6 +79,7 @@ def rmda(session: Session, argument: str) -> None:
     if path == "/":
         session.respond("550 The home directory cannot be removed.")
         return
+    session.files.check_change(path)
     removal = Removal(session.files, path)
     try:
         while not session.wait(removal.some()):

@@ -73,6 +73,7 @@ class Draft:
         self._mtime_ns: int | None = None
         self._failure: StoreError | None = None
         self._more = True  # whether the upload takes more now
+        self._folded = False  # whether the upload is a copy of what it does not hold yet
 
     # What it is.
 
@@ -141,7 +142,7 @@ class Draft:
     def write_at_once(self, offset: int | None, data: Buffer) -> bool:
         """Take a write that goes on where the upload is, None: at the end; False: `write` it. Raises StoreError."""
         upload = self._upload
-        if upload is None or not self._more or self._failure is not None:
+        if upload is None or not self._more or self._folded or self._failure is not None:
             return False
         at = self.size if offset is None else offset
         if at != upload.position or (self._spool and not self._spool.free(at, at + len(data))):
@@ -178,7 +179,7 @@ class Draft:
             raise
 
     async def _write(self, offset: int | None, data: Buffer) -> None:
-        upload = await self._begun()
+        upload = await self._unfolded()
         if not self._more:
             await self._drained()
         if self.write_at_once(offset, data) or not len(data):
@@ -207,6 +208,25 @@ class Draft:
                 )
             self.dirty = self.touched = self._more = True
         return self._upload
+
+    async def _unfolded(self) -> Upload:
+        """Return it to be looked into and changed."""
+        upload = await self._begun()
+        if self._folded:
+            await self._waited(upload.unfold())
+            self._folded = False
+        return upload
+
+    async def copy(self, base: Download) -> bool:
+        """Become a copy of all of `base`, without its bytes; False: it has to be written. Raises StoreError."""
+        if self.size or self._spool or self._gaps or self._failure is not None:
+            return False
+        upload = await self._begun()
+        if not upload.adopt(base):
+            return False
+        self._folded = True
+        self._written(0, base.size)
+        return True
 
     async def _page(self, offset: int) -> bytes:
         """Return a page as it is without what lies over it."""
@@ -247,7 +267,9 @@ class Draft:
         """Keep nothing of it in memory but some pages: others of its session are written now. Raises StoreError."""
         upload = self._upload
         self._chunk = None
-        if upload is None or self._failure is not None or upload.position - upload.whole <= SMALL:
+        if upload is None or self._failure is not None or self._folded:
+            return
+        if upload.position - upload.whole <= SMALL:
             return
         content = bytearray(upload.filling(upload.whole, upload.position))
         await self._lay_over(content, upload.whole, len(content))  # it may be older than what is there already
@@ -273,7 +295,7 @@ class Draft:
         await self._changing(self._set_size(size))
 
     async def _set_size(self, size: int) -> None:
-        upload = await self._begun()
+        upload = await self._unfolded()
         upload.check_size(size)
         if size > self.size:
             self._gaps.add(self.size, size)
@@ -308,6 +330,7 @@ class Draft:
             return []
         if self._upload is None:
             return await self._published(offset, stop - offset)
+        await self._unfolded()
         # What lies over it begins at the earliest with the first page.
         content = bytearray((await self._below(offset, stop)).ljust(stop - offset, b"\0"))
         for start, end in self._spool.runs(offset, stop):
@@ -323,25 +346,25 @@ class Draft:
 
     # The end.
 
-    async def publish(self) -> None:
-        """Publish what is there; more may follow. Raises StoreError, also that of an earlier change."""
+    async def publish(self, *, unfinished: bool = False) -> None:
+        """Publish what is there; `unfinished`: what is sent waits. Raises StoreError, also of an earlier change."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self.unlinked or not self.dirty:
             return
         try:
-            await self._publish(await self._begun())
+            await self._publish(await self._begun(), unfinished=unfinished)
         except StoreError as error:
             self._failure = error  # what was written is gone: no later close or fsync may say that it is stored
             raise
 
-    async def _publish(self, upload: Upload) -> None:
+    async def _publish(self, upload: Upload, *, unfinished: bool) -> None:
         await self._compose(upload, self.size)
         target = await self.target()
-        self._upload = None
+        self._upload, self._folded = None, False
         try:
             async with asyncio.timeout(self._limit):
-                published = await upload.publish(target, self._mtime_ns)
+                published = await upload.publish(target, self._mtime_ns, unfinished=unfinished)
         except TimeoutError:
             raise OutcomeUnknown() from None
         self._spool.close()
@@ -352,7 +375,7 @@ class Draft:
         self._target, self.replaces = target.became(self._base.entry), None
         self._modified_ns, self._mtime_ns = self._base.entry.mtime_ns, None
         self._resumes = 0
-        self.dirty = False
+        self.dirty = published.waits
 
     async def _compose(self, upload: Upload, size: int) -> None:
         """Make the upload hold what its session sees of the first `size` bytes."""

@@ -15,7 +15,7 @@ from ftpgateway.sftp.files.draft import Draft, set_time
 from ftpgateway.sftp.files.drafts import Drafts, Manner, Own
 from ftpgateway.sftp.files.reading import FileReader
 from ftpgateway.sftp.packets import Attributes
-from raftstore.errors import Denied
+from raftstore.errors import Denied, StoreError
 from raftstore.rights import Action
 from raftstore.types import Entry, Kind
 from raftstore.util.buffers import Buffer
@@ -160,6 +160,14 @@ class File:
         self.read += sum(map(len, parts))
         return parts
 
+    async def copy(self, source: File) -> bool:
+        """Become a copy of all of `source`, without its bytes; False: it has to be written. Raises StoreError."""
+        if source._reader is None or source._sees_draft or not source._manner.read or self._manner.append:
+            return False
+        done = await self._to_write().copy(source._reader.download)
+        self.written += source._reader.size if done else 0
+        return done
+
     @property
     def moved(self) -> int:
         """Bytes that were written, or else read."""
@@ -208,6 +216,11 @@ class File:
             raise Denied("the file was not opened for writing")
         return self.draft
 
+    def fail(self, error: StoreError) -> None:
+        """A change was not taken: what was written is never published."""
+        if self._manner.write and self.draft is not None:
+            self.draft.fail(error)
+
     async def set_attributes(self, wanted: Attributes) -> None:
         """Set what is set in `wanted`. Raises StoreError."""
         if self.draft is not None and self.changes:
@@ -219,10 +232,10 @@ class File:
         elif wanted.mtime is not None:
             await set_time(self._session.files, self.path, await self.inode(), wanted.mtime * 10**9)
 
-    async def publish(self) -> None:
-        """Publish what was written so far. Raises StoreError."""
+    async def publish(self, *, unfinished: bool = False) -> None:
+        """Publish what was written so far; `unfinished`: before it is closed. Raises StoreError."""
         if self.draft is not None and self.changes:
-            await self.draft.publish()
+            await self.draft.publish(unfinished=unfinished)
 
     async def close(self) -> None:
         """Publish what was written; release everything. Raises StoreError."""

@@ -22,6 +22,11 @@ class FileReader:
         self._source: AsyncGenerator[Buffer, None] | None = None
         self._first: asyncio.Task[None] | None = None
 
+    @property
+    def download(self) -> Download:
+        """What is read."""
+        return self._download
+
     def begin(self) -> None:
         """Get the first block, while the client hears that the file is open."""
         if self.size:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import paramiko
 
 from ftpgateway.sftp.processes import passing
+from ftpgateway.sftp.scp.messages import is_scp
 from ftpgateway.sftp.ssh import inlets
 from ftpgateway.sftp.ssh.sshauth import Questions
 from raftstore.wire import sftp_pb2 as wire
@@ -27,10 +28,11 @@ LIFE_PERIOD = 30.0
 MAX_REPORTED = 64
 """Characters of what a client has named that go into the log."""
 
-NOT_HERE = (
-    "This server offers SFTP only: use sftp, or scp with its SFTP mode (scp -s; the default since OpenSSH 9)."
-)
-TOO_MANY = "Too many SFTP sessions on one connection."
+NOT_HERE = "This server offers SFTP and scp only: no shell and no other commands."
+
+MAX_COMMAND = 8 * 1024
+"""Bytes of a command that the node is asked to serve."""
+TOO_MANY = "Too many sessions on one connection."
 ONE_EACH = "A channel is for one session or command; open another one."
 
 
@@ -182,15 +184,23 @@ class Client(Questions):
             return False
         if self._second("subsystem", channel):
             return False
+        self._begin("sftp", channel, wire.Open(user=self._user, blob=self._proof))
+        return True
+
+    def _begin(self, name: str, channel: paramiko.Channel, opening: wire.Open) -> None:
         ours, theirs = socket.socketpair()
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, inlets.PAIR_BUFFER)
         inlets.Inlet(channel, ours)
-        self._start("sftp", self._serve, channel, ours, theirs)
-        return True
+        self._start(name, self._serve, channel, ours, theirs, opening)
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        """Say what is offered instead of commands, the old scp among them."""
-        return self._reported("exec", channel)
+        """Begin what scp is asked to do; say what is offered instead of other commands."""
+        if not is_scp(command) or len(command) > MAX_COMMAND:
+            return self._reported("exec", channel)
+        if self._second("exec", channel):
+            return False
+        self._begin("scp", channel, wire.Open(user=self._user, blob=self._proof, command=command))
+        return True
 
     def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
         """Say what is offered instead of a shell."""
@@ -240,12 +250,20 @@ class Client(Questions):
             channel.send_exit_status(code)
             channel.close()
 
-    def _serve(self, channel: paramiko.Channel, ours: socket.socket, theirs: socket.socket) -> None:
-        """Have the node serve an SFTP session and carry its replies; it ends the session by closing its end."""
+    def _status(self, session: int) -> int:
+        """Return with which status a command has ended."""
+        try:
+            return self._ask(wire.FromWorker(exit=wire.Exit(session=session))).status
+        except (OSError, ValueError):
+            return 1
+
+    def _serve(
+        self, channel: paramiko.Channel, ours: socket.socket, theirs: socket.socket, opening: wire.Open
+    ) -> None:
+        """Have the node serve a session and carry its replies; it ends the session by closing its end."""
         with ours:
             try:
                 with theirs:
-                    opening = wire.Open(user=self._user, blob=self._proof)
                     answer = self._ask(wire.FromWorker(open=opening), theirs.fileno())
             except (OSError, ValueError):
                 answer = wire.Answer(text="The node has ended the session.")
@@ -253,6 +271,6 @@ class Client(Questions):
                 with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                     inlets.carry(ours, channel)
         if answer.yes:
-            self._end(channel, 0)
+            self._end(channel, self._status(answer.session) if opening.command else 0)
         else:
             self._end(channel, 1, answer.text + "\n")

@@ -231,6 +231,14 @@ class Upload:
             self._cut(data, size)
         return not self._sealed
 
+    def refer(self, refs: Sequence[ChunkRef]) -> None:
+        """Take whole chunks that are stored already, where the upload ends with one. Raises as `feed`."""
+        self._check()
+        if self._over or self._filling.size or any(ref.length != CHUNK_SIZE for ref in refs):
+            raise Invalid("whole chunks are referred to behind whole chunks")
+        self._slots += refs
+        self.position += len(refs) * CHUNK_SIZE
+
     def _cut(self, data: Buffer, size: int) -> None:
         taken = 0
         with memoryview(data) as view:

@@ -10,6 +10,7 @@ from raftstore.wire import admin_pb2 as admin
 
 if TYPE_CHECKING:
     from raftstore.cluster.accounts import Accounts
+    from raftstore.cluster.events import EventFeed
     from raftstore.cluster.jobs.background import BackgroundJobs
     from raftstore.cluster.membership.service import Membership
     from raftstore.cluster.people import People
@@ -38,6 +39,7 @@ class NodeContext:
     network: PeerNetwork
     accounts: Accounts
     people: People
+    events: EventFeed
     trash: TrashCalls
     retention: RetentionCalls
     membership: Membership

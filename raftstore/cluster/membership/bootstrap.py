@@ -42,12 +42,12 @@ def judge(answers: Sequence[bool | None]) -> bool | None:
     return None if any(answer is None for answer in answers) else False
 
 
-async def must_rejoin(marker: Path, empty: bool, others: Callable[[], Sequence[str]], ask: AskEmpty) -> bool:
+async def must_rejoin(mark_file: Path, empty: bool, others: Callable[[], Sequence[str]], ask: AskEmpty) -> bool:
     """Return whether this node must start as an observer; with an empty log wait until the others tell.
 
-    `marker` is a file that stays until the node has caught up, so that a restart in between changes nothing.
+    `mark_file` stays until the node has caught up, so that a restart in between changes nothing.
     """
-    if marker.exists():
+    if mark_file.exists():
         return True
     if not empty:
         return False
@@ -59,10 +59,19 @@ async def must_rejoin(marker: Path, empty: bool, others: Callable[[], Sequence[s
         await asyncio.sleep(RETRY_SECONDS)
     if verdict:
         log.warning("this node is new, or has lost its disk: no vote until it has caught up")
-        marker.touch()
-        # It must outlive a loss of power as surely as what the log will hold before the node has caught up.
-        RealDisk().sync_directory(marker.parent)
+        mark(mark_file)
     return verdict
+
+
+def marker(data: Path) -> Path:
+    """Return the file in the directory `data` of a node that is there while it rejoins."""
+    return data / "rejoining"
+
+
+def mark(marker: Path) -> None:
+    """Note that this node rejoins, so that it outlives a loss of power as what the log will hold meanwhile does."""
+    marker.touch()
+    RealDisk().sync_directory(marker.parent)
 
 
 def answers_needed(members: int) -> int:

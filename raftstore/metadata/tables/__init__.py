@@ -10,6 +10,7 @@ from raftstore.metadata.tables.adoption import Adoptions
 from raftstore.metadata.tables.advancing import Advances
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.contents import Contents
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.files import Files
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
@@ -79,6 +80,7 @@ TABLES: tuple[type[Table], ...] = (
     Registering,
     Purging,
     Advances,
+    Events,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

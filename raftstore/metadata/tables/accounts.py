@@ -7,8 +7,9 @@ what it puts is not another's who comes to have its name.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from raftstore.errors import BadName
@@ -17,7 +18,7 @@ from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.paths import check_name, join, shown, split
 from raftstore.rights import Action, Rights
-from raftstore.rights.reserved import PEOPLE, is_reserved
+from raftstore.rights.reserved import LEVEL, PEOPLE, is_reserved
 from raftstore.types import IDENTITY_MARK, Rule, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -132,6 +133,8 @@ CREATE INDEX places_by_user ON places (user);
         self._users: dict[str, User | None] = {}
         self._rights: dict[str, Rights] = {}
         self._identities: dict[str, Rights | None] = {}
+        self.changes = 0
+        """Grows with every account that is changed or removed: what was made of accounts may be kept until then."""
         self.on_change: Callable[[str], object] = lambda name: None
 
     @classmethod
@@ -180,6 +183,22 @@ CREATE INDEX places_by_user ON places (user);
         self._users[name] = user
         return user
 
+    def load(self, names: Sequence[str]) -> None:
+        """Have some accounts at hand, for what is asked next: one statement for all."""
+        missing = [name for name in names if name not in self._users]
+        if len(missing) < 2:
+            return
+        rows = self._execute(
+            "SELECT users.name, record FROM json_each(?) AS asked CROSS JOIN users ON users.name = asked.value",
+            (json.dumps(missing),),
+        ).fetchall()
+        if len(self._users) + len(missing) > MAX_KNOWN:
+            self._users.clear()
+            self._rights.clear()
+            self._identities.clear()
+        self._users |= dict.fromkeys(missing)
+        self._users |= {name: user_of_message(commands.User.FromString(record)) for name, record in rows}
+
     def rights(self, name: str) -> Rights | None:
         """Return what an account may do, None when there is none. The same object until the account changes."""
         found = self._rights.get(name)
@@ -187,7 +206,7 @@ CREATE INDEX places_by_user ON places (user);
             user = self.user(name)
             if user is None:
                 return None
-            found = self._rights[name] = Rights(user, reserved=self._level() >= 3)
+            found = self._rights[name] = Rights(user, reserved=self._level() >= LEVEL)
         return found
 
     def rights_of(self, owner: str) -> Rights | None:
@@ -266,6 +285,7 @@ CREATE INDEX places_by_user ON places (user);
         self.on_change(name)
 
     def _forget(self, name: str) -> None:
+        self.changes += 1
         self._users.pop(name, None)
         self._rights.pop(name, None)
         self._identities.clear()

@@ -41,17 +41,17 @@ class Budget:
 
     __slots__ = ("_bytes", "_things", "spent")
 
-    def __init__(self, things: int) -> None:
+    def __init__(self, things: int, chunks: int = MAX_CHUNKS) -> None:
         self._things = things
-        self._bytes = MAX_CHUNKS * CHUNK
+        self._bytes = chunks * CHUNK
         self.spent = 0
         """Things that were taken."""
 
-    def take(self, size: int = 0) -> bool:
-        """Whether one more thing of `size` bytes may go; then it counts. The first always may."""
-        if self.spent and (self.spent >= self._things or size > self._bytes):
+    def take(self, size: int = 0, things: int = 1) -> bool:
+        """Whether something more of `size` bytes may go, which counts as so many things. The first always may."""
+        if self.spent and (self.spent + things > self._things or size > self._bytes):
             return False
-        self.spent += 1
+        self.spent += things
         self._bytes -= size
         return True
 

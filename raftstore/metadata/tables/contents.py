@@ -412,17 +412,25 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         else:
             self._executemany(statement, rows)
 
-    def release(self, inode: int, *, published: bool) -> None:
+    def release_all(self, inodes: Sequence[int]) -> None:
+        """Remove the content of some published files, which have one together, as `release` does."""
+        *others, last = inodes
+        if others:
+            self._count_heads(self._long.part_all(others), -len(others))
+        self.release(last, published=True)
+
+    def release(self, inode: int, *, published: bool, at_once: int = 0) -> None:
         """Remove the content of `inode`; chunks without another reference go with `forget_unreferenced`.
 
-        What other files have too stays. A long one is only left: it goes with `give_up`.
+        What other files have too stays. A long one is only left: it goes with `give_up`. So does, from level 2 on, one
+        of more than `at_once` chunks (0: than one command touches), where a command removes many.
         """
         noted, shared = self._long.part(inode)
         if noted is not None and shared:
             if published:
                 self._count_heads(noted, -1)
             return
-        most = self._long.most
+        most = min(at_once, self._long.most) if at_once else self._long.most
         rows = self._execute(
             "SELECT inode, c.id, c.refs, c.heads, c.replicas, c.length FROM contents"
             " JOIN chunks AS c ON c.id = contents.chunk"

@@ -19,13 +19,13 @@ from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.spans import Spans
-from raftstore.metadata.tables.staging import Staging
+from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import APART
+from raftstore.rights.reserved import is_apart, stays
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -66,6 +66,7 @@ class Files(Table):
         place, row = self._names.new_place(at, command.path, commands.EXISTS)
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
+        check_stays(at, command.path)
         self._reservations.check_free(place)
         if _apart(at, command.path) and self._sending.check_directory(at, command.path):
             owner = ""
@@ -81,10 +82,13 @@ class Files(Table):
     @handles("remove_directory", level=1)
     def remove_directory(self, command: commands.RemoveDirectory, at: Context) -> commands.Result:
         """Remove an empty directory. Refuses with NOT_EMPTY, INVALID (the root), DENIED, and as `old_place`."""
+        check_stays(at, command.path)
         self._accounts.check_held(at, Action.REMOVE_DIRECTORY, command.path)
         place, (_, kind, inode, _, _, owner, _) = self._names.old_place(at, command.path, commands.INVALID)
         if kind != Kind.DIRECTORY:
             raise Refusal(commands.NOT_A_DIRECTORY, command.path)
+        if at.leave.source_of and owner != at.leave.source_of:
+            raise Refusal(commands.DENIED, Action.REMOVE_DIRECTORY.value)
         if not self._names.is_empty(inode):
             raise Refusal(commands.NOT_EMPTY, command.path)
         self._reservations.check_none_in(inode)
@@ -104,6 +108,8 @@ class Files(Table):
     def rename(self, command: commands.Rename, at: Context) -> commands.Result:
         """Give a file or directory another name. Refuses with EXISTS, CYCLE, DENIED, BAD_NAME, and as `old_place`."""
         source, target, leave = command.source, command.target, at.leave
+        check_stays(at, source)
+        check_stays(at, target)
         self._accounts.check_held(at, Action.RENAME, source)
         place, moved = self._names.old_place(at, source, commands.INVALID)
         kind, inode, owner = moved[1], moved[2], moved[5]
@@ -141,7 +147,8 @@ class Files(Table):
         else:
             # As after an upload to the new name: its owner has nothing to resume there.
             self._partials.forget(new_place, owner)
-            self._trash.forget(inode)
+            if restored:
+                self._trash.restored(inode, owner)
             self._retention.note(new_place, inode, moved[6], moved[3])
         self._names.touch(place.parent, at.time_ns)
         self._names.touch(new_place.parent, at.time_ns)
@@ -172,6 +179,31 @@ class Files(Table):
 
         Refuses with EXISTS, IS_A_DIRECTORY, CHANGED, DENIED, QUOTA, and as `plan` and `new_place`.
         """
+        return self._put(command, at)
+
+    @handles("copy_file", level=3)
+    def copy_file(self, command: commands.CopyFile, at: Context) -> commands.Result:
+        """Publish the content of a file as another one. Refuses as `old_place` and `put_file`."""
+        source = self._names.old_place(at, command.source, commands.IS_A_DIRECTORY)[1]
+        if source[1] == Kind.DIRECTORY:
+            raise Refusal(commands.IS_A_DIRECTORY, command.source)
+        if command.source == command.target:
+            raise Refusal(commands.DENIED, "a file is not copied onto itself")
+        put = commands.PutFile(
+            path=command.target,
+            size=source[3],
+            mtime_ns=command.mtime_ns,
+            exclusive=command.exclusive,
+            draft=command.draft,
+            expires_ns=command.expires_ns,
+        )
+        done = self._put(put, at, source[2] if source[3] else 0)
+        if not is_apart(command.target):
+            self._sending.copied_out(at, source)
+        return done
+
+    def _put(self, command: commands.PutFile, at: Context, source: int = 0) -> commands.Result:
+        """Publish a version of a file; `source`: the inode of the one whose content it gets."""
         owner, size = at.leave.owner, command.size
         check_label(owner, "an owner")
         found = self._published_at(command, at)
@@ -179,14 +211,16 @@ class Files(Table):
             self._staging.discard(command.content)
             return commands.Result()  # it was removed while it was open
         place, row, anew = found
+        check_stays(at, at.path or command.path)
         if _apart(at, at.path or command.path):
-            return self._sending.put(command, at, place, row)
+            return self._sending.put(command, at, place, row, source)
         user = self._accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
-        content = self._staging.content(command, command.quorum)
+        content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced, kept = self._versions.displaced_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
+        content = self._staging.hold(content, owner)
         self._versions.displace(at, displaced)
         if row is not None:
             self._versions.release(at, row, kept)
@@ -286,7 +320,15 @@ class Files(Table):
 
 def _apart(at: Context, path: str) -> bool:
     """Whether a path is where names mean more than a file: what is sent, what came, what was deleted."""
-    return at.level >= 3 and path.startswith(APART)
+    return at.level >= 3 and is_apart(path)
+
+
+def check_stays(at: Context, path: str) -> None:
+    """Refuse with DENIED to make, move, remove or replace the places of persons, whoever asks."""
+    if at.level >= 3 and stays(path):
+        raise Refusal(
+            commands.DENIED, f"{path} belongs to the places of persons: it is made, and stays, by itself"
+        )
 
 
 def check_reach(put: commands.PutFile) -> None:

@@ -146,6 +146,13 @@ CREATE INDEX content_of_by_content ON content_of (content);
         row = self._execute("SELECT EXISTS (SELECT 1 FROM content_of WHERE content = ?)", (content,)).fetchone()
         return content, bool(row[0])
 
+    def part_all(self, inodes: Sequence[int]) -> int:
+        """Some inodes have their content no more, which is one, and which others have too; return its number."""
+        content = self.of(inodes[0])
+        assert content is not None
+        self._executemany("DELETE FROM content_of WHERE inode = ?", [(inode,) for inode in inodes])
+        return content
+
     def leave(self, content: int) -> None:
         """Nobody has a content any more: it is given up in a while."""
         self._execute("INSERT INTO leftovers VALUES (?)", (content,))

@@ -24,6 +24,7 @@ MAX_KNOWN = 8192
 """Directories whose path is kept in memory."""
 
 COLUMNS = "name, kind, inode, size, mtime_ns, owner, version"
+_ASKED = ", ".join(f"entries.{column}" for column in COLUMNS.split(", "))
 _FIND = f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name = ?"
 _LIST = f"SELECT {COLUMNS} FROM entries WHERE parent = ? AND name > ? ORDER BY name LIMIT ?"
 _LIST_BACK = (
@@ -139,6 +140,33 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         ).fetchall()
         return {parent for (parent,) in rows}
 
+    def of_inodes(self, inodes: Sequence[int]) -> dict[int, tuple[Place, Row]]:
+        """Return what `of_inode` does, of those that are anywhere, by inode."""
+        found = self._execute(
+            f"SELECT entries.parent, {_ASKED} FROM json_each(?) AS asked CROSS JOIN entries"
+            " ON entries.inode = asked.value",
+            (json.dumps(inodes),),
+        ).fetchall()
+        return {row[3]: (Place(row[0], row[1]), row[1:]) for row in found}
+
+    def rows_in(self, directory: int, names: Sequence[str]) -> dict[str, Row]:
+        """Return the rows of those of some names that are in a directory, by name."""
+        rows = self._execute(
+            f"SELECT {_ASKED} FROM json_each(?2) AS asked CROSS JOIN entries"
+            " ON entries.parent = ?1 AND entries.name = asked.value",
+            (directory, json.dumps(names)),
+        ).fetchall()
+        return {row[0]: row for row in rows}
+
+    def empty_of(self, directories: Sequence[int]) -> list[int]:
+        """Return those of some directories, given by their inodes, that have no entries."""
+        rows = self._execute(
+            "SELECT asked.value FROM json_each(?) AS asked WHERE NOT EXISTS"
+            " (SELECT 1 FROM entries WHERE entries.parent = asked.value AND entries.name > '')",
+            (json.dumps(directories),),
+        ).fetchall()
+        return [inode for (inode,) in rows]
+
     def new_place(
         self, at: Context, path: str, at_root: commands.Status, *, existing: bool = False
     ) -> tuple[Place, Row | None]:
@@ -234,13 +262,6 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         row = self._execute("SELECT 1 FROM entries WHERE parent = ? AND name > '' LIMIT 1", (inode,)).fetchone()
         return row is None
 
-    def has_others(self, inode: int, owner: str) -> bool:
-        """Whether something in a directory is not `owner`'s. It goes through all of it."""
-        row = self._execute(
-            "SELECT 1 FROM entries WHERE parent = ? AND name > '' AND owner <> ? LIMIT 1", (inode, owner)
-        ).fetchone()
-        return row is not None
-
     def of_inode(self, inode: int) -> tuple[Place, Row] | None:
         """Return where an inode is, and its row; None when it is nowhere."""
         found = self._execute(f"SELECT parent, {COLUMNS} FROM entries WHERE inode = ?", (inode,)).fetchone()
@@ -313,6 +334,10 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
         if directory:
             self.forget_paths()
 
+    def remove_all(self, places: Sequence[Place]) -> None:
+        """Remove the entries at some places; of directories the paths are forgotten besides, if any are there."""
+        self._executemany("DELETE FROM entries WHERE parent = ? AND name = ?", places)
+
     def forget_paths(self) -> None:
         """Drop what is known of paths: a directory has moved or gone."""
         self._known.clear()
@@ -321,6 +346,10 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
     def touch(self, inode: int, time_ns: int) -> None:
         """Note that the entries of directory `inode` changed; written at the end of the log entry."""
         self._touched[inode] = time_ns
+
+    def touch_all(self, inodes: Sequence[int], time_ns: int) -> None:
+        """As `touch`, for some directories."""
+        self._touched |= dict.fromkeys(inodes, time_ns)
 
     def flush(self) -> None:
         """Write the times of touched directories into the current transaction."""

@@ -11,8 +11,9 @@ is refused beyond a quota, never what makes an owner's share smaller.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -115,6 +116,21 @@ CREATE TABLE usage (
             self._known[owner] = share
         return share
 
+    def load(self, owners: Sequence[str]) -> None:
+        """Have what some owners have at hand, for what is asked next: one statement for all."""
+        missing = [owner for owner in owners if owner not in self._known]
+        if len(missing) < 2:
+            return
+        rows = self._execute(
+            "SELECT usage.owner, files, bytes, partial_bytes FROM json_each(?) AS asked CROSS JOIN usage"
+            " ON usage.owner = asked.value",
+            (json.dumps(missing),),
+        ).fetchall()
+        if len(self._known) + len(missing) > MAX_KNOWN:
+            self._known = {owner: self._known[owner] for owner in self._changed}
+        self._known |= {owner: _Share(0, 0, 0) for owner in missing}
+        self._known |= {owner: _Share(*counts) for owner, *counts in rows}
+
     def excess(self, owner: str, files: int, size: int) -> tuple[int, int]:
         """Return how many files, and bytes in them, too many `owner` would have with so many more; (0, 0): none."""
         if files <= 0 and size <= 0:
@@ -170,6 +186,14 @@ CREATE TABLE usage (
         share.bytes += size
         share.partial_bytes += partial_bytes
         self._changed.add(owner)
+
+    def count_each(self, owners: Sequence[str], *, files: int, size: int) -> None:
+        """Add as much to what each of some owners has."""
+        for owner in owners:
+            share = self._known.get(owner) or self._of(owner)
+            share.files += files
+            share.bytes += size
+            self._changed.add(owner)  # before the next is looked up: what was changed stays at hand
 
     def flush(self) -> None:
         """Write what has changed into the current transaction."""

@@ -20,7 +20,7 @@ from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import free_name, join, parent, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import APART
+from raftstore.rights.reserved import is_apart
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -55,7 +55,7 @@ class Restores(Table):
         found = self._names.of_inode(command.inode) if self._trash.find(command.inode) is not None else None
         if found is None or (owner and found[1][5] != owner):
             raise Refusal(commands.NOT_FOUND, "it is not in the trash any more")
-        if path.startswith(APART) or (command.beside and command.replace):
+        if is_apart(path) or (command.beside and command.replace):
             raise Refusal(
                 commands.INVALID, "it is restored to a place of yours, beside what is there or over it"
             )
@@ -69,7 +69,7 @@ class Restores(Table):
             target = self._target(command, at)
         self._names.move(source, target, directory=False)
         self._spans.grow(target)
-        self._trash.forget(command.inode)
+        self._trash.restored(command.inode, row[5])
         self._partials.forget(target, row[5])
         self._retention.note(target, row[2], row[6], row[3])
         self._names.touch(source.parent, at.time_ns)

@@ -25,11 +25,13 @@ from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.clock import LEVEL, Budget, Clock
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.rights.reserved import is_reserved
-from raftstore.types import Kind
+from raftstore.paths import within
+from raftstore.rights.reserved import SHARED, is_reserved
+from raftstore.types import EventKind, Kind
 from raftstore.wire import commands_pb2 as commands
 
 MAX_RULES = 1_000
@@ -129,6 +131,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         self._storing = tables[Storing]
         self._clock = tables[Clock]
         self._moments = tables[Moments]
+        self._events = tables[Events]
         rows = (
             self._execute(f"SELECT {_COLUMNS} FROM retention ORDER BY directory").fetchall()
             if tables.at.level >= LEVEL
@@ -363,7 +366,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         return commands.Result(inode=directory)
 
     def _directory(self, path: str) -> int:
-        if path == "/" or is_reserved(path):
+        if path == "/" or (is_reserved(path) and not within(path, SHARED)):
             raise Refusal(commands.INVALID, f"{path} keeps what is put there")
         try:
             return self._names.directory(path)
@@ -392,6 +395,8 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         budget = Budget(command.limit)
         if rule.settled and command.limit:
             self._remove_due(at, rule, command.decided, budget)
+        if budget.spent:
+            self._events.note(EventKind.RETAINED, files=budget.spent, inode=rule.directory)
         return commands.Result(removed=budget.spent, finished=not self.due(rule.directory))
 
     def _settle(self, inode: int) -> None:

@@ -76,6 +76,10 @@ CREATE TABLE spans (
         self._remember(inode, span)
         self._execute("INSERT OR REPLACE INTO spans VALUES (?, ?, ?)", (inode, *span))
 
+    def begin(self, inode: int) -> None:
+        """A directory is made."""
+        self._remember(inode, NOTHING)
+
     def forget(self, inode: int) -> None:
         """A directory is removed."""
         self._known.pop(inode, None)

@@ -37,7 +37,15 @@ class Staged:
     size: int
 
 
-Content = Staged | list[Piece]
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The content of the published file `source`, not empty; `inode`: the one that has it too, once it is held."""
+
+    source: int
+    inode: int = 0
+
+
+Content = Staged | Copied | list[Piece]
 """What a version is to consist of."""
 
 
@@ -158,8 +166,18 @@ class Staging(Table):
         self._contents.check_staged(staged.content, quorum)
         return staged
 
+    def hold(self, content: Content, owner: str) -> Content:
+        """Take what is copied for a file of `owner`: its source may give way to the copy."""
+        if not isinstance(content, Copied):
+            return content
+        inode = self._state.new_inode()
+        self._contents.share(content.source, [inode], self._accounts.replicas(owner) or DEFAULT)
+        return replace(content, inode=inode)
+
     def new_inode(self, content: Content) -> int:
         """Return a number that no file has for one that will have `content`."""
+        if isinstance(content, Copied):
+            return content.inode
         return content.content if isinstance(content, Staged) else self._state.new_inode()
 
     def give(
@@ -175,8 +193,13 @@ class Staging(Table):
         """Make it the content of `inode`, which has none; of the files `others`, too, whose owners `demand` copies."""
         own = self._accounts.replicas(owner) or DEFAULT
         wanted = joined(own, demand) if demand else own
-        if not isinstance(content, Staged):
+        if isinstance(content, list):
             self._contents.acquire(inode, content, wanted, published=published, others=others)
+            return
+        if isinstance(content, Copied):
+            if content.inode != inode:
+                self._contents.hand_over(content.inode, inode)
+            self._contents.share(inode, others, wanted)
             return
         self._take(content)
         if published:

@@ -59,6 +59,12 @@ CREATE TABLE state (
         self.next_inode += 1
         return inode
 
+    def new_inodes(self, count: int) -> list[int]:
+        """Return so many numbers that no file or directory had before, one behind the other."""
+        first = self.next_inode
+        self.next_inode += count
+        return list(range(first, first + count))
+
     def check_sole_writer(self) -> None:
         """At the start of a transaction: make sure that the database is as it was left here."""
         if self._execute("SELECT applied FROM state").fetchone()[0] != self._stored:

@@ -18,13 +18,14 @@ from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.clock import LEVEL, Budget, Clock
 from raftstore.metadata.tables.contents import Contents
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.paths import free_name, join
-from raftstore.rights.reserved import APART, Area
-from raftstore.types import Kind, owner_name
+from raftstore.rights.reserved import Area, is_apart
+from raftstore.types import EventKind, Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
 MAX_DISPLACED = 64
@@ -37,7 +38,9 @@ _OLDEST = """
 SELECT trash.inode, size FROM trash JOIN entries ON entries.inode = trash.inode
   WHERE trash.owner = ? AND trash.inode <= ? ORDER BY trash.inode LIMIT ?
 """
-_DUE = "SELECT inode, stamp_ns, expires_ns FROM trash WHERE expires_ns <= ? ORDER BY expires_ns, inode LIMIT 1"
+_DUE = """
+SELECT inode, stamp_ns, expires_ns, owner FROM trash WHERE expires_ns <= ? ORDER BY expires_ns, inode LIMIT 1
+"""
 
 
 class Trashed(NamedTuple):
@@ -81,6 +84,7 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         self._accounts = tables[Accounts]
         self._clock = tables[Clock]
         self._storing = tables[Storing]
+        self._events = tables[Events]
         self._some = tables.at.level >= LEVEL and bool(
             self._execute("SELECT EXISTS (SELECT 1 FROM trash)").fetchone()[0]
         )
@@ -101,7 +105,7 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         if user is None or not user.trash_ns:
             return None
         directory = self._names.path_of(place.parent)
-        if directory is None or directory.startswith(APART):
+        if directory is None or is_apart(directory):
             return None
         return join(directory, place.name)
 
@@ -132,6 +136,11 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         if self._some:
             self._execute("DELETE FROM trash WHERE inode = ?", (inode,))
 
+    def restored(self, inode: int, owner: str) -> None:
+        """A file was moved out of the trash of its owner."""
+        self.forget(inode)
+        self._events.note(EventKind.RESTORED, inode=inode, owner=owner)
+
     def give(self, inode: int, owner: str) -> None:
         """A file, which may be in the trash, is another owner's now."""
         if self._some:
@@ -160,11 +169,11 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
         ]
         return found or 0
 
-    def remove(self, at: Context, inode: int) -> None:
-        """Remove a file in the trash for good."""
+    def remove(self, at: Context, inode: int, *, at_once: int = 0) -> None:
+        """Remove a file in the trash for good; `at_once`: see `Contents.release`."""
         found = self._names.of_inode(inode)
         if found is not None:
-            self._storing.remove(at, *found)
+            self._storing.remove(at, *found, at_once=at_once)
         self.forget(inode)
 
     def due(self, until_ns: int) -> int | None:
@@ -174,14 +183,15 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
 
     def expire(self, at: Context, until_ns: int, budget: Budget) -> None:
         """Remove what expires up to `until_ns`, as far as the budget goes."""
+        gone: dict[str, int] = {}
         while self._some:
             row = self._execute(_DUE, (until_ns,)).fetchone()
             if row is None:
-                return
-            inode, stamp, expires = row
+                break
+            inode, stamp, expires, owner = row
             found = self._names.of_inode(inode)
             if not budget.take(found[1][3] if found is not None else 0):
-                return
+                break
             counted = self._clock.counted_from(stamp)
             if counted > stamp:
                 self._execute(
@@ -190,6 +200,9 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
                 )
             else:
                 self.remove(at, inode)
+                gone[owner] = gone.get(owner, 0) + 1
+        for owner, files in gone.items():
+            self._events.note(EventKind.TRASH_ENDED, files=files, owner=owner)
 
     @handles("empty_trash", level=LEVEL)
     def empty(self, command: commands.EmptyTrash, at: Context) -> commands.Result:

@@ -13,6 +13,9 @@ from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.trash import Trash
 
+AT_ONCE = 16
+"""Chunks of a file that gives way which go with it; those of a larger one are given up afterwards, in slices."""
+
 
 class Versions(Table):
     """Takes versions of files away, with all that they count in. What is wanted of it was checked before."""
@@ -89,4 +92,4 @@ class Versions(Table):
     def displace(self, at: Context, displaced: list[int]) -> None:
         """Remove what gives way from the trash."""
         for inode in displaced:
-            self._trash.remove(at, inode)
+            self._trash.remove(at, inode, at_once=AT_ONCE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 from weakref import WeakSet
@@ -51,6 +51,10 @@ class ConfirmedCopies:
         """What is confirmed at any time during this upload was confirmed after this log index was applied here."""
         self.since = self.begun
         """The same, for what `renewed` has returned."""
+
+    def take_over(self, hearsay: Iterable[ChunkRef]) -> None:
+        """These are taken over, too."""
+        self._hearsay.update(ref.digest for ref in hearsay)
 
     def stands(self, chunks: Sequence[ChunkRef]) -> bool:
         """Whether all that is known of `chunks` still counts, as far as this node has applied the log."""

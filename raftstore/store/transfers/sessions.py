@@ -101,10 +101,14 @@ class LateReplicas:
 
 
 class Published(NamedTuple):
-    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it."""
+    """What was published, open for reading. `gone`: its file is not there any more, so nobody else will see it.
+
+    `waits`: it is delivered when it is published once more.
+    """
 
     download: DownloadSession
     gone: bool
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +167,17 @@ class UploadSession:
         self._store = calls
         self._handle = handle
         self._received: Sequence[ChunkRef] = ()
+        self._adopted: FileVersion | None = None
         calls.leases.watch(self)
 
     def needs(self) -> Sequence[ChunkRef]:
         """Return the chunks that must stay until this upload is published."""
-        return self._upload.referred()
+        return self._upload.referred() if self._adopted is None else self._adopted.chunks
 
     @property
     def position(self) -> int:
         """Bytes from the start of the file that the upload holds so far."""
-        return self._upload.position
+        return self._upload.position if self._adopted is None else self._adopted.entry.size
 
     @property
     def base(self) -> Entry | None:
@@ -190,6 +195,35 @@ class UploadSession:
     async def drained(self) -> None:
         """Wait until the upload takes more. Raises the StoreError that broke it."""
         await self._upload.drained()
+
+    # A copy.
+
+    def adopt(self, base: DownloadSession) -> bool:
+        """Become a copy of all of `base`, without its bytes; False: it has to be fed.
+
+        It can be published, suspended and aborted then; before anything else, `unfold` it. Raises QuotaExceeded,
+        TooLarge.
+        """
+        chunks, size = base.version.chunks, base.version.entry.size
+        if self.position or not size or sum(ref.length for ref in chunks) != size:
+            return False
+        if any(ref.length != CHUNK_SIZE for ref in chunks[:-1]):
+            return False
+        self._plan.allowance.check(size)
+        self._store.confirmed.take_over(chunks)
+        self._adopted = base.version
+        return True
+
+    async def unfold(self) -> None:
+        """Hold what was adopted as if it had been fed: whole chunks, and the bytes behind them. Raises StoreError."""
+        if self._adopted is None:
+            return
+        chunks = self._adopted.chunks
+        whole = chunks if chunks[-1].length == CHUNK_SIZE else chunks[:-1]
+        rest = b"" if whole is chunks else await self._calls.load(chunks[-1])
+        self._adopted = None
+        self._upload.refer(whole)
+        self._upload.feed(rest)
 
     # What was fed, read and changed.
 
@@ -255,30 +289,40 @@ class UploadSession:
         done = await self._propose_put(put)
         return self._entry(parent(self.path)[1], put, done)
 
-    async def publish(self, target: Target, mtime_ns: int | None = None) -> Published:
-        """Publish the whole file as what `target` is by now.
+    async def publish(
+        self, target: Target, mtime_ns: int | None = None, *, unfinished: bool = False
+    ) -> Published:
+        """Publish the whole file as what `target` is by now; `unfinished`: whoever writes it may go on.
 
+        What is unfinished is not delivered, if it is what a person sends: then it `waits` to be published once more.
         Raises as `commit`; Changed when others have changed it, or there is something now where it was to be new.
         """
         put = await self._finished(mtime_ns)
+        waits = unfinished and self._calls.aim.delivers(self.path)
+        if waits:
+            put.unfinished = True
         done = await self._calls.aim.publish(target, put, self._propose_put)
         self._calls.published(target)
         entry = self._entry(target.name, put, done if done is not None else commands.Result())
-        return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None)
+        return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None, waits)
 
     async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
         """Wait until all is durable; return the command that publishes it at its path."""
-        if self._upload.position <= GATHERED:
+        if self.position <= GATHERED:
             with self._store.batch:
-                received, size = await self._upload.finish()
+                received, size = await self._taken()
             await self._store.batch.together()
         else:
-            received, size = await self._upload.finish()
+            received, size = await self._taken()
         self._received = received
         put = commands.PutFile()
         put.CopyFrom(self._plan.put)
         put.size, put.mtime_ns = size, mtime_ns or time.time_ns()
         return put
+
+    async def _taken(self) -> tuple[Sequence[ChunkRef], int]:
+        received = await self._upload.finish()
+        return received if self._adopted is None else (self._adopted.chunks, self._adopted.entry.size)
 
     async def _propose_put(self, put: commands.PutFile) -> commands.Result:
         chunks, done = await self._publish(self._received, put, lambda: commands.Command(put_file=put))
@@ -350,7 +394,7 @@ class UploadSession:
     async def _came(self) -> tuple[Sequence[ChunkRef], int]:
         """Return what is durable: everything that came, or after a failure the chunks up to it."""
         try:
-            return await self._upload.finish()
+            return await self._taken()
         except StoreError:
             return self._upload.durable()
 

@@ -28,11 +28,16 @@ class Rates(Generic[K]):
     def take(self, key: K) -> bool:
         """Return whether it may happen once more now; if so, it is counted."""
         now = self._clock()
-        tokens, since = self._left.get(key, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - since) * self._rate)
+        found = self._left.get(key)
+        if found is None:
+            tokens = self._burst
+        else:
+            tokens = found[0] + (now - found[1]) * self._rate
+            if tokens > self._burst:
+                tokens = self._burst
+            self._left.move_to_end(key)
         may = tokens >= 1
         self._left[key] = (tokens - 1 if may else tokens, now)
-        self._left.move_to_end(key)
-        while len(self._left) > self._entries:
+        if len(self._left) > self._entries:
             self._left.popitem(last=False)
         return may

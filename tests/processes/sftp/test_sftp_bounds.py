@@ -16,9 +16,9 @@ from ftpgateway.access.ledger import LedgerLimits, Limits
 from ftpgateway.access.settings import AccessSettings
 from ftpgateway.sftp.connection import MOST_KEYS, Connection
 from ftpgateway.sftp.files.drafts import READ_BACK
+from ftpgateway.sftp.link import RECEIVE_BUFFER
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.settings import SftpSettings
-from ftpgateway.sftp.stream import RECEIVE_BUFFER
 from raftstore.store.transfers.spool import SpoolLedger, Spools
 from raftstore.types import CHUNK_SIZE
 from raftstore.wire import sftp_pb2 as wire

@@ -1,11 +1,13 @@
 """What close says after fsync@openssh.com failed: OpenSSH's `put -f` goes by the close alone."""
 
 import os
+from dataclasses import replace
 
 import pytest
 from paramiko.sftp import CMD_CLOSE, CMD_EXTENDED
 from sftpserver import serve
 
+from ftpgateway.access.tree import all_mounts
 from raftstore.errors import NoQuorum, OutcomeUnknown, QuotaExceeded
 
 
@@ -65,5 +67,33 @@ def test_fsync_after_a_failed_write_publishes_nothing(why):
             with pytest.raises(OSError):
                 sftp._request(CMD_CLOSE, file.handle)
         assert server.run(server.store.read, "/a") == b"the version before"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_what_is_sent_waits_for_the_close_whatever_was_synced(more):
+    """Half a picture in somebody's inbox would be a delivery that nobody has made."""
+    server = serve({"mounts": all_mounts()})
+    try:
+        earlier = server.store.accounts["alice"]
+        server.store.accounts["alice"] = replace(earlier, home="/people/alice", person=True)
+        for directory in (
+            "/people",
+            "/people/alice",
+            "/people/@sent",
+            "/people/@sent/alice",
+            "/people/@sent/alice/bob",
+        ):
+            server.run(server.store.put, directory, None, "alice")
+        with server.sftp() as sftp:
+            file = sftp.open("/send/bob/a.jpg", "wb")
+            file.write(b"x" * 1000)
+            sftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
+            if more:
+                file.write(b"x" * 500)
+            sftp._request(CMD_CLOSE, file.handle)
+        path = "/people/@sent/alice/bob/a.jpg"
+        assert server.store.handed == [(path, 1000, True), (path, 1500 if more else 1000, False)]
     finally:
         server.stop()

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.files.opened import File
 from raftstore.errors import Denied, DiskFull, NoQuorum, QuotaExceeded
+from raftstore.rights import Action
 
 Lines = list[MutableMapping[str, Any]]
 BLOCK = 128 * 1024
@@ -190,7 +191,7 @@ def test_what_is_no_sftp_is_refused_and_told(
             try:
                 ask(channel)
                 assert channel.recv_exit_status() == 1
-                assert channel.recv_stderr(1000).startswith(b"This server offers SFTP only")
+                assert channel.recv_stderr(1000).startswith(b"This server offers SFTP and scp only")
             except paramiko.SSHException:
                 pass
     with pytest.raises(paramiko.SSHException):
@@ -201,7 +202,7 @@ def test_what_is_no_sftp_is_refused_and_told(
     reported = [line for line in lines[before:] if line["event"] == "refused"]
     assert [line["command"] for line in reported] == [*asked, "forwarding", "forwarding"]
     assert {line["user"] for line in reported} == {"alice"}
-    assert all("SFTP only" in line["reason"] for line in reported)
+    assert all("SFTP and scp only" in line["reason"] for line in reported)
     assert client.listdir("d") == []
 
 
@@ -252,4 +253,10 @@ def test_a_login_that_ends_with_keys_that_nobody_has_is_told(server: SftpServer,
 def test_a_refusal_does_not_tell_where_in_the_store_the_home_lies() -> None:
     _, text = refusals.said(Denied("/customers/acme/alice/a.jpg"))
     assert "acme" not in text
-    assert refusals.said(Denied("replace this file"))[1] == "replace this file"
+    reason = "the home directory stays where it is"
+    assert refusals.said(Denied(reason))[1] == reason
+
+
+def test_a_right_that_is_missing_is_told_in_a_sentence_not_as_its_name() -> None:
+    for action in Action:
+        assert refusals.said(Denied(action.value))[1] == "You do not have the right to do that here."

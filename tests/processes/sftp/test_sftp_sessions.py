@@ -247,7 +247,7 @@ def test_a_shell_is_refused_with_a_message_and_nothing_hangs(tmp_path: Path) -> 
         for options in ((), ("-tt",), ("-T",), ("-C", "-oSetEnv=A=b"), ("-oMACs=umac-64@openssh.com",)):
             for command in ((), ("ls", "-l")):
                 done = client.ssh(*options, *command)
-                assert done.returncode == 1 and "This server offers SFTP only" in done.stderr, done
+                assert done.returncode == 1 and "This server offers SFTP and scp only" in done.stderr, done
         done = client.ssh("-N", "-oExitOnForwardFailure=yes", "-R", "0:localhost:1")
         assert done.returncode == 255 and "forwarding failed" in done.stderr, done
         done = client.ssh("-W", "localhost:1")

@@ -16,6 +16,7 @@ from ftpgateway.access.account import Account, View
 from ftpgateway.access.login import keys
 from ftpgateway.access.workspace import Workspace
 from raftstore.errors import AlreadyExists, BadName, Denied, NotFound
+from raftstore.metadata.levels import NEWEST
 from raftstore.rights import ROLES, Action, Rights, permits, why_ended, word_of
 from raftstore.types import Rule, User
 
@@ -98,24 +99,26 @@ RULED = replace(
     ],
 )
 def test_the_longest_rule_counts(path: str, letters: str) -> None:
-    assert Account(RULED).letters(path) == letters
-    assert Account(replace(RULED, rights=ROLES["admin"])).letters(path) == ROLES["admin"]
+    assert Account(RULED, NEWEST).letters(path) == letters
+    assert Account(replace(RULED, rights=ROLES["admin"]), NEWEST).letters(path) == ROLES["admin"]
 
 
 def test_rules_seen_from_a_home() -> None:
-    account = Account(replace(RULED, home="/team"))
+    account = Account(replace(RULED, home="/team"), NEWEST)
     assert [account.letters(path) for path in ("/", "/x", "/in/x", "/secret")] == ["elr", "elr", "emwo", ""]
 
 
 def test_what_leads_to_a_granted_directory_is_seen_but_nothing_beside_it() -> None:
-    account = Rights(replace(ANNA, home="/", rights="", rules=(Rule("/a/b", "elr"), Rule("/c", ""))))
+    account = Rights(
+        replace(ANNA, home="/", rights="", rules=(Rule("/a/b", "elr"), Rule("/c", ""))), reserved=False
+    )
     assert account.may(Action.LIST, "/")
     assert account.may(Action.ENTER, "/a")
     assert not account.may(Action.READ, "/a/x")
     assert [account.shows("/", name) for name in ("a", "b", "c")] == [True, False, False]
     assert [account.shows("/a", name) for name in ("b", "x")] == [True, False]
     assert account.shows("/a/b", "x")
-    hidden = Rights(RULED)
+    hidden = Rights(RULED, reserved=False)
     assert [hidden.shows("/team", name) for name in ("in", "secret", "x")] == [True, False, True]
 
 
@@ -162,7 +165,7 @@ def workspace(test: Callable[[FakeStore, Workspace], Coroutine[Any, Any, None]],
         store.put(path, None)
     store.put("/home/anna/own", b"1", "anna")
     store.put("/home/anna/theirs", b"2", "bob")
-    asyncio.run(test(store, Workspace(store, Account(replace(ANNA, **account)))))
+    asyncio.run(test(store, Workspace(store, Account(replace(ANNA, **account), NEWEST))))
 
 
 async def send(files: Workspace, path: str, *, append: bool = False) -> None:

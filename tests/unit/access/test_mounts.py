@@ -17,6 +17,7 @@ from ftpgateway.access.storetree import mapped
 from ftpgateway.access.tree import MountRefused, all_mounts
 from ftpgateway.access.workspace import Workspace
 from raftstore.errors import AlreadyExists, Denied, NotFound
+from raftstore.metadata import levels
 from raftstore.rights import ROLES, Action
 from raftstore.types import Order, User
 
@@ -34,7 +35,7 @@ def view(
     for directory in ("/home", "/home/anna", "/home/anna/.albums", "/home/anna/.albums/newest", "/home/anna/d"):
         store.put(directory, None)
     store.put("/home/anna/.albums/newest/a.jpg", b"picture", "anna")
-    asyncio.run(test(store, Workspace(store, Account(user), mounts=mounts)))
+    asyncio.run(test(store, Workspace(store, Account(user, levels.NEWEST), mounts=mounts)))
 
 
 async def send(files: Workspace, path: str, data: bytes = b"x") -> None:
@@ -73,7 +74,7 @@ def test_a_mounted_directory_is_where_its_account_has_it_and_nowhere_else() -> N
 
     async def reader(store: FakeStore, files: Workspace) -> None:
         assert await names(files) == [".albums", "d", "notices"]
-        files.renew(Account(ANNA))
+        files.renew(Account(ANNA, levels.NEWEST))
         assert "newest" in await names(files)
 
     view(reader, replace(ANNA, rights=ROLES["read-only"]))

@@ -16,6 +16,7 @@ from ftpgateway.access.tree import MountRefused, all_mounts
 from ftpgateway.access.workspace import Workspace
 from ftpgateway.serving.refusals import reason
 from raftstore.errors import Denied, NotFound
+from raftstore.metadata.levels import NEWEST
 from raftstore.rights import ROLES, Action
 from raftstore.types import DeliveryState, SentItem, User
 
@@ -29,7 +30,7 @@ def person(name: str) -> User:
 def view(test: Callable[[FakeStore, Workspace], Coroutine[Any, Any, None]], *, listed: bool = True) -> None:
     """Run `test` with a store in which anna, bob and carol are persons, and what anna's session sees."""
     store = FakeStore()
-    for directory in ("/people", "/people/@inbox", "/people/@sent", "/shared"):
+    for directory in ("/people", "/people/@inbox", "/people/@sent", "/people/@shared"):
         store.put(directory, None)
     for name in ("anna", "bob", "carol"):
         store.accounts[name] = person(name)
@@ -38,7 +39,7 @@ def view(test: Callable[[FakeStore, Workspace], Coroutine[Any, Any, None]], *, l
     store.put("/people/@inbox/anna/bob", None)
     store.put("/people/@inbox/anna/bob/hi.jpg", b"picture", "anna/inbox")
     settings = PeopleSettings(list=listed)
-    files = Workspace(store, Account(store.accounts["anna"]), mounts=all_mounts(), people=settings)
+    files = Workspace(store, Account(store.accounts["anna"], NEWEST), mounts=all_mounts(), people=settings)
     asyncio.run(test(store, files))
 
 
@@ -66,7 +67,7 @@ def test_persons_have_three_directories_beside_what_is_theirs() -> None:
             assert (await files.entry(f"/{name}")).is_directory
             await refused(files.remove_directory(f"/{name}"), "always there")
         await put(files, "/shared/a.jpg")
-        assert store.read("/shared/a.jpg") == b"x"
+        assert store.read("/people/@shared/a.jpg") == b"x"
 
     view(test)
 
@@ -121,9 +122,30 @@ def test_the_store_is_told_of_names_for_writing_and_of_the_expiry_of_the_session
         await files.make_directory("/send/bob")
         files.expire_after(HOUR)
         await put(files, f"/send/bob/{name}")
-        files.renew(Account(person("anna")))
+        files.renew(Account(person("anna"), NEWEST))
         await put(files, f"/send/bob/again-{name}")
         assert noted[0] == (draft, HOUR) and noted[1][1] == HOUR
+
+    view(test)
+
+
+def test_the_first_thing_that_is_put_to_somebody_may_be_a_directory() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        await files.make_directory("/send/bob/trip")
+        assert await names(files, "/send/bob") == ["trip"]
+        with pytest.raises(NotFound):
+            await files.make_directory("/send/carol/trip/deep")
+
+    view(test)
+
+
+def test_a_mount_is_not_changed_also_where_the_change_is_of_many_names() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        for mount in ("/inbox", "/send", "/shared"):
+            with pytest.raises(MountRefused):
+                files.check_change(mount)
+        files.check_change("/inbox/bob")
+        files.check_change("/album")
 
     view(test)
 
@@ -166,11 +188,11 @@ def test_what_came_is_kept_by_moving_it_out() -> None:
 def test_failures_are_texts_that_are_found_by_their_directory() -> None:
     async def test(store: FakeStore, files: Workspace) -> None:
         assert await names(files, "/send/.failed") == []
-        for state, path in ((DeliveryState.REFUSED, "team/a.jpg"), (DeliveryState.OPENED, "bob/b.jpg")):
-            store.people.failed.append(SentItem(path, "bob", state, 5, 10**18, 0, 10**18, (1, 1)))
-        store.people.failed.append(store.people.failed[0])
-        assert await names(files, "/send/.failed") == ["team a.jpg (bob) (2).txt", "team a.jpg (bob).txt"]
-        path = "/send/.failed/team a.jpg (bob).txt"
+        failed = ((DeliveryState.REFUSED, "team/a.jpg"), (DeliveryState.OPENED, "bob/b.jpg"))
+        for number, (state, path) in enumerate((*failed, failed[0]), 1):
+            store.people.failed.append(SentItem(path, "bob", state, 5, 10**18, 0, 10**18, (number, 0)))
+        assert await names(files, "/send/.failed") == ["team a.jpg (bob) 1.txt", "team a.jpg (bob) 3.txt"]
+        path = "/send/.failed/team a.jpg (bob) 1.txt"
         download = await files.download(path)
         text = b"".join([bytes(block) async for block in download.blocks()])
         assert b"takes no pictures" in text and (await files.entry(path)).size == len(text)
@@ -183,8 +205,33 @@ def test_failures_are_texts_that_are_found_by_their_directory() -> None:
             files.make_directory("/send/.failed/d"),
         ):
             await refused(work, "it goes by itself")
-        with pytest.raises(NotFound):
-            await files.download("/send/.failed/other")
+        others = ("other", "b.jpg (bob) 2.txt", "x (bob) 1.txt", "team a.jpg (bob) 9.txt", " 1.txt")
+        for other in others:
+            with pytest.raises(NotFound):
+                await files.download(f"/send/.failed/{other}")
+
+    view(test)
+
+
+def test_many_failures_are_listed_a_page_at_a_time_and_each_is_found_by_itself() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        for number in range(1, 251):
+            item = SentItem("team/a.jpg", "bob", DeliveryState.REFUSED, 5, 10**18, 0, 0, (7, number))
+            store.people.failed.append(item)
+        listed = await names(files, "/send/.failed")
+        assert len(set(listed)) == 250 and store.calls["sent"] == 4
+        for name in listed:
+            assert (await files.entry(f"/send/.failed/{name}")).name == name
+        assert store.calls["sent"] == 4 and store.calls["sent_one"] == 250
+
+    view(test)
+
+
+def test_a_directory_that_went_with_the_last_file_may_be_removed_again() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        await files.remove_directory("/inbox/carol")
+        await files.remove("/inbox/bob/hi.jpg")
+        await files.remove_directory("/inbox/bob")
 
     view(test)
 
@@ -202,8 +249,30 @@ def test_blocks_and_what_is_sent_without_bytes_are_for_persons() -> None:
         assert await files.blocks() == ["bob"]
         await files.block("bob", off=True)
         assert await files.blocks() == []
-        files.renew(Account(User("anna", "", home="/people/anna")))
+        files.renew(Account(User("anna", "", home="/people/anna"), NEWEST))
         with pytest.raises(Denied, match="for persons"):
             await files.blocks()
+
+    view(test)
+
+
+def test_copies_go_where_something_may_be_put() -> None:
+    async def test(store: FakeStore, files: Workspace) -> None:
+        await put(files, "/mine.jpg", b"mine")
+        await files.copy("/inbox/bob/hi.jpg", "/kept.jpg")
+        assert store.read("/people/anna/kept.jpg") == b"picture"
+        await files.copy("/mine.jpg", "/shared/mine.jpg")
+        await files.copy("/mine.jpg", "/send/bob/mine.jpg")
+        assert store.read("/people/@sent/anna/bob/mine.jpg") == b"mine", "with the directory that it needs"
+        await refused(files.copy("/mine.jpg", "/inbox/bob/mine.jpg"), "/send/NAME/")
+        await refused(files.copy("/mine.jpg", "/send/mine.jpg"), "/send/NAME/")
+        await refused(files.copy("/mine.jpg", "/send/anna/mine.jpg"), "oneself")
+        await refused(files.copy("/send/.failed/x", "/x"), "")
+        await refused(files.copy("/mine.jpg", "/shared"), "always there")
+        with pytest.raises(NotFound):
+            await files.copy("/none.jpg", "/send/carol/none.jpg")
+        assert "carol" not in store.find("/people/@sent/anna").children, "nothing is made for nothing"
+        with pytest.raises(Denied):
+            await files.copy("/mine.jpg", "/mine.jpg")
 
     view(test)

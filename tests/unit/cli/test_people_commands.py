@@ -123,6 +123,9 @@ def test_persons_are_made_and_unmade(cluster: FakeCluster) -> None:
         pixraft(cluster, "user", "remove", "bob", "--purge").stdout
         == "User 'bob' removed, 2 names of it deleted.\n"
     )
+    cluster.left["bob"] = 3  # it was broken off
+    assert asked(cluster, "user", "remove", "bob", "--purge")["purged"] == 3
+    assert pixraft(cluster, "user", "remove", "bob", "--purge").exit_code == 10
     for wrong in (
         ("set", "anna", "--quota", "1G", "--purge"),
         ("set", "anna", "--role", "person", "--no-people"),

@@ -12,7 +12,7 @@ from raftstore.util.modules import declared_in
 
 READ_BY_BOTH = {
     *("admin.status", "admin.node", "admin.users", "admin.user_orphans", "admin.membership"),
-    *("admin.groups", "admin.inbox", "admin.sent"),
+    *("admin.events", "admin.groups", "admin.inbox", "admin.sent"),
     *("admin.trash", "admin.retention", "admin.retention_preview"),
     *("admin.jobs", "admin.partials", "admin.upgrade", "admin.hostkeys"),
 }

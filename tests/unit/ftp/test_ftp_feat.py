@@ -125,6 +125,11 @@ def language(server: Server, client: Client) -> None:
     assert client.command("LANG") == 200
 
 
+def copies(server: Server, client: Client) -> None:
+    assert client.command("SITE COPY pic copied") == 250
+    assert server.run(server.store.read, "/copied") == DATA
+
+
 def modified(server: Server, client: Client) -> None:
     for line in (
         "MFMT 20010203040506 pic",
@@ -269,6 +274,7 @@ PROOFS: dict[str, Callable[[Server, Client], None]] = {
     "RANG STREAM": ranges,
     "REST STREAM": restart,
     "RMDA <path>": remove_all,
+    "SITE COPY": copies,
     "SITE UTIME": modified,
     "SIZE": size,
     "TVFS": virtual_paths,
@@ -370,6 +376,9 @@ EXAMPLES = {
     "SITE UTIME": "20010203040506 /d/f",
     "SITE CHMOD": "644 /d/f",
     "SITE SEND": "/d/f bob",
+    "SITE CPFR": "/d/f",
+    "SITE CPTO": "/d/copied",
+    "SITE COPY": "/d/f /d/copied",
 }
 """What to send for each command that the page gives a right to."""
 
@@ -392,16 +401,15 @@ def test_the_right_on_the_page_is_the_right_that_is_needed(server: Server) -> No
         server.run(server.store.change_account, "alice", replace(original, rights=rights))
         with server.client() as client:
             line = f"{name} {EXAMPLES[name]}".strip()
-            before = "RNFR /d/f" if name == "RNTO" else "EPSV"
-            allowed = 350 if name == "RNTO" and letters != "f" else 229
-            assert client.command(before) in (allowed, 550)
+            before = {"RNTO": "RNFR /d/f", "SITE CPTO": "SITE CPFR /d/f"}.get(name, "EPSV")
+            assert client.command(before) in (229 if before == "EPSV" else 350, 550)
             denied = client.command(line)
             # Without the right to rename there is nothing that RNTO could go on from.
             assert denied == (503 if name == "RNTO" else 550), (line, client.text)
             server.run(server.store.change_account, "alice", original)
         with server.client() as client:
-            if name == "RNTO":
-                assert client.command("RNFR /d/f") == 350
+            if before != "EPSV":
+                assert client.command(before) == 350
             elif name in ("LIST", "NLST", "MLSD", "RETR", "APPE", "STOR", "STOU"):
                 client.data().close()
             assert client.command(line) < 400, (line, client.text)

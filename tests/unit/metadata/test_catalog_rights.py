@@ -77,6 +77,7 @@ def test_the_anonymous_user_and_strangers_change_nothing(feeder: Feeder, kind: s
         "rename": {"source": "/a", "target": "/b"},
         "restore_trash": {"inode": 1, "to": "/b"},
         "empty_trash": {"owner": "ada", "limit": 1},
+        "copy_file": {"source": "/a", "target": "/b"},
     }.get(kind, {"path": "/a"})
     feeder.make("/a")
     for actor in (
@@ -135,7 +136,7 @@ def test_a_session_from_before_such_a_change_does_nothing_more(
     account(feeder)
     assert status(feeder, ada, mkd("/d")) == "DENIED", "nor when it is changed back"
     with pytest.raises(Denied):
-        ada.rights(feeder.catalog.rights)
+        ada.rights(feeder.catalog.rights, feeder.catalog.level)
     assert status(feeder, session(feeder, "ada"), mkd("/d")) == "OK"
 
 
@@ -510,13 +511,15 @@ def test_rules_hide_names_of_large_directories_too(feeder: Feeder) -> None:
 
 def test_an_actor_is_judged_by_the_account_as_it_is(feeder: Feeder) -> None:
     ada = account(feeder)
-    assert ada.rights(feeder.catalog.rights) is ada.rights(feeder.catalog.rights), "parsed once"
+    assert ada.rights(feeder.catalog.rights, feeder.catalog.level) is ada.rights(
+        feeder.catalog.rights, feeder.catalog.level
+    ), "parsed once"
     old = replace(ada, user=replace(ada.user, identity="ada/1")) if ada.user else ada
     with pytest.raises(Denied):
-        old.rights(feeder.catalog.rights)
+        old.rights(feeder.catalog.rights, feeder.catalog.level)
     feeder.one(command("remove_user", name="ada"))
     with pytest.raises(Denied):
-        ada.rights(feeder.catalog.rights)
+        ada.rights(feeder.catalog.rights, feeder.catalog.level)
     with pytest.raises(NotFound):
         feeder.catalog.lookup("/nothing")
     assert chunk(1).length == 10

@@ -27,7 +27,7 @@ def feeder(tmp_path: Path) -> Iterator[Feeder]:
 
 def kept(feeder: Feeder, rights: str, path: str, offset: int) -> int | str:
     """Return how many bytes REST and STOR keep, or the refusal."""
-    account = Rights(User("ada", "", rights=rights))
+    account = Rights(User("ada", "", rights=rights), reserved=False)
     _, base = target(account, feeder.catalog, commands.PutFile(path=path), append=False, offset=offset)
     try:
         return kept_bytes(base, offset, append=False)

@@ -468,3 +468,15 @@ def test_what_decides_at_apply_is_as_it_was() -> None:
     """Another value is another rule: nodes of two releases would replay one log to two states. It needs a level."""
     for module, values in DECIDES.items():
         assert {name: getattr(module, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b, a) for b in range(OLDEST, NEWEST + 1) for a in range(b, NEWEST + 1)]
+)
+def test_a_catalog_that_was_raised_is_opened_again(tmp_path: Path, before: int, after: int) -> None:
+    with Feeder(tmp_path / "catalog.db", level=before) as feeder:
+        feeder.one(command("put_user", user=commands.User(name="ada", home="/", rights="elr")))
+        for level in range(before + 1, after + 1):
+            assert feeder.status(command("set_level", level=level)) == "OK"
+    with Feeder(tmp_path / "catalog.db") as feeder:
+        assert feeder.catalog.level == after and feeder.catalog.user("ada") is not None

@@ -123,7 +123,7 @@ def test_counters_of_copies_follow(feeder: Feeder, anna: Actor, bob: Actor) -> N
 def other(feeder: Feeder, why: str) -> None:
     fields: dict[str, dict[str, Any]] = {
         "disabled": {"disabled": True},
-        "full": {"inbox_files": 1},
+        "full": {"inbox_files": 2},  # a directory is one
         "full of bytes": {"inbox_bytes": 9},
         "full of hers": {"sender_bytes": 9},
     }
@@ -254,6 +254,114 @@ def test_other_content_or_another_name_is_another_delivery(feeder: Feeder, anna:
     assert len(inbox(feeder, "bob")) == 3
 
 
+def test_the_same_is_what_was_put_last_so_the_one_before_is_another_delivery(
+    feeder: Feeder, anna: Actor, bob: Actor
+) -> None:
+    for seed in (1, 2, 1):  # who lost the reply to the first would not have put the second
+        assert not send(feeder, anna, "bob/a.jpg", seed).repeated
+    assert send(feeder, anna, "bob/a.jpg", 1).repeated
+    assert inbox(feeder, "bob") == ["anna/a (2).jpg", "anna/a (3).jpg", "anna/a.jpg"]
+    assert [ref.digest for ref in feeder.catalog.file(sent(anna, "bob/a.jpg")).chunks] == [digest(1)]
+
+
+def team(feeder: Feeder, *members: str) -> None:
+    assert feeder.status(command("put_group", group=commands.Group(name="team", members=members))) == "OK"
+
+
+@pytest.mark.parametrize("how", ["put", "send", "rename"])
+def test_a_repeat_reaches_those_of_a_group_who_have_it_not(
+    feeder: Feeder, anna: Actor, bob: Actor, how: str
+) -> None:
+    carl = person(feeder, "carl")
+    person(feeder, "dora")
+    team(feeder, "anna", "bob", "carl")
+    status(feeder, carl, command("block", person="carl", name="anna"))
+    assert status(feeder, anna, put("/people/anna/a", 1)) == "OK"
+
+    def again() -> commands.Result:
+        if how == "send":
+            return feeder.one(by(command("send_file", path="/people/anna/a", to="team"), anna))
+        if how == "put":
+            return send(feeder, anna, "team/a", 1)
+        assert ok(send(feeder, anna, "team/a.part", 1, draft=True))
+        return feeder.one(by(rename(sent(anna, "team/a.part"), sent(anna, "team/a")), anna))
+
+    first = again()
+    assert (first.accepted, first.refused, first.repeated) == (1, 1, False)
+    status(feeder, carl, command("block", person="carl", name="anna", off=True))
+    status(feeder, bob, remove("/people/@inbox/bob/anna/a"))
+    team(feeder, "anna", "bob", "carl", "dora", "nobody")
+    second = again()
+    assert (second.accepted, second.refused, second.repeated) == (2, 1, True)
+    assert [inbox(feeder, name) for name in ("bob", "carl", "dora")] == [[], ["anna/a"], ["anna/a"]]
+    standing = [("bob", "DELIVERED"), ("carl", "DELIVERED"), ("dora", "DELIVERED"), ("nobody", "REFUSED")]
+    assert states(feeder, "anna") == standing
+    third = again()
+    assert (third.accepted, third.refused, third.repeated) == (0, 0, True)
+    assert status(feeder, anna, remove(sent(anna, "team/a"))) == "OK"
+    assert inbox(feeder, "carl") == []
+    assert chunks_kept(feeder, 1) == [True] and tables(feeder, "sent", "deliveries") == [0, 0]
+
+
+def test_a_repeat_goes_to_no_more_than_a_group_has(
+    feeder: Feeder, anna: Actor, bob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person(feeder, "carl")
+    team(feeder, "anna", "bob")
+    assert ok(send(feeder, anna, "team/a", 1))
+    team(feeder, "anna", "carl")
+    monkeypatch.setattr(sending, "MAX_MEMBERS", 1)
+    assert send(feeder, anna, "team/a", 1).status == commands.QUOTA
+    assert (inbox(feeder, "carl"), states(feeder, "anna")) == ([], [("bob", "DELIVERED")])
+
+
+# Directories in an inbox.
+
+
+def under(feeder: Feeder, actor: Actor, *ways: str) -> None:
+    for way in ways:
+        assert status(feeder, actor, command("make_directory", path=sent(actor, way))) == "OK"
+
+
+@pytest.mark.parametrize("how", ["recalled", "deleted", "expired", "kept"])
+def test_a_directory_in_an_inbox_goes_with_the_last_file_in_it(
+    feeder: Feeder, anna: Actor, bob: Actor, how: str
+) -> None:
+    under(feeder, anna, "bob", "bob/d", "bob/d/e")
+    for way in ("bob/d/e/a", "bob/d/b"):
+        assert ok(feeder.one(by(put(sent(anna, way), 1, expires_ns=HOUR), anna)))
+    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(5, 20)
+    for way, left in (("d/e/a", ["anna/d/b"]), ("d/b", [])):
+        if how == "recalled":
+            assert status(feeder, anna, remove(sent(anna, f"bob/{way}"))) == "OK"
+        elif how == "deleted":
+            assert status(feeder, bob, remove(f"/people/@inbox/bob/anna/{way}")) == "OK"
+        elif how == "kept":
+            kept = rename(f"/people/@inbox/bob/anna/{way}", f"/people/bob/{way[-1]}")
+            assert status(feeder, bob, kept) == "OK"
+        if how != "expired":
+            assert inbox(feeder, "bob") == left
+    advance(feeder, 2 * HOUR)
+    assert feeder.catalog.listing("/people/@inbox/bob") == []
+    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(0, 0)
+    assert tables(feeder, "inboxes") == [0]
+    assert ok(send(feeder, anna, "bob/again", 2))
+    assert inbox(feeder, "bob") == ["anna/again"]
+
+
+def test_directories_count_to_what_one_sender_may_have_there(feeder: Feeder, anna: Actor) -> None:
+    bob = person(feeder, "bob", sender_files=3)
+    carl = person(feeder, "carl")
+    under(feeder, anna, "bob", "bob/1", "bob/1/2", "bob/1/2/3")
+    assert status(feeder, anna, put(sent(anna, "bob/1/2/3/a"), 1)) == "NOT_FOUND"
+    assert status(feeder, anna, put(sent(anna, "bob/1/2/a"), 1)) == "OK"
+    assert status(feeder, anna, put(sent(anna, "bob/1/b"), 1)) == "NOT_FOUND"
+    assert ok(send(feeder, carl, "bob/a", 2))
+    assert status(feeder, bob, remove("/people/@inbox/bob/anna/1/2/a")) == "OK"
+    assert status(feeder, anna, put(sent(anna, "bob/1/b"), 1)) == "OK"
+    assert inbox(feeder, "bob") == ["anna/1/b", "carl/a"]
+
+
 # Drafts.
 
 
@@ -320,6 +428,22 @@ def test_a_handle_s_draft_that_got_its_final_name_meanwhile_is_delivered(
     assert inbox(feeder, "bob") == ["anna/b.part"]
 
 
+def test_what_its_writer_has_still_open_waits_under_whatever_name(
+    feeder: Feeder, anna: Actor, bob: Actor
+) -> None:
+    half = send(feeder, anna, "bob/a.jpg", 1, unfinished=True)
+    assert (half.status, half.accepted, inbox(feeder, "bob")) == (commands.OK, 0, [])
+    through = commands.Handle(inode=half.inode, version=half.index)
+    assert status(feeder, anna, rename(sent(anna, "bob/a.jpg"), sent(anna, "bob/b.part"), draft=True)) == "OK"
+    more = put(sent(anna, "bob/a.jpg"), 1, 2, handle=through, unfinished=True)
+    again = feeder.one(by(more, anna))
+    assert (again.status, again.accepted, inbox(feeder, "bob")) == (commands.OK, 0, [])
+    through = commands.Handle(inode=again.inode, version=again.index)
+    assert feeder.one(by(put(sent(anna, "bob/a.jpg"), 1, 2, handle=through), anna)).accepted == 1
+    assert inbox(feeder, "bob") == ["anna/b.part"]
+    assert feeder.catalog.file("/people/@inbox/bob/anna/b.part").entry.size == 20
+
+
 def test_a_handle_delivers_what_it_was_opened_on(feeder: Feeder, anna: Actor, bob: Actor) -> None:
     opens(feeder, anna, "bob")
     directory = feeder.catalog.lookup(sent(anna, "bob")).inode
@@ -367,13 +491,13 @@ def test_what_is_moved_out_of_the_inbox_is_kept_and_the_recipient_s(
     for name in ("a", "b"):
         send(feeder, anna, f"bob/{name}", 1, expires_ns=HOUR)
     assert status(feeder, bob, rename("/people/@inbox/bob/anna/a", "/people/bob/mine")) == "OK"
-    assert status(feeder, bob, rename("/people/@inbox/bob/anna/b", "/shared/ours")) == "OK"
+    assert status(feeder, bob, rename("/people/@inbox/bob/anna/b", "/people/@shared/ours")) == "OK"
     assert feeder.catalog.lookup("/people/bob/mine").owner == bob.owner
     assert feeder.catalog.usage(bob.owner) == Usage(2, 20)
     assert states(feeder, "anna") == [("bob", "KEPT")] * 2
     assert status(feeder, anna, remove(sent(anna, "bob/a"))) == "OK"
     advance(feeder, DAY)
-    assert [files(feeder, "/people/bob"), files(feeder, "/shared")] == [["mine"], ["ours"]]
+    assert [files(feeder, "/people/bob"), files(feeder, "/people/@shared")] == [["mine"], ["ours"]]
     assert past(feeder, "anna") == [("bob/a", "KEPT"), ("bob/b", "KEPT")]
     assert chunks_kept(feeder, 1) == [True]
     assert status(feeder, bob, remove("/people/bob/mine")) == "OK"

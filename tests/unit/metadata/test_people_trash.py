@@ -227,11 +227,11 @@ def test_what_is_thrown_away_to_send_it_is_sent(feeder: Feeder, bob: Actor) -> N
 
 
 def test_retention_counts_what_is_kept_and_restored_in_shared(feeder: Feeder, anna: Actor, bob: Actor) -> None:
-    assert feeder.status(command("put_retention", path="/shared", max_files=1)) == "OK"
+    assert feeder.status(command("put_retention", path="/people/@shared", max_files=1)) == "OK"
     send(feeder, anna, "bob/x.jpg", 1)
-    assert status(feeder, bob, rename(HERE, "/shared/x.jpg")) == "OK"
-    assert feeder.status(by(put("/shared/y.jpg", 2), bob)) == "OK"
-    assert files(feeder, "/shared") == ["y.jpg"], "the oldest has gone, past the trash"
+    assert status(feeder, bob, rename(HERE, "/people/@shared/x.jpg")) == "OK"
+    assert feeder.status(by(put("/people/@shared/y.jpg", 2), bob)) == "OK"
+    assert files(feeder, "/people/@shared") == ["y.jpg"], "the oldest has gone, past the trash"
     assert trashed(feeder, bob) == []
     assert content(feeder, sent(anna, "bob/x.jpg")) == [1]
 
@@ -259,7 +259,7 @@ def test_purging_forgets_retention_and_trash(feeder: Feeder, bob: Actor) -> None
     assert feeder.status(by(put("/people/bob/y", 2), bob)) == "OK"
     assert status(feeder, bob, remove("/people/bob/y")) == "OK"
     assert feeder.status(command("remove_user", name="bob")) == "OK"
-    assert feeder.one(command("purge_person", identity=owner(bob), limit=256)).finished
+    assert feeder.one(command("purge_person", identity=owner(bob), limit=64)).finished
     assert references(feeder) == {} and rows(feeder, "trash") == rows(feeder, "retained") == 0
 
 
@@ -413,7 +413,7 @@ def test_a_few_things_go_with_one_command_and_the_clock_waits_for_the_rest(feede
     counts = []
     while True:
         result = feeder.one(command("advance_clock", time_ns=until, limit=1))
-        assert result.removed <= 1
+        assert result.removed <= 3  # with a record go its recipients
         counts.append(len(inbox(feeder, "bob") + inbox(feeder, "carl")) + len(trashed(feeder, bob)))
         if result.finished:
             break
@@ -431,14 +431,14 @@ def test_who_takes_a_name_gets_no_trash_while_an_earlier_one_has_something_there
     assert feeder.status(by(put("/secret.jpg", 1), carl)) == "OK"
     assert feeder.status(by(command("remove_file", path="/secret.jpg"), carl)) == "OK"
     way = "/people/@trash/carl/secret.jpg"
-    assert carl.rights(feeder.catalog.rights).may(Action.READ, way)
+    assert carl.rights(feeder.catalog.rights, feeder.catalog.level).may(Action.READ, way)
     assert feeder.status(command("remove_user", name="carl")) == "OK"
     assert putting(DAY) == "EXISTS"
     assert putting(0) == "OK" and putting(DAY) == "EXISTS"
-    assert not session(feeder, "carl").rights(feeder.catalog.rights).may(Action.READ, way)
+    assert not session(feeder, "carl").rights(feeder.catalog.rights, feeder.catalog.level).may(Action.READ, way)
     assert feeder.status(command("remove_file", path=way)) == "OK"
     assert putting(DAY) == "OK"
-    assert session(feeder, "carl").rights(feeder.catalog.rights).may(Action.READ, way)
+    assert session(feeder, "carl").rights(feeder.catalog.rights, feeder.catalog.level).may(Action.READ, way)
     for others in (
         "/people",
         "/people/@trash",
@@ -446,4 +446,8 @@ def test_who_takes_a_name_gets_no_trash_while_an_earlier_one_has_something_there
         "/people/@inbox/carl/x",
         "/people/carl/x",
     ):
-        assert not session(feeder, "carl").rights(feeder.catalog.rights).may(Action.READ, others)
+        assert (
+            not session(feeder, "carl")
+            .rights(feeder.catalog.rights, feeder.catalog.level)
+            .may(Action.READ, others)
+        )

@@ -28,6 +28,9 @@ class Closing:
         self.stream.close()
         return [packets.status(request, packets.OK)]
 
+    def stop(self) -> None:
+        """Nothing takes long."""
+
     def pause(self) -> float:
         return 0.0
 

@@ -298,7 +298,7 @@ def test_what_nobody_knows_is_answered_and_harms_nothing() -> None:
         client.hears(REQUEST_FAILURE)
         client.say(kinds.PING, b"a" * 1000)
         assert client.hears(kinds.PONG)[1] == (1000).to_bytes(4, "big") + b"a" * 1000
-        eventually(lambda: any("SFTP only" in one.reason for one in made.node.about("refused")))
+        eventually(lambda: any("SFTP and scp only" in one.reason for one in made.node.about("refused")))
         comes_back(channel, os.urandom(100_000))
         while not client.came.empty():
             assert client.came.get()[0] != REQUEST_FAILURE, "one answer each"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Self
 
 from raftstore.metadata.refusal import Refusal, check_label
@@ -12,9 +14,6 @@ from raftstore.wire import commands_pb2 as commands
 
 MAX_BLOCKS = 10_000
 """Names that a person may block."""
-
-MAX_KNOWN = 4096
-"""Persons of whom it is kept in memory."""
 
 
 class Blocks(Table):
@@ -38,21 +37,23 @@ CREATE TABLE blocks (
     def __init__(self, database: sqlite3.Connection, accounts: Accounts) -> None:
         super().__init__(database)
         self._accounts = accounts
-        self._known: dict[str, frozenset[str]] = {}
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
         """Make it with the accounts."""
         return cls(tables.database, tables[Accounts])
 
-    def has(self, person: str, name: str) -> bool:
-        """Whether a person takes nothing from `name`."""
-        known = self._known.get(person)
-        if known is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            known = self._known[person] = frozenset(self.of(person))
-        return name in known
+    def blocking(self, persons: Sequence[str], name: str) -> set[str]:
+        """Return those of some persons who take nothing from `name`."""
+        if len(persons) == 1:
+            row = self._execute("SELECT person FROM blocks WHERE person = ? AND name = ?", (persons[0], name))
+            return {person for (person,) in row.fetchall()}
+        rows = self._execute(
+            "SELECT blocks.person FROM json_each(?1) AS asked CROSS JOIN blocks"
+            " ON blocks.person = asked.value AND blocks.name = ?2",
+            (json.dumps(persons), name),
+        ).fetchall()
+        return {person for (person,) in rows}
 
     def of(self, person: str) -> list[str]:
         """Return whom a person blocks, sorted."""
@@ -68,8 +69,7 @@ CREATE TABLE blocks (
             raise Refusal(commands.NOT_FOUND, f"person {person}")
         check_label(name, "a name to block")
         if not name or name == person:
-            raise Refusal(commands.INVALID, "somebody else is blocked, by name")
-        self._known.pop(person, None)
+            raise Refusal(commands.INVALID, "one blocks somebody else, by name")
         if command.off:
             self._execute("DELETE FROM blocks WHERE person = ? AND name = ?", (person, name))
             return
@@ -80,5 +80,4 @@ CREATE TABLE blocks (
 
     def account_removed(self, name: str) -> None:
         """Forget what a person blocked. Who blocked it still does: nobody comes back by another account."""
-        self._known.pop(name, None)
         self._execute("DELETE FROM blocks WHERE person = ?", (name,))

@@ -17,6 +17,8 @@ MAX_MEMBERS = 1_000
 MAX_OF_OWNER = 100
 """Groups of a person; an admin may have any number."""
 
+_OF = "SELECT name FROM members WHERE member = ?1 UNION SELECT name FROM groups WHERE owner = ?2"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -64,6 +66,8 @@ CREATE INDEX members_by_member ON members (member);
         super().__init__(database)
         self._executemany = database.cursor().executemany
         self._accounts = accounts
+        self.revision = 0
+        """Grows with every change of a group: what was made of groups may be kept until then."""
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -91,16 +95,23 @@ CREATE INDEX members_by_member ON members (member);
 
     def of(self, name: str, identity: str) -> list[str]:
         """Return the groups that an account is in, or owns, by name."""
-        rows = self._execute(
-            "SELECT name FROM members WHERE member = ? UNION SELECT name FROM groups WHERE owner = ? ORDER BY name",
-            (name, identity),
-        ).fetchall()
+        rows = self._execute(f"{_OF} ORDER BY name", (name, identity)).fetchall()
         return [group for (group,) in rows]
 
     def companions(self, name: str, identity: str) -> list[str]:
         """Return who is in a group with an account, or in one that it owns, by name."""
-        found = {member for group in self.of(name, identity) for member in self.members(group)}
-        return sorted(found - {name})
+        rows = self._execute(
+            f"SELECT DISTINCT member FROM members WHERE name IN ({_OF}) AND member <> ?1 ORDER BY member",
+            (name, identity),
+        ).fetchall()
+        return [member for (member,) in rows]
+
+    def are_companions(self, name: str, identity: str, other: str) -> bool:
+        """Whether `other` is one of the `companions` of an account."""
+        row = self._execute(
+            f"SELECT 1 FROM members WHERE member = ?3 AND name IN ({_OF}) LIMIT 1", (name, identity, other)
+        ).fetchone()
+        return row is not None
 
     @handles("put_group", level=3)
     def put(self, command: commands.PutGroup, at: Context) -> None:
@@ -112,12 +123,19 @@ CREATE INDEX members_by_member ON members (member);
         earlier = self.find(wanted.name)
         owner = self._owner(wanted.owner, earlier, at)
         foreign = earlier is not None and at.rights is not None and earlier.owner != owner
+        if at.rights is not None and not command.update and (foreign or self._taken(wanted.name)):
+            raise Refusal(commands.EXISTS, f"{wanted.name} cannot be the name of a group of yours")
         self._check(wanted, earlier, owner, command, foreign=foreign)
+        self.revision += 1
         revision = (wanted.name, owner, at.index)
         self._execute("INSERT OR REPLACE INTO groups VALUES (?, ?, ?)", revision)
         self._execute("DELETE FROM members WHERE name = ?", (wanted.name,))
         rows = [(wanted.name, member) for member in sorted(wanted.members)]
         self._executemany("INSERT INTO members VALUES (?, ?)", rows)
+
+    def _taken(self, name: str) -> bool:
+        """Whether no group can be made under a name, for a reason of which a person is told nothing: who is there."""
+        return self._accounts.user(name) is not None or reserved_name(name) is not None
 
     def _owner(self, wanted: str, earlier: Group | None, at: Context) -> str:
         """Return whose the group is from now on."""
@@ -145,7 +163,7 @@ CREATE INDEX members_by_member ON members (member);
         elif command.create:
             raise Refusal(commands.EXISTS, name)
         elif foreign:
-            raise Refusal(commands.NOT_FOUND if command.update else commands.EXISTS, name)
+            raise Refusal(commands.NOT_FOUND, name)  # to be updated: else it is refused already
         elif wanted.revision and wanted.revision != earlier.revision:
             raise Refusal(commands.CHANGED, name)
         if len(members) > MAX_MEMBERS or len(set(members)) < len(members):
@@ -173,11 +191,13 @@ CREATE INDEX members_by_member ON members (member);
         earlier = self.find(command.name)
         if earlier is None or (at.rights is not None and earlier.owner != at.leave.owner):
             raise Refusal(commands.NOT_FOUND, command.name)
+        self.revision += 1
         self._execute("DELETE FROM groups WHERE name = ?", (command.name,))
         self._execute("DELETE FROM members WHERE name = ?", (command.name,))
 
     def account_removed(self, name: str, identity: str) -> None:
         """Take an account out of all groups: who comes under its name is another. Its own become an admin's."""
+        self.revision += 1
         self._execute("DELETE FROM members WHERE member = ?", (name,))
         self._execute("UPDATE groups SET owner = '' WHERE owner = ?", (identity,))
 

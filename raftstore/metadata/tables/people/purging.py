@@ -17,12 +17,16 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.versions import Versions
-from raftstore.rights.reserved import APART, Area, home_of
+from raftstore.rights.reserved import Area, home_of, is_apart
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
-MAX_PURGED = 256
-"""Names that one command removes."""
+MAX_PURGED = 64
+"""Names that one command removes, with the recipients that are noted of those that were sent. One file that was sent
+to a group may be more."""
+
+MAX_PURGED_CHUNKS = 512
+"""Chunks' worth of bytes in them."""
 
 
 class Purging(Table):
@@ -56,7 +60,7 @@ class Purging(Table):
         user = self._accounts.owner(identity)
         if user is not None and user.person:
             raise Refusal(commands.CHANGED, f"{name} is a person")
-        budget = Budget(command.limit)
+        budget = Budget(command.limit, MAX_PURGED_CHUNKS)
         finished = all(self._empty(at, path, budget) for path in _places(name))
         return commands.Result(finished=finished, removed=budget.spent)
 
@@ -77,13 +81,17 @@ class Purging(Table):
                     return False
             if len(inside) == MAX_PURGED or not self._names.is_empty(row[2]) or self._reserved_in(row[2]):
                 return False
+            if self._names.at(place) is None:
+                return True  # it has gone with the last file in it
+        if Area.SENT.has(path) and row[1] != Kind.DIRECTORY:
+            return self._sending.throw_away(at, place, row, budget)
         if not budget.take(row[3]):
             return False
         if row[1] == Kind.DIRECTORY:
             self._orphans.add(row[2])
             self._storing.remove_directory(at, place, row)
             self._retention.directory_removed(row[2])
-        elif path.startswith(APART):
+        elif is_apart(path):
             self._sending.remove(at, path, place, row)
         else:
             self._versions.remove(at, place, row)

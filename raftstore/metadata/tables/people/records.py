@@ -8,14 +8,15 @@ stays until nothing of it is in an inbox any more, because it may expire there.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.clock import Budget, Clock
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.types import DeliveryState
+from raftstore.types import DeliveryState, EventKind, User
 
 KEPT_NS = 30 * 24 * 3600 * 10**9
 """For which ended records are kept, in cluster time."""
@@ -26,8 +27,13 @@ MAX_KEPT = 10_000
 _TAKEN_OUT = 8
 """Beside a state: the recipient has removed it from the inbox. Its sender is not to know."""
 
-_IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.BOUNCED)
-"""States in which it may still be there."""
+_IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.KEPT)
+"""States in which it may still be there. BOUNCED is none that is kept: it is what DELIVERED means once its recipient
+is no person any more."""
+
+
+_RECIPIENTS = (DeliveryState.OPENED, DeliveryState.KEPT)
+"""States that the recipient brings about; all others the sender, or time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,15 @@ class Past:
     state: DeliveryState
     sent_ns: int
     ended_ns: int
+
+
+def as_shown(state: DeliveryState, identity: str, account: User | None) -> DeliveryState:
+    """Return the state of a delivery to `identity` as its sender is told it; `account`: who has that name now.
+
+    What was not opened has bounced as long as its recipient is no person: nobody can open it.
+    """
+    there = account is not None and account.person and account.owner == identity
+    return DeliveryState.BOUNCED if state is DeliveryState.DELIVERED and not there else state
 
 
 class Records(Table):
@@ -126,16 +141,17 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         ),
     )
 
-    def __init__(self, database: sqlite3.Connection, persons: Persons, clock: Clock) -> None:
+    def __init__(self, database: sqlite3.Connection, persons: Persons, clock: Clock, events: Events) -> None:
         super().__init__(database)
         self._executemany = database.cursor().executemany
+        self._events = events
         self._persons = persons
         self._clock = clock
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
-        """Make it with the persons whose they are, and cluster time."""
-        return cls(tables.database, tables[Persons], tables[Clock])
+        """Make it with the persons whose they are, cluster time, and who is told of it."""
+        return cls(tables.database, tables[Persons], tables[Clock], tables[Events])
 
     # Records.
 
@@ -152,14 +168,24 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             "INSERT INTO sent VALUES (?, ?, ?, ?, 0)",
             (record.inode, record.sender, record.sent_ns, record.expires_ns),
         )
+        self.add_deliveries(record, deliveries)
+
+    def add_deliveries(self, record: Record, deliveries: Iterable[tuple[int, int, DeliveryState]]) -> None:
+        """Note recipients of a record; see `add`."""
         rows = [(inode, record.inode, recipient, int(state)) for inode, recipient, state in deliveries]
         self._executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?)", rows)
+        self._note_delivered(record, rows)
 
-    def deliveries(self, record: int, limit: int = -1) -> list[Delivery]:
-        """Return the deliveries of a record, in the order of their numbers."""
+    def remove_deliveries(self, deliveries: Iterable[int]) -> None:
+        """Take back what was noted of some recipients, by the numbers of their entries."""
+        self._executemany("DELETE FROM deliveries WHERE inode = ?", [(inode,) for inode in deliveries])
+
+    def deliveries(self, record: int, limit: int = -1, after: int = 0) -> list[Delivery]:
+        """Return the deliveries of a record behind a number, in the order of their numbers."""
         rows = self._execute(
-            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? ORDER BY inode LIMIT ?",
-            (record, limit),
+            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? AND inode > ?"
+            " ORDER BY inode LIMIT ?",
+            (record, after, limit),
         ).fetchall()
         return list(map(_delivery, rows))
 
@@ -170,15 +196,54 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         ).fetchone()
         return _delivery(row) if row is not None else None
 
+    def there(self, record: int, limit: int) -> list[Delivery]:
+        """Return up to `limit` deliveries of a record that are still in inboxes, as far as it knows."""
+        rows = self._execute(
+            "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? AND state IN (?, ?, ?)"
+            " ORDER BY inode LIMIT ?",
+            (record, *map(int, _IN_INBOX), limit),
+        ).fetchall()
+        return list(map(_delivery, rows))
+
     def become(self, delivery: Delivery, state: DeliveryState, *, there: bool) -> None:
         """Give a delivery a state; `there`: it is still in the inbox."""
-        number = int(state) | (0 if there else _TAKEN_OUT)
-        self._execute("UPDATE deliveries SET state = ? WHERE inode = ?", (number, delivery.inode))
         record = self.record(delivery.record)
-        if record is not None and record.ended:
-            self._execute("UPDATE history SET state = ? WHERE number = ?", (int(state), delivery.inode))
-            if not there:
-                self._forget_ended(record.inode)
+        assert record is not None
+        self.become_all(record, [delivery], state, there=there)
+
+    def become_all(
+        self, record: Record, deliveries: Sequence[Delivery], state: DeliveryState, *, there: bool
+    ) -> None:
+        """Give some deliveries of a record a state. Of one that has ended those are forgotten that are not `there`."""
+        self._note_state(record, [each for each in deliveries if each.state is not state], state)
+        if record.ended:
+            self._executemany(
+                "UPDATE history SET state = ? WHERE number = ?",
+                [(int(state), each.inode) for each in deliveries],
+            )
+        if record.ended and not there:
+            self.remove_deliveries(each.inode for each in deliveries)
+            self._forget_empty(record.inode)
+            return
+        number = int(state) | (0 if there else _TAKEN_OUT)
+        self._executemany(
+            "UPDATE deliveries SET state = ? WHERE inode = ?", [(number, each.inode) for each in deliveries]
+        )
+
+    def _note_delivered(self, record: Record, rows: list[tuple[int, int, int, int]]) -> None:
+        taken = [row for row in rows if row[3] == DeliveryState.DELIVERED]
+        if taken:
+            only = rows[0][2] if len(rows) == 1 else 0
+            self._events.note(
+                EventKind.DELIVERED, len(taken), record.inode, taken[0][0], actor=record.sender, subject=only
+            )
+
+    def _note_state(self, record: Record, deliveries: Iterable[Delivery], state: DeliveryState) -> None:
+        for each in deliveries:
+            actor, subject = record.sender, each.recipient
+            if state in _RECIPIENTS:
+                actor, subject = subject, actor
+            self._events.note(EventKind(state), 1, record.inode, each.inode, actor=actor, subject=subject)
 
     def open(self, inode: int) -> None:
         """Note that the entry `inode` of an inbox was read, if it is one that nobody has read yet."""
@@ -186,27 +251,68 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         if found is not None and found.there and found.state is DeliveryState.DELIVERED:
             self.become(found, DeliveryState.OPENED, there=True)
 
-    def end(self, at: Context, record: Record, path: str, size: int) -> None:
-        """The sender's entry goes: keep for a while what became of it. `path` is that within /people/@sent/SENDER."""
-        now, deliveries = self._clock.stamp(at), self.deliveries(record.inode)
+    def end(
+        self,
+        at: Context,
+        record: Record,
+        path: str,
+        size: int,
+        deliveries: Sequence[Delivery],
+        recalled: Collection[int] = (),
+    ) -> None:
+        """The sender's entry goes: keep for a while what became of it. `path` is that within /people/@sent/SENDER.
+
+        `deliveries`: all of the record. Those in `recalled` are taken from their inboxes with it.
+        """
+        self._note_state(
+            record, [each for each in deliveries if each.inode in recalled], DeliveryState.RECALLED
+        )
+        now = self._clock.stamp(at)
         rows = [
-            (each.inode, record.sender, path, size, each.recipient, int(each.state), record.sent_ns, now)
+            (
+                each.inode,
+                record.sender,
+                path,
+                size,
+                each.recipient,
+                int(DeliveryState.RECALLED if each.inode in recalled else each.state),
+                record.sent_ns,
+                now,
+            )
             for each in deliveries
         ]
         self._executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         kept = self._persons.count_history(record.sender, len(rows))
         if kept > MAX_KEPT:
             self._drop_oldest(record.sender, kept - MAX_KEPT)
-        self._execute("UPDATE sent SET ended = 1 WHERE inode = ?", (record.inode,))
-        self._forget_ended(record.inode)
+        kept_there = {each.inode for each in deliveries if each.there and each.inode not in recalled}
+        self._end(
+            record.inode, len(kept_there), [each.inode for each in deliveries if each.inode not in kept_there]
+        )
 
-    def _forget_ended(self, record: int) -> None:
-        """Of a record that has ended, forget what is in no inbox any more, and with the last of it the record."""
-        left = self.deliveries(record)
-        gone = [(each.inode,) for each in left if not each.there]
-        self._executemany("DELETE FROM deliveries WHERE inode = ?", gone)
-        if len(gone) == len(left):
-            self._execute("DELETE FROM sent WHERE inode = ?", (record,))
+    def end_untold(self, record: Record) -> int:
+        """The sender's entry goes, and nobody is left who would ask about it; return how many rows go with it."""
+        deliveries = self.deliveries(record.inode)
+        gone = [each.inode for each in deliveries if not each.there]
+        self._end(record.inode, len(deliveries) - len(gone), gone)
+        return len(gone)
+
+    def _end(self, record: int, left: int, gone: Sequence[int]) -> None:
+        """Of a record that ends, forget what is in no inbox any more, and, if that is all, the record."""
+        if not left:
+            self.forget(record)
+            return
+        self.remove_deliveries(gone)
+        self._execute("UPDATE sent SET ended = 1 WHERE inode = ?", (record,))
+
+    def _forget_empty(self, record: int) -> None:
+        if not self._execute("SELECT 1 FROM deliveries WHERE record = ? LIMIT 1", (record,)).fetchone():
+            self.forget(record)
+
+    def forget(self, record: int) -> None:
+        """Forget a record of which nothing is anywhere."""
+        self._execute("DELETE FROM deliveries WHERE record = ?", (record,))
+        self._execute("DELETE FROM sent WHERE inode = ?", (record,))
 
     def _drop_oldest(self, sender: int, count: int) -> None:
         self._execute(
@@ -240,6 +346,11 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             Past(number, path, size, recipient, DeliveryState(state), sent_ns, ended_ns)
             for number, path, size, recipient, state, sent_ns, ended_ns in rows
         ]
+
+    def past_path(self, number: int) -> str | None:
+        """Return the path of a delivery whose record has ended; None: that is not kept."""
+        row = self._execute("SELECT path FROM history WHERE number = ?", (number,)).fetchone()
+        return row[0] if row is not None else None
 
     # Time.
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Self
 
 from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts, reserved_name
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Groups
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.storing import Storing
+from raftstore.metadata.tables.trash import Trash
 from raftstore.rights.reserved import PEOPLE, SHARED, Area, home_of, is_reserved
-from raftstore.types import DeliveryState, Kind, User
+from raftstore.types import EventKind, Kind, User
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -31,7 +31,8 @@ class Registering(Table):
         self._persons = tables[Persons]
         self._groups = tables[Groups]
         self._blocks = tables[Blocks]
-        self._records = tables[Records]
+        self._trash = tables[Trash]
+        self._events = tables[Events]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -52,10 +53,12 @@ class Registering(Table):
         elif user.trash_ns and (earlier is None or not earlier.trash_ns):
             self._check_trash(user.name, earlier)
         self._accounts.put(command, at)
+        if user.person or was_person:
+            self._persons.show(user.name, shown=user.person)
         if user.person and not was_person:
             self._make_places(at, user.name)
         elif earlier is not None and was_person and not user.person:
-            self._bounce(earlier)
+            self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     @handles("remove_user", level=1)
     def remove_user(self, command: commands.RemoveUser, at: Context) -> None:
@@ -66,8 +69,9 @@ class Registering(Table):
             return
         self._groups.account_removed(earlier.name, earlier.owner)
         if earlier.person:
-            self._bounce(earlier)
+            self._persons.show(earlier.name, shown=False)
             self._blocks.account_removed(earlier.name)
+            self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     def _check(self, user: commands.User, earlier: User | None) -> None:
         if earlier is None:
@@ -86,11 +90,6 @@ class Registering(Table):
 
     def _check_places(self, name: str, earlier: User | None) -> None:
         """Refuse with EXISTS what is where a new person's places are to be, and is not its own."""
-        shared = self._find(SHARED)
-        if shared is not None and (shared[1] != Kind.DIRECTORY or shared[5]):
-            raise Refusal(
-                commands.EXISTS, f"{SHARED} is one directory for all persons: rename what is there first"
-            )
         self._check_trash(name, earlier)
         holder = self._persons.holder(name)
         if holder is None or (earlier is not None and earlier.owner == holder):
@@ -105,8 +104,9 @@ class Registering(Table):
     def _check_trash(self, name: str, earlier: User | None) -> None:
         """Refuse with EXISTS what is in the trash of an earlier account of that name, a person or not."""
         row = self._find(Area.TRASH.of(name))
-        owner = earlier.owner if earlier is not None else ""
-        if row is not None and self._names.has_others(row[2], owner):
+        if earlier is not None and self._trash.newest(earlier.owner):
+            return  # it was empty when that account's first came, and nobody else's comes
+        if row is not None and not self._names.is_empty(row[2]):
             raise Refusal(
                 commands.EXISTS, f"{Area.TRASH.of(name)} has what an earlier {name} has left: remove that first"
             )
@@ -120,27 +120,9 @@ class Registering(Table):
     def _make_places(self, at: Context, name: str) -> None:
         user = self._accounts.user(name)
         assert user is not None
-        self._persons.number(user.owner)
+        self._persons.hold(user.owner)
         for path in (*_places(name), SHARED):
             self._storing.directory(at, path)
-
-    def _bounce(self, user: User) -> None:
-        """Nobody opens any more what a person has not opened: its senders are to know."""
-        for inode in self._inside(Area.INBOX.of(user.name)):
-            delivery = self._records.delivery(inode)
-            if delivery is not None and delivery.there and delivery.state is DeliveryState.DELIVERED:
-                self._records.become(delivery, DeliveryState.BOUNCED, there=True)
-
-    def _inside(self, path: str) -> Iterator[int]:
-        """Yield the inodes of all files beneath a directory: as many as an inbox takes."""
-        row = self._find(path)
-        waiting = [row[2]] if row is not None else []
-        for directory in waiting:  # grows meanwhile
-            for each in self._names.listing(directory).fetchall():
-                if each[1] == Kind.DIRECTORY:
-                    waiting.append(each[2])
-                else:
-                    yield each[2]
 
 
 def _places(name: str) -> tuple[str, ...]:

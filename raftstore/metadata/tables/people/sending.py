@@ -6,6 +6,7 @@ to the same chunks: no byte is copied.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,20 +19,20 @@ from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Partials
 from raftstore.metadata.tables.people.drafts import Drafts
-from raftstore.metadata.tables.people.groups import Groups
-from raftstore.metadata.tables.people.inboxes import Inboxes
+from raftstore.metadata.tables.people.groups import MAX_MEMBERS, Groups
+from raftstore.metadata.tables.people.inboxes import Audience, Inboxes
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.metadata.tables.people.records import Record, Records
+from raftstore.metadata.tables.people.records import Delivery, Record, Records
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.staging import Staging
+from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import parent
 from raftstore.rights.reserved import Area, Spot, spot, takes_nothing
-from raftstore.types import DeliveryState, Kind, User, identity_of
+from raftstore.types import INBOX_MARK, DeliveryState, Kind, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 REPEATED_NS = 24 * 3600 * 10**9
@@ -43,8 +44,21 @@ LONGEST_NS = 100 * 365 * 24 * 3600 * 10**9
 MAX_WAY_BYTES = 3_000
 """Of what follows /people/@sent/SENDER/TO: the names in an inbox may be longer than those, and must be reachable."""
 
+MAX_KNOWN = 256
+"""Pairs of a sender and a person or group of which it is kept in memory who is meant."""
+
 MAX_OPENED = 1_000
 """Files that one command marks as opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """Who is meant by a name, as of some revisions: `audience` are those who may take something, `others` the rest."""
+
+    revision: tuple[int, int, int]
+    names: list[str]
+    audience: Audience
+    others: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +67,8 @@ class Sent:
 
     sender: User
     way: tuple[str, ...]
-    takers: list[User]
-    others: list[str]
+    takers: Audience
+    others: Sequence[str]
     lasts_ns: int
     size: int
 
@@ -80,6 +94,7 @@ class Sending(Table):
         self._records = tables[Records]
         self._inboxes = tables[Inboxes]
         self._drafts = tables[Drafts]
+        self._known: dict[tuple[str, str], _Meant] = {}
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -96,8 +111,7 @@ class Sending(Table):
         sender = self._sender(found, at)
         if len(found.rest) > 1:
             return False
-        takers = [user for user in self._asked(sender, found.to) if self._inboxes.takes(user, sender, 0)]
-        if not takers:
+        if not self._divided(sender, found, 0)[0].users:
             raise Refusal(commands.NOT_FOUND, takes_nothing(found.to))
         return True
 
@@ -106,12 +120,6 @@ class Sending(Table):
         if user is None or not user.person or user.name != found.name:
             raise Refusal(commands.DENIED, f"only {found.name} sends from here")
         return user
-
-    def _asked(self, sender: User, to: str) -> list[User | None]:
-        """Return who is meant by a name, a person or the others of a group; None for who is no account."""
-        if to == sender.name:
-            raise Refusal(commands.DENIED, "nobody sends to oneself")
-        return [self._accounts.user(name) for name in self._named(sender, to)]
 
     def _named(self, sender: User, to: str) -> list[str]:
         if self._accounts.user(to) is not None:
@@ -132,41 +140,67 @@ class Sending(Table):
             raise Refusal(commands.BAD_NAME, f"names of at most {MAX_WAY_BYTES:,} bytes together can be sent")
         if not 0 <= lasts_ns <= LONGEST_NS:
             raise Refusal(commands.INVALID, "it expires after a time")
-        if found.to == sender.name:
-            raise Refusal(commands.DENIED, "nobody sends to oneself")
-        takers: list[User] = []
-        others: list[str] = []
-        for name in self._named(sender, found.to):
-            user = self._accounts.user(name)
-            if user is not None and self._inboxes.takes(user, sender, size):
-                takers.append(user)
-            else:
-                others.append(name)
-        if not takers:
+        takers, others = self._divided(sender, found, size)
+        if not takers.users:
             raise Refusal(commands.NOT_FOUND, takes_nothing(found.to))
         return Sent(sender, found.rest[1:], takers, others, lasts_ns or sender.expires_ns, size)
 
+    def _divided(self, sender: User, found: Spot, size: int) -> tuple[Audience, Sequence[str]]:
+        """Return who takes what is put there, and the names of others who are meant."""
+        if found.to == sender.name:
+            raise Refusal(commands.DENIED, "nobody sends to oneself")
+        meant = self._meant(sender, found.to)
+        takers = self._inboxes.takers(meant.audience, sender, found.rest[1:] or ("",), size)
+        if takers is meant.audience:
+            return takers, meant.others
+        taken = {user.name for user in takers.users}
+        return takers, [name for name in meant.names if name not in taken]
+
+    def _meant(self, sender: User, to: str) -> _Meant:
+        """Return who is meant by a name: kept until a group or an account changes, since a group's is long."""
+        revision = self._groups.revision, self._accounts.changes, self._persons.added
+        known = self._known.get((sender.owner, to))
+        if known is not None and known.revision == revision:
+            return known
+        names = self._named(sender, to)
+        self._accounts.load(names)
+        users = [user for name in names if (user := self._accounts.user(name)) is not None]
+        audience = self._inboxes.audience(users, sender)
+        there = {user.name for user in audience.users}
+        made = _Meant(revision, names, audience, [name for name in names if name not in there])
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[sender.owner, to] = made
+        return made
+
     # Putting.
 
-    def put(self, command: commands.PutFile, at: Context, place: Place, row: Row | None) -> commands.Result:
-        """Publish a file at `place`, in an area of /people, where `row` is: deliver it, or keep it as a draft."""
+    def put(
+        self, command: commands.PutFile, at: Context, place: Place, row: Row | None, source: int = 0
+    ) -> commands.Result:
+        """Publish a file at `place`, in an area of /people, where `row` is: deliver it, or keep it as a draft.
+
+        `source`: the inode of the file whose content it gets.
+        """
         path = at.path or command.path
         found = spot(path)
         if found is None or found.area is not Area.SENT:
             raise Refusal(commands.DENIED, "nothing is put here")
         # A file that was renamed while it was open has another name than the one that its uploader judged by.
-        waits = command.draft and parent(path)[1] == parent(command.path)[1]
+        waits = command.unfinished or (command.draft and parent(path)[1] == parent(command.path)[1])
         record = self._record_at(row)
-        if row is not None and record is not None and self._knows(at, record, row, command):
+        if row is not None and record is not None and self._knows(at, record, row, command, source):
             self._staging.discard(command.content)
-            return self._again(at, place, row, command.mtime_ns)
+            return self._again(at, found, (place, row), record if command.size else None, command.mtime_ns)
         if waits or not command.size:
             self._check_draft(at, found)
             sent = None
         else:
             sent = self._planned(at, found, command.size, command.expires_ns)
-        content, owner = self._staging.content(command, command.quorum), at.leave.owner
+        owner = at.leave.owner
+        content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced = self._displaced(at, owner, place, row, command.size)
+        content = self._staging.hold(content, owner)
         self._versions.displace(at, displaced)
         if row is not None:
             self._clear(at, place, row, record)
@@ -194,11 +228,13 @@ class Sending(Table):
     def _record_at(self, row: Row | None) -> Record | None:
         return self._records.record(row[2]) if row is not None else None
 
-    def _knows(self, at: Context, record: Record, row: Row, command: commands.PutFile) -> bool:
+    def _knows(self, at: Context, record: Record, row: Row, command: commands.PutFile, source: int) -> bool:
         if not command.size:
             return True
         if not self._recent(at, record, row, command.size):
             return False
+        if source:
+            return self._holds(row, self._contents.number(source))
         if command.content:
             return self._holds(row, self._staging.find(command.content).content)
         digests = [chunk.digest for chunk in command.chunks]
@@ -219,19 +255,57 @@ class Sending(Table):
         """Whether the file `source` is sent again under the same name, by who does not know that it has arrived."""
         return self._recent(at, record, row, source[3]) and self._holds(row, self._contents.number(source[2]))
 
-    def _again(self, at: Context, place: Place, row: Row, mtime_ns: int) -> commands.Result:
-        """Say yes to what was delivered before, and to the empty file with which some clients begin it anew."""
+    def _again(
+        self, at: Context, found: Spot, there: tuple[Place, Row], record: Record | None, mtime_ns: int
+    ) -> commands.Result:
+        """Say yes to what was delivered before, and deliver it to those who take it by now and are not in its record.
+
+        Without a record: to the empty file with which some clients begin anew what they put.
+        """
+        place, row = there
+        done = commands.Result(inode=row[2], repeated=True)
+        if record is not None:
+            self._deliver_also(at, found, row, record, done)
         self._names.replace(place, row[3], mtime_ns or row[4], row[5], at.index)
         self._reservations.end(place)
         self._partials.forget(place, row[5])
-        return commands.Result(inode=row[2], repeated=True)
+        return done
 
-    def _clear(self, at: Context, place: Place, row: Row, record: Record | None) -> None:
-        """Remove the sender's entry, a draft or one with a record, which ends."""
+    def _deliver_also(self, at: Context, found: Spot, row: Row, record: Record, done: commands.Result) -> None:
+        sender = self._sender(found, at)
+        noted = {each.recipient: each for each in self._records.deliveries(record.inode)}
+        takers, others = self._divided(sender, found, row[3])
+        known = [noted.get(number) if number is not None else None for number in takers.numbers]
+        refused = [each.inode for each in known if each is not None and each.state is DeliveryState.REFUSED]
+        new = takers.of([each is None or each.state is DeliveryState.REFUSED for each in known])
+        others = [name for name in others if self._persons.find(self._identity(name)) not in noted]
+        if len(noted) - len(refused) + len(new.users) + len(others) > MAX_MEMBERS:
+            raise Refusal(
+                commands.QUOTA, f"one picture goes to at most {MAX_MEMBERS:,}: put it under another name"
+            )
+        self._records.remove_deliveries(refused)
+        sent = Sent(sender, found.rest[1:], new, others, 0, row[3])
+        inodes = self._inboxes.put(at, new, sender, sent.way, row[3], row[4]) if new.users else []
+        self._contents.share(row[2], inodes, self._demand(sent))
+        self._records.add_deliveries(record, self._deliveries(sent, inodes))
+        done.accepted, done.refused = len(new.users), len(others)
+
+    def _clear(
+        self,
+        at: Context,
+        place: Place,
+        row: Row,
+        record: Record | None,
+        deliveries: Sequence[Delivery] | None = None,
+        recalled: Collection[int] = (),
+    ) -> None:
+        """Remove the sender's entry, a draft or one with a record, which ends (see `Records.end`)."""
         if record is not None:
             path = self._names.path_of(row[2])
             assert path is not None
-            self._records.end(at, record, "/".join(path.split("/")[4:]), row[3])
+            if deliveries is None:
+                deliveries = self._records.deliveries(record.inode)
+            self._records.end(at, record, "/".join(path.split("/")[4:]), row[3], deliveries, recalled)
         else:
             self._drafts.forget(row[2])
         self._storing.remove(at, place, row)
@@ -241,22 +315,25 @@ class Sending(Table):
         sender = self._persons.number(sent.sender.owner)
         now = self._clock.stamp(at)
         record = Record(inode, sender, now, now + sent.lasts_ns if sent.lasts_ns else 0)
-        deliveries = [
-            (entry, self._persons.number(user.owner), DeliveryState.DELIVERED)
-            for entry, user in zip(inodes, sent.takers, strict=True)
-        ]
-        deliveries += [
-            (self._state.new_inode(), self._persons.number(self._identity(name)), DeliveryState.REFUSED)
-            for name in sent.others
-        ]
-        self._records.add(record, deliveries)
+        self._records.add(record, self._deliveries(sent, inodes))
         return commands.Result(inode=inode, accepted=len(inodes), refused=len(sent.others))
+
+    def _deliveries(self, sent: Sent, inodes: list[int]) -> list[tuple[int, int, DeliveryState]]:
+        """Return the rows of who has something now, as `inodes`, and of who has not."""
+        identities = [user.owner for user in sent.takers.users] + [self._identity(name) for name in sent.others]
+        numbers, accepted = self._persons.given(identities), len(inodes)
+        rows = [
+            (entry, number, DeliveryState.DELIVERED) for entry, number in zip(inodes, numbers, strict=False)
+        ]
+        return rows + [
+            (self._state.new_inode(), number, DeliveryState.REFUSED) for number in numbers[accepted:]
+        ]
 
     def _demand(self, sent: Sent) -> int:
         """Return how many copies all want who have it now."""
         demand = 0
-        for user in sent.takers:
-            demand = joined(demand, user.replicas or DEFAULT)
+        for copies in {user.replicas for user in sent.takers.users}:
+            demand = joined(demand, copies or DEFAULT)
         return demand
 
     def _identity(self, name: str) -> str:
@@ -282,7 +359,7 @@ class Sending(Table):
         record = self._record_at(row)
         if row is not None and record is not None and self._repeats(at, record, row, source):
             assert place is not None
-            return self._again(at, place, row, row[4])
+            return self._again(at, found, (place, row), record, row[4])
         sent = self._planned(at, found, size, command.expires_ns)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, name)
@@ -365,7 +442,7 @@ class Sending(Table):
         else:
             if record is not None and there is not None and self._repeats(at, record, there, row):
                 self._clear(at, place, row, None)
-                return self._again(at, new_place, there, row[4])
+                return self._again(at, found, (new_place, there), record, row[4])
             sent = self._planned(at, found, size, command.expires_ns)
         if there is not None:
             self._clear(at, new_place, there, record)
@@ -379,6 +456,11 @@ class Sending(Table):
         self._contents.share(row[2], inodes, self._demand(sent))
         return self._note(at, sent, row[2], inodes)
 
+    def copied_out(self, at: Context, row: Row) -> None:
+        """A file was copied to where nothing is sent: of its own inbox the person has kept it. What is there stays."""
+        if at.leave.owner and row[5] == at.leave.owner + INBOX_MARK:
+            self._inboxes.keep_copied(row)
+
     # Removing.
 
     def remove(self, at: Context, path: str, place: Place, row: Row) -> None:
@@ -391,13 +473,32 @@ class Sending(Table):
             self._versions.remove(at, place, row)
             return
         record = self._record_at(row)
+        if record is None:
+            self._clear(at, place, row, None)
+            return
+        deliveries = self._records.deliveries(record.inode)
+        unread = [each for each in deliveries if each.there and each.state is DeliveryState.DELIVERED]
+        entries = self._inboxes.find(unread)
+        self._inboxes.remove_all(
+            at, record, [(each, entries[each.inode]) for each in unread if each.inode in entries]
+        )
+        self._clear(at, place, row, record, deliveries, entries)
+
+    def throw_away(self, at: Context, place: Place, row: Row, budget: Budget) -> bool:
+        """Remove a file among what somebody has sent who is no person any more, and what is noted of it.
+
+        What is in inboxes stays there. Return whether it was within the budget.
+        """
+        record = self._record_at(row)
+        noted = len(self._records.deliveries(record.inode)) if record is not None else 0
+        if not budget.take(row[3], 1 + noted):
+            return False
         if record is not None:
-            for delivery in self._records.deliveries(record.inode):
-                if delivery.there and delivery.state is DeliveryState.DELIVERED:
-                    entry = self._inboxes.find(delivery)
-                    if entry is not None:
-                        self._inboxes.remove(at, *entry, DeliveryState.RECALLED)
-        self._clear(at, place, row, record)
+            self._records.end_untold(record)
+        else:
+            self._drafts.forget(row[2])
+        self._storing.remove(at, place, row)
+        return True
 
     @handles("mark_opened", level=3)
     def mark_opened(self, command: commands.MarkOpened, at: Context) -> None:
@@ -428,17 +529,30 @@ class Sending(Table):
 
     def _expire(self, at: Context, record: Record, budget: Budget) -> bool:
         """Return whether all of a record is gone."""
-        for delivery in self._records.deliveries(record.inode):
-            entry = self._inboxes.find(delivery)
-            if entry is None:
-                continue
-            if not budget.take(entry[1][3]):
+        while there := self._records.there(record.inode, max(1, budget.left)):
+            entries = self._inboxes.find(there)
+            gone: list[Delivery] = []
+            for delivery in there:
+                # All have one content: its chunks go once, with the last of it.
+                entry = entries.get(delivery.inode)
+                if not budget.take(entry[1][3] if entry is not None and not gone else 0):
+                    break
+                gone.append(delivery)
+            found = [(each, entries[each.inode]) for each in gone if each.inode in entries]
+            self._inboxes.remove_all(at, record, found)
+            kept = [each for each in gone if each.state is DeliveryState.KEPT]
+            others = [each for each in gone if each.state is not DeliveryState.KEPT]
+            self._records.become_all(record, others, DeliveryState.EXPIRED, there=False)
+            if kept:
+                self._records.become_all(record, kept, DeliveryState.KEPT, there=False)
+            if len(gone) < len(there):
                 return False
-            self._inboxes.remove(at, *entry, DeliveryState.EXPIRED)
-        found = None if record.ended else self._names.of_inode(record.inode)
-        if found is None:
-            return True  # with its last entry its row has gone
-        if not budget.take(found[1][3]):
+        found_at = None if record.ended else self._names.of_inode(record.inode)
+        if found_at is None:
+            self._records.forget(record.inode)
+            return True
+        deliveries = self._records.deliveries(record.inode)
+        if not budget.take(found_at[1][3], 1 + len(deliveries)):
             return False
-        self._clear(at, *found, record)
+        self._clear(at, *found_at, record, deliveries)
         return True

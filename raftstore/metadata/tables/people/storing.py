@@ -75,26 +75,52 @@ class Storing(Table):
 
     def add_all(self, at: Context, wanted: Sequence[tuple[Place, str]], size: int, mtime_ns: int) -> list[int]:
         """Make a file at each of some places, of an owner each; see `add`."""
-        inodes = [self._state.new_inode() for _ in wanted]
+        inodes = self._state.new_inodes(len(wanted))
+        kind = int(Kind.FILE)
         rows = [
-            (*place, int(Kind.FILE), inode, size, mtime_ns, owner, at.index)
+            (place.parent, place.name, kind, inode, size, mtime_ns, owner, at.index)
             for inode, (place, owner) in zip(inodes, wanted, strict=True)
         ]
         self._names.insert_all(rows)
-        for place, owner in wanted:
-            self._quotas.count(owner, files=1, size=size)
+        self._names.touch_all([place.parent for place, _ in wanted], at.time_ns)
+        self._quotas.count_each([owner for _, owner in wanted], files=1, size=size)
+        for place, _ in wanted:
             self._spans.grow(place)
-            self._names.touch(place.parent, at.time_ns)
         self._state.files += len(rows)
         self._state.bytes += size * len(rows)
         return inodes
 
-    def remove(self, at: Context, place: Place, row: Row) -> None:
-        """Remove the file at `place` with its content."""
-        self._contents.release(row[2], published=True)
+    def remove(self, at: Context, place: Place, row: Row, *, at_once: int = 0) -> None:
+        """Remove the file at `place` with its content; `at_once`: see `Contents.release`."""
+        self._contents.release(row[2], published=True, at_once=at_once)
         self.count(row[5], -1, -row[3])
         self._names.remove(place, directory=False)
         self._names.touch(place.parent, at.time_ns)
+
+    def remove_all(self, at: Context, found: Sequence[tuple[Place, Row]]) -> None:
+        """Remove some files, which have one content together; see `remove`."""
+        self._contents.release_all([row[2] for _, row in found])
+        for place, row in found:
+            self.count(row[5], -1, -row[3])
+            self._names.touch(place.parent, at.time_ns)
+        self._names.remove_all([place for place, _ in found])
+
+    def make_all(self, at: Context, wanted: Sequence[tuple[Place, str]]) -> list[int]:
+        """Make a directory at each of some places, where nothing is, of an owner each; return their inodes.
+
+        In each something is to be made at once: how far the paths around it reach is counted with that.
+        """
+        inodes = [self._state.new_inode() for _ in wanted]
+        rows = [
+            (*place, int(Kind.DIRECTORY), inode, 0, at.time_ns, owner, at.index)
+            for inode, (place, owner) in zip(inodes, wanted, strict=True)
+        ]
+        self._names.insert_all(rows)
+        for inode, (place, owner) in zip(inodes, wanted, strict=True):
+            self._quotas.count(owner, files=1)
+            self._spans.begin(inode)
+            self._names.touch(place.parent, at.time_ns)
+        return inodes
 
     def remove_directory(self, at: Context, place: Place, row: Row) -> None:
         """Remove the directory at `place`, which is empty."""

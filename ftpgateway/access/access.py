@@ -15,7 +15,7 @@ from ftpgateway.access.login.guard import Guard
 from ftpgateway.access.login.keys import matching
 from ftpgateway.access.login.loginqueue import LoginQueue
 from ftpgateway.access.refusal import LoginRefused
-from ftpgateway.access.sessions import OnEnd, Session, Sessions
+from ftpgateway.access.sessions import AccountSessions, OnEnd, Session, Sessions
 from ftpgateway.access.settings import AccessSettings
 from ftpgateway.access.tree import Mount, all_mounts
 from raftstore.errors import NotFound
@@ -59,7 +59,7 @@ class Access:
             store, self.ledger, all_mounts() if mounts is None else mounts, settings.people
         )
         self._telling: asyncio.TimerHandle | None = None
-        self._refused = 0
+        self._refused = self._accepted = 0
         self._anonymous: User | None = None
         if settings.anonymous_root is not None:
             self._anonymous = User("anonymous", "", home=settings.anonymous_root, rights=ROLES["read-only"])
@@ -177,6 +177,7 @@ class Access:
         except BaseException:
             session.close()
             raise
+        self._accepted += 1
         return session
 
     async def _find_anonymous_root(self, session: Session) -> None:
@@ -196,6 +197,10 @@ class Access:
         for component in (self, self._sessions, self.ledger):
             metrics.add(component)
 
+    def account_sessions(self) -> AccountSessions:
+        """Return the metric that names accounts."""
+        return self._sessions.by_account()
+
     @property
     def failures(self) -> int:
         """How many wrong passwords there were since the start."""
@@ -207,11 +212,15 @@ class Access:
         return self._refused
 
     @counter(
-        "pixraft_login_failures_total", "Logins that failed.", label="reason", values=("password", "held_back")
+        "pixraft_logins_total",
+        "Logins: those that began a session, with a wrong password, and whose password was not looked at after too "
+        "many wrong ones.",
+        label="result",
+        values=("accepted", "wrong_password", "held_back"),
     )
-    def failed_logins(self) -> dict[str, int]:
-        """Those with a wrong password, and those whose password was not looked at."""
-        return {"password": self.failures, "held_back": self.refused}
+    def logins(self) -> dict[str, int]:
+        """By result."""
+        return {"accepted": self._accepted, "wrong_password": self.failures, "held_back": self.refused}
 
     def sessions_of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ftpgateway.access.backend import Backend
 
 log = structlog.get_logger()
+
+MOST_ACCOUNTS = 1000
+"""Names of accounts in a metric."""
 
 OnEnd = Callable[[str], None]
 
@@ -175,9 +178,30 @@ class Sessions:
         """How many."""
         return sum(map(len, self._by_user.values()))
 
+    def by_account(self) -> AccountSessions:
+        """Return the metric that names accounts, for nodes whose operator wants that."""
+        return AccountSessions(self._by_user)
+
     def account_changed(self, name: str | None) -> None:
         """Look at the sessions of an account (None: of all) again."""
         names = list(self._by_user) if name is None else [name]
         for each in names:
             for session in list(self._by_user.get(each, ())):
                 session.refresh()
+
+
+class AccountSessions:
+    """Sessions by account: names of users, which nobody collects unless an operator says so."""
+
+    def __init__(self, by_user: Mapping[str, Collection[Session]]) -> None:
+        self._by_user = by_user
+
+    @gauge(
+        "pixraft_account_sessions",
+        "Sessions at this node by account; only with `metrics.accounts`.",
+        label="account",
+        most=MOST_ACCOUNTS,
+    )
+    def count(self) -> dict[str, int]:
+        """How many."""
+        return {name: len(sessions) for name, sessions in self._by_user.items()}

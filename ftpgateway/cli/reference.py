@@ -8,6 +8,7 @@ import click
 
 from ftpgateway.cli.errors import exit_codes
 from ftpgateway.cli.main import group
+from ftpgateway.cli.metricspage import metrics_page
 from ftpgateway.cli.output import PixraftCommand
 from ftpgateway.ftp import compatibility
 from ftpgateway.node.config.sections import NODE_SECTIONS, settings
@@ -24,6 +25,7 @@ def pages() -> dict[str, str]:
         "exit-codes.md": exit_codes_page(),
         "cli.md": commands_page(),
         "ftp-compatibility.md": compatibility.page(),
+        "metrics.md": metrics_page(_MADE),
     }
 
 

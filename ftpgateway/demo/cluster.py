@@ -48,6 +48,7 @@ class Node:
     ftp: Address
     directory: Path
     sftp: Address | None = None
+    metrics: Address | None = None
     process: subprocess.Popen[bytes] | None = None
     routes: dict[str, Address] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -97,11 +98,14 @@ class LocalCluster:
         encryption: str = "full",
         replicas: int = 3,
         sftp: bool = False,
+        metrics: bool = False,
     ) -> None:
         self.directory = directory.absolute()
-        specs = self._make(nodes, ftp_port, host, encryption, replicas, sftp)
+        specs = self._make(nodes, ftp_port, host, encryption, replicas, sftp, metrics)
         self.nodes = {
-            spec.name: Node(spec.name, spec.address, spec.ftp, self.directory / spec.name, spec.sftp)
+            spec.name: Node(
+                spec.name, spec.address, spec.ftp, self.directory / spec.name, spec.sftp, spec.metrics
+            )
             for spec in specs
         }
         self.access = open_access(find_admin_file(self.directory))
@@ -115,9 +119,16 @@ class LocalCluster:
         self.stop_all()
 
     def _make(
-        self, count: int, ftp_port: int | None, host: str, encryption: str, replicas: int, sftp: bool
+        self,
+        count: int,
+        ftp_port: int | None,
+        host: str,
+        encryption: str,
+        replicas: int,
+        sftp: bool,
+        metrics: bool,
     ) -> list[bundle.NodeSpec]:
-        """Make the cluster's files, or find those of an earlier start; only the FTP and SFTP ports may differ."""
+        """Make the cluster's files, or find those of an earlier start; only the ports for clients may differ."""
         names = [f"n{number}" for number in range(1, count + 1)]
         if bundle.exists(self.directory):
             members = open_access(find_admin_file(self.directory)).members
@@ -132,9 +143,12 @@ class LocalCluster:
             usual = ftp_port is None
             found = ports.consecutive(host, count, None, bundle.SFTP_PORT) if usual else ports.row(host, count)
             offered = [Address(host, port) for port in found]
+        monitored: list[Address | None] = [None] * count
+        if metrics:
+            monitored = [Address(host, port) for port in ports.free(host, count)]
         specs = [
-            bundle.NodeSpec(name, address, address, at, passive_ports="", sftp=secure)
-            for name, address, at, secure in zip(names, peers, ftp, offered, strict=True)
+            bundle.NodeSpec(name, address, address, at, passive_ports="", sftp=secure, metrics=monitor)
+            for name, address, at, secure, monitor in zip(names, peers, ftp, offered, monitored, strict=True)
         ]
         cluster = bundle.ClusterSpec(nodes=specs, name="demo", encryption=encryption, replicas=replicas)
         if not bundle.exists(self.directory):

@@ -164,7 +164,9 @@ def _directory(directory: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _stopping(directory: Path, nodes: int, ftp_port: int | None, encryption: str) -> Iterator[LocalCluster]:
     """Make the cluster; whatever happens, let no node outlive it, and no second signal cut that short."""
-    cluster = LocalCluster(directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption, sftp=True)
+    cluster = LocalCluster(
+        directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption, sftp=True, metrics=True
+    )
     try:
         yield cluster
     finally:
@@ -196,7 +198,7 @@ def _serve(cluster: LocalCluster, account: Account, people: list[Account], form:
             {"ready": True, "directory": str(cluster.directory), "nodes": shape, "persons": names}
         )
     else:
-        where = " ".join(f"{name}://{at}" for node in nodes for name, at in node.services().items())
+        where = " ".join(_shown(name, at) for node in nodes for name, at in node.services().items())
         persons = f" persons {', '.join(person.name for person in people)}," if people else ""
         click.echo(f"Ready: {where} user {account.name},{persons} in {cluster.directory}")
     sys.stdout.flush()
@@ -205,6 +207,11 @@ def _serve(cluster: LocalCluster, account: Account, people: list[Account], form:
             again = f"pixraft serve --config {cluster.nodes[name].config}"
             click.echo(f"Node {name} has ended ({ended(code)}); start it again with: {again}", err=True)
     raise DemoFailed(f"all nodes have ended; their logs are in {cluster.directory}")
+
+
+def _shown(service: str, at: str) -> str:
+    """Return where a service is, as a URL where there is one for it."""
+    return f"metrics http://{at}" if service == "metrics" else f"{service}://{at}"
 
 
 def _show(

@@ -29,11 +29,14 @@ class FtpKind(FrontendKind[FtpSettings]):
     def build(self, context: FrontendContext, settings: FtpSettings) -> FtpFrontend:
         """Return the front-end."""
         from ftpgateway.ftp.server import FtpFrontend
+        from raftstore.peers.security.expiry import CertificateEnd
 
         made = FtpFrontend(
             context.access, settings, transfers=context.transfers, proxy_networks=context.proxy_networks
         )
         context.metrics.add(made.connections, protocol=self.name)
+        if (certificate := settings.tls_certificate) is not None:
+            context.metrics.add(CertificateEnd(certificate.read_bytes), certificate="ftps")
         return made
 
     def private_files(self, settings: FtpSettings) -> Iterator[PrivateFile]:

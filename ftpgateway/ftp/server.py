@@ -29,7 +29,7 @@ from ftpgateway.ftp.tls import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, TooMany
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.serving.proxies import Proxies
-from ftpgateway.serving.transferlog import TransferLog
+from ftpgateway.serving.transferlog import TransferSink
 from raftstore.util.addresses import Address
 from raftstore.util.limits.rates import Rates
 from raftstore.util.limits.slices import SharedSlice
@@ -63,7 +63,7 @@ class FtpFrontend:
         access: Access,
         settings: FtpSettings,
         *,
-        transfers: TransferLog | None = None,
+        transfers: TransferSink | None = None,
         proxy_networks: Sequence[Network] = (),
         modules: Iterable[ModuleType] = MODULES,
     ) -> None:

@@ -34,7 +34,7 @@ from ftpgateway.serving.connections import Connections, Slot, TooMany
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
-from ftpgateway.serving.transferlog import ANONYMOUS, TransferLog, Transferred
+from ftpgateway.serving.transferlog import ANONYMOUS, Transferred, TransferSink
 from raftstore.errors import NotFound, StoreError
 from raftstore.util.limits.slices import SharedSlice, call_in_slice
 
@@ -72,7 +72,7 @@ class Frontend(Host, Protocol):
     host_loop: asyncio.AbstractEventLoop
     commands_slice: SharedSlice
     connections: Connections
-    transfers: TransferLog | None
+    transfers: TransferSink | None
     masquerade: Masquerade | None
     context: ssl.SSLContext | None
     spares: Spares

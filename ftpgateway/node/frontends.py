@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ftpgateway.ftp.kind import FtpKind
+from ftpgateway.metrics.kind import MetricsKind
 from ftpgateway.serving.frontends import AnyKind
 from ftpgateway.sftp.kind import SftpKind
 
-FRONTENDS: tuple[AnyKind, ...] = (FtpKind(), SftpKind())
+FRONTENDS: tuple[AnyKind, ...] = (FtpKind(), SftpKind(), MetricsKind())

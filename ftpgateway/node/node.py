@@ -21,6 +21,7 @@ from ftpgateway.node.systemd import keep_alive, notify
 from ftpgateway.serving.clientlines import ClientLines
 from ftpgateway.serving.frontends import Frontend, FrontendContext
 from ftpgateway.serving.logfile import AppendedFile
+from ftpgateway.serving.transfercounts import TransferCounts
 from ftpgateway.serving.transferlog import TransferLog
 from raftstore.chunks.settings import ChunksSettings
 from raftstore.cluster.settings import ClusterSettings, JobsSettings, NodeSettings, StoreSettings
@@ -163,8 +164,11 @@ async def _serving(
         access.meter(metrics)
         if transfers is not None:
             metrics.add(transfers)
+        counts = TransferCounts(transfers)
+        metrics.add(counts.uploads, direction="upload")
+        metrics.add(counts.downloads, direction="download")
         try:
-            async with _frontends(config, store, access, metrics, transfers):
+            async with _frontends(config, store, access, metrics, counts):
                 yield
         finally:
             access.stop()
@@ -174,11 +178,17 @@ async def _serving(
 
 @contextlib.asynccontextmanager
 async def _frontends(
-    config: NodeConfig, store: Store, access: Access, metrics: Metrics, transfers: TransferLog | None
+    config: NodeConfig, store: Store, access: Access, metrics: Metrics, transfers: TransferCounts
 ) -> AsyncIterator[None]:
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
     context = FrontendContext(
-        store, access, spools, metrics, transfers, proxy_networks=config[ClientsSettings].proxy_networks
+        store,
+        access,
+        spools,
+        metrics,
+        transfers,
+        checks=store.checks,
+        proxy_networks=config[ClientsSettings].proxy_networks,
     )
     started: list[Frontend] = []
     try:
@@ -225,7 +235,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
         chunks=config[ChunksSettings],
         consensus=ConsensusSettings.bounded(config[RaftLogSettings]),
         jobs=config[JobsSettings],
-        services=config.services(),
+        services=config.services(for_clients=True),
         stall_threshold=config[LogSettings].stalls / 1000,
     )
 

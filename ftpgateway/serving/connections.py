@@ -83,6 +83,7 @@ class Connections:
         "Connections of clients at this node.",
         label="state",
         values=("logged_in", "logging_in"),
+        also=("protocol",),
     )
     def by_state(self) -> dict[str, int]:
         """How many have logged in, and how many have not."""

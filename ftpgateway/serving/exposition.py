@@ -1,50 +1,71 @@
-"""Metrics as text that Prometheus reads (its text format 0.0.4). Pure."""
+"""Metrics as text that Prometheus reads, by prometheus_client in a registry of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
-from raftstore.util.metrics import Buckets, Family
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from raftstore.util.metrics import Buckets, Family, Metrics, MetricType
+
+__all__ = ["CONTENT_TYPE", "Exposition"]
 
 
-def exposition(families: Iterable[Family]) -> str:
-    """Return the text of all metrics."""
-    return "".join(f"{line}\n" for family in families for line in _lines(family))
+class Exposition:
+    """The text of all that a node counts, and of what the kernel counts of its process."""
+
+    def __init__(self, metrics: Metrics, *, process: bool = False) -> None:
+        """`process`: with processor time, memory and descriptors of this process."""
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_NodeCollector(metrics))
+        if process:
+            ProcessCollector(registry=self._registry)
+            PlatformCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Return it, as it is now."""
+        return generate_latest(self._registry)
 
 
-def _lines(family: Family) -> Iterator[str]:
+class _NodeCollector(Collector):
+    """Reads what the node counts when it is asked."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield everything."""
+        return map(_family, self._metrics.collect())
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield nothing: no other collector has names of this one, and to ask for them would be to collect."""
+        return iter(())
+
+
+def _family(family: Family) -> Metric:
     metric = family.metric
-    yield f"# HELP {metric.name} {_escaped(metric.help)}"
-    yield f"# TYPE {metric.name} {metric.type.value}"
-    for sample in family.samples:
-        if isinstance(sample.value, Buckets):
-            yield from _histogram(metric.name, sample.labels, sample.value)
-        else:
-            yield f"{metric.name}{_labels(sample.labels)} {_number(sample.value)}"
-
-
-def _histogram(name: str, labels: Mapping[str, str], buckets: Buckets) -> Iterator[str]:
-    bounds = [*map(_number, buckets.bounds), "+Inf"]
-    for bound, count in zip(bounds, accumulate(buckets.counts), strict=True):
-        yield f"{name}_bucket{_labels({**labels, 'le': bound})} {count}"
-    yield f"{name}_sum{_labels(labels)} {_number(buckets.sum)}"
-    yield f"{name}_count{_labels(labels)} {sum(buckets.counts)}"
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    if not labels:
-        return ""
-    pairs = (f'{name}="{_escaped(value, quotes=True)}"' for name, value in labels.items())
-    return f"{{{','.join(pairs)}}}"
-
-
-def _escaped(text: str, *, quotes: bool = False) -> str:
-    text = text.replace("\\", "\\\\").replace("\n", "\\n")
-    return text.replace('"', '\\"') if quotes else text
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
+    names = list(family.samples[0].labels) if family.samples else []
+    if metric.type is MetricType.HISTOGRAM:
+        histogram = HistogramMetricFamily(metric.name, metric.help, labels=names)
+        for labels, value in family.samples:
+            assert isinstance(value, Buckets)
+            bounds = [*map(floatToGoString, value.bounds), "+Inf"]
+            cumulated = [
+                (bound, float(count)) for bound, count in zip(bounds, accumulate(value.counts), strict=True)
+            ]
+            histogram.add_metric(list(labels.values()), cumulated, value.sum)
+        return histogram
+    made: CounterMetricFamily | GaugeMetricFamily
+    if metric.type is MetricType.COUNTER:
+        made = CounterMetricFamily(metric.name, metric.help, labels=names)
+    else:
+        made = GaugeMetricFamily(metric.name, metric.help, labels=names)
+    for labels, value in family.samples:
+        assert not isinstance(value, Buckets)
+        made.add_metric(list(labels.values()), float(value))
+    return made

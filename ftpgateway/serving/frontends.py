@@ -21,7 +21,8 @@ from raftstore.util.settings import Mistake
 
 if TYPE_CHECKING:
     from ftpgateway.access.access import Access
-    from ftpgateway.serving.transferlog import TransferLog
+    from ftpgateway.serving.transferlog import TransferSink
+    from raftstore.store.checks import Checks as NodeChecks
     from raftstore.store.transfers.spool import Spools
 
 
@@ -58,8 +59,10 @@ class FrontendContext:
     spools: Spools
     metrics: Metrics
     """Of the node: a front-end adds its own."""
-    transfers: TransferLog | None = None
+    transfers: TransferSink | None = None
     """Gets a line for each transfer; None: nobody wants it."""
+    checks: NodeChecks | None = None
+    """What supervisors and balancers ask; None: of a node made up of parts."""
     proxy_networks: tuple[Network, ...] = ()
     """Networks of balancers, which tell by the PROXY protocol who the client is."""
 
@@ -101,6 +104,8 @@ class FrontendKind(ABC, Generic[S]):
     name: ClassVar[str]
     """Names the section, and in log and status the service that `services` has under it."""
     settings: type[S]
+    for_clients: ClassVar[bool] = True
+    """Whether the status tells the whole cluster where it listens."""
 
     @abstractmethod
     def services(self, settings: S) -> Mapping[str, Address | None]:

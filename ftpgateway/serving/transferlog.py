@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -81,6 +82,14 @@ def _safe(text: str) -> str:
     if text.isprintable():
         return text.replace(" ", "_") or "_"
     return "".join(each if each.isprintable() and each != " " else "_" for each in text)
+
+
+class TransferSink(Protocol):
+    """Takes notes of transfers that have ended."""
+
+    def record(self, entry: Transferred) -> None:
+        """Take note of one; never waits."""
+        ...
 
 
 class TransferLog:

@@ -19,7 +19,7 @@ from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import Session
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
-from ftpgateway.serving.transferlog import ANONYMOUS, TransferLog, Transferred
+from ftpgateway.serving.transferlog import ANONYMOUS, Transferred, TransferSink
 from ftpgateway.sftp.files.opened import File
 from ftpgateway.sftp.link import RECEIVE_BUFFER, Link, SessionOver
 from ftpgateway.sftp.processes import passing
@@ -74,7 +74,7 @@ class Connection:
         on_over: Callable[[Connection], None],
         on_question: Callable[[], None],
         on_login: OnLogin,
-        transfers: TransferLog | None = None,
+        transfers: TransferSink | None = None,
     ) -> None:
         """`on_question` is called when the client tries to log in, `on_login` when it has: see `Connections`."""
         self._transfers = transfers

@@ -16,7 +16,7 @@ from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
 from ftpgateway.serving.frontends import Secrets
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.serving.proxies import Proxies
-from ftpgateway.serving.transferlog import TransferLog
+from ftpgateway.serving.transferlog import TransferSink
 from ftpgateway.sftp import hostkeys
 from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.processes import passing
@@ -49,7 +49,7 @@ class SftpFrontend:
         settings: SftpSettings,
         spools: Spools,
         *,
-        transfers: TransferLog | None = None,
+        transfers: TransferSink | None = None,
         proxy_networks: Sequence[Network] = (),
     ) -> None:
         """Raises ValueError when the settings name no address."""

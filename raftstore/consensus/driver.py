@@ -11,7 +11,7 @@ import structlog
 from raftstore.consensus.log.raftlog import RaftLog
 from raftstore.consensus.runtime import Runtime, Timer, error_of
 from raftstore.errors import DiskFull, TooNew
-from raftstore.util.metrics import counter
+from raftstore.util.metrics import Buckets, Distribution, histogram
 
 log = structlog.get_logger()
 
@@ -22,6 +22,7 @@ QUICK = 0.05
 """While syncs take less (seconds), the journal is written on the loop; after a longer one by its thread, since on
 a busy disk a write may have to wait, too. Far more than a sync takes: when the processors are busy, not the disk, it
 is the thread that waits, for them and for the interpreter's lock."""
+FSYNC_SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 4.0)
 RETRY = 1.0
 """Seconds after which a journal for which the disk had no space is tried again."""
 
@@ -54,8 +55,8 @@ class Driver:
         self._failed = False
         self._scheduled = False
         self._syncing = False
-        self._sync_began = self._sync_seconds = 0.0
-        self._syncs = 0
+        self._sync_began = 0.0
+        self._sync_times = Distribution(FSYNC_SECONDS)
         self._full_since: float | None = None
         self._retry: Timer | None = None
         self._quick = True
@@ -142,15 +143,12 @@ class Driver:
         if error is not None:
             self.fail(error)
 
-    @counter("pixraft_journal_syncs_total", "Syncs of the journal that have ended.")
-    def syncs(self) -> float:
-        """How many, those that failed, too."""
-        return self._syncs
-
-    @counter("pixraft_journal_sync_seconds_total", "Time that syncs of the journal have taken.")
-    def sync_seconds(self) -> float:
-        """In seconds, one after the other."""
-        return self._sync_seconds
+    @histogram(
+        "pixraft_journal_fsync_seconds", "How long syncs of the journal have taken, the write before included."
+    )
+    def sync_times(self) -> Buckets:
+        """Those that failed, too."""
+        return self._sync_times.buckets()
 
     def hangs(self, limit: float) -> bool:
         """Whether a sync has been under way for more than `limit` seconds."""
@@ -199,8 +197,7 @@ class Driver:
         self._syncing = False
         took = self._runtime.now() - self._sync_began
         self._quick = took < QUICK
-        self._syncs += 1
-        self._sync_seconds += took
+        self._sync_times.observe(took)
         if isinstance(error, DiskFull):
             self._wait_for_space(error)
         elif error is not None:

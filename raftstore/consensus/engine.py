@@ -32,7 +32,7 @@ from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import Damaged, DiskFull, Invalid
 from raftstore.peers.model import Peer
 from raftstore.util.limits.ratelimitedlog import RateLimitedLog
-from raftstore.util.metrics import Metrics
+from raftstore.util.metrics import Metrics, counter
 from raftstore.util.space import Space
 from raftstore.wire import raft_pb2
 
@@ -82,6 +82,7 @@ class Consensus:
         self._boot = boot
         self._on_rejoined = on_rejoined
         self._leader: str | None = None
+        self._leader_changes = 0
         self._leading = False
         self._space = Space.ENOUGH
         self.successors: Callable[[], bool] = lambda: False
@@ -201,7 +202,21 @@ class Consensus:
 
     def meter(self, metrics: Metrics) -> None:
         """Have what it counts collected."""
-        metrics.add(self._driver)
+        for component in (self, self._driver, self._proposer):
+            metrics.add(component)
+
+    @counter("pixraft_leader_changes_total", "How often this node saw another leader, or one again after none.")
+    def leader_changes(self) -> float:
+        """The first one counts."""
+        return self._leader_changes
+
+    @property
+    def working(self) -> bool:
+        """Whether it runs, and its journal has no sync under way that takes longer than `disk_patience`.
+
+        A disk that is full is no reason to start the node anew.
+        """
+        return self._driver.running and not self._driver.hangs(self._settings.disk_patience)
 
     # Life.
 
@@ -356,6 +371,7 @@ class Consensus:
         leader = self._elections.leader()
         if leader != self._leader:
             self._leader = leader
+            self._leader_changes += leader is not None
             log.info("leader", leader=leader, term=self._raft.term)
             self._proposer.leader_changed()
             self._reads.leader_changed()

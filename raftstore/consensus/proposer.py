@@ -21,10 +21,12 @@ from raftstore.consensus.pysyncobj.raft import Raft
 from raftstore.consensus.runtime import Runtime, Timer
 from raftstore.consensus.settings import ConsensusSettings
 from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, TooLarge
+from raftstore.util.metrics import Buckets, Distribution, counter, histogram
 from raftstore.wire import commands_pb2
 
 log = structlog.get_logger()
 
+COMMIT_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0, 10.0)
 OVERHEAD = 96
 """More than what an operation adds to the bytes of its command and node name."""
 
@@ -133,6 +135,8 @@ class Proposer:
         self._bytes = 0
         self._pumping = False
         self._stopped = False
+        self._commit_times = Distribution(COMMIT_SECONDS)
+        self._failed_proposals = {"no_quorum": 0, "outcome_unknown": 0}
 
     async def propose(self, command: bytes, timeout: float) -> bytes:
         """Return the serialised Result of `command`, applied exactly once.
@@ -145,7 +149,20 @@ class Proposer:
             raise Invalid(reason)
         if len(command) > self._settings.max_command:
             raise TooLarge(f"a command has at most {self._settings.max_command} bytes, not {len(command)}")
-        size, deadline = len(command), self._runtime.now() + timeout
+        begun = self._runtime.now()
+        try:
+            result = await self._proposed(command, begun + timeout, timeout)
+        except OutcomeUnknown:
+            self._failed_proposals["outcome_unknown"] += 1
+            raise
+        except NoQuorum:
+            self._failed_proposals["no_quorum"] += 1
+            raise
+        self._commit_times.observe(self._runtime.now() - begun)
+        return result
+
+    async def _proposed(self, command: bytes, deadline: float, timeout: float) -> bytes:
+        size = len(command)
         if self._stopped or self._waiting or self._full(size):
             await self._wait_for_space(timeout, size)
         self._operations += 1
@@ -169,6 +186,23 @@ class Proposer:
             self._bytes -= size
             if self._waiting:
                 self._admit()
+
+    @histogram(
+        "pixraft_commit_seconds", "From the proposal of a command at this node until it was applied here."
+    )
+    def commit_times(self) -> Buckets:
+        """Those that failed do not count."""
+        return self._commit_times.buckets()
+
+    @counter(
+        "pixraft_proposals_failed_total",
+        "Commands of this node that had no answer in time: none was done, or it is not known.",
+        label="reason",
+        values=("no_quorum", "outcome_unknown"),
+    )
+    def failed_proposals(self) -> dict[str, int]:
+        """What a state machine refuses is an answer."""
+        return self._failed_proposals
 
     def leader_changed(self) -> None:
         """There is another leader, or none. What was proposed to the one before is proposed again.

@@ -28,6 +28,7 @@ from raftstore.peers.services import Services
 from raftstore.peers.versions import Greetings, Versions
 from raftstore.util.addresses import Address
 from raftstore.util.buffers import Buffer
+from raftstore.util.metrics import counter
 from raftstore.wire import peer_pb2
 
 log = structlog.get_logger()
@@ -35,6 +36,9 @@ log = structlog.get_logger()
 Encryption = Literal["full", "bulk-auth"]
 
 _SESSION = Call("peers.bulk-session", peer_pb2.BulkSessionRequest, peer_pb2.BulkSession)
+
+MOST_PEERS = 64
+"""Names of members in metrics."""
 
 STOP_TIME = 10.0
 """Seconds that handlers have to end when the node stops."""
@@ -87,6 +91,7 @@ class PeerNetwork:
         self._incoming: set[Incoming] = set()  # admitted
         self._accepted: WeakSet[Incoming] = WeakSet()  # any whose transport may still be there
         self._known = KnownNetworks()
+        self._send_failures: dict[str, int] = {}
         self._watchers: list[tuple[Callable[[str], None], Callable[[str], None]]] = []
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -213,7 +218,24 @@ class PeerNetwork:
         """
         link = self._links.get((peer, Lane.CONSENSUS))
         channel = link.channel if link is not None else None
-        return channel is not None and channel.message(method, body, urgent=urgent)
+        if channel is not None and channel.message(method, body, urgent=urgent):
+            return True
+        self._failed_to_send(peer)
+        return False
+
+    @counter(
+        "pixraft_peer_send_failures_total",
+        "Messages to a member that were dropped, and calls that it did not answer in time.",
+        label="peer",
+        most=MOST_PEERS,
+    )
+    def send_failures(self) -> dict[str, int]:
+        """By member; who is none any more is not named."""
+        return {name: self._send_failures.get(name, 0) for name in self._members}
+
+    def _failed_to_send(self, peer: str) -> None:
+        if peer in self._members:
+            self._send_failures[peer] = self._send_failures.get(peer, 0) + 1
 
     async def call(
         self,
@@ -243,6 +265,7 @@ class PeerNetwork:
                 channel = await link.connected()
                 return await channel.call(method, body, payload, timeout, by_digest=by_digest)
         except TimeoutError:
+            self._failed_to_send(peer)
             raise Unavailable(f"{peer} did not answer {method} in {timeout:g} s") from None
 
     # Dialling.

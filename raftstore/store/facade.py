@@ -22,6 +22,7 @@ from raftstore.paths import parent, split
 from raftstore.peers.calls import Answered
 from raftstore.rights import Action, Actor, Rights
 from raftstore.rights.reserved import Area
+from raftstore.store.checks import Checks
 from raftstore.store.freespace import AboutFree
 from raftstore.store.names import Names
 from raftstore.store.node import Part, RunningNode
@@ -82,6 +83,8 @@ class Store:
         self.retention = RetentionCalls(node.disk.catalog, node.barrier, self._names.change)
         self._people = People(node.disk.catalog, node.barrier, node.propose, self._names.change)
         self._opened_marks = OpenedMarks(node.propose)
+        self.checks = Checks(node, part)
+        """What supervisors and balancers ask."""
 
     @classmethod
     async def open(cls, settings: StoreSettings, on_fatal: OnFatal, metrics: Metrics | None = None) -> Store:

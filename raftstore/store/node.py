@@ -42,9 +42,10 @@ from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables.jobs import draining
 from raftstore.peers import PeerNetwork
+from raftstore.peers.security.expiry import CertificateEnd
 from raftstore.peers.versions import incompatible
 from raftstore.rights import Actor
-from raftstore.store.nodestatus import STARTING, ClusterStatusReporter, NodeReporter, OwnStatus
+from raftstore.store.nodestatus import STARTING, BuildInfo, ClusterStatusReporter, NodeReporter, OwnStatus
 from raftstore.store.opendisk import OnFatal, OpenDisk, forget_lost_log, with_space
 from raftstore.store.transfers.ahead import Stager
 from raftstore.store.transfers.confirmations import TransferLeases
@@ -199,8 +200,12 @@ class RunningNode:
 
     def meter(self, part: Part, metrics: Metrics) -> None:
         """Have what the node counts collected."""
-        metrics.add(self.own)
-        metrics.add(self.disk.volumes)
+        for component in (self.own, self.health, self.network, self.disk.volumes):
+            metrics.add(component)
+        identity = self.disk.settings.identity
+        metrics.add(CertificateEnd(lambda: identity.ca), certificate="authority")
+        metrics.add(CertificateEnd(lambda: identity.certificate), certificate="node")
+        metrics.add(BuildInfo(), version=VERSIONS.program)
         part.consensus.meter(metrics)
         part.background_jobs.meter(metrics)
 

@@ -70,7 +70,7 @@ class OwnStatus:
         node.free_disk = stats.disk_free
         node.reclaimable = volumes.reclaimable()
         node.quarantined = stats.quarantined
-        node.error = self._error(failed=stats.failed)
+        node.error = self._error()
         return node, consensus.leader or ""
 
     @gauge("pixraft_raft_term", "Term of the Raft log, as this node knows it.")
@@ -84,6 +84,27 @@ class OwnStatus:
         """1 or 0."""
         consensus = self._takes_part()
         return consensus is not None and consensus.is_leader
+
+    @gauge("pixraft_has_leader", "1 while this node knows a leader.")
+    def follows(self) -> float:
+        """1 or 0; proves nothing about a majority."""
+        consensus = self._takes_part()
+        return consensus is not None and consensus.leader is not None
+
+    @gauge("pixraft_apply_lag_entries", "Entries that this node knows to be committed and has not applied.")
+    def lag(self) -> float:
+        """How many."""
+        return max(0.0, self.committed() - self.applied()) if self._takes_part() is not None else 0
+
+    @gauge("pixraft_log_level", "Level of the log that is in force, as applied on this node.")
+    def level(self) -> float:
+        """The level; 0 while it has applied nothing."""
+        return self._disk.level
+
+    @gauge("pixraft_writable", "1 while this node's disk takes pictures and log.")
+    def writable(self) -> float:
+        """1 or 0."""
+        return not self.disk_problem()
 
     @gauge("pixraft_raft_commit_index", "Last entry of the Raft log that this node knows to be committed.")
     def committed(self) -> float:
@@ -106,17 +127,30 @@ class OwnStatus:
         """In bytes."""
         return self._disk.catalog.totals()[1]
 
-    def _error(self, *, failed: bool) -> str:
+    def disk_problem(self) -> str:
+        """Say why this node's own disk takes no more pictures, "" while it does."""
         watch = self._disk.watch
-        if failed:
+        if self._disk.volumes.stats().failed:
             return "its disk failed: it takes no more pictures"
         if watch.space is not Space.ENOUGH:
             return diskspace.complaint(watch.space, str(self._disk.settings.data), watch.ballast.held)
         if self._disk.free_space() < CHUNK_SIZE:
             return "its disk is full: it takes no more pictures"
-        if self.rejoining:
-            return "its log was lost: no vote until it has caught up"
         return ""
+
+    def _error(self) -> str:
+        if problem := self.disk_problem():
+            return problem
+        return "its log was lost: no vote until it has caught up" if self.rejoining else ""
+
+
+class BuildInfo:
+    """Which program this is: the version is a label."""
+
+    @gauge("pixraft_build_info", "Always 1; the label has the version of the program.", also=("version",))
+    def one(self) -> float:
+        """1."""
+        return 1
 
 
 class NodeReporter:

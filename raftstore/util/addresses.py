@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import NamedTuple
 
@@ -31,6 +32,14 @@ class Address(NamedTuple):
         if not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
             raise ValueError(f"{text!r} has no port between 0 and 65535")
         return cls(host, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only processes of the same machine reach it, as far as the text tells."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
     def meets(self, other: Address) -> bool:
         """Whether two servers of one machine cannot listen on both, as far as the texts tell. Port 0 is any."""

@@ -247,7 +247,7 @@ def test_a_front_end_on_a_real_node_with_its_section_and_its_metric(file: Path) 
     async def main() -> tuple[str, int]:
         visits, page = 0, ""
         async with node(file, environment) as task, asyncio.timeout(PATIENCE):
-            while visits < 2 or "pixraft_raft_leader 1\n" not in page:  # it serves before it is elected
+            while visits < 2 or "pixraft_raft_leader 1.0\n" not in page:  # it serves before it is elected
                 assert not task.done(), task.result()
                 await asyncio.sleep(0.05)
                 with contextlib.suppress(ConnectionError):
@@ -265,19 +265,19 @@ def test_a_front_end_on_a_real_node_with_its_section_and_its_metric(file: Path) 
     assert greeting == "welcome"
     lines = metrics.splitlines()
     assert (
-        "# TYPE pixraft_page_visits_total counter" in lines and f"pixraft_page_visits_total {visits}" in lines
+        "# TYPE pixraft_page_visits_total counter" in lines and f"pixraft_page_visits_total {visits}.0" in lines
     )
     for expected in (
-        "pixraft_raft_leader 1",
-        'pixraft_connections{protocol="ftp",state="logged_in"} 0',
-        'pixraft_clients_refused_total{resource="memory"} 0',
-        'pixraft_login_failures_total{reason="password"} 0',
-        'pixraft_jobs_running{kind="repair"} 0',
-        "pixraft_sessions 0",
-        "pixraft_chunks 0",
+        "pixraft_raft_leader 1.0",
+        'pixraft_connections{protocol="ftp",state="logged_in"} 0.0',
+        'pixraft_clients_refused_total{resource="memory"} 0.0',
+        'pixraft_logins_total{result="wrong_password"} 0.0',
+        'pixraft_jobs_running{kind="repair"} 0.0',
+        "pixraft_sessions 0.0",
+        "pixraft_chunks 0.0",
         "# TYPE pixraft_loop_busy_seconds histogram",
-        "# TYPE pixraft_journal_syncs_total counter",
+        "# TYPE pixraft_journal_fsync_seconds histogram",
     ):
         assert expected in lines, metrics
-    syncs = next(line for line in lines if line.startswith("pixraft_journal_syncs_total "))
-    assert int(syncs.split()[1]) > 0
+    syncs = next(line for line in lines if line.startswith("pixraft_journal_fsync_seconds_count "))
+    assert float(syncs.split()[1]) > 0

@@ -6,10 +6,12 @@ import ftplib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -199,7 +201,13 @@ def test_nodes_stop_when_their_supervisor_is_killed(tmp_path: Path) -> None:
     process = demo(tmp_path, "--no-scenario", "--nodes", "1", "--dir", str(tmp_path / "c"))
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("Ready: ftp://127.0.0.1:")
+        ready = process.stdout.readline()
+        assert re.match(
+            r"Ready: ftp://127.0.0.1:\d+ sftp://127.0.0.1:\d+ metrics http://127.0.0.1:\d+ user demo, ", ready
+        )
+        (page,) = re.findall(r"metrics (http://\S+)", ready)
+        with urllib.request.urlopen(f"{page}/readyz", timeout=PATIENCE) as reply:
+            assert reply.read() == b"ready\nwritable: true\n"
         nodes = alive(process)
         assert any("serve" in node.cmdline() for node in nodes)
     finally:

@@ -46,10 +46,13 @@ class Cluster:
         encryption: str = "full",
         environment: Mapping[str, str] | None = None,
         sftp: bool = False,
+        metrics: bool = False,
     ) -> None:
         # Not where people's own demos are, nor where another test is.
         base = ports.row("127.0.0.1", nodes)[0]
-        self.local = LocalCluster(directory, nodes=nodes, encryption=encryption, ftp_port=base, sftp=sftp)
+        self.local = LocalCluster(
+            directory, nodes=nodes, encryption=encryption, ftp_port=base, sftp=sftp, metrics=metrics
+        )
         self.names = list(self.local.nodes)
         self._proxies: dict[tuple[str, str], TcpProxy] = {}
         for name, place in (data or {}).items():

@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ftpgateway.node.config.reading import load_admin_config
@@ -25,6 +26,7 @@ AUTHORITY = "authority"
 ADMIN = "admin"
 FTP_PORT = 2121
 SFTP_PORT = 2022
+METRICS = Address("127.0.0.1", 9420)
 _RESERVED = (AUTHORITY, ADMIN)
 
 
@@ -32,7 +34,8 @@ _RESERVED = (AUTHORITY, ADMIN)
 class NodeSpec:
     """A node to be: the address at which the others reach it, where it listens, its FTP and SFTP addresses.
 
-    `passive_ports` is as in the configuration, "" for any free port. Without `sftp` it offers no SFTP.
+    `passive_ports` is as in the configuration, "" for any free port. Without `sftp` it offers no SFTP, without
+    `metrics` neither metrics nor health.
     """
 
     name: str
@@ -41,10 +44,14 @@ class NodeSpec:
     ftp: Address
     passive_ports: str = "50000-50999"
     sftp: Address | None = None
+    metrics: Address | None = None
 
     @classmethod
     def parse(cls, text: str, ftp_port: int = FTP_PORT) -> NodeSpec:
-        """Read `name=host:port[,listen=host:port][,ftp=host:port][,sftp=host:port]`; raise ValueError."""
+        """Read `name=host:port[,listen=host:port][,ftp=host:port][,sftp=host:port][,metrics=host:port]`.
+
+        Raises ValueError.
+        """
         first, *others = text.split(",")
         name, equals, address_text = first.partition("=")
         if not equals:
@@ -58,6 +65,8 @@ class NodeSpec:
         listen = Address(address.host if own else everywhere, address.port)
         ftp = Address(address.host if own else everywhere, ftp_port)
         sftp: Address | None = Address(address.host if own else everywhere, SFTP_PORT)
+        # On loopback there are several nodes on this machine, and one port can be had once.
+        metrics = None if own else METRICS
         for other in others:
             key, _, value = other.partition("=")
             if key == "listen":
@@ -66,11 +75,13 @@ class NodeSpec:
                 ftp = Address.parse(value)
             elif key == "sftp":
                 sftp = Address.parse(value) if value else None
+            elif key == "metrics":
+                metrics = Address.parse(value) if value else None
             else:
-                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp and sftp")
+                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp, sftp and metrics")
         if not address.port:
             raise ValueError(f"{text!r}: the others must know the port")
-        return cls(name, address, listen, ftp, sftp=sftp)
+        return cls(name, address, listen, ftp, sftp=sftp, metrics=metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +100,7 @@ def make_cluster(directory: Path, spec: ClusterSpec) -> None:
 
     Raises Invalid (a name or address twice), AlreadyExists rather than overwrite anything, DiskFailed.
     """
+    spec = replace(spec, nodes=_with_ports_of_their_own(spec.nodes))
     _check(spec)
     names = [*_RESERVED, *(node.name for node in spec.nodes)]
     for name in names:
@@ -106,6 +118,15 @@ def make_cluster(directory: Path, spec: ClusterSpec) -> None:
             os.rename(scratch / name, directory / name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _with_ports_of_their_own(nodes: Sequence[NodeSpec]) -> list[NodeSpec]:
+    """Return the nodes, without the usual port for metrics where several are on one machine: one of them had it."""
+    hosts = Counter(node.address.host for node in nodes)
+    return [
+        replace(node, metrics=None) if node.metrics == METRICS and hosts[node.address.host] > 1 else node
+        for node in nodes
+    ]
 
 
 def update_admin(file: Path, members: Sequence[Member]) -> None:
@@ -142,7 +163,12 @@ def _check_servers(nodes: Sequence[NodeSpec]) -> None:
     servers = [
         (node, what, at)
         for node in nodes
-        for what, at in (("listen", node.listen), ("ftp", node.ftp), ("sftp", node.sftp))
+        for what, at in (
+            ("listen", node.listen),
+            ("ftp", node.ftp),
+            ("sftp", node.sftp),
+            ("metrics", node.metrics if not _on_own_machine(node) else None),
+        )
         if at is not None
     ]
     for (other, there, its), (node, what, at) in itertools.combinations(servers, 2):
@@ -181,6 +207,7 @@ def node_file(spec: ClusterSpec, node: NodeSpec) -> str:
             "tls_certificate": "ftps.pem",
         },
         "sftp": {"listen": str(node.sftp or "")},
+        "metrics": {"listen": str(node.metrics or "")},
     }
     return render(values)
 
@@ -193,6 +220,11 @@ def _cluster(spec: ClusterSpec) -> dict[str, object]:
 def _server_names(node: NodeSpec) -> list[str]:
     names = dict.fromkeys([node.address.host, node.name])
     return [*names, "localhost"] if _is_loopback(node.address.host) else list(names)
+
+
+def _on_own_machine(node: NodeSpec) -> bool:
+    """Whether the node has a machine of its own, as its address tells: then its loopback is its own, too."""
+    return not _is_loopback(node.address.host)
 
 
 def _is_loopback(host: str) -> bool:

@@ -164,6 +164,7 @@ def _write(
         ftp or Address(listen.host, bundle.FTP_PORT),
         passive_ports=passive_ports,
         sftp=None if sftp == NOWHERE else sftp or Address(listen.host, bundle.SFTP_PORT),
+        metrics=None if where.is_loopback else bundle.METRICS,
     )
     seeds = [
         bundle.NodeSpec(node, Address.parse(at), Address.parse(at), Address.parse(at))

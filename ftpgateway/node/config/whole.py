@@ -90,11 +90,11 @@ class NodeConfig(Configuration):
         """Return each kind of front-end with its section."""
         return [(kind, self.values[kind.settings]) for kind in self.frontends]
 
-    def services(self) -> dict[str, Address]:
-        """Return what clients can connect to, and where it listens."""
+    def services(self, *, for_clients: bool = False) -> dict[str, Address]:
+        """Return what can be connected to, and where it listens; only what the status tells everybody if so wanted."""
         return {
             name: address
             for kind, section in self.each_frontend()
             for name, address in kind.services(section).items()
-            if address is not None
+            if address is not None and (kind.for_clients or not for_clients)
         }

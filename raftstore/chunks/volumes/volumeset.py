@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -359,7 +360,7 @@ class VolumeSet:
         return len(self._holdings.index)
 
     @gauge(
-        "pixraft_chunk_bytes",
+        "pixraft_store_bytes",
         "Bytes that the volumes of this node have.",
         label="state",
         values=("live", "dead"),
@@ -378,6 +379,15 @@ class VolumeSet:
     def disk_free(self) -> float:
         """In bytes."""
         return self._free.get()
+
+    @gauge("pixraft_disk_size_bytes", "Size of the disk that the volumes are on.")
+    def disk_size(self) -> float:
+        """In bytes; 0 where it cannot be asked."""
+        try:
+            found = os.statvfs(self._directory)
+        except OSError:
+            return 0
+        return found.f_blocks * found.f_frsize
 
     def _finished(self, batch: Sequence[Write]) -> None:
         """Take over what the writer did. On the loop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -22,8 +23,10 @@ from raftstore.cluster.replicas.recorder import ReplicaRecorder
 from raftstore.cluster.settings import StoreSettings
 from raftstore.metadata import Catalog
 from raftstore.util.limits.throttle import Throttle
-from raftstore.util.metrics import Metrics
+from raftstore.util.metrics import Metrics, gauge
 from raftstore.wire import admin_pb2 as admin
+
+_STATES = {Job.WAITING: "waiting", Job.RUNNING: "running", Job.FAILED: "failed"}
 
 STEADY = 30.0
 """Seconds without a change of what can be reached before copies are moved; `repair_after` where that is shorter."""
@@ -132,7 +135,28 @@ class BackgroundJobs:
 
     def meter(self, metrics: Metrics) -> None:
         """Have what it counts collected."""
-        metrics.add(self._worker)
+        for component in (self, self._worker, self._node.scrubbed):
+            metrics.add(component)
+
+    @gauge(
+        "pixraft_jobs",
+        "Jobs of the cluster that are not done, as applied on this node.",
+        label="state",
+        values=tuple(_STATES.values()),
+    )
+    def jobs(self) -> dict[str, int]:
+        """How many in each state."""
+        return Counter(_STATES[job.state] for job in self._node.catalog.jobs() if job.state in _STATES)
+
+    @gauge(
+        "pixraft_chunks_underreplicated",
+        "Chunks with fewer copies than wanted on nodes that can be reached from this one.",
+    )
+    def underreplicated(self) -> float:
+        """How many."""
+        view = self._node.view()
+        there = [store.number for store in view.stores if store.reachable]
+        return self._node.catalog.short_count(view.wanted, there)
 
     def start(self) -> None:
         """Start on the running loop."""

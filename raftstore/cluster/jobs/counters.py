@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from raftstore.util.metrics import counter
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -51,6 +53,18 @@ def counted(progress: commands.Progress) -> dict[JobCounter, int]:
 def total(jobs: Iterable[commands.Job], counter: JobCounter) -> int:
     """Return what the jobs have counted of it together."""
     return sum(counted(job.progress).get(counter, 0) for job in jobs)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a node's scrubs have found since its start, all of them together."""
+
+    damaged: int = 0
+
+    @counter("pixraft_scrub_damaged_total", "Chunks of this node that a scrub or fsck found damaged.")
+    def damaged_chunks(self) -> float:
+        """How many; each is quarantined, and made again from another copy."""
+        return self.damaged
 
 
 _NAMES = frozenset(counter.value for counter in JobCounter)

@@ -14,7 +14,7 @@ from typing import Any
 from raftstore.chunks.placement.topology import ClusterView
 from raftstore.chunks.volumes.volumeset import VolumeSet
 from raftstore.cluster import jobs as package
-from raftstore.cluster.jobs.counters import JobCounter, counted
+from raftstore.cluster.jobs.counters import Findings, JobCounter, counted
 from raftstore.cluster.jobs.task import Handler
 from raftstore.cluster.proposals import Propose
 from raftstore.cluster.replicas.collector import Collector
@@ -55,6 +55,7 @@ class JobNode:
     copier: Copier
     collector: Collector
     reclaimable: Callable[[str], int]
+    scrubbed: Findings = field(default_factory=Findings)
 
     def held(self, view: ClusterView) -> dict[int, int]:
         """Return the bytes of pictures on each store, as the catalog lists them."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from raftstore.cluster.jobs.counters import JobCounter, counted
+from raftstore.cluster.jobs.counters import Findings, JobCounter, counted
 from raftstore.cluster.jobs.kind import SECOND_NS, Job, JobKind, JobNode, Look
 from raftstore.cluster.jobs.task import Task
 from raftstore.cluster.replicas.copier import CHARGE, FLUSH_SECONDS
@@ -135,8 +135,10 @@ class Scrubber:
         throttle: Throttle,
         store: Callable[[], int | None],
         size: Callable[[], int],
+        findings: Findings,
     ) -> None:
-        """`store` is the number of this node's store, `size` the bytes in it."""
+        """`store` is the number of this node's store, `size` the bytes in it; `findings` counts what is damaged."""
+        self._findings = findings
         self._chunks = chunks
         self._catalog = catalog
         self._recorder = recorder
@@ -186,6 +188,7 @@ class Scrubber:
                 # Together: what is reported must fit together.
                 task.counts[JobCounter.VERIFIED] += len(portion)
                 task.counts[JobCounter.DAMAGED] += len(damaged)
+                self._findings.damaged += len(damaged)
                 task.done = min(task.total, task.done + sum(checked.length for checked in portion))
                 task.place = number, max(checked.offset for checked in portion)
                 await self._throttle.take(sum(max(CHARGE // 8, checked.length) for checked in portion))
@@ -240,6 +243,7 @@ def scrubber(node: JobNode) -> Scrubber:
         throttle=node.throttle,
         store=node.own.number,
         size=lambda: node.volumes.stats().bytes,
+        findings=node.scrubbed,
     )
 
 

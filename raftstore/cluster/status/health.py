@@ -18,6 +18,7 @@ from raftstore.cluster.status.progress import Progress
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import StoreError
 from raftstore.types import ClusterStatus, NodeStatus
+from raftstore.util.metrics import gauge
 from raftstore.util.space import Space
 from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import admin_pb2 as admin
@@ -28,6 +29,9 @@ WATCH_PERIOD = 1.0
 RETRY_SECONDS = 0.2
 CLOCK_LOG_EVERY = 600.0
 """Seconds between two log lines that say that this node's clock is wrong."""
+
+MOST_PEERS = 64
+"""Names of members in metrics."""
 
 MAX_AGE = 5.0
 """Seconds for which what a node last said of itself (its free disk) is believed."""
@@ -54,6 +58,8 @@ class Report:
     """Seconds by which its clock is ahead of this node's; None: not told."""
     clock_ns: int = 0
     """What its clock said; 0: not told."""
+    rtt: float = 0.0
+    """Seconds until the answer was there."""
 
     def reading(self, now: float) -> int | None:
         """Return what its clock says `now` (monotonic seconds), or a little less; None: not told.
@@ -126,6 +132,27 @@ class Health:
         report = self._reports.get(name)
         return report if report is not None and time.monotonic() - report.at <= MAX_AGE else None
 
+    @gauge(
+        "pixraft_peer_rtt_seconds",
+        "How long the last report of a member took, asked for once a second; none while it does not answer.",
+        label="peer",
+        most=MOST_PEERS,
+    )
+    def round_trips(self) -> dict[str, float]:
+        """Seconds by member."""
+        return {name: report.rtt for name in self._tasks if (report := self.last(name)) is not None}
+
+    @gauge(
+        "pixraft_nodes",
+        "Members of the cluster as this node sees them, itself included.",
+        label="state",
+        values=("reachable", "unreachable"),
+    )
+    def nodes(self) -> dict[str, int]:
+        """A member is reachable while it has reported within the last seconds."""
+        heard = sum(self.last(name) is not None for name in self._tasks)
+        return {"reachable": heard + 1, "unreachable": len(self._tasks) - heard}
+
     def clock_readings(self, voters: Iterable[str]) -> list[int | None]:
         """Return what the clocks of some members say now, in ns since the epoch; None for one not heard of lately."""
         own, now = self._own()[0].name, time.monotonic()
@@ -151,7 +178,7 @@ class Health:
                 previous_boot=boots.previous,
                 log_end=boots.log_end,
             )
-            sent = time.time_ns()
+            sent, begun = time.time_ns(), time.monotonic()
             reply = await self._ask_member(name, request)
             received = time.time_ns()
             if reply.configuration:
@@ -169,6 +196,7 @@ class Health:
             time.monotonic(),
             clocks.ahead(sent, received, reply.time_ns),
             reply.time_ns,
+            time.monotonic() - begun,
         )
         self._reports[name] = report
         self.any_full = any(each.space is Space.NONE for each in self._reports.values())

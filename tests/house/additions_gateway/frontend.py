@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from additions_gateway.metric import Visits
 from additions_gateway.section import PageSettings
-from ftpgateway.serving.exposition import exposition
+from ftpgateway.serving.exposition import Exposition
 from ftpgateway.serving.frontends import FrontendContext, FrontendKind
 from raftstore.util.addresses import Address
 from raftstore.util.metrics import Metrics
@@ -29,7 +29,7 @@ class Page:
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.visits.number += 1
         if self.visits.number <= self._settings.most_visits:
-            writer.write(f"{self._settings.greeting}\n{exposition(self._metrics.collect())}".encode())
+            writer.write(f"{self._settings.greeting}\n".encode() + Exposition(self._metrics).text())
         writer.close()
 
     async def stop(self, grace: float = 5.0) -> None:

@@ -13,6 +13,7 @@ from catalogs import Feeder, command
 
 from raftstore.chunks.volumes.recovery.walking import Checked
 from raftstore.chunks.volumes.volumeset import VolumeSet
+from raftstore.cluster.jobs.counters import Findings
 from raftstore.cluster.jobs.fsck import Fsck
 from raftstore.cluster.jobs.scrub import Scrubber
 from raftstore.cluster.jobs.task import Task
@@ -98,6 +99,7 @@ def run(tmp_path: Path, scenario: Callable[[Bench], Awaitable[None]]) -> None:
                 throttle=Throttle(1e12),
                 store=lambda: OWN,
                 size=lambda: volumes.stats().bytes,
+                findings=Findings(),
             )
             fsck = Fsck(
                 scrubber,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ftpgateway.access.ledger import Holder, Ledger, LedgerLimits, LimitReached, Limits, Resource
-from ftpgateway.serving.exposition import exposition
-from raftstore.util.metrics import Buckets, Metrics, Sample, counter, gauge, histogram
+from ftpgateway.serving.exposition import Exposition
+from raftstore.util.metrics import Buckets, Distribution, Metrics, Sample, counter, gauge, histogram
 
 
 class Kettle:
@@ -56,21 +56,21 @@ def test_two_objects_of_a_class_are_one_family() -> None:
 def test_the_text_is_what_prometheus_reads() -> None:
     metrics = Metrics()
     metrics.add(Kettle(), floor='1"\n')
-    assert exposition(metrics.collect()).splitlines() == [
+    assert Exposition(metrics).text().decode().splitlines() == [
         '# HELP pixraft_kettle_boiled_total How often it "boiled"; a \\\\ and\\na line.',
         "# TYPE pixraft_kettle_boiled_total counter",
-        'pixraft_kettle_boiled_total{floor="1\\"\\n"} 0',
+        'pixraft_kettle_boiled_total{floor="1\\"\\n"} 0.0',
         "# HELP pixraft_kettle_litres What is in it.",
         "# TYPE pixraft_kettle_litres gauge",
         'pixraft_kettle_litres{floor="1\\"\\n",half="lower"} 0.5',
-        'pixraft_kettle_litres{floor="1\\"\\n",half="upper"} 0',
+        'pixraft_kettle_litres{floor="1\\"\\n",half="upper"} 0.0',
         "# HELP pixraft_kettle_seconds How long it took.",
         "# TYPE pixraft_kettle_seconds histogram",
-        'pixraft_kettle_seconds_bucket{floor="1\\"\\n",le="0.5"} 1',
-        'pixraft_kettle_seconds_bucket{floor="1\\"\\n",le="1"} 1',
-        'pixraft_kettle_seconds_bucket{floor="1\\"\\n",le="+Inf"} 3',
+        'pixraft_kettle_seconds_bucket{floor="1\\"\\n",le="0.5"} 1.0',
+        'pixraft_kettle_seconds_bucket{floor="1\\"\\n",le="1.0"} 1.0',
+        'pixraft_kettle_seconds_bucket{floor="1\\"\\n",le="+Inf"} 3.0',
+        'pixraft_kettle_seconds_count{floor="1\\"\\n"} 3.0',
         'pixraft_kettle_seconds_sum{floor="1\\"\\n"} 7.25',
-        'pixraft_kettle_seconds_count{floor="1\\"\\n"} 3',
     ]
 
 
@@ -100,6 +100,34 @@ def test_what_clients_hold_and_are_refused() -> None:
     ledger.charge(Holder("anna"), Resource.HANDLES, 2)
     with pytest.raises(LimitReached):
         ledger.charge(Holder("anna"), Resource.HANDLES, 20)
-    lines = exposition(metrics.collect()).splitlines()
+    lines = Exposition(metrics).text().decode().splitlines()
     for name, value in (("held", 2), ("limit", 4), ("refused_total", 1)):
-        assert f'pixraft_clients_{name}{{resource="handles"}} {value}' in lines
+        assert f'pixraft_clients_{name}{{resource="handles"}} {value:.1f}' in lines
+
+
+def test_observations_are_counted_in_the_class_whose_bound_they_do_not_exceed() -> None:
+    distribution = Distribution((0.5, 1.0))
+    for value in (0.0, 0.5, 0.75, 1.0, 1.5):
+        distribution.observe(value)
+    assert distribution.buckets() == Buckets((0.5, 1.0), (2, 2, 1), 3.75)
+
+
+def test_a_label_of_names_that_operators_give_has_a_bound() -> None:
+    class Peers:
+        @gauge("pixraft_kettle_peers", "By peer.", label="peer", most=2)
+        def peers(self) -> dict[str, float]:
+            return {"c": 3.0, "a": 1.0, "b": 2.0}
+
+    metrics = Metrics()
+    metrics.add(Peers())
+    (family,) = metrics.collect()
+    assert family.samples == [Sample({"peer": "a"}, 1.0), Sample({"peer": "b"}, 2.0)]
+    with pytest.raises(ValueError, match="fixed set of values, or at most"):
+        gauge("pixraft_kettle_peers", "h", label="peer", values=("a",), most=2)
+
+
+def test_the_process_is_collected_where_that_is_wanted() -> None:
+    text = Exposition(Metrics(), process=True).text().decode()
+    for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"):
+        assert f"\n{name} " in text
+    assert Exposition(Metrics()).text() == b""

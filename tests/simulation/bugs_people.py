@@ -20,7 +20,7 @@ from raftstore.wire import commands_pb2 as commands
 
 @bug("what is put to somebody again, by who does not know that it has arrived, is delivered again")
 def delivered_when_repeated(stack: ExitStack) -> None:
-    replace(stack, Sending, "_knows", lambda self, at, record, row, command: False)
+    replace(stack, Sending, "_knows", lambda self, *arguments: False)
 
 
 @bug("what is put to somebody is delivered twice when the command is tried again")

@@ -379,7 +379,12 @@ class Deliveries:
         events = catalog.ask(Events, lambda table: table.after(0, MAX_KEPT))
         delivered = [event.record for event in events if event.kind is EventKind.DELIVERED]
         arrived = sum(any(put.ok for put in picture.puts) for picture in self.pictures)
-        possible = sum(any(put.ok is not False for put in picture.puts) for picture in self.pictures)
+        # What has expired is another delivery when it is put once more.
+        asked = [[put.ok is not False for put in picture.puts] for picture in self.pictures]
+        possible = sum(
+            sum(puts) if picture.lasts_ns else any(puts)
+            for picture, puts in zip(self.pictures, asked, strict=True)
+        )
         if [event.number for event in events] != list(range(1, len(events) + 1)):
             self._cluster.violate("events missing", f"there are {len(events)}")
         if len(set(delivered)) != len(delivered) or not arrived <= len(delivered) <= possible:

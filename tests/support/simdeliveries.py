@@ -95,10 +95,11 @@ class Picture:
         asked = [name for name in PERSONS if name != self.sender] if self.to == GROUP else [self.to]
         return [name for name in asked if (name, self.sender) != BLOCKED]
 
-    def wrong(self, name: str, count: int, kept: int = 0, now: int = 0) -> str:
+    def wrong(self, name: str, count: int, kept: int = 0, now: int = 0, asked: int = 0) -> str:
         """Say what is wrong with it being so many times in the inbox of a person; "": nothing.
 
-        `kept`: how often it is in that person's home; `now`: cluster time.
+        `kept`: how often it is in that person's home; `now`: cluster time, on its way to what was `asked`: of what
+        expires up to that some goes before the clock has come there.
         """
         keeps = self.keeps.get(name, [])
         if count + kept > 1:
@@ -107,8 +108,9 @@ class Picture:
             return "kept, and gone"
         if kept:
             return "" if any(call.ok is not False for call in keeps) else "kept by nobody"
-        late = self.lasts_ns and now >= self.earliest + self.lasts_ns
-        if self.lasts_ns and count and now >= self.latest + STEP + self.lasts_ns:
+        late = self.lasts_ns and asked >= self.earliest + self.lasts_ns
+        certain = self.finished and all(put.ok is not None for put in self.puts)
+        if self.lasts_ns and count and certain and now >= self.latest + STEP + self.lasts_ns:
             return "there, but its time is over"
         return "" if late and not count else self._wrong_in_time(name, count)
 
@@ -367,7 +369,7 @@ class Deliveries:
         for picture in self.pictures:
             for name in PERSONS:
                 count = has[name][f"{picture.sender}/{picture.name}"]
-                wrong = picture.wrong(name, count, kept[name][f"{_KEPT}{picture.name}"], now)
+                wrong = picture.wrong(name, count, kept[name][f"{_KEPT}{picture.name}"], now, self._asked)
                 if wrong:
                     self._cluster.violate(wrong, f"{picture} for {name} at {now}")
         self._whole(catalog)

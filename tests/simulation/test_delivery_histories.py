@@ -66,12 +66,17 @@ def test_who_blocks_the_sender_has_nothing() -> None:
         (picture(DONE, keeps={"bob": [LATER]}), 1, 1, 0, "delivered more than once"),
         (picture(DONE, lasts_ns=MINUTE, earliest=5), 0, 0, MINUTE + 4, "accepted, but not delivered"),
         (picture(DONE, lasts_ns=MINUTE, earliest=5), 0, 0, MINUTE + 5, ""),
-        (picture(DONE, lasts_ns=MINUTE, latest=9), 1, 0, STEP + MINUTE + 8, ""),
-        (picture(DONE, lasts_ns=MINUTE, latest=9), 1, 0, STEP + MINUTE + 9, "there, but its time is over"),
+        (picture(DONE, lasts_ns=MINUTE, latest=9, finished=True), 1, 0, STEP + MINUTE + 8, ""),
+        (picture(DONE, lasts_ns=MINUTE, latest=9), 1, 0, STEP + MINUTE + 9, ""),
+        (picture(UNKNOWN, lasts_ns=MINUTE, latest=9, finished=True), 1, 0, STEP + MINUTE + 9, ""),
+        (
+            picture(DONE, lasts_ns=MINUTE, latest=9, finished=True),
+            *(1, 0, STEP + MINUTE + 9, "there, but its time is over"),
+        ),
         (picture(DONE, lasts_ns=MINUTE, keeps={"bob": [LATER]}), 0, 1, 9 * STEP, ""),
     ],
 )
 def test_what_is_kept_stays_and_what_is_over_goes(
     done: Picture, count: int, kept: int, now: int, says: str
 ) -> None:
-    assert done.wrong("bob", count, kept, now) == says
+    assert done.wrong("bob", count, kept, now, asked=now) == says

@@ -100,6 +100,10 @@ class Upload(Protocol):
         """Return the file that it was opened on, or will make. Raises StoreError."""
         ...
 
+    async def prepare(self) -> None:
+        """Wait until all that came is durable. Whoever calls it leaves the time to `commit`. Raises StoreError."""
+        ...
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         """Publish at the path: durable and visible everywhere on return. Raises StoreError."""
         ...

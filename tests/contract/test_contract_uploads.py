@@ -36,6 +36,19 @@ async def test_a_file_is_there_when_it_is_published_and_not_before(world: World)
     assert await world.get("f") == b"content"
 
 
+async def test_what_was_prepared_is_published_or_kept_to_be_resumed(world: World) -> None:
+    first, second = await world.upload("f", LARGE), await world.upload("g", LARGE)
+    for upload in (first, second):
+        await upload.prepare()
+    assert not await world.there("f")
+    await first.commit()
+    await second.suspend()
+    assert await world.get("f") == LARGE
+    assert not await world.there("g")
+    kept = await world.store.partial(world.anna, world.at("g"))
+    assert kept is not None and kept.size == len(LARGE)
+
+
 async def test_an_empty_file_is_a_file(world: World) -> None:
     assert (await world.put("f", b"")).size == 0
     assert await world.get("f") == b""

@@ -140,7 +140,7 @@ def test_a_full_inbox_and_an_empty_quota_are_refused_before_anything_is_delivere
 
 MOVES = {
     "home": {"home", "shared"},
-    "shared": {"shared"},
+    "shared": {"home", "shared"},
     "inbox": {"home", "shared"},
     "trash": {"home", "shared"},
     "send": set(),

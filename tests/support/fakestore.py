@@ -837,6 +837,9 @@ class FakeUpload:
         store.handed.append((at, len(self._data), waits))
         return FakePublished(FakeDownload(store, node.entry(name), bytes(self._data)), False, waits)
 
+    async def prepare(self) -> None:
+        await self._store.hook("prepare", self.path)
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         self._end("commit")
         await self._store.hook("commit", self.path)

@@ -18,6 +18,9 @@ from raftstore.errors import NoQuorum, OutcomeUnknown, StoreError
 INTERNAL = "451 Internal error; nothing was stored, try again."
 
 
+LOST = "426 The control connection was lost."
+
+
 class Receiving(Transfer):
     """An upload. Only a clean end of data leads to `commit`; everything else keeps what came for the owner."""
 
@@ -121,14 +124,18 @@ class Receiving(Transfer):
         """All data is there; but is the client? The kernel closes a killed program's connections."""
         self._finish_stream()
         if self.owner.hung_up():
-            self._settle(self._suspend("426 The control connection was lost."))
+            self._settle(self._suspend(LOST))
         else:
             self._settle(self._commit())
 
     async def _commit(self) -> None:
         try:
             async with asyncio.timeout(self.host.wait_limit):
-                await self._upload.commit()
+                await self._upload.prepare()
+                # The kernel may have closed the data connection first: asked once more, before it is published.
+                lost = self.owner.hung_up()
+                if not lost:
+                    await self._upload.commit()
         except TimeoutError:
             reply = refusal(OutcomeUnknown(), Doing.WRITING)
         except StoreError as error:
@@ -137,6 +144,9 @@ class Receiving(Transfer):
             self.owner.events.exception("commit failed", path=self.path)
             reply = INTERNAL
         else:
+            if lost:
+                await self._suspend(LOST)
+                return
             reply = self._done
         self._over(reply)
 

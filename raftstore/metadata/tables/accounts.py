@@ -33,7 +33,8 @@ MAX_RULES = 64
 MAX_KEYS = 32
 MAX_KEY_LENGTH = 4096
 MAX_SESSIONS = 1_000_000
-LONGEST_TRASH_NS = 100 * 365 * 24 * 3600 * 10**9
+LONGEST_NS = 100 * 365 * 24 * 3600 * 10**9
+"""Longest time after which what is sent expires, or for which trash is kept."""
 MAX_KNOWN = 4096
 """Accounts kept in memory."""
 
@@ -399,10 +400,12 @@ def _check(user: commands.User) -> None:
     if user.replicas > MAX_REPLICAS:
         raise Refusal(commands.INVALID, f"at most {MAX_REPLICAS} copies")
     limits = [user.quota_bytes, user.quota_files, user.upload_rate, user.download_rate]
-    limits += [user.inbox_bytes, user.inbox_files, user.sender_bytes, user.sender_files, abs(user.expires_ns)]
+    limits += [user.inbox_bytes, user.inbox_files, user.sender_bytes, user.sender_files]
     if len(user.password_hash) > MAX_HASH or max(limits) > MAX_INTEGER or user.max_sessions > MAX_SESSIONS:
         raise Refusal(commands.INVALID, "the password hash or a limit is too large")
-    if not 0 <= user.trash_ns <= LONGEST_TRASH_NS:
+    if not 0 <= user.expires_ns <= LONGEST_NS:
+        raise Refusal(commands.INVALID, "what is sent expires after at most a hundred years")
+    if not 0 <= user.trash_ns <= LONGEST_NS:
         raise Refusal(commands.INVALID, "what is removed is kept for at most a hundred years")
     if len(user.rules) > MAX_RULES or len({rule.path for rule in user.rules}) < len(user.rules):
         raise Refusal(commands.INVALID, f"at most {MAX_RULES} directories have rules, each one")

@@ -14,6 +14,9 @@ from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.trash import Trash
 from raftstore.wire import commands_pb2 as commands
 
+LATEST_NS = 1 << 62
+"""Cluster time goes no further (the year 2116): with the longest times added it still fits into what SQLite counts."""
+
 MAX_LIMIT = 256
 """Things that go with one command at most."""
 
@@ -44,7 +47,7 @@ class Advances(Table):
     def advance(self, command: commands.AdvanceClock, at: Context) -> commands.Result:
         """Remove what expires up to a time, and move the clock as far as nothing is left. Refuses with INVALID."""
         until = command.time_ns
-        if until <= 0 or not 0 < command.limit <= MAX_LIMIT:
+        if not 0 < until <= LATEST_NS or not 0 < command.limit <= MAX_LIMIT:
             raise Refusal(commands.INVALID, f"cluster time {until}, limit {command.limit}")
         if until <= self._clock.now_ns:
             return commands.Result(finished=True)

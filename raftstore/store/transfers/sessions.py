@@ -167,6 +167,7 @@ class UploadSession:
         self._store = calls
         self._handle = handle
         self._received: Sequence[ChunkRef] = ()
+        self._prepared: commands.PutFile | None = None
         self._adopted: FileVersion | None = None
         calls.leases.watch(self)
 
@@ -277,12 +278,19 @@ class UploadSession:
             raise Invalid("the upload is not an open handle's")
         return self._handle
 
+    async def prepare(self) -> None:
+        """Wait until all that came is durable: `commit` only has to publish it then, `suspend` may follow, too.
+
+        Raises as `commit`.
+        """
+        self._prepared = await self._finished(None)
+
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         """Publish the whole file at its path: durable on a write quorum and visible at every node when this returns.
 
         Raises StoreError; the earlier version is then untouched (OutcomeUnknown: or replaced by the whole new one).
         """
-        put = await self._finished(mtime_ns)
+        put = self._prepared if self._prepared is not None else await self._finished(mtime_ns)
         if self.base is not None:
             put.base_inode = self.base.inode
             put.base_version = self.base.version
@@ -393,6 +401,8 @@ class UploadSession:
 
     async def _came(self) -> tuple[Sequence[ChunkRef], int]:
         """Return what is durable: everything that came, or after a failure the chunks up to it."""
+        if self._prepared is not None:
+            return self._received, self._prepared.size
         try:
             return await self._taken()
         except StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
@@ -54,6 +55,20 @@ def test_data_before_the_command_is_not_lost(server: Server, client: Client) -> 
         assert client.command("STOR a") == 150
         assert client.reply() == 226
     assert server.run(server.store.read, "/a") == b"early"
+
+
+def test_who_is_gone_by_the_time_that_all_is_durable_has_stored_a_part(server: Server, client: Client) -> None:
+    """The kernel closes a killed program's connections one after the other, the data connection first perhaps."""
+    held = asyncio.Event()
+    server.store.hooks["prepare"] = lambda path: held.wait()
+    connection = begin(client, "STOR a", BIG[:5_000])
+    connection.close()
+    server.wait_for(lambda: server.store.calls["prepare"] == 1)
+    client.close()
+    server.run(held.set)
+    server.wait_for(lambda: server.store.ended == {"suspend": 1})
+    assert server.store.published("/a") is None
+    assert [bytes(kept) for kept in server.store.partials.values()] == [BIG[:5_000]]
 
 
 def test_reset_in_mid_upload_is_not_the_end_of_the_file(server: Server, client: Client) -> None:

@@ -11,6 +11,8 @@ from catalogs import Feeder, by, command, digest, put
 from people import DAY, HOUR, advance, files, inbox, opens, past, person, send, sent, session, states
 
 from raftstore.errors import NotFound
+from raftstore.metadata.tables.accounts import LONGEST_NS
+from raftstore.metadata.tables.advancing import LATEST_NS
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.people import records, sending
 from raftstore.rights import ROLES, Actor
@@ -667,7 +669,7 @@ def test_ended_records_are_kept_for_a_while_and_not_more_than_so_many(
     assert feeder.catalog._database.execute("SELECT sum(history) FROM persons").fetchone()[0] == 0
 
 
-@pytest.mark.parametrize("lasts", [-1, sending.LONGEST_NS + 1])
+@pytest.mark.parametrize("lasts", [-1, LONGEST_NS + 1])
 def test_a_time_that_is_none_is_refused(feeder: Feeder, anna: Actor, bob: Actor, lasts: int) -> None:
     assert send(feeder, anna, "bob/a", 1, expires_ns=lasts).status == commands.INVALID
 
@@ -713,3 +715,15 @@ def test_what_cannot_be_sent(
     )
     assert status(feeder, anna, command("send_file", path=path, to=to)) == expected
     assert files(feeder, "/people/@sent/anna") == []
+
+
+def test_no_time_is_too_far_to_be_counted(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    """A sum that does not fit would stop every node."""
+    user = {"name": "zoe", "home": "/people/zoe", "rights": "elr", "person": True}
+    for lasts in (LONGEST_NS + 1, 2**63 - 1, -1):
+        assert feeder.status(command("put_user", user=commands.User(**user, expires_ns=lasts))) == "INVALID"
+    for time_ns in (LATEST_NS + 1, 2**63 - 1, 0):
+        assert feeder.status(command("advance_clock", time_ns=time_ns, limit=1)) == "INVALID"
+    assert feeder.status(command("advance_clock", time_ns=LATEST_NS, limit=1)) == "OK"
+    send(feeder, anna, "bob/late", 1, expires_ns=LONGEST_NS)
+    assert inbox(feeder, "bob") == ["anna/late"]

@@ -13,7 +13,7 @@ from typing import Self
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.accounts import LONGEST_NS, Accounts
 from raftstore.metadata.tables.clock import Budget, Clock
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
@@ -37,9 +37,6 @@ from raftstore.wire import commands_pb2 as commands
 
 REPEATED_NS = 24 * 3600 * 10**9
 """Cluster time within which the same content under the same name is the same delivery."""
-
-LONGEST_NS = 100 * 365 * 24 * 3600 * 10**9
-"""Longest time after which something may expire."""
 
 MAX_WAY_BYTES = 3_000
 """Of what follows /people/@sent/SENDER/TO: the names in an inbox may be longer than those, and must be reachable."""

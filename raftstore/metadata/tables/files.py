@@ -8,7 +8,7 @@ from typing import Self
 
 from raftstore.errors import BadName
 from raftstore.metadata.database.database import ROOT
-from raftstore.metadata.refusal import Refusal, check_label
+from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
@@ -253,6 +253,8 @@ class Files(Table):
             self._reservations.check_free(place)
             return place, row, False
         handle = command.handle
+        if max(handle.inode, handle.directory, handle.version, handle.reservation) > MAX_INTEGER:
+            raise Refusal(commands.INVALID, "no handle has such a number")
         if not handle.new:
             found = self._names.of_inode(handle.inode)
             if found is None:
@@ -284,7 +286,7 @@ class Files(Table):
         """
         handle, reported = put.handle, put.path
         inode = handle.directory if handle.new else handle.inode
-        path = self._names.path_of(inode)
+        path = self._names.path_of(min(inode, MAX_INTEGER))
         if path is not None:
             put.path = f"{path.rstrip('/')}/{handle.name}" if handle.new else path
         return reported

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Self
 
 from raftstore.errors import NotADirectory, NotFound
-from raftstore.metadata.refusal import Refusal, check_label
+from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.namespace import Namespace, Place
@@ -171,7 +171,7 @@ CREATE INDEX partials_by_owner ON partials (owner);
         assert present is not None, "the level is in force"
         if command.tick not in (present, present + 1):
             raise Refusal(commands.CHANGED, f"tick {present} is the present one")
-        if not (keep and 0 < limit <= MAX_EXPIRED):
+        if not (0 < keep <= MAX_INTEGER and 0 < limit <= MAX_EXPIRED):
             raise Refusal(commands.INVALID, f"keep {keep}, limit {limit}")
         self._expiry.begin(command.tick)
         freed = 0

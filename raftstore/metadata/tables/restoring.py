@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from raftstore.errors import BadName, NotADirectory, NotFound
-from raftstore.metadata.refusal import Refusal
+from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.clock import LEVEL
 from raftstore.metadata.tables.files import check_owner
@@ -52,7 +52,8 @@ class Restores(Table):
         Refuses with NOT_FOUND, EXISTS, DENIED, INVALID, QUOTA (for the directories that are made), and as `new_place`.
         """
         path, owner = command.to, at.leave.source_of
-        found = self._names.of_inode(command.inode) if self._trash.find(command.inode) is not None else None
+        inode = min(command.inode, MAX_INTEGER)
+        found = self._names.of_inode(inode) if self._trash.find(inode) is not None else None
         if found is None or (owner and found[1][5] != owner):
             raise Refusal(commands.NOT_FOUND, "it is not in the trash any more")
         if is_apart(path) or (command.beside and command.replace):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from raftstore.errors import NotADirectory, NotFound
+from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts, reserved_name
@@ -114,7 +114,7 @@ class Registering(Table):
     def _find(self, path: str) -> tuple[str, int, int, int, int, str, int] | None:
         try:
             return self._names.row(path)
-        except (NotFound, NotADirectory):
+        except (NotFound, NotADirectory, BadName):
             return None
 
     def _make_places(self, at: Context, name: str) -> None:

@@ -7,14 +7,17 @@ from typing import Any
 
 from simbugs import bug, replace
 
+from raftstore.metadata.registry import Context
+from raftstore.metadata.tables import retention
 from raftstore.metadata.tables.longcontents import LongContents
-from raftstore.metadata.tables.namespace import Row
+from raftstore.metadata.tables.namespace import Place, Row
 from raftstore.metadata.tables.people import inboxes
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.remembered import Remembered
-from raftstore.types import DeliveryState
+from raftstore.metadata.tables.restoring import Restores
+from raftstore.types import DeliveryState, Kind
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -86,3 +89,22 @@ def given_up_with_the_senders_entry(stack: ExitStack) -> None:
         return content, False
 
     real = replace(stack, LongContents, "part", part)
+
+
+@bug("what is restored from the trash takes the place of a newer file, which is lost")
+def restored_over_a_newer_file(stack: ExitStack) -> None:
+    def target(self: Restores, command: commands.RestoreTrash, at: Context) -> Place:
+        place, there = self._names.new_place(at, command.to, commands.IS_A_DIRECTORY)
+        if there is not None and there[1] != Kind.DIRECTORY and not command.beside:
+            self._versions.remove(at, place, there)
+        found: Place = real(self, command, at)
+        return found
+
+    real = replace(stack, Restores, "_target", target)
+
+
+@bug("retention removes what has come after its decision, and keeps what was there")
+def retention_removes_the_newest(stack: ExitStack) -> None:
+    oldest = retention._OLDEST.replace("version, inode LIMIT", "version DESC, inode DESC LIMIT")
+    assert oldest != retention._OLDEST
+    replace(stack, retention, "_OLDEST", oldest)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from simdeliveries import INFINITY, MINUTE, Call, Picture
+from simcalls import INFINITY, Call
+from simdeliveries import MINUTE, Picture
 
 from raftstore.metadata.tables.clock import STEP
 

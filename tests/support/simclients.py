@@ -13,6 +13,7 @@ from simhistory import Answer, Kind, Operation
 from simmachine import put, remove
 from simnode import Node
 from simstaging import BrokenOff, LargeFiles
+from simtrash import Trashed
 
 from raftstore.errors import DiskFull, NoQuorum, OutcomeUnknown, StoreError, Unavailable
 from raftstore.metadata.results import accepted
@@ -47,6 +48,7 @@ class Clients:
         self._large = LargeFiles(cluster)
         self.accounts = AccountClients(cluster, self) if cluster.scenario.accounts else None
         self.deliveries = Deliveries(cluster, self) if cluster.scenario.persons else None
+        self.trash = Trashed(cluster, self) if cluster.scenario.trash else None
         self._seen: dict[tuple[int, int], tuple[int, int, int] | None] = {}
         """What a client has last read of a key: token, inode, version."""
 
@@ -60,6 +62,8 @@ class Clients:
             self.accounts.start()
         if self.deliveries is not None:
             self.deliveries.start()
+        if self.trash is not None:
+            self.trash.start()
 
     def _flood(self, node: Node, count: int) -> None:
         for number in range(count):

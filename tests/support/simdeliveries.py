@@ -17,15 +17,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from raftstore.errors import (
-    AlreadyExists,
-    DiskFull,
-    NoQuorum,
-    NotFound,
-    OutcomeUnknown,
-    StoreError,
-    Unavailable,
-)
+from simcalls import Call, Callers
+
+from raftstore.errors import NotFound
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.clock import STEP, Clock
 from raftstore.metadata.tables.events import MAX_KEPT, Events
@@ -37,7 +31,6 @@ from raftstore.wire import commands_pb2 as commands
 if TYPE_CHECKING:
     from simclients import Clients
     from simcluster import Cluster
-    from simnode import Node
 
 PERSONS = ("anna", "bob", "carl")
 GROUP = "all"
@@ -45,22 +38,9 @@ BLOCKED = ("carl", "anna")
 """Who takes nothing, and from whom: by itself that is refused, and of what the group gets the others have it."""
 
 CLIENTS = 3
-SETUP = 8.0
-"""Virtual seconds until the persons must be there, or this seed does without."""
-
 TRIES = 3
 MINUTE = 60 * 10**9
 _KEPT = "kept-"
-INFINITY = float("inf")
-
-
-@dataclass(slots=True)
-class Call:
-    """Something that a client asked for; `ok` None: it does not know."""
-
-    called: float = 0.0
-    returned: float = INFINITY
-    ok: bool | None = None
 
 
 @dataclass(slots=True)
@@ -129,13 +109,11 @@ class Picture:
         return ""
 
 
-class Deliveries:
+class Deliveries(Callers):
     """All such clients, and what they have done."""
 
     def __init__(self, cluster: Cluster, clients: Clients) -> None:
-        self._cluster = cluster
-        self._clients = clients
-        self._rng = random.Random(f"{cluster.scenario.seed} deliveries")
+        super().__init__(cluster, clients, "person")
         self._actors: dict[str, Actor] = {}
         self._store = self._since = 0
         self._reached = self._asked = 0
@@ -161,46 +139,20 @@ class Deliveries:
         first = self._cluster.names[0]
         register = commands.RegisterStore(node=first, identity=first.encode().ljust(16, b"\0"))
         ready = [
-            self._commanded(commands.Command(register_store=register)),
-            self._commanded(commands.Command(put_group=commands.PutGroup(group=group))),
+            self.commanded(commands.Command(register_store=register)),
+            self.commanded(commands.Command(put_group=commands.PutGroup(group=group))),
             *map(self._person, PERSONS),
             self._learn,
             *(self._directory(name, to) for name in PERSONS for to in (*PERSONS, GROUP) if to != name),
             self._blocked,
         ]
-        for step in ready:
-            if not await self._once(step):
-                return False
-        return True
-
-    async def _once(self, step: Callable[[Names], Awaitable[object]]) -> bool:
-        loop = self._cluster.loop
-        deadline = loop.time() + SETUP
-        while loop.time() < deadline and not self._clients.stopped:
-            nodes = self._cluster.running
-            node = self._rng.choice(nodes) if nodes else None
-            if node is not None and _knows_persons(node):
-                try:
-                    await self._clients.at(node, step(self._clients.names(node, 2.0)), 2.0)
-                    return True
-                except AlreadyExists:
-                    return True
-                except (OutcomeUnknown, self._clients.died):
-                    return False
-                except StoreError:
-                    pass
-            await asyncio.sleep(0.1)
-        return False
-
-    @staticmethod
-    def _commanded(command: commands.Command) -> Callable[[Names], Awaitable[object]]:
-        return lambda names: names.change(Actor.system("simulation"), command)
+        return await self.prepare(ready)
 
     def _person(self, name: str) -> Callable[[Names], Awaitable[object]]:
         user = commands.User(
             name=name, password_hash="$argon2id$", home=f"/people/{name}", rights=ROLES["member"], person=True
         )
-        return self._commanded(commands.Command(put_user=commands.PutUser(user=user)))
+        return self.commanded(commands.Command(put_user=commands.PutUser(user=user)))
 
     def _directory(self, name: str, to: str) -> Callable[[Names], Awaitable[object]]:
         return lambda names: names.make_directory(self._actors[name], f"/people/@sent/{name}/{to}")
@@ -251,7 +203,7 @@ class Deliveries:
         for _ in range(TRIES):
             call = Call()
             picture.puts.append(call)
-            await self._perform(rng, call, f"put {picture.path}", lambda names: self._put(names, picture))
+            await self.perform(rng, call, f"put {picture.path}", lambda names: self._put(names, picture))
             picture.latest = self._asked
             if call.ok is False or (call.ok and rng.random() < 0.7):
                 break
@@ -263,7 +215,7 @@ class Deliveries:
         call, path = Call(), _stored(picture)
         put = self._put_at(picture, path)
         actor = self._actors[picture.sender]
-        await self._perform(rng, call, f"put {path}", lambda names: names.change(actor, put))
+        await self.perform(rng, call, f"put {path}", lambda names: names.change(actor, put))
         return bool(call.ok)
 
     async def _put(self, names: Names, picture: Picture) -> None:
@@ -288,12 +240,12 @@ class Deliveries:
         """Let cluster time go on by less than what would be a standstill."""
         call, until = Call(), max(self._reached, 1) + STEP // 2
         self._asked = max(self._asked, until)
-        advance = self._commanded(
+        advance = self.commanded(
             commands.Command(advance_clock=commands.AdvanceClock(time_ns=until, limit=rng.choice((1, 64))))
         )
-        await self._perform(rng, call, f"cluster time {until}", advance)
+        await self.perform(rng, call, f"cluster time {until}", advance)
         if call.ok:
-            await self._perform(rng, Call(), "what time it is", self._look_at_clock)
+            await self.perform(rng, Call(), "what time it is", self._look_at_clock)
 
     async def _look_at_clock(self, names: Names) -> None:
         def look(rights: object, catalog: Catalog) -> None:
@@ -308,16 +260,16 @@ class Deliveries:
         match rng.choice(("read", "read", "recall", "delete", "keep")):
             case "read":
                 picture.reads.setdefault(name, []).append(call)
-                await self._perform(rng, call, f"read {path}", lambda names: self._read(names, name, path))
+                await self.perform(rng, call, f"read {path}", lambda names: self._read(names, name, path))
             case "recall":
                 picture.recalls.append(call)
                 sender = self._actors[picture.sender]
-                await self._perform(
+                await self.perform(
                     rng, call, f"recall {picture.path}", lambda names: names.remove(sender, picture.path)
                 )
             case "delete":
                 picture.deletions.setdefault(name, []).append(call)
-                await self._perform(
+                await self.perform(
                     rng, call, f"delete {path}", lambda names: names.remove(self._actors[name], path)
                 )
 
@@ -325,35 +277,12 @@ class Deliveries:
                 picture.keeps.setdefault(name, []).append(call)
                 home = f"/people/{name}/{_KEPT}{picture.name}"
                 actor = self._actors[name]
-                await self._perform(rng, call, f"keep {path}", lambda names: names.rename(actor, path, home))
+                await self.perform(rng, call, f"keep {path}", lambda names: names.rename(actor, path, home))
 
     async def _read(self, names: Names, name: str, path: str) -> None:
         inode = (await names.lookup(self._actors[name], path)).inode
         opened = commands.Command(mark_opened=commands.MarkOpened(inodes=[inode]))
         await names.change(Actor.system("simulation"), opened)
-
-    async def _perform(
-        self, rng: random.Random, call: Call, what: str, work: Callable[[Names], Awaitable[object]]
-    ) -> None:
-        cluster = self._cluster
-        call.called, timeout = cluster.loop.time(), rng.choice((0.3, 1.0, 3.0))
-        ready = [node for node in cluster.running if _knows_persons(node)]
-        if not ready:
-            call.ok = False
-        else:
-            node = rng.choice(ready)
-            try:
-                await self._clients.at(node, work(self._clients.names(node, timeout)), timeout)
-                call.ok = True
-            except (OutcomeUnknown, self._clients.died):
-                call.ok = None
-            except (NoQuorum, DiskFull, Unavailable, NotFound):
-                call.ok = False
-            except StoreError as error:
-                cluster.violate("wrong answer", f"a person gets {error!r} for {what}")
-        if call.ok is not None:
-            call.returned = cluster.loop.time()
-        cluster.trace.event("", "person", f"{what}: {call.ok}")
 
     # In the end.
 
@@ -418,11 +347,6 @@ class Deliveries:
 def digest(seed: int) -> bytes:
     """Return the name of a chunk."""
     return seed.to_bytes(32, "big")
-
-
-def _knows_persons(node: Node) -> bool:
-    """Whether a node has applied the log as far as to the level at which there are persons."""
-    return node.catalog is not None and node.catalog.catalog.level >= 3
 
 
 def _stored(picture: Picture) -> str:

@@ -111,6 +111,9 @@ ACCOUNTS = 0.3
 PERSONS = 0.3
 """Part of the seeds that have persons who send to each other."""
 
+TRASH = 0.2
+"""Part of the seeds that have an account whose trash is kept, and a directory with retention."""
+
 SIZES = {"plots": (3, 5, 5, 5), "leaders": (3, 5), "members": (2, 3, 4, 4)}
 """How many nodes there are at the beginning, by mix; else three or five."""
 
@@ -150,6 +153,8 @@ class Scenario:
     """Whether there are clients with accounts and rules, too."""
     persons: bool = False
     """Whether there are persons who send to each other."""
+    trash: bool = False
+    """Whether there is an account whose trash is kept, and a directory with retention."""
     weights: dict[str, float] = field(default_factory=dict)
     old_cluster: bool = False
     """Whether it begins at the oldest level, as one that was made by the first version; else at the newest."""
@@ -258,5 +263,6 @@ def scenario(
         nonsense=levels.random() < 0.3,
         accounts=random.Random(f"accounts {seed}").random() < ACCOUNTS,
         persons=random.Random(f"persons {seed}").random() < PERSONS,
+        trash=random.Random(f"trash {seed}").random() < TRASH,
         weights={name: weight for name, weight in MIXES[mix].items() if size == 5 or name not in OF_FIVE},
     )

@@ -162,6 +162,8 @@ class _Simulation:
             self.clients.accounts.account()
         if self.clients.deliveries is not None:
             self.clients.deliveries.account()
+        if self.clients.trash is not None:
+            self.clients.trash.account()
         done = cluster.checks.done
         for operation in self.clients.history:
             if operation.kind is Kind.READ:

@@ -20,7 +20,7 @@ from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import free_name, join, parent, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import is_apart
+from raftstore.rights.reserved import is_apart, stays
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -56,7 +56,7 @@ class Restores(Table):
         found = self._names.of_inode(inode) if self._trash.find(inode) is not None else None
         if found is None or (owner and found[1][5] != owner):
             raise Refusal(commands.NOT_FOUND, "it is not in the trash any more")
-        if is_apart(path) or (command.beside and command.replace):
+        if is_apart(path) or stays(path) or (command.beside and command.replace):
             raise Refusal(
                 commands.INVALID, "it is restored to a place of yours, beside what is there or over it"
             )
@@ -92,6 +92,8 @@ class Restores(Table):
             except NotADirectory:
                 raise Refusal(commands.NOT_A_DIRECTORY, way) from None
             except NotFound:
+                if any(map(stays, ways[number:])):
+                    raise Refusal(commands.NOT_FOUND, way) from None
                 self._check_missing(at, ways[number:])
                 return ways[number:]
         return []

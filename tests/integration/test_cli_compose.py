@@ -29,8 +29,11 @@ class Composed:
         self.services: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
         self.nodes = [name for name in self.services if name != "init"]
         self.image = image_environment()
-        self.peers, self.ftp, self.sftp = (
-            dict(zip(self.nodes, ports.free("127.0.0.1", len(self.nodes)), strict=True)) for _ in range(3)
+        count = len(self.nodes)
+        found = ports.free("127.0.0.1", 4 * count)
+        self.peers, self.ftp, self.sftp, self.metrics = (
+            dict(zip(self.nodes, found[first : first + count], strict=True))
+            for first in range(0, 4 * count, count)
         )
 
     def path(self, service: str, text: str) -> str:
@@ -50,6 +53,7 @@ class Composed:
             made["PIXRAFT_PEERS_LISTEN"] = f"127.0.0.1:{self.peers[service]}"
             made["PIXRAFT_FTP_LISTEN"] = f"127.0.0.1:{self.ftp[service]}"
             made["PIXRAFT_SFTP_LISTEN"] = f"127.0.0.1:{self.sftp[service]}"
+            made["PIXRAFT_METRICS_LISTEN"] = f"127.0.0.1:{self.metrics[service]}"
             made["PIXRAFT_CLUSTER_MEMBERS"] = ",".join(f"{n}=127.0.0.1:{p}" for n, p in self.peers.items())
         return made
 

@@ -438,7 +438,9 @@ def test_it_is_not_restored_to_a_name_that_is_reserved(feeder: Feeder) -> None:
 def test_it_is_not_restored_to_where_the_places_of_persons_are(feeder: Feeder) -> None:
     kept = removed(feeder, 1)
     for path in ("/people/zoe", "/people/zoe/a.jpg", "/people/@inbox/zoe", "/people/@zoe/a.jpg"):
-        assert feeder.status(command("restore_trash", inode=kept.inode, to=path)) in ("INVALID", "NOT_FOUND"), path
+        assert feeder.status(command("restore_trash", inode=kept.inode, to=path)) in ("INVALID", "NOT_FOUND"), (
+            path
+        )
     assert [entry.name for entry in feeder.catalog.listing("/people")] == ["@trash"]
 
 

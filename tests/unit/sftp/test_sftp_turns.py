@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,7 +46,7 @@ class Counting(Requests):
 
 def test_requests_that_take_long_leave_others_their_turns_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(slices.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(slices, "time", SimpleNamespace(perf_counter=lambda: now))
 
     class Slow(Counting):
         def at_once(self, kind: int, request: int, data: memoryview) -> Reply | None:

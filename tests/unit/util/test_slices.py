@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import uvloop
@@ -62,7 +63,7 @@ def test_who_is_cancelled_takes_no_turn() -> None:
 
 def test_a_slice_rests_only_when_it_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(slices.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(slices, "time", SimpleNamespace(perf_counter=lambda: now))
 
     async def test() -> None:
         nonlocal now
@@ -122,12 +123,13 @@ def test_callbacks_and_those_who_wait_share_the_turns(factory) -> None:  # type:
 
 def test_a_pace_leaves_the_loop_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     now, slept = 0.0, []
-    monkeypatch.setattr(slices.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(slices, "time", SimpleNamespace(perf_counter=lambda: now))
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(slices.asyncio, "sleep", sleep)
+    # Not asyncio's own: other threads' loops sleep, too.
+    monkeypatch.setattr(slices, "asyncio", SimpleNamespace(sleep=sleep))
 
     async def test() -> None:
         nonlocal now

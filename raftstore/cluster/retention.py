@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from array import array
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from raftstore.cluster.proposals import Barrier, Change
 from raftstore.errors import Invalid, NotADirectory
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.clock import LEVEL
-from raftstore.metadata.tables.retention import Retention
+from raftstore.metadata.tables.retention import Retention, may_have_retention, no_retention
 from raftstore.rights import Actor
 from raftstore.types import Kind
 from raftstore.util.limits.slices import next_slice
@@ -111,10 +112,12 @@ class RetentionCalls:
     async def preview(self, path: str, bounds: Bounds) -> Preview:
         """Return what would go if the directory had these bounds now; nothing is changed.
 
-        It goes through all that is there, some names a slice. Raises NotFound, NotADirectory.
+        It goes through all that is there, some names a slice. Raises NotFound, NotADirectory, Invalid.
         """
         await self._barrier()
         self._check_level()
+        if not may_have_retention(path):
+            raise Invalid(no_retention(path))
         directory = self._catalog.lookup(path)
         if not directory.is_directory:
             raise NotADirectory(path)
@@ -138,7 +141,9 @@ class RetentionCalls:
                         waiting.append(row[2])
                 after = page[-1][0]
                 await next_slice()
-        too_old = self._catalog.ask(Retention, lambda table: table.too_old(bounds.age_ns))
+        # Cluster time stands a little behind while nothing expires; the rule would have it go on.
+        now_ns = time.time_ns()
+        too_old = self._catalog.ask(Retention, lambda table: table.too_old(bounds.age_ns, now_ns))
         # A million take more than a second: not on the loop.
         gone, freed, oldest = await asyncio.to_thread(_judged, versions, sizes, inodes, bounds, too_old)
         paths = (self._catalog.path_of(inode) for inode in oldest)

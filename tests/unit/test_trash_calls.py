@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from catalogs import NOW, Feeder, command, put
 
+from raftstore.cluster import retention
 from raftstore.cluster.retaining import RetentionWork
 from raftstore.cluster.retention import Bounds, RetentionCalls, RetentionRule, beyond
 from raftstore.cluster.trash import EMPTIED, TrashCalls, TrashEntry, reclaimable
@@ -198,6 +200,32 @@ def test_a_preview_tells_what_goes_then(store: Store, bounds: Bounds) -> None:
         with pytest.raises(StoreError):
             store.feeder.catalog.lookup(path)
     assert len(preview.paths) == preview.files == {3: 4, 100: 0}.get(bounds.files, 3 if bounds.bytes else 4)
+
+
+def test_a_preview_goes_by_the_time_that_has_come_though_the_clock_is_a_little_behind(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.feeder.make("/cams")
+    store.feeder.one(command("advance_clock", time_ns=NOW, limit=1))
+    store.feeder.one(put("/cams/1", 1))
+    store.feeder.one(command("advance_clock", time_ns=NOW + 60 * 10**9, limit=1))
+    second = 10**9
+    for later, files in ((1, 0), (11, 1)):
+        monkeypatch.setattr(
+            retention, "time", SimpleNamespace(time_ns=lambda ns=later: NOW + (60 + ns) * second)
+        )
+        preview = asyncio.run(store.retention.preview("/cams", Bounds(age_ns=10 * second)))
+        assert preview.files == files
+
+
+@pytest.mark.parametrize("path", ["/", "/people", "/people/@inbox/anna", "/people/anna"])
+def test_a_preview_is_refused_where_retention_is(store: Store, path: str) -> None:
+    for asked in (
+        store.retention.preview(path, Bounds(files=1)),
+        store.retention.set(OPERATOR, path, Bounds(files=1)),
+    ):
+        with pytest.raises(Invalid, match="there is no retention for"):
+            asyncio.run(asked)
 
 
 def test_a_preview_is_of_a_directory(store: Store) -> None:

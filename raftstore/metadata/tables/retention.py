@@ -24,7 +24,7 @@ from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.clock import LEVEL, Budget, Clock
+from raftstore.metadata.tables.clock import LEVEL, STEP, Budget, Clock
 from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
@@ -235,9 +235,13 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         wanted = [self._wanted(Place(directory, row[0]), row) for row in rows if row[1] == Kind.FILE]
         return [kept.inode for kept in wanted if kept is not None and self.find(kept.inode) != kept]
 
-    def too_old(self, age_ns: int) -> int:
-        """Return the version below which all are older than `age_ns`; 0: none is known to be."""
-        return self._moments.before(self._clock.now_ns - age_ns) if age_ns else 0
+    def too_old(self, age_ns: int, now_ns: int = 0) -> int:
+        """Return the version below which all are older than `age_ns`; 0: none is known to be.
+
+        `now_ns` is a time that the clock has not come to yet: it stands up to STEP behind while nothing expires.
+        """
+        now = min(max(now_ns, self._clock.now_ns), self._clock.now_ns + STEP)
+        return self._moments.before(now - age_ns) if age_ns else 0
 
     def due(self, directory: int) -> bool:
         """Whether a rule has something to remove now, its rows included if it was removed itself."""
@@ -366,8 +370,8 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         return commands.Result(inode=directory)
 
     def _directory(self, path: str) -> int:
-        if path == "/" or (is_reserved(path) and not within(path, SHARED)):
-            raise Refusal(commands.INVALID, f"{path} keeps what is put there")
+        if not may_have_retention(path):
+            raise Refusal(commands.INVALID, no_retention(path))
         try:
             return self._names.directory(path)
         except NotADirectory as error:
@@ -421,6 +425,17 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         del self._rules[rule.directory]
         self._changed.discard(rule.directory)
         return commands.Result(finished=True)
+
+
+def may_have_retention(path: str) -> bool:
+    """Whether a directory of that path may lose its oldest files: not all of the store, nor what is a person's."""
+    return path != "/" and (not is_reserved(path) or within(path, SHARED))
+
+
+def no_retention(path: str) -> str:
+    """Return the refusal of retention for a path that may have none."""
+    what = "all of the store" if path == "/" else "what belongs to persons"
+    return f"{path}: there is no retention for {what}; name another directory"
 
 
 def _rule_of(row: tuple[int, int, int, int, int, int, int, int, int]) -> Rule:

@@ -413,6 +413,22 @@ def test_what_somebody_left_is_purged_a_few_at_a_time(
     assert states(feeder, "bob") == [("anna", "BOUNCED")] * 2
 
 
+def test_what_was_thrown_away_unopened_has_bounced_for_good_and_can_be_sent_again(
+    feeder: Feeder, anna: Actor, bob: Actor
+) -> None:
+    send(feeder, bob, "anna/a", 1)
+    user = {"name": "anna", "rights": ROLES["member"]}
+    assert feeder.status(command("put_user", user=commands.User(**user, home="/anna"))) == "OK"
+    purge(feeder, anna.owner)
+    assert states(feeder, "bob") == [("anna", "BOUNCED")]
+    back = commands.User(**user, home="/people/anna", person=True)
+    assert feeder.status(command("put_user", user=back)) == "OK"
+    assert states(feeder, "bob") == [("anna", "BOUNCED")]
+    send(feeder, bob, "anna/a", 1)
+    assert inbox(feeder, "anna") == ["bob/a"]
+    assert states(feeder, "bob") == [("anna", "DELIVERED")]
+
+
 # Groups and blocks.
 
 

@@ -290,7 +290,16 @@ CREATE TABLE inboxes (
 
     def remove(self, at: Context, place: Place, row: Row) -> None:
         """Remove the file at `place` from an inbox. Its sender is not to know."""
-        left = self._leave(row, None)
+        self._remove(at, place, row, None)
+
+    def throw_away(self, at: Context, place: Place, row: Row) -> None:
+        """Remove the file at `place`, whose person is none any more: what it has not opened has bounced for good."""
+        delivery = self._records.delivery(row[2])
+        unopened = delivery is not None and delivery.state is DeliveryState.DELIVERED
+        self._remove(at, place, row, DeliveryState.BOUNCED if unopened else None)
+
+    def _remove(self, at: Context, place: Place, row: Row, state: DeliveryState | None) -> None:
+        left = self._leave(row, state)
         self._storing.remove(at, place, row)
         if left is not None:
             self._tidy(at, {place.parent: left})

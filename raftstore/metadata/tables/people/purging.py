@@ -11,6 +11,7 @@ from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.clock import Budget
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Orphans
+from raftstore.metadata.tables.people.inboxes import Inboxes
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.people.storing import Storing
@@ -40,6 +41,7 @@ class Purging(Table):
         self._reservations = tables[Reservations]
         self._storing = tables[Storing]
         self._persons = tables[Persons]
+        self._inboxes = tables[Inboxes]
         self._sending = tables[Sending]
         self._versions = tables[Versions]
         self._retention = tables[Retention]
@@ -91,6 +93,8 @@ class Purging(Table):
             self._orphans.add(row[2])
             self._storing.remove_directory(at, place, row)
             self._retention.directory_removed(row[2])
+        elif Area.INBOX.has(path):
+            self._inboxes.throw_away(at, place, row)
         elif is_apart(path):
             self._sending.remove(at, path, place, row)
         else:

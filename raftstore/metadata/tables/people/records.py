@@ -28,8 +28,11 @@ _TAKEN_OUT = 8
 """Beside a state: the recipient has removed it from the inbox. Its sender is not to know."""
 
 _IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.KEPT)
-"""States in which it may still be there. BOUNCED is none that is kept: it is what DELIVERED means once its recipient
-is no person any more."""
+"""States in which it may still be there. DELIVERED means BOUNCED while its recipient is no person; kept is that only of
+what was thrown away then."""
+
+NOT_THERE = (DeliveryState.REFUSED, DeliveryState.BOUNCED)
+"""States in which a recipient has it not, and gets it when it is sent again."""
 
 
 _RECIPIENTS = (DeliveryState.OPENED, DeliveryState.KEPT)
@@ -239,6 +242,8 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             )
 
     def _note_state(self, record: Record, deliveries: Iterable[Delivery], state: DeliveryState) -> None:
+        if state is DeliveryState.BOUNCED:
+            return  # one event says it of all, when their recipient went
         for each in deliveries:
             actor, subject = record.sender, each.recipient
             if state in _RECIPIENTS:

@@ -98,7 +98,8 @@ class Registering(Table):
             row = self._find(path)
             if row is not None and (row[1] != Kind.DIRECTORY or not self._names.is_empty(row[2])):
                 raise Refusal(
-                    commands.EXISTS, f"{path} has what an earlier {name} has left: remove or move that first"
+                    commands.EXISTS,
+                    f"{path} has what an earlier {name} has left: move it away, or `pixraft user remove {name} --purge`",
                 )
 
     def _check_trash(self, name: str, earlier: User | None) -> None:
@@ -108,7 +109,8 @@ class Registering(Table):
             return  # it was empty when that account's first came, and nobody else's comes
         if row is not None and not self._names.is_empty(row[2]):
             raise Refusal(
-                commands.EXISTS, f"{Area.TRASH.of(name)} has what an earlier {name} has left: remove that first"
+                commands.EXISTS,
+                f"{Area.TRASH.of(name)} has what an earlier {name} has left: `pixraft user remove {name} --purge` deletes it",
             )
 
     def _find(self, path: str) -> tuple[str, int, int, int, int, str, int] | None:

@@ -22,7 +22,7 @@ from raftstore.metadata.tables.people.drafts import Drafts
 from raftstore.metadata.tables.people.groups import MAX_MEMBERS, Groups
 from raftstore.metadata.tables.people.inboxes import Audience, Inboxes
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.metadata.tables.people.records import Delivery, Record, Records
+from raftstore.metadata.tables.people.records import NOT_THERE, Delivery, Record, Records
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.reservations import Reservations
@@ -273,8 +273,8 @@ class Sending(Table):
         noted = {each.recipient: each for each in self._records.deliveries(record.inode)}
         takers, others = self._divided(sender, found, row[3])
         known = [noted.get(number) if number is not None else None for number in takers.numbers]
-        refused = [each.inode for each in known if each is not None and each.state is DeliveryState.REFUSED]
-        new = takers.of([each is None or each.state is DeliveryState.REFUSED for each in known])
+        refused = [each.inode for each in known if each is not None and each.state in NOT_THERE]
+        new = takers.of([each is None or each.state in NOT_THERE for each in known])
         others = [name for name in others if self._persons.find(self._identity(name)) not in noted]
         if len(noted) - len(refused) + len(new.users) + len(others) > MAX_MEMBERS:
             raise Refusal(

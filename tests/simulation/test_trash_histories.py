@@ -32,6 +32,7 @@ def test_the_last_pictures_must_be_there() -> None:
     pictures = [content(DONE, seed=seed) for seed in range(KEPT + 2)]
     assert missing(pictures, set(range(2, KEPT + 2))) == []
     assert missing(pictures, set(range(KEPT + 1))) == [pictures[-1]]
+    assert missing([content(UNKNOWN, seed=9), *pictures], set(range(3, KEPT + 2))) == []
     # What may have come counts as if it had; what was refused has not.
     assert missing([*pictures, content(UNKNOWN, seed=9)], set(range(3, KEPT + 2))) == []
     assert missing([*pictures, content(NOT, seed=9)], set(range(3, KEPT + 2))) == [pictures[2]]

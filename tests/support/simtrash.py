@@ -61,13 +61,15 @@ class Content:
 def missing(pictures: list[Content], there: set[int]) -> list[Content]:
     """Return which of the pictures of one camera, in the order in which it put them, should be there and are not.
 
-    Those that were accepted, as long as fewer than KEPT have come since, or may have.
+    Those that were accepted, as long as fewer than KEPT have come since, or may have: one of which nobody knows whether
+    it was put may come later than what was put after it.
     """
-    gone, since = [], 0
-    for content in reversed(pictures):
+    gone = []
+    for place, content in enumerate(pictures):
+        late = sum(each.put.ok is None for each in pictures[:place])
+        since = late + sum(each.put.ok is not False for each in pictures[place + 1 :])
         if content.put.ok and since < KEPT and content.seed not in there:
             gone.append(content)
-        since += content.put.ok is not False
     return gone
 
 

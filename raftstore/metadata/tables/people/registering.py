@@ -99,7 +99,7 @@ class Registering(Table):
             if row is not None and (row[1] != Kind.DIRECTORY or not self._names.is_empty(row[2])):
                 raise Refusal(
                     commands.EXISTS,
-                    f"{path} has what an earlier {name} has left: move it away, or `pixraft user remove {name} --purge`",
+                    f"{path} has what an earlier {name} has left: move it, or `pixraft user remove {name} --purge`",
                 )
 
     def _check_trash(self, name: str, earlier: User | None) -> None:
@@ -110,7 +110,8 @@ class Registering(Table):
         if row is not None and not self._names.is_empty(row[2]):
             raise Refusal(
                 commands.EXISTS,
-                f"{Area.TRASH.of(name)} has what an earlier {name} has left: `pixraft user remove {name} --purge` deletes it",
+                f"{Area.TRASH.of(name)} has what an earlier {name} has left: "
+                f"`pixraft user remove {name} --purge` deletes it",
             )
 
     def _find(self, path: str) -> tuple[str, int, int, int, int, str, int] | None:

@@ -126,6 +126,9 @@ class Failure:
 
 Event = Times | Directory | File | Data | Sent | Left | Failure
 
+LATEST = (2**63 - 1) // 10**9
+"""The last second since the epoch, in 2262, that a file can have; what is later is taken for that."""
+
 _TIMES = re.compile(rb"T(\d{1,12}) \d{1,9} \d{1,12} \d{1,9}")
 _ENTRY = re.compile(rb"([CD])[0-7]{4} (\d{1,19}) (.+)", re.DOTALL)
 
@@ -184,7 +187,7 @@ class Receiver:
             self._depth -= 1
             return Left()
         if found := _TIMES.fullmatch(line):
-            return Times(int(found[1]))
+            return Times(min(int(found[1]), LATEST))
         self._offered = _entry(line)
         return self._offered
 

@@ -165,6 +165,7 @@ CREATE INDEX places_by_user ON places (user);
         """From level 3 on nobody has rights in /people that are not given for it."""
         super().migrate(level)
         self._rights.clear()
+        self._identities.clear()
 
     def user(self, name: str) -> User | None:
         """Return an account, None when there is none. Asked for at every command: what was asked is kept."""

@@ -47,7 +47,7 @@ class Moments(Table):
 
     def note(self, entry: int, now_ns: int) -> None:
         """Cluster time has become `now_ns` with log index `entry`: keep that, and fewer of the older moments."""
-        if self._times and now_ns - self._times[-1] < FINEST:
+        if self._times and (now_ns - self._times[-1] < FINEST or entry == self._entries[-1]):
             return
         self._execute("INSERT INTO moments VALUES (?, ?)", (entry, now_ns))
         self._entries.append(entry)

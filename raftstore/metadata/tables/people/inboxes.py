@@ -125,7 +125,9 @@ CREATE TABLE inboxes (
         if not missing:
             return
         if len(self._pairs) + len(missing) > MAX_KNOWN:
-            self._pairs = {key: self._pairs[key] for key in self._changed}
+            # What is asked for now stays, too, and not all that changed needs to be at hand yet.
+            kept = self._changed.union((number, sender) for number in recipients)
+            self._pairs = {key: pair for key, pair in self._pairs.items() if key in kept}
         rows = self._execute(
             "SELECT recipient, directory, files, bytes FROM json_each(?1) AS asked CROSS JOIN inboxes"
             " ON recipient = asked.value AND sender = ?2",
@@ -142,8 +144,9 @@ CREATE TABLE inboxes (
         return found
 
     def _change(self, recipient: int, sender: int) -> _Pair:
+        pair = self._pair(recipient, sender)
         self._changed.add((recipient, sender))
-        return self._pair(recipient, sender)
+        return pair
 
     def flush(self) -> None:
         """Write what each has of each into the current transaction."""

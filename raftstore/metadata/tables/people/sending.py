@@ -44,6 +44,9 @@ MAX_WAY_BYTES = 3_000
 MAX_KNOWN = 256
 """Pairs of a sender and a person or group of which it is kept in memory who is meant."""
 
+MAX_MADE = 3_000
+"""Directories, for all recipients together, that travel along with a file: each is some rows for every node."""
+
 MAX_OPENED = 1_000
 """Files that one command marks as opened."""
 
@@ -138,6 +141,11 @@ class Sending(Table):
         if not 0 <= lasts_ns <= LONGEST_NS:
             raise Refusal(commands.INVALID, "it expires after a time")
         takers, others = self._divided(sender, found, size)
+        if (len(found.rest) - 2) * len(takers.users) > MAX_MADE:
+            raise Refusal(
+                commands.INVALID,
+                "so many directories do not travel to so many: send it from fewer, or to fewer",
+            )
         if not takers.users:
             raise Refusal(commands.NOT_FOUND, takes_nothing(found.to))
         return Sent(sender, found.rest[1:], takers, others, lasts_ns or sender.expires_ns, size)
@@ -187,8 +195,9 @@ class Sending(Table):
         waits = command.unfinished or (command.draft and parent(path)[1] == parent(command.path)[1])
         record = self._record_at(row)
         if row is not None and record is not None and self._knows(at, record, row, command, source):
+            done = self._again(at, found, (place, row), record if command.size else None, command.mtime_ns)
             self._staging.discard(command.content)
-            return self._again(at, found, (place, row), record if command.size else None, command.mtime_ns)
+            return done
         if waits or not command.size:
             self._check_draft(at, found)
             sent = None
@@ -351,6 +360,8 @@ class Sending(Table):
         size, name = source[3], parent(command.path)[1]
         if not size:
             raise Refusal(commands.DENIED, "an empty file is not sent")
+        if "/" in command.to:
+            raise Refusal(commands.NOT_FOUND, takes_nothing(command.to))
         found = Spot(Area.SENT, sender.name, (command.to, name))
         place, row = self._sent_place(found)
         record = self._record_at(row)
@@ -438,8 +449,9 @@ class Sending(Table):
             sent = None
         else:
             if record is not None and there is not None and self._repeats(at, record, there, row):
+                done = self._again(at, found, (new_place, there), record, row[4])
                 self._clear(at, place, row, None)
-                return self._again(at, found, (new_place, there), record, row[4])
+                return done
             sent = self._planned(at, found, size, command.expires_ns)
         if there is not None:
             self._clear(at, new_place, there, record)

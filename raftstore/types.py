@@ -273,6 +273,10 @@ class Event:
     subject: str
 
 
+NEWEST_SENT = (1 << 62, 1 << 62)
+"""A key before that of all that was sent: where a page of it begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class SentItem:
     """Something that a person has sent, as far as one recipient is concerned. Times are cluster time, in ns.

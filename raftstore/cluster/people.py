@@ -14,14 +14,9 @@ from raftstore.metadata.tables.people.purging import MAX_PURGED
 from raftstore.metadata.tables.people.records import Delivery, Past, Record, Records, as_shown
 from raftstore.paths import split
 from raftstore.rights import Actor
-from raftstore.types import INBOX_MARK, DeliveryState, SentItem, Usage, User, owner_name
+from raftstore.rights.reserved import LEVEL
+from raftstore.types import INBOX_MARK, NEWEST_SENT, DeliveryState, SentItem, Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
-
-LEVEL = 3
-"""From which on there are persons."""
-
-NEWEST = (1 << 62, 1 << 62)
-"""Before everything: where a page of what was sent begins."""
 
 
 class People:
@@ -58,7 +53,7 @@ class People:
         return await self._change(actor, commands.Command(send_file=command))
 
     async def sent(
-        self, name: str, limit: int, *, before: tuple[int, int] = NEWEST, ended: bool = False
+        self, name: str, limit: int, *, before: tuple[int, int] = NEWEST_SENT, ended: bool = False
     ) -> list[SentItem]:
         """Return what a person has sent, newest first, one for each recipient; go on with the last one's `key`.
 

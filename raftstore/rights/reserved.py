@@ -73,6 +73,11 @@ def places_of(name: str) -> dict[str, str]:
     return {area.of(name): letters for area, letters in LETTERS.items()} | {SHARED: SHARED_LETTERS}
 
 
+def roots_of(name: str) -> tuple[str, ...]:
+    """Return the directories that are a person's alone, its home first."""
+    return (home_of(name), *(area.of(name) for area in Area))
+
+
 def trash_of(name: str) -> dict[str, str]:
     """Return what an account that is no person, but has trash, may do there."""
     return {Area.TRASH.of(name): LETTERS[Area.TRASH]}

@@ -46,10 +46,7 @@ class Sendings(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Feed a second catalog with the whole log: it must be equal."""
         try:
-            with Feeder(self.directory / "replayed" / "catalog.db", stores=False, level=None) as replayed:
-                for index, batch in self.feeder.log:
-                    replayed.catalog.apply(index, batch)
-                assert replayed.catalog.digest() == self.feeder.catalog.digest()
+            self.feeder.check_replay(self.directory / "replayed" / "catalog.db")
         finally:
             self.feeder.catalog.close()
             shutil.rmtree(self.directory)

@@ -92,6 +92,13 @@ class Feeder:
         self.catalog.close()
         self.catalog = Catalog(self.path, **self.options)
 
+    def check_replay(self, path: Path) -> None:
+        """Feed a second catalog, at `path`, with the whole log: it must be equal."""
+        with Feeder(path, stores=False, level=None) as replayed:
+            for index, batch in self.log:
+                replayed.catalog.apply(index, batch)
+            assert replayed.catalog.digest() == self.catalog.digest()
+
     def operation(self, built: commands.Command, **fields: Any) -> commands.Operation:
         """Return the next operation. A command that says not whose it is is the system's, where one must say so."""
         self.sequence += 1

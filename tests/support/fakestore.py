@@ -40,7 +40,7 @@ from raftstore.rights.changes import Leave, leave
 from raftstore.rights.reserved import LEVEL, Area, takes_nothing
 from raftstore.store.targets import Target, newer_of
 from raftstore.store.transfers.sessions import Allowance
-from raftstore.types import Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
+from raftstore.types import NEWEST_SENT, Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
 from raftstore.wire import commands_pb2 as commands
 
 BLOCK = 1024 * 1024
@@ -81,7 +81,7 @@ class FakePeople:
         return name in await self.visible(actor, all_persons=all_persons)
 
     async def sent(
-        self, name: str, limit: int, *, before: tuple[int, int] = (1 << 62, 1 << 62), ended: bool = False
+        self, name: str, limit: int, *, before: tuple[int, int] = NEWEST_SENT, ended: bool = False
     ) -> list[SentItem]:
         self._store.calls["sent"] += 1
         found = [item for item in self.failed if bool(item.ended_ns) is ended and item.key < before]

@@ -6,12 +6,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from simcalls import Callers
 from simrights import LETTERS, MARK, SLOTS, Answer, Kind, Operation, fault, settled
 
 from raftstore.errors import (
-    AlreadyExists,
     Denied,
     DiskFull,
     NoQuorum,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 MEMBER, CHIEF = "member", "chief"
 HASH = "$argon2id$"
 CLIENTS = 3
-SETUP = 8.0
-"""Virtual seconds until the directories must be there, or this seed does without."""
 
 
 def directory(slot: str) -> str:
@@ -47,14 +46,14 @@ def within(slot: str) -> str:
     return f"{directory(slot)}/in"
 
 
-class AccountClients:
+class AccountClients(Callers):
     """All of them, and the history that they have seen."""
 
+    level = 2
+
     def __init__(self, cluster: Cluster, clients: Clients) -> None:
-        self._cluster = cluster
-        self._clients = clients
+        super().__init__(cluster, clients, "accounts")
         self._numbers = MARK
-        self._rng = random.Random(f"{cluster.scenario.seed} accounts")
         self._users: dict[str, User] = {}
         self.history: list[Operation] = []
 
@@ -71,37 +70,15 @@ class AccountClients:
 
     async def _prepare(self) -> bool:
         """Make directories and accounts, one after the other; False when one of them may come later."""
-        for make in (
-            *(lambda names, path=path: self._make(names, path) for path in (directory("a"), within("a"))),
-            *(lambda names, name=name: self._account(names, name) for name in (CHIEF, MEMBER)),
+        steps: list[Callable[[Names], Awaitable[object]]] = [
+            *(partial(self._make, path=path) for path in (directory("a"), within("a"))),
+            *(partial(self._account, name=name) for name in (CHIEF, MEMBER)),
             self._learn,
-        ):
-            if not await self._once(make):
-                return False
-        return True
-
-    async def _once(self, make: Callable[[Names], Awaitable[Any]]) -> bool:
-        loop = self._cluster.loop
-        deadline = loop.time() + SETUP
-        while loop.time() < deadline and not self._clients.stopped:
-            nodes = self._cluster.running
-            node = self._rng.choice(nodes) if nodes else None
-            if node is not None and node.catalog is not None and node.catalog.catalog.level >= 2:
-                try:
-                    await self._clients.at(node, make(self._clients.names(node, 2.0)), 2.0)
-                    return True
-                except (OutcomeUnknown, self._clients.died):
-                    return False
-                except StoreError:
-                    pass
-            await asyncio.sleep(0.1)
-        return False
+        ]
+        return await self.prepare(steps)
 
     async def _make(self, names: Names, path: str) -> None:
-        try:
-            await names.make_directory(Actor.system("simulation"), path)
-        except AlreadyExists:
-            pass
+        await names.make_directory(Actor.system("simulation"), path)
 
     async def _account(self, names: Names, name: str) -> None:
         user = commands.User(name=name, password_hash=HASH, home="/", rights=ROLES["admin"])

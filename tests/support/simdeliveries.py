@@ -114,8 +114,6 @@ class Deliveries(Callers):
 
     def __init__(self, cluster: Cluster, clients: Clients) -> None:
         super().__init__(cluster, clients, "person")
-        self._actors: dict[str, Actor] = {}
-        self._store = self._since = 0
         self._reached = self._asked = 0
         """Cluster time that has come for certain, and that may have come."""
         self.pictures: list[Picture] = []
@@ -136,13 +134,11 @@ class Deliveries(Callers):
     async def _prepare(self) -> bool:
         """Do it one after the other; False when something may come later."""
         group = commands.Group(name=GROUP, members=PERSONS)
-        first = self._cluster.names[0]
-        register = commands.RegisterStore(node=first, identity=first.encode().ljust(16, b"\0"))
         ready = [
-            self.commanded(commands.Command(register_store=register)),
+            self.registered(),
             self.commanded(commands.Command(put_group=commands.PutGroup(group=group))),
             *map(self._person, PERSONS),
-            self._learn,
+            self.learned(PERSONS),
             *(self._directory(name, to) for name in PERSONS for to in (*PERSONS, GROUP) if to != name),
             self._blocked,
         ]
@@ -155,23 +151,12 @@ class Deliveries(Callers):
         return self.commanded(commands.Command(put_user=commands.PutUser(user=user)))
 
     def _directory(self, name: str, to: str) -> Callable[[Names], Awaitable[object]]:
-        return lambda names: names.make_directory(self._actors[name], f"/people/@sent/{name}/{to}")
+        return lambda names: names.make_directory(self.actors[name], f"/people/@sent/{name}/{to}")
 
     def _blocked(self, names: Names) -> Awaitable[object]:
         person, name = BLOCKED
         block = commands.Command(block=commands.Block(person=person, name=name))
-        return names.change(self._actors[person], block)
-
-    async def _learn(self, names: Names) -> None:
-        def look(rights: object, catalog: Catalog) -> None:
-            self._store, self._since = catalog.stores()[0].number, catalog.applied_index
-            for name in PERSONS:
-                user = catalog.user(name)
-                if user is None:
-                    raise NotFound(name)
-                self._actors[name] = Actor.session(user)
-
-        await names.read(Actor.anonymous_user(User("anonymous", "")), look)
+        return names.change(self.actors[person], block)
 
     # What they do.
 
@@ -214,7 +199,7 @@ class Deliveries(Callers):
         """Put a picture into its sender's home; return whether it is there for certain."""
         call, path = Call(), _stored(picture)
         put = self._put_at(picture, path)
-        actor = self._actors[picture.sender]
+        actor = self.actors[picture.sender]
         await self.perform(rng, call, f"put {path}", lambda names: names.change(actor, put))
         return bool(call.ok)
 
@@ -225,14 +210,12 @@ class Deliveries(Callers):
         else:
             command = self._put_at(picture, picture.path)
             command.put_file.expires_ns = picture.lasts_ns
-        await names.change(self._actors[picture.sender], command)
+        await names.change(self.actors[picture.sender], command)
 
     def _put_at(self, picture: Picture, path: str) -> commands.Command:
-        chunks = [
-            commands.Chunk(digest=digest(seed), length=10, stores=[self._store]) for seed in picture.seeds
-        ]
+        chunks = [commands.Chunk(digest=digest(seed), length=10, stores=[self.store]) for seed in picture.seeds]
         put = commands.PutFile(
-            path=path, size=10 * len(chunks), chunks=chunks, since=self._since, mtime_ns=self._clients.token()
+            path=path, size=10 * len(chunks), chunks=chunks, since=self.since, mtime_ns=self._clients.token()
         )
         return commands.Command(put_file=put)
 
@@ -263,24 +246,24 @@ class Deliveries(Callers):
                 await self.perform(rng, call, f"read {path}", lambda names: self._read(names, name, path))
             case "recall":
                 picture.recalls.append(call)
-                sender = self._actors[picture.sender]
+                sender = self.actors[picture.sender]
                 await self.perform(
                     rng, call, f"recall {picture.path}", lambda names: names.remove(sender, picture.path)
                 )
             case "delete":
                 picture.deletions.setdefault(name, []).append(call)
                 await self.perform(
-                    rng, call, f"delete {path}", lambda names: names.remove(self._actors[name], path)
+                    rng, call, f"delete {path}", lambda names: names.remove(self.actors[name], path)
                 )
 
             case "keep":
                 picture.keeps.setdefault(name, []).append(call)
                 home = f"/people/{name}/{_KEPT}{picture.name}"
-                actor = self._actors[name]
+                actor = self.actors[name]
                 await self.perform(rng, call, f"keep {path}", lambda names: names.rename(actor, path, home))
 
     async def _read(self, names: Names, name: str, path: str) -> None:
-        inode = (await names.lookup(self._actors[name], path)).inode
+        inode = (await names.lookup(self.actors[name], path)).inode
         opened = commands.Command(mark_opened=commands.MarkOpened(inodes=[inode]))
         await names.change(Actor.system("simulation"), opened)
 
@@ -289,7 +272,7 @@ class Deliveries(Callers):
     def account(self) -> None:
         """See who has what."""
         node = next(iter(self._cluster.running))
-        if not self._actors or node.catalog is None:
+        if not self.actors or node.catalog is None:
             return
         catalog = node.catalog.catalog
         now = catalog.ask(Clock, lambda clock: clock.now_ns)
@@ -333,7 +316,7 @@ class Deliveries(Callers):
                     self._cluster.violate("not whole", f"{path} of {name} has {len(found)} chunks")
 
     def _charged(self, catalog: Catalog) -> None:
-        for name, actor in self._actors.items():
+        for name, actor in self.actors.items():
             assert actor.user is not None
             own = (f"/people/@sent/{name}", f"/people/{name}")
             for paths, owner in ((own, actor.user.owner), ((_inbox(name),), _marked(actor))):

@@ -22,7 +22,6 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.tables.trash import Trash
 from raftstore.rights import ROLES, Actor
 from raftstore.store.names import Names
-from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands
 
 if TYPE_CHECKING:
@@ -78,8 +77,6 @@ class Trashed(Callers):
 
     def __init__(self, cluster: Cluster, clients: Clients) -> None:
         super().__init__(cluster, clients, "trash")
-        self._actor: Actor | None = None
-        self._store = self._since = 0
         self._contents: list[Content] = []
         self._pictures: list[Content] = []
 
@@ -88,15 +85,13 @@ class Trashed(Callers):
         self._cluster.loop.create_task(self._run())
 
     async def _run(self) -> None:
-        first = self._cluster.names[0]
-        register = commands.RegisterStore(node=first, identity=first.encode().ljust(16, b"\0"))
         user = commands.User(name=NAME, password_hash="$argon2id$", home="/", rights=ROLES["member"])
         user.trash_ns = FOR_EVER
         rule = commands.PutRetention(path=CAMERA, max_files=KEPT)
         ready = [
-            self.commanded(commands.Command(register_store=register)),
+            self.registered(),
             self.commanded(commands.Command(put_user=commands.PutUser(user=user))),
-            self._learn,
+            self.learned([NAME]),
             *(self._directory(path) for path in (DESK, CAMERA)),
             self.commanded(commands.Command(put_retention=rule)),
         ]
@@ -110,18 +105,7 @@ class Trashed(Callers):
 
     @property
     def _known(self) -> Actor:
-        assert self._actor is not None
-        return self._actor
-
-    async def _learn(self, names: Names) -> None:
-        def look(rights: object, catalog: Catalog) -> None:
-            self._store, self._since = catalog.stores()[0].number, catalog.applied_index
-            user = catalog.user(NAME)
-            if user is None:
-                raise NotFound(NAME)
-            self._actor = Actor.session(user)
-
-        await names.read(Actor.anonymous_user(User("anonymous", "")), look)
+        return self.actors[NAME]
 
     async def _client(self, rng: random.Random, work: Callable[[random.Random], Awaitable[None]]) -> None:
         while not self._clients.stopped:
@@ -158,8 +142,8 @@ class Trashed(Callers):
                 await self._copy(rng, path)
 
     async def _put(self, rng: random.Random, content: Content) -> None:
-        chunk = commands.Chunk(digest=digest(content.seed), length=10, stores=[self._store])
-        put = commands.PutFile(path=content.path, size=10, chunks=[chunk], since=self._since)
+        chunk = commands.Chunk(digest=digest(content.seed), length=10, stores=[self.store])
+        put = commands.PutFile(path=content.path, size=10, chunks=[chunk], since=self.since)
         put.mtime_ns = self._clients.token()
         command = commands.Command(put_file=put)
         await self.perform(
@@ -194,7 +178,7 @@ class Trashed(Callers):
     def account(self) -> None:
         """See what is left."""
         node = next(iter(self._cluster.running))
-        if self._actor is None or node.catalog is None:
+        if not self.actors or node.catalog is None:
             return
         catalog = node.catalog.catalog
         places: Counter[bytes] = Counter()

@@ -14,7 +14,7 @@ from ftpgateway.access.tree import Tree, cursor_over, virtual_entry
 from raftstore.errors import IsADirectory, NotADirectory, NotFound
 from raftstore.rights import Action
 from raftstore.rights.letters import permits
-from raftstore.types import DeliveryState, Entry, FileVersion, Order, SentItem
+from raftstore.types import NEWEST_SENT, DeliveryState, Entry, FileVersion, Order, SentItem
 from raftstore.util.buffers import Buffer
 
 SHOWN = 1_000
@@ -22,9 +22,6 @@ SHOWN = 1_000
 
 PAGE = 100
 """Of them at a time: the node's loop has other work in between."""
-
-NEWEST = (1 << 62, 1 << 62)
-"""Before everything."""
 
 _MAX_STEM = 200
 _NUMBERED = re.compile(r" (\d{1,18})\.txt\Z")
@@ -50,7 +47,7 @@ class FailedRecords(Tree):
         """Return what failed among what was sent last; looked through a page at a time."""
         items: list[SentItem] = []
         for ended in (False, True):
-            left, before = SHOWN, NEWEST
+            left, before = SHOWN, NEWEST_SENT
             while left > 0:
                 try:
                     page = await self._store.people.sent(self._name, PAGE, before=before, ended=ended)

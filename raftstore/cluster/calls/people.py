@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from raftstore.cluster.calls.context import NodeContext
-from raftstore.cluster.people import NEWEST
 from raftstore.errors import AlreadyExists, Changed, NotFound
 from raftstore.metadata.tables.people import inboxes
 from raftstore.metadata.tables.people.groups import Group
 from raftstore.peers.calls import admin_call
 from raftstore.rights import Actor
-from raftstore.types import SentItem, User
+from raftstore.types import NEWEST_SENT, SentItem, User
 from raftstore.wire import admin_pb2 as admin
 
 ATTEMPTS = 5
@@ -108,7 +107,7 @@ async def inbox(node: NodeContext, request: admin.InboxRequest) -> admin.Inbox:
 @admin_call("admin.sent", admin.SentRequest, admin.SentPage, changes=False)
 async def sent(node: NodeContext, request: admin.SentRequest) -> admin.SentPage:
     """Tell what a person has sent. Raises NotFound."""
-    before = (request.before.record, request.before.delivery) if request.HasField("before") else NEWEST
+    before = (request.before.record, request.before.delivery) if request.HasField("before") else NEWEST_SENT
     items = await node.people.sent(request.name, ITEMS, before=before, ended=request.ended)
     return admin.SentPage(sent=map(_sent_to_wire, items))
 

@@ -11,9 +11,9 @@ import pytest
 from catalogs import Feeder, by, command
 from people import DAY, advance, person, send, sent, session
 
-from raftstore.cluster.people import NEWEST, People
+from raftstore.cluster.people import People
 from raftstore.rights import Actor
-from raftstore.types import DeliveryState, SentItem
+from raftstore.types import NEWEST_SENT, DeliveryState, SentItem
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -44,7 +44,7 @@ def all_sent(feeder: Feeder, name: str, *, ended: bool = False) -> list[SentItem
     """Return what a person has sent, a page of one at a time."""
     found: list[SentItem] = []
     while page := asyncio.run(
-        people(feeder).sent(name, 1, before=found[-1].key if found else NEWEST, ended=ended)
+        people(feeder).sent(name, 1, before=found[-1].key if found else NEWEST_SENT, ended=ended)
     ):
         found += page
     return found

@@ -24,10 +24,7 @@ def feeder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feeder]:
         advance(made, 10 * DAY)
         yield made
         made.reopen()
-        with Feeder(tmp_path / "replayed" / "catalog.db", stores=False, level=None) as replayed:
-            for index, batch in made.log:
-                replayed.catalog.apply(index, batch)
-            assert replayed.catalog.digest() == made.catalog.digest()
+        made.check_replay(tmp_path / "replayed" / "catalog.db")
 
 
 @pytest.fixture

@@ -26,11 +26,7 @@ def feeder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feeder]:
     with Feeder(tmp_path / "catalog.db") as made:
         advance(made, 10 * DAY)
         yield made
-        replayed = Feeder(tmp_path / "replayed" / "catalog.db", stores=False, level=None)
-        with replayed:
-            for index, batch in made.log:
-                replayed.catalog.apply(index, batch)
-            assert replayed.catalog.digest() == made.catalog.digest()
+        made.check_replay(tmp_path / "replayed" / "catalog.db")
 
 
 @pytest.fixture

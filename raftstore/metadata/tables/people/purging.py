@@ -18,7 +18,7 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.versions import Versions
-from raftstore.rights.reserved import Area, home_of, is_apart
+from raftstore.rights.reserved import Area, is_apart, roots_of
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -63,7 +63,7 @@ class Purging(Table):
         if user is not None and user.person:
             raise Refusal(commands.CHANGED, f"{name} is a person")
         budget = Budget(command.limit, MAX_PURGED_CHUNKS)
-        finished = all(self._empty(at, path, budget) for path in _places(name))
+        finished = all(self._empty(at, path, budget) for path in roots_of(name))
         return commands.Result(finished=finished, removed=budget.spent)
 
     def _empty(self, at: Context, path: str, budget: Budget) -> bool:
@@ -107,7 +107,3 @@ class Purging(Table):
         except Refusal:
             return True
         return False
-
-
-def _places(name: str) -> tuple[str, ...]:
-    return (home_of(name), *(area.of(name) for area in Area))

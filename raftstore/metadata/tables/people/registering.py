@@ -15,7 +15,7 @@ from raftstore.metadata.tables.people.groups import Groups
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.trash import Trash
-from raftstore.rights.reserved import PEOPLE, SHARED, Area, home_of, is_reserved
+from raftstore.rights.reserved import PEOPLE, SHARED, Area, home_of, is_reserved, roots_of
 from raftstore.types import EventKind, Kind, User
 from raftstore.wire import commands_pb2 as commands
 
@@ -94,7 +94,7 @@ class Registering(Table):
         holder = self._persons.holder(name)
         if holder is None or (earlier is not None and earlier.owner == holder):
             return
-        for path in _places(name):
+        for path in roots_of(name):
             row = self._find(path)
             if row is not None and (row[1] != Kind.DIRECTORY or not self._names.is_empty(row[2])):
                 raise Refusal(
@@ -124,9 +124,5 @@ class Registering(Table):
         user = self._accounts.user(name)
         assert user is not None
         self._persons.hold(user.owner)
-        for path in (*_places(name), SHARED):
+        for path in (*roots_of(name), SHARED):
             self._storing.directory(at, path)
-
-
-def _places(name: str) -> tuple[str, ...]:
-    return (home_of(name), *(area.of(name) for area in Area))

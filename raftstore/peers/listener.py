@@ -317,6 +317,8 @@ class Listener:
             )
         except BaseException:
             channel.drop("not authenticated")
+            if accepted.fileno() < 0:
+                channel.connection_lost(None)  # nobody else says so: see `attach`
             raise
         return channel
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 from waiting import until
 
 from raftstore import errors
-from raftstore.peers import Lane, Limits, Peer, PeerNetwork, Reply
+from raftstore.peers import Lane, Limits, Peer, PeerNetwork, Reply, Role
 from raftstore.peers.connections.link import Backoff
 from raftstore.peers.network import Encryption
 from raftstore.wire import peer_pb2
@@ -340,6 +341,31 @@ def test_stop_ends_whatever_is_under_way(loop: str, encryption: Encryption) -> N
             assert await silent[0].read() == b""
             silent[1].close()
         await until(lambda: asyncio.all_tasks() == before)
+
+    run_on(loop, main())
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_stop_ends_a_connection_that_is_just_being_taken(loop: str, turns: int) -> None:
+    """Sealed ones are in use a turn of the loop before their handshake is over."""
+
+    async def main() -> None:
+        peer = network("b", {"a": ("127.0.0.1", 1)})
+        await peer.start()
+        assert peer._grants is not None
+        session = peer._grants.grant(Peer("a", Role.NODE), plain_chunks=False)
+        arrived = socket.create_connection(peer.address)
+        try:
+            arrived.sendall(session.preamble())
+            async with asyncio.timeout(DEADLINE):
+                while not (peer._listener and any(waiting.task for waiting in peer._listener._pending)):
+                    await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(DEADLINE):
+                await peer.stop()
+        finally:
+            arrived.close()
 
     run_on(loop, main())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from peer_networks import DEADLINE, LIMITS, dialler, event_loops, network, run_on, running
@@ -346,23 +347,30 @@ def test_stop_ends_whatever_is_under_way(loop: str, encryption: Encryption) -> N
 
 
 @pytest.mark.parametrize("turns", range(8))
-def test_stop_ends_a_connection_that_is_just_being_taken(loop: str, turns: int) -> None:
+def test_stop_ends_a_connection_that_is_just_being_taken(
+    loop: str, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Sealed ones are in use a turn of the loop before their handshake is over."""
 
     async def main() -> None:
         peer = network("b", {"a": ("127.0.0.1", 1)})
         await peer.start()
-        assert peer._grants is not None
+        assert peer._grants is not None and peer._listener is not None
+        begun, begin = asyncio.Event(), peer._listener._begin
+
+        def begins(waiting: Any, first: bytes) -> None:
+            begin(waiting, first)
+            begun.set()
+
+        monkeypatch.setattr(peer._listener, "_begin", begins)
         session = peer._grants.grant(Peer("a", Role.NODE), plain_chunks=False)
         arrived = socket.create_connection(peer.address)
         try:
             arrived.sendall(session.preamble())
             async with asyncio.timeout(DEADLINE):
-                while not (peer._listener and any(waiting.task for waiting in peer._listener._pending)):
+                await begun.wait()
+                for _ in range(turns):
                     await asyncio.sleep(0)
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            async with asyncio.timeout(DEADLINE):
                 await peer.stop()
         finally:
             arrived.close()

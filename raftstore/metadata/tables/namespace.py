@@ -16,7 +16,7 @@ from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Schema, Table
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
 from raftstore.rights.looks import sees
-from raftstore.rights.reserved import PEOPLE
+from raftstore.rights.reserved import LEVEL, PEOPLE
 from raftstore.types import Entry, Kind, Order
 from raftstore.wire import commands_pb2 as commands
 
@@ -84,7 +84,7 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
 
     def check_level(self, level: int) -> None:
         """Level 3 reserves /people."""
-        if level == 3 and self.at(Place(ROOT, PEOPLE[1:])) is not None:
+        if level == LEVEL and self.at(Place(ROOT, PEOPLE[1:])) is not None:
             raise Refusal(commands.CHANGED, f"{PEOPLE} is reserved for persons: rename what is there first")
 
     def __init__(self, database: sqlite3.Connection) -> None:

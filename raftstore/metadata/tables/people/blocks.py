@@ -10,6 +10,7 @@ from typing import Self
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
+from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 
 MAX_BLOCKS = 10_000
@@ -30,7 +31,7 @@ CREATE TABLE blocks (
   PRIMARY KEY (person, name)
 ) STRICT, WITHOUT ROWID;
 """,
-            level=3,
+            level=LEVEL,
         ),
     )
 
@@ -60,7 +61,7 @@ CREATE TABLE blocks (
         rows = self._execute("SELECT name FROM blocks WHERE person = ? ORDER BY name", (person,)).fetchall()
         return [name for (name,) in rows]
 
-    @handles("block", level=3)
+    @handles("block", level=LEVEL)
     def block(self, command: commands.Block, at: Context) -> None:
         """Block a name, or take it again, if it is not so already. Refuses with NOT_FOUND, INVALID, QUOTA."""
         person, name = command.person, command.name

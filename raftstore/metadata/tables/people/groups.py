@@ -11,6 +11,7 @@ from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts, reserved_name
 from raftstore.paths import check_name, check_new
+from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 
 MAX_MEMBERS = 1_000
@@ -45,7 +46,7 @@ CREATE TABLE groups (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX groups_by_owner ON groups (owner);
 """,
-            level=3,
+            level=LEVEL,
         ),
         Schema(
             "members",
@@ -58,7 +59,7 @@ CREATE TABLE members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX members_by_member ON members (member);
 """,
-            level=3,
+            level=LEVEL,
         ),
     )
 
@@ -82,6 +83,11 @@ CREATE INDEX members_by_member ON members (member);
     def is_group(self, name: str) -> bool:
         """Whether there is a group of that name."""
         return self._execute("SELECT 1 FROM groups WHERE name = ?", (name,)).fetchone() is not None
+
+    def size(self, name: str) -> int:
+        """Return how many members a group has; 0: there is none of that name."""
+        found: tuple[int] = self._execute("SELECT count(*) FROM members WHERE name = ?", (name,)).fetchone()
+        return found[0]
 
     def members(self, name: str) -> tuple[str, ...]:
         """Return the members of a group, by name."""
@@ -113,7 +119,7 @@ CREATE INDEX members_by_member ON members (member);
         ).fetchone()
         return row is not None
 
-    @handles("put_group", level=3)
+    @handles("put_group", level=LEVEL)
     def put(self, command: commands.PutGroup, at: Context) -> None:
         """Make or change a group. Refuses with EXISTS, NOT_FOUND, BAD_NAME, INVALID, QUOTA, CHANGED.
 
@@ -185,7 +191,7 @@ CREATE INDEX members_by_member ON members (member);
             if count >= MAX_OF_OWNER:
                 raise Refusal(commands.QUOTA, f"a person has at most {MAX_OF_OWNER} groups")
 
-    @handles("remove_group", level=3)
+    @handles("remove_group", level=LEVEL)
     def remove(self, command: commands.RemoveGroup, at: Context) -> None:
         """Remove a group; what was sent to it stays. Refuses with NOT_FOUND."""
         earlier = self.find(command.name)

@@ -18,7 +18,7 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.versions import Versions
-from raftstore.rights.reserved import Area, is_apart, roots_of
+from raftstore.rights.reserved import LEVEL, Area, is_apart, roots_of
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -51,7 +51,7 @@ class Purging(Table):
         """Make it with what there may be in a person's places."""
         return cls(tables)
 
-    @handles("purge_person", level=3)
+    @handles("purge_person", level=LEVEL)
     def purge(self, command: commands.PurgePerson, at: Context) -> commands.Result:
         """Remove some of what is in the four places of a former person. Refuses with NOT_FOUND, CHANGED, INVALID."""
         identity, name = command.identity, owner_name(command.identity)

@@ -16,6 +16,7 @@ from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.clock import Budget, Clock
 from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.people.persons import Persons
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import DeliveryState, EventKind, User
 
 KEPT_NS = 30 * 24 * 3600 * 10**9
@@ -107,7 +108,7 @@ CREATE TABLE sent (
 CREATE INDEX sent_by_sender ON sent (sender, inode) WHERE ended = 0;
 CREATE INDEX sent_by_expiry ON sent (expires_ns, inode) WHERE expires_ns > 0;
 """,
-            level=3,
+            level=LEVEL,
         ),
         Schema(
             "deliveries",
@@ -121,7 +122,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_by_record ON deliveries (record, inode);
 """,
-            level=3,
+            level=LEVEL,
         ),
         Schema(
             "history",
@@ -140,7 +141,7 @@ CREATE TABLE history (
 CREATE INDEX history_by_sender ON history (sender, number);
 CREATE INDEX history_by_end ON history (ended_ns, number);
 """,
-            level=3,
+            level=LEVEL,
         ),
     )
 
@@ -191,6 +192,13 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             (record, after, limit),
         ).fetchall()
         return list(map(_delivery, rows))
+
+    def size(self, record: int) -> int:
+        """Return how many deliveries a record has; 0: there is none."""
+        found: tuple[int] = self._execute(
+            "SELECT count(*) FROM deliveries WHERE record = ?", (record,)
+        ).fetchone()
+        return found[0]
 
     def delivery(self, inode: int) -> Delivery | None:
         """Return the delivery that is the entry `inode` of an inbox."""
@@ -244,11 +252,12 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
     def _note_state(self, record: Record, deliveries: Iterable[Delivery], state: DeliveryState) -> None:
         if state is DeliveryState.BOUNCED:
             return  # one event says it of all, when their recipient went
-        for each in deliveries:
-            actor, subject = record.sender, each.recipient
-            if state in _RECIPIENTS:
-                actor, subject = subject, actor
-            self._events.note(EventKind(state), 1, record.inode, each.inode, actor=actor, subject=subject)
+        theirs = state in _RECIPIENTS
+        concerned = [
+            (each.inode, each.recipient, record.sender) if theirs else (each.inode, record.sender, each.recipient)
+            for each in deliveries
+        ]
+        self._events.note_each(EventKind(state), record.inode, concerned)
 
     def open(self, inode: int) -> None:
         """Note that the entry `inode` of an inbox was read, if it is one that nobody has read yet."""

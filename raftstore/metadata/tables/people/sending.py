@@ -31,7 +31,7 @@ from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import parent
-from raftstore.rights.reserved import Area, Spot, spot, takes_nothing
+from raftstore.rights.reserved import LEVEL, Area, Spot, spot, takes_nothing
 from raftstore.types import INBOX_MARK, DeliveryState, Kind, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
@@ -348,7 +348,7 @@ class Sending(Table):
 
     # What is there already.
 
-    @handles("send_file", level=3)
+    @handles("send_file", level=LEVEL)
     def send_file(self, command: commands.SendFile, at: Context) -> commands.Result:
         """Send a file that is stored already. Refuses as a put, and with NOT_FOUND, IS_A_DIRECTORY."""
         sender = self._accounts.owner(at.leave.owner)
@@ -509,7 +509,7 @@ class Sending(Table):
         self._storing.remove(at, place, row)
         return True
 
-    @handles("mark_opened", level=3)
+    @handles("mark_opened", level=LEVEL)
     def mark_opened(self, command: commands.MarkOpened, at: Context) -> None:
         """Note what was read. It ends the right to recall it. Refuses with INVALID."""
         if len(command.inodes) > MAX_OPENED:

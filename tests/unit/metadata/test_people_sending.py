@@ -8,7 +8,21 @@ from typing import Any
 
 import pytest
 from catalogs import Feeder, by, command, digest, put
-from people import DAY, HOUR, advance, files, inbox, opens, past, person, send, sent, session, states
+from people import (
+    DAY,
+    HOUR,
+    advance,
+    files,
+    inbox,
+    opens,
+    past,
+    person,
+    retire,
+    send,
+    sent,
+    session,
+    states,
+)
 
 from raftstore.errors import NotFound
 from raftstore.metadata.tables.accounts import LONGEST_NS
@@ -288,7 +302,9 @@ def test_a_repeat_reaches_those_of_a_group_who_have_it_not(
     assert (first.accepted, first.refused, first.repeated) == (1, 1, False)
     status(feeder, carl, command("block", person="carl", name="anna", off=True))
     status(feeder, bob, remove("/people/@inbox/bob/anna/a"))
+    person(feeder, "nobody")
     team(feeder, "anna", "bob", "carl", "dora", "nobody")
+    retire(feeder, "nobody")
     second = again()
     assert (second.accepted, second.refused, second.repeated) == (2, 1, True)
     assert [inbox(feeder, name) for name in ("bob", "carl", "dora")] == [[], ["anna/a"], ["anna/a"]]
@@ -565,9 +581,11 @@ def test_a_group_gets_it_at_once_and_who_does_not_take_it_stands_in_the_record(
     feeder: Feeder, anna: Actor, bob: Actor
 ) -> None:
     carl = person(feeder, "carl")
+    person(feeder, "nobody")
     members = ["anna", "bob", "carl", "nobody"]
     group = commands.Group(name="family", members=members)
     assert status(feeder, anna, command("put_group", group=group, create=True)) == "OK"
+    retire(feeder, "nobody")
     status(feeder, carl, command("block", person="carl", name="anna"))
     done = send(feeder, anna, "family/a.jpg", 1)
     assert (done.accepted, done.refused) == (1, 2)

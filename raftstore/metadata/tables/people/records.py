@@ -254,7 +254,9 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
             return  # one event says it of all, when their recipient went
         theirs = state in _RECIPIENTS
         concerned = [
-            (each.inode, each.recipient, record.sender) if theirs else (each.inode, record.sender, each.recipient)
+            (each.inode, each.recipient, record.sender)
+            if theirs
+            else (each.inode, record.sender, each.recipient)
             for each in deliveries
         ]
         self._events.note_each(EventKind(state), record.inode, concerned)

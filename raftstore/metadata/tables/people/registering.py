@@ -67,10 +67,10 @@ class Registering(Table):
         self._accounts.remove(command, at)
         if at.level < LEVEL or earlier is None:
             return
-        self._groups.account_removed(earlier.name, earlier.owner)
+        self._groups.account_removed(earlier.owner)
+        self._blocks.account_removed(earlier.name)
         if earlier.person:
             self._persons.show(earlier.name, shown=False)
-            self._blocks.account_removed(earlier.name)
             self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     def _check(self, user: commands.User, earlier: User | None) -> None:

@@ -343,7 +343,7 @@ class Sendings(RuleBasedStateMachine):
             len(own), sum(10 * len(file.seeds) for file in own)
         )
         came = self.model.inboxes[name]
-        assert self.feeder.catalog.usage(f"{user.owner}/inbox").bytes == sum(
+        assert self.feeder.catalog.usage(f"{user.owner}/@inbox").bytes == sum(
             10 * len(file.seeds) for file in came
         )
 

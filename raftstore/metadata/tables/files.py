@@ -11,7 +11,7 @@ from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.namespace import Namespace, Place, Row, check_stays
 from raftstore.metadata.tables.partials import Orphans, Partials
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.people.storing import Storing
@@ -25,7 +25,7 @@ from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import LEVEL, is_apart, stays
+from raftstore.rights.reserved import LEVEL, is_apart
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -323,14 +323,6 @@ class Files(Table):
 def _apart(at: Context, path: str) -> bool:
     """Whether a path is where names mean more than a file: what is sent, what came, what was deleted."""
     return at.level >= LEVEL and is_apart(path)
-
-
-def check_stays(at: Context, path: str) -> None:
-    """Refuse with DENIED to make, move, remove or replace the places of persons, whoever asks."""
-    if at.level >= LEVEL and stays(path):
-        raise Refusal(
-            commands.DENIED, f"{path} belongs to the places of persons: it is made, and stays, by itself"
-        )
 
 
 def check_reach(put: commands.PutFile) -> None:

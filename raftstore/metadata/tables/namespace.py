@@ -16,7 +16,7 @@ from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Schema, Table
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
 from raftstore.rights.looks import sees
-from raftstore.rights.reserved import LEVEL, PEOPLE
+from raftstore.rights.reserved import LEVEL, PEOPLE, stays
 from raftstore.types import Entry, Kind, Order
 from raftstore.wire import commands_pb2 as commands
 
@@ -365,3 +365,11 @@ def _hidden(at: Context, path: str, row: Row) -> bool:
     if at.rights is None or not at.leave.source_of:
         return False
     return not sees(at.rights, path, directory=row[1] == Kind.DIRECTORY, owner=row[5])
+
+
+def check_stays(at: Context, path: str) -> None:
+    """Refuse with DENIED to make, move, remove or replace the places of persons, whoever asks."""
+    if at.level >= LEVEL and stays(path):
+        raise Refusal(
+            commands.DENIED, f"{path} belongs to the places of persons: it is made, and stays, by itself"
+        )

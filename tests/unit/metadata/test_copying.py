@@ -219,7 +219,7 @@ def test_who_copies_out_of_the_inbox_keeps_it(feeder: Feeder, anna: Actor, bob: 
     assert inbox(feeder, "bob") == []
     assert past(feeder, "anna") == [("bob/x.jpg", "KEPT"), ("bob/y.jpg", "EXPIRED")]
     assert content(feeder, "/people/bob/x.jpg") == [1]
-    assert feeder.catalog.usage(f"{bob.owner}/inbox").files == 0
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox").files == 0
 
 
 def test_what_was_copied_can_be_deleted_or_moved_out(feeder: Feeder, anna: Actor, bob: Actor) -> None:
@@ -231,7 +231,7 @@ def test_what_was_copied_can_be_deleted_or_moved_out(feeder: Feeder, anna: Actor
     moved = command("rename", source="/people/@inbox/bob/anna/y.jpg", target="/people/bob/again.jpg")
     assert status(feeder, bob, moved) == "OK"
     assert states(feeder, "anna") == [("bob", "KEPT"), ("bob", "KEPT")]
-    assert feeder.catalog.usage(f"{bob.owner}/inbox").files == 0
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox").files == 0
 
 
 def test_what_is_kept_by_a_copy_needs_room_in_the_quota(feeder: Feeder, anna: Actor, bob: Actor) -> None:

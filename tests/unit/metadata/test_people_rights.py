@@ -15,7 +15,7 @@ from raftstore.metadata.tables.people import blocks, groups
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import MAX_MEMBERS, Groups
 from raftstore.rights import ROLES, Action, Actor, Rights, looks
-from raftstore.types import Rule, Usage, User
+from raftstore.types import INBOX_MARK, Rule, Usage, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -279,6 +279,8 @@ def test_nobody_makes_moves_or_removes_the_places_of_persons(feeder: Feeder, ann
         for path in ("/people/zoe", "/people/@inbox/zoe", "/people/@zoe"):
             assert status(feeder, who, command("make_directory", path=path)) == "DENIED", path
             assert status(feeder, who, put(path, 1)) == "DENIED", path
+            assert status(feeder, who, partial(path, 1)) == "DENIED", path
+            assert status(feeder, who, command("reserve_name", path=path, node="n1", boot=1)) == "DENIED", path
         assert status(feeder, who, command("make_directory", path="/box")) in ("OK", "EXISTS")
         assert status(feeder, who, command("rename", source="/box", target="/people/zoe")) == "DENIED"
     assert feeder.status(person_of("zoe")) == "OK"
@@ -356,13 +358,13 @@ def test_the_unread_bounces_when_a_person_goes(feeder: Feeder, anna: Actor, bob:
     assert feeder.status(command("remove_user", name="anna")) == "OK"
     assert states(feeder, "bob") == [("anna", "BOUNCED"), ("anna", "OPENED")]
     assert inbox(feeder, "anna") == ["bob/a", "bob/b"]
-    assert feeder.catalog.orphans() == [(f"{anna.owner}/inbox", Usage(3, 20))]
+    assert feeder.catalog.orphans() == [(f"{anna.owner}/@inbox", Usage(3, 20))]
     assert past(feeder, "bob") == [("anna/c", "RECALLED")]
 
 
 def test_what_is_in_the_inbox_of_a_person_is_not_adopted(feeder: Feeder, anna: Actor, bob: Actor) -> None:
     send(feeder, bob, "anna/b", 1)
-    adopt = command("adopt_owner", owner=f"{anna.owner}/inbox", name="bob", limit=10)
+    adopt = command("adopt_owner", owner=f"{anna.owner}/@inbox", name="bob", limit=10)
     assert feeder.status(adopt) == "INVALID"
     feeder.one(command("remove_user", name="anna"))
     assert feeder.status(adopt) == "OK"
@@ -407,7 +409,7 @@ def test_what_somebody_left_is_purged_a_few_at_a_time(
         command("begin_sweep", store=1)
     )  # what was begun in a removed directory goes with the next commands
     assert feeder.catalog.orphans() == []
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(3, 20)  # what has come stays
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(3, 20)  # what has come stays
     assert files(feeder, "/people/@sent/bob") == ["anna/a", "anna/b"]
     assert states(feeder, "bob") == [("anna", "BOUNCED")] * 2
 
@@ -426,6 +428,15 @@ def test_what_was_thrown_away_unopened_has_bounced_for_good_and_can_be_sent_agai
     send(feeder, bob, "anna/a", 1)
     assert inbox(feeder, "anna") == ["bob/a"]
     assert states(feeder, "bob") == [("anna", "DELIVERED")]
+
+
+def test_no_identity_is_that_of_what_is_in_an_inbox(feeder: Feeder) -> None:
+    feeder.index = int("inbox", 36) - 1
+    anna = account(feeder, "anna")
+    assert anna.owner == "anna/inbox"
+    assert identity_of(anna.owner) == anna.owner
+    assert identity_of(anna.owner + INBOX_MARK) == anna.owner
+    assert INBOX_MARK != "/inbox"
 
 
 # Groups and blocks.

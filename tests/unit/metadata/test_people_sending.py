@@ -90,7 +90,7 @@ def test_who_pays_is_the_sender_and_no_quota_of_the_recipient_is_touched(feeder:
     assert bob.owner != anna.owner
     assert feeder.catalog.usage(anna.owner) == Usage(1, 10)
     assert feeder.catalog.usage(bob.owner) == Usage(0, 0)
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(2, 10)
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(2, 10)
     assert feeder.catalog.orphans() == []
 
 
@@ -344,7 +344,7 @@ def test_a_directory_in_an_inbox_goes_with_the_last_file_in_it(
     under(feeder, anna, "bob", "bob/d", "bob/d/e")
     for way in ("bob/d/e/a", "bob/d/b"):
         assert ok(feeder.one(by(put(sent(anna, way), 1, expires_ns=HOUR), anna)))
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(5, 20)
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(5, 20)
     for way, left in (("d/e/a", ["anna/d/b"]), ("d/b", [])):
         if how == "recalled":
             assert status(feeder, anna, remove(sent(anna, f"bob/{way}"))) == "OK"
@@ -357,7 +357,7 @@ def test_a_directory_in_an_inbox_goes_with_the_last_file_in_it(
             assert inbox(feeder, "bob") == left
     advance(feeder, 2 * HOUR)
     assert feeder.catalog.listing("/people/@inbox/bob") == []
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(0, 0)
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(0, 0)
     assert tables(feeder, "inboxes") == [0]
     assert ok(send(feeder, anna, "bob/again", 2))
     assert inbox(feeder, "bob") == ["anna/again"]

@@ -179,7 +179,12 @@ class Files(Table):
 
         Refuses with EXISTS, IS_A_DIRECTORY, CHANGED, DENIED, QUOTA, and as `plan` and `new_place`.
         """
-        return self._put(command, at)
+        done = self._put(command, at)
+        if done.inode and 0 < command.kept <= MAX_INTEGER and not is_apart(at.path or command.path):
+            source = self._names.of_inode(command.kept)
+            if source is not None:
+                self._sending.copied_out(at, source[1])
+        return done
 
     @handles("copy_file", level=LEVEL)
     def copy_file(self, command: commands.CopyFile, at: Context) -> commands.Result:

@@ -295,8 +295,8 @@ class SentItem:
     key: tuple[int, int]
 
 
-INBOX_MARK = f"{IDENTITY_MARK}inbox"
-"""Behind the identity of a person: the owner of what is in its inbox, which is on nobody's quota."""
+INBOX_MARK = f"{IDENTITY_MARK}@inbox"
+"""Behind a person's identity: the owner of what is in its inbox, which is on nobody's quota. No identity ends in it."""
 
 
 def identity_of(owner: str) -> str:

@@ -20,10 +20,6 @@ from raftstore.types import Entry
 AT_ONCE = 64
 """Removals under way together: consensus takes many for little more than one."""
 
-AT_ONCE_SENT = 2
-"""The same in /send: each may recall a picture from a thousand inboxes, and what is under way together may be applied
-together."""
-
 LIMIT = 1_000_000
 """Names that one command removes at most."""
 
@@ -40,13 +36,11 @@ class _Level:
         self._left: Iterator[Entry] = iter(())
 
     async def some(self, files: Workspace) -> list[Entry]:
-        """Return the next entries, at most AT_ONCE (AT_ONCE_SENT); none at the end. Raises StoreError."""
+        """Return the next entries, at most AT_ONCE; none at the end. Raises StoreError."""
         if self._cursor is None:
             self._cursor = await files.directory(self.path)
             self._left = iter(self._cursor.entries)
-        sent = self.path == "/send" or self.path.startswith("/send/")
-        at_once = AT_ONCE_SENT if sent else AT_ONCE
-        while not (batch := list(islice(self._left, at_once))) and self._cursor.more:
+        while not (batch := list(islice(self._left, AT_ONCE))) and self._cursor.more:
             await self._cursor.advance()
             self._left = iter(self._cursor.entries)
         return batch

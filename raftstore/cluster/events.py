@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from raftstore.cluster.proposals import Barrier
 from raftstore.errors import EventsLost, Invalid, Unavailable
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.clock import LEVEL
 from raftstore.metadata.tables.events import Events, Noted
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Records
-from raftstore.rights.reserved import Area
+from raftstore.rights.reserved import LEVEL, Area
 from raftstore.types import DeliveryState, Event
 from raftstore.util.limits.slices import next_slice
 

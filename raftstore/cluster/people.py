@@ -159,12 +159,11 @@ class People:
         user = actor.user
         if user is None or not self.there:
             return []
-        groups = self._catalog.ask(Groups, lambda table: table.of(user.name, user.owner))
+        groups = self._catalog.ask(Groups, lambda table: table.of(user.owner))
         if all_persons:
             names = self._catalog.ask(Persons, lambda persons: persons.listed())
         else:
-            companions = self._catalog.ask(Groups, lambda table: table.companions(user.name, user.owner))
-            names = [name for name in companions if self._is_listed(name)]
+            names = self._catalog.ask(Groups, lambda table: table.companions(user.owner))
         return sorted({*groups, *names} - {user.name})
 
     async def sees(self, actor: Actor, name: str, *, all_persons: bool) -> bool:
@@ -173,12 +172,10 @@ class People:
         user = actor.user
         if user is None or not self.there or name == user.name:
             return False
-        groups = self._catalog.ask(Groups, lambda table: table.of(user.name, user.owner))
+        groups = self._catalog.ask(Groups, lambda table: table.of(user.owner))
         if name in groups or not self._is_listed(name):
             return name in groups
-        return all_persons or self._catalog.ask(
-            Groups, lambda table: table.are_companions(user.name, user.owner, name)
-        )
+        return all_persons or self._catalog.ask(Groups, lambda table: table.are_companions(user.owner, name))
 
     def _is_listed(self, name: str) -> bool:
         return self._catalog.ask(Persons, lambda persons: persons.is_listed(name))
@@ -208,7 +205,8 @@ class People:
     ) -> None:
         """Make or change a group; `owner`: whose it becomes if an operator makes it, an identity.
 
-        Raises AlreadyExists, NotFound (there is none of the actor's), BadName, Changed.
+        Raises AlreadyExists, NotFound (there is none of the actor's), BadName, Changed, Invalid: who is no person is no
+        member, and told by name. So who asks for a person looks first whether it `sees` those names.
         """
         group = commands.Group(name=name, members=members, revision=revision, owner=owner)
         put = commands.PutGroup(group=group, create=create, update=update)

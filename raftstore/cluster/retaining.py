@@ -13,8 +13,8 @@ import structlog
 
 from raftstore.errors import Changed
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.clock import LEVEL
 from raftstore.metadata.tables.retention import MAX_INDEXED, Retention, Rule
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import Kind
 from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from raftstore.cluster.proposals import Barrier, Change
 from raftstore.errors import Invalid, NotADirectory
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.clock import LEVEL
 from raftstore.metadata.tables.retention import Retention, may_have_retention, no_retention
 from raftstore.rights import Actor
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import Kind
 from raftstore.util.limits.slices import next_slice
 from raftstore.wire import commands_pb2 as commands

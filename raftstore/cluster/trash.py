@@ -9,11 +9,10 @@ from raftstore.cluster.proposals import Barrier, Change
 from raftstore.errors import Invalid, NotFound
 from raftstore.metadata import Catalog
 from raftstore.metadata.refusal import MAX_INTEGER
-from raftstore.metadata.tables.clock import LEVEL
 from raftstore.metadata.tables.trash import MAX_DISPLACED, Trash
 from raftstore.paths import join
 from raftstore.rights import Actor
-from raftstore.rights.reserved import Area
+from raftstore.rights.reserved import LEVEL, Area
 from raftstore.types import Usage, User
 from raftstore.util.limits.slices import next_slice
 from raftstore.wire import commands_pb2 as commands

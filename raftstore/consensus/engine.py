@@ -184,6 +184,7 @@ class Consensus:
             tick=self._tick,
             guard=self._driver.guard,
             refusal=self._machine.refusal,
+            weight=self._machine.weight,
         )
         self._opening = Opening(self._machine, self._proposer.propose, lambda: self.is_leader, runtime)
         self._mailbox = Mailbox(

@@ -33,9 +33,10 @@ OVERHEAD = 96
 
 @dataclass(slots=True, eq=False)
 class _Operation:
-    """One command under way. `logged`: it may be in the log, or get there."""
+    """One command under way. `weight`: see StateMachine. `logged`: it may be in the log, or get there."""
 
     command: bytes
+    weight: int
     time_ns: int
     future: asyncio.Future[bytes]
     deadline: float
@@ -114,6 +115,7 @@ class Proposer:
         tick: Callable[[], None],
         guard: Callable[[Callable[[], None]], Callable[[], None]],
         refusal: Callable[[bytes], str | None],
+        weight: Callable[[bytes], int],
     ) -> None:
         self._raft = raft
         self._applier = applier
@@ -124,6 +126,7 @@ class Proposer:
         self._tick = tick
         self._guard = guard
         self._refusal = refusal
+        self._weight = weight
         self._pump_guarded = guard(self._pump)
         self._deadlines = _Deadlines(runtime)
         self._pending: deque[_Operation] = deque()
@@ -171,7 +174,8 @@ class Proposer:
             self._admit()
         try:
             future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            operation = _Operation(command, self._runtime.wall_ns(), future, deadline, timeout)
+            weight, time_ns = self._weight(command), self._runtime.wall_ns()
+            operation = _Operation(command, weight, time_ns, future, deadline, timeout)
             self._pending.append(operation)
             self._deadlines.add(operation)
             self._schedule()
@@ -295,13 +299,14 @@ class Proposer:
             self._tick()
 
     def _next_batch(self) -> list[_Operation]:
-        settings, pending, size = self._settings, self._pending, 0
+        settings, pending, size, weight = self._settings, self._pending, 0, 0
         batch: list[_Operation] = []
         while pending and len(batch) < settings.batch_operations and not self._straggling():
             operation = pending[0]
             if not operation.future.done():
                 size += len(operation.command) + OVERHEAD
-                if batch and size > settings.batch_bytes:
+                weight += operation.weight
+                if batch and (size > settings.batch_bytes or weight > settings.batch_weight):
                     break
                 self._sequence += 1
                 operation.sequence = self._sequence

@@ -65,8 +65,9 @@ class ConsensusSettings:
     """Entries of one append, so that a message of many tiny ones stays small, too."""
     batch_operations: int = 100
     batch_bytes: int = 256 * KIB
+    batch_weight: int = 1_000
     """Bounds of what becomes one log entry (a single larger operation is an entry of its own). An entry is applied in
-    one turn of the loop: a hundred operations take some ten milliseconds."""
+    one turn of the loop: a hundred operations take some ten milliseconds, and what weighs 1,000 takes twenty."""
     batches: int = 4
     """Proposals of one node under way at a time."""
     max_operations: int = 8192

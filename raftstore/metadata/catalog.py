@@ -233,6 +233,16 @@ class Catalog:
         """Say why a serialised Command must not be put into the log while this level is in force; None: it may be."""
         return refusal(command, self._machine.level)
 
+    def weight(self, command: bytes) -> int:
+        """Return what a serialised Command weighs, one that is not refused; 0 while nothing can be read."""
+        if self.behind or self._failed is not None:
+            return 0
+        try:
+            return self._machine.weighing.weight(command)
+        except sqlite3.Error as error:
+            self._unreadable(error)
+            return 0
+
     def batch_refusal(self, batch: bytes) -> str | None:
         """Say why a serialised Batch must not be put into the log while this level is in force; None: it may be."""
         return batch_refusal(batch, self._machine.level)

@@ -48,6 +48,7 @@ FIELDS: dict[str, int] = {
     "PutFile.draft": 3,
     "PutFile.expires_ns": 3,
     "PutFile.unfinished": 3,
+    "PutFile.kept": 3,
     "Rename.draft": 3,
     "Rename.expires_ns": 3,
     "User.person": 3,

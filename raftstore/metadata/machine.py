@@ -28,6 +28,7 @@ from raftstore.metadata.tables.replicas import ReplicaSets
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
+from raftstore.metadata.weighing import Weighing
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ class Machine:
         self._remembered = self.tables[Remembered]
         self._reservations = self.tables[Reservations]
         self._staging = self.tables[Staging]
+        self.weighing = Weighing(self.tables)
         self.on_level: Callable[[int], object] = lambda level: None
         """Told the level in force when an entry has raised it; must not raise."""
         self._handlers: dict[str, Handler] = handlers_of(self)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from raftstore.paths import within
 
 LEVEL = 3
-"""From which on it is reserved."""
+"""From which on there are persons and cluster time, and /people is reserved."""
 
 PEOPLE = "/people"
 PREFIX = f"{PEOPLE}/"

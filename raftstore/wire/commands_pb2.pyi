@@ -144,7 +144,7 @@ class RemoveDirectory(_message.Message):
     def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class PutFile(_message.Message):
-    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account", "append", "handle", "content", "draft", "expires_ns", "unfinished")
+    __slots__ = ("path", "owner", "size", "mtime_ns", "chunks", "exclusive", "base_inode", "base_version", "quorum", "since", "own_only", "of_account", "append", "handle", "content", "draft", "expires_ns", "unfinished", "kept")
     PATH_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,7 @@ class PutFile(_message.Message):
     DRAFT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
     UNFINISHED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     path: str
     owner: str
     size: int
@@ -181,7 +182,8 @@ class PutFile(_message.Message):
     draft: bool
     expires_ns: int
     unfinished: bool
-    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ..., append: _Optional[bool] = ..., handle: _Optional[_Union[Handle, _Mapping]] = ..., content: _Optional[int] = ..., draft: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., unfinished: _Optional[bool] = ...) -> None: ...
+    kept: int
+    def __init__(self, path: _Optional[str] = ..., owner: _Optional[str] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[Chunk, _Mapping]]] = ..., exclusive: _Optional[bool] = ..., base_inode: _Optional[int] = ..., base_version: _Optional[int] = ..., quorum: _Optional[int] = ..., since: _Optional[int] = ..., own_only: _Optional[bool] = ..., of_account: _Optional[bool] = ..., append: _Optional[bool] = ..., handle: _Optional[_Union[Handle, _Mapping]] = ..., content: _Optional[int] = ..., draft: _Optional[bool] = ..., expires_ns: _Optional[int] = ..., unfinished: _Optional[bool] = ..., kept: _Optional[int] = ...) -> None: ...
 
 class Handle(_message.Message):
     __slots__ = ("inode", "version", "new", "directory", "name", "reservation")

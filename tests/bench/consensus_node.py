@@ -45,6 +45,10 @@ class Counting:
 
     batch_refusal = refusal
 
+    def weight(self, command: bytes) -> int:
+        """All do as much."""
+        return 0
+
     def apply(self, index: int, batch: bytes) -> list[bytes]:
         """Count the operations; each result is its number."""
         self.applied_index = index

@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from largecatalog import build
 from waiting import PATIENCE
 
 from raftstore.cluster.calls import accounts as accounts_calls
+from raftstore.cluster.calls import people as people_calls
+from raftstore.cluster.calls import upgrade as upgrade_calls
 from raftstore.peers.calls import Answered
 from raftstore.types import LoopStatus
 from raftstore.util.stallwatch import BOUNDS
@@ -42,6 +44,7 @@ LOOKS = 20
 
 SETTINGS = {"PIXRAFT_LOG_STALLS": str(LOOKS), "PIXRAFT_LOG_LEVEL": "warning"}
 RULED = "ruled"
+SENDER, GROUP = "sender", "everybody"
 DIRECTORY = "/0000"
 """Where the names are."""
 
@@ -88,31 +91,35 @@ class Held:
 
 
 class Ground:
-    """One node with a directory of many names, and an account whose rules concern other directories."""
+    """One node with a directory of many names, an account whose rules concern other directories, and a large group."""
 
     def __init__(self, cluster: Cluster, names: int, accounts: int) -> None:
         self.cluster = cluster
         self.names = names
-        self._put(RULED, [(f"/rules/{number}/x", "elr") for number in range(20)])
+        self.admin((upgrade_calls.finish_upgrade, admin_pb2.UpgradeRequest()))
         with contextlib.closing(self.ftp()) as session:
             session.mkd("/homes")
             session.mkd("/work")
-        for number in range(accounts):
-            self._put(f"user{number}", [], home=f"/homes/old/{number}")
+        members = [f"p{number}" for number in range(accounts)]
+        rules = [admin_pb2.Rule(path=f"/rules/{number}/x", rights="elr") for number in range(20)]
+        puts = [
+            _account(RULED, home="/", set_rules=rules),
+            *(_account(f"user{number}", home=f"/homes/old/{number}") for number in range(accounts)),
+            *(_account(name, person=True) for name in (SENDER, *members)),
+        ]
+        self.admin(*((accounts_calls.put_user, put) for put in puts))
+        group = admin_pb2.GroupPut(name=GROUP, create=True, add=members, owner=SENDER)
+        self.admin((people_calls.put_group, group))
 
-    def _put(self, name: str, rules: Sequence[tuple[str, str]], home: str = "/") -> None:
-        quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        request = admin_pb2.UserPut(
-            name=name,
-            password_hash=quick.hash(name),
-            home=home,
-            set_rules=[admin_pb2.Rule(path=path, rights=rights) for path, rights in rules],
-        )
-        self.admin(accounts_calls.put_user, request)
+    def admin(self, *calls: tuple[Answered[Any, Any, Any], object]) -> None:
+        """Make some admin calls, one after the other."""
 
-    def admin(self, call: Answered[Any, Any, Any], request: object) -> None:
-        """Make an admin call."""
-        asyncio.run(self.cluster.local.client().ask(call, request, repeat=True))
+        async def asked() -> None:
+            client = self.cluster.local.client()
+            for call, request in calls:
+                await client.ask(call, request, repeat=True)
+
+        asyncio.run(asked())
 
     def ftp(self, user: str = "demo") -> ftplib.FTP:
         """Open a session."""
@@ -158,6 +165,12 @@ class Ground:
         held = Held.between(name, before, self.loop())
         # On a machine that is busy otherwise there are fewer looks in a second.
         return held if held.looks >= ENOUGH or seconds > LONGEST else self.run(name, 2 * seconds)
+
+
+def _account(name: str, **fields: Any) -> admin_pb2.UserPut:
+    """Return the request for an account, whose password is its name."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    return admin_pb2.UserPut(name=name, password_hash=quick.hash(name), **fields)
 
 
 def listing(*commands: str, user: str = RULED) -> Callable[[Ground, float], None]:
@@ -228,6 +241,29 @@ def removing(ground: Ground, until: float) -> None:
             session.sendcmd(f"RMDA {top}")
 
 
+def recalling(ground: Ground, until: float) -> None:
+    """Put pictures to a group of all accounts and recall them, name by name. Others may be faster."""
+    with contextlib.closing(ground.ftp(SENDER)) as session:
+        while time.monotonic() < until:
+            names = [f"/send/{GROUP}/{threading.get_ident()}-{number}" for number in range(3)]
+            for name in names:
+                with contextlib.suppress(ftplib.error_perm):
+                    session.storbinary(f"STOR {name}", io.BytesIO(b"x" * 100))
+            for name in names:
+                with contextlib.suppress(ftplib.error_perm):
+                    session.delete(name)
+
+
+def recalling_all(ground: Ground, until: float) -> None:
+    """Remove what is sent to a group, with its directory, again and again."""
+    with contextlib.closing(ground.ftp(SENDER)) as session:
+        while time.monotonic() < until:
+            with contextlib.suppress(ftplib.error_perm):
+                session.mkd(f"/send/{GROUP}")
+            with contextlib.suppress(ftplib.error_perm):
+                session.sendcmd(f"RMDA /send/{GROUP}")
+
+
 def moving(ground: Ground, until: float) -> None:
     """Rename the directory in which the homes of all accounts are."""
     with contextlib.closing(ground.ftp()) as session:
@@ -242,7 +278,7 @@ def moving(ground: Ground, until: float) -> None:
 def administering(ground: Ground, until: float) -> None:
     """Ask for all accounts and for the status, again and again."""
     while time.monotonic() < until:
-        ground.admin(accounts_calls.users, admin_pb2.UsersRequest())
+        ground.admin((accounts_calls.users, admin_pb2.UsersRequest()))
         ground.loop()
 
 
@@ -259,6 +295,7 @@ CASES: dict[str, tuple[Callable[[Ground, float], None], ...]] = {
     "directories open over SFTP": (readdir,) * 3,
     "single bytes with gaps": (islands,) * 2,
     "names removed in numbers": (removing,) * 3,
+    "pictures recalled from a large group": (*[recalling] * 14, recalling_all),
     "a directory with the homes of all accounts renamed": (moving,),
     "accounts and status": (administering,) * 2,
 }

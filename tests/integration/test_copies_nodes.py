@@ -18,6 +18,7 @@ from openssh import OpenSsh
 from waiting import eventually
 
 from raftstore.cluster.calls import accounts as accounts_calls
+from raftstore.cluster.calls import people as people_calls
 from raftstore.errors import StoreError
 from raftstore.wire import admin_pb2
 
@@ -53,6 +54,14 @@ def fetched(ftp: ftplib.FTP, path: str) -> bytes:
     parts: list[bytes] = []
     ftp.retrbinary(f"RETR {path}", parts.append)
     return b"".join(parts)
+
+
+def became(cluster: Cluster, path: str) -> str:
+    """Return what became of something that anna has sent to one person."""
+    request = admin_pb2.SentRequest(name="anna")
+    page = asyncio.run(cluster.local.client("n1").ask(people_calls.sent, request))
+    (state,) = (each.state for each in page.sent if each.path == path)
+    return state
 
 
 def said(ftp: ftplib.FTP, line: str) -> str:
@@ -102,6 +111,9 @@ def test_openssh_copies_and_the_old_scp(cluster: Cluster, tmp_path: Path) -> Non
     assert down.returncode == 0, down.stderr
     for name in ("p.jpg", "copied.jpg"):
         assert hashlib.sha256((bob.place / name).read_bytes()).digest() == hashlib.sha256(DATA).digest()
+    kept = bob.sftp("cp /inbox/anna/copied.jpg kept-by-copy.jpg\n")
+    assert kept.returncode == 0, kept.stderr
+    assert became(cluster, "bob/copied.jpg") == "kept"
     assert sorted(os.listdir(bob.place / "tree")) == sorted(f"{number}.jpg" for number in range(20))
     (bob.place / "x.jpg").write_bytes(b"x")
     for target in ("/inbox/anna/x.jpg", "/send/nobody/x.jpg", "/people/anna/x.jpg"):

@@ -131,7 +131,7 @@ def peopled(feeder: Feeder) -> list[Actor]:
     admin = commands.User(name="carl", home="/", rights=ROLES["admin"])
     admin.rules.add(path="/people", rights="elradfmwMT")
     feeder.all(
-        command("put_group", group=commands.Group(name="g", members=["anna", "bob", "carl"])),
+        command("put_group", group=commands.Group(name="g", members=["anna", "bob"])),
         command("put_user", user=admin),
         command("make_directory", path="/cams"),
         command("put_retention", path="/cams", max_files=2),

@@ -113,14 +113,21 @@ class Sendings(RuleBasedStateMachine):
         who, other = chance.choice(SENDERS), chance.choice(PERSONS)
         to = chance.choice(["bob", "bob", "anna", "carl", "group", "group", "group", "nobody"])
         kind = chance.choices(
-            ("put", "again", "rename", "recall", "receive", "send", "block", "group", "disable", "time"),
-            (24, 8, 8, 8, 24, 10, 4, 3, 3, 6),
+            (
+                *("put", "again", "replace", "return", "rename", "recall", "receive", "send"),
+                *("block", "group", "disable", "time"),
+            ),
+            (24, 8, 6, 8, 8, 8, 24, 10, 4, 3, 3, 6),
         )[0]
         match kind:
             case "put":
                 self.puts(who, to, chance.choice(NAMES), chance.choice(SEEDS), chance.choice([0, HOUR]))
             case "again":
                 self.puts_again()
+            case "replace":
+                self.replaces(who, chance.randrange(4), chance.choice(SEEDS))
+            case "return":
+                self.puts_what_gave_way(chance.randrange(4))
             case "rename":
                 there = [path for path in self.model.sends[who] if path.endswith(".part")] or [f"{to}/none"]
                 to, name = chance.choice(there).split("/")
@@ -162,6 +169,21 @@ class Sendings(RuleBasedStateMachine):
         """Put the same again, as who has not heard that it has arrived."""
         if self.put is not None:
             self.puts(*self.put)
+
+    def replaces(self, who: str, which: int, what: tuple[int, ...]) -> None:
+        """Put something in the place of what was sent."""
+        there = sorted(path for path, file in self.model.sends[who].items() if file.record is not None)
+        if there:
+            to, name = there[which % len(there)].split("/")
+            self.puts(who, to, name, what, 0)
+
+    def puts_what_gave_way(self, which: int) -> None:
+        """Put once more what something else has taken the place of."""
+        known = self.model.replaced[-4:]
+        if known:
+            record = known[which % len(known)]
+            to, name = record.path.split("/")
+            self.puts(record.sender, to, name, record.seeds, 0)
 
     def renames(self, who: str, to: str, old: str, new: str) -> None:
         """Rename what is sent."""
@@ -343,7 +365,7 @@ class Sendings(RuleBasedStateMachine):
             len(own), sum(10 * len(file.seeds) for file in own)
         )
         came = self.model.inboxes[name]
-        assert self.feeder.catalog.usage(f"{user.owner}/inbox").bytes == sum(
+        assert self.feeder.catalog.usage(f"{user.owner}/@inbox").bytes == sum(
             10 * len(file.seeds) for file in came
         )
 

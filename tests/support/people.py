@@ -26,6 +26,18 @@ def person(feeder: Feeder, name: str, **fields: Any) -> Actor:
     return session(feeder, name)
 
 
+def persons(feeder: Feeder, *names: str) -> None:
+    """Make persons."""
+    for name in names:
+        person(feeder, name)
+
+
+def retire(feeder: Feeder, name: str) -> None:
+    """Let a person be none any more: its account stays, and takes nothing."""
+    user = commands.User(name=name, password_hash="x", home=f"/{name}", rights=ROLES["member"])
+    assert feeder.status(command("put_user", user=user)) == "OK"
+
+
 def session(feeder: Feeder, name: str) -> Actor:
     """Return a session of an account, opened now."""
     user = feeder.catalog.user(name)

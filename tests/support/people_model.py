@@ -61,6 +61,8 @@ class People:
     limit: int = 5
     """Files that an inbox takes from one sender."""
     ended: list[Sent] = field(default_factory=list)
+    replaced: list[Sent] = field(default_factory=list)
+    """Those of `ended` that gave way to something else under their names."""
     events: list[tuple[str, str, str, int]] = field(default_factory=list)
     """Kind, actor, subject ("": several), in how many inboxes. Those of one command about several are in any order."""
 
@@ -93,7 +95,7 @@ class People:
         if old is not None and old.record is not None and (not seeds or self.repeats(old, seeds)):
             return self.deliver_also(sender, to, old) if seeds else []
         if draft or not seeds:
-            self.clear(sender, path)
+            self.give_way(sender, path)
             self.sends[sender][path] = File(content, changed=self.now)
             return []
         return self.deliver(sender, to, path, content, lasts)
@@ -126,14 +128,37 @@ class People:
 
     def deliver(self, sender: str, to: str, path: str, content: Content, lasts: int) -> list[File]:
         """Put it into inboxes: all have one content."""
+        for record in reversed(self.replaced):
+            if (
+                (record.sender, record.path, record.seeds) == (sender, path, content.seeds)
+                and self.now - record.at <= DAY
+                and not 0 < record.expires <= self.now
+                and any(state in ("DELIVERED", "OPENED", "KEPT") for state in record.states.values())
+            ):
+                return self.revive(sender, to, path, content, record)
         asked = self.asked(sender, to)
         takers = [name for name in asked if self.takes(name, sender)]
         if not takers:
             raise No("NOT_FOUND")
-        self.clear(sender, path)
+        self.give_way(sender, path)
         record = Sent(sender, path, content.seeds, self.now, self.now + lasts if lasts else 0)
         self.sends[sender][path] = File(content, record)
         return self.into_inboxes(content, record, sender, asked)
+
+    def revive(self, sender: str, to: str, path: str, content: Content, record: Sent) -> list[File]:
+        """The same is put again under a name that something else has by now: it is the delivery that was made."""
+        self.give_way(sender, path)
+        self.replaced.remove(record)
+        self.ended.remove(record)
+        self.sends[sender][path] = File(content, record)
+        return self.deliver_also(sender, to, self.sends[sender][path])
+
+    def give_way(self, sender: str, path: str) -> None:
+        """The sender's entry goes for another of its name."""
+        gone = self.sends[sender].get(path)
+        if gone is not None and gone.record is not None:
+            self.replaced.append(gone.record)
+        self.clear(sender, path)
 
     def clear(self, sender: str, path: str) -> None:
         """The sender's entry goes."""

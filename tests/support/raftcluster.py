@@ -158,6 +158,9 @@ class CountingMachine:
     def refusal(self, command: bytes) -> str | None:
         return None
 
+    def weight(self, command: bytes) -> int:
+        return 0
+
     def batch_refusal(self, batch: bytes) -> str | None:
         return None
 

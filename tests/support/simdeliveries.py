@@ -136,8 +136,8 @@ class Deliveries(Callers):
         group = commands.Group(name=GROUP, members=PERSONS)
         ready = [
             self.registered(),
-            self.commanded(commands.Command(put_group=commands.PutGroup(group=group))),
             *map(self._person, PERSONS),
+            self.commanded(commands.Command(put_group=commands.PutGroup(group=group))),
             self.learned(PERSONS),
             *(self._directory(name, to) for name in PERSONS for to in (*PERSONS, GROUP) if to != name),
             self._blocked,

@@ -181,6 +181,9 @@ class WatchedCatalog:
         with self._program():
             return self.catalog.refusal(command)
 
+    def weight(self, command: bytes) -> int:
+        return self.catalog.weight(command)
+
     def batch_refusal(self, batch: bytes) -> str | None:
         with self._program():
             return self.catalog.batch_refusal(batch)

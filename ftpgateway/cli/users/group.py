@@ -52,7 +52,7 @@ pixraft group add club --owner anna --cluster pictures
 
 @command.command("add", cls=output.PixraftCommand, examples=ADD_EXAMPLES)
 @new_name_argument
-@click.option("--members", type=Names(), default=(), help="Who is in it: anna,bob. At most 1000.")
+@click.option("--members", type=Names(), default=(), help="Persons who are in it: anna,bob. At most 1000.")
 @click.option("--owner", default="", help="The person whose it is, who sends to it without being in it.")
 @access_options
 @output.output_option

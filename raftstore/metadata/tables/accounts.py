@@ -146,7 +146,7 @@ CREATE INDEX places_by_user ON places (user);
 
     def check_level(self, level: int) -> None:
         """Level 3 reserves /people, and names with an @, and the name requests."""
-        if level != 3:
+        if level != LEVEL:
             return
         for user in self.users():
             reason = reserved_name(user.name)

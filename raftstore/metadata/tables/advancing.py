@@ -12,6 +12,7 @@ from raftstore.metadata.tables.people.drafts import Drafts
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.trash import Trash
+from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 
 LATEST_NS = 1 << 62
@@ -43,7 +44,7 @@ class Advances(Table):
         found = [first for table in self._expiring if (first := table.due(until_ns)) is not None]
         return min(found, default=None)
 
-    @handles("advance_clock", level=3)
+    @handles("advance_clock", level=LEVEL)
     def advance(self, command: commands.AdvanceClock, at: Context) -> commands.Result:
         """Remove what expires up to a time, and move the clock as far as nothing is left. Refuses with INVALID."""
         until = command.time_ns

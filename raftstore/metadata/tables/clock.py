@@ -19,9 +19,7 @@ import sqlite3
 from typing import NamedTuple, Protocol, Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
-
-LEVEL = 3
-"""From which on there is cluster time."""
+from raftstore.rights.reserved import LEVEL
 
 STEP = 120 * 10**9
 """Most ns by which a stamp is ahead of the clock, and the longest step that is none over a standstill. A leader that

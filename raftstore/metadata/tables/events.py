@@ -6,12 +6,13 @@ who has read up to one goes on behind it, and sees when what follows is not kept
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
-from raftstore.metadata.tables.clock import LEVEL, Clock
+from raftstore.metadata.tables.clock import Clock
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import EventKind
 
 MAX_KEPT = 65_536
@@ -70,6 +71,7 @@ CREATE TABLE events (
 
     def __init__(self, tables: Tables) -> None:
         super().__init__(tables.database)
+        self._executemany = tables.database.cursor().executemany
         self._at: Context = tables.at
         self._clock = tables[Clock]
         self.last = 0
@@ -96,14 +98,22 @@ CREATE TABLE events (
         owner: str = "",
     ) -> None:
         """Note what the command at hand has done."""
-        at, number = self._at, self.last + 1
-        self._execute(
+        self._add([(int(kind), files, record, inode, actor, subject, owner)])
+
+    def note_each(self, kind: EventKind, record: int, concerned: Sequence[tuple[int, int, int]]) -> None:
+        """Note one of a kind for each (inode, actor, subject) that one record concerns."""
+        if concerned:
+            self._add([(int(kind), 1, record, *each, "") for each in concerned])
+
+    def _add(self, rows: Sequence[tuple[int, int, int, int, int, int, str]]) -> None:
+        at, stamp, before = self._at, self._clock.stamp(self._at), self.last
+        self._executemany(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, at.index, self._clock.stamp(at), int(kind), files, record, inode, actor, subject, owner),
+            [(number, at.index, stamp, *row) for number, row in enumerate(rows, before + 1)],
         )
-        self.last = number
-        if not number % LOT:
-            self._execute("DELETE FROM events WHERE number <= ?", (number - MAX_KEPT + LOT,))
+        self.last = before + len(rows)
+        if self.last // LOT > before // LOT:
+            self._execute("DELETE FROM events WHERE number <= ?", (self.last // LOT * LOT - MAX_KEPT + LOT,))
         self.on_change()
 
     def first(self) -> int:

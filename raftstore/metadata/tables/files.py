@@ -11,7 +11,7 @@ from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.namespace import Namespace, Place, Row, check_stays
 from raftstore.metadata.tables.partials import Orphans, Partials
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.people.storing import Storing
@@ -25,7 +25,7 @@ from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import is_apart, stays
+from raftstore.rights.reserved import LEVEL, is_apart
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -124,7 +124,7 @@ class Files(Table):
         elif leave.directories:
             raise Refusal(commands.DENIED, Action.WRITE.value)
         new_place, row = self._names.new_place(at, target, commands.EXISTS)
-        restored = at.level >= 3 and self._trash.find(inode) is not None
+        restored = at.level >= LEVEL and self._trash.find(inode) is not None
         if row is not None:
             if directory or row[1] == Kind.DIRECTORY or leave.keeps or command.exclusive or restored:
                 raise Refusal(commands.EXISTS, target)
@@ -179,9 +179,14 @@ class Files(Table):
 
         Refuses with EXISTS, IS_A_DIRECTORY, CHANGED, DENIED, QUOTA, and as `plan` and `new_place`.
         """
-        return self._put(command, at)
+        done = self._put(command, at)
+        if done.inode and 0 < command.kept <= MAX_INTEGER and not is_apart(at.path or command.path):
+            source = self._names.of_inode(command.kept)
+            if source is not None:
+                self._sending.copied_out(at, source[1])
+        return done
 
-    @handles("copy_file", level=3)
+    @handles("copy_file", level=LEVEL)
     def copy_file(self, command: commands.CopyFile, at: Context) -> commands.Result:
         """Publish the content of a file as another one. Refuses as `old_place` and `put_file`."""
         source = self._names.old_place(at, command.source, commands.IS_A_DIRECTORY)[1]
@@ -322,15 +327,7 @@ class Files(Table):
 
 def _apart(at: Context, path: str) -> bool:
     """Whether a path is where names mean more than a file: what is sent, what came, what was deleted."""
-    return at.level >= 3 and is_apart(path)
-
-
-def check_stays(at: Context, path: str) -> None:
-    """Refuse with DENIED to make, move, remove or replace the places of persons, whoever asks."""
-    if at.level >= 3 and stays(path):
-        raise Refusal(
-            commands.DENIED, f"{path} belongs to the places of persons: it is made, and stays, by itself"
-        )
+    return at.level >= LEVEL and is_apart(path)
 
 
 def check_reach(put: commands.PutFile) -> None:

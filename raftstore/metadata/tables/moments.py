@@ -6,7 +6,7 @@ import bisect
 from typing import Self
 
 from raftstore.metadata.registry import Schema, Table, Tables
-from raftstore.metadata.tables.clock import LEVEL
+from raftstore.rights.reserved import LEVEL
 
 FINEST = 10**9
 """Ns between two moments that are kept, at least."""

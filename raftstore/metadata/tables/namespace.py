@@ -16,7 +16,7 @@ from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Schema, Table
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES, check_name, split
 from raftstore.rights.looks import sees
-from raftstore.rights.reserved import PEOPLE
+from raftstore.rights.reserved import LEVEL, PEOPLE, stays
 from raftstore.types import Entry, Kind, Order
 from raftstore.wire import commands_pb2 as commands
 
@@ -84,7 +84,7 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
 
     def check_level(self, level: int) -> None:
         """Level 3 reserves /people."""
-        if level == 3 and self.at(Place(ROOT, PEOPLE[1:])) is not None:
+        if level == LEVEL and self.at(Place(ROOT, PEOPLE[1:])) is not None:
             raise Refusal(commands.CHANGED, f"{PEOPLE} is reserved for persons: rename what is there first")
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -365,3 +365,11 @@ def _hidden(at: Context, path: str, row: Row) -> bool:
     if at.rights is None or not at.leave.source_of:
         return False
     return not sees(at.rights, path, directory=row[1] == Kind.DIRECTORY, owner=row[5])
+
+
+def check_stays(at: Context, path: str) -> None:
+    """Refuse with DENIED to make, move, remove or replace the places of persons, whoever asks."""
+    if at.level >= LEVEL and stays(path):
+        raise Refusal(
+            commands.DENIED, f"{path} belongs to the places of persons: it is made, and stays, by itself"
+        )

@@ -17,7 +17,7 @@ from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.namespace import Namespace, Place
+from raftstore.metadata.tables.namespace import Namespace, Place, check_stays
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
@@ -142,12 +142,13 @@ CREATE INDEX partials_by_owner ON partials (owner);
 
     @handles("put_partial", level=1)
     def put_partial(self, command: commands.PutPartial, at: Context) -> commands.Result:
-        """Keep what an interrupted upload has left. Refuses with IS_A_DIRECTORY, QUOTA, and as `plan`, `new_place`."""
+        """Keep what an upload has left. Refuses with IS_A_DIRECTORY, DENIED, QUOTA, and as `plan`, `new_place`."""
         owner, size = at.leave.owner, command.size
         check_label(owner, "an owner")
         place, row = self._names.new_place(at, command.path, commands.IS_A_DIRECTORY)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, command.path)
+        check_stays(at, command.path)
         content = self._staging.content(command, 0)
 
         def acquire() -> int:

@@ -19,7 +19,7 @@ from typing import Self
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.intents import Intents
-from raftstore.metadata.tables.namespace import Namespace, Place
+from raftstore.metadata.tables.namespace import Namespace, Place, check_stays
 from raftstore.metadata.tables.state import State
 from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
@@ -110,10 +110,11 @@ class Reservations(Table):
 
     @handles("reserve_name", level=2)
     def reserve(self, command: commands.ReserveName, at: Context) -> commands.Result:
-        """Take a name, where nothing is. Refuses with EXISTS, QUOTA, INVALID, STALE, and as `new_place`."""
+        """Take a name, where nothing is. Refuses with EXISTS, DENIED, QUOTA, INVALID, STALE, and as `new_place`."""
         place, row = self._names.new_place(at, command.path, commands.IS_A_DIRECTORY)
         if row is not None:
             raise Refusal(commands.EXISTS, command.path)
+        check_stays(at, command.path)
         owner = at.leave.owner
         self._check(place, owner, command)
         number = self._state.new_inode()

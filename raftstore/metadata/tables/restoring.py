@@ -7,7 +7,6 @@ from typing import Self
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.clock import LEVEL
 from raftstore.metadata.tables.files import check_owner
 from raftstore.metadata.tables.namespace import Namespace, Place
 from raftstore.metadata.tables.partials import Partials
@@ -20,7 +19,7 @@ from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import free_name, join, parent, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import is_apart, stays
+from raftstore.rights.reserved import LEVEL, is_apart, stays
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 

@@ -24,13 +24,13 @@ from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.clock import LEVEL, STEP, Budget, Clock
+from raftstore.metadata.tables.clock import STEP, Budget, Clock
 from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.paths import within
-from raftstore.rights.reserved import SHARED, is_reserved
+from raftstore.rights.reserved import LEVEL, SHARED, is_reserved
 from raftstore.types import EventKind, Kind
 from raftstore.wire import commands_pb2 as commands
 

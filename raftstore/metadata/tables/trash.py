@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.clock import LEVEL, Budget, Clock
+from raftstore.metadata.tables.clock import Budget, Clock
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.namespace import Namespace, Place, Row
@@ -24,7 +24,7 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.spans import Spans
 from raftstore.metadata.tables.state import State
 from raftstore.paths import free_name, join
-from raftstore.rights.reserved import Area, is_apart
+from raftstore.rights.reserved import LEVEL, Area, is_apart
 from raftstore.types import EventKind, Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 

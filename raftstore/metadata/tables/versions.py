@@ -12,6 +12,7 @@ from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.trash import Trash
+from raftstore.rights.reserved import LEVEL
 
 AT_ONCE = 16
 """Chunks of a file that gives way which go with it; those of a larger one are given up afterwards, in slices."""
@@ -64,7 +65,7 @@ class Versions(Table):
         over = self._quotas.excess(owner, files, size)
         if over == (0, 0):
             return []
-        found = self._trash.displaced_by(owner, *over) if at.level >= 3 else None
+        found = self._trash.displaced_by(owner, *over) if at.level >= LEVEL else None
         if found is None:
             self._quotas.check_published(owner, files, size)
             raise AssertionError("it is over")

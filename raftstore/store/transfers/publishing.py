@@ -8,7 +8,7 @@ from typing import Protocol
 
 from raftstore.cluster.proposals import Barrier
 from raftstore.errors import AlreadyExists, Changed, IsADirectory, NotFound
-from raftstore.rights.reserved import Area
+from raftstore.rights.reserved import LEVEL, Area
 from raftstore.store.targets import Target
 from raftstore.wire import commands_pb2 as commands
 
@@ -78,7 +78,7 @@ class Aim:
 
     def delivers(self, path: str) -> bool:
         """Whether what is published at `path` comes to others."""
-        return self._names.level >= 3 and Area.SENT.has(path)
+        return self._names.level >= LEVEL and Area.SENT.has(path)
 
     async def publish(self, target: Target, put: commands.PutFile, propose: Put) -> commands.Result | None:
         """Propose `put` for `target`; None: the file is gone. Raises StoreError; see UploadSession.publish."""

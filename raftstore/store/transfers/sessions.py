@@ -19,7 +19,17 @@ from raftstore.store.transfers.ahead import Stager, chunks_to_wire
 from raftstore.store.transfers.confirmations import ConfirmedCopies, TransferLeases
 from raftstore.store.transfers.publishbatch import PublishBatch
 from raftstore.store.transfers.publishing import Aim
-from raftstore.types import CHUNK_SIZE, MAX_FILE_SIZE, ChunkRef, Entry, FileVersion, Kind, Usage, User
+from raftstore.types import (
+    CHUNK_SIZE,
+    INBOX_MARK,
+    MAX_FILE_SIZE,
+    ChunkRef,
+    Entry,
+    FileVersion,
+    Kind,
+    Usage,
+    User,
+)
 from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands
 
@@ -326,6 +336,8 @@ class UploadSession:
         put = commands.PutFile()
         put.CopyFrom(self._plan.put)
         put.size, put.mtime_ns = size, mtime_ns or time.time_ns()
+        if self._adopted is not None and self._adopted.entry.owner == self.owner + INBOX_MARK:
+            put.kept = self._adopted.entry.inode
         return put
 
     async def _taken(self) -> tuple[Sequence[ChunkRef], int]:

@@ -16,6 +16,7 @@ from openssh import OpenSsh
 from sftpserver import SftpServer, serve
 from waiting import DEADLINE
 
+from ftpgateway.sftp.scp.messages import LATEST
 from raftstore.errors import DiskFull
 
 DATA = os.urandom(3 * 1024 * 1024 + 11)
@@ -223,6 +224,50 @@ def test_the_protocol_byte_by_byte(server: SftpServer) -> None:
         scp.says(b"xyz\0")
         scp.send(b"\0")
         assert scp.status() == 0
+
+
+@pytest.mark.parametrize("late", [b"9223372037", b"99999999999", b"999999999999"])
+def test_a_time_later_than_a_file_can_have_is_the_latest(server: SftpServer, late: bytes) -> None:
+    with Channel(server, "scp -r -p -t /") as scp:
+        scp.says(b"\0")
+        for said in (
+            b"T" + late + b" 0 0 0\n",
+            b"D0755 0 d\n",
+            b"T" + late + b" 0 0 0\n",
+            b"C0644 1 a\n",
+            b"x\0",
+            b"E\n",
+        ):
+            scp.send(said)
+            scp.says(b"\0")
+        scp.channel.shutdown_write()
+        assert scp.status() == 0
+    for path in ("/d", "/d/a"):
+        assert server.store.find(path).mtime_ns == LATEST * 10**9
+    with Channel(server, "scp -p -f /d/a") as scp:
+        scp.send(b"\0")
+        assert scp.line() == f"T{LATEST} 0 {LATEST} 0\n"
+
+
+@pytest.mark.parametrize("command", ["scp -t /", "scp -f /a"])
+def test_what_nobody_expected_ends_the_command_with_a_failure(server: SftpServer, command: str) -> None:
+    server.store.put("/a", b"a", "alice")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    server.store.hooks["feed"] = server.store.hooks["download"] = broken
+    with Channel(server, command) as scp:
+        if command.startswith("scp -t"):
+            scp.says(b"\0")
+            scp.send(b"C0644 3 b\n")
+            scp.says(b"\0")
+            scp.send(b"xyz\0")
+        else:
+            scp.send(b"\0")
+        assert "Internal error" in scp.line()
+        assert scp.status() == 1
+    assert "b" not in server.store.root.children
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 from catalogs import Feeder, by, command
-from people import DAY, advance, person, send, sent, session
+from people import DAY, advance, person, persons, retire, send, sent, session
 
 from raftstore.cluster.people import People
 from raftstore.rights import Actor
@@ -29,10 +29,10 @@ def nothing(*arguments: object) -> NoReturn:
 def feeder(tmp_path: Path) -> Iterator[Feeder]:
     with Feeder(tmp_path / "catalog.db") as made:
         advance(made, DAY)
-        for name in ("anna", "bob", "carl"):
-            person(made, name)
+        persons(made, "anna", "bob", "carl", "nobody")
         group = commands.Group(name="team", members=["anna", "bob", "nobody"])
         assert made.status(command("put_group", group=group)) == "OK"
+        retire(made, "nobody")
         yield made
 
 

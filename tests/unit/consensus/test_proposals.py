@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from raftcluster import Cluster
+from raftcluster import Cluster, CountingMachine
 from virtualtime import run
 
 from raftstore.consensus.settings import ConsensusSettings
@@ -244,6 +244,33 @@ def test_all_that_arrives_together_shares_log_entries(tmp_path):
             before = node.journal[-1][1]
             await asyncio.gather(*(node.propose(f"w{i}") for i in range(500)))
             assert node.journal[-1][1] - before <= 10
+
+    run(main())
+
+
+class Weighed(CountingMachine):
+    """A command weighs what its last word says."""
+
+    def weight(self, command):
+        return int(command.split()[-1])
+
+
+def test_a_batch_is_closed_by_weight_and_what_is_heavier_goes_alone(tmp_path):
+    async def main():
+        cluster = Cluster(3, tmp_path, settings=ConsensusSettings(batch_weight=1000))
+        for node in cluster.nodes.values():
+            node.machine = Weighed(cluster.check)
+        async with cluster:
+            node = await cluster.leader()
+            for weights, expected in (
+                ([1001] * 14, [[1001]] * 14),
+                ([300, 700, 1, 5000, 999, 1, 1], [[300, 700], [1], [5000], [999, 1], [1]]),
+                ([0] * 90, [[0] * 90]),
+            ):
+                before = len(batches(node))
+                await asyncio.gather(*(node.propose(f"w{i} {weight}") for i, weight in enumerate(weights)))
+                made = [[int(o.command.split()[-1]) for o in batch] for batch in batches(node)[before:]]
+                assert made == expected
 
     run(main())
 

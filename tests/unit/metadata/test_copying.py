@@ -219,7 +219,25 @@ def test_who_copies_out_of_the_inbox_keeps_it(feeder: Feeder, anna: Actor, bob: 
     assert inbox(feeder, "bob") == []
     assert past(feeder, "anna") == [("bob/x.jpg", "KEPT"), ("bob/y.jpg", "EXPIRED")]
     assert content(feeder, "/people/bob/x.jpg") == [1]
-    assert feeder.catalog.usage(f"{bob.owner}/inbox").files == 0
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox").files == 0
+
+
+def test_who_publishes_a_copy_of_what_came_has_kept_it(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    """SFTP's copy-data: the chunks come with the command, which says of what they are."""
+    carl = person(feeder, "carl")
+    for name in ("x", "y", "z", "u"):
+        send(feeder, anna, f"bob/{name}", 1)
+    x, y, z = (feeder.catalog.lookup(f"/people/@inbox/bob/anna/{name}").inode for name in "xyz")
+    assert status(feeder, bob, put("/people/bob/x", 1, kept=x)) == "OK"
+    opens(feeder, bob, "carl")
+    assert status(feeder, bob, put(sent(bob, "carl/y"), 1, kept=y)) == "OK"
+    assert status(feeder, carl, put("/people/carl/z", 1, kept=z)) == "OK"
+    for number in (0, 10**9, 2**63, 2**64 - 1, feeder.catalog.lookup("/people/bob/x").inode):
+        assert status(feeder, bob, put("/people/bob/u", 1, kept=number)) == "OK"
+    feeder.one(by(put("/people/bob/gone", 1, kept=y, handle=commands.Handle(inode=10**9)), bob))
+    assert states(feeder, "anna") == [("bob", "DELIVERED")] * 3 + [("bob", "KEPT")]
+    assert status(feeder, anna, command("remove_file", path=sent(anna, "bob/x"))) == "OK"
+    assert past(feeder, "anna") == [("bob/x", "KEPT")]
 
 
 def test_what_was_copied_can_be_deleted_or_moved_out(feeder: Feeder, anna: Actor, bob: Actor) -> None:
@@ -231,7 +249,7 @@ def test_what_was_copied_can_be_deleted_or_moved_out(feeder: Feeder, anna: Actor
     moved = command("rename", source="/people/@inbox/bob/anna/y.jpg", target="/people/bob/again.jpg")
     assert status(feeder, bob, moved) == "OK"
     assert states(feeder, "anna") == [("bob", "KEPT"), ("bob", "KEPT")]
-    assert feeder.catalog.usage(f"{bob.owner}/inbox").files == 0
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox").files == 0
 
 
 def test_what_is_kept_by_a_copy_needs_room_in_the_quota(feeder: Feeder, anna: Actor, bob: Actor) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from catalogs import NOW, Feeder, by, command, put
-from people import inbox, person, send, session
+from people import inbox, person, persons, send, session
 
 from raftstore.metadata.tables.people import inboxes
 from raftstore.metadata.tables.people.sending import MAX_MADE
@@ -47,6 +47,44 @@ def test_a_group_of_which_one_is_at_hand(feeder: Feeder) -> None:
     send(feeder, others[0], "p1/a", 1)
     send(feeder, eve, "g/b", 2)
     assert all("eve/b" in inbox(feeder, f"p{number}") for number in range(4))
+
+
+def test_a_catalog_goes_on_from_a_snapshot_as_the_one_that_it_is_of(feeder: Feeder, tmp_path: Path) -> None:
+    """What another state has left in memory decides nothing."""
+
+    def prepare(made: Feeder, *members: str) -> None:
+        persons(made, "anna", "bob", "carl", "dora")
+        assert made.status(group("g", *members)) == "OK"
+        assert send(made, session(made, "anna"), "g/a", 1).status == commands.OK
+
+    prepare(feeder, "anna", "bob", "carl")
+    bob = session(feeder, "bob")
+    feeder.all(
+        by(command("block", person="carl", name="anna"), session(feeder, "carl")),
+        command("mark_opened", inodes=[feeder.catalog.lookup("/people/@inbox/bob/anna/a").inode]),
+        by(put("/people/@sent/anna/g/.draft", 5, draft=True), session(feeder, "anna")),
+    )
+    with Feeder(tmp_path / "other" / "catalog.db") as other:
+        other.index += 5
+        prepare(other, "anna", "dora")
+        other.all(by(command("block", person="bob", name="anna"), session(other, "bob")))
+        other.one(by(put("/people/@sent/anna/g/b", 9), session(other, "anna")))
+        index = feeder.catalog.write_snapshot(tmp_path / "snapshot")
+        assert other.catalog.install_snapshot(tmp_path / "snapshot") == index
+        assert other.catalog.digest() == feeder.catalog.digest()
+        before = len(feeder.log)
+        anna = session(feeder, "anna")
+        assert feeder.one(by(put("/people/@sent/anna/g/a", 1), anna)).repeated
+        assert send(feeder, anna, "g/b", 2).accepted == 1
+        assert feeder.status(by(command("remove_file", path="/people/@sent/anna/g/a"), anna)) == "OK"
+        move = command("rename", source="/people/@inbox/bob/anna/a", target="/people/bob/a")
+        assert feeder.status(by(move, bob)) == "OK"
+        finished = command("rename", source="/people/@sent/anna/g/.draft", target="/people/@sent/anna/g/done")
+        assert feeder.one(by(finished, anna)).status == commands.OK
+        for later, batch in feeder.log[before:]:
+            other.catalog.apply(later, batch)
+        assert inbox(other, "bob") == inbox(feeder, "bob") == ["anna/b", "anna/done"]
+        assert other.catalog.digest() == feeder.catalog.digest()
 
 
 def test_many_sends_in_one_entry(feeder: Feeder) -> None:

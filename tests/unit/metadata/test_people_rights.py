@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from catalogs import Feeder, by, command, partial, put
-from people import files, inbox, opens, past, person, send, sent, session, states
+from people import files, inbox, opens, past, person, persons, retire, send, sent, session, states
 
 from raftstore.errors import Denied
+from raftstore.metadata.tables.people import blocks, groups
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import MAX_MEMBERS, Groups
 from raftstore.rights import ROLES, Action, Actor, Rights, looks
-from raftstore.types import Rule, Usage, User
+from raftstore.types import INBOX_MARK, Rule, Usage, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -278,6 +279,8 @@ def test_nobody_makes_moves_or_removes_the_places_of_persons(feeder: Feeder, ann
         for path in ("/people/zoe", "/people/@inbox/zoe", "/people/@zoe"):
             assert status(feeder, who, command("make_directory", path=path)) == "DENIED", path
             assert status(feeder, who, put(path, 1)) == "DENIED", path
+            assert status(feeder, who, partial(path, 1)) == "DENIED", path
+            assert status(feeder, who, command("reserve_name", path=path, node="n1", boot=1)) == "DENIED", path
         assert status(feeder, who, command("make_directory", path="/box")) in ("OK", "EXISTS")
         assert status(feeder, who, command("rename", source="/box", target="/people/zoe")) == "DENIED"
     assert feeder.status(person_of("zoe")) == "OK"
@@ -312,9 +315,7 @@ def test_who_was_to_get_something_was_no_person_by_that(feeder: Feeder, anna: Ac
     send(feeder, anna, "bob/secret", 1)
     assert feeder.status(command("remove_user", name="bob")) == "OK"
     account(feeder, "bob", home="/bob")
-    assert status(feeder, anna, group("all", "anna", "bob", "carl")) == "OK"
-    person(feeder, "carl")
-    send(feeder, anna, "all/x", 1)
+    send(feeder, anna, "bob/secret", 1)  # again: the record notes an account that takes nothing
     assert feeder.status(person_of("bob")) == "EXISTS"
     purge(feeder, bob.owner)
     assert feeder.status(person_of("bob")) == "OK"
@@ -357,13 +358,13 @@ def test_the_unread_bounces_when_a_person_goes(feeder: Feeder, anna: Actor, bob:
     assert feeder.status(command("remove_user", name="anna")) == "OK"
     assert states(feeder, "bob") == [("anna", "BOUNCED"), ("anna", "OPENED")]
     assert inbox(feeder, "anna") == ["bob/a", "bob/b"]
-    assert feeder.catalog.orphans() == [(f"{anna.owner}/inbox", Usage(3, 20))]
+    assert feeder.catalog.orphans() == [(f"{anna.owner}/@inbox", Usage(3, 20))]
     assert past(feeder, "bob") == [("anna/c", "RECALLED")]
 
 
 def test_what_is_in_the_inbox_of_a_person_is_not_adopted(feeder: Feeder, anna: Actor, bob: Actor) -> None:
     send(feeder, bob, "anna/b", 1)
-    adopt = command("adopt_owner", owner=f"{anna.owner}/inbox", name="bob", limit=10)
+    adopt = command("adopt_owner", owner=f"{anna.owner}/@inbox", name="bob", limit=10)
     assert feeder.status(adopt) == "INVALID"
     feeder.one(command("remove_user", name="anna"))
     assert feeder.status(adopt) == "OK"
@@ -408,7 +409,7 @@ def test_what_somebody_left_is_purged_a_few_at_a_time(
         command("begin_sweep", store=1)
     )  # what was begun in a removed directory goes with the next commands
     assert feeder.catalog.orphans() == []
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(3, 20)  # what has come stays
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(3, 20)  # what has come stays
     assert files(feeder, "/people/@sent/bob") == ["anna/a", "anna/b"]
     assert states(feeder, "bob") == [("anna", "BOUNCED")] * 2
 
@@ -429,6 +430,15 @@ def test_what_was_thrown_away_unopened_has_bounced_for_good_and_can_be_sent_agai
     assert states(feeder, "bob") == [("anna", "DELIVERED")]
 
 
+def test_no_identity_is_that_of_what_is_in_an_inbox(feeder: Feeder) -> None:
+    feeder.index = int("inbox", 36) - 1
+    anna = account(feeder, "anna")
+    assert anna.owner == "anna/inbox"
+    assert identity_of(anna.owner) == anna.owner
+    assert identity_of(anna.owner + INBOX_MARK) == anna.owner
+    assert INBOX_MARK != "/inbox"
+
+
 # Groups and blocks.
 
 
@@ -445,6 +455,7 @@ def test_names_that_no_group_may_have(feeder: Feeder, anna: Actor) -> None:
 
 def test_a_group_has_a_thousand_members_each_once(feeder: Feeder) -> None:
     many = [f"m{n}" for n in range(MAX_MEMBERS)]
+    persons(feeder, *many, "a", "one more")
     assert feeder.status(group("g", *many)) == "OK"
     assert feeder.status(group("g", *many, "one more")) == "INVALID"
     assert feeder.status(group("g", "a", "a")) == "INVALID"
@@ -454,6 +465,7 @@ def test_a_group_has_a_thousand_members_each_once(feeder: Feeder) -> None:
 
 
 def test_a_group_is_its_owner_s(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    person(feeder, "carl")
     assert status(feeder, anna, group("g", "bob", create=True)) == "OK"
     assert status(feeder, bob, group("g", "bob", "carl", update=True)) == "NOT_FOUND"
     assert status(feeder, bob, group("g", create=True)) == "EXISTS"
@@ -467,6 +479,7 @@ def test_a_group_is_its_owner_s(feeder: Feeder, anna: Actor, bob: Actor) -> None
 
 
 def test_a_group_that_was_changed_meanwhile(feeder: Feeder, anna: Actor) -> None:
+    persons(feeder, "bob", "carl")
     first = feeder.one(by(group("g", "bob"), anna))
     stale = command("put_group", group=commands.Group(name="g", revision=first.index), update=True)
     assert status(feeder, anna, group("g", "carl", update=True)) == "OK"
@@ -475,13 +488,12 @@ def test_a_group_that_was_changed_meanwhile(feeder: Feeder, anna: Actor) -> None
 
 def test_members_know_of_each_other_until_they_go(feeder: Feeder, anna: Actor, bob: Actor) -> None:
     carl = person(feeder, "carl")
+    person(feeder, "dora")
     assert status(feeder, anna, group("g", "bob", "carl")) == "OK"
     assert feeder.status(group("h", "carl", "dora")) == "OK"
 
     def companions(actor: Actor) -> list[str]:
-        assert actor.user is not None
-        name, owner = actor.user.name, actor.owner
-        return feeder.catalog.ask(Groups, lambda groups: groups.companions(name, owner))
+        return feeder.catalog.ask(Groups, lambda groups: groups.companions(actor.owner))
 
     assert [companions(one) for one in (anna, bob, carl)] == [["bob", "carl"], ["carl"], ["bob", "dora"]]
     assert feeder.status(command("remove_user", name="carl")) == "OK"
@@ -491,6 +503,90 @@ def test_members_know_of_each_other_until_they_go(feeder: Feeder, anna: Actor, b
     assert found is not None
     assert found.owner == ""
     assert companions(person(feeder, "carl")) == []
+
+
+def members(feeder: Feeder, name: str) -> tuple[str, ...]:
+    found = feeder.catalog.ask(Groups, lambda groups: groups.find(name))
+    assert found is not None
+    return found.members
+
+
+def test_only_persons_come_into_a_group_and_the_refusal_names_the_others(feeder: Feeder, anna: Actor) -> None:
+    account(feeder, "ada")
+    refused = feeder.one(group("g", "anna", "ada", "nobody"))
+    assert (refused.status, refused.detail) == (commands.INVALID, "only persons are members: ada, nobody")
+    refused = feeder.one(group("g", *(f"n{number}" for number in range(10, 22))))
+    assert (
+        refused.detail
+        == "only persons are members: n10, n11, n12, n13, n14, n15, n16, n17, n18, n19 and 2 more"
+    )
+    assert feeder.catalog.ask(Groups, lambda groups: groups.find("g")) is None
+
+
+def test_who_is_no_person_any_more_stays_in_a_group_and_stands_in_nobody_s_way(
+    feeder: Feeder, anna: Actor, bob: Actor
+) -> None:
+    person(feeder, "carl")
+    assert feeder.status(group("g", "anna", "bob")) == "OK"
+    retire(feeder, "bob")
+    assert feeder.status(group("g", "anna", "bob", "carl", update=True)) == "OK"
+    assert members(feeder, "g") == ("anna", "bob", "carl")
+    assert feeder.status(group("g", "anna", update=True)) == "OK"
+    assert feeder.status(group("g", "anna", "bob", update=True)) == "INVALID"
+
+
+def test_a_later_account_of_a_member_s_name_is_no_member(feeder: Feeder, anna: Actor) -> None:
+    carl = person(feeder, "carl")
+    assert feeder.status(group("g", "anna", "carl")) == "OK"
+    assert feeder.status(command("remove_user", name="carl")) == "OK"
+    assert members(feeder, "g") == ("anna",)
+    new = person(feeder, "carl")
+    assert new.owner != carl.owner
+    assert members(feeder, "g") == ("anna",)
+    assert opens(feeder, new, "g") == "NOT_FOUND"
+    assert not feeder.catalog.ask(Groups, lambda groups: groups.of(new.owner))
+    assert not feeder.catalog.ask(Groups, lambda groups: groups.are_companions(anna.owner, "carl"))
+    assert not feeder.catalog.ask(Groups, lambda groups: groups.companions(new.owner))
+    feeder.reopen()
+    assert members(feeder, "g") == ("anna",)
+    assert feeder.status(group("g", "anna", "carl", update=True)) == "OK"
+    assert (members(feeder, "g"), opens(feeder, new, "g")) == (("anna", "carl"), "OK")
+
+
+def test_who_was_given_too_many_groups_gets_none_more(
+    feeder: Feeder, anna: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "MAX_OF_OWNER", 1)
+    assert status(feeder, anna, group("g")) == "OK"
+    assert status(feeder, anna, group("h")) == "QUOTA"
+    assert feeder.status(group("h")) == "OK"
+    given = commands.Group(name="h", owner=anna.owner)
+    assert feeder.status(command("put_group", group=given, update=True)) == "QUOTA"
+
+
+def test_a_block_holds_against_whoever_has_the_name(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    assert status(feeder, bob, command("block", person="bob", name="anna")) == "OK"
+    assert feeder.status(command("remove_user", name="anna")) == "OK"
+    assert opens(feeder, person(feeder, "anna"), "bob") == "NOT_FOUND"
+
+
+def test_who_is_no_person_any_more_leaves_no_blocks_to_the_next_of_its_name(feeder: Feeder, bob: Actor) -> None:
+    assert status(feeder, bob, command("block", person="bob", name="anna")) == "OK"
+    retire(feeder, "bob")
+    assert feeder.catalog.ask(Blocks, lambda blocks: blocks.of("bob")) == ["anna"]
+    assert feeder.status(command("remove_user", name="bob")) == "OK"
+    person(feeder, "bob")
+    assert feeder.catalog.ask(Blocks, lambda blocks: blocks.of("bob")) == []
+
+
+def test_who_blocks_as_many_as_one_may_blocks_none_more_and_those_again(
+    feeder: Feeder, bob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "MAX_BLOCKS", 2)
+    answers = [status(feeder, bob, command("block", person="bob", name=name)) for name in ("a", "b", "c", "a")]
+    assert answers == ["OK", "OK", "QUOTA", "OK"]
+    assert status(feeder, bob, command("block", person="bob", name="a", off=True)) == "OK"
+    assert status(feeder, bob, command("block", person="bob", name="c")) == "OK"
 
 
 def test_a_person_blocks_for_itself_alone(feeder: Feeder, anna: Actor, bob: Actor) -> None:

@@ -8,7 +8,22 @@ from typing import Any
 
 import pytest
 from catalogs import Feeder, by, command, digest, put
-from people import DAY, HOUR, advance, files, inbox, opens, past, person, send, sent, session, states
+from people import (
+    DAY,
+    HOUR,
+    advance,
+    files,
+    inbox,
+    opens,
+    past,
+    person,
+    persons,
+    retire,
+    send,
+    sent,
+    session,
+    states,
+)
 
 from raftstore.errors import NotFound
 from raftstore.metadata.tables.accounts import LONGEST_NS
@@ -76,7 +91,7 @@ def test_who_pays_is_the_sender_and_no_quota_of_the_recipient_is_touched(feeder:
     assert bob.owner != anna.owner
     assert feeder.catalog.usage(anna.owner) == Usage(1, 10)
     assert feeder.catalog.usage(bob.owner) == Usage(0, 0)
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(2, 10)
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(2, 10)
     assert feeder.catalog.orphans() == []
 
 
@@ -252,21 +267,119 @@ def test_other_content_or_another_name_is_another_delivery(feeder: Feeder, anna:
     assert len(inbox(feeder, "bob")) == 3
 
 
-def test_the_same_is_what_was_put_last_so_the_one_before_is_another_delivery(
-    feeder: Feeder, anna: Actor, bob: Actor
+def again_by(feeder: Feeder, anna: Actor, how: str, to: str, seed: int) -> commands.Result:
+    """Put a picture to somebody as `a`: by a put, a copy of a stored one, or a name for writing that is renamed."""
+    if how == "send":
+        assert status(feeder, anna, put("/people/anna/a", seed)) == "OK"
+        return feeder.one(by(command("send_file", path="/people/anna/a", to=to), anna))
+    if how == "put":
+        return send(feeder, anna, f"{to}/a", seed)
+    assert ok(send(feeder, anna, f"{to}/a.part", seed, draft=True))
+    return feeder.one(by(rename(sent(anna, f"{to}/a.part"), sent(anna, f"{to}/a")), anna))
+
+
+HOW = pytest.mark.parametrize("how", ["put", "send", "rename"])
+
+
+@HOW
+def test_the_same_again_is_the_delivery_that_was_made_whatever_was_put_between(
+    feeder: Feeder, tmp_path: Path, anna: Actor, bob: Actor, how: str
 ) -> None:
-    for seed in (1, 2, 1):  # who lost the reply to the first would not have put the second
-        assert not send(feeder, anna, "bob/a.jpg", seed).repeated
-    assert send(feeder, anna, "bob/a.jpg", 1).repeated
-    assert inbox(feeder, "bob") == ["anna/a (2).jpg", "anna/a (3).jpg", "anna/a.jpg"]
-    assert [ref.digest for ref in feeder.catalog.file(sent(anna, "bob/a.jpg")).chunks] == [digest(1)]
+    repeated = [again_by(feeder, anna, how, "bob", seed).repeated for seed in (1, 2, 3, 1, 2, 1, 1)]
+    assert repeated == [False, False, False, True, True, True, True]
+    assert inbox(feeder, "bob") == ["anna/a", "anna/a (2)", "anna/a (3)"]
+    assert [ref.digest for ref in feeder.catalog.file(sent(anna, "bob/a")).chunks] == [digest(1)]
+    assert states(feeder, "anna") == [("bob", "DELIVERED")]
+    assert past(feeder, "anna") == [("bob/a", "DELIVERED")] * 2
+    assert status(feeder, anna, remove(sent(anna, "bob/a"))) == "OK"
+    assert inbox(feeder, "bob") == ["anna/a (2)", "anna/a (3)"], "it can be recalled again"
+    feeder.reopen()
+    assert again_by(feeder, anna, how, "bob", 2).repeated
+    assert not again_by(feeder, anna, how, "bob", 1).repeated, "what was recalled is sent anew"
+    assert inbox(feeder, "bob") == ["anna/a", "anna/a (2)", "anna/a (3)"]
+    advance(feeder, DAY + HOUR)
+    assert not again_by(feeder, anna, how, "bob", 3).repeated
+    feeder.check_replay(tmp_path / "replayed.db")
+
+
+@pytest.mark.parametrize("how", ["opened", "removed", "moved", "copied", "moved and removed"])
+def test_the_same_again_is_known_whatever_has_become_of_it(
+    feeder: Feeder, anna: Actor, bob: Actor, how: str
+) -> None:
+    send(feeder, anna, "bob/a", 1)
+    send(feeder, anna, "bob/a", 2)
+    here = "/people/@inbox/bob/anna/a"
+    if how == "opened":
+        feeder.one(command("mark_opened", inodes=[feeder.catalog.lookup(here).inode]))
+    elif how == "copied":
+        assert status(feeder, bob, command("copy_file", source=here, target="/people/bob/a")) == "OK"
+    elif how == "removed":
+        assert status(feeder, bob, remove(here)) == "OK"
+    else:
+        assert status(feeder, bob, rename(here, "/people/bob/a")) == "OK"
+    if how == "moved and removed":
+        assert status(feeder, bob, remove("/people/bob/a")) == "OK"
+    came = inbox(feeder, "bob")
+    assert send(feeder, anna, "bob/a", 1).repeated
+    assert inbox(feeder, "bob") == came
+    state = {"opened": "OPENED", "removed": "DELIVERED"}.get(how, "KEPT")
+    assert states(feeder, "anna") == [("bob", state)]
+    assert status(feeder, anna, remove(sent(anna, "bob/a"))) == "OK"
+    assert inbox(feeder, "bob") == came
+    ended = "DELIVERED" if how == "removed" else state
+    assert sorted(past(feeder, "anna")) == sorted([("bob/a", "DELIVERED"), ("bob/a", ended)])
+
+
+def test_what_came_back_expires_when_it_was_to(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    send(feeder, anna, "bob/a", 1, expires_ns=3 * HOUR)
+    send(feeder, anna, "bob/a", 2)
+    advance(feeder, HOUR)
+    assert send(feeder, anna, "bob/a", 1).repeated
+    advance(feeder, 3 * HOUR)
+    assert inbox(feeder, "bob") == ["anna/a (2)"]
+    assert files(feeder, sent(anna, "bob")) == []
+    assert send(feeder, anna, "bob/a", 2).repeated
+    assert not send(feeder, anna, "bob/a", 1).repeated
+
+
+def test_what_came_back_goes_to_who_has_it_not(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    persons(feeder, "carl", "dora")
+    carl = session(feeder, "carl")
+    team(feeder, "anna", "bob", "carl")
+    status(feeder, carl, command("block", person="carl", name="anna"))
+    send(feeder, anna, "team/a", 1)
+    send(feeder, anna, "team/a", 2)
+    status(feeder, carl, command("block", person="carl", name="anna", off=True))
+    team(feeder, "anna", "bob", "carl", "dora")
+    done = send(feeder, anna, "team/a", 1)
+    assert (done.accepted, done.refused, done.repeated) == (2, 0, True)
+    assert [inbox(feeder, name) for name in ("bob", "carl", "dora")] == [
+        ["anna/a", "anna/a (2)"],
+        ["anna/a"],
+        ["anna/a"],
+    ]
+
+
+def test_what_gave_way_is_known_within_bounds_and_as_long_as_its_sender_is(
+    feeder: Feeder, anna: Actor, bob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_REPLACED", 2)
+    for seed in (1, 2, 3, 4):
+        send(feeder, anna, "bob/a", seed)
+    assert tables(feeder, "replaced") == [2]
+    assert not send(feeder, anna, "bob/a", 1).repeated
+    assert send(feeder, anna, "bob/a", 3).repeated
+    feeder.one(command("remove_user", name="anna"))
+    while not feeder.one(command("purge_person", identity=anna.owner, limit=64)).finished:
+        pass
+    assert tables(feeder, "replaced") == [0]
 
 
 def team(feeder: Feeder, *members: str) -> None:
     assert feeder.status(command("put_group", group=commands.Group(name="team", members=members))) == "OK"
 
 
-@pytest.mark.parametrize("how", ["put", "send", "rename"])
+@HOW
 def test_a_repeat_reaches_those_of_a_group_who_have_it_not(
     feeder: Feeder, anna: Actor, bob: Actor, how: str
 ) -> None:
@@ -277,18 +390,15 @@ def test_a_repeat_reaches_those_of_a_group_who_have_it_not(
     assert status(feeder, anna, put("/people/anna/a", 1)) == "OK"
 
     def again() -> commands.Result:
-        if how == "send":
-            return feeder.one(by(command("send_file", path="/people/anna/a", to="team"), anna))
-        if how == "put":
-            return send(feeder, anna, "team/a", 1)
-        assert ok(send(feeder, anna, "team/a.part", 1, draft=True))
-        return feeder.one(by(rename(sent(anna, "team/a.part"), sent(anna, "team/a")), anna))
+        return again_by(feeder, anna, how, "team", 1)
 
     first = again()
     assert (first.accepted, first.refused, first.repeated) == (1, 1, False)
     status(feeder, carl, command("block", person="carl", name="anna", off=True))
     status(feeder, bob, remove("/people/@inbox/bob/anna/a"))
+    person(feeder, "nobody")
     team(feeder, "anna", "bob", "carl", "dora", "nobody")
+    retire(feeder, "nobody")
     second = again()
     assert (second.accepted, second.refused, second.repeated) == (2, 1, True)
     assert [inbox(feeder, name) for name in ("bob", "carl", "dora")] == [[], ["anna/a"], ["anna/a"]]
@@ -328,7 +438,7 @@ def test_a_directory_in_an_inbox_goes_with_the_last_file_in_it(
     under(feeder, anna, "bob", "bob/d", "bob/d/e")
     for way in ("bob/d/e/a", "bob/d/b"):
         assert ok(feeder.one(by(put(sent(anna, way), 1, expires_ns=HOUR), anna)))
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(5, 20)
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(5, 20)
     for way, left in (("d/e/a", ["anna/d/b"]), ("d/b", [])):
         if how == "recalled":
             assert status(feeder, anna, remove(sent(anna, f"bob/{way}"))) == "OK"
@@ -341,7 +451,7 @@ def test_a_directory_in_an_inbox_goes_with_the_last_file_in_it(
             assert inbox(feeder, "bob") == left
     advance(feeder, 2 * HOUR)
     assert feeder.catalog.listing("/people/@inbox/bob") == []
-    assert feeder.catalog.usage(f"{bob.owner}/inbox") == Usage(0, 0)
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(0, 0)
     assert tables(feeder, "inboxes") == [0]
     assert ok(send(feeder, anna, "bob/again", 2))
     assert inbox(feeder, "bob") == ["anna/again"]
@@ -565,9 +675,11 @@ def test_a_group_gets_it_at_once_and_who_does_not_take_it_stands_in_the_record(
     feeder: Feeder, anna: Actor, bob: Actor
 ) -> None:
     carl = person(feeder, "carl")
+    person(feeder, "nobody")
     members = ["anna", "bob", "carl", "nobody"]
     group = commands.Group(name="family", members=members)
     assert status(feeder, anna, command("put_group", group=group, create=True)) == "OK"
+    retire(feeder, "nobody")
     status(feeder, carl, command("block", person="carl", name="anna"))
     done = send(feeder, anna, "family/a.jpg", 1)
     assert (done.accepted, done.refused) == (1, 2)

@@ -399,9 +399,9 @@ def test_deliveries_and_trash_expire_at_one_log_entry(feeder: Feeder, anna: Acto
 
 
 def test_a_few_things_go_with_one_command_and_the_clock_waits_for_the_rest(feeder: Feeder, anna: Actor) -> None:
-    group(feeder, "all", "anna", "bob", "carl")
     bob = person(feeder, "bob", trash_ns=30 * DAY)
     person(feeder, "carl")
+    group(feeder, "all", "anna", "bob", "carl")
     send(feeder, anna, "all/x.jpg", 1, expires_ns=DAY)
     assert feeder.status(by(put("/people/bob/y.jpg", 3), bob)) == "OK"
     assert status(feeder, bob, remove("/people/bob/y.jpg")) == "OK"

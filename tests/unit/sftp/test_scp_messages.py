@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ftpgateway.sftp.scp import messages
 from ftpgateway.sftp.scp.messages import (
+    LATEST,
     Answer,
     BadScp,
     Command,
@@ -83,6 +84,12 @@ def events(data: bytes, size: int = 1 << 20) -> list[Event]:
             here, left = here + left[:size], left[size:]
         else:
             return found
+
+
+@pytest.mark.parametrize("late", [LATEST, LATEST + 1, 10**11, 999_999_999_999])
+def test_times_later_than_a_file_can_have_are_the_latest(late: int) -> None:
+    assert events(b"T%d 0 5 0\n" % late) == [Times(LATEST)]
+    assert LATEST * 10**9 < 2**63 <= (LATEST + 1) * 10**9
 
 
 TREE = b"T5 0 6 0\nD0755 0 d e\nC0644 3 x\nabc\0C0600 0 y\n\0E\n\1no z\nC0644 2 w\nab\1no more\n\2over\n"

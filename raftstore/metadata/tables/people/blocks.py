@@ -10,14 +10,18 @@ from typing import Self
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
+from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 
-MAX_BLOCKS = 10_000
-"""Names that a person may block."""
+MAX_BLOCKS = 1_000
+"""Names that a person may block. They go in one command with its account."""
 
 
 class Blocks(Table):
-    """Of each person the names that it blocks: accounts, there or not, or ones at other clusters."""
+    """Of each person the names that it blocks: accounts, there or not, or ones at other clusters.
+
+    A block is against a name, not an identity: nobody gets round it by an account that is made anew.
+    """
 
     schemas = (
         Schema(
@@ -30,7 +34,7 @@ CREATE TABLE blocks (
   PRIMARY KEY (person, name)
 ) STRICT, WITHOUT ROWID;
 """,
-            level=3,
+            level=LEVEL,
         ),
     )
 
@@ -60,7 +64,7 @@ CREATE TABLE blocks (
         rows = self._execute("SELECT name FROM blocks WHERE person = ? ORDER BY name", (person,)).fetchall()
         return [name for (name,) in rows]
 
-    @handles("block", level=3)
+    @handles("block", level=LEVEL)
     def block(self, command: commands.Block, at: Context) -> None:
         """Block a name, or take it again, if it is not so already. Refuses with NOT_FOUND, INVALID, QUOTA."""
         person, name = command.person, command.name
@@ -73,11 +77,13 @@ CREATE TABLE blocks (
         if command.off:
             self._execute("DELETE FROM blocks WHERE person = ? AND name = ?", (person, name))
             return
+        if self.blocking([person], name):
+            return
         (count,) = self._execute("SELECT count(*) FROM blocks WHERE person = ?", (person,)).fetchone()
         if count >= MAX_BLOCKS:
             raise Refusal(commands.QUOTA, f"a person blocks at most {MAX_BLOCKS:,} names")
-        self._execute("INSERT OR IGNORE INTO blocks VALUES (?, ?)", (person, name))
+        self._execute("INSERT INTO blocks VALUES (?, ?)", (person, name))
 
     def account_removed(self, name: str) -> None:
-        """Forget what a person blocked. Who blocked it still does: nobody comes back by another account."""
+        """Forget whom an account has blocked when it was a person. Who blocks it still does."""
         self._execute("DELETE FROM blocks WHERE person = ?", (name,))

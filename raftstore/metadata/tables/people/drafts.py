@@ -9,6 +9,7 @@ from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.clock import Budget, Clock
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.people.storing import Storing
+from raftstore.rights.reserved import LEVEL
 
 KEPT_NS = 24 * 3600 * 10**9
 """For which a draft is kept after its last change, in cluster time."""
@@ -28,7 +29,7 @@ CREATE TABLE drafts (
 ) STRICT;
 CREATE INDEX drafts_by_change ON drafts (changed_ns, inode);
 """,
-            level=3,
+            level=LEVEL,
         ),
     )
 

@@ -20,7 +20,7 @@ from raftstore.metadata.tables.quotas import Quotas
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.spans import Spans
 from raftstore.paths import free_name, numbered
-from raftstore.rights.reserved import Area
+from raftstore.rights.reserved import LEVEL, Area
 from raftstore.types import INBOX_MARK, DeliveryState, Kind, User
 
 FILES, BYTES = 20_000, 100 << 30
@@ -93,7 +93,7 @@ CREATE TABLE inboxes (
   PRIMARY KEY (recipient, sender)
 ) STRICT, WITHOUT ROWID;
 """,
-            level=3,
+            level=LEVEL,
         ),
     )
 

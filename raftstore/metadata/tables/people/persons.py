@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Self
 
 from raftstore.metadata.registry import Schema, Table, Tables
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import owner_name
 
 MAX_KNOWN = 8192
@@ -35,9 +36,11 @@ CREATE TABLE persons (
 ) STRICT;
 CREATE INDEX persons_by_name ON persons (name, number) WHERE held = 1;
 """,
-            level=3,
+            level=LEVEL,
         ),
-        Schema("listed", "name", "CREATE TABLE listed (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID", level=3),
+        Schema(
+            "listed", "name", "CREATE TABLE listed (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID", level=LEVEL
+        ),
     )
 
     def __init__(self, database: sqlite3.Connection) -> None:

@@ -13,12 +13,13 @@ from raftstore.metadata.tables.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.partials import Orphans
 from raftstore.metadata.tables.people.inboxes import Inboxes
 from raftstore.metadata.tables.people.persons import Persons
+from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.versions import Versions
-from raftstore.rights.reserved import Area, is_apart, roots_of
+from raftstore.rights.reserved import LEVEL, Area, is_apart, roots_of
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -43,6 +44,7 @@ class Purging(Table):
         self._persons = tables[Persons]
         self._inboxes = tables[Inboxes]
         self._sending = tables[Sending]
+        self._records = tables[Records]
         self._versions = tables[Versions]
         self._retention = tables[Retention]
 
@@ -51,7 +53,7 @@ class Purging(Table):
         """Make it with what there may be in a person's places."""
         return cls(tables)
 
-    @handles("purge_person", level=3)
+    @handles("purge_person", level=LEVEL)
     def purge(self, command: commands.PurgePerson, at: Context) -> commands.Result:
         """Remove some of what is in the four places of a former person. Refuses with NOT_FOUND, CHANGED, INVALID."""
         identity, name = command.identity, owner_name(command.identity)
@@ -62,6 +64,9 @@ class Purging(Table):
         user = self._accounts.owner(identity)
         if user is not None and user.person:
             raise Refusal(commands.CHANGED, f"{name} is a person")
+        number = self._persons.find(identity)
+        assert number is not None
+        self._records.forget_replaced(number)
         budget = Budget(command.limit, MAX_PURGED_CHUNKS)
         finished = all(self._empty(at, path, budget) for path in roots_of(name))
         return commands.Result(finished=finished, removed=budget.spent)

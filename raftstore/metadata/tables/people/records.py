@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.clock import Budget, Clock
 from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.people.persons import Persons
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import DeliveryState, EventKind, User
 
 KEPT_NS = 30 * 24 * 3600 * 10**9
@@ -24,10 +25,13 @@ KEPT_NS = 30 * 24 * 3600 * 10**9
 MAX_KEPT = 10_000
 """Ended records that are kept for a sender, one for each recipient."""
 
+MAX_REPLACED = 1_000
+"""Of a sender, records that gave way to others under their names and may come back: the newest."""
+
 _TAKEN_OUT = 8
 """Beside a state: the recipient has removed it from the inbox. Its sender is not to know."""
 
-_IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.KEPT)
+IN_INBOX = (DeliveryState.DELIVERED, DeliveryState.OPENED, DeliveryState.KEPT)
 """States in which it may still be there. DELIVERED means BOUNCED while its recipient is no person; kept is that only of
 what was thrown away then."""
 
@@ -80,6 +84,14 @@ class Past:
     ended_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A record that has ended since something else was put under its name; `digest` stands for its chunks."""
+
+    record: Record
+    digest: bytes
+
+
 def as_shown(state: DeliveryState, identity: str, account: User | None) -> DeliveryState:
     """Return the state of a delivery to `identity` as its sender is told it; `account`: who has that name now.
 
@@ -90,7 +102,7 @@ def as_shown(state: DeliveryState, identity: str, account: User | None) -> Deliv
 
 
 class Records(Table):
-    """The tables `sent`, `deliveries` and `history`."""
+    """The tables `sent`, `deliveries`, `history` and `replaced`."""
 
     schemas = (
         Schema(
@@ -107,7 +119,7 @@ CREATE TABLE sent (
 CREATE INDEX sent_by_sender ON sent (sender, inode) WHERE ended = 0;
 CREATE INDEX sent_by_expiry ON sent (expires_ns, inode) WHERE expires_ns > 0;
 """,
-            level=3,
+            level=LEVEL,
         ),
         Schema(
             "deliveries",
@@ -121,7 +133,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_by_record ON deliveries (record, inode);
 """,
-            level=3,
+            level=LEVEL,
         ),
         Schema(
             "history",
@@ -135,12 +147,31 @@ CREATE TABLE history (
   recipient INTEGER NOT NULL,
   state INTEGER NOT NULL,
   sent_ns INTEGER NOT NULL,
-  ended_ns INTEGER NOT NULL
+  ended_ns INTEGER NOT NULL,
+  record INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX history_by_sender ON history (sender, number);
+CREATE INDEX history_by_sender ON history (sender, number, record);
 CREATE INDEX history_by_end ON history (ended_ns, number);
 """,
-            level=3,
+            level=LEVEL,
+        ),
+        Schema(
+            "replaced",
+            "record",
+            """
+CREATE TABLE replaced (
+  record INTEGER PRIMARY KEY,
+  sender INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  sent_ns INTEGER NOT NULL,
+  expires_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX replaced_by_sender ON replaced (sender, record);
+CREATE INDEX replaced_by_path ON replaced (sender, path, record);
+""",
+            level=LEVEL,
         ),
     )
 
@@ -192,6 +223,13 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         ).fetchall()
         return list(map(_delivery, rows))
 
+    def size(self, record: int) -> int:
+        """Return how many deliveries a record has; 0: there is none."""
+        found: tuple[int] = self._execute(
+            "SELECT count(*) FROM deliveries WHERE record = ?", (record,)
+        ).fetchone()
+        return found[0]
+
     def delivery(self, inode: int) -> Delivery | None:
         """Return the delivery that is the entry `inode` of an inbox."""
         row = self._execute(
@@ -204,7 +242,7 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         rows = self._execute(
             "SELECT inode, record, recipient, state FROM deliveries WHERE record = ? AND state IN (?, ?, ?)"
             " ORDER BY inode LIMIT ?",
-            (record, *map(int, _IN_INBOX), limit),
+            (record, *map(int, IN_INBOX), limit),
         ).fetchall()
         return list(map(_delivery, rows))
 
@@ -244,11 +282,14 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
     def _note_state(self, record: Record, deliveries: Iterable[Delivery], state: DeliveryState) -> None:
         if state is DeliveryState.BOUNCED:
             return  # one event says it of all, when their recipient went
-        for each in deliveries:
-            actor, subject = record.sender, each.recipient
-            if state in _RECIPIENTS:
-                actor, subject = subject, actor
-            self._events.note(EventKind(state), 1, record.inode, each.inode, actor=actor, subject=subject)
+        theirs = state in _RECIPIENTS
+        concerned = [
+            (each.inode, each.recipient, record.sender)
+            if theirs
+            else (each.inode, record.sender, each.recipient)
+            for each in deliveries
+        ]
+        self._events.note_each(EventKind(state), record.inode, concerned)
 
     def open(self, inode: int) -> None:
         """Note that the entry `inode` of an inbox was read, if it is one that nobody has read yet."""
@@ -283,10 +324,11 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
                 int(DeliveryState.RECALLED if each.inode in recalled else each.state),
                 record.sent_ns,
                 now,
+                record.inode,
             )
             for each in deliveries
         ]
-        self._executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         kept = self._persons.count_history(record.sender, len(rows))
         if kept > MAX_KEPT:
             self._drop_oldest(record.sender, kept - MAX_KEPT)
@@ -294,6 +336,62 @@ CREATE INDEX history_by_end ON history (ended_ns, number);
         self._end(
             record.inode, len(kept_there), [each.inode for each in deliveries if each.inode not in kept_there]
         )
+
+    def note_replaced(self, record: Record, path: str, size: int, digest: bytes) -> None:
+        """Note of a record that is to end that something else is put under its name; see `end`."""
+        self._execute(
+            "INSERT INTO replaced VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (record.inode, record.sender, path, size, digest, record.sent_ns, record.expires_ns),
+        )
+        self._execute(
+            "DELETE FROM replaced WHERE record IN"
+            " (SELECT record FROM replaced WHERE sender = ? ORDER BY record DESC LIMIT -1 OFFSET ?)",
+            (record.sender, MAX_REPLACED),
+        )
+
+    def replaced(self, sender: int, path: str, size: int) -> list[Replaced]:
+        """Return what gave way under a name and has that size, the newest first."""
+        rows = self._execute(
+            "SELECT record, replaced.sender, coalesce(sent.sent_ns, replaced.sent_ns),"
+            " coalesce(sent.expires_ns, replaced.expires_ns), digest FROM replaced LEFT JOIN sent ON inode = record"
+            " WHERE replaced.sender = ? AND path = ? AND size = ? ORDER BY record DESC",
+            (sender, path, size),
+        ).fetchall()
+        return [Replaced(_record((*row[:4], 1)), row[4]) for row in rows]
+
+    def replaced_deliveries(self, record: Record) -> list[Delivery]:
+        """Return what is known of the deliveries of a record that gave way."""
+        there = {each.inode for each in self.deliveries(record.inode) if each.there}
+        rows = self._execute(
+            "SELECT number, recipient, state FROM history WHERE sender = ? AND record = ? ORDER BY number",
+            (record.sender, record.inode),
+        ).fetchall()
+        return [
+            Delivery(number, record.inode, recipient, DeliveryState(state), number in there)
+            for number, recipient, state in rows
+        ]
+
+    def revive(self, record: Record, inode: int, deliveries: Sequence[Delivery]) -> Record:
+        """Let a record that gave way, with its `replaced_deliveries`, be that of the sender's entry `inode`."""
+        self.forget(record.inode)
+        self._execute("DELETE FROM replaced WHERE record = ?", (record.inode,))
+        self._executemany("DELETE FROM history WHERE number = ?", [(each.inode,) for each in deliveries])
+        self._persons.count_history(record.sender, -len(deliveries))
+        revived = replace(record, inode=inode, ended=False)
+        self._execute(
+            "INSERT INTO sent VALUES (?, ?, ?, ?, 0)",
+            (inode, revived.sender, revived.sent_ns, revived.expires_ns),
+        )
+        rows = [
+            (each.inode, inode, each.recipient, int(each.state) | (0 if each.there else _TAKEN_OUT))
+            for each in deliveries
+        ]
+        self._executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?)", rows)
+        return revived
+
+    def forget_replaced(self, sender: int) -> None:
+        """Forget what gave way to others: its sender is no person any more."""
+        self._execute("DELETE FROM replaced WHERE sender = ?", (sender,))
 
     def end_untold(self, record: Record) -> int:
         """The sender's entry goes, and nobody is left who would ask about it; return how many rows go with it."""
@@ -408,4 +506,4 @@ def _record(row: Sequence[int]) -> Record:
 def _delivery(row: Sequence[int]) -> Delivery:
     inode, record, recipient, number = row
     state = DeliveryState(number & ~_TAKEN_OUT)
-    return Delivery(inode, record, recipient, state, state in _IN_INBOX and not number & _TAKEN_OUT)
+    return Delivery(inode, record, recipient, state, state in IN_INBOX and not number & _TAKEN_OUT)

@@ -15,7 +15,7 @@ from raftstore.metadata.tables.people.groups import Groups
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.trash import Trash
-from raftstore.rights.reserved import PEOPLE, SHARED, Area, home_of, is_reserved, roots_of
+from raftstore.rights.reserved import LEVEL, PEOPLE, SHARED, Area, home_of, is_reserved, roots_of
 from raftstore.types import EventKind, Kind, User
 from raftstore.wire import commands_pb2 as commands
 
@@ -42,7 +42,7 @@ class Registering(Table):
     @handles("put_user", level=1)
     def put_user(self, command: commands.PutUser, at: Context) -> None:
         """Make or change an account. Refuses as `Accounts.put`, and with EXISTS what is in the way of a new person."""
-        if at.level < 3:
+        if at.level < LEVEL:
             self._accounts.put(command, at)
             return
         user, earlier = command.user, self._accounts.user(command.user.name)
@@ -65,12 +65,12 @@ class Registering(Table):
         """Remove an account; what it owns stays. Refuses with NOT_FOUND."""
         earlier = self._accounts.user(command.name)
         self._accounts.remove(command, at)
-        if at.level < 3 or earlier is None:
+        if at.level < LEVEL or earlier is None:
             return
-        self._groups.account_removed(earlier.name, earlier.owner)
+        self._groups.account_removed(earlier.owner)
+        self._blocks.account_removed(earlier.name)
         if earlier.person:
             self._persons.show(earlier.name, shown=False)
-            self._blocks.account_removed(earlier.name)
             self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     def _check(self, user: commands.User, earlier: User | None) -> None:

@@ -6,7 +6,8 @@ to the same chunks: no byte is copied.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,7 +23,7 @@ from raftstore.metadata.tables.people.drafts import Drafts
 from raftstore.metadata.tables.people.groups import MAX_MEMBERS, Groups
 from raftstore.metadata.tables.people.inboxes import Audience, Inboxes
 from raftstore.metadata.tables.people.persons import Persons
-from raftstore.metadata.tables.people.records import NOT_THERE, Delivery, Record, Records
+from raftstore.metadata.tables.people.records import IN_INBOX, NOT_THERE, Delivery, Record, Records
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.replicas import DEFAULT, joined
 from raftstore.metadata.tables.reservations import Reservations
@@ -31,8 +32,8 @@ from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import parent
-from raftstore.rights.reserved import Area, Spot, spot, takes_nothing
-from raftstore.types import INBOX_MARK, DeliveryState, Kind, User, identity_of
+from raftstore.rights.reserved import LEVEL, Area, Spot, spot, takes_nothing
+from raftstore.types import INBOX_MARK, MAX_CHUNKS, DeliveryState, Kind, User, identity_of
 from raftstore.wire import commands_pb2 as commands
 
 REPEATED_NS = 24 * 3600 * 10**9
@@ -59,6 +60,23 @@ class _Meant:
     names: list[str]
     audience: Audience
     others: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Also:
+    """Who gets what was delivered before, and has it not: `refused` are the entries of those who did not take it."""
+
+    sent: Sent
+    refused: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Revived:
+    """A record that comes back: the same is put once more under its name, where something else was meanwhile."""
+
+    record: Record
+    deliveries: list[Delivery]
+    also: _Also
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,24 +216,28 @@ class Sending(Table):
             done = self._again(at, found, (place, row), record if command.size else None, command.mtime_ns)
             self._staging.discard(command.content)
             return done
+        sent = revived = None
         if waits or not command.size:
             self._check_draft(at, found)
-            sent = None
         else:
-            sent = self._planned(at, found, command.size, command.expires_ns)
+            revived = self._replaced(at, found, command.size, lambda: self._digests(command, source))
+            if revived is None:
+                sent = self._planned(at, found, command.size, command.expires_ns)
         owner = at.leave.owner
         content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced = self._displaced(at, owner, place, row, command.size)
         content = self._staging.hold(content, owner)
         self._versions.displace(at, displaced)
         if row is not None:
-            self._clear(at, place, row, record)
+            self._give_way(at, place, row, record)
         mtime_ns = command.mtime_ns or at.time_ns
         inode = self._storing.add(at, place, command.size, mtime_ns, owner, self._staging.new_inode(content))
         self._reservations.end(place)
         self._partials.forget(place, owner)
         if sent is None:
             self._staging.give(inode, content, owner, published=True)
+            if revived is not None:
+                return self._revive(at, revived, inode, mtime_ns)
             self._drafts.note(at, inode)
             return commands.Result(inode=inode)
         inodes = self._inboxes.put(at, sent.takers, sent.sender, sent.way, sent.size, mtime_ns)
@@ -243,8 +265,40 @@ class Sending(Table):
             return self._holds(row, self._contents.number(source))
         if command.content:
             return self._holds(row, self._staging.find(command.content).content)
-        digests = [chunk.digest for chunk in command.chunks]
+        digests = self._digests(command, source)
         return digests == self._contents.digests(row[2], len(digests) + 1)
+
+    def _digests(self, command: commands.PutFile, source: int) -> list[bytes]:
+        """Return the chunks that are put."""
+        if source:
+            return self._contents.digests(source, MAX_CHUNKS)
+        if command.content:
+            return self._contents.digests(self._staging.find(command.content).content, MAX_CHUNKS)
+        return [chunk.digest for chunk in command.chunks]
+
+    def _replaced(
+        self, at: Context, found: Spot, size: int, digests: Callable[[], list[bytes]]
+    ) -> _Revived | None:
+        """Return the record that is meant when the same is put again under a name that something else has by now."""
+        sender = self._persons.find(at.leave.owner)
+        known = self._records.replaced(sender, "/".join(found.rest), size) if sender is not None else []
+        wanted = _digest_of(digests()) if known else b""
+        for each in known:
+            record = each.record
+            lately = self._clock.stamp(at) - self._clock.counted_from(record.sent_ns) <= REPEATED_NS
+            if each.digest != wanted or not lately or 0 < record.expires_ns <= self._clock.now_ns:
+                continue
+            deliveries = self._records.replaced_deliveries(record)
+            if any(delivery.state in IN_INBOX for delivery in deliveries):
+                return _Revived(record, deliveries, self._also(at, found, size, deliveries))
+        return None
+
+    def _revive(self, at: Context, revived: _Revived, inode: int, mtime_ns: int) -> commands.Result:
+        """Make the record that of the sender's entry `inode`, which has its content again."""
+        record = self._records.revive(revived.record, inode, revived.deliveries)
+        done = commands.Result(inode=inode, repeated=True)
+        self._deliver_also(at, revived.also, record, mtime_ns, done)
+        return done
 
     def _recent(self, at: Context, record: Record, row: Row, size: int) -> bool:
         """Whether as much was sent under a name so lately that the same is no other delivery."""
@@ -271,16 +325,18 @@ class Sending(Table):
         place, row = there
         done = commands.Result(inode=row[2], repeated=True)
         if record is not None:
-            self._deliver_also(at, found, row, record, done)
+            also = self._also(at, found, row[3], self._records.deliveries(record.inode))
+            self._deliver_also(at, also, record, row[4], done)
         self._names.replace(place, row[3], mtime_ns or row[4], row[5], at.index)
         self._reservations.end(place)
         self._partials.forget(place, row[5])
         return done
 
-    def _deliver_also(self, at: Context, found: Spot, row: Row, record: Record, done: commands.Result) -> None:
+    def _also(self, at: Context, found: Spot, size: int, deliveries: Sequence[Delivery]) -> _Also:
+        """Return who takes it by now and is not among those to whom it was delivered. Refuses with QUOTA, DENIED."""
         sender = self._sender(found, at)
-        noted = {each.recipient: each for each in self._records.deliveries(record.inode)}
-        takers, others = self._divided(sender, found, row[3])
+        noted = {each.recipient: each for each in deliveries}
+        takers, others = self._divided(sender, found, size)
         known = [noted.get(number) if number is not None else None for number in takers.numbers]
         refused = [each.inode for each in known if each is not None and each.state in NOT_THERE]
         new = takers.of([each is None or each.state in NOT_THERE for each in known])
@@ -289,12 +345,35 @@ class Sending(Table):
             raise Refusal(
                 commands.QUOTA, f"one picture goes to at most {MAX_MEMBERS:,}: put it under another name"
             )
-        self._records.remove_deliveries(refused)
-        sent = Sent(sender, found.rest[1:], new, others, 0, row[3])
-        inodes = self._inboxes.put(at, new, sender, sent.way, row[3], row[4]) if new.users else []
-        self._contents.share(row[2], inodes, self._demand(sent))
+        return _Also(Sent(sender, found.rest[1:], new, others, 0, size), refused)
+
+    def _deliver_also(
+        self, at: Context, also: _Also, record: Record, mtime_ns: int, done: commands.Result
+    ) -> None:
+        sent = also.sent
+        self._records.remove_deliveries(also.refused)
+        inodes = (
+            self._inboxes.put(at, sent.takers, sent.sender, sent.way, sent.size, mtime_ns)
+            if sent.takers.users
+            else []
+        )
+        if inodes:
+            self._contents.share(record.inode, inodes, self._demand(sent))
         self._records.add_deliveries(record, self._deliveries(sent, inodes))
-        done.accepted, done.refused = len(new.users), len(others)
+        done.accepted, done.refused = len(sent.takers.users), len(sent.others)
+
+    def _give_way(self, at: Context, place: Place, row: Row, record: Record | None) -> None:
+        """Remove the sender's entry for another of its name; if it was delivered, it is known when it comes again."""
+        if record is not None:
+            digest = _digest_of(self._contents.digests(row[2], MAX_CHUNKS))
+            self._records.note_replaced(record, self._path_of(row[2]), row[3], digest)
+        self._clear(at, place, row, record)
+
+    def _path_of(self, inode: int) -> str:
+        """Return the path of a sender's entry in its place: to whom, and the name."""
+        path = self._names.path_of(inode)
+        assert path is not None
+        return "/".join(path.split("/")[4:])
 
     def _clear(
         self,
@@ -307,11 +386,9 @@ class Sending(Table):
     ) -> None:
         """Remove the sender's entry, a draft or one with a record, which ends (see `Records.end`)."""
         if record is not None:
-            path = self._names.path_of(row[2])
-            assert path is not None
             if deliveries is None:
                 deliveries = self._records.deliveries(record.inode)
-            self._records.end(at, record, "/".join(path.split("/")[4:]), row[3], deliveries, recalled)
+            self._records.end(at, record, self._path_of(row[2]), row[3], deliveries, recalled)
         else:
             self._drafts.forget(row[2])
         self._storing.remove(at, place, row)
@@ -348,7 +425,7 @@ class Sending(Table):
 
     # What is there already.
 
-    @handles("send_file", level=3)
+    @handles("send_file", level=LEVEL)
     def send_file(self, command: commands.SendFile, at: Context) -> commands.Result:
         """Send a file that is stored already. Refuses as a put, and with NOT_FOUND, IS_A_DIRECTORY."""
         sender = self._accounts.owner(at.leave.owner)
@@ -368,7 +445,10 @@ class Sending(Table):
         if row is not None and record is not None and self._repeats(at, record, row, source):
             assert place is not None
             return self._again(at, found, (place, row), record, row[4])
-        sent = self._planned(at, found, size, command.expires_ns)
+        sent = None
+        revived = self._replaced(at, found, size, lambda: self._contents.digests(source[2], MAX_CHUNKS))
+        if revived is None:
+            sent = self._planned(at, found, size, command.expires_ns)
         if row is not None and row[1] == Kind.DIRECTORY:
             raise Refusal(commands.IS_A_DIRECTORY, name)
         displaced = (
@@ -377,14 +457,19 @@ class Sending(Table):
             else self._versions.displaced(at, sender.owner, 1, size)
         )
         inode = self._state.new_inode()
-        demand = joined(self._accounts.replicas(sender.owner) or DEFAULT, self._demand(sent))
+        demand = self._accounts.replicas(sender.owner) or DEFAULT
+        if sent is not None:
+            demand = joined(demand, self._demand(sent))
         self._contents.share(source[2], [inode], demand)  # before what gives way: that may be the source
         self._versions.displace(at, displaced)
         if place is None:
             place = Place(self._storing.directory(at, f"{Area.SENT.of(sender.name)}/{command.to}"), name)
         if row is not None:
-            self._clear(at, place, row, record)
+            self._give_way(at, place, row, record)
         self._storing.add(at, place, size, source[4], sender.owner, inode)
+        if revived is not None:
+            return self._revive(at, revived, inode, source[4])
+        assert sent is not None
         inodes = self._inboxes.put(at, sent.takers, sent.sender, sent.way, size, source[4])
         self._contents.share(inode, inodes, demand)
         return self._note(at, sent, inode, inodes)
@@ -443,20 +528,25 @@ class Sending(Table):
             raise Refusal(commands.DENIED, "what was delivered keeps its name: put it again under another one")
         self._check_draft(at, found)
         record, size = self._record_at(there), row[3]
+        sent = revived = None
         if command.draft or not size:
             if record is not None:
                 raise Refusal(commands.DENIED, "a draft does not take the place of what was delivered")
-            sent = None
         else:
             if record is not None and there is not None and self._repeats(at, record, there, row):
                 done = self._again(at, found, (new_place, there), record, row[4])
                 self._clear(at, place, row, None)
                 return done
-            sent = self._planned(at, found, size, command.expires_ns)
+            revived = self._replaced(at, found, size, lambda: self._contents.digests(row[2], MAX_CHUNKS))
+            if revived is None:
+                sent = self._planned(at, found, size, command.expires_ns)
         if there is not None:
-            self._clear(at, new_place, there, record)
+            self._give_way(at, new_place, there, record)
         self._storing.move(at, place, new_place)
         self._partials.forget(new_place, row[5])
+        if revived is not None:
+            self._drafts.forget(row[2])
+            return self._revive(at, revived, row[2], row[4])
         if sent is None:
             self._drafts.note(at, row[2])
             return commands.Result(inode=row[2])
@@ -509,7 +599,7 @@ class Sending(Table):
         self._storing.remove(at, place, row)
         return True
 
-    @handles("mark_opened", level=3)
+    @handles("mark_opened", level=LEVEL)
     def mark_opened(self, command: commands.MarkOpened, at: Context) -> None:
         """Note what was read. It ends the right to recall it. Refuses with INVALID."""
         if len(command.inodes) > MAX_OPENED:
@@ -565,3 +655,7 @@ class Sending(Table):
             return False
         self._clear(at, *found_at, record, deliveries)
         return True
+
+
+def _digest_of(chunks: Sequence[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(chunks)).digest()

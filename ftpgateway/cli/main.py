@@ -26,7 +26,7 @@ ELSEWHERE = {"demo": "ftpgateway.demo.command"}
 
 ORDER = (
     *("init", "serve", "demo", "status", "members", "user", "group", "sent", "inbox"),
-    *("events", "trash", "restore", "retention", "hostkeys", "upgrade"),
+    *("events", "audit", "trash", "restore", "retention", "hostkeys", "upgrade"),
     *("node", "leader", "join"),
     *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "unit"),
 )

@@ -192,6 +192,12 @@ _SHAPES = [
         "an event a line: `number`, `index` (of the log), `time`, `event` (delivered, opened, kept, recalled, expired, "
         "bounced, restored, trash_ended, retained), `actor`, `subject` (null: several, or nobody), `files`, `path`",
     ),
+    (
+        "audit",
+        "a record a line: `number`, `index` (of the log), `time`, `caller`, `role` (admin, node), `address`, `node` "
+        "(that was asked), `call`, `arguments`, `outcome` (done, refused, unknown), `code` and `detail` of the error, "
+        "`omitted` (refusals before it that are not recorded), `id` (of the call)",
+    ),
     ("jobs cancel", "`id`, `done`"),
     (
         "partials list, remove",

@@ -24,7 +24,7 @@ from ftpgateway.serving.logfile import AppendedFile
 from ftpgateway.serving.transfercounts import TransferCounts
 from ftpgateway.serving.transferlog import TransferLog
 from raftstore.chunks.settings import ChunksSettings
-from raftstore.cluster.settings import ClusterSettings, JobsSettings, NodeSettings, StoreSettings
+from raftstore.cluster.settings import AuditSettings, ClusterSettings, JobsSettings, NodeSettings, StoreSettings
 from raftstore.consensus.settings import ConsensusSettings, RaftLogSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError, Superseded, TooNew
 from raftstore.peers.security.pki import Identity
@@ -235,6 +235,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
         chunks=config[ChunksSettings],
         consensus=ConsensusSettings.bounded(config[RaftLogSettings]),
         jobs=config[JobsSettings],
+        audit=config[AuditSettings],
         services=config.services(for_clients=True),
         stall_threshold=config[LogSettings].stalls / 1000,
     )

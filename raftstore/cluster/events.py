@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from raftstore.cluster.feed import PAGE, Feed
 from raftstore.cluster.proposals import Barrier
-from raftstore.errors import EventsLost, Invalid, Unavailable
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.events import Events, Noted
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Records
 from raftstore.rights.reserved import LEVEL, Area
 from raftstore.types import DeliveryState, Event
-from raftstore.util.limits.slices import next_slice
-
-PAGE = 200
-"""Events that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,75 +23,17 @@ class Recipient:
     state: DeliveryState
 
 
-class EventFeed:
-    """Reads what has happened, and waits for more. A reader that has gone, or is slow, holds nothing.
+class EventFeed(Feed[Event]):
+    """Reads what has happened, and waits for more (`Feed`)."""
 
-    Every call may raise StoreError, and Invalid while the level in force has no events.
-    """
+    name = "are no events"
 
     def __init__(self, catalog: Catalog, barrier: Barrier) -> None:
         """Its signal is the only one that the catalog tells of events. To be made and used in one loop."""
-        self._catalog = catalog
-        self._barrier = barrier
-        self._more: asyncio.Event | None = None
-        catalog.watch_events(self._changed)
+        super().__init__(catalog, barrier, Events)
+        catalog.watch_events(self.changed)
 
-    def _changed(self) -> None:
-        if self._more is not None:
-            self._more.set()
-            self._more = None
-
-    async def bounds(self) -> tuple[int, int]:
-        """Return the numbers of the oldest event that is kept and of the newest that was acknowledged anywhere.
-
-        The oldest is the newest + 1 where there is none.
-        """
-        await self._barrier()
-        return self._bounds()
-
-    def _bounds(self) -> tuple[int, int]:
-        if self._catalog.level < LEVEL:
-            raise Invalid("there are no events before the cluster is upgraded: see `pixraft upgrade`")
-        if self._catalog.behind:
-            raise Unavailable("the disk of this node is full: events were undone, and come again")
-        return self._catalog.ask(Events, lambda events: (events.first(), events.last))
-
-    async def page(self, after: int, limit: int = PAGE) -> list[Event]:
-        """Return events behind a number, the oldest first, as this node has applied them; none: there are no more.
-
-        Raises EventsLost when what follows is not kept any more, or the number was never given.
-        """
-        await next_slice()
-        first, last = self._bounds()
-        if not first - 1 <= after <= last:
-            raise EventsLost(f"behind {after}: there are {first} to {last}", first)
-        return [
-            self._event(each) for each in self._catalog.ask(Events, lambda events: events.after(after, limit))
-        ]
-
-    async def after(self, number: int) -> AsyncIterator[Event]:
-        """Yield all events behind a number, and then each as it is applied here, for ever. 0: from the first.
-
-        Begins with a read barrier: a number that another node gave is known here. Raises EventsLost as `page`, also
-        for a reader who is so slow that what follows is not kept any more.
-        """
-        await self._barrier()
-        while True:
-            page = await self.page(number)
-            for event in page:
-                yield event
-                number = event.number
-            if not page:
-                await self.more(number)
-
-    async def more(self, number: int) -> None:
-        """Wait until there is an event behind `number`."""
-        while self._bounds()[1] <= number:
-            if self._more is None:
-                self._more = asyncio.Event()
-            await self._more.wait()
-
-    def _event(self, noted: Noted) -> Event:
+    def _row(self, noted: Noted) -> Event:
         return Event(
             noted.number,
             noted.entry,

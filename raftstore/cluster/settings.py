@@ -113,6 +113,20 @@ class JobsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """How much of the audit log is kept (`pixraft audit`). The same on every node: the leader's counts."""
+
+    records: int = declared(
+        kinds.integer(1_000, 1_000_000), "Records that are kept; the oldest go first.", 100_000
+    )
+    age: float = declared(
+        kinds.integer(3600, 100 * 365 * 86400),
+        "Seconds of cluster time for which a record is kept; the newest one stays.",
+        400 * 86400,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
     """Settings of one node's store.
 
@@ -129,6 +143,7 @@ class StoreSettings:
     chunks: ChunksSettings = ChunksSettings()  # noqa: RUF009  # immutable
     consensus: ConsensusSettings = ConsensusSettings()  # noqa: RUF009  # immutable
     jobs: JobsSettings = JobsSettings()  # immutable
+    audit: AuditSettings = AuditSettings()  # immutable
     reserve_bytes: int | None = None
     command_timeout: float = 10.0
     barrier_timeout: float = 5.0

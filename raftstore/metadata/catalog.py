@@ -37,6 +37,7 @@ from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.registry import Table
 from raftstore.metadata.reports import Reports, content_digest
 from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.audit import AuditLog
 from raftstore.metadata.tables.contents import find_unlisted
 from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.jobs import Jobs
@@ -138,6 +139,7 @@ class Catalog:
         self._account_changed: Callable[[str | None], object] = lambda name: None
         self._level_changed: Callable[[int], object] = lambda level: None
         self._events_changed: Callable[[], object] = lambda: None
+        self._audit_changed: Callable[[], object] = lambda: None
         self._open(check_seconds)
         self._replaced.unlink(missing_ok=True)
 
@@ -164,6 +166,7 @@ class Catalog:
         self._machine.accounts.on_change = lambda name: self._account_changed(name)
         self._machine.on_level = lambda level: self._level_changed(level)
         self._tables[Events].on_change = lambda: self._events_changed()
+        self._tables[AuditLog].on_change = lambda: self._audit_changed()
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
         self._transaction = Transaction(self._database, self._machine, self._write_lock)
@@ -205,6 +208,10 @@ class Catalog:
         It must not raise.
         """
         self._events_changed = changed
+
+    def watch_audit(self, changed: Callable[[], object]) -> None:
+        """Call `changed` when there are more records in the audit log, as `watch_events`."""
+        self._audit_changed = changed
 
     # The state machine.
 
@@ -463,6 +470,7 @@ class Catalog:
         self._account_changed(None)
         self._level_changed(self.level)
         self._events_changed()
+        self._audit_changed()
         return self._applied
 
     def _swap(self) -> None:

@@ -37,6 +37,7 @@ VERSION = importlib.metadata.version("pixraft")
 
 FIELDS: dict[str, int] = {
     "Command.actor": 2,
+    "Command.audit": 3,
     "MakeDirectory.home": 2,
     "PutFile.append": 2,
     "User.identity": 2,

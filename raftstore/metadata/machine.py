@@ -18,6 +18,8 @@ from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Handler, Table, Tables, handlers_of, handles
 from raftstore.metadata.tables import TABLES
 from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.audit import AuditLog
+from raftstore.metadata.tables.clock import LEVEL as AUDITED
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.files import Files, check_reach
 from raftstore.metadata.tables.intents import Intents
@@ -52,6 +54,7 @@ class Machine:
         self.sets = self.tables[ReplicaSets]
         self.accounts = self.tables[Accounts]
         self.intents = self.tables[Intents]
+        self._audit = self.tables[AuditLog]
         self._files = self.tables[Files]
         self._orphans = self.tables[Orphans]
         self._remembered = self.tables[Remembered]
@@ -122,6 +125,8 @@ class Machine:
             # Where it is now may be hidden from who has opened it: refusals tell of the name that it was opened by.
             command.put_file.path = reported
         done = self._handlers[kind](getattr(command, kind), at)
+        if command.HasField("audit") and at.level >= AUDITED:
+            self._audit.note_done(command.audit, at)
         return commands.Result() if done is None else done
 
     def recall(self, index: int, batch: bytes) -> list[bytes]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -32,6 +32,7 @@ BOTH = NODES | ADMINS
 _Request = TypeVar("_Request", bound=Message)
 _Reply = TypeVar("_Reply", bound=Message)
 _Message = TypeVar("_Message", bound=Message)
+_AnyReply = TypeVar("_AnyReply", bound=Message)
 _Context = TypeVar("_Context")
 
 
@@ -76,6 +77,24 @@ class Sender(Protocol):
 
     def send(self, peer: str, method: str, body: bytes, *, urgent: bool = False) -> bool:
         """See `PeerNetwork.send`."""
+        ...
+
+
+class Recorder(Protocol):
+    """Records what is asked, and what becomes of it."""
+
+    async def recorded(
+        self,
+        call: Answered[Any, Any, Any],
+        peer: Peer,
+        request: Any,
+        answer: Callable[[], Awaitable[_AnyReply]],
+    ) -> _AnyReply:
+        """Have it answered, and record that."""
+        ...
+
+    def takes(self, method: str) -> None:
+        """Record from now on who is refused the method for its role, too."""
         ...
 
 
@@ -186,16 +205,28 @@ class OneWayMessage(Generic[_Message]):
 class Answered(Call[_Request, _Reply], Generic[_Context, _Request, _Reply]):
     """A call together with what answers it, over a context: what a node offers to such answers.
 
-    `changes`: it changes something, so that who got no answer does not simply ask again.
+    `changes`: it changes something, so that who got no answer does not simply ask again. `audited`: it goes into the
+    audit log, with the fields of what `shown` makes of the request.
     """
 
     answer: Callable[[_Context, _Request, Peer], Awaitable[_Reply]]
     roles: frozenset[Role]
     changes: bool
+    audited: bool = False
+    shown: Callable[[_Request], Message] | None = None
 
-    def serve_with(self, server: Server, context: _Context) -> None:
+    def serve_with(self, server: Server, context: _Context, recorder: Recorder) -> None:
         """Answer at this node, with what it offers."""
-        self.serve(server, lambda peer, request: self.answer(context, request, peer), roles=self.roles)
+
+        async def answer(peer: Peer, request: _Request) -> _Reply:
+            return await self.answer(context, request, peer)
+
+        async def recorded(peer: Peer, request: _Request) -> _Reply:
+            return await recorder.recorded(self, peer, request, lambda: answer(peer, request))
+
+        if self.audited:
+            recorder.takes(self.method)
+        self.serve(server, recorded if self.audited else answer, roles=self.roles)
 
 
 def node_call(
@@ -222,11 +253,14 @@ def admin_call(
     *,
     changes: bool,
     nodes: bool | None = None,
+    audited: bool | None = None,
+    shown: Callable[[_Request], Message] | None = None,
 ) -> Callable[[Callable[[_Context, _Request], Awaitable[_Reply]]], Answered[_Context, _Request, _Reply]]:
     """Make a function what answers a call of operators, at any node: it gets the context and the request.
 
     `changes`: it changes something. Then it takes an admin's certificate, otherwise a node's does as well; `nodes` says
-    it where it is otherwise.
+    it where it is otherwise. It goes into the audit log, too; `audited` says it where it is otherwise. Bytes of the
+    request, and what its proto file marks with `debug_redact`, do not; `shown` makes another message of it for that.
     """
     roles = BOTH if (not changes if nodes is None else nodes) else ADMINS
 
@@ -236,6 +270,15 @@ def admin_call(
         async def answered(context: _Context, request: _Request, _peer: Peer) -> _Reply:
             return await answer(context, request)
 
-        return Answered(method, request, reply, answer=answered, roles=roles, changes=changes)
+        return Answered(
+            method,
+            request,
+            reply,
+            answer=answered,
+            roles=roles,
+            changes=changes,
+            audited=changes if audited is None else audited,
+            shown=shown,
+        )
 
     return declare

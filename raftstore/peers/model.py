@@ -27,11 +27,15 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end, as its certificate says; `certificate` is the SHA-256 of that (DER)."""
+    """Who is at the other end, as its certificate says; `certificate` is the SHA-256 of that (DER).
+
+    `address`: its IP address, where it is known.
+    """
 
     name: str
     role: Role
     certificate: bytes = field(default=b"", compare=False, repr=False)
+    address: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -110,6 +110,10 @@ class PeerNetwork:
         """Take one-way messages of `method`, in order of arrival; a second handler is a ValueError."""
         self._services.on_message(method, handler)
 
+    def on_refused(self, refused: Callable[[Peer, str, Refused], object]) -> None:
+        """Be told of a peer that is refused a method for its role, with what it is told. It must not raise."""
+        self._services.on_refused = refused
+
     def on_link(self, up: Callable[[str], None], down: Callable[[str], None]) -> None:
         """Be told when the outgoing consensus connection to a member is up, and when it is down again."""
         self._watchers.append((up, down))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from raftstore.errors import Refused
@@ -24,6 +24,8 @@ class Services:
     def __init__(self) -> None:
         self._methods: dict[str, Service] = {}
         self._messages: dict[str, OneWay] = {}
+        self.on_refused: Callable[[Peer, str, Refused], object] = lambda peer, method, error: None
+        """Called when a peer is refused a method for its role, with what it is told; must not raise."""
 
     def serve(
         self,
@@ -50,11 +52,13 @@ class Services:
         if service is None:
             raise Refused(f"unknown method {method[:100]!r}")
         if peer.role not in service.roles:
+            error = Refused(f"{method} is not for the role {peer.role.value}")
             if service.roles == {Role.ADMIN} and peer.role is Role.NODE:
-                raise Refused(
+                error = Refused(
                     "it needs the administrator's directory (`--cluster DIR`), not a node's configuration"
                 )
-            raise Refused(f"{method} is not for the role {peer.role.value}")
+            self.on_refused(peer, method, error)
+            raise error
         return service
 
     def taker(self, method: str) -> OneWay | None:

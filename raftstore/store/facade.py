@@ -490,7 +490,7 @@ class Store:
     def answer(self, calls: Iterable[Answered[_Context, Any, Any]], context: _Context) -> None:
         """Answer these calls, too, with what `context` offers (`raftstore.cluster.calls`)."""
         for call in calls:
-            call.serve_with(self._node.network, context)
+            call.serve_with(self._node.network, context, self._node.auditor)
 
     def report_clients(self, figures: Callable[[], dict[str, ClientFigure]]) -> None:
         """Have the node's status tell `figures`, by resource: what the clients of the front-ends hold."""

@@ -14,6 +14,7 @@ from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.service import ChunkService
 from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
+from raftstore.cluster.auditing import AuditFeed, Auditor, AuditTrimming
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.clustertime import ClusterTime
@@ -111,6 +112,7 @@ class RunningNode:
         self.accounts = Accounts(disk.catalog, self.barrier, self.propose)
         self._people = People(disk.catalog, self.barrier, self.propose, self._change)
         self.events = EventFeed(disk.catalog, self.barrier)
+        self.auditor = Auditor(settings.name, lambda: disk.catalog.level, self.propose)
         self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
@@ -155,6 +157,7 @@ class RunningNode:
             accounts=self.accounts,
             people=self._people,
             events=self.events,
+            audit=AuditFeed(self.disk.catalog, self.barrier),
             trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
             membership=self.membership,
@@ -164,8 +167,9 @@ class RunningNode:
             status=self.status,
             report=self.report,
         )
+        self.network.on_refused(self.auditor.refused)
         for call in all_calls():
-            call.serve_with(self.network, context)
+            call.serve_with(self.network, context, self.auditor)
 
     async def _change(self, actor: Actor, command: commands.Command) -> commands.Result:
         """Propose what an operator wants."""
@@ -196,11 +200,12 @@ class RunningNode:
         await consensus.start()
         self._part = part
         await self._start_work(part, stack)
+        stack.push_async_callback(self.auditor.stop)
         return part
 
     def meter(self, part: Part, metrics: Metrics) -> None:
         """Have what the node counts collected."""
-        for component in (self.own, self.health, self.network, self.disk.volumes):
+        for component in (self.own, self.health, self.network, self.disk.volumes, self.auditor):
             metrics.add(component)
         identity = self.disk.settings.identity
         metrics.add(CertificateEnd(lambda: identity.ca), certificate="authority")
@@ -313,6 +318,12 @@ class RunningNode:
         retention = RetentionWork(
             catalog=disk.catalog, leads=lambda: part.consensus.is_leader, propose=self.propose
         )
+        trimming = AuditTrimming(
+            settings.audit,
+            catalog=disk.catalog,
+            leads=lambda: part.consensus.is_leader,
+            propose=self.propose,
+        )
         registration = Registration(
             commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
@@ -332,6 +343,7 @@ class RunningNode:
             expiry,
             cluster_time,
             retention,
+            trimming,
             part.reserver,
             part.stager,
             registration,
@@ -411,10 +423,14 @@ class RunningNode:
         consensus = self._running().consensus
         if not self._is_certain():
             await self._until_certain()
+        asked = self.auditor.carry(command)
         result = await consensus.propose(
             command.SerializeToString(), timeout=self.disk.settings.command_timeout
         )
-        return accepted(result)
+        done = accepted(result)
+        if asked is not None:
+            asked.recorded = True
+        return done
 
     def bad_replica(self, digest: bytes, store: int, reason: str) -> None:
         """A store does not have a copy whole that the catalog lists there: repair makes it again."""

@@ -684,6 +684,54 @@ class Event(_message.Message):
     path: str
     def __init__(self, number: _Optional[int] = ..., index: _Optional[int] = ..., time_ns: _Optional[int] = ..., kind: _Optional[str] = ..., files: _Optional[int] = ..., actor: _Optional[str] = ..., subject: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
 
+class AuditRequest(_message.Message):
+    __slots__ = ("after", "wait_ms", "newest")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    wait_ms: int
+    newest: int
+    def __init__(self, after: _Optional[int] = ..., wait_ms: _Optional[int] = ..., newest: _Optional[int] = ...) -> None: ...
+
+class AuditPage(_message.Message):
+    __slots__ = ("entries", "last")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[AuditEntry]
+    last: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[AuditEntry, _Mapping]]] = ..., last: _Optional[int] = ...) -> None: ...
+
+class AuditEntry(_message.Message):
+    __slots__ = ("number", "index", "time_ns", "call", "caller", "role", "address", "node", "method", "arguments", "code", "detail", "omitted")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    index: int
+    time_ns: int
+    call: bytes
+    caller: str
+    role: str
+    address: str
+    node: str
+    method: str
+    arguments: str
+    code: str
+    detail: str
+    omitted: int
+    def __init__(self, number: _Optional[int] = ..., index: _Optional[int] = ..., time_ns: _Optional[int] = ..., call: _Optional[bytes] = ..., caller: _Optional[str] = ..., role: _Optional[str] = ..., address: _Optional[str] = ..., node: _Optional[str] = ..., method: _Optional[str] = ..., arguments: _Optional[str] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., omitted: _Optional[int] = ...) -> None: ...
+
 class PersonPurge(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]

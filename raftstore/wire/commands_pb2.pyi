@@ -865,8 +865,44 @@ class SetLevel(_message.Message):
     members: int
     def __init__(self, level: _Optional[int] = ..., fresh: _Optional[bool] = ..., members: _Optional[int] = ...) -> None: ...
 
+class Audit(_message.Message):
+    __slots__ = ("call", "caller", "role", "address", "node", "method", "arguments")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    call: bytes
+    caller: str
+    role: str
+    address: str
+    node: str
+    method: str
+    arguments: str
+    def __init__(self, call: _Optional[bytes] = ..., caller: _Optional[str] = ..., role: _Optional[str] = ..., address: _Optional[str] = ..., node: _Optional[str] = ..., method: _Optional[str] = ..., arguments: _Optional[str] = ...) -> None: ...
+
+class RecordAudit(_message.Message):
+    __slots__ = ("audit", "code", "detail", "omitted")
+    AUDIT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_FIELD_NUMBER: _ClassVar[int]
+    audit: Audit
+    code: str
+    detail: str
+    omitted: int
+    def __init__(self, audit: _Optional[_Union[Audit, _Mapping]] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., omitted: _Optional[int] = ...) -> None: ...
+
+class TrimAudit(_message.Message):
+    __slots__ = ("up_to",)
+    UP_TO_FIELD_NUMBER: _ClassVar[int]
+    up_to: int
+    def __init__(self, up_to: _Optional[int] = ...) -> None: ...
+
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "stage_content", "unstage_content", "forget_contents", "put_group", "remove_group", "block", "mark_opened", "send_file", "purge_person", "advance_clock", "restore_trash", "empty_trash", "put_retention", "remove_retention", "retain", "copy_file", "actor")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "stage_content", "unstage_content", "forget_contents", "put_group", "remove_group", "block", "mark_opened", "send_file", "purge_person", "advance_clock", "restore_trash", "empty_trash", "put_retention", "remove_retention", "retain", "copy_file", "record_audit", "trim_audit", "actor", "audit")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -912,7 +948,10 @@ class Command(_message.Message):
     REMOVE_RETENTION_FIELD_NUMBER: _ClassVar[int]
     RETAIN_FIELD_NUMBER: _ClassVar[int]
     COPY_FILE_FIELD_NUMBER: _ClassVar[int]
+    RECORD_AUDIT_FIELD_NUMBER: _ClassVar[int]
+    TRIM_AUDIT_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
     remove_directory: RemoveDirectory
     put_file: PutFile
@@ -958,5 +997,8 @@ class Command(_message.Message):
     remove_retention: RemoveRetention
     retain: Retain
     copy_file: CopyFile
+    record_audit: RecordAudit
+    trim_audit: TrimAudit
     actor: Actor
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., stage_content: _Optional[_Union[StageContent, _Mapping]] = ..., unstage_content: _Optional[_Union[UnstageContent, _Mapping]] = ..., forget_contents: _Optional[_Union[ForgetContents, _Mapping]] = ..., put_group: _Optional[_Union[PutGroup, _Mapping]] = ..., remove_group: _Optional[_Union[RemoveGroup, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., mark_opened: _Optional[_Union[MarkOpened, _Mapping]] = ..., send_file: _Optional[_Union[SendFile, _Mapping]] = ..., purge_person: _Optional[_Union[PurgePerson, _Mapping]] = ..., advance_clock: _Optional[_Union[AdvanceClock, _Mapping]] = ..., restore_trash: _Optional[_Union[RestoreTrash, _Mapping]] = ..., empty_trash: _Optional[_Union[EmptyTrash, _Mapping]] = ..., put_retention: _Optional[_Union[PutRetention, _Mapping]] = ..., remove_retention: _Optional[_Union[RemoveRetention, _Mapping]] = ..., retain: _Optional[_Union[Retain, _Mapping]] = ..., copy_file: _Optional[_Union[CopyFile, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ...) -> None: ...
+    audit: Audit
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., stage_content: _Optional[_Union[StageContent, _Mapping]] = ..., unstage_content: _Optional[_Union[UnstageContent, _Mapping]] = ..., forget_contents: _Optional[_Union[ForgetContents, _Mapping]] = ..., put_group: _Optional[_Union[PutGroup, _Mapping]] = ..., remove_group: _Optional[_Union[RemoveGroup, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., mark_opened: _Optional[_Union[MarkOpened, _Mapping]] = ..., send_file: _Optional[_Union[SendFile, _Mapping]] = ..., purge_person: _Optional[_Union[PurgePerson, _Mapping]] = ..., advance_clock: _Optional[_Union[AdvanceClock, _Mapping]] = ..., restore_trash: _Optional[_Union[RestoreTrash, _Mapping]] = ..., empty_trash: _Optional[_Union[EmptyTrash, _Mapping]] = ..., put_retention: _Optional[_Union[PutRetention, _Mapping]] = ..., remove_retention: _Optional[_Union[RemoveRetention, _Mapping]] = ..., retain: _Optional[_Union[Retain, _Mapping]] = ..., copy_file: _Optional[_Union[CopyFile, _Mapping]] = ..., record_audit: _Optional[_Union[RecordAudit, _Mapping]] = ..., trim_audit: _Optional[_Union[TrimAudit, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., audit: _Optional[_Union[Audit, _Mapping]] = ...) -> None: ...

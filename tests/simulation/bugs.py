@@ -4,6 +4,7 @@ commonly got wrong. The simulator must see every one of them. See `mutants` for 
 
 from __future__ import annotations
 
+import bugs_audit
 import bugs_levels
 import bugs_log
 import bugs_people
@@ -11,4 +12,13 @@ import bugs_rights
 import bugs_use
 from simbugs import BUGS, switched_on
 
-__all__ = ["BUGS", "bugs_levels", "bugs_log", "bugs_people", "bugs_rights", "bugs_use", "switched_on"]
+__all__ = [
+    "BUGS",
+    "bugs_audit",
+    "bugs_levels",
+    "bugs_log",
+    "bugs_people",
+    "bugs_rights",
+    "bugs_use",
+    "switched_on",
+]

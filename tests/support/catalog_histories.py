@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from raftstore.cluster.retaining import RetentionWork
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables import longcontents
+from raftstore.metadata.tables.audit import AuditLog
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.retention import Retention
 from raftstore.metadata.tables.trash import Trash
@@ -58,6 +59,9 @@ letters = st.sampled_from(
 )
 Who = tuple[str, int] | None
 DAY = 86_400 * 10**9
+calls = st.integers(1, 9)
+"""Which call of an admin's a command belongs to: some have several."""
+
 whoever = st.one_of(st.none(), st.tuples(st.sampled_from(OWNERS), st.sampled_from([0, 0, 0, 1, 5])))
 """Whose a command is: the system's, or a session's of an account, opened so many entries ago."""
 ruled = st.sets(directories, max_size=2).map(sorted)
@@ -245,6 +249,14 @@ operations = st.one_of(
         lambda added, removed: command("change_replicas", added=added, removed=removed), changes, changes
     ),
     st.builds(lambda store: command("begin_sweep", store=store), st.integers(1, 4)),
+    st.builds(
+        lambda call, code: command(
+            "record_audit", audit=commands.Audit(call=bytes([call]), caller="olga"), code=code
+        ),
+        calls,
+        st.sampled_from(["", "", "NotFound", "Denied", "OutcomeUnknown"]),
+    ),
+    st.builds(lambda up_to: command("trim_audit", up_to=up_to), st.integers(0, 8)),
 )
 
 
@@ -275,10 +287,24 @@ class Histories(RuleBasedStateMachine):
         made = [command("make_directory", path=path, owner="ada") for path in ("/a", "/a/b", "/b")]
         self.entry([self.by(each, None) for each in made], 0)
 
-    @rule(asked=st.lists(st.tuples(operations, whoever), min_size=1, max_size=6), again=st.integers(0, 3))
-    def entries(self, asked: list[tuple[commands.Command, Who]], again: int) -> None:
-        """Apply one log entry of new operations, and some that were applied before."""
-        self.entry([self.by(each, who) for each, who in asked], again)
+    @rule(
+        asked=st.lists(
+            st.tuples(operations, whoever, st.one_of(st.none(), st.none(), calls)), min_size=1, max_size=6
+        ),
+        again=st.integers(0, 3),
+    )
+    def entries(self, asked: list[tuple[commands.Command, Who, int | None]], again: int) -> None:
+        """Apply one log entry of new operations, some for an admin, and some that were applied before."""
+        self.entry([self.of(self.by(each, who), call) for each, who, call in asked], again)
+
+    def of(self, built: commands.Command, call: int | None) -> commands.Command:
+        """Return a command with the call of an admin's that has proposed it."""
+        if call is None:
+            return built
+        audited = commands.Command()
+        audited.CopyFrom(built)
+        audited.audit.CopyFrom(commands.Audit(call=bytes([call]), caller="olga", method="admin.user_put"))
+        return audited
 
     def by(self, built: commands.Command, who: Who) -> commands.Command:
         """Return a command with its actor: sessions are of the accounts that there are before the entry."""
@@ -633,6 +659,12 @@ class Histories(RuleBasedStateMachine):
         assert [ref.digest for ref in refs] == [digest(seed) for seed in file.seeds]
         for ref, seed in zip(refs, file.seeds, strict=True):
             assert set(ref.stores) == self.model.replicas[seed]
+
+    @invariant()
+    def audit_agrees(self) -> None:
+        """Every call that was done has one record of that, with its entry, and so has each other outcome."""
+        found = self.feeder.catalog.ask(AuditLog, lambda audit: audit.after(0, 1_000))
+        assert {each.number: (each.call, each.code, each.entry) for each in found} == self.model.audit.records
 
     @invariant()
     def staged_agree(self) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from audit_model import AuditModel
+
 from raftstore.paths import free_name
 from raftstore.wire import commands_pb2 as commands
 
@@ -189,6 +191,7 @@ class Model:
     slice: int = 2
     """Chunks of a content that goes at once; a longer one is left."""
     accounts: dict[str, Account] = field(default_factory=dict)
+    audit: AuditModel = field(default_factory=AuditModel)
     replicas: dict[int, set[int]] = field(default_factory=dict)
     swept: dict[int, int] = field(default_factory=dict)
     index: int = 0
@@ -216,9 +219,19 @@ class Model:
         except No as refusal:
             self.leave(before)
             return str(refusal)
+        if command.HasField("audit"):
+            self.audit.note(command.audit.call, "", self.index)
         self.leave(before)
         self.forget()
         return "OK"
+
+    def record_audit(self, command: commands.RecordAudit) -> None:
+        """Note what became of a call."""
+        self.audit.note(command.audit.call, command.code, self.index)
+
+    def trim_audit(self, command: commands.TrimAudit) -> None:
+        """Forget the oldest."""
+        self.audit.trim(command.up_to)
 
     def leave(self, before: list[Content]) -> None:
         """Long contents that were there before and are no more wait to be given up."""

@@ -62,6 +62,8 @@ class FakeCluster:
         """Told two at a time."""
         self.waits: list[int] = []
         """How long each question for events would wait."""
+        self.audit: list[admin_pb2.AuditEntry] = []
+        """Told two at a time."""
         self.blocks: list[str] = []
         self.left: dict[str, int] = {}
         """Names that former persons have left; two go at a time."""
@@ -126,6 +128,7 @@ class FakeCluster:
         answer("inbox", lambda _body: admin_pb2.Inbox(bytes=5, files=2, blocks=self.blocks).SerializeToString())
         answer("sent", self._sent)
         answer("events", self._tell_events)
+        answer("audit", self._tell_audit)
         answer("person_purge", self._purge)
         answer("partials", self._partials)
         answer("partial_remove", self._remove_partial)
@@ -178,6 +181,19 @@ class FakeCluster:
         if not found and request.wait_ms and len(self.waits) > 3:
             raise Denied("enough")  # the end of a test that follows
         return admin_pb2.EventsPage(events=found, last=found[-1].number if found else after).SerializeToString()
+
+    def _tell_audit(self, body: bytes) -> bytes:
+        request = admin_pb2.AuditRequest.FromString(body)
+        self.waits.append(request.wait_ms)
+        after = self.audit[0].number - 1
+        if request.HasField("after"):
+            after = request.after
+        elif request.newest:
+            after = max(after, self.audit[-1].number - request.newest)
+        found = [entry for entry in self.audit if entry.number > after][:2]
+        if not found and request.wait_ms and len(self.waits) > 3:
+            raise Denied("enough")  # the end of a test that follows
+        return admin_pb2.AuditPage(entries=found, last=found[-1].number if found else after).SerializeToString()
 
     def _purge(self, body: bytes) -> bytes:
         name = admin_pb2.PersonPurge.FromString(body).name

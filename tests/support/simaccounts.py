@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -21,6 +22,8 @@ from raftstore.errors import (
     StoreError,
     Unavailable,
 )
+from raftstore.metadata.tables.audit import AuditLog
+from raftstore.metadata.tables.clock import LEVEL as AUDITED
 from raftstore.rights import ROLES, Actor
 from raftstore.store.names import Names
 from raftstore.types import User
@@ -46,6 +49,11 @@ def within(slot: str) -> str:
     return f"{directory(slot)}/in"
 
 
+def call_of(operation: Operation) -> bytes:
+    """Return what names an admin's call."""
+    return operation.number.to_bytes(16, "big")
+
+
 class AccountClients(Callers):
     """All of them, and the history that they have seen."""
 
@@ -56,6 +64,8 @@ class AccountClients(Callers):
         self._numbers = MARK
         self._users: dict[str, User] = {}
         self.history: list[Operation] = []
+        self._audited: list[Operation] = []
+        """Those that carry the record of an admin's call."""
 
     def start(self) -> None:
         """Begin, once the directories are there."""
@@ -143,7 +153,7 @@ class AccountClients(Callers):
         assert node.catalog is not None
         names, catalog = self._clients.names(node, timeout), node.catalog.catalog
         try:
-            await self._call(names, operation)
+            await self._call(names, operation, audited=catalog.level >= AUDITED)
             answer = Answer.OK
         except Denied:
             answer = Answer.DENIED
@@ -153,7 +163,7 @@ class AccountClients(Callers):
         operation.place = catalog.applied_index + 0.5
         operation.answer = answer
 
-    async def _call(self, names: Names, operation: Operation) -> None:
+    async def _call(self, names: Names, operation: Operation, *, audited: bool) -> None:
         chief, member = (
             Actor.session(replace(self._users[name], revision=operation.number)) for name in (CHIEF, MEMBER)
         )
@@ -167,6 +177,9 @@ class AccountClients(Callers):
                 user.rules.add(path=within(slot), rights=LETTERS[operation.letters])
                 user.quota_bytes = operation.number
                 put = commands.Command(put_user=commands.PutUser(user=user))
+                if audited:
+                    put.audit.CopyFrom(commands.Audit(call=call_of(operation), caller="simulation"))
+                    self._audited.append(operation)
                 await names.change(Actor.system("simulation"), put)
             case Kind.PUT:
                 assert operation.value is not None
@@ -185,3 +198,17 @@ class AccountClients(Callers):
         if wrong:
             text = "\n".join(str(operation) for operation in operations)
             self._cluster.violate("rights do not fit", f"{wrong}\n{text}")
+        self._account_audit()
+
+    def _account_audit(self) -> None:
+        """At the end: what is done for an admin is recorded once, and nothing else is."""
+        for node in self._cluster.running:
+            assert node.catalog is not None
+            if node.catalog.level < AUDITED:
+                continue
+            found = node.catalog.catalog.ask(AuditLog, lambda audit: audit.after(0, 1_000_000))
+            records = Counter(record.call for record in found)
+            for operation in self._audited:
+                count, answer = records[call_of(operation)], operation.answer
+                if count > 1 or (count != (answer is Answer.OK) and answer is not Answer.UNKNOWN):
+                    self._cluster.violate("audit", f"{count} records at {node.name} of {operation}")

@@ -10,6 +10,7 @@ from raftstore.wire import admin_pb2 as admin
 
 if TYPE_CHECKING:
     from raftstore.cluster.accounts import Accounts
+    from raftstore.cluster.auditing import AuditFeed
     from raftstore.cluster.events import EventFeed
     from raftstore.cluster.jobs.background import BackgroundJobs
     from raftstore.cluster.membership.service import Membership
@@ -40,6 +41,7 @@ class NodeContext:
     accounts: Accounts
     people: People
     events: EventFeed
+    audit: AuditFeed
     trash: TrashCalls
     retention: RetentionCalls
     membership: Membership

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-
 from raftstore.cluster.calls.context import NodeContext
 from raftstore.peers.calls import admin_call
 from raftstore.types import owner_name
@@ -19,12 +16,7 @@ async def events(node: NodeContext, request: admin.EventsRequest) -> admin.Event
     """Tell events behind a number. Raises EventsLost (what follows is not kept any more), Invalid (of this level)."""
     first, _ = await node.events.bounds()
     after = request.after if request.HasField("after") else first - 1
-    found = await node.events.page(after)
-    if not found and request.wait_ms:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(request.wait_ms / 1000, MAX_WAIT)):
-                await node.events.more(after)
-        found = await node.events.page(after)
+    found = await node.events.waited_page(after, min(request.wait_ms / 1000, MAX_WAIT))
     reply = admin.EventsPage(last=found[-1].number if found else after)
     for event in found:
         reply.events.add(

@@ -21,7 +21,7 @@ async def transfer_here(node: NodeContext, request: admin.Transfer, _peer: Peer)
     return admin.TransferReply(target=asked)
 
 
-@admin_call("admin.transfer", admin.Transfer, admin.TransferReply, changes=False, nodes=False)
+@admin_call("admin.transfer", admin.Transfer, admin.TransferReply, changes=False, nodes=False, audited=True)
 async def transfer(node: NodeContext, request: admin.Transfer) -> admin.TransferReply:
     """Have the leader hand over; done twice it does no harm. A node that does not lead passes it on."""
     asked = node.membership.transfer(request.target)

@@ -20,14 +20,17 @@ async def membership(node: NodeContext, _request: admin.MembershipRequest) -> ad
     return node.membership.describe(node.membership.waiting or (report.waiting if report else ()))
 
 
-@admin_call("admin.intent", admin.Intend, admin.IntendReply, changes=True)
-async def intend(node: NodeContext, request: admin.Intend) -> admin.IntendReply:
-    """Take what an operator wants of the membership."""
+def _intent(request: admin.Intend) -> commands.Intent:
     try:
-        intent = commands.Intent.FromString(request.intent)
+        return commands.Intent.FromString(request.intent)
     except DecodeError:
         raise Invalid("not a change of membership") from None
-    await node.membership.intend(intent)
+
+
+@admin_call("admin.intent", admin.Intend, admin.IntendReply, changes=True, shown=_intent)
+async def intend(node: NodeContext, request: admin.Intend) -> admin.IntendReply:
+    """Take what an operator wants of the membership."""
+    await node.membership.intend(_intent(request))
     return admin.IntendReply()
 
 

@@ -8,6 +8,7 @@ from raftstore.metadata.registry import Table
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.adoption import Adoptions
 from raftstore.metadata.tables.advancing import Advances
+from raftstore.metadata.tables.audit import AuditLog
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.events import Events
@@ -81,6 +82,7 @@ TABLES: tuple[type[Table], ...] = (
     Purging,
     Advances,
     Events,
+    AuditLog,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

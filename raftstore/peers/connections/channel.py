@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from raftstore.errors import Refused, StoreError, Unavailable
@@ -207,7 +207,7 @@ class Channel(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=self.limits.write_buffer)
         try:
             if not self.sealed:
-                self.peer = peer_of(transport.get_extra_info("ssl_object"))
+                self.peer = replace(peer_of(transport.get_extra_info("ssl_object")), address=self.address)
             self.identified()
         except Refused as error:
             self.drop(error.detail, warn="peer refused")

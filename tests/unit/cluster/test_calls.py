@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from ftpgateway.sftp import hostkeys
 from raftstore.cluster.calls import all_calls
 from raftstore.peers.calls import ADMINS, BOTH, NODES, Answered
 from raftstore.util.modules import declared_in
+from raftstore.wire import commands_pb2 as commands
 
 READ_BY_BOTH = {
     *("admin.status", "admin.node", "admin.users", "admin.user_orphans", "admin.membership"),
-    *("admin.events", "admin.groups", "admin.inbox", "admin.sent"),
+    *("admin.events", "admin.audit", "admin.groups", "admin.inbox", "admin.sent"),
     *("admin.trash", "admin.retention", "admin.retention_preview"),
     *("admin.jobs", "admin.partials", "admin.upgrade", "admin.hostkeys"),
 }
@@ -44,6 +48,35 @@ def test_whom_each_call_is_answered() -> None:
     assert methods(ADMINS, changes=False) == REPEATED_BY_ADMINS
     assert methods(NODES, changes=False) == OF_NODES
     assert len(CALLS) == len({call.method for call in CALLS})
+
+
+PUBLIC = {"add_keys", "drop_keys"}
+"""Fields that sound secret and are not: public keys."""
+
+
+def test_all_that_changes_something_is_audited() -> None:
+    assert {call.method for call in CALLS if call.audited} == (
+        CHANGED_BY_BOTH | CHANGED_BY_ADMINS | REPEATED_BY_ADMINS
+    )
+
+
+def secrets(message: Descriptor, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the fields of a message that the audit log would show though their names sound secret."""
+    for field in message.fields:
+        sounds = re.search("password|secret|token|private|hash|key|nonce", field.name)
+        hidden = field.type == FieldDescriptor.TYPE_BYTES or field.GetOptions().debug_redact
+        if sounds and not hidden and field.name not in PUBLIC:
+            yield f"{message.name}.{field.name}"
+        if field.message_type is not None and field.message_type.full_name not in seen:
+            yield from secrets(field.message_type, seen | {message.full_name})
+
+
+def test_the_audit_log_shows_no_secret() -> None:
+    shown = [call.request.DESCRIPTOR for call in CALLS if call.audited] + [commands.Intent.DESCRIPTOR]
+    assert [name for message in shown for name in secrets(message)] == []
+    assert list(secrets(commands.User.DESCRIPTOR)) == ["User.password_hash", "User.authorized_keys"], (
+        "this test would see one"
+    )
 
 
 def test_the_proto_file_lists_the_admin_calls_with_their_messages() -> None:

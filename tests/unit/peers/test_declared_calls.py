@@ -44,6 +44,22 @@ class Channel:
         return urgent
 
 
+class Recorder:
+    """Remembers what goes through it."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.calls: list[tuple[str, str, bytes]] = []
+
+    def takes(self, method: str) -> None:
+        self.taken.append(method)
+
+    async def recorded(self, call, peer, request, answer):
+        reply = await answer()
+        self.calls.append((call.method, peer.name, reply.SerializeToString()))
+        return reply
+
+
 def test_both_ends_speak_of_messages() -> None:
     async def has(peer: Peer, request: chunks_pb2.Has) -> chunks_pb2.HasReply:
         return chunks_pb2.HasReply(held=[digest == b"a" for digest in request.digests])
@@ -115,10 +131,12 @@ def test_what_is_declared_is_found_once_and_answers() -> None:
     module.who, module.same, module.change = who, who, change
     found = declared_in([module, module], Answered)
     assert found == [who, change]
-    channel, context = Channel(), ["n2"]
+    channel, context, recorder = Channel(), ["n2"], Recorder()
     for call in found:
-        call.serve_with(channel, context)
+        call.serve_with(channel, context, recorder)
     assert list(asyncio.run(who.ask(channel, "n1", chunks_pb2.Has(), timeout=1)).held) == [True]
     asyncio.run(change.ask(channel, "n1", chunks_pb2.Has(), timeout=1))
     assert context == ["n2", "n9"]
     assert channel.served["test.change"] == {"roles": frozenset({Role.ADMIN})}
+    assert recorder.taken == ["test.change"]
+    assert recorder.calls == [("test.change", "n2", b"")], "what changes nothing is not recorded"

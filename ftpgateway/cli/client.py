@@ -14,7 +14,7 @@ from ftpgateway.cli.errors import NotReachable
 from ftpgateway.node.config.errors import ConfigError
 from raftstore.cluster.calls import status as status_call
 from raftstore.cluster.status.convert import node_from_wire
-from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
+from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, StoreError, Unavailable
 from raftstore.peers import PeerClient
 from raftstore.peers.calls import Answered
 from raftstore.peers.security.pki import Identity, exposed
@@ -94,6 +94,30 @@ class ClusterClient:
                     raise OutcomeUnknown(f"{member.name}: {_reason(error, member.name)}") from None
                 raise
         return call.read(answer.body, member.name)
+
+    async def ask_each(
+        self, call: Answered[Any, _Request, _Reply], request: _Request
+    ) -> tuple[dict[str, _Reply], dict[str, StoreError]]:
+        """Call all members, or the one that was named, at once; return the answers and the failures by node.
+
+        Who does not answer has NotReachable.
+        """
+        members = self._access.asked()
+        results = await asyncio.gather(
+            *(self.call(member, call, request) for member in members), return_exceptions=True
+        )
+        answers: dict[str, _Reply] = {}
+        failures: dict[str, StoreError] = {}
+        for member, result in zip(members, results, strict=True):
+            if isinstance(result, Unavailable):
+                failures[member.name] = NotReachable(_reason(result, member.name))
+            elif isinstance(result, StoreError):
+                failures[member.name] = result
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                answers[member.name] = result
+        return answers, failures
 
     async def status(self) -> ClusterStatus:
         """Ask for the cluster's status; a node without quorum is passed over for one that has it.

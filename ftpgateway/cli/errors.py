@@ -25,6 +25,12 @@ class NotReachable(StoreError):
     exit_code = 5
 
 
+class SomeNotReachable(NotReachable):
+    """Of several nodes that had to be asked, not all answer."""
+
+    message = "Not all nodes answer"
+
+
 class DemoFailed(StoreError):
     """A step of the demo failed."""
 

@@ -136,6 +136,19 @@ def moment(ns: int) -> str | None:
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}" if ns else None
 
 
+def age(seconds: float) -> str:
+    """Write a time for people, in its largest unit and the next: 42s, 3m 5s, 2h 10m, 4d 3h."""
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if not part.startswith("0")) or "0s"
+
+
 def human_bytes(count: int | None) -> str:
     """Write a number of bytes for people: 1.2 GiB; - when it is not known."""
     if count is None:

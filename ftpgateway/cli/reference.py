@@ -179,6 +179,13 @@ _SHAPES = [
         "`level` (in force), `before` (`finish`: before it), `target`, `finished`, `obstacles`, `nodes`: each `name`, "
         "`reachable`, `program`, `oldest` and `newest` (level that it knows), `level`, `error`",
     ),
+    (
+        "sessions list",
+        "`sessions`: each `node`, `session` (its number there), `protocol`, `user` (null: it logs in), `address`, "
+        "`since`, `operations` (each `what`, `path`, `bytes`, `seconds`, `rate` in bytes a second since it began); "
+        "`count`, `not_reached` (nodes)",
+    ),
+    ("sessions kill", "`killed` (as `sessions`), `not_reached`"),
     ("hostkeys list, rotate", "`keys`: each `kind`, `bits`, `fingerprint`, `key` (as in a .pub file)"),
     (
         "jobs list, repair, scrub",

@@ -32,7 +32,11 @@ class FtpKind(FrontendKind[FtpSettings]):
         from raftstore.peers.security.expiry import CertificateEnd
 
         made = FtpFrontend(
-            context.access, settings, transfers=context.transfers, proxy_networks=context.proxy_networks
+            context.access,
+            settings,
+            transfers=context.transfers,
+            proxy_networks=context.proxy_networks,
+            sessions=context.sessions,
         )
         context.metrics.add(made.connections, protocol=self.name)
         if (certificate := settings.tls_certificate) is not None:

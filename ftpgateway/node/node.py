@@ -21,6 +21,7 @@ from ftpgateway.node.systemd import keep_alive, notify
 from ftpgateway.serving.clientlines import ClientLines
 from ftpgateway.serving.frontends import Frontend, FrontendContext
 from ftpgateway.serving.logfile import AppendedFile
+from ftpgateway.serving.opensessions import SESSION_CALLS, OpenSessions
 from ftpgateway.serving.transfercounts import TransferCounts
 from ftpgateway.serving.transferlog import TransferLog
 from raftstore.chunks.settings import ChunksSettings
@@ -181,6 +182,8 @@ async def _frontends(
     config: NodeConfig, store: Store, access: Access, metrics: Metrics, transfers: TransferCounts
 ) -> AsyncIterator[None]:
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
+    sessions = OpenSessions()
+    store.answer(SESSION_CALLS, sessions)
     context = FrontendContext(
         store,
         access,
@@ -189,6 +192,7 @@ async def _frontends(
         transfers,
         checks=store.checks,
         proxy_networks=config[ClientsSettings].proxy_networks,
+        sessions=sessions,
     )
     started: list[Frontend] = []
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import socket
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from ftpgateway.access.access import Access
 from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
 from ftpgateway.serving.frontends import Secrets
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.opensessions import OpenSessions
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferSink
 from ftpgateway.sftp import hostkeys
@@ -51,8 +51,9 @@ class SftpFrontend:
         *,
         transfers: TransferSink | None = None,
         proxy_networks: Sequence[Network] = (),
+        sessions: OpenSessions | None = None,
     ) -> None:
-        """Raises ValueError when the settings name no address."""
+        """`sessions` gets each client. Raises ValueError when the settings name no address."""
         if settings.listen is None:
             raise ValueError("no address to listen on")
         self._listen_on = settings.listen
@@ -66,13 +67,14 @@ class SftpFrontend:
         self._workers: Workers | None = None
         self._connections: set[Connection] = set()
         self._silent: set[Silent] = set()
+        self._open = OpenSessions() if sessions is None else sessions
         self.connections = Connections(
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
+            self._open,
         )
         self._proxies = Proxies(proxy_networks)
         self._starting: asyncio.Task[None] | None = None
-        self._numbers = itertools.count(1)
         self._change = asyncio.Event()
         self._background = Background(self._change.set)
 
@@ -232,12 +234,13 @@ class SftpFrontend:
         def over(connection: Connection) -> None:
             worker.load -= 1
             self._connections.discard(connection)
+            self._open.discard(connection)
             self.connections.left(slot)
             self._change.set()
 
         worker.load += 1
         connection = Connection(
-            next(self._numbers),
+            self._open.next_number(),
             peer,
             ours,
             access=self._access,
@@ -250,6 +253,7 @@ class SftpFrontend:
             transfers=self._transfers,
         )
         self._connections.add(connection)
+        self._open.add(connection)
         slot.close = connection.end
 
 

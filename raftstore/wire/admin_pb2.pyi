@@ -861,3 +861,59 @@ class Upgrade(_message.Message):
     obstacles: _containers.RepeatedScalarFieldContainer[str]
     before: int
     def __init__(self, level: _Optional[int] = ..., target: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., before: _Optional[int] = ...) -> None: ...
+
+class SessionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Sessions(_message.Message):
+    __slots__ = ("sessions", "count", "time_ns")
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedCompositeFieldContainer[OpenSession]
+    count: int
+    time_ns: int
+    def __init__(self, sessions: _Optional[_Iterable[_Union[OpenSession, _Mapping]]] = ..., count: _Optional[int] = ..., time_ns: _Optional[int] = ...) -> None: ...
+
+class OpenSession(_message.Message):
+    __slots__ = ("number", "protocol", "user", "address", "began_ns", "operations")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_NS_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    protocol: str
+    user: str
+    address: str
+    began_ns: int
+    operations: _containers.RepeatedCompositeFieldContainer[Operation]
+    def __init__(self, number: _Optional[int] = ..., protocol: _Optional[str] = ..., user: _Optional[str] = ..., address: _Optional[str] = ..., began_ns: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
+
+class Operation(_message.Message):
+    __slots__ = ("what", "path", "moved", "seconds")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    path: str
+    moved: int
+    seconds: float
+    def __init__(self, what: _Optional[str] = ..., path: _Optional[str] = ..., moved: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class SessionKill(_message.Message):
+    __slots__ = ("number", "user")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    user: str
+    def __init__(self, number: _Optional[int] = ..., user: _Optional[str] = ...) -> None: ...
+
+class SessionsKilled(_message.Message):
+    __slots__ = ("killed",)
+    KILLED_FIELD_NUMBER: _ClassVar[int]
+    killed: _containers.RepeatedCompositeFieldContainer[OpenSession]
+    def __init__(self, killed: _Optional[_Iterable[_Union[OpenSession, _Mapping]]] = ...) -> None: ...

@@ -43,10 +43,12 @@ ALL = [
             "upgrade",
             "group",
             "retention",
+            "sessions",
         )
     ),
     *(f"group {name}" for name in ("add", "list", "members", "remove")),
     *(f"retention {name}" for name in ("list", "remove", "set")),
+    *(f"sessions {name}" for name in ("kill", "list")),
     *(f"partials {name}" for name in ("list", "remove")),
     *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),

@@ -1,0 +1,117 @@
+"""What an operator does to running nodes: sees and ends sessions, takes one out, changes log and certificate."""
+
+from __future__ import annotations
+
+import ftplib
+import io
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import paramiko
+import pytest
+from click.testing import Result
+from commandline import pixraft
+from harness import Cluster
+from waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("operating"), metrics=True, sftp=True) as started:
+        yield started
+
+
+def run(cluster: Cluster, *arguments: str) -> Result:
+    return pixraft(*arguments, "--cluster", str(cluster.local.directory))
+
+
+def shape(cluster: Cluster, *arguments: str) -> Any:
+    done = run(cluster, *arguments, "-o", "json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def sessions(cluster: Cluster, *options: str) -> list[dict[str, Any]]:
+    return list(shape(cluster, "sessions", "list", *options)["sessions"])
+
+
+@contextmanager
+def uploading(
+    cluster: Cluster, node: str, name: str, user: str = "demo"
+) -> Iterator[tuple[ftplib.FTP, socket.socket]]:
+    """An FTP upload of which half a megabyte has gone over, and that waits for its client."""
+    with cluster.login(node, user) as ftp, ftp.transfercmd(f"STOR {name}") as data:
+        data.sendall(b"x" * 500_000)
+        yield ftp, data
+
+
+@contextmanager
+def sftp(cluster: Cluster, node: str) -> Iterator[paramiko.SFTPClient]:
+    """An SFTP session of the user demo."""
+    with paramiko.SSHClient() as client:
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        host, port = cluster.sftp_address(node)
+        client.connect(host, port, "demo", "demo", look_for_keys=False, allow_agent=False, timeout=120)
+        with client.open_sftp() as opened:
+            yield opened
+
+
+def test_sessions_of_all_nodes_are_listed_with_what_they_do(cluster: Cluster) -> None:
+    with uploading(cluster, "n1", "slow.jpg") as (ftp, data), sftp(cluster, "n2") as other:
+        with other.open("seen.jpg", "wb") as file:
+            file.write(b"y" * 100_000)
+            file.flush()
+
+            def moved() -> list[dict[str, Any]] | None:
+                found = [one for one in sessions(cluster) if one["operations"]]
+                whole = [one["operations"][0]["bytes"] for one in found] == [500_000, 100_000]
+                return found if whole else None
+
+            first, second = eventually(moved)
+            assert (first["node"], first["protocol"], first["user"]) == ("n1", "ftp", "demo")
+            assert (second["node"], second["protocol"], second["user"]) == ("n2", "sftp", "demo")
+            assert first["operations"][0]["what"] == "upload" and first["operations"][0]["path"] == "/slow.jpg"
+            assert first["operations"][0]["rate"] > 0
+            assert second["operations"][0]["path"] == "/seen.jpg"
+            text = run(cluster, "sessions", "--user", "demo").stdout
+            assert "upload /slow.jpg, 488.3 KiB at " in text and "2 sessions at 3 nodes." in text
+            assert "No sessions at 1 node." in run(cluster, "sessions", "list", "--node", "n3").stdout
+        data.close()
+        assert ftp.voidresp().startswith("226")
+    eventually(lambda: not sessions(cluster))
+
+
+def test_a_session_is_killed_by_number_and_its_upload_can_be_resumed(cluster: Cluster) -> None:
+    with uploading(cluster, "n1", "killed.jpg") as (ftp, _), cluster.login("n1", "guest") as guest:
+        number = eventually(lambda: [one for one in sessions(cluster) if one["operations"]])[0]["session"]
+        eventually(lambda: sessions(cluster)[0]["operations"][0]["bytes"] == 500_000)
+        assert run(cluster, "sessions", "kill", str(number)).exit_code == 2  # at which node?
+        killed = run(cluster, "sessions", "kill", str(number), "--node", "n1")
+        assert killed.exit_code == 0 and f"Session {number} of demo at n1" in killed.stdout
+        with pytest.raises(ftplib.error_temp, match="426 An administrator has ended your session"):
+            ftp.voidresp()
+        with pytest.raises(ftplib.error_temp, match="421 An administrator"):
+            ftp.voidresp()
+        assert guest.pwd() == "/"
+    again = run(cluster, "sessions", "kill", str(number), "--node", "n1", "-o", "json")
+    assert again.exit_code == 10 and json.loads(again.stderr)["error"] == "NotFound"
+    with cluster.login("n2") as ftp:
+        ftp.storbinary("APPE killed.jpg", io.BytesIO(b"x" * 500_000))
+        assert ftp.size("killed.jpg") == 1_000_000
+
+
+def test_all_sessions_of_a_user_are_killed_at_all_nodes(cluster: Cluster) -> None:
+    with cluster.login("n1") as one, sftp(cluster, "n2") as two, cluster.login("n3", "guest") as guest:
+        answer = shape(cluster, "sessions", "kill", "--user", "demo")
+        assert [(one["node"], one["protocol"]) for one in answer["killed"]] == [("n1", "ftp"), ("n2", "sftp")]
+        with pytest.raises(ftplib.error_temp, match="421"):
+            one.voidcmd("NOOP")
+        with pytest.raises((OSError, EOFError, paramiko.SSHException)):
+            two.listdir(".")
+        assert guest.pwd() == "/"
+    assert run(cluster, "sessions", "kill", "--user", "demo").stdout == "demo had no sessions.\n"

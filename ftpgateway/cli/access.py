@@ -40,6 +40,8 @@ class Access:
     timeout: float = 5.0
     bundle: Path | None = None
     """The admin's file that this came from, if it did."""
+    source: Path = Path()
+    """The file that this came from."""
 
     def asked(self) -> list[Member]:
         """Return the members to try, in order: all, or the one that was named; NotFound if unknown."""
@@ -64,7 +66,7 @@ def open_access(file: Path, node: str | None = None, timeout: float = 5.0) -> Ac
         config = load_node_config(file)
         own, cluster = config[PeersSettings], config[ClusterSettings]
     files = own.ca, own.certificate, own.key
-    return Access(cluster.name, cluster.members, *files, node=node, timeout=timeout, bundle=bundle)
+    return Access(cluster.name, cluster.members, *files, node=node, timeout=timeout, bundle=bundle, source=file)
 
 
 def _is_admin(file: Path) -> bool:

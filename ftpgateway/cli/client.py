@@ -70,7 +70,7 @@ class ClusterClient:
                 raise NoQuorum(f"{failure.detail}; `pixraft status` tells which nodes answer") from None
             if not isinstance(failure, Unavailable):
                 raise failure
-        raise NotReachable("; ".join(f"{name}: {_reason(error, name)}" for name, error in failures.items()))
+        raise NotReachable("; ".join(f"{name}: {reason_of(error, name)}" for name, error in failures.items()))
 
     async def call(
         self,
@@ -91,7 +91,7 @@ class ClusterClient:
                 answer = await client.call(call.method, request.SerializeToString(), timeout=timeout + patience)
             except Unavailable as error:
                 if changes:
-                    raise OutcomeUnknown(f"{member.name}: {_reason(error, member.name)}") from None
+                    raise OutcomeUnknown(f"{member.name}: {reason_of(error, member.name)}") from None
                 raise
         return call.read(answer.body, member.name)
 
@@ -110,7 +110,7 @@ class ClusterClient:
         failures: dict[str, StoreError] = {}
         for member, result in zip(members, results, strict=True):
             if isinstance(result, Unavailable):
-                failures[member.name] = NotReachable(_reason(result, member.name))
+                failures[member.name] = NotReachable(reason_of(result, member.name))
             elif isinstance(result, StoreError):
                 failures[member.name] = result
             elif isinstance(result, BaseException):
@@ -130,7 +130,7 @@ class ClusterClient:
             try:
                 answer = await self.call(member, status_call.status, admin_pb2.StatusRequest())
             except (Unavailable, Refused, NoQuorum) as error:
-                failures[member.name] = _reason(error, member.name)
+                failures[member.name] = reason_of(error, member.name)
                 continue
             status = status_from_wire(answer)
             if status.verdict != "no quorum":
@@ -146,7 +146,7 @@ class ClusterClient:
         return ClusterStatus(verdict="unreachable", asked="", leader=None, term=0, nodes=nodes)
 
 
-def _reason(error: Exception, name: str) -> str:
+def reason_of(error: Exception, name: str) -> str:
     """Return what a node's failure was, without the node's name and address at the beginning."""
     text = getattr(error, "detail", "") or str(error)
     before, colon, rest = text.partition(": ")

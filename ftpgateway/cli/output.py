@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -58,7 +59,7 @@ class PixraftCommand(click.Command):
 
 
 class ListingGroup(click.Group):
-    """A group that means its command `default` when only options are given."""
+    """A group that means its command `default` when only options are given, in the environment or behind it."""
 
     def __init__(self, *args: Any, default: str = "list", **options: Any) -> None:
         super().__init__(*args, **options)
@@ -66,7 +67,10 @@ class ListingGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click."""
-        if args and args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
+        if not args:
+            said = any(os.environ.get(name) for name in ("PIXRAFT_CLUSTER", "PIXRAFT_CONFIG"))
+            args = [self.default] if said else args
+        elif args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 

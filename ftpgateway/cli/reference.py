@@ -112,7 +112,8 @@ def commands_page() -> str:
         "0.05, 0.1, 0.2, 0.5, 1, 2, 5 seconds and more. `clients` has of `memory` (bytes), `handles`, `names` (of",
         "listings), `connections` and `ports` (passive ones that wait) what the clients hold: `used`, `limit` (0:",
         "none), and since the node's start `peak` and `refused`: how often more was too much for an account, an",
-        "address or the node.",
+        "address or the node. `certificates`: when those of the node, its authority and its front-ends end, in seconds",
+        "since the epoch (0: cannot be read).",
     ]
     for name, command, context in _commands(
         group, click.Context(group, info_name="pixraft", **group.context_settings)
@@ -142,6 +143,7 @@ _NODE_KEYS = [
     "services",
     "loop",
     "clients",
+    "certificates",
 ]
 
 _SHAPES = [
@@ -178,6 +180,11 @@ _SHAPES = [
         "upgrade status, finish",
         "`level` (in force), `before` (`finish`: before it), `target`, `finished`, `obstacles`, `nodes`: each `name`, "
         "`reachable`, `program`, `oldest` and `newest` (level that it knows), `level`, `error`",
+    ),
+    (
+        "doctor",
+        "`worst` (ok, warning, problem), `findings`: each `severity`, `check` (nodes, versions, clocks, ports, disks, "
+        "certificates, limits, configuration), `where` (a node, cluster, this machine), `text`, `remedy`",
     ),
     (
         "sessions list",

@@ -46,7 +46,9 @@ class FtpKind(FrontendKind[FtpSettings]):
     def private_files(self, settings: FtpSettings) -> Iterator[PrivateFile]:
         """Yield the certificate, in whose file the key is."""
         if settings.tls_certificate is not None:
-            yield PrivateFile("tls_certificate", settings.tls_certificate, "the FTPS certificate")
+            yield PrivateFile(
+                "tls_certificate", settings.tls_certificate, "the FTPS certificate", certificate=True
+            )
 
     def passive_ports(self, settings: FtpSettings) -> PassivePorts | None:
         """Return the ports for passive data connections."""

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -201,6 +202,8 @@ async def _frontends(
             if (frontend := kind.build(context, section)) is not None:
                 await frontend.start()
                 started.append(frontend)
+        for name, file in certificate_files(config):
+            store.report_certificate(name, file.read_bytes)
         services = config.services()
         log.info(
             "node ready",
@@ -217,6 +220,14 @@ async def _frontends(
 def _served(config: NodeConfig) -> str:
     """Say what is served, and where."""
     return ", ".join(f"{name.upper()} on {address}" for name, address in config.services().items())
+
+
+def certificate_files(config: NodeConfig) -> Iterator[tuple[str, Path]]:
+    """Yield the certificates of the front-ends, by the name of the front-end."""
+    for kind, section in config.each_frontend():
+        for file in kind.private_files(section):
+            if file.certificate:
+                yield kind.name, file.path
 
 
 def store_settings(config: NodeConfig) -> StoreSettings:

@@ -91,11 +91,15 @@ class PassivePorts(NamedTuple):
 
 
 class PrivateFile(NamedTuple):
-    """A file that only the node may read: the key that names it, where it is, and what it is, for people."""
+    """A file that only the node may read: the key that names it, where it is, and what it is, for people.
+
+    `certificate`: one comes first in it, or behind its key.
+    """
 
     key: str
     path: Path
     what: str
+    certificate: bool = False
 
 
 S = TypeVar("S")

@@ -496,6 +496,10 @@ class Store:
         """Have the node's status tell `figures`, by resource: what the clients of the front-ends hold."""
         self._node.own.client_figures = figures
 
+    def report_certificate(self, name: str, read: Callable[[], bytes]) -> None:
+        """Have the node's status tell when a front-end's certificate ends; `read` returns it as PEM, or OSError."""
+        self._node.own.certificates.add(name, read)
+
     def free_space(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
         return self._node.disk.free_space()

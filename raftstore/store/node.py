@@ -95,6 +95,8 @@ class RunningNode:
             settings, self.network, disk.catalog, self, self._members_changed, on_fatal
         )
         self.own = OwnStatus(disk, self.membership, loop_status, self._takes_part)
+        self.own.certificates.add("authority", lambda: settings.identity.ca)
+        self.own.certificates.add("node", lambda: settings.identity.certificate)
         self._enquiries = Enquiries(self.network, self.membership)
         self.health = self._make_health()
         self.report = NodeReporter(disk, self.own, self.membership, self.health, self._takes_part)

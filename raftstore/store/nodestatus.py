@@ -14,6 +14,7 @@ from raftstore.cluster.status.convert import node_to_wire
 from raftstore.cluster.status.health import Health
 from raftstore.consensus.engine import Consensus
 from raftstore.metadata.tables.jobs import drain_states
+from raftstore.peers.security.expiry import CertificateEnds
 from raftstore.store.opendisk import OpenDisk
 from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, LoopStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.util.metrics import gauge
@@ -45,6 +46,8 @@ class OwnStatus:
         """Whether its log was lost, and it has no vote until it has caught up."""
         self.client_figures: Callable[[], dict[str, ClientFigure]] = dict
         """What the clients of the front-ends hold."""
+        self.certificates = CertificateEnds()
+        """Of the node and its front-ends."""
 
     def __call__(self) -> tuple[NodeStatus, str]:
         """Return this node's status and the leader it follows ("" for none)."""
@@ -57,6 +60,7 @@ class OwnStatus:
         node.voter = settings.name in self._membership.roster.configuration.voters
         node.loop = self._loop
         node.clients = self.client_figures()
+        node.certificates = self.certificates()
         if consensus is None:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""

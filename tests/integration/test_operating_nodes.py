@@ -115,3 +115,25 @@ def test_all_sessions_of_a_user_are_killed_at_all_nodes(cluster: Cluster) -> Non
             two.listdir(".")
         assert guest.pwd() == "/"
     assert run(cluster, "sessions", "kill", "--user", "demo").stdout == "demo had no sessions.\n"
+
+
+def test_the_doctor_looks_at_all_nodes_and_names_what_ails_them(cluster: Cluster) -> None:
+    well = shape(cluster, "doctor")
+    assert well["worst"] == "ok", well
+    checks = {(one["check"], one["where"]) for one in well["findings"]}
+    assert {(check, node) for check in ("ports", "disks", "limits") for node in cluster.names} <= checks
+    here = pixraft("doctor", "--config", str(cluster.config("n1")), "-o", "json")
+    assert here.exit_code == 0, here.output
+    assert "node n1 listens" in next(
+        one["text"]
+        for one in json.loads(here.stdout)["findings"]
+        if one["where"] == "this machine" and one["check"] == "ports"
+    )
+    cluster.kill("n3")
+    try:
+        ill = run(cluster, "doctor", "--quiet")
+        assert ill.exit_code == 7, ill.output
+        assert "n3: does not answer: " in ill.stdout and "1 problem; " in ill.stdout
+    finally:
+        cluster.start_node("n3")
+        cluster.wait_ready("n3")

@@ -1,7 +1,8 @@
-"""A cluster's status as text, as a table and as an exit code. Pure but for printing."""
+"""A cluster's status as text, as a table and as an exit code. Pure but for printing and the time."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from ftpgateway.cli import output
 from ftpgateway.cli.errors import VERDICTS
+from ftpgateway.cli.helpers import diagnosis
 from raftstore import paths
 from raftstore.errors import StoreError
 from raftstore.types import ClientFigure, ClusterStatus, NodeStatus
@@ -126,6 +128,12 @@ def advice(status: ClusterStatus) -> list[str]:
         f"{node.name} is {node.drain}: it takes no pictures until `pixraft drain {node.name} --cancel`."
         for node in status.nodes
         if node.drain
+    ]
+    lines += [
+        f"{node.name}: {found.text}. Renew it: {found.remedy}."
+        for node in status.nodes
+        for found in diagnosis.certificates(node.name, node.certificates, time.time())
+        if found.severity is not diagnosis.Severity.OK
     ]
     newest, level = (
         max((getattr(n, what) or 0 for n in status.nodes), default=0) for what in ("newest", "level")

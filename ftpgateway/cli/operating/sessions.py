@@ -10,7 +10,7 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.errors import NotReachable, SomeNotReachable
+from ftpgateway.cli.errors import NotReachable
 from ftpgateway.serving.opensessions import kill_sessions, list_sessions
 from raftstore.errors import StoreError
 from raftstore.wire import admin_pb2
@@ -173,7 +173,8 @@ def kill(access: Access, number: int | None, user: str | None, form: str) -> Non
     else:
         click.echo("\n".join(_killed(killed, user)))
     if failures:
-        raise SomeNotReachable(f"{', '.join(sorted(failures))}: sessions there go on")
+        output.warn(f"{', '.join(sorted(failures))} did not answer: sessions there go on")
+        click.get_current_context().exit(NotReachable.exit_code)
 
 
 def _killed(killed: Sequence[tuple[str, admin_pb2.OpenSession]], user: str | None) -> list[str]:

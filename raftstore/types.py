@@ -359,6 +359,7 @@ class NodeStatus:
     `loop`: None also where the stall watch is off. `clients`: what they hold, by resource.
     `program`: its version; it knows the levels `oldest` to `newest` of the log, and has applied it up to where `level`
     is in force. `certificates`: when they end, by what they are for, in seconds since the epoch; 0: one cannot be read.
+    `maintenance`: it takes no sessions of clients, and does not lead.
     """
 
     name: str
@@ -386,6 +387,7 @@ class NodeStatus:
     newest: int | None = None
     level: int | None = None
     certificates: dict[str, int] = field(default_factory=dict)
+    maintenance: bool = False
 
 
 @dataclass(slots=True)

@@ -144,6 +144,7 @@ _NODE_KEYS = [
     "loop",
     "clients",
     "certificates",
+    "maintenance",
 ]
 
 _SHAPES = [
@@ -185,6 +186,11 @@ _SHAPES = [
         "doctor",
         "`worst` (ok, warning, problem), `findings`: each `severity`, `check` (nodes, versions, clocks, ports, disks, "
         "certificates, limits, configuration), `where` (a node, cluster, this machine), `text`, `remedy`",
+    ),
+    (
+        "maintenance on, off, list",
+        "`nodes`: each `node`, `since`, `grace` (seconds); on, off: `node`, `maintenance`, `changed`; on: `sessions` "
+        "(left there; null: not asked), `leader`",
     ),
     (
         "sessions list",

@@ -20,6 +20,7 @@ from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.node.memory import freeze_start, of_machine
 from ftpgateway.node.systemd import keep_alive, notify
 from ftpgateway.serving.clientlines import ClientLines
+from ftpgateway.serving.draining import Draining
 from ftpgateway.serving.frontends import Frontend, FrontendContext
 from ftpgateway.serving.logfile import AppendedFile
 from ftpgateway.serving.opensessions import SESSION_CALLS, OpenSessions
@@ -185,6 +186,8 @@ async def _frontends(
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
     sessions = OpenSessions()
     store.answer(SESSION_CALLS, sessions)
+    draining = Draining(sessions, store.maintenance)
+    draining.start()
     context = FrontendContext(
         store,
         access,
@@ -213,6 +216,7 @@ async def _frontends(
         )
         yield
     finally:
+        await draining.stop()
         await asyncio.gather(*(frontend.stop(STOP_GRACE) for frontend in started))
         spools.close()
 

@@ -22,6 +22,7 @@ from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.processes.silent import Silent
 from ftpgateway.sftp.processes.workers import Workers
+from ftpgateway.sftp.refusing import Refusing
 from ftpgateway.sftp.settings import SftpSettings
 from raftstore.errors import StoreError
 from raftstore.store.transfers.spool import Spools
@@ -67,6 +68,7 @@ class SftpFrontend:
         self._workers: Workers | None = None
         self._connections: set[Connection] = set()
         self._silent: set[Silent] = set()
+        self._refusing = Refusing()
         self._open = OpenSessions() if sessions is None else sessions
         self.connections = Connections(
             access.ledger,
@@ -147,6 +149,7 @@ class SftpFrontend:
         self._proxies.stop()
         for silent in list(self._silent):
             silent.end()
+        self._refusing.stop()
         for connection in list(self._connections):
             if not connection.busy:
                 connection.end("the node stops")
@@ -189,7 +192,7 @@ class SftpFrontend:
         try:
             slot = self.connections.enter(peer, lambda _: None)
         except TooMany as refused:
-            _turn_away(client, peer, str(refused))
+            self._refusing.turn_away(client, peer, str(refused))
             return
         silent = Silent(client, functools.partial(self._heard, slot, peer))
         self._silent.add(silent)
@@ -200,7 +203,7 @@ class SftpFrontend:
         """Somebody else has the place of a client that has not sent anything."""
         client = silent.let_go()
         self._silent.discard(silent)
-        _turn_away(client, peer, reason)
+        self._refusing.turn_away(client, peer, reason)
         self._change.set()
 
     def _heard(self, slot: Slot, peer: str, silent: Silent, spoke: bool | None) -> None:
@@ -255,11 +258,3 @@ class SftpFrontend:
         self._connections.add(connection)
         self._open.add(connection)
         slot.close = connection.end
-
-
-def _turn_away(client: socket.socket, peer: str, reason: str) -> None:
-    """Clients show lines that come before the server's version (RFC 4253, 4.2)."""
-    with client, contextlib.suppress(OSError):
-        client.setblocking(False)
-        client.send(reason.encode() + b"\r\n")
-    log.warning("session refused", peer=peer, protocol="sftp", reason=reason)

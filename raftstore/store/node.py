@@ -20,6 +20,7 @@ from raftstore.cluster.clustertime import ClusterTime
 from raftstore.cluster.events import EventFeed
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
+from raftstore.cluster.maintenance import MaintenanceCalls, Yielding
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
 from raftstore.cluster.membership.joining import Doorkeeper
@@ -113,7 +114,11 @@ class RunningNode:
         self.accounts = Accounts(disk.catalog, self.barrier, self.propose)
         self._people = People(disk.catalog, self.barrier, self.propose, self._change)
         self.events = EventFeed(disk.catalog, self.barrier)
-        self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
+        self.maintenance = MaintenanceCalls(disk.catalog, self.barrier, self.propose)
+        self.own.resting = lambda: self.rests
+        self._status = ClusterStatusReporter(
+            disk, self.membership, self.health, self.topology, self._confirmed, self.maintenance.now
+        )
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
         # Soon: it is told in the middle of an entry.
@@ -159,6 +164,7 @@ class RunningNode:
             events=self.events,
             trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
+            maintenance=self.maintenance,
             membership=self.membership,
             health=self.health,
             leader=self._leader,
@@ -325,6 +331,12 @@ class RunningNode:
             announced=self.topology.invalidate,
             on_fatal=self._on_fatal,
         )
+        yielding = Yielding(
+            rests=lambda: self.rests,
+            leads=lambda: part.consensus.is_leader,
+            reluctant=part.consensus.stand_last,
+            hand_over=self._yield,
+        )
         for work in (
             self.membership,
             self.health,
@@ -337,6 +349,7 @@ class RunningNode:
             part.reserver,
             part.stager,
             registration,
+            yielding,
         ):
             work.start()
             stack.push_async_callback(work.stop)
@@ -473,6 +486,22 @@ class RunningNode:
             return
         if any(consensus.transfer_leadership(name) for name in self._successors()):
             log.warning("leadership is handed over: the disk is full")
+
+    # Maintenance.
+
+    @property
+    def rests(self) -> bool:
+        """Whether this node is in maintenance, as applied here."""
+        return self.disk.settings.name in self.maintenance.now()
+
+    def _yield(self) -> str:
+        """Have another node lead, one with space that is not in maintenance either; return whom, "" for nobody."""
+        spaces, resting = self._spaces(), self.maintenance.now()
+        for name in sorted(self.membership.roster.configuration.voters):
+            fit = name not in resting and spaces.get(name) is Space.ENOUGH
+            if fit and self._running().consensus.transfer_leadership(name):
+                return name
+        return ""
 
     def _reclaimable(self, name: str) -> int:
         if name == self.disk.settings.name:

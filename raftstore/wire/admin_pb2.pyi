@@ -27,7 +27,7 @@ class NodeRequest(_message.Message):
     def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ..., boot: _Optional[int] = ..., previous_boot: _Optional[int] = ..., log_end: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "clients", "program", "oldest", "newest", "level", "certificates")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "clients", "program", "oldest", "newest", "level", "maintenance", "certificates")
     class ServicesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,7 @@ class NodeStatus(_message.Message):
     OLDEST_FIELD_NUMBER: _ClassVar[int]
     NEWEST_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
@@ -98,8 +99,9 @@ class NodeStatus(_message.Message):
     oldest: int
     newest: int
     level: int
+    maintenance: bool
     certificates: _containers.ScalarMap[str, int]
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., clients: _Optional[_Mapping[str, ClientFigure]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ..., certificates: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., clients: _Optional[_Mapping[str, ClientFigure]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ..., maintenance: _Optional[bool] = ..., certificates: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class LoopStatus(_message.Message):
     __slots__ = ("threshold", "probes", "stalls", "longest", "longest_cpu", "classes")
@@ -972,3 +974,39 @@ class Reached(_message.Message):
     address: str
     error: str
     def __init__(self, node: _Optional[str] = ..., service: _Optional[str] = ..., address: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
+class MaintenanceRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MaintenanceList(_message.Message):
+    __slots__ = ("nodes", "members")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[MaintenanceOf]
+    members: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[MaintenanceOf, _Mapping]]] = ..., members: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MaintenanceOf(_message.Message):
+    __slots__ = ("node", "since_ns", "grace_ms")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    GRACE_MS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    since_ns: int
+    grace_ms: int
+    def __init__(self, node: _Optional[str] = ..., since_ns: _Optional[int] = ..., grace_ms: _Optional[int] = ...) -> None: ...
+
+class MaintenanceSet(_message.Message):
+    __slots__ = ("node", "off", "grace_ms")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    OFF_FIELD_NUMBER: _ClassVar[int]
+    GRACE_MS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    off: bool
+    grace_ms: int
+    def __init__(self, node: _Optional[str] = ..., off: _Optional[bool] = ..., grace_ms: _Optional[int] = ...) -> None: ...
+
+class MaintenanceReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -6,8 +6,11 @@ import ftplib
 import io
 import json
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import paramiko
@@ -15,6 +18,7 @@ import pytest
 from click.testing import Result
 from commandline import pixraft
 from harness import Cluster
+from openssh import OpenSsh
 from waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -45,9 +49,13 @@ def uploading(
     cluster: Cluster, node: str, name: str, user: str = "demo"
 ) -> Iterator[tuple[ftplib.FTP, socket.socket]]:
     """An FTP upload of which half a megabyte has gone over, and that waits for its client."""
-    with cluster.login(node, user) as ftp, ftp.transfercmd(f"STOR {name}") as data:
-        data.sendall(b"x" * 500_000)
-        yield ftp, data
+    ftp = cluster.login(node, user)
+    try:
+        with ftp.transfercmd(f"STOR {name}") as data:
+            data.sendall(b"x" * 500_000)
+            yield ftp, data
+    finally:
+        ftp.close()
 
 
 @contextmanager
@@ -137,3 +145,69 @@ def test_the_doctor_looks_at_all_nodes_and_names_what_ails_them(cluster: Cluster
     finally:
         cluster.start_node("n3")
         cluster.wait_ready("n3")
+
+
+def ready(cluster: Cluster, node: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(
+            f"http://{cluster.local.nodes[node].metrics}/readyz?verbose", timeout=60
+        ) as page:
+            return int(page.status), page.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def test_a_node_in_maintenance_serves_nobody_and_keeps_what_it_has(cluster: Cluster, tmp_path: Path) -> None:
+    leader = cluster.leader()
+    with closing(cluster.login(leader)) as idle, uploading(cluster, leader, "drained.jpg") as (ftp, data):
+        on = run(cluster, "maintenance", "on", leader, "--grace", "1h", "--no-wait")
+        assert on.exit_code == 0 and f"{leader} is in maintenance" in on.stdout, on.output
+        with pytest.raises(ftplib.error_temp, match="421 This node is in maintenance; connect to another node"):
+            idle.voidresp()
+        with pytest.raises(ftplib.error_temp, match="421 This node is in maintenance; connect to another node"):
+            cluster.login(leader)
+        client = OpenSsh(tmp_path, cluster.sftp_address(leader)[1], "demo", "demo")
+        refused = client.scp("{}:/a.jpg", str(tmp_path))
+        assert refused.returncode != 0
+        assert "This node is in maintenance; connect to another node." in refused.stderr
+        data.sendall(b"x" * 500_000)  # a transfer goes on to its end
+        data.close()
+        assert ftp.voidresp().startswith("226")
+        with pytest.raises(ftplib.error_temp, match="421 This node is in maintenance"):
+            ftp.voidresp()
+    done = shape(cluster, "maintenance", "on", leader)
+    assert (done["sessions"], done["changed"]) == (0, False) and done["leader"] not in (None, leader)
+    status, text = ready(cluster, leader)
+    assert status == 503 and json.loads(text)["reason"] == "it is in maintenance"
+    shown = run(cluster, "status")
+    assert shown.exit_code == 0 and f"{leader} is in maintenance: it takes no clients" in shown.stdout
+    assert run(cluster, "leader", "transfer", leader).exit_code == 51
+    other = next(name for name in cluster.names if name != leader)
+    with cluster.login(other) as ftp:
+        ftp.storbinary("STOR meanwhile.jpg", io.BytesIO(b"z" * 50_000))
+    eventually(lambda: cluster.status(other)["short_count"] == 0)
+
+    # It stays so through a restart, and through one while another node ends it.
+    cluster.kill(leader)
+    cluster.start_node(leader)
+    eventually(lambda: ready(cluster, leader)[1].find("it is in maintenance") > 0)
+    with pytest.raises(ftplib.error_temp, match="421 This node is in maintenance"):
+        cluster.login(leader)
+    assert shape(cluster, "maintenance", "list")["nodes"][0]["node"] == leader
+    off = run(cluster, "maintenance", "off", leader)
+    assert off.stdout == f"{leader} serves clients again.\n"
+    cluster.wait_ready(leader)
+    eventually(lambda: ready(cluster, leader)[0] == 200)
+    assert run(cluster, "maintenance", "off", leader).stdout == f"{leader} was not in maintenance.\n"
+    assert run(cluster, "maintenance", "on", "n9").exit_code == 10
+
+
+def test_sessions_that_outlast_the_grace_are_ended(cluster: Cluster) -> None:
+    node = cluster.follower()
+    with uploading(cluster, node, "cut.jpg") as (ftp, _):
+        done = shape(cluster, "maintenance", "on", node, "--grace", "1s")
+        assert done["sessions"] == 0
+        with pytest.raises(ftplib.error_temp, match="426 This node is in maintenance"):
+            ftp.voidresp()
+    assert run(cluster, "maintenance", "off", node).exit_code == 0
+    cluster.wait_ready(node)

@@ -44,7 +44,7 @@ def _cells(node: NodeStatus) -> list[str]:
     return [
         node.name,
         node.address,
-        "-" if node.role == "unknown" else node.role,
+        _role(node),
         "yes" if node.voter else "no",
         "yes" if node.reachable else "no",
         output.number(node.term),
@@ -56,6 +56,11 @@ def _cells(node: NodeStatus) -> list[str]:
         output.human_bytes(node.free_disk),
         node.error,
     ]
+
+
+def _role(node: NodeStatus) -> str:
+    role = "-" if node.role == "unknown" else node.role
+    return f"{role} (maintenance)" if node.maintenance else role
 
 
 def _rows(nodes: list[NodeStatus]) -> tuple[list[str], list[list[str]]]:
@@ -124,6 +129,14 @@ def advice(status: ClusterStatus) -> list[str]:
         for node in status.nodes
         if (refused := _refused(node.clients))
     ]
+    lines += [
+        f"{node.name} is in maintenance: it takes no clients and does not lead until `pixraft maintenance off "
+        f"{node.name}`."
+        for node in status.nodes
+        if node.maintenance
+    ]
+    if status.nodes and all(node.maintenance for node in status.nodes):
+        lines.append("All nodes are in maintenance: no client is served.")
     lines += [
         f"{node.name} is {node.drain}: it takes no pictures until `pixraft drain {node.name} --cancel`."
         for node in status.nodes

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from raftstore.cluster.accounts import Accounts
     from raftstore.cluster.events import EventFeed
     from raftstore.cluster.jobs.background import BackgroundJobs
+    from raftstore.cluster.maintenance import MaintenanceCalls
     from raftstore.cluster.membership.service import Membership
     from raftstore.cluster.people import People
     from raftstore.cluster.proposals import Barrier, Propose
@@ -42,6 +43,7 @@ class NodeContext:
     events: EventFeed
     trash: TrashCalls
     retention: RetentionCalls
+    maintenance: MaintenanceCalls
     membership: Membership
     health: Health
     leader: Callable[[], str | None]

@@ -25,6 +25,7 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         services=node.services,
         program=node.program,
         certificates=node.certificates,
+        maintenance=node.maintenance,
     )
     for field in _OPTIONAL:
         value = getattr(node, field)
@@ -65,6 +66,7 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
         services=dict(sorted(message.services.items())),
         program=message.program,
         certificates=dict(sorted(message.certificates.items())),
+        maintenance=message.maintenance,
         clients={
             resource: ClientFigure(figure.used, figure.peak, figure.limit, figure.refused)
             for resource, figure in sorted(message.clients.items())

@@ -6,7 +6,7 @@ import functools
 import os
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +42,12 @@ class Access:
     """The admin's file that this came from, if it did."""
     source: Path = Path()
     """The file that this came from."""
+
+    def of(self, node: str) -> Access:
+        """Return the same for one node. Raises NotFound."""
+        chosen = replace(self, node=node)
+        chosen.asked()
+        return chosen
 
     def asked(self) -> list[Member]:
         """Return the members to try, in order: all, or the one that was named; NotFound if unknown."""

@@ -188,6 +188,11 @@ _SHAPES = [
         "certificates, limits, configuration), `where` (a node, cluster, this machine), `text`, `remedy`",
     ),
     (
+        "log-level",
+        "`nodes`: each `node`, `level`, `configured`, `seconds` (until that is in force again; 0: it is); "
+        "`not_reached`",
+    ),
+    (
         "maintenance on, off, list",
         "`nodes`: each `node`, `since`, `grace` (seconds); on, off: `node`, `maintenance`, `changed`; on: `sessions` "
         "(left there; null: not asked), `leader`",

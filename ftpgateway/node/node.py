@@ -23,6 +23,7 @@ from ftpgateway.serving.clientlines import ClientLines
 from ftpgateway.serving.draining import Draining
 from ftpgateway.serving.frontends import Frontend, FrontendContext
 from ftpgateway.serving.logfile import AppendedFile
+from ftpgateway.serving.loglevel import LOG_LEVEL_CALLS, LogLevel
 from ftpgateway.serving.opensessions import SESSION_CALLS, OpenSessions
 from ftpgateway.serving.transfercounts import TransferCounts
 from ftpgateway.serving.transferlog import TransferLog
@@ -50,13 +51,16 @@ EXIT_FATAL = 4
 
 
 async def run_node(
-    config: NodeConfig, log_file: AppendedFile | None = None, client_lines: ClientLines | None = None
+    config: NodeConfig,
+    log_file: AppendedFile | None = None,
+    client_lines: ClientLines | None = None,
+    log_level: LogLevel | None = None,
 ) -> int:
     """Run a node until SIGTERM or SIGINT (exit code 0) or a fatal error (EXIT_FATAL).
 
     At SIGHUP, `log_file` (where the log goes) and the log of transfers are opened anew. `client_lines` tells now and
-    then which lines of the log were left out. Raises StoreError when it cannot start from what is on disk, OSError
-    when an address is taken.
+    then which lines of the log were left out; `log_level` is what operators may change. Raises StoreError when it
+    cannot start from what is on disk, OSError when an address is taken.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
@@ -83,7 +87,7 @@ async def run_node(
     beating = asyncio.create_task(keep_alive(), name="watchdog")
     telling = asyncio.create_task(_tell(client_lines), name="lines left out")
     try:
-        reason = await _until_ended(config, transfers, ended, end)
+        reason = await _until_ended(config, transfers, log_level, ended, end)
     finally:
         beating.cancel()
         await tasks.cancel_and_wait(telling)
@@ -122,6 +126,7 @@ async def _tell(lines: ClientLines | None) -> None:
 async def _until_ended(
     config: NodeConfig,
     transfers: TransferLog | None,
+    log_level: LogLevel | None,
     ended: asyncio.Future[BaseException | None],
     end: Callable[[BaseException | None], None],
 ) -> BaseException | None:
@@ -131,7 +136,7 @@ async def _until_ended(
     async def serve() -> None:
         nonlocal ready
         notify("STATUS=starting: reads its data, then waits for a majority of the cluster")
-        async with _serving(config, transfers, end):
+        async with _serving(config, transfers, log_level, end):
             ready = True
             freeze_start()
             notify("READY=1", f"STATUS=serves {_served(config)}")
@@ -156,7 +161,10 @@ async def _until_ended(
 
 @contextlib.asynccontextmanager
 async def _serving(
-    config: NodeConfig, transfers: TransferLog | None, on_fatal: Callable[[BaseException], None]
+    config: NodeConfig,
+    transfers: TransferLog | None,
+    log_level: LogLevel | None,
+    on_fatal: Callable[[BaseException], None],
 ) -> AsyncIterator[None]:
     metrics = Metrics()
     store = await Store.open(store_settings(config), on_fatal, metrics)
@@ -164,6 +172,8 @@ async def _serving(
         access = Access(store, access_settings(config))
         access.start()
         store.report_clients(access.ledger.figures)
+        if log_level is not None:
+            store.answer(LOG_LEVEL_CALLS, log_level)
         access.meter(metrics)
         if transfers is not None:
             metrics.add(transfers)

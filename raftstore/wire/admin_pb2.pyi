@@ -1010,3 +1010,25 @@ class MaintenanceSet(_message.Message):
 class MaintenanceReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class LogLevelRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LogLevel(_message.Message):
+    __slots__ = ("level", "configured", "seconds")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    configured: str
+    seconds: float
+    def __init__(self, level: _Optional[str] = ..., configured: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class LogLevelSet(_message.Message):
+    __slots__ = ("level", "seconds")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    seconds: float
+    def __init__(self, level: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...

@@ -358,7 +358,8 @@ class NodeStatus:
     `services`: what is served there beside the channel between nodes, by name, and at what address: ftp, sftp.
     `loop`: None also where the stall watch is off. `clients`: what they hold, by resource.
     `program`: its version; it knows the levels `oldest` to `newest` of the log, and has applied it up to where `level`
-    is in force.
+    is in force. `certificates`: when they end, by what they are for, in seconds since the epoch; 0: one cannot be read.
+    `maintenance`: it takes no sessions of clients, and does not lead.
     """
 
     name: str
@@ -385,6 +386,8 @@ class NodeStatus:
     oldest: int | None = None
     newest: int | None = None
     level: int | None = None
+    certificates: dict[str, int] = field(default_factory=dict)
+    maintenance: bool = False
 
 
 @dataclass(slots=True)

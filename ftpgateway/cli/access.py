@@ -6,7 +6,7 @@ import functools
 import os
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,14 @@ class Access:
     timeout: float = 5.0
     bundle: Path | None = None
     """The admin's file that this came from, if it did."""
+    source: Path = Path()
+    """The file that this came from."""
+
+    def of(self, node: str) -> Access:
+        """Return the same for one node. Raises NotFound."""
+        chosen = replace(self, node=node)
+        chosen.asked()
+        return chosen
 
     def asked(self) -> list[Member]:
         """Return the members to try, in order: all, or the one that was named; NotFound if unknown."""
@@ -64,7 +72,7 @@ def open_access(file: Path, node: str | None = None, timeout: float = 5.0) -> Ac
         config = load_node_config(file)
         own, cluster = config[PeersSettings], config[ClusterSettings]
     files = own.ca, own.certificate, own.key
-    return Access(cluster.name, cluster.members, *files, node=node, timeout=timeout, bundle=bundle)
+    return Access(cluster.name, cluster.members, *files, node=node, timeout=timeout, bundle=bundle, source=file)
 
 
 def _is_admin(file: Path) -> bool:

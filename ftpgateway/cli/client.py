@@ -14,7 +14,7 @@ from ftpgateway.cli.errors import NotReachable
 from ftpgateway.node.config.errors import ConfigError
 from raftstore.cluster.calls import status as status_call
 from raftstore.cluster.status.convert import node_from_wire
-from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, Unavailable
+from raftstore.errors import Damaged, Invalid, NoQuorum, OutcomeUnknown, Refused, StoreError, Unavailable
 from raftstore.peers import PeerClient
 from raftstore.peers.calls import Answered
 from raftstore.peers.security.pki import Identity, exposed
@@ -70,7 +70,7 @@ class ClusterClient:
                 raise NoQuorum(f"{failure.detail}; `pixraft status` tells which nodes answer") from None
             if not isinstance(failure, Unavailable):
                 raise failure
-        raise NotReachable("; ".join(f"{name}: {_reason(error, name)}" for name, error in failures.items()))
+        raise NotReachable("; ".join(f"{name}: {reason_of(error, name)}" for name, error in failures.items()))
 
     async def call(
         self,
@@ -91,9 +91,33 @@ class ClusterClient:
                 answer = await client.call(call.method, request.SerializeToString(), timeout=timeout + patience)
             except Unavailable as error:
                 if changes:
-                    raise OutcomeUnknown(f"{member.name}: {_reason(error, member.name)}") from None
+                    raise OutcomeUnknown(f"{member.name}: {reason_of(error, member.name)}") from None
                 raise
         return call.read(answer.body, member.name)
+
+    async def ask_each(
+        self, call: Answered[Any, _Request, _Reply], request: _Request
+    ) -> tuple[dict[str, _Reply], dict[str, StoreError]]:
+        """Call all members, or the one that was named, at once; return the answers and the failures by node.
+
+        Who does not answer has NotReachable.
+        """
+        members = self._access.asked()
+        results = await asyncio.gather(
+            *(self.call(member, call, request) for member in members), return_exceptions=True
+        )
+        answers: dict[str, _Reply] = {}
+        failures: dict[str, StoreError] = {}
+        for member, result in zip(members, results, strict=True):
+            if isinstance(result, Unavailable):
+                failures[member.name] = NotReachable(reason_of(result, member.name))
+            elif isinstance(result, StoreError):
+                failures[member.name] = result
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                answers[member.name] = result
+        return answers, failures
 
     async def status(self) -> ClusterStatus:
         """Ask for the cluster's status; a node without quorum is passed over for one that has it.
@@ -106,7 +130,7 @@ class ClusterClient:
             try:
                 answer = await self.call(member, status_call.status, admin_pb2.StatusRequest())
             except (Unavailable, Refused, NoQuorum) as error:
-                failures[member.name] = _reason(error, member.name)
+                failures[member.name] = reason_of(error, member.name)
                 continue
             status = status_from_wire(answer)
             if status.verdict != "no quorum":
@@ -122,7 +146,7 @@ class ClusterClient:
         return ClusterStatus(verdict="unreachable", asked="", leader=None, term=0, nodes=nodes)
 
 
-def _reason(error: Exception, name: str) -> str:
+def reason_of(error: Exception, name: str) -> str:
     """Return what a node's failure was, without the node's name and address at the beginning."""
     text = getattr(error, "detail", "") or str(error)
     before, colon, rest = text.partition(": ")

@@ -58,8 +58,14 @@ def exit_codes() -> Iterator[tuple[int, str, str]]:
             "",
             "`serve`: the node stopped: it could no longer keep its promises",
         ),
-        NOT_CLEAN: ("", "`fsck`: something is missing, damaged or too much; --apply mends it"),
-        DEGRADED: ("", "`status`: degraded: it works, but a node is down or pictures lack copies"),
+        NOT_CLEAN: (
+            "",
+            "`fsck`: something is missing, damaged or too much; --apply mends it. `doctor`: there is a problem",
+        ),
+        DEGRADED: (
+            "",
+            "`status`: degraded: it works, but a node is down or pictures lack copies. `doctor`: warnings",
+        ),
         INTERRUPTED: ("", "Interrupted with Ctrl-C"),
     }
     own: list[type[StoreError]] = [ConfigError, AddressInUse, NotReachable, DemoFailed]

@@ -14,6 +14,7 @@ import structlog
 
 from ftpgateway.node.config.log import LogSettings
 from ftpgateway.serving.clientlines import ClientLines
+from ftpgateway.serving.loglevel import LogLevel
 from raftstore import paths
 
 _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio": logging.WARNING}
@@ -131,14 +132,21 @@ class Lenient:
         return self._stream.isatty()
 
 
-def configure(config: LogSettings, stream: _Stream | None = None, *, node: str = "") -> ClientLines:
+def configure(
+    config: LogSettings,
+    stream: _Stream | None = None,
+    *,
+    node: str = "",
+    log_level: LogLevel | None = None,
+) -> ClientLines:
     """Set up logging for this process, to `stream` or else to standard error; return what bounds clients' lines.
 
-    Lines of JSON have the name of the `node` in them: they are collected, as a rule, from several.
+    `log_level`, of the configured level, can be set to another one later. Lines of JSON have the name of the `node` in
+    them: they are collected, as a rule, from several.
     """
     client_lines = ClientLines(config.client_lines)
     stream = Lenient(stream or sys.stderr)
-    level = logging.getLevelNamesMapping()[config.level.upper()]
+    log_level = log_level or LogLevel(config.level)
     last: list[Any]
     if config.format == "json":
         last = [
@@ -158,16 +166,22 @@ def configure(config: LogSettings, stream: _Stream | None = None, *, node: str =
             Clock(),
             *last,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=log_level.wrapper_class,
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers[:] = [_Forward()]
-    root.setLevel(max(level, logging.WARNING))
+    log_level.on_change = _libraries_at
+    _libraries_at(logging.getLevelNamesMapping()[config.level.upper()])
+    return client_lines
+
+
+def _libraries_at(level: int) -> None:
+    """Have libraries heard at a level."""
+    logging.getLogger().setLevel(max(level, logging.WARNING))
     for name, least in _FOREIGN.items():
         logging.getLogger(name).setLevel(max(level, least))
-    return client_lines
 
 
 def to_standard_error() -> None:

@@ -14,12 +14,12 @@ from typing import IO, Any
 
 import click
 
-from ftpgateway.cli import cluster, local, logs, users
+from ftpgateway.cli import cluster, local, logs, operating, users
 from raftstore.util.modules import modules_of
 
-FOLDERS: tuple[ModuleType, ...] = (local, cluster, users)
-"""Packages whose modules are the commands: `pixraft x` is `command` in the module x of one of them. What commands are
-made of is in `helpers`."""
+FOLDERS: tuple[ModuleType, ...] = (local, cluster, operating, users)
+"""Packages whose modules are the commands: `pixraft x-y` is `command` in the module x_y of one of them. What commands
+are made of is in `helpers`."""
 
 ELSEWHERE = {"demo": "ftpgateway.demo.command"}
 """Module of a command that cannot be there: it builds on this package."""
@@ -27,8 +27,9 @@ ELSEWHERE = {"demo": "ftpgateway.demo.command"}
 ORDER = (
     *("init", "serve", "demo", "status", "members", "user", "group", "sent", "inbox"),
     *("events", "audit", "trash", "restore", "retention", "hostkeys", "upgrade"),
+    *("sessions", "top", "doctor", "maintenance", "log-level", "cert"),
     *("node", "leader", "join"),
-    *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "unit"),
+    *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "unit", "completion"),
 )
 """In which they are listed: that of first use. Those that are not named here follow by name."""
 
@@ -37,10 +38,11 @@ def find_commands(folders: Sequence[ModuleType] = FOLDERS) -> dict[str, str]:
     """Return the module of each command by its name, in the order for people. None of them is imported."""
     found = dict(ELSEWHERE)
     for folder in folders:
-        for name in modules_of(folder):
+        for module in modules_of(folder):
+            name = module.replace("_", "-")
             if name in found:
                 raise ValueError(f"the command {name} is in {found[name]} already")
-            found[name] = f"{folder.__name__}.{name}"
+            found[name] = f"{folder.__name__}.{module}"
     place = {name: number for number, name in enumerate(ORDER)}
     return {name: found[name] for name in sorted(found, key=lambda name: (place.get(name, len(place)), name))}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -58,7 +59,7 @@ class PixraftCommand(click.Command):
 
 
 class ListingGroup(click.Group):
-    """A group that means its command `default` when only options are given."""
+    """A group that means its command `default` when only options are given, in the environment or behind it."""
 
     def __init__(self, *args: Any, default: str = "list", **options: Any) -> None:
         super().__init__(*args, **options)
@@ -66,7 +67,10 @@ class ListingGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click."""
-        if args and args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
+        if not args:
+            said = any(os.environ.get(name) for name in ("PIXRAFT_CLUSTER", "PIXRAFT_CONFIG"))
+            args = [self.default] if said else args
+        elif args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
@@ -134,6 +138,19 @@ def plain_table(
 def moment(ns: int) -> str | None:
     """Return a time in ns since the epoch as ISO 8601 in UTC; None for 0."""
     return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}" if ns else None
+
+
+def age(seconds: float) -> str:
+    """Write a time for people, in its largest unit and the next: 42s, 3m 5s, 2h 10m, 4d 3h."""
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if not part.startswith("0")) or "0s"
 
 
 def human_bytes(count: int | None) -> str:

@@ -112,7 +112,8 @@ def commands_page() -> str:
         "0.05, 0.1, 0.2, 0.5, 1, 2, 5 seconds and more. `clients` has of `memory` (bytes), `handles`, `names` (of",
         "listings), `connections` and `ports` (passive ones that wait) what the clients hold: `used`, `limit` (0:",
         "none), and since the node's start `peak` and `refused`: how often more was too much for an account, an",
-        "address or the node.",
+        "address or the node. `certificates`: when those of the node, its authority and its front-ends end, in seconds",
+        "since the epoch (0: cannot be read).",
     ]
     for name, command, context in _commands(
         group, click.Context(group, info_name="pixraft", **group.context_settings)
@@ -142,6 +143,8 @@ _NODE_KEYS = [
     "services",
     "loop",
     "clients",
+    "certificates",
+    "maintenance",
 ]
 
 _SHAPES = [
@@ -179,6 +182,28 @@ _SHAPES = [
         "`level` (in force), `before` (`finish`: before it), `target`, `finished`, `obstacles`, `nodes`: each `name`, "
         "`reachable`, `program`, `oldest` and `newest` (level that it knows), `level`, `error`",
     ),
+    (
+        "doctor",
+        "`worst` (ok, warning, problem), `findings`: each `severity`, `check` (nodes, versions, clocks, ports, disks, "
+        "certificates, limits, configuration), `where` (a node, cluster, this machine), `text`, `remedy`",
+    ),
+    (
+        "log-level",
+        "`nodes`: each `node`, `level`, `configured`, `seconds` (until that is in force again; 0: it is); "
+        "`not_reached`",
+    ),
+    (
+        "maintenance on, off, list",
+        "`nodes`: each `node`, `since`, `grace` (seconds); on, off: `node`, `maintenance`, `changed`; on: `sessions` "
+        "(left there; null: not asked), `leader`",
+    ),
+    (
+        "sessions list",
+        "`sessions`: each `node`, `session` (its number there), `protocol`, `user` (null: it logs in), `address`, "
+        "`since`, `operations` (each `what`, `path`, `bytes`, `seconds`, `rate` in bytes a second since it began); "
+        "`count`, `not_reached` (nodes)",
+    ),
+    ("sessions kill", "`killed` (as `sessions`), `not_reached`"),
     ("hostkeys list, rotate", "`keys`: each `kind`, `bits`, `fingerprint`, `key` (as in a .pub file)"),
     (
         "jobs list, repair, scrub",

@@ -32,7 +32,11 @@ class FtpKind(FrontendKind[FtpSettings]):
         from raftstore.peers.security.expiry import CertificateEnd
 
         made = FtpFrontend(
-            context.access, settings, transfers=context.transfers, proxy_networks=context.proxy_networks
+            context.access,
+            settings,
+            transfers=context.transfers,
+            proxy_networks=context.proxy_networks,
+            sessions=context.sessions,
         )
         context.metrics.add(made.connections, protocol=self.name)
         if (certificate := settings.tls_certificate) is not None:
@@ -42,7 +46,9 @@ class FtpKind(FrontendKind[FtpSettings]):
     def private_files(self, settings: FtpSettings) -> Iterator[PrivateFile]:
         """Yield the certificate, in whose file the key is."""
         if settings.tls_certificate is not None:
-            yield PrivateFile("tls_certificate", settings.tls_certificate, "the FTPS certificate")
+            yield PrivateFile(
+                "tls_certificate", settings.tls_certificate, "the FTPS certificate", certificate=True
+            )
 
     def passive_ports(self, settings: FtpSettings) -> PassivePorts | None:
         """Return the ports for passive data connections."""

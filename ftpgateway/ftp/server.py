@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import socket
 import ssl
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -22,12 +21,14 @@ from ftpgateway.ftp.data.spares import Spares
 from ftpgateway.ftp.data.watch import Watch
 from ftpgateway.ftp.interface import Command, declared
 from ftpgateway.ftp.nesting import Nest
+from ftpgateway.ftp.opensession import OpenFtpSession
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.session import FtpSession
 from ftpgateway.ftp.settings import FtpSettings
 from ftpgateway.ftp.tls import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, TooMany
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.opensessions import OpenSessions
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferSink
 from raftstore.util.addresses import Address
@@ -45,6 +46,7 @@ CONTROL_RECEIVE = 64 * 1024
 """Bytes of commands that the kernel takes for a session that does not read them, because its client does not read the
 replies."""
 RECEIVE_BUFFER = 1024 * 1024
+STOPPING = "The server is being stopped; connect to another node."
 _ACCEPTS_A_TURN = 64
 
 
@@ -52,7 +54,7 @@ class FtpFrontend:
     """Serves FTP (and FTPS) clients from a store; `access` knows who may log in, and has been started.
 
     To be made on the running loop. Who connects from one of `proxy_networks` is a balancer, which tells by the PROXY
-    protocol who the client is. `modules` are those that declare its commands.
+    protocol who the client is. `sessions` gets each client. `modules` are those that declare its commands.
 
     `start` raises OSError when an address is taken or the certificate cannot be read, ValueError when it is no
     use.
@@ -65,6 +67,7 @@ class FtpFrontend:
         *,
         transfers: TransferSink | None = None,
         proxy_networks: Sequence[Network] = (),
+        sessions: OpenSessions | None = None,
         modules: Iterable[ModuleType] = MODULES,
     ) -> None:
         for mistake in settings.mistakes():
@@ -87,16 +90,17 @@ class FtpFrontend:
         """What commands of all sessions may take of a turn of the loop."""
         self._nest = Nest()
         self._listeners: list[_Listener] = []
-        self._sessions: set[FtpSession] = set()
+        self._sessions: dict[FtpSession, OpenFtpSession] = {}
+        self._open = OpenSessions() if sessions is None else sessions
         self.connections = Connections(
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
+            self._open,
         )
         self.proxies = Proxies(proxy_networks)
         self._handshakes: Rates[None] = Rates(HANDSHAKES, 2 * HANDSHAKES)
         self._handshakes_of_one: Rates[str] = Rates(HANDSHAKES / 2, HANDSHAKES)
         self._background = Background(self._changed)
-        self._numbers = itertools.count(1)
         self._all_closed: asyncio.Event | None = None
 
     async def start(self) -> None:
@@ -142,7 +146,7 @@ class FtpFrontend:
         self.proxies.stop()
         deadline = asyncio.get_running_loop().time() + grace
         for session in list(self._sessions):
-            session.leave()
+            session.leave(STOPPING)
         while self._sessions or self._background:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
@@ -187,7 +191,7 @@ class FtpFrontend:
 
     def next_number(self) -> int:
         """Return a number for a new session."""
-        return next(self._numbers)
+        return self._open.next_number()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in the background; `stop` waits for it."""
@@ -216,7 +220,8 @@ class FtpFrontend:
             self.connections.left(slot)
             return
         slot.close = lambda reason: session.end_with(f"421 {reason}")
-        self._sessions.add(session)
+        shown = self._sessions[session] = OpenFtpSession(session)
+        self._open.add(shown)
         log.info("session opened", session=session.number, peer=peer, implicit_tls=implicit)
         if implicit:
             session.begin_secured()
@@ -229,7 +234,8 @@ class FtpFrontend:
 
     def session_over(self, session: FtpSession) -> None:
         """A session has ended."""
-        self._sessions.discard(session)
+        if (shown := self._sessions.pop(session, None)) is not None:
+            self._open.discard(shown)
         self.connections.left(session.slot)
         self._changed()
 

@@ -132,6 +132,7 @@ class FtpSession(ControlConnection):
         self.link.protected = implicit_tls
         self.runner = Runner(host.host_loop, host.wait_limit, self._advance)
         self._doing: tuple[Command | None, str] = (None, "")
+        self._doing_since = 0.0
         self._before_login = 0
         self._refusals = RefusalLog(lambda: self.events)
         self._lines: deque[_Line] = deque()
@@ -253,6 +254,7 @@ class FtpSession(ControlConnection):
             return
         self._before_login += 1
         self._doing = known, ""
+        self._doing_since = time.monotonic()
         if known is None:
             self._refuse_unknown(command)
         elif not raw and known.argument is True:
@@ -350,6 +352,14 @@ class FtpSession(ControlConnection):
     def files(self) -> workspace.Workspace:
         """What the user sees of the store."""
         return self.logged_in.files
+
+    @property
+    def under_way(self) -> tuple[str, str, float] | None:
+        """The command that waits for the store, its path if it has one, and since how many seconds."""
+        command, path = self._doing
+        if command is None or not self.runner.busy:
+            return None
+        return command.name, path, time.monotonic() - self._doing_since
 
     # The log.
 
@@ -549,13 +559,13 @@ class FtpSession(ControlConnection):
             "session closed", seconds=round(time.monotonic() - self.opened, 3), refused=self._refusals.total
         )
 
-    def leave(self) -> None:
-        """The server is being stopped: say goodbye, now or when the transfer is over."""
-        self._farewell = "421 The server is being stopped; connect to another node."
+    def leave(self, reason: str) -> None:
+        """Say goodbye for that reason, now or when the transfer is over."""
+        self._farewell = f"421 {reason}"
         self._part()
 
     def expel(self, reason: str) -> None:
-        """The account does not allow the session any more: end its transfer, and then it."""
+        """Its account has changed, or an admin wants it: end its transfer, and then the session."""
         self._farewell = f"421 {reason}"
         self._expelled = True
         self._lines.clear()

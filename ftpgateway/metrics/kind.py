@@ -51,7 +51,8 @@ class MetricsKind(FrontendKind[MetricsSettings]):
         if settings.credentials_file is not None:
             yield PrivateFile("credentials_file", settings.credentials_file, "the token for metrics")
         if settings.tls_certificate is not None:
-            yield PrivateFile("tls_certificate", settings.tls_certificate, "the certificate for metrics")
+            what = "the certificate for metrics"
+            yield PrivateFile("tls_certificate", settings.tls_certificate, what, certificate=True)
 
     def problems(self, settings: MetricsSettings) -> Iterator[Mistake]:
         """Yield what is wrong with the files."""

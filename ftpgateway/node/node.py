@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,8 +20,11 @@ from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.node.memory import freeze_start, of_machine
 from ftpgateway.node.systemd import keep_alive, notify
 from ftpgateway.serving.clientlines import ClientLines
+from ftpgateway.serving.draining import Draining
 from ftpgateway.serving.frontends import Frontend, FrontendContext
 from ftpgateway.serving.logfile import AppendedFile
+from ftpgateway.serving.loglevel import LOG_LEVEL_CALLS, LogLevel
+from ftpgateway.serving.opensessions import SESSION_CALLS, OpenSessions
 from ftpgateway.serving.transfercounts import TransferCounts
 from ftpgateway.serving.transferlog import TransferLog
 from raftstore.chunks.settings import ChunksSettings
@@ -47,13 +51,16 @@ EXIT_FATAL = 4
 
 
 async def run_node(
-    config: NodeConfig, log_file: AppendedFile | None = None, client_lines: ClientLines | None = None
+    config: NodeConfig,
+    log_file: AppendedFile | None = None,
+    client_lines: ClientLines | None = None,
+    log_level: LogLevel | None = None,
 ) -> int:
     """Run a node until SIGTERM or SIGINT (exit code 0) or a fatal error (EXIT_FATAL).
 
     At SIGHUP, `log_file` (where the log goes) and the log of transfers are opened anew. `client_lines` tells now and
-    then which lines of the log were left out. Raises StoreError when it cannot start from what is on disk, OSError
-    when an address is taken.
+    then which lines of the log were left out; `log_level` is what operators may change. Raises StoreError when it
+    cannot start from what is on disk, OSError when an address is taken.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
@@ -80,7 +87,7 @@ async def run_node(
     beating = asyncio.create_task(keep_alive(), name="watchdog")
     telling = asyncio.create_task(_tell(client_lines), name="lines left out")
     try:
-        reason = await _until_ended(config, transfers, ended, end)
+        reason = await _until_ended(config, transfers, log_level, ended, end)
     finally:
         beating.cancel()
         await tasks.cancel_and_wait(telling)
@@ -119,6 +126,7 @@ async def _tell(lines: ClientLines | None) -> None:
 async def _until_ended(
     config: NodeConfig,
     transfers: TransferLog | None,
+    log_level: LogLevel | None,
     ended: asyncio.Future[BaseException | None],
     end: Callable[[BaseException | None], None],
 ) -> BaseException | None:
@@ -128,7 +136,7 @@ async def _until_ended(
     async def serve() -> None:
         nonlocal ready
         notify("STATUS=starting: reads its data, then waits for a majority of the cluster")
-        async with _serving(config, transfers, end):
+        async with _serving(config, transfers, log_level, end):
             ready = True
             freeze_start()
             notify("READY=1", f"STATUS=serves {_served(config)}")
@@ -153,7 +161,10 @@ async def _until_ended(
 
 @contextlib.asynccontextmanager
 async def _serving(
-    config: NodeConfig, transfers: TransferLog | None, on_fatal: Callable[[BaseException], None]
+    config: NodeConfig,
+    transfers: TransferLog | None,
+    log_level: LogLevel | None,
+    on_fatal: Callable[[BaseException], None],
 ) -> AsyncIterator[None]:
     metrics = Metrics()
     store = await Store.open(store_settings(config), on_fatal, metrics)
@@ -161,6 +172,8 @@ async def _serving(
         access = Access(store, access_settings(config))
         access.start()
         store.report_clients(access.ledger.figures)
+        if log_level is not None:
+            store.answer(LOG_LEVEL_CALLS, log_level)
         access.meter(metrics)
         if transfers is not None:
             metrics.add(transfers)
@@ -181,6 +194,10 @@ async def _frontends(
     config: NodeConfig, store: Store, access: Access, metrics: Metrics, transfers: TransferCounts
 ) -> AsyncIterator[None]:
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
+    sessions = OpenSessions()
+    store.answer(SESSION_CALLS, sessions)
+    draining = Draining(sessions, store.maintenance)
+    draining.start()
     context = FrontendContext(
         store,
         access,
@@ -189,6 +206,7 @@ async def _frontends(
         transfers,
         checks=store.checks,
         proxy_networks=config[ClientsSettings].proxy_networks,
+        sessions=sessions,
     )
     started: list[Frontend] = []
     try:
@@ -197,6 +215,8 @@ async def _frontends(
             if (frontend := kind.build(context, section)) is not None:
                 await frontend.start()
                 started.append(frontend)
+        for name, file in certificate_files(config):
+            store.report_certificate(name, file.read_bytes)
         services = config.services()
         log.info(
             "node ready",
@@ -206,6 +226,7 @@ async def _frontends(
         )
         yield
     finally:
+        await draining.stop()
         await asyncio.gather(*(frontend.stop(STOP_GRACE) for frontend in started))
         spools.close()
 
@@ -213,6 +234,14 @@ async def _frontends(
 def _served(config: NodeConfig) -> str:
     """Say what is served, and where."""
     return ", ".join(f"{name.upper()} on {address}" for name, address in config.services().items())
+
+
+def certificate_files(config: NodeConfig) -> Iterator[tuple[str, Path]]:
+    """Yield the certificates of the front-ends, by the name of the front-end."""
+    for kind, section in config.each_frontend():
+        for file in kind.private_files(section):
+            if file.certificate:
+                yield kind.name, file.path
 
 
 def store_settings(config: NodeConfig) -> StoreSettings:

@@ -86,9 +86,9 @@ def other_owner(config: NodeConfig) -> str | None:
 
 def _keys_for_all(config: NodeConfig) -> Iterator[Problem]:
     """Yield the private keys that others can read."""
-    for key, file, _ in (PrivateFile("peers.key", config[PeersSettings].key, ""), *frontend_files(config)):
-        if problem := exposed(file):
-            yield Problem(config.source, key, problem, f"chmod 600 {file}")
+    for file in (PrivateFile("peers.key", config[PeersSettings].key, ""), *frontend_files(config)):
+        if problem := exposed(file.path):
+            yield Problem(config.source, file.key, problem, f"chmod 600 {file.path}")
 
 
 def frontend_files(config: NodeConfig) -> Iterator[PrivateFile]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ftpgateway.access.ledger import Charge, Holder, Ledger, LimitReached, Resource
 from ftpgateway.access.refusal import LoginRefused
+from ftpgateway.serving.opensessions import OpenSessions
 from raftstore.util.limits.admission import Admission
 from raftstore.util.metrics import gauge
 from raftstore.util.networks import network_of
@@ -62,9 +63,11 @@ def share_of(places: int) -> int:
 class Connections:
     """The clients of one front-end. On the loop."""
 
-    def __init__(self, ledger: Ledger, places: Places) -> None:
+    def __init__(self, ledger: Ledger, places: Places, sessions: OpenSessions | None = None) -> None:
+        """`sessions` says whether clients are taken at all."""
         self._ledger = ledger
         self._places = places
+        self._sessions = sessions
         self._strangers: Admission[Slot] = Admission(places.logging_in, share_of(places.logging_in))
         self._known = 0
         self._accounts: Counter[str] = Counter()
@@ -91,6 +94,8 @@ class Connections:
 
     def enter(self, peer: str, close: Callable[[str], None]) -> Slot:
         """Take a client from address `peer`; another one may be closed for it. Raises TooMany."""
+        if self._sessions is not None and (refusal := self._sessions.refusal()):
+            raise TooMany(refusal)
         network = network_of(peer)
         try:
             charge = self._ledger.charge(Holder("", network), Resource.CONNECTIONS, 1)

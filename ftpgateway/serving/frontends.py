@@ -21,6 +21,7 @@ from raftstore.util.settings import Mistake
 
 if TYPE_CHECKING:
     from ftpgateway.access.access import Access
+    from ftpgateway.serving.opensessions import OpenSessions
     from ftpgateway.serving.transferlog import TransferSink
     from raftstore.store.checks import Checks as NodeChecks
     from raftstore.store.transfers.spool import Spools
@@ -65,6 +66,8 @@ class FrontendContext:
     """What supervisors and balancers ask; None: of a node made up of parts."""
     proxy_networks: tuple[Network, ...] = ()
     """Networks of balancers, which tell by the PROXY protocol who the client is."""
+    sessions: OpenSessions | None = None
+    """Gets each client that is served, for operators; None: nobody asks."""
 
 
 class Frontend(Protocol):
@@ -88,11 +91,15 @@ class PassivePorts(NamedTuple):
 
 
 class PrivateFile(NamedTuple):
-    """A file that only the node may read: the key that names it, where it is, and what it is, for people."""
+    """A file that only the node may read: the key that names it, where it is, and what it is, for people.
+
+    `certificate`: one comes first in it, or behind its key.
+    """
 
     key: str
     path: Path
     what: str
+    certificate: bool = False
 
 
 S = TypeVar("S")

@@ -8,7 +8,7 @@ import functools
 import itertools
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -17,6 +17,7 @@ from ftpgateway.access.access import Access
 from ftpgateway.access.ledger import Charge, LimitReached, Resource
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import Session
+from ftpgateway.serving.opensessions import Operation
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
 from ftpgateway.serving.transferlog import ANONYMOUS, Transferred, TransferSink
@@ -80,6 +81,7 @@ class Connection:
         self._transfers = transfers
         self.number = number
         self.peer = peer
+        self.began = time.time()
         self._control = control
         self._access = access
         self._settings = settings
@@ -117,6 +119,30 @@ class Connection:
     def busy(self) -> bool:
         """Whether something is being transferred."""
         return any(stream.busy for stream in self._streams)
+
+    # As operators see it (`ftpgateway.serving.opensessions`).
+
+    protocol = "sftp"
+
+    @property
+    def user(self) -> str:
+        """Who has logged in."""
+        return "" if self._session is None else self._session.name
+
+    def operations(self) -> Sequence[Operation]:
+        """The files that are open, and the requests that wait for the store."""
+        return [operation for stream in self._streams for operation in stream.operations()]
+
+    def kill(self, reason: str) -> None:
+        """See `OpenSession`."""
+        if self._session is not None:
+            self._session.files.shut()  # what takes long, removing a large directory say, goes no further
+        self.end(reason)
+
+    def leave(self, reason: str) -> None:
+        """See `OpenSession`; a session that is busy now stays until it is asked again."""
+        if not self.busy:
+            self.end(reason)
 
     def end(self, reason: str) -> None:
         """End the connection; uploads that are not closed are kept for their owner to resume. Idempotent."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import itertools
 import socket
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from ftpgateway.access.access import Access
 from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
 from ftpgateway.serving.frontends import Secrets
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.opensessions import OpenSessions
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferSink
 from ftpgateway.sftp import hostkeys
@@ -22,6 +22,7 @@ from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.processes import passing
 from ftpgateway.sftp.processes.silent import Silent
 from ftpgateway.sftp.processes.workers import Workers
+from ftpgateway.sftp.refusing import Refusing
 from ftpgateway.sftp.settings import SftpSettings
 from raftstore.errors import StoreError
 from raftstore.store.transfers.spool import Spools
@@ -51,8 +52,9 @@ class SftpFrontend:
         *,
         transfers: TransferSink | None = None,
         proxy_networks: Sequence[Network] = (),
+        sessions: OpenSessions | None = None,
     ) -> None:
-        """Raises ValueError when the settings name no address."""
+        """`sessions` gets each client. Raises ValueError when the settings name no address."""
         if settings.listen is None:
             raise ValueError("no address to listen on")
         self._listen_on = settings.listen
@@ -66,13 +68,15 @@ class SftpFrontend:
         self._workers: Workers | None = None
         self._connections: set[Connection] = set()
         self._silent: set[Silent] = set()
+        self._refusing = Refusing()
+        self._open = OpenSessions() if sessions is None else sessions
         self.connections = Connections(
             access.ledger,
             Places(settings.max_sessions, settings.max_sessions_per_address, settings.max_logging_in),
+            self._open,
         )
         self._proxies = Proxies(proxy_networks)
         self._starting: asyncio.Task[None] | None = None
-        self._numbers = itertools.count(1)
         self._change = asyncio.Event()
         self._background = Background(self._change.set)
 
@@ -145,6 +149,7 @@ class SftpFrontend:
         self._proxies.stop()
         for silent in list(self._silent):
             silent.end()
+        self._refusing.stop()
         for connection in list(self._connections):
             if not connection.busy:
                 connection.end("the node stops")
@@ -187,7 +192,7 @@ class SftpFrontend:
         try:
             slot = self.connections.enter(peer, lambda _: None)
         except TooMany as refused:
-            _turn_away(client, peer, str(refused))
+            self._refusing.turn_away(client, peer, str(refused))
             return
         silent = Silent(client, functools.partial(self._heard, slot, peer))
         self._silent.add(silent)
@@ -198,7 +203,7 @@ class SftpFrontend:
         """Somebody else has the place of a client that has not sent anything."""
         client = silent.let_go()
         self._silent.discard(silent)
-        _turn_away(client, peer, reason)
+        self._refusing.turn_away(client, peer, reason)
         self._change.set()
 
     def _heard(self, slot: Slot, peer: str, silent: Silent, spoke: bool | None) -> None:
@@ -232,12 +237,13 @@ class SftpFrontend:
         def over(connection: Connection) -> None:
             worker.load -= 1
             self._connections.discard(connection)
+            self._open.discard(connection)
             self.connections.left(slot)
             self._change.set()
 
         worker.load += 1
         connection = Connection(
-            next(self._numbers),
+            self._open.next_number(),
             peer,
             ours,
             access=self._access,
@@ -250,12 +256,5 @@ class SftpFrontend:
             transfers=self._transfers,
         )
         self._connections.add(connection)
+        self._open.add(connection)
         slot.close = connection.end
-
-
-def _turn_away(client: socket.socket, peer: str, reason: str) -> None:
-    """Clients show lines that come before the server's version (RFC 4253, 4.2)."""
-    with client, contextlib.suppress(OSError):
-        client.setblocking(False)
-        client.send(reason.encode() + b"\r\n")
-    log.warning("session refused", peer=peer, protocol="sftp", reason=reason)

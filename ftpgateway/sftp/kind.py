@@ -36,6 +36,7 @@ class SftpKind(FrontendKind[SftpSettings]):
             context.spools,
             transfers=context.transfers,
             proxy_networks=context.proxy_networks,
+            sessions=context.sessions,
         )
         context.metrics.add(made.connections, protocol=self.name)
         return made

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ftpgateway.access.ledger import Resource
 from ftpgateway.access.sessions import Session
+from ftpgateway.serving.opensessions import Operation
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import Doing, one_line
 from ftpgateway.sftp import packets, refusals
@@ -28,6 +30,8 @@ Reply = Sequence[Buffer]
 _READING = frozenset({packets.READ, packets.OPEN})
 _PROBES = frozenset({packets.STAT, packets.LSTAT})
 _WRITING = frozenset({packets.WRITE, packets.CLOSE, packets.EXTENDED})
+_OF_FILES = frozenset({"read", "write"})
+"""Requests of which the open file tells already what is done."""
 
 OnTransfer = Callable[[File, bool], None]
 """Told of a file that was closed, and whether it went over whole."""
@@ -52,6 +56,7 @@ class Requests:
         self._events = events
         self._refused = refused
         self._doing = self._about = ""  # for the log: request and path
+        self._answering_since = 0.0  # monotonic; 0: no request waits for the store
         self._reported: Exception | None = None
         self._session = session
         self._files = session.files
@@ -98,10 +103,22 @@ class Requests:
             "copy-file": self._copy_file,
         }
 
+    def operations(self) -> list[Operation]:
+        """Return the files that are open, and the request that waits for the store, as operators see them."""
+        now = time.monotonic()
+        found = [
+            Operation("upload" if file.writes else "download", file.path, file.moved, now - file.begun)
+            for file in self._handles.values()
+            if isinstance(file, File)
+        ]
+        if self._answering_since and self._doing not in _OF_FILES:
+            found.append(Operation(self._doing, self._about, None, now - self._answering_since))
+        return found
+
     @property
-    def open_handles(self) -> int:
-        """How many handles are open."""
-        return len(self._handles)
+    def busy(self) -> bool:
+        """Whether a file or a directory is open, or a request is being answered: a file is being published, say."""
+        return bool(self._handles or self._answering_since)
 
     def pause(self) -> float:
         """Return for how many seconds the session has to wait, by its account's bandwidth."""
@@ -148,6 +165,7 @@ class Requests:
         doing = Doing.WRITING if kind in _WRITING else Doing.READING if kind in _READING else Doing.NAMES
         method = self._methods.get(kind, self._unknown)
         self._doing, self._about = packets.REQUESTS.get(kind, "unknown"), ""
+        self._answering_since = time.monotonic()
         try:
             return await method(request, Fields(data))
         except (BadPacket, StoreError) as error:
@@ -155,6 +173,8 @@ class Requests:
         except Exception:
             self._events.exception("request failed", command=self._doing, path=one_line(self._about))
             return [packets.status(request, packets.FAILURE, refusals.INTERNAL)]
+        finally:
+            self._answering_since = 0.0
 
     def _refuse(self, kind: int, request: int, error: StoreError | BadPacket, doing: Doing) -> Reply:
         """Reply with the reason, and log it; that every further write to a file fails as well is told once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 
+from ftpgateway.serving.opensessions import Operation
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.link import SEND_BUFFER, Link, SessionOver
 from ftpgateway.sftp.requests import Requests
@@ -34,8 +35,12 @@ class Stream(Link):
 
     @property
     def busy(self) -> bool:
-        """Whether a file or a directory is open."""
-        return self._requests.open_handles > 0
+        """Whether a file or a directory is open, or a request is being answered."""
+        return self._requests.busy
+
+    def operations(self) -> list[Operation]:
+        """See `Requests.operations`."""
+        return self._requests.operations()
 
     async def run(self) -> None:
         """Serve until the client or the connection ends. Raises SessionOver. Nothing open is published then."""

@@ -25,9 +25,10 @@ from raftstore.cluster.settings import AuditSettings
 from raftstore.errors import Invalid, OutcomeUnknown, Refused, StoreError
 from raftstore.metadata import Catalog
 from raftstore.metadata.tables.audit import ARGUMENTS, MAX_TRIMMED, AuditLog, AuditRecord
-from raftstore.metadata.tables.clock import LEVEL, Clock
+from raftstore.metadata.tables.clock import Clock
 from raftstore.peers import Peer
 from raftstore.peers.calls import Answered
+from raftstore.rights.reserved import LEVEL
 from raftstore.util.limits.rates import Rates
 from raftstore.util.metrics import counter
 from raftstore.util.tasks import Periodic, cancel_and_wait

@@ -10,7 +10,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.tables.events import Events, Noted
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Records
-from raftstore.rights.reserved import LEVEL, Area
+from raftstore.rights.reserved import Area
 from raftstore.types import DeliveryState, Event
 
 

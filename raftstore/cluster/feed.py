@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from raftstore.cluster.proposals import Barrier
 from raftstore.errors import EventsLost, Invalid, Unavailable
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.clock import LEVEL
+from raftstore.rights.reserved import LEVEL
 from raftstore.util.limits.slices import next_slice
 
 PAGE = 200

@@ -85,6 +85,7 @@ class Consensus:
         self._leader_changes = 0
         self._leading = False
         self._space = Space.ENOUGH
+        self._last = False
         self.successors: Callable[[], bool] = lambda: False
         """Whether another node could lead that has space: without one, a leader with a full disk stays, for reads."""
         self._watchers: list[Callable[[str | None], None]] = []
@@ -281,7 +282,15 @@ class Consensus:
         self._space = space
         paused = space is Space.NONE
         self._follower_side.paused = self._elections.paused = self._mailbox.paused = paused
-        self._elections.reluctant = space is not Space.ENOUGH
+        self._be_reluctant()
+
+    def stand_last(self, last: bool) -> None:
+        """Whether this node should lead only when no other can: it waits longer before it stands for election."""
+        self._last = last
+        self._be_reluctant()
+
+    def _be_reluctant(self) -> None:
+        self._elections.reluctant = self._last or self._space is not Space.ENOUGH
 
     def on_leader_change(self, callback: Callable[[str | None], None]) -> None:
         """Call with the name of the leader, or None, when this node sees another one than before."""

@@ -19,7 +19,6 @@ from raftstore.metadata.registry import Context, Handler, Table, Tables, handler
 from raftstore.metadata.tables import TABLES
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.metadata.tables.audit import AuditLog
-from raftstore.metadata.tables.clock import LEVEL as AUDITED
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.files import Files, check_reach
 from raftstore.metadata.tables.intents import Intents
@@ -31,6 +30,7 @@ from raftstore.metadata.tables.reservations import Reservations
 from raftstore.metadata.tables.staging import Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.weighing import Weighing
+from raftstore.rights.reserved import LEVEL as AUDITED
 from raftstore.wire import commands_pb2 as commands
 
 log = structlog.get_logger()

@@ -34,6 +34,8 @@ class Checks:
         node = self._node
         if node.own.rejoining or node.disk.settings.name not in node.membership.roster.configuration.voters:
             return "it joins the cluster, or is removed from it"
+        if node.rests:
+            return "it is in maintenance"
         if local:
             if node.disk.catalog.behind:
                 return "its catalog has no space on the disk"

@@ -496,6 +496,15 @@ class Store:
         """Have the node's status tell `figures`, by resource: what the clients of the front-ends hold."""
         self._node.own.client_figures = figures
 
+    def maintenance(self) -> float | None:
+        """Seconds for which sessions go on from the beginning of this node's maintenance; None: it is in none."""
+        rest = self._node.maintenance.now().get(self._node.disk.settings.name)
+        return None if rest is None else rest.grace_ms / 1000
+
+    def report_certificate(self, name: str, read: Callable[[], bytes]) -> None:
+        """Have the node's status tell when a front-end's certificate ends; `read` returns it as PEM, or OSError."""
+        self._node.own.certificates.add(name, read)
+
     def free_space(self) -> int:
         """Bytes of this node's disk that pictures may still take."""
         return self._node.disk.free_space()

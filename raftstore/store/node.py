@@ -21,6 +21,7 @@ from raftstore.cluster.clustertime import ClusterTime
 from raftstore.cluster.events import EventFeed
 from raftstore.cluster.expiry import PartialExpiry
 from raftstore.cluster.jobs.background import BackgroundJobs, make_node
+from raftstore.cluster.maintenance import MaintenanceCalls, Yielding
 from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
 from raftstore.cluster.membership.joining import Doorkeeper
@@ -96,6 +97,8 @@ class RunningNode:
             settings, self.network, disk.catalog, self, self._members_changed, on_fatal
         )
         self.own = OwnStatus(disk, self.membership, loop_status, self._takes_part)
+        self.own.certificates.add("authority", lambda: settings.identity.ca)
+        self.own.certificates.add("node", lambda: settings.identity.certificate)
         self._enquiries = Enquiries(self.network, self.membership)
         self.health = self._make_health()
         self.report = NodeReporter(disk, self.own, self.membership, self.health, self._takes_part)
@@ -113,7 +116,11 @@ class RunningNode:
         self._people = People(disk.catalog, self.barrier, self.propose, self._change)
         self.events = EventFeed(disk.catalog, self.barrier)
         self.auditor = Auditor(settings.name, lambda: disk.catalog.level, self.propose)
-        self._status = ClusterStatusReporter(disk, self.membership, self.health, self.topology, self._confirmed)
+        self.maintenance = MaintenanceCalls(disk.catalog, self.barrier, self.propose)
+        self.own.resting = lambda: self.rests
+        self._status = ClusterStatusReporter(
+            disk, self.membership, self.health, self.topology, self._confirmed, self.maintenance.now
+        )
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
         # Soon: it is told in the middle of an entry.
@@ -160,6 +167,7 @@ class RunningNode:
             audit=AuditFeed(self.disk.catalog, self.barrier),
             trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
+            maintenance=self.maintenance,
             membership=self.membership,
             health=self.health,
             leader=self._leader,
@@ -334,6 +342,12 @@ class RunningNode:
             announced=self.topology.invalidate,
             on_fatal=self._on_fatal,
         )
+        yielding = Yielding(
+            rests=lambda: self.rests,
+            leads=lambda: part.consensus.is_leader,
+            reluctant=part.consensus.stand_last,
+            hand_over=self._yield,
+        )
         for work in (
             self.membership,
             self.health,
@@ -347,6 +361,7 @@ class RunningNode:
             part.reserver,
             part.stager,
             registration,
+            yielding,
         ):
             work.start()
             stack.push_async_callback(work.stop)
@@ -487,6 +502,22 @@ class RunningNode:
             return
         if any(consensus.transfer_leadership(name) for name in self._successors()):
             log.warning("leadership is handed over: the disk is full")
+
+    # Maintenance.
+
+    @property
+    def rests(self) -> bool:
+        """Whether this node is in maintenance, as applied here."""
+        return self.disk.settings.name in self.maintenance.now()
+
+    def _yield(self) -> str:
+        """Have another node lead, one with space that is not in maintenance either; return whom, "" for nobody."""
+        spaces, resting = self._spaces(), self.maintenance.now()
+        for name in sorted(self.membership.roster.configuration.voters):
+            fit = name not in resting and spaces.get(name) is Space.ENOUGH
+            if fit and self._running().consensus.transfer_leadership(name):
+                return name
+        return ""
 
     def _reclaimable(self, name: str) -> int:
         if name == self.disk.settings.name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from raftstore.chunks.placement.topology import Topology
 from raftstore.cluster.membership.boot import Boots
@@ -14,6 +14,7 @@ from raftstore.cluster.status.convert import node_to_wire
 from raftstore.cluster.status.health import Health
 from raftstore.consensus.engine import Consensus
 from raftstore.metadata.tables.jobs import drain_states
+from raftstore.peers.security.expiry import CertificateEnds
 from raftstore.store.opendisk import OpenDisk
 from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, LoopStatus, NodeStatus, StoreInfo, Wanted
 from raftstore.util.metrics import gauge
@@ -45,6 +46,10 @@ class OwnStatus:
         """Whether its log was lost, and it has no vote until it has caught up."""
         self.client_figures: Callable[[], dict[str, ClientFigure]] = dict
         """What the clients of the front-ends hold."""
+        self.resting: Callable[[], bool] = bool
+        """Whether it is in maintenance."""
+        self.certificates = CertificateEnds()
+        """Of the node and its front-ends."""
 
     def __call__(self) -> tuple[NodeStatus, str]:
         """Return this node's status and the leader it follows ("" for none)."""
@@ -57,6 +62,7 @@ class OwnStatus:
         node.voter = settings.name in self._membership.roster.configuration.voters
         node.loop = self._loop
         node.clients = self.client_figures()
+        node.certificates = self.certificates()
         if consensus is None:
             node.role, node.error = STARTING, "waiting to hear from all members for its first start"
             return node, ""
@@ -105,6 +111,13 @@ class OwnStatus:
     def writable(self) -> float:
         """1 or 0."""
         return not self.disk_problem()
+
+    @gauge(
+        "pixraft_maintenance", "1 while this node is in maintenance: it takes no sessions and does not lead."
+    )
+    def rests(self) -> float:
+        """1 or 0."""
+        return self.resting()
 
     @gauge("pixraft_raft_commit_index", "Last entry of the Raft log that this node knows to be committed.")
     def committed(self) -> float:
@@ -208,13 +221,15 @@ class ClusterStatusReporter:
         health: Health,
         topology: Topology,
         confirmed: Callable[[], Awaitable[bool]],
+        resting: Callable[[], Collection[str]],
     ) -> None:
-        """`confirmed` asks whether a majority confirms what is applied here."""
+        """`confirmed` asks whether a majority confirms what is applied here; `resting`: the nodes in maintenance."""
         self._disk = disk
         self._membership = membership
         self._health = health
         self._topology = topology
         self._confirmed = confirmed
+        self._resting = resting
 
     async def __call__(self, short_limit: int) -> ClusterStatus:
         """Return the cluster's status as this node sees it, also without a quorum."""
@@ -225,7 +240,9 @@ class ClusterStatusReporter:
         drains = drain_states(catalog.jobs())
         stores = {store.node: store for store in catalog.stores() if store.current}
         there = {node: store.number for node, store in stores.items() if self._is_there(store)}
+        resting = self._resting()
         for node in status.nodes:
+            node.maintenance = node.name in resting
             node.drain = drains.get(node.name, "")
             if node.reachable and not node.error and node.role != STARTING and node.name not in stores:
                 node.error = "its volumes are not announced yet: it takes no pictures"

@@ -27,7 +27,7 @@ class NodeRequest(_message.Message):
     def __init__(self, known: _Optional[int] = ..., store: _Optional[bytes] = ..., boot: _Optional[int] = ..., previous_boot: _Optional[int] = ..., log_end: _Optional[int] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "clients", "program", "oldest", "newest", "level")
+    __slots__ = ("name", "address", "role", "voter", "reachable", "term", "commit_index", "applied_index", "lag", "pictures", "bytes", "free_disk", "error", "reclaimable", "quarantined", "zone", "drain", "services", "loop", "clients", "program", "oldest", "newest", "level", "maintenance", "certificates")
     class ServicesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,13 @@ class NodeStatus(_message.Message):
         key: str
         value: ClientFigure
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ClientFigure, _Mapping]] = ...) -> None: ...
+    class CertificatesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +73,8 @@ class NodeStatus(_message.Message):
     OLDEST_FIELD_NUMBER: _ClassVar[int]
     NEWEST_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
     name: str
     address: str
     role: str
@@ -90,7 +99,9 @@ class NodeStatus(_message.Message):
     oldest: int
     newest: int
     level: int
-    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., clients: _Optional[_Mapping[str, ClientFigure]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ...) -> None: ...
+    maintenance: bool
+    certificates: _containers.ScalarMap[str, int]
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., role: _Optional[str] = ..., voter: _Optional[bool] = ..., reachable: _Optional[bool] = ..., term: _Optional[int] = ..., commit_index: _Optional[int] = ..., applied_index: _Optional[int] = ..., lag: _Optional[int] = ..., pictures: _Optional[int] = ..., bytes: _Optional[int] = ..., free_disk: _Optional[int] = ..., error: _Optional[str] = ..., reclaimable: _Optional[int] = ..., quarantined: _Optional[int] = ..., zone: _Optional[str] = ..., drain: _Optional[str] = ..., services: _Optional[_Mapping[str, str]] = ..., loop: _Optional[_Union[LoopStatus, _Mapping]] = ..., clients: _Optional[_Mapping[str, ClientFigure]] = ..., program: _Optional[str] = ..., oldest: _Optional[int] = ..., newest: _Optional[int] = ..., level: _Optional[int] = ..., maintenance: _Optional[bool] = ..., certificates: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class LoopStatus(_message.Message):
     __slots__ = ("threshold", "probes", "stalls", "longest", "longest_cpu", "classes")
@@ -909,3 +920,163 @@ class Upgrade(_message.Message):
     obstacles: _containers.RepeatedScalarFieldContainer[str]
     before: int
     def __init__(self, level: _Optional[int] = ..., target: _Optional[int] = ..., nodes: _Optional[_Iterable[_Union[NodeStatus, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ..., before: _Optional[int] = ...) -> None: ...
+
+class SessionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Sessions(_message.Message):
+    __slots__ = ("sessions", "count", "time_ns")
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    sessions: _containers.RepeatedCompositeFieldContainer[OpenSession]
+    count: int
+    time_ns: int
+    def __init__(self, sessions: _Optional[_Iterable[_Union[OpenSession, _Mapping]]] = ..., count: _Optional[int] = ..., time_ns: _Optional[int] = ...) -> None: ...
+
+class OpenSession(_message.Message):
+    __slots__ = ("number", "protocol", "user", "address", "began_ns", "operations")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_NS_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    protocol: str
+    user: str
+    address: str
+    began_ns: int
+    operations: _containers.RepeatedCompositeFieldContainer[Operation]
+    def __init__(self, number: _Optional[int] = ..., protocol: _Optional[str] = ..., user: _Optional[str] = ..., address: _Optional[str] = ..., began_ns: _Optional[int] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
+
+class Operation(_message.Message):
+    __slots__ = ("what", "path", "moved", "seconds")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    path: str
+    moved: int
+    seconds: float
+    def __init__(self, what: _Optional[str] = ..., path: _Optional[str] = ..., moved: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class SessionKill(_message.Message):
+    __slots__ = ("number", "user")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    user: str
+    def __init__(self, number: _Optional[int] = ..., user: _Optional[str] = ...) -> None: ...
+
+class SessionsKilled(_message.Message):
+    __slots__ = ("killed",)
+    KILLED_FIELD_NUMBER: _ClassVar[int]
+    killed: _containers.RepeatedCompositeFieldContainer[OpenSession]
+    def __init__(self, killed: _Optional[_Iterable[_Union[OpenSession, _Mapping]]] = ...) -> None: ...
+
+class CheckupRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Checkup(_message.Message):
+    __slots__ = ("report", "data", "disk_bytes", "disk_free", "disk_reserve", "files_free", "files_total", "sync_seconds", "sync_error", "descriptors", "descriptors_used", "backlog", "reached")
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_FREE_FIELD_NUMBER: _ClassVar[int]
+    DISK_RESERVE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FREE_FIELD_NUMBER: _ClassVar[int]
+    FILES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SYNC_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SYNC_ERROR_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTORS_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTORS_USED_FIELD_NUMBER: _ClassVar[int]
+    BACKLOG_FIELD_NUMBER: _ClassVar[int]
+    REACHED_FIELD_NUMBER: _ClassVar[int]
+    report: NodeReport
+    data: str
+    disk_bytes: int
+    disk_free: int
+    disk_reserve: int
+    files_free: int
+    files_total: int
+    sync_seconds: float
+    sync_error: str
+    descriptors: int
+    descriptors_used: int
+    backlog: int
+    reached: _containers.RepeatedCompositeFieldContainer[Reached]
+    def __init__(self, report: _Optional[_Union[NodeReport, _Mapping]] = ..., data: _Optional[str] = ..., disk_bytes: _Optional[int] = ..., disk_free: _Optional[int] = ..., disk_reserve: _Optional[int] = ..., files_free: _Optional[int] = ..., files_total: _Optional[int] = ..., sync_seconds: _Optional[float] = ..., sync_error: _Optional[str] = ..., descriptors: _Optional[int] = ..., descriptors_used: _Optional[int] = ..., backlog: _Optional[int] = ..., reached: _Optional[_Iterable[_Union[Reached, _Mapping]]] = ...) -> None: ...
+
+class Reached(_message.Message):
+    __slots__ = ("node", "service", "address", "error")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    service: str
+    address: str
+    error: str
+    def __init__(self, node: _Optional[str] = ..., service: _Optional[str] = ..., address: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+
+class MaintenanceRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class MaintenanceList(_message.Message):
+    __slots__ = ("nodes", "members")
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[MaintenanceOf]
+    members: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[MaintenanceOf, _Mapping]]] = ..., members: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class MaintenanceOf(_message.Message):
+    __slots__ = ("node", "since_ns", "grace_ms")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_NS_FIELD_NUMBER: _ClassVar[int]
+    GRACE_MS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    since_ns: int
+    grace_ms: int
+    def __init__(self, node: _Optional[str] = ..., since_ns: _Optional[int] = ..., grace_ms: _Optional[int] = ...) -> None: ...
+
+class MaintenanceSet(_message.Message):
+    __slots__ = ("node", "off", "grace_ms")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    OFF_FIELD_NUMBER: _ClassVar[int]
+    GRACE_MS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    off: bool
+    grace_ms: int
+    def __init__(self, node: _Optional[str] = ..., off: _Optional[bool] = ..., grace_ms: _Optional[int] = ...) -> None: ...
+
+class MaintenanceReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LogLevelRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LogLevel(_message.Message):
+    __slots__ = ("level", "configured", "seconds")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    configured: str
+    seconds: float
+    def __init__(self, level: _Optional[str] = ..., configured: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class LogLevelSet(_message.Message):
+    __slots__ = ("level", "seconds")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    level: str
+    seconds: float
+    def __init__(self, level: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...

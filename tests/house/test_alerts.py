@@ -123,6 +123,7 @@ def test_the_dashboard_shows_what_matters() -> None:
         "pixraft_account_sessions",  # names accounts; not everybody collects it
         "pixraft_chunks",
         "pixraft_log_level",
+        "pixraft_maintenance",
         "pixraft_loop_busy_seconds",
         "pixraft_loop_longest_stall_seconds",
         "pixraft_raft_applied_index",

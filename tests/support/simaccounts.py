@@ -23,8 +23,8 @@ from raftstore.errors import (
     Unavailable,
 )
 from raftstore.metadata.tables.audit import AuditLog
-from raftstore.metadata.tables.clock import LEVEL as AUDITED
 from raftstore.rights import ROLES, Actor
+from raftstore.rights.reserved import LEVEL as AUDITED
 from raftstore.store.names import Names
 from raftstore.types import User
 from raftstore.wire import commands_pb2 as commands

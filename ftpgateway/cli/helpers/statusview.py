@@ -1,7 +1,8 @@
-"""A cluster's status as text, as a table and as an exit code. Pure but for printing."""
+"""A cluster's status as text, as a table and as an exit code. Pure but for printing and the time."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from ftpgateway.cli import output
 from ftpgateway.cli.errors import VERDICTS
+from ftpgateway.cli.helpers import diagnosis
 from raftstore import paths
 from raftstore.errors import StoreError
 from raftstore.types import ClientFigure, ClusterStatus, NodeStatus
@@ -42,7 +44,7 @@ def _cells(node: NodeStatus) -> list[str]:
     return [
         node.name,
         node.address,
-        "-" if node.role == "unknown" else node.role,
+        _role(node),
         "yes" if node.voter else "no",
         "yes" if node.reachable else "no",
         output.number(node.term),
@@ -54,6 +56,11 @@ def _cells(node: NodeStatus) -> list[str]:
         output.human_bytes(node.free_disk),
         node.error,
     ]
+
+
+def _role(node: NodeStatus) -> str:
+    role = "-" if node.role == "unknown" else node.role
+    return f"{role} (maintenance)" if node.maintenance else role
 
 
 def _rows(nodes: list[NodeStatus]) -> tuple[list[str], list[list[str]]]:
@@ -123,9 +130,23 @@ def advice(status: ClusterStatus) -> list[str]:
         if (refused := _refused(node.clients))
     ]
     lines += [
+        f"{node.name} is in maintenance: it takes no clients and does not lead until `pixraft maintenance off "
+        f"{node.name}`."
+        for node in status.nodes
+        if node.maintenance
+    ]
+    if status.nodes and all(node.maintenance for node in status.nodes):
+        lines.append("All nodes are in maintenance: no client is served.")
+    lines += [
         f"{node.name} is {node.drain}: it takes no pictures until `pixraft drain {node.name} --cancel`."
         for node in status.nodes
         if node.drain
+    ]
+    lines += [
+        f"{node.name}: {found.text}. Renew it: {found.remedy}."
+        for node in status.nodes
+        for found in diagnosis.certificates(node.name, node.certificates, time.time())
+        if found.severity is not diagnosis.Severity.OK
     ]
     newest, level = (
         max((getattr(n, what) or 0 for n in status.nodes), default=0) for what in ("newest", "level")

@@ -27,6 +27,7 @@ from ftpgateway.node.config.log import LogSettings
 from ftpgateway.node.config.reading import load_node_config
 from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.serving.logfile import AppendedFile
+from ftpgateway.serving.loglevel import LogLevel
 from raftstore.errors import Denied, DiskFailed, WrongClock
 
 EXAMPLES = """
@@ -67,7 +68,8 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
         _check(config, form)
         return
     log_file = _open_log(config)
-    client_lines = logs.configure(config[LogSettings], log_file, node=config.name)
+    log_level = LogLevel(config[LogSettings].level)
+    client_lines = logs.configure(config[LogSettings], log_file, node=config.name, log_level=log_level)
     _wait_for_clock(config)
     check_can_start(config)
     log_warnings(config)
@@ -79,7 +81,7 @@ def command(config_file: Path, check: bool, supervised: bool, form: str) -> None
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            code = runner.run(run_node(config, log_file, client_lines))
+            code = runner.run(run_node(config, log_file, client_lines, log_level))
     except OSError as error:
         if error.filename is not None or error.errno not in _ADDRESS_ERRORS:
             raise _unusable(config, error) from error

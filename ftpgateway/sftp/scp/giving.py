@@ -137,6 +137,7 @@ class Giving:
 
     async def _sent(self, path: str, download: Download) -> None:
         transfer, whole = Transfer(path, writes=False), False
+        self._link.transfer = transfer
         head = messages.begin_file(path.rpartition("/")[2], download.size)
         if not await self._begin(download.entry.mtime_ns, head):
             return

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ftpgateway.access.sessions import Session
+from ftpgateway.serving.opensessions import Operation
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import Doing, one_line, reason
 from ftpgateway.sftp.link import Link, SessionOver
@@ -58,8 +59,17 @@ class ScpLink(Link):
         self.on_transfer = on_transfer
         self.failures = 0
         """What was left out, or could not be done."""
+        self.transfer: Transfer | None = None
+        """The file that goes over, or went last."""
         self._refused = refused
         self._messages = 0
+
+    def operations(self) -> list[Operation]:
+        """Return the file that goes over, as operators see it."""
+        if (file := self.transfer) is None:
+            return []
+        what = "upload" if file.writes else "download"
+        return [Operation(what, file.path, file.moved, time.monotonic() - file.begun)]
 
     async def next(self, read: Callable[[memoryview], tuple[int, T | None]]) -> tuple[T, memoryview] | None:
         """Return the next message that `read` finds, and its bytes; None: the client has ended.

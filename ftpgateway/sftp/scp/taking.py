@@ -143,7 +143,7 @@ class Taking:
 
     async def _file(self, path: str, file: File) -> None:
         mtime = self._taken_mtime()
-        transfer = Transfer(path, writes=True)
+        transfer = self._link.transfer = Transfer(path, writes=True)
         try:
             transfer.path = path = self._files.resolve(path)
             memory = UploadMemory(self._link.session.charge)

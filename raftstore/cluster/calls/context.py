@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from raftstore.cluster.auditing import AuditFeed
     from raftstore.cluster.events import EventFeed
     from raftstore.cluster.jobs.background import BackgroundJobs
+    from raftstore.cluster.maintenance import MaintenanceCalls
     from raftstore.cluster.membership.service import Membership
     from raftstore.cluster.people import People
     from raftstore.cluster.proposals import Barrier, Propose
@@ -44,6 +45,7 @@ class NodeContext:
     audit: AuditFeed
     trash: TrashCalls
     retention: RetentionCalls
+    maintenance: MaintenanceCalls
     membership: Membership
     health: Health
     leader: Callable[[], str | None]

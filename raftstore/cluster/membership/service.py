@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from raftstore.consensus.engine import Consensus
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Damaged, DiskFailed, Invalid, NoQuorum, NotFound, Removed, Unavailable
 from raftstore.metadata import Catalog
+from raftstore.metadata.tables.maintenance import Maintenance
 from raftstore.peers import PeerNetwork
 from raftstore.types import Wanted
 from raftstore.wire import admin_pb2 as admin
@@ -311,12 +312,21 @@ class Membership:
             raise Unavailable(
                 f"{target} cannot take over: it is down, or cannot be reached from {self._settings.name}"
             )
-        for name in [target] if target else sorted((voters & alive) - {self._settings.name}):
+        resting = self._resting()
+        if target in resting:
+            raise Invalid(f"{target} is in maintenance; `pixraft maintenance off {target}` ends that")
+        # Those in maintenance last: they hand over again.
+        others = sorted((voters & alive) - {self._settings.name}, key=lambda name: (name in resting, name))
+        for name in [target] if target else others:
             if consensus.transfer_leadership(name):
                 return name
         if target:
             raise Unavailable(f"{target} cannot take over now: it does not have the whole log yet; try again")
         raise Unavailable("no other node can take over now: they are down, or do not have the whole log yet")
+
+    def _resting(self) -> Collection[str]:
+        """Return the nodes in maintenance."""
+        return self._catalog.ask(Maintenance, lambda table: table.nodes)
 
     def add_to(self, report: admin.NodeReport, known: int) -> None:
         """Add what this node knows beyond log entry `known`."""

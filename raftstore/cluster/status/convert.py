@@ -24,6 +24,8 @@ def node_to_wire(node: NodeStatus) -> admin.NodeStatus:
         drain=node.drain,
         services=node.services,
         program=node.program,
+        certificates=node.certificates,
+        maintenance=node.maintenance,
     )
     for field in _OPTIONAL:
         value = getattr(node, field)
@@ -63,6 +65,8 @@ def node_from_wire(message: admin.NodeStatus) -> NodeStatus:
         drain=message.drain,
         services=dict(sorted(message.services.items())),
         program=message.program,
+        certificates=dict(sorted(message.certificates.items())),
+        maintenance=message.maintenance,
         clients={
             resource: ClientFigure(figure.used, figure.peak, figure.limit, figure.refused)
             for resource, figure in sorted(message.clients.items())

@@ -16,6 +16,7 @@ from raftstore.metadata.tables.files import Files
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
 from raftstore.metadata.tables.longcontents import LongContents
+from raftstore.metadata.tables.maintenance import Maintenance
 from raftstore.metadata.tables.moments import Moments
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.partials import Expiry, Orphans, Partials
@@ -83,6 +84,7 @@ TABLES: tuple[type[Table], ...] = (
     Advances,
     Events,
     AuditLog,
+    Maintenance,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from ftpgateway.serving.loglevel import LOG_LEVEL_CALLS
+from ftpgateway.serving.opensessions import SESSION_CALLS
 from ftpgateway.sftp import hostkeys
 from raftstore.cluster.calls import all_calls
 from raftstore.peers.calls import ADMINS, BOTH, NODES, Answered
@@ -19,6 +21,7 @@ READ_BY_BOTH = {
     *("admin.events", "admin.audit", "admin.groups", "admin.inbox", "admin.sent"),
     *("admin.trash", "admin.retention", "admin.retention_preview"),
     *("admin.jobs", "admin.partials", "admin.upgrade", "admin.hostkeys"),
+    *("admin.sessions", "admin.checkup", "admin.maintenance", "admin.log_level"),
 }
 CHANGED_BY_BOTH = {"admin.user_put", "admin.user_remove", "admin.user_adopt"}
 """A node's configuration is enough for `pixraft user`."""
@@ -28,13 +31,14 @@ CHANGED_BY_ADMINS = {
     *("admin.group_put", "admin.group_remove", "admin.block", "admin.person_purge"),
     *("admin.trash_restore", "admin.trash_empty", "admin.retention_set", "admin.retention_remove"),
     *("admin.upgrade_finish", "admin.hostkeys_rotate"),
+    *("admin.session_kill", "admin.maintenance_set", "admin.log_level_set"),
 }
 REPEATED_BY_ADMINS = {"admin.transfer"}
 """Done twice it does no harm."""
 
 OF_NODES = {"members.transfer"}
 
-CALLS = [*all_calls(), *declared_in([hostkeys], Answered)]
+CALLS = [*all_calls(), *declared_in([hostkeys], Answered), *SESSION_CALLS, *LOG_LEVEL_CALLS]
 
 
 def methods(roles: frozenset[object], *, changes: bool) -> set[str]:

@@ -17,7 +17,7 @@ class Closing:
         self.stream: Stream | None = None
         self.answered: list[int] = []
         self.abandoned = False
-        self.open_handles = 0
+        self.busy = False
 
     def at_once(self, kind: int, request: int, data: memoryview) -> Reply | None:
         return None

@@ -23,6 +23,7 @@ class Node:
         self.barriers: list[float] = []
         self.gate = asyncio.Event()
         self.leader: str | None = "n2"
+        self.rests = False
 
     async def barrier(self, *, timeout: float) -> None:
         self.barriers.append(timeout)
@@ -53,6 +54,7 @@ class Node:
             network=SimpleNamespace(reachable=lambda name: name in self.linked),
             topology=SimpleNamespace(view=self.view),
             follows=lambda: self.leader is not None,
+            rests=self.rests,
         )
         part: Any = SimpleNamespace(consensus=SimpleNamespace(working=self.working, read_barrier=self.barrier))
         return Checks(node, part)
@@ -106,5 +108,17 @@ def test_uploads_and_the_stop_of_this_node_need_others() -> None:
         assert node.checks().writable() == "its disk is full"
         node.working = False
         assert node.checks().alive() == "the journal does not answer"
+
+    asyncio.run(main())
+
+
+def test_a_node_in_maintenance_is_not_ready_and_asks_nobody() -> None:
+    async def main() -> None:
+        node = Node()
+        node.rests = True
+        for local in (False, True):
+            assert await node.checks().ready(local=local) == "it is in maintenance"
+        assert not node.barriers
+        assert node.checks().alive() == ""
 
     asyncio.run(main())

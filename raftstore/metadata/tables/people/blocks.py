@@ -77,7 +77,8 @@ CREATE TABLE blocks (
         if command.off:
             self._execute("DELETE FROM blocks WHERE person = ? AND name = ?", (person, name))
             return
-        if self.blocking([person], name):
+        here = self._execute("SELECT 1 FROM blocks WHERE person = ? AND name = ?", (person, name)).fetchone()
+        if here is not None:
             return
         (count,) = self._execute("SELECT count(*) FROM blocks WHERE person = ?", (person,)).fetchone()
         if count >= MAX_BLOCKS:

@@ -69,6 +69,7 @@ ALL = [
                 "remove",
                 "revoke",
                 "set",
+                "show",
                 "unblock",
             ),
         )

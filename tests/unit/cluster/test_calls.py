@@ -11,7 +11,7 @@ from raftstore.peers.calls import ADMINS, BOTH, NODES, Answered
 from raftstore.util.modules import declared_in
 
 READ_BY_BOTH = {
-    *("admin.status", "admin.node", "admin.users", "admin.user_orphans", "admin.membership"),
+    *("admin.status", "admin.node", "admin.users", "admin.account", "admin.user_orphans", "admin.membership"),
     *("admin.events", "admin.groups", "admin.inbox", "admin.sent"),
     *("admin.trash", "admin.retention", "admin.retention_preview"),
     *("admin.jobs", "admin.partials", "admin.upgrade", "admin.hostkeys"),

@@ -179,7 +179,11 @@ CREATE INDEX members_by_member ON members (member);
         if reason is not None:
             raise Refusal(commands.BAD_NAME, reason)
         if self._accounts.user(name) is not None:
-            raise Refusal(commands.EXISTS, name)
+            raise Refusal(
+                commands.EXISTS,
+                f"{name} is an account, and a group needs a name of its own: `pixraft group members GROUP --add "
+                f"{name}` puts the account into a group",
+            )
         if owner:
             (count,) = self._execute("SELECT count(*) FROM groups WHERE owner = ?", (owner,)).fetchone()
             if count >= MAX_OF_OWNER:

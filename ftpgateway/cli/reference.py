@@ -226,6 +226,7 @@ _SHAPES = [
     ),
     ("node add, replace", "`node`, `token`, `expires`, `replaces`"),
     ("node remove, move, cancel", "`node`, `done`"),
+    ("ready", "`ready`, `reason`, `writable`, `not_writable`"),
     ("leader transfer", "`leader`, `changed` (false: it led already)"),
     ("join", "`node`, `cluster`, `config`"),
     ("unit", "`unit` (its text)"),

@@ -8,7 +8,7 @@ ARGS ?=
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-expiring bench-sending bench-volumes bench-repair bench-sftp bench-logins chaos churn deliveries clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
+.PHONY: help install demo test drills alert-drills sftp-differential simulate scenarios properties mutants bench bench-consensus bench-snapshot bench-turns bench-expiring bench-sending bench-volumes bench-repair bench-sftp bench-logins chaos churn deliveries clients client-modules flood stalls conformance lint house quick format types proto proto-check docs docs-check wheel release lock clean
 
 help:
 	@echo "make demo    a three-node cluster on this machine shows what it can do (PICTURES=DIR: with yours)"
@@ -37,6 +37,7 @@ help:
 	@echo "make stalls  the worst that can be asked of a node's loop, and how long that holds it (some 3 minutes)"
 	@echo "make conformance  third-party suites: what stock pyftpdlib passes passes here (ARGS=--short: a short version)"
 	@echo "make drills   the drills of docs/operating.md, five times over, on machines made of namespaces (root; ROUNDS=N)"
+	@echo "make alert-drills  alerts that a real Prometheus fires when something goes wrong, and clears (ROUNDS=N)"
 	@echo "make sftp-differential  SEQUENCES of random requests to OpenSSH's sftp-server and to ours (default: 20000)"
 	@echo "make lint    ruff, mypy --strict, layers and words, freshness of generated code and pages"
 	@echo "make quick   lint, types, and the unit tests that start no processes and wait for little"
@@ -140,6 +141,9 @@ bench-slow: install
 
 drills: install
 	PIXRAFT_DRILL_ROUNDS=$(or $(ROUNDS),5) $(BIN)/python -m pytest -v tests/integration/test_drills.py
+
+alert-drills: install
+	PIXRAFT_DRILL_ROUNDS=$(or $(ROUNDS),5) $(BIN)/python -m pytest -v tests/integration/test_alert_drills.py
 
 sftp-differential: install
 	PIXRAFT_SFTP_SEQUENCES=$${SEQUENCES:-20000} $(BIN)/python -m pytest tests/processes/sftp/test_sftp_differential.py -q

@@ -224,13 +224,13 @@ class TooNew(StoreError):
 
 
 class EventsLost(StoreError):
-    """What is asked for comes before the oldest event that is kept, or its number was never given: list anew.
+    """One cannot go on behind a number: what follows it is not kept any more, or it was never given: list anew.
 
     `first` is the oldest that there is. Another node's answer has it in the detail alone.
     """
 
     code = "EventsLost"
-    message = "The events asked for are not kept any more"
+    message = "One cannot go on behind this event"
     exit_code = 57
 
     def __init__(self, detail: str = "", first: int = 0) -> None:

@@ -231,7 +231,7 @@ class DeliveryState(enum.IntEnum):
 class EventKind(enum.IntEnum):
     """What an event tells of. The first ones are the states that a delivery comes to (`DeliveryState`).
 
-    BOUNCED: somebody is no person any more, so all that was not opened there counts as bounced.
+    BOUNCED: somebody is no person any more, so all that was not opened there, if there was any, counts as bounced.
 
     RESTORED: a file was moved out of the trash. TRASH_ENDED: files in it have expired. RETAINED: retention has removed
     files of a directory.

@@ -59,7 +59,7 @@ class Access:
             store, self.ledger, all_mounts() if mounts is None else mounts, settings.people
         )
         self._telling: asyncio.TimerHandle | None = None
-        self._refused = self._accepted = 0
+        self._refused = self._accepted = self._keys_refused = 0
         self._anonymous: User | None = None
         if settings.anonymous_root is not None:
             self._anonymous = User("anonymous", "", home=settings.anonymous_root, rights=ROLES["read-only"])
@@ -153,6 +153,10 @@ class Access:
             return None
         return user
 
+    def note_keys_refused(self) -> None:
+        """Count a connection that ended without a login, and had offered keys: all of them are one failure."""
+        self._keys_refused += 1
+
     async def open(
         self, user: User, protocol: str, on_end: OnEnd, *, key: bytes | None = None, peer: str = ""
     ) -> Session:
@@ -213,14 +217,19 @@ class Access:
 
     @counter(
         "pixraft_logins_total",
-        "Logins: those that began a session, with a wrong password, and whose password was not looked at after too "
-        "many wrong ones.",
+        "Logins: those that began a session, with a wrong password, whose password was not looked at after too many "
+        "wrong ones, and connections that ended after nothing but public keys with which nobody comes in.",
         label="result",
-        values=("accepted", "wrong_password", "held_back"),
+        values=("accepted", "wrong_password", "held_back", "wrong_key"),
     )
     def logins(self) -> dict[str, int]:
         """By result."""
-        return {"accepted": self._accepted, "wrong_password": self.failures, "held_back": self.refused}
+        return {
+            "accepted": self._accepted,
+            "wrong_password": self.failures,
+            "held_back": self.refused,
+            "wrong_key": self._keys_refused,
+        }
 
     def sessions_of(self, name: str) -> int:
         """Return how many sessions an account has at this node."""

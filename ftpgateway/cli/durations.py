@@ -7,6 +7,13 @@ import click
 from raftstore.util.durations import seconds_of
 
 _LONGEST = 30 * 86_400
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "m"))
+
+
+def in_words(seconds: int) -> str:
+    """Write a time as one gives it: 30d, 90m, 5s."""
+    unit, name = next((pair for pair in _UNITS if seconds % pair[0] == 0), (1, "s"))
+    return f"{seconds // unit}{name}"
 
 
 class Duration(click.ParamType[float]):

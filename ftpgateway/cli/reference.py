@@ -174,6 +174,20 @@ _SHAPES = [
         "(0: as the cluster has it), `upload_rate`, `download_rate`, `max_sessions` (0: no limit, as the quotas), "
         "`disabled`, `role`, `rules` (each `path`, `rights`, `role`), `keys` (how many)",
     ),
+    (
+        "user show",
+        "as one of `user list`, and `authorized_keys` (as of `user key list`), `inbox` (null, or as `inbox`), "
+        "`trash_files` and `trash_bytes` (in its trash), `groups` (that it is in or owns)",
+    ),
+    (
+        "inbox",
+        "`user`, `bytes`, `files`, `max_bytes`, `max_files`, `max_sender_bytes`, `max_sender_files`, `blocks`",
+    ),
+    (
+        "trash",
+        "`user`, `trash`: each `name`, `path`, `bytes`, `removed`, `expires`; `kept` (seconds; 0: there is no trash); "
+        "`--empty`: `user`, `removed` (how many)",
+    ),
     ("user add, set, grant, revoke, passwd, remove", "`user`, `done`"),
     ("user key list", "`user`, `keys`: each `type`, `fingerprint`, `comment`, `key`"),
     ("user key add, remove", "`user`, and `added` or `removed` as `keys`"),
@@ -243,6 +257,7 @@ _SHAPES = [
     ),
     ("node add, replace", "`node`, `token`, `expires`, `replaces`"),
     ("node remove, move, cancel", "`node`, `done`"),
+    ("ready", "`ready`, `reason`, `writable`, `not_writable`"),
     ("leader transfer", "`leader`, `changed` (false: it led already)"),
     ("join", "`node`, `cluster`, `config`"),
     ("unit", "`unit` (its text)"),

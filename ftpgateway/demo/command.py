@@ -198,7 +198,10 @@ def _serve(cluster: LocalCluster, account: Account, people: list[Account], form:
             {"ready": True, "directory": str(cluster.directory), "nodes": shape, "persons": names}
         )
     else:
-        where = " ".join(_shown(name, at) for node in nodes for name, at in node.services().items())
+        where = " ".join(
+            " ".join([node.name, *(_shown(service, at) for service, at in node.services().items())])
+            for node in nodes
+        )
         persons = f" persons {', '.join(person.name for person in people)}," if people else ""
         click.echo(f"Ready: {where} user {account.name},{persons} in {cluster.directory}")
     sys.stdout.flush()

@@ -99,6 +99,7 @@ class Connection:
         self._commands: dict[int, ScpSession] = {}  # that have not ended, or whose end nobody has asked about
         self._numbers = itertools.count(1)
         self._failures = self._keys_refused = 0
+        self._any_unusable = False
         self._events: Any = log.bind(session=number, user="", peer=peer)
         self._refused_log = RefusalLog(lambda: self._events)
         self._reported: set[tuple[str, str]] = set()
@@ -158,6 +159,8 @@ class Connection:
             self._asking.cancel()
         for stream in self._streams:
             stream.close()
+        if not self.logged_in and (self._keys_refused or self._any_unusable) and not self._failures:
+            self._access.note_keys_refused()  # a client offers all that it has: one failure, however many there are
         if not self.logged_in and self._keys_refused:
             self._events.warning(
                 "login refused",
@@ -214,6 +217,7 @@ class Connection:
         elif kind == "unusable_key":
             passing.close(descriptors)
             unusable = message.unusable_key
+            self._any_unusable = True
             self._events.warning(
                 "login refused", user=one_line(unusable.user), reason=one_line(unusable.reason)
             )

@@ -32,6 +32,14 @@ class Numbered(Protocol):
         ...
 
 
+def _why_lost(after: int, first: int, last: int) -> str:
+    """Say why nobody can go on behind `after`, where there are rows from `first` to `last`."""
+    if after > last:
+        return f"{after} is yet to come: " + (f"the last one is {last}" if last else "there were none so far")
+    there = f"there are {first} to {last}" if first <= last else f"the next one is {first}"
+    return f"what follows {after} is not kept any more: {there}"
+
+
 class Feed(Generic[_Row]):
     """Reads the rows, and waits for more. A reader that has gone, or is slow, holds nothing.
 
@@ -81,7 +89,7 @@ class Feed(Generic[_Row]):
         await next_slice()
         first, last = self._bounds()
         if not first - 1 <= after <= last:
-            raise EventsLost(f"behind {after}: there are {first} to {last}", first)
+            raise EventsLost(_why_lost(after, first, last), first)
         return [self._row(each) for each in self._ask(lambda rows: rows.after(after, limit))]
 
     def _row(self, row: Any) -> _Row:

@@ -192,6 +192,10 @@ class People:
         await self._barrier()
         return self._catalog.ask(Groups, lambda groups: groups.names(after, limit)) if self.there else []
 
+    def groups_of(self, user: User) -> list[str]:
+        """Return the groups that an account is in, or owns, by name, as this node has applied it."""
+        return self._catalog.ask(Groups, lambda groups: groups.of(user.owner)) if self.there else []
+
     async def put_group(
         self,
         actor: Actor,

@@ -18,6 +18,9 @@ from raftstore.util.limits.slices import next_slice
 from raftstore.wire import commands_pb2 as commands
 
 PAGE = 100
+COUNTED = 2000
+"""Files that are counted at a time: some milliseconds."""
+
 EMPTIED = 64
 """Files that one command empties: some milliseconds of every node's loop."""
 
@@ -61,6 +64,20 @@ class TrashCalls:
                 for each, row in page
             ]
             after = page[-1][0].inode
+
+    async def usage(self, actor: Actor, *, of: str = "") -> Usage:
+        """Return how many files are in it, and bytes in them; none before there is trash. Raises NotFound, Denied."""
+        if self._catalog.level < LEVEL:
+            return Usage(0, 0)
+        owner = (await self._user(actor, of)).owner
+        files, size, after = 0, 0, 0
+        while True:
+            await next_slice()
+            found = self._catalog.ask(Trash, lambda trash, last=after: trash.sizes(owner, last, COUNTED))  # type: ignore[misc]
+            if not found:
+                return Usage(files, size)
+            files, size = files + len(found), size + sum(each for _, each in found)
+            after = found[-1][0]
 
     async def restore(
         self,

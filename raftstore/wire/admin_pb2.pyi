@@ -427,6 +427,26 @@ class Users(_message.Message):
     users: _containers.RepeatedCompositeFieldContainer[User]
     def __init__(self, users: _Optional[_Iterable[_Union[User, _Mapping]]] = ...) -> None: ...
 
+class AccountRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class Account(_message.Message):
+    __slots__ = ("user", "inbox", "trash_files", "trash_bytes", "groups")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    INBOX_FIELD_NUMBER: _ClassVar[int]
+    TRASH_FILES_FIELD_NUMBER: _ClassVar[int]
+    TRASH_BYTES_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    user: User
+    inbox: Inbox
+    trash_files: int
+    trash_bytes: int
+    groups: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user: _Optional[_Union[User, _Mapping]] = ..., inbox: _Optional[_Union[Inbox, _Mapping]] = ..., trash_files: _Optional[int] = ..., trash_bytes: _Optional[int] = ..., groups: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class UserPut(_message.Message):
     __slots__ = ("name", "password_hash", "home", "rights", "quota_bytes", "disabled", "create", "update", "replicas", "quota_files", "upload_rate", "download_rate", "max_sessions", "set_rules", "drop_rules", "add_keys", "drop_keys", "person", "expires_ns", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files", "trash_ns")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -766,10 +786,12 @@ class TrashRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., after: _Optional[int] = ...) -> None: ...
 
 class TrashPage(_message.Message):
-    __slots__ = ("trashed",)
+    __slots__ = ("trashed", "kept_ns")
     TRASHED_FIELD_NUMBER: _ClassVar[int]
+    KEPT_NS_FIELD_NUMBER: _ClassVar[int]
     trashed: _containers.RepeatedCompositeFieldContainer[Trashed]
-    def __init__(self, trashed: _Optional[_Iterable[_Union[Trashed, _Mapping]]] = ...) -> None: ...
+    kept_ns: int
+    def __init__(self, trashed: _Optional[_Iterable[_Union[Trashed, _Mapping]]] = ..., kept_ns: _Optional[int] = ...) -> None: ...
 
 class Trashed(_message.Message):
     __slots__ = ("inode", "name", "path", "size", "removed_ns", "expires_ns")

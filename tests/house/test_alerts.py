@@ -83,6 +83,7 @@ def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not()
     [
         ("check", "rules", "rules.yml"),
         ("check", "config", "prometheus.yml"),
+        ("check", "config", "compose.yml"),
         ("test", "rules", "rules_test.yml"),
     ],
     ids=" ".join,

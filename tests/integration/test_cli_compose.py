@@ -26,7 +26,8 @@ class Composed:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.services: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+        services = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+        self.services: dict[str, Any] = {n: each for n, each in services.items() if "profiles" not in each}
         self.nodes = [name for name in self.services if name != "init"]
         self.image = image_environment()
         count = len(self.nodes)

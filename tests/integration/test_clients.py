@@ -36,7 +36,7 @@ from realclients_scripted import (
     RubySftp,
     Ssh2,
 )
-from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
+from realclients_sftp import CurlSftp, LftpSftp, OldScp, OpenSshSftp, Paramiko, RcloneSftp, Scp
 from realclients_shell import Curl, Lftp, Rclone, Wget
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
 from waiting import eventually
@@ -44,7 +44,7 @@ from waiting import eventually
 pytestmark = pytest.mark.integration
 
 FTP: list[type[Client]] = [Curl, Lftp, Ncftp, Tnftp, InetutilsFtp, Wget, Rclone, Ftplib, Aioftp, Fsspec]
-SFTP: list[type[Client]] = [OpenSshSftp, LftpSftp, CurlSftp, RcloneSftp, Paramiko, Sshfs]
+SFTP: list[type[Client]] = [OpenSshSftp, Scp, OldScp, LftpSftp, CurlSftp, RcloneSftp, Paramiko, Sshfs]
 MORE: list[type[Client]] = [
     *(BasicFtp, PerlFtp, PhpFtp, RubyFtp, BusyBox),
     *(Dropbear, Psftp, Plink, AsyncSsh, Ssh2, PerlSftp, PhpSftp, RubySftp),

@@ -203,7 +203,8 @@ def test_nodes_stop_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         assert process.stdout is not None
         ready = process.stdout.readline()
         assert re.match(
-            r"Ready: ftp://127.0.0.1:\d+ sftp://127.0.0.1:\d+ metrics http://127.0.0.1:\d+ user demo, ", ready
+            r"Ready: n1 ftp://127.0.0.1:\d+ sftp://127.0.0.1:\d+ metrics http://127.0.0.1:\d+ user demo, ",
+            ready,
         )
         (page,) = re.findall(r"metrics (http://\S+)", ready)
         with urllib.request.urlopen(f"{page}/readyz", timeout=PATIENCE) as reply:

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 from clientops import MTIME, Bench, tree_of
 from harness import Cluster
-from persons import names, put_person, sftp, store
+from openssh import OpenSsh
+from persons import asked, names, put_person, sftp, store
 from pictures import picture, retrieve
 from realclients import Client, NotHere, NotSupported, Target
 from realclients_python import Aioftp, Fsspec, Ftplib
+from realclients_scripted import Psftp
 from realclients_sftp import CurlSftp, LftpSftp, OpenSshSftp, Paramiko, RcloneSftp
 from realclients_shell import Curl, Lftp, Rclone
 from realclients_typed import InetutilsFtp, Ncftp, Tnftp
@@ -353,3 +355,57 @@ def test_the_mounts_are_told_of_truthfully(cluster: Cluster) -> None:
                 assert shown.st_mtime == by_sftp[name].st_mtime
         for path in ("/inbox/bob/t.jpg", "/shared/t.jpg", "/trash/t.jpg"):
             assert reader.size(path) == files.stat(path).st_size == len(content)
+
+
+REASON = "carol takes no pictures from you"
+SAYS = {
+    **dict.fromkeys(("tnftp", "inetutils ftp", "lftp", "rclone", "ftplib", "aioftp", "fsspec"), REASON),
+    **dict.fromkeys(("lftp, SFTP", "scp -O"), REASON),
+    **dict.fromkeys(("OpenSSH sftp", "scp", "psftp, PuTTY", "paramiko"), "no such file or directory"),
+    "curl": "got 550",
+    "ncftp": "could not send file",
+    "rclone, SFTP": "file does not exist",
+    "curl, SFTP": "",
+}
+"""What each client tells of it. curl takes no notice of what an SFTP server answers to the end of a file."""
+
+
+def scp_says(cluster: Cluster, place: Path, *how: str) -> str:
+    """Send a picture by scp; return what it says when that is refused."""
+    ssh = OpenSsh(place, cluster.sftp_address("n1")[1], "anna", "anna")
+    (place / "a.jpg").write_bytes(b"by scp")
+    done = ssh.scp(*how, "a.jpg", "{}:/send/carol/s.jpg")
+    assert done.returncode != 0
+    return done.stderr
+
+
+def test_what_clients_say_of_a_refusal_that_comes_with_the_end_of_a_file(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    put_person(cluster, "carol")
+    with cluster.login("n1", "anna") as anna:
+        assert store(anna, "/send/carol/first.jpg", b"first").startswith("226")
+    asked(cluster, "user", "block", "carol", "anna")
+    said = {}
+    for number, kind in enumerate((*CLIENTS, Psftp)):
+        if not kind.installed():
+            continue
+        (place := tmp_path / str(number)).mkdir()
+        address = cluster.address("n1") if kind.protocol == "FTP" else cluster.sftp_address("n1")
+        (local := place / "a.jpg").write_bytes(picture(kind.name, 2_000))
+        client = kind(Target(*address, "anna", "anna"), place)
+        said[kind.name] = ""
+        try:
+            client.put(local, f"/send/carol/{number}.jpg")
+        except Exception as error:  # each library has its own
+            said[kind.name] = str(error)
+    if OpenSshSftp.installed():
+        said |= {
+            "scp": scp_says(cluster, tmp_path / "scp"),
+            "scp -O": scp_says(cluster, tmp_path / "scp", "-O"),
+        }
+    for name, words in said.items():
+        assert SAYS[name].lower() in words.lower() and bool(SAYS[name]) is bool(words), (name, words)
+        assert SAYS[name] == REASON or REASON not in words, (name, words)
+    with cluster.login("n3", "carol") as carol:
+        assert inbox(carol, "/inbox/anna") == {"first.jpg": b"first"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ftplib
 import io
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -310,6 +311,32 @@ def test_nobody_else_sees_or_touches_an_inbox_or_what_was_sent(cluster: Cluster,
                     attempt()
 
 
+def events_of(cluster: Cluster, *words: str) -> list[dict[str, object]]:
+    done = pixraft("events", *words, "-o", "json", "--cluster", str(cluster.local.directory))
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_one_account_is_shown_and_a_group_of_its_name_is_refused_with_what_was_meant(cluster: Cluster) -> None:
+    put_person(cluster, "hugo", quota_bytes=1 << 20)
+    with cluster.login("n1", "anna") as anna, cluster.login("n2", "hugo") as hugo:
+        assert store(anna, "/send/hugo/a.jpg", b"came").startswith("226")
+        for content in (b"first", b"second"):
+            assert store(hugo, "/own.jpg", content).startswith("226")
+    asked(cluster, "group", "add", "friends", "--members", "anna", "--owner", "hugo")
+    shown = asked(cluster, "user", "show", "hugo")
+    assert (shown["role"], shown["home"], shown["quota_bytes"]) == ("person", "/people/hugo", 1 << 20)
+    assert shown["used_bytes"] == len(b"first" + b"second") and shown["groups"] == ["friends"]
+    assert (shown["trash_files"], shown["trash_bytes"]) == (1, len(b"first"))
+    assert (shown["inbox"]["files"], shown["inbox"]["bytes"]) == (2, len(b"came"))
+    refused = pixraft("group", "add", "hugo", "--cluster", str(cluster.local.directory))
+    assert refused.exit_code == 11 and "hugo is an account" in refused.output
+    assert "pixraft group members GROUP --add hugo" in refused.output
+    late = pixraft("events", "--after", "1000000", "--cluster", str(cluster.local.directory))
+    last = events_of(cluster)[-1]["number"]
+    assert late.exit_code == 57 and f"1000000 is yet to come: the last one is {last}" in late.output
+
+
 def test_who_is_no_person_any_more_is_bounced_and_purged(cluster: Cluster, tmp_path: Path) -> None:
     done = pixraft(
         *("user", "add", "gina", "--role", "person", "--expires", "30d", "--password-stdin"),
@@ -325,9 +352,11 @@ def test_who_is_no_person_any_more_is_bounced_and_purged(cluster: Cluster, tmp_p
         assert store(gina, "/own.jpg", b"own").startswith("226")
     refused = pixraft("user", "set", "gina", "--no-people", "--cluster", str(cluster.local.directory))
     assert refused.exit_code == 51 and "home" in refused.output
-    done = asked(cluster, "user", "set", "gina", "--no-people", "--home", "/gina", "--purge")
+    done = asked(cluster, "user", "set", "gina", "--no-people", "--home", "/gina", "--purge", "--yes")
     assert done["purged"] >= 2
     assert states(cluster, "anna", "gina/late.jpg") == [("gina", "bounced")]
+    events = [event for event in events_of(cluster) if event["subject"] == "gina"]
+    assert [event["event"] for event in events] == ["delivered", "bounced"]
     with cluster.login("n3", "gina") as gina:
         assert names(gina, "/") == ["trash"]
     asked(cluster, "user", "set", "gina", "--people")

@@ -207,6 +207,14 @@ def rename_case(bench: Bench) -> None:
     assert bench.listed() == ["DSC_1.JPG"]
 
 
+@operation("copy at the server")
+def copy(bench: Bench) -> None:
+    content = picture("copied", 1_200_000)
+    bench.client.copy(bench.there("a.jpg", content), bench.at("b.jpg"))
+    assert bench.listed() == ["a.jpg", "b.jpg"]
+    assert bench.content("b.jpg") == content
+
+
 @operation("make a directory")
 def make_directory(bench: Bench) -> None:
     bench.client.make_directory(bench.at("new album"))

@@ -65,6 +65,8 @@ class FakeCluster:
         self.audit: list[admin_pb2.AuditEntry] = []
         """Told two at a time."""
         self.blocks: list[str] = []
+        self.trash: list[admin_pb2.Trashed] = []
+        """What is in everybody's trash; told two at a time."""
         self.left: dict[str, int] = {}
         """Names that former persons have left; two go at a time."""
 
@@ -112,6 +114,7 @@ class FakeCluster:
 
         answer("status", lambda _body: self.status(name).SerializeToString())
         answer("users", lambda _body: self._users())
+        answer("account", self._account)
         answer("user_put", self._put)
         answer("user_remove", self._remove)
         answer("user_orphans", lambda _body: self._orphans())
@@ -125,7 +128,9 @@ class FakeCluster:
         answer("group_put", self._put_group)
         answer("group_remove", self._remove_group)
         answer("block", self._block)
-        answer("inbox", lambda _body: admin_pb2.Inbox(bytes=5, files=2, blocks=self.blocks).SerializeToString())
+        answer("inbox", lambda _body: self._inbox().SerializeToString())
+        answer("trash", self._tell_trash)
+        answer("trash_empty", self._empty_trash)
         answer("sent", self._sent)
         answer("events", self._tell_events)
         answer("audit", self._tell_audit)
@@ -161,6 +166,34 @@ class FakeCluster:
         (self.blocks.remove if put.off else self.blocks.append)(put.name)
         return b""
 
+    def _inbox(self) -> admin_pb2.Inbox:
+        return admin_pb2.Inbox(bytes=5, files=2, blocks=self.blocks)
+
+    def _account(self, body: bytes) -> bytes:
+        name = admin_pb2.AccountRequest.FromString(body).name
+        if name not in self.users:
+            raise NotFound(f"user {name}")
+        user = next(user for user in admin_pb2.Users.FromString(self._users()).users if user.name == name)
+        return admin_pb2.Account(
+            user=user,
+            inbox=self._inbox() if user.person else None,
+            trash_files=len(self.trash),
+            trash_bytes=sum(each.size for each in self.trash),
+            groups=[group.name for group in self.groups.values() if name in group.members],
+        ).SerializeToString()
+
+    def _tell_trash(self, body: bytes) -> bytes:
+        request = admin_pb2.TrashRequest.FromString(body)
+        if request.name not in self.users:
+            raise NotFound(request.name)
+        found = [each for each in self.trash if each.inode > request.after][:2]
+        kept_ns = self.users[request.name].trash_ns
+        return admin_pb2.TrashPage(trashed=found, kept_ns=kept_ns).SerializeToString()
+
+    def _empty_trash(self, _body: bytes) -> bytes:
+        removed, self.trash = len(self.trash), []
+        return admin_pb2.TrashEmptied(removed=removed).SerializeToString()
+
     def _sent(self, body: bytes) -> bytes:
         request = admin_pb2.SentRequest.FromString(body)
         found = [
@@ -175,7 +208,7 @@ class FakeCluster:
         request = admin_pb2.EventsRequest.FromString(body)
         self.waits.append(request.wait_ms)
         after = request.after if request.HasField("after") else self.events[0].number - 1 if self.events else 0
-        if self.events and after < self.events[0].number - 1:
+        if self.events and not self.events[0].number - 1 <= after <= self.events[-1].number:
             raise EventsLost(f"behind {after}: there are {self.events[0].number} to {self.events[-1].number}")
         found = [event for event in self.events if event.number > after][:2]
         if not found and request.wait_ms and len(self.waits) > 3:
@@ -252,6 +285,16 @@ class FakeCluster:
         made = admin_pb2.Users()
         for put in self.users.values():
             user = made.users.add(name=put.name, home=put.home, rights=put.rights, quota_bytes=put.quota_bytes)
+            for field in (
+                "person",
+                "expires_ns",
+                "trash_ns",
+                "disabled",
+                "max_sessions",
+                "upload_rate",
+                "quota_files",
+            ):
+                setattr(user, field, getattr(put, field))
             user.rules.extend(put.set_rules)
             user.authorized_keys.extend(key for key in put.add_keys if key not in put.drop_keys)
         return made.SerializeToString()

@@ -40,6 +40,8 @@ class NotHere(Exception):
     """The client cannot do its work on this machine, whatever the server."""
 
 
+BY_ITSELF = "copies by a download and an upload"
+
 HANDFUL = frozenset(
     {
         *("upload", "download", "names with spaces, emoji, quotes, leading dash, up", "list a directory"),
@@ -117,6 +119,10 @@ class Client:
     def rename(self, old: str, new: str) -> None:
         """Rename a file."""
         raise NotSupported("no rename")
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy a file at the server, without moving its bytes here."""
+        raise NotSupported(BY_ITSELF)
 
     def make_directory(self, path: str) -> None:
         """Make a directory."""

@@ -78,6 +78,11 @@ class Ftplib(Client):
         with self._session() as ftp:
             ftp.rename(old, new)
 
+    def copy(self, source: str, target: str) -> None:
+        with self._session() as ftp:
+            ftp.sendcmd(f"SITE CPFR {source}")
+            ftp.sendcmd(f"SITE CPTO {target}")
+
     def make_directory(self, path: str) -> None:
         with self._session() as ftp:
             ftp.mkd(path)
@@ -188,6 +193,14 @@ class Aioftp(Client):
 
     def rename(self, old: str, new: str) -> None:
         self._do("rename", old, new)
+
+    def copy(self, source: str, target: str) -> None:
+        async def both() -> None:
+            async with self._session() as client:
+                await client.command(f"SITE CPFR {source}", "350")
+                await client.command(f"SITE CPTO {target}", "250")
+
+        _run(both())
 
     def make_directory(self, path: str) -> None:
         self._do("make_directory", path)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import paramiko
 from openssh import OpenSsh
-from realclients import Client, Refused
+from realclients import BY_ITSELF, Client, NotSupported, Refused
 from realclients_shell import Lftp, Rclone
 
 PLAIN_RENAME = (
@@ -55,6 +55,13 @@ class SftpCommands(Client):
         self._sftp(f'put "{files[0].parent}"/* "{directory}/"')
 
 
+def openssh_version(client: Client) -> str:
+    """Return the version of OpenSSH's clients."""
+    found = re.search(r"OpenSSH_([\w.]+)", client.run("ssh", "-V"))
+    assert found is not None
+    return found[1]
+
+
 class OpenSshSftp(SftpCommands):
     """sftp of OpenSSH, in batch mode: it stops with an error at the first command that fails."""
 
@@ -62,9 +69,7 @@ class OpenSshSftp(SftpCommands):
     program = "sftp"
 
     def version(self) -> str:
-        found = re.search(r"OpenSSH_([\w.]+)", self.run("ssh", "-V"))
-        assert found is not None
-        return found[1]
+        return openssh_version(self)
 
     def _sftp(self, *commands: str) -> str:
         target = self.target
@@ -77,6 +82,9 @@ class OpenSshSftp(SftpCommands):
     def names(self, directory: str) -> list[str]:
         lines = self._sftp(f'cd "{directory}"', "ls -1").splitlines()
         return [line for line in lines if not line.startswith("sftp>")]
+
+    def copy(self, source: str, target: str) -> None:
+        self._sftp(f'copy "{source}" "{target}"')
 
     def resume_up(self, local: Path, remote: str) -> None:
         self._sftp(f'reput "{local}" "{remote}"')
@@ -100,12 +108,75 @@ class OpenSshSftp(SftpCommands):
         self._sftp(f'get -R "{remote}" "{local}"')
 
 
+class Scp(Client):
+    """scp of OpenSSH, which speaks SFTP since its version 9."""
+
+    name = "OpenSSH scp"
+    program = "scp"
+    protocol = "SFTP"
+    how: ClassVar[Sequence[str]] = ()
+
+    def version(self) -> str:
+        return openssh_version(self)
+
+    def _scp(self, *arguments: str) -> None:
+        target = self.target
+        client = OpenSsh(self.work / "openssh", target.port, target.user, target.password)
+        done = client.scp(*self.how, *arguments)
+        if done.returncode != 0:
+            raise Refused(done.stdout + done.stderr)
+
+    def _at(self, path: str) -> str:
+        return f"{{}}:{path}"
+
+    def put(self, local: Path, remote: str) -> None:
+        self._scp(str(local), self._at(remote))
+
+    def get(self, remote: str, local: Path) -> None:
+        self._scp(self._at(remote), str(local))
+
+    def names(self, directory: str) -> list[str]:
+        raise NotSupported("no listings")
+
+    def copy(self, source: str, target: str) -> None:
+        raise NotSupported("no copies at one server")
+
+    def put_dated(self, local: Path, remote: str) -> None:
+        self._scp("-p", str(local), self._at(remote))
+
+    def get_dated(self, remote: str, local: Path) -> None:
+        self._scp("-p", self._at(remote), str(local))
+
+    def put_many(self, files: Sequence[Path], directory: str) -> None:
+        self._scp(*map(str, files), self._at(directory))
+
+    def mirror_up(self, local: Path, remote: str) -> None:
+        self._scp("-r", str(local), self._at(remote))
+
+    def mirror_down(self, remote: str, local: Path) -> None:
+        self._scp("-r", self._at(remote), str(local))
+
+
+class OldScp(Scp):
+    """scp with -O: the old protocol, in which the server reads the path as a shell does."""
+
+    name = "OpenSSH scp -O"
+    how = ("-O",)
+
+    def _at(self, path: str) -> str:
+        # With quotes around it, it does not know the name again that the server answers with.
+        return "{}:" + re.sub(r"([ '\"&;])", r"\\\1", path)
+
+
 class LftpSftp(Lftp):
     """lftp over SFTP."""
 
     name = "lftp, SFTP"
     protocol = "SFTP"
     exceptions: ClassVar[Mapping[str, str]] = {"rename over an existing file": PLAIN_RENAME}
+
+    def copy(self, source: str, target: str) -> None:
+        raise NotSupported(BY_ITSELF)
 
     def _open(self) -> str:
         target = self.target

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from realclients import Client, NotSupported
+from realclients import Client, NotSupported, Refused
 
 
 def stamp(local: Path) -> str:
@@ -56,6 +56,9 @@ class Curl(Client):
 
     def rename(self, old: str, new: str) -> None:
         self._quote(f"RNFR {old}", f"RNTO {new}")
+
+    def copy(self, source: str, target: str) -> None:
+        self._quote(f"SITE CPFR {source}", f"SITE CPTO {target}")
 
     def make_directory(self, path: str) -> None:
         self._quote(f"MKD {path}")
@@ -129,6 +132,11 @@ class Lftp(Client):
     def rename(self, old: str, new: str) -> None:
         self._lftp(f'mv "{old}" "{new}"')
 
+    def copy(self, source: str, target: str) -> None:
+        replies = self._lftp(f"quote SITE CPFR {source}; quote SITE CPTO {target}")
+        if "250 " not in replies:
+            raise Refused(replies)
+
     def make_directory(self, path: str) -> None:
         self._lftp(f'mkdir "{path}"')
 
@@ -189,6 +197,9 @@ class Wget(Client):
         page = self.work / "index.html"
         self._wget(directory + "/", "-O", str(page))
         return [unquote(name) for name in re.findall(r'href="[^"]*/([^"/]+)"', page.read_text())]
+
+    def copy(self, source: str, target: str) -> None:
+        raise NotSupported("only downloads")
 
     def resume_down(self, remote: str, local: Path) -> None:
         self._wget(remote, "--continue", "-P", str(local.parent))

@@ -55,6 +55,9 @@ class ClassicFtp(Client):
     def rename(self, old: str, new: str) -> None:
         self._typed(f'rename "{old}" "{new}"')
 
+    def copy(self, source: str, target: str) -> None:
+        self._typed(f"quote SITE CPFR {source}", f"quote SITE CPTO {target}")
+
     def make_directory(self, path: str) -> None:
         self._typed(f'mkdir "{path}"')
 
@@ -151,6 +154,9 @@ class Ncftp(Client):
 
     def rename(self, old: str, new: str) -> None:
         self._shell(f'rename "{old}" "{new}"')
+
+    def copy(self, source: str, target: str) -> None:
+        self._shell(f"quote SITE CPFR {source}\nquote SITE CPTO {target}")
 
     def make_directory(self, path: str) -> None:
         self._shell(f'mkdir "{path}"')

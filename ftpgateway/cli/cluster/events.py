@@ -82,7 +82,8 @@ def command(access: Access, follow: bool, after: int | None, form: str) -> None:
     """List what became of what persons sent, of trash and of retention: number, cluster time (UTC), event.
 
     All nodes have the same events, in the order of the log. Paths of what was sent are those that its sender sees below
-    /send. With -o json each event is a line. It fails with 57 when what follows --after is not kept any more.
+    /send. With -o json each event is a line. It fails with 57 when what follows --after is not kept any more,
+    or --after was not reached yet.
     """
     wait_ms = max(100, int(min(access.timeout / 2, event_calls.MAX_WAIT) * 1000)) if follow else 0
     for page in _pages(ClusterClient(access), after, wait_ms):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from ftpgateway.access.login import keys
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.helpers.asking import confirm, yes_option
 from ftpgateway.sftp.hostkeys import host_keys, rotate_host_keys
 from raftstore.wire import admin_pb2
 
@@ -61,7 +60,7 @@ def list_(access: Access, form: str) -> None:
 @command.command("rotate", cls=output.PixraftCommand, examples=ROTATE_EXAMPLES)
 @click.argument("kinds", metavar="[KIND]...", nargs=-1, type=click.Choice(KINDS))
 @click.option("--all", "everything", is_flag=True, help="Keys of all kinds.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @access_options
 @output.output_option
 def rotate(access: Access, kinds: tuple[str, ...], everything: bool, yes: bool, form: str) -> None:
@@ -74,11 +73,7 @@ def rotate(access: Access, kinds: tuple[str, ...], everything: bool, yes: bool, 
         raise click.UsageError("name the kinds to replace, or give --all")
     wanted = KINDS if everything else tuple(dict.fromkeys(kinds))
     if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("clients that know the old keys will warn: give --yes if that is meant")
-        click.confirm(
-            f"Clients that know the old keys ({', '.join(wanted)}) will warn. Go on?", abort=True, err=True
-        )
+        confirm(f"clients that know the old keys ({', '.join(wanted)}) will warn")
     request = admin_pb2.RotateHostKeys(kinds=wanted)
     answer = run(ClusterClient(access).ask(rotate_host_keys, request))
     _show(answer, form)

@@ -7,13 +7,13 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.durations import in_words
 from ftpgateway.cli.helpers.useroptions import Count, Expiry, Size, directory
 from raftstore.cluster.calls import retention as retention_calls
 from raftstore.wire import admin_pb2
 
 _SECOND = 10**9
 _MOST = 1 << 62
-_UNITS = ((86_400, "d"), (3600, "h"), (60, "m"))
 
 _directory = click.argument("path", metavar="DIRECTORY", callback=directory)
 
@@ -102,16 +102,11 @@ def _shape(rule: admin_pb2.RetentionRule) -> dict[str, object]:
     }
 
 
-def _age(seconds: int) -> str:
-    unit, name = next((pair for pair in _UNITS if seconds % pair[0] == 0), (1, "s"))
-    return f"{seconds // unit}{name}" if seconds else "-"
-
-
 def _row(rule: admin_pb2.RetentionRule) -> list[str]:
     bounds = rule.bounds
     most = f" / {output.human_bytes(bounds.max_bytes)}" if bounds.max_bytes else ""
     count = f" / {bounds.max_files}" if bounds.max_files else ""
-    age = _age(bounds.age_ns // _SECOND)
+    age = in_words(bounds.age_ns // _SECOND) if bounds.age_ns else "-"
     return [bounds.path, age, f"{output.human_bytes(rule.bytes)}{most}", f"{rule.files}{count}"]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.helpers.asking import confirm, yes_option
 from raftstore.cluster.calls import upgrade as upgrade_calls
 from raftstore.wire import admin_pb2
 
@@ -95,7 +94,7 @@ def status(access: Access, form: str) -> None:
 
 
 @command.command("finish", cls=output.PixraftCommand, examples=FINISH_EXAMPLES)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @access_options
 @output.output_option
 def finish(access: Access, yes: bool, form: str) -> None:
@@ -107,11 +106,8 @@ def finish(access: Access, yes: bool, form: str) -> None:
     client = ClusterClient(access)
     now = run(client.ask(upgrade_calls.show_upgrade, admin_pb2.UpgradeRequest()))
     if not yes and not now.obstacles and now.target > now.level:
-        question = (
-            f"raises the level from {now.level} to {now.target}; the version before cannot be used any more"
+        confirm(
+            f"this raises the level from {now.level} to {now.target}; the version before cannot be used any more"
         )
-        if not sys.stdin.isatty():
-            raise click.UsageError(f"it {question}: give --yes if that is meant")
-        click.confirm(f"This {question}. Go on?", abort=True, err=True)
     request = admin_pb2.UpgradeRequest()
     _show(run(client.ask(upgrade_calls.finish_upgrade, request)), form)

@@ -10,14 +10,29 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
+from ftpgateway.cli.helpers.asking import confirm
 from ftpgateway.cli.helpers.useroptions import name_argument
+from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.cluster.calls import people as people_calls
-from raftstore.errors import Unavailable
+from raftstore.errors import NotFound, Unavailable
 from raftstore.wire import admin_pb2
 
 HELD_POLL = 0.5
 HELD_SECONDS = 60.0
 """Longest wait for who still writes what is to be deleted: its sessions end, but a node that is down cannot say so."""
+
+
+def confirm_purge(client: ClusterClient, name: str) -> None:
+    """Ask whether all that is in a person's own places is to be deleted, and say how much that is at most."""
+    what = f"what {name!r} has in its home, its inbox and its trash, and what it has sent, would be deleted for good"
+    try:
+        account = run(client.ask(accounts_calls.account, admin_pb2.AccountRequest(name=name)))
+    except NotFound:
+        confirm(what)  # the rest of a purge that was broken off
+        return
+    owned = f"it owns {account.user.used_files} names, {output.human_bytes(account.user.used_bytes)}"
+    came = f"{account.inbox.files} in its inbox, {output.human_bytes(account.inbox.bytes)}"
+    confirm(f"{what} ({owned}; {came})")
 
 
 def purged(client: ClusterClient, name: str) -> int:

@@ -12,6 +12,7 @@ from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.helpers.useroptions import name_argument
+from ftpgateway.cli.helpers.userview import described
 from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.errors import NotFound
 from raftstore.wire import admin_pb2
@@ -59,11 +60,6 @@ def _known(access: Access, name: str) -> list[str]:
     raise NotFound(f"user {name}")
 
 
-def _described(line: str) -> dict[str, str]:
-    kind, blob, comment = keys.parse(line)
-    return {"type": kind, "fingerprint": keys.fingerprint(blob), "comment": comment, "key": line}
-
-
 def _change(access: Access, request: admin_pb2.UserPut) -> None:
     run(ClusterClient(access).ask(accounts_calls.put_user, request))
 
@@ -86,10 +82,10 @@ def add(access: Access, name: str, key: str, form: str) -> None:
     found = _lines(key)
     _change(access, admin_pb2.UserPut(name=name, add_keys=found, update=True))
     if form == "json":
-        output.print_json({"user": name, "added": [_described(line) for line in found]})
+        output.print_json({"user": name, "added": [described(line) for line in found]})
         return
     for line in found:
-        click.echo(f"User {name!r} may log in with {_described(line)['fingerprint']}.")
+        click.echo(f"User {name!r} may log in with {described(line)['fingerprint']}.")
 
 
 @key.command(
@@ -100,7 +96,7 @@ def add(access: Access, name: str, key: str, form: str) -> None:
 @output.output_option
 def list_(access: Access, name: str, form: str) -> None:
     """List the public keys of a user."""
-    described = [_described(line) for line in _known(access, name)]
+    described = [described(line) for line in _known(access, name)]
     if form == "json":
         output.print_json({"user": name, "keys": described})
         return
@@ -120,13 +116,13 @@ def list_(access: Access, name: str, form: str) -> None:
 @output.output_option
 def remove(access: Access, name: str, which: str, form: str) -> None:
     """Remove a public key of a user; sessions that were opened with it end."""
-    found = [line for line in _known(access, name) if which in tuple(_described(line).values())]
+    found = [line for line in _known(access, name) if which in tuple(described(line).values())]
     if not found:
         raise NotFound(f"key {which!r} of user {name}")
     if len(found) > 1:
         raise click.UsageError(f"{len(found)} keys have the comment {which!r}: give the fingerprint of one")
     _change(access, admin_pb2.UserPut(name=name, drop_keys=found, update=True))
     if form == "json":
-        output.print_json({"user": name, "removed": [_described(found[0])]})
+        output.print_json({"user": name, "removed": [described(found[0])]})
     else:
-        click.echo(f"User {name!r} can no longer log in with {_described(found[0])['fingerprint']}.")
+        click.echo(f"User {name!r} can no longer log in with {described(found[0])['fingerprint']}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
+from ftpgateway.cli.helpers.asking import at_terminal, confirm, yes_option
 from raftstore import paths
 from raftstore.cluster.calls import partials as partials_calls
 from raftstore.errors import NotFound
@@ -141,7 +141,7 @@ def list_partials(access: Access, path: str, user: str, older_than: float | None
 @_path
 @_user
 @_older
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @access_options
 @output.output_option
 def remove(access: Access, path: str, user: str, older_than: float | None, yes: bool, form: str) -> None:
@@ -157,10 +157,9 @@ def remove(access: Access, path: str, user: str, older_than: float | None, yes: 
     if not found and path:
         raise NotFound("an interrupted upload there; `pixraft partials list` shows all")
     if found and not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError(f"{len(found)} would go: give --yes if that is meant")
-        click.echo("\n".join(_rows(found, kept)), err=True)
-        click.confirm(f"Remove {len(found)}?", abort=True, err=True)
+        if at_terminal():
+            click.echo("\n".join(_rows(found, kept)), err=True)
+        confirm(f"{len(found)} would go")
     removed = [one for one in found if _removed(client, one)]
     if form == "json":
         output.print_json({"removed": [_shape(one, kept) for one in removed]})

@@ -11,10 +11,11 @@ import click
 from ftpgateway.cli import output
 from ftpgateway.cli.access import Access, access_options
 from ftpgateway.cli.client import ClusterClient, run
-from ftpgateway.cli.helpers.personal import block, purged, unblock
+from ftpgateway.cli.helpers import userview
+from ftpgateway.cli.helpers.asking import yes_option
+from ftpgateway.cli.helpers.personal import block, confirm_purge, purged, unblock
 from ftpgateway.cli.helpers.userkeys import key
 from ftpgateway.cli.helpers.useroptions import (
-    PERSON,
     Role,
     account_options,
     directory,
@@ -148,14 +149,17 @@ pixraft user set bob --no-people --home /bob --purge --cluster pictures
     is_flag=True,
     help="With --no-people: delete what it has in its home, its inbox and what it sent.",
 )
+@yes_option
 @output.output_option
-def set_(access: Access, name: str, purge: bool, form: str, **options: Any) -> None:
+def set_(access: Access, name: str, purge: bool, yes: bool, form: str, **options: Any) -> None:
     """Change an account: what is not given stays. Sessions go on with it, but end with another home or disabled."""
     request = admin_pb2.UserPut(name=name, update=True)
     if not filled(request, options):
         raise click.UsageError("give at least one option that says what to change")
     if purge and not (request.HasField("person") and not request.person):
         raise click.UsageError("--purge goes with --no-people")
+    if purge and not yes:
+        confirm_purge(ClusterClient(access), name)
     _put(access, request, form, "changed", purge=purge)
 
 
@@ -228,14 +232,17 @@ pixraft user remove bob --purge --cluster pictures
 @click.option(
     "--purge", is_flag=True, help="Of a person: delete what it has in its home, its inbox and what it sent."
 )
+@yes_option
 @output.output_option
-def remove(access: Access, name: str, purge: bool, form: str) -> None:
+def remove(access: Access, name: str, purge: bool, yes: bool, form: str) -> None:
     """Remove an account and end its sessions. The pictures stay: `pixraft user adopt` hands them over.
 
     Who is made under the same name later is somebody else, and has nothing of them. What a person has not opened yet
     counts as bounced for who has sent it.
     """
     client = ClusterClient(access)
+    if purge and not yes:
+        confirm_purge(client, name)
     try:
         run(client.ask(accounts_calls.remove_user, admin_pb2.UserRemove(name=name)))
     except NotFound:
@@ -247,68 +254,19 @@ def remove(access: Access, name: str, purge: bool, form: str) -> None:
         _done(form, name, "removed", purged(client, name) if purge else None)
 
 
-_SHOWN = (
-    *("name", "home", "rights", "quota_bytes", "used_bytes", "quota_files", "used_files", "replicas"),
-    *("upload_rate", "download_rate", "max_sessions", "disabled"),
-    *("person", "inbox_bytes", "inbox_files", "sender_bytes", "sender_files"),
+@command.command(
+    "show", cls=output.PixraftCommand, examples="pixraft user show anna --cluster pictures -o json"
 )
-
-
-def as_json(user: admin_pb2.User) -> dict[str, Any]:
-    """Return an account as `user list -o json` shows it."""
-    shown = {name: getattr(user, name) for name in _SHOWN}
-    shown["role"] = _role(user)
-    shown["expires"] = user.expires_ns // 10**9
-    shown["trash"] = user.trash_ns // 10**9
-    shown["rules"] = [
-        {"path": rule.path, "rights": rule.rights, "role": word_of(rule.rights)} for rule in user.rules
-    ]
-    shown["keys"] = len(user.authorized_keys)
-    return shown
-
-
-def _role(user: admin_pb2.User) -> str:
-    word = word_of(user.rights)
-    return PERSON if user.person and word == "member" else word
-
-
-def _limits(user: admin_pb2.User) -> str:
-    limits = []
-    if user.upload_rate:
-        limits.append(f"up {output.human_bytes(user.upload_rate)}/s")
-    if user.download_rate:
-        limits.append(f"down {output.human_bytes(user.download_rate)}/s")
-    if user.max_sessions:
-        limits.append(f"{user.max_sessions} sessions")
-    if user.replicas:
-        limits.append(f"{user.replicas} copies")
-    return ", ".join(limits)
-
-
-def _one_word(text: str) -> str:
-    """Quote what would look like several words in a table."""
-    return text if text and not any(character.isspace() for character in text) else repr(text)
-
-
-def _rows(user: admin_pb2.User) -> list[list[str]]:
-    of_bytes = f"/ {output.human_bytes(user.quota_bytes)}" if user.quota_bytes else ""
-    of_files = f"/ {user.quota_files}" if user.quota_files else ""
-    first = [
-        _one_word(user.name),
-        _one_word(user.home),
-        _role(user) or "none",
-        f"{output.human_bytes(user.used_bytes)} {of_bytes}".strip(),
-        f"{user.used_files} {of_files}".strip(),
-        _limits(user),
-        "no" if user.disabled else "yes",
-    ]
-    return [
-        first,
-        *(
-            ["", f"  {_one_word(rule.path)}", word_of(rule.rights) or "none", "", "", "", ""]
-            for rule in user.rules
-        ),
-    ]
+@name_argument
+@access_options
+@output.output_option
+def show(access: Access, name: str, form: str) -> None:
+    """Show all about one account: role, home, rights, quotas and limits with what is used, keys, inbox and trash."""
+    account = run(ClusterClient(access).ask(accounts_calls.account, admin_pb2.AccountRequest(name=name)))
+    if form == "json":
+        output.print_json(userview.whole_as_json(account))
+    else:
+        click.echo("\n".join(map(paths.shown, userview.whole(account))))
 
 
 @command.command("list", cls=output.PixraftCommand, examples="pixraft user list --cluster pictures -o json")
@@ -317,15 +275,15 @@ def _rows(user: admin_pb2.User) -> list[list[str]]:
 def list_(access: Access, form: str) -> None:
     """List the accounts: what each has of its quota, its limits, and its rules beneath it.
 
-    Keys are shown by `pixraft user key list NAME`.
+    `pixraft user show NAME` has all about one, its keys among it.
     """
     answer = run(ClusterClient(access).ask(accounts_calls.users, admin_pb2.UsersRequest()))
     users = sorted(answer.users, key=lambda user: user.name)
     if form == "json":
-        output.print_json({"users": [as_json(user) for user in users]})
+        output.print_json({"users": [userview.as_json(user) for user in users]})
         return
     titles = ["user", "home", "role", "used", "files", "limits", "enabled"]
-    rows = [row for user in users for row in _rows(user)]
+    rows = [row for user in users for row in userview.rows(user)]
     if not users:
         click.echo("There are no users: make one with `pixraft user add NAME`.")
     elif (console := output.console()).is_terminal:

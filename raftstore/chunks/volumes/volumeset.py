@@ -370,7 +370,10 @@ class VolumeSet:
         stats = self.stats()
         return {"live": stats.bytes, "dead": stats.dead_bytes}
 
-    @gauge("pixraft_chunks_quarantined", "Chunks of this node that were damaged and not made good yet.")
+    @gauge(
+        "pixraft_chunks_quarantined",
+        "Damaged places of this node's disk that were ever found and put aside; they stay.",
+    )
     def quarantined(self) -> float:
         """How many."""
         return len(self._quarantine)

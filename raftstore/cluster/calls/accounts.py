@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from raftstore.cluster.calls.context import NodeContext
+from raftstore.cluster.calls.people import inbox_of
 from raftstore.cluster.status.convert import user_to_wire
 from raftstore.errors import AlreadyExists, Changed, Invalid, NotFound
 from raftstore.peers.calls import admin_call
+from raftstore.rights import Actor
 from raftstore.rights.reserved import home_of
 from raftstore.types import Rule, User
 from raftstore.wire import admin_pb2 as admin
@@ -23,6 +25,8 @@ _FIELDS = (
 PERSONS_TRASH_NS = 30 * 86_400 * 10**9
 """What a new person has, if nothing else is asked for."""
 
+_OPERATOR = Actor.system("an operator's command")
+
 ATTEMPTS = 5
 """For a change of an account that others change at the same time."""
 
@@ -34,6 +38,22 @@ async def users(node: NodeContext, _request: admin.UsersRequest) -> admin.Users:
     async for portion in node.accounts.users():
         reply.users.extend(user_to_wire(user, node.accounts.usage(user.owner)) for user in portion)
     return reply
+
+
+@admin_call("admin.account", admin.AccountRequest, admin.Account, changes=False)
+async def account(node: NodeContext, request: admin.AccountRequest) -> admin.Account:
+    """Tell all about one account, after a read barrier. Raises NotFound."""
+    user = await node.accounts.user(request.name)
+    if user is None:
+        raise NotFound(f"user {request.name}")
+    trashed = await node.trash.usage(_OPERATOR, of=user.name)
+    return admin.Account(
+        user=user_to_wire(user, node.accounts.usage(user.owner)),
+        inbox=await inbox_of(node, user) if user.person else None,
+        trash_files=trashed.files,
+        trash_bytes=trashed.bytes,
+        groups=node.people.groups_of(user),
+    )
 
 
 @admin_call("admin.user_put", admin.UserPut, admin.UserReply, changes=True, nodes=True)

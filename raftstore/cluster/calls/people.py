@@ -91,7 +91,11 @@ async def block(node: NodeContext, request: admin.BlockPut) -> admin.BlockReply:
 @admin_call("admin.inbox", admin.InboxRequest, admin.Inbox, changes=False)
 async def inbox(node: NodeContext, request: admin.InboxRequest) -> admin.Inbox:
     """Tell how full a person's inbox is. Raises NotFound."""
-    user = await _person(node, request.name)
+    return await inbox_of(node, await _person(node, request.name))
+
+
+async def inbox_of(node: NodeContext, user: User) -> admin.Inbox:
+    """Tell how full the inbox of a person is, and whom the person blocks."""
     usage = node.people.inbox(user)
     return admin.Inbox(
         bytes=usage.bytes,

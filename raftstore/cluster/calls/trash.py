@@ -13,7 +13,8 @@ _OPERATOR = Actor.system("an operator's command")
 @admin_call("admin.trash", admin.TrashRequest, admin.TrashPage, changes=False)
 async def trash(node: NodeContext, request: admin.TrashRequest) -> admin.TrashPage:
     """Tell what is in an account's trash. Raises NotFound, Invalid (no trash at this level)."""
-    reply = admin.TrashPage()
+    user = await node.accounts.user(request.name)
+    reply = admin.TrashPage(kept_ns=user.trash_ns if user is not None else 0)
     async for page in node.trash.entries(_OPERATOR, of=request.name, after=request.after):
         for each in page:
             reply.trashed.add(

@@ -38,6 +38,10 @@ _OLDEST = """
 SELECT trash.inode, size FROM trash JOIN entries ON entries.inode = trash.inode
   WHERE trash.owner = ? AND trash.inode <= ? ORDER BY trash.inode LIMIT ?
 """
+_BEHIND = """
+SELECT trash.inode, size FROM trash JOIN entries ON entries.inode = trash.inode
+  WHERE trash.owner = ? AND trash.inode > ? ORDER BY trash.inode LIMIT ?
+"""
 _DUE = """
 SELECT inode, stamp_ns, expires_ns, owner FROM trash WHERE expires_ns <= ? ORDER BY expires_ns, inode LIMIT 1
 """
@@ -159,6 +163,10 @@ CREATE INDEX trash_by_expiry ON trash (expires_ns, inode);
     def oldest(self, owner: str, limit: int, upto: int = MAX_INTEGER) -> list[tuple[int, int]]:
         """Return inode and size of an owner's oldest ones up to inode `upto`."""
         return self._execute(_OLDEST, (owner, upto, limit)).fetchall() if self._some else []
+
+    def sizes(self, owner: str, after: int, limit: int) -> list[tuple[int, int]]:
+        """Return inode and size of an owner's ones behind inode `after`, the oldest first."""
+        return self._execute(_BEHIND, (owner, after, limit)).fetchall() if self._some else []
 
     def newest(self, owner: str) -> int:
         """Return the inode of an owner's newest one; 0: there is none."""

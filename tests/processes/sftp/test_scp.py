@@ -13,7 +13,7 @@ import paramiko
 import pytest
 from ftpserver import PASSWORD
 from openssh import OpenSsh
-from sftpserver import SftpServer, serve
+from sftpserver import SftpServer
 from waiting import DEADLINE
 
 from ftpgateway.sftp.scp.messages import LATEST
@@ -22,19 +22,11 @@ from raftstore.errors import DiskFull
 DATA = os.urandom(3 * 1024 * 1024 + 11)
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[SftpServer]:
-    server = serve()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def server(running: SftpServer) -> Iterator[SftpServer]:
-    yield running
-    running.heal()
-    running.reset()
-    assert not running.store.partials, "nothing is kept of what broke"
+def server(server: SftpServer) -> Iterator[SftpServer]:
+    yield server
+    server.wait_for(lambda: server.frontend.sessions == 0)
+    assert not server.store.partials, "nothing is kept of what broke"
 
 
 @pytest.fixture

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
 
 import paramiko
 import pytest
-from sftpserver import SftpServer, serve
+from sftpserver import SftpServer
 
 from ftpgateway.sftp.files.opened import HELD, File
 from raftstore.errors import NoQuorum, QuotaExceeded
 from raftstore.types import Partial
 
 DATA = os.urandom(3 * 1024 * 1024 + 17)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[SftpServer]:
-    server = serve()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def server(running: SftpServer) -> Iterator[SftpServer]:
-    yield running
-    running.heal()
-    running.reset()
 
 
 def test_what_is_put_is_what_is_read(server: SftpServer) -> None:

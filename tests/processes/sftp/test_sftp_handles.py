@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import paramiko
 import pytest
 from paramiko.sftp import CMD_CLOSE, CMD_FSETSTAT
-from sftpserver import SftpServer, serve
+from sftpserver import SftpServer
 
 from ftpgateway.sftp.files.drafts import WARM
 from raftstore.errors import AlreadyExists
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[SftpServer]:
-    server = serve()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def server(running: SftpServer) -> Iterator[SftpServer]:
-    yield running
-    running.heal()
-    running.reset()
-    running.store.partials.clear()
-    assert running.spools.ledger.total == running.spools.memory_used == running.spools.files_used == 0
 
 
 def close(client: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:

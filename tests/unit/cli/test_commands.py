@@ -73,6 +73,7 @@ ALL = [
                 "remove",
                 "revoke",
                 "set",
+                "show",
                 "unblock",
             ),
         )

@@ -81,9 +81,10 @@ def test_behind_a_number_as_json(cluster: FakeCluster) -> None:
 
 
 def test_what_is_not_kept_any_more_fails(cluster: FakeCluster) -> None:
-    result = events(cluster, "--after", "5")
-    assert result.exit_code == EventsLost.exit_code
-    assert "behind 5: there are 11 to 19" in result.output
+    for after in ("5", "20"):
+        result = events(cluster, "--after", after)
+        assert result.exit_code == EventsLost.exit_code
+        assert f"behind {after}: there are 11 to 19" in result.output
 
 
 def test_following_waits_at_the_node_for_more(cluster: FakeCluster) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from fakeadmin import FakeCluster, fake_cluster
 
-from ftpgateway.cli.helpers import useroptions
+from ftpgateway.cli.helpers import asking, useroptions
 from raftstore.cluster.calls.accounts import merged
 from raftstore.cluster.calls.people import members_after
 from raftstore.errors import AlreadyExists, Invalid, NotFound
@@ -22,6 +22,7 @@ from raftstore.types import User
 from raftstore.wire import admin_pb2
 
 HOUR = 3600 * 10**9
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDGFfRkmJlTHSGVZkM2dkkHzRf1xGzfw6BvU6wPkHnHy anna@home"
 
 
 @pytest.fixture
@@ -116,22 +117,121 @@ def test_persons_are_made_and_unmade(cluster: FakeCluster) -> None:
     )
     assert cluster.users["bob"].person and cluster.users["bob"].rights == ROLES["member"]
     cluster.left["anna"] = 5
-    done = asked(cluster, "user", "set", "anna", "--no-people", "--home", "/a", "--purge")
+    done = asked(cluster, "user", "set", "anna", "--no-people", "--home", "/a", "--purge", "--yes")
     assert done == {"user": "anna", "done": "changed", "purged": 5}
     cluster.left["bob"] = 2
     assert (
-        pixraft(cluster, "user", "remove", "bob", "--purge").stdout
+        pixraft(cluster, "user", "remove", "bob", "--purge", "--yes").stdout
         == "User 'bob' removed, 2 names of it deleted.\n"
     )
     cluster.left["bob"] = 3  # it was broken off
-    assert asked(cluster, "user", "remove", "bob", "--purge")["purged"] == 3
-    assert pixraft(cluster, "user", "remove", "bob", "--purge").exit_code == 10
+    assert asked(cluster, "user", "remove", "bob", "--purge", "--yes")["purged"] == 3
+    assert pixraft(cluster, "user", "remove", "bob", "--purge", "--yes").exit_code == 10
     for wrong in (
         ("set", "anna", "--quota", "1G", "--purge"),
         ("set", "anna", "--role", "person", "--no-people"),
         ("set", "anna", "--expires", "soon"),
     ):
         assert pixraft(cluster, "user", *wrong).exit_code == 2
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody can be asked."""
+    monkeypatch.setattr(asking, "at_terminal", lambda: True)
+
+
+def with_anna(cluster: FakeCluster, **fields: Any) -> None:
+    cluster.users["anna"] = admin_pb2.UserPut(
+        name="anna", home="/people/anna", rights=ROLES["member"], **fields
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("user", "remove", "anna", "--purge"),
+        ("user", "set", "anna", "--no-people", "--home", "/a", "--purge"),
+        ("trash", "anna", "--empty"),
+    ],
+)
+def test_what_deletes_for_good_is_asked_for_first(cluster: FakeCluster, words: tuple[str, ...]) -> None:
+    with_anna(cluster, person=True)
+    cluster.left["anna"] = 1
+    cluster.trash = [admin_pb2.Trashed(inode=1, name="a.jpg", size=2048)]
+    refused = pixraft(cluster, *words)
+    assert (refused.exit_code, "deleted for good" in refused.stderr, "--yes" in refused.stderr) == (
+        2,
+        True,
+        True,
+    )
+    assert {method for _, method, _ in cluster.calls} == {"account"}
+    assert pixraft(cluster, *words, "--yes").exit_code == 0
+    assert "anna" not in cluster.users or not cluster.users["anna"].person or not cluster.trash
+
+
+def test_at_a_terminal_one_is_asked(cluster: FakeCluster, terminal: None) -> None:
+    with_anna(cluster, person=True)
+    cluster.trash = [admin_pb2.Trashed(inode=1, name="a.jpg", size=2048)]
+    said = pixraft(cluster, "trash", "anna", "--empty", stdin="n\n")
+    assert said.exit_code == 130 and "1 files with 2.0 KiB in the trash of 'anna'" in said.stderr
+    assert len(cluster.trash) == 1
+    said = pixraft(cluster, "user", "remove", "anna", "--purge", stdin="n\n")
+    assert said.exit_code == 130 and "2 in its inbox, 5 B" in said.stderr and "anna" in cluster.users
+    assert pixraft(cluster, "trash", "anna", "--empty", stdin="y\n").stdout == "1 files are gone for good.\n"
+    assert (
+        pixraft(cluster, "trash", "anna", "--empty").stdout == "0 files are gone for good.\n"
+    )  # nothing to ask
+    assert pixraft(cluster, "user", "remove", "anna", "--purge", stdin="y\n").exit_code == 0
+    assert cluster.users == {}
+
+
+def test_no_trash_is_not_an_empty_one(cluster: FakeCluster) -> None:
+    with_anna(cluster)
+    assert "'anna' has no trash" in pixraft(cluster, "trash", "anna").stdout
+    assert asked(cluster, "trash", "anna") == {"user": "anna", "trash": [], "kept": 0}
+    cluster.users["anna"].trash_ns = 30 * 24 * HOUR
+    empty = pixraft(cluster, "trash", "anna").stdout
+    assert "The trash of 'anna' is empty" in empty and "30d" in empty
+    cluster.trash = [admin_pb2.Trashed(inode=n, name=f"{n}.jpg", path=f"/{n}.jpg", size=n) for n in range(1, 6)]
+    assert [line.split()[-1] for line in pixraft(cluster, "trash", "anna").stdout.splitlines()[1:]] == [
+        f"/{n}.jpg" for n in range(1, 6)
+    ]
+    assert pixraft(cluster, "trash", "nobody").exit_code == NotFound.exit_code
+
+
+def test_all_about_one_account(cluster: FakeCluster) -> None:
+    with_anna(
+        cluster, person=True, quota_bytes=1 << 20, trash_ns=24 * HOUR, expires_ns=48 * HOUR, max_sessions=3
+    )
+    cluster.users["anna"].set_rules.add(path="/team", rights=ROLES["read-only"])
+    cluster.users["anna"].add_keys.append(KEY)
+    cluster.groups["family"] = admin_pb2.Group(name="family", members=["anna"])
+    cluster.trash = [admin_pb2.Trashed(inode=1, name="a.jpg", size=2048)]
+    cluster.blocks = ["bob"]
+    facts = {
+        line[2:15].strip(): line[15:]
+        for line in pixraft(cluster, "user", "show", "anna").stdout.splitlines()[1:]
+    }
+    assert facts["role"].startswith("person (") and facts["home"] == "/people/anna"
+    assert facts["rule"] == "/team: read-only"
+    assert facts["used"] == "0 B of 1.0 MiB, 0 files and directories"
+    assert facts["sessions"] == "at most 3 at a node"
+    assert facts["key"].startswith("ssh-ed25519 SHA256:")
+    assert facts["sends"] == "what is gone after 2d"
+    assert (facts["blocks"], facts["groups"]) == ("bob", "family")
+    assert facts["trash"] == "1 files, 2.0 KiB; kept for 1d"
+    shown = asked(cluster, "user", "show", "anna")
+    assert (shown["name"], shown["role"], shown["keys"], shown["trash"]) == ("anna", "person", 1, 86_400)
+    assert [key["key"] for key in shown["authorized_keys"]] == [KEY]
+    assert (shown["inbox"]["files"], shown["inbox"]["blocks"]) == (2, ["bob"])
+    assert (shown["trash_files"], shown["trash_bytes"], shown["groups"]) == (1, 2048, ["family"])
+    cluster.users["bob"] = admin_pb2.UserPut(name="bob", home="/", rights="elr", disabled=True)
+    cluster.trash = []
+    plain = pixraft(cluster, "user", "show", "bob").stdout
+    assert "inbox" not in plain and "enabled   no" in plain and "trash     off" in plain
+    assert asked(cluster, "user", "show", "bob")["inbox"] is None
+    assert pixraft(cluster, "user", "show", "nobody").exit_code == NotFound.exit_code
 
 
 def test_a_person_gets_its_home_and_who_is_none_any_more_needs_one() -> None:

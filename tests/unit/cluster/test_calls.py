@@ -17,7 +17,7 @@ from raftstore.util.modules import declared_in
 from raftstore.wire import commands_pb2 as commands
 
 READ_BY_BOTH = {
-    *("admin.status", "admin.node", "admin.users", "admin.user_orphans", "admin.membership"),
+    *("admin.status", "admin.node", "admin.users", "admin.account", "admin.user_orphans", "admin.membership"),
     *("admin.events", "admin.audit", "admin.groups", "admin.inbox", "admin.sent"),
     *("admin.trash", "admin.retention", "admin.retention_preview"),
     *("admin.jobs", "admin.partials", "admin.upgrade", "admin.hostkeys"),

@@ -129,7 +129,7 @@ def test_malformed_ids_change_nothing(feeder: Feeder, fields: dict[str, object],
     assert feeder.catalog.digest() != digest
 
 
-MALFORMED = [b"\xff\xff", b"", b"\x0a\x05\x0a\x03\xff\xfe\xfd", b"\xa2\x06\x00"]
+MALFORMED = [b"\xff\xff", b"", b"\x0a\x05\x0a\x03\xff\xfe\xfd", b"\xc2\xa9\x07\x00"]
 
 
 @pytest.mark.parametrize("raw", MALFORMED)

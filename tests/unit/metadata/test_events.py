@@ -137,6 +137,33 @@ def test_what_expires_and_bounces(feeder: Feeder, anna: Actor, bob: Actor) -> No
     assert [each[:3] for each in listed(feeder)[2:]] == [("EXPIRED", "anna", "bob"), ("BOUNCED", "", "bob")]
 
 
+def test_nothing_bounces_where_all_was_opened_or_nothing_came(feeder: Feeder, anna: Actor, bob: Actor) -> None:
+    person(feeder, "carl")
+    assert feeder.status(command("remove_user", name="carl")) == "OK"
+    send(feeder, anna, "bob/a.jpg", 1)
+    assert status(feeder, anna, command("make_directory", path=sent(anna, "bob/b"))) == "OK"
+    for way in ("bob/b/c.jpg", "bob/d.jpg"):
+        assert send(feeder, anna, way, 1).status == commands.OK
+    for way in ("anna/a.jpg", "anna/d.jpg"):
+        opens(feeder, "bob", way)
+    before = len(all_events(feeder))
+    gone = command("put_user", user=commands.User(name="bob", rights="elr", home="/bob"))
+    back = command("put_user", user=commands.User(name="bob", rights="elr", home="/people/bob", person=True))
+    for _ in range(2):
+        assert feeder.status(gone) == feeder.status(back) == "OK"
+    assert [each[:3] for each in listed(feeder)[before:]] == [("BOUNCED", "", "bob")] * 2
+    opens(feeder, "bob", "anna/b/c.jpg")
+    before = len(all_events(feeder))
+    assert feeder.status(command("remove_user", name="bob")) == "OK"
+    assert listed(feeder)[before:] == []
+
+
+def test_before_the_first_event_none_is_known(feeder: Feeder) -> None:
+    assert all_events(feeder) == []
+    with pytest.raises(EventsLost, match="7 is yet to come: there were none so far"):
+        all_events(feeder, 7)
+
+
 def test_restored_from_the_trash_and_gone_with_it(feeder: Feeder, anna: Actor) -> None:
     for name in "abc":
         assert status(feeder, anna, put(f"/people/anna/{name}.jpg", ord(name))) == "OK"
@@ -170,8 +197,12 @@ def test_the_oldest_go_and_a_reader_behind_hears_it(
         assert min(number, 4) <= last - first + 1 <= 8
         assert [event.number for event in all_events(feeder, first - 1)] == list(range(first, last + 1))
     assert first > 20
-    for after in (0, first - 2, last + 1):
-        with pytest.raises(EventsLost) as caught:
+    for after, why in (
+        (0, f"what follows 0 is not kept any more: there are {first} to {last}"),
+        (first - 2, "not kept any more"),
+        (last + 1, f"{last + 1} is yet to come: the last one is {last}"),
+    ):
+        with pytest.raises(EventsLost, match=why) as caught:
             all_events(feeder, after)
         assert caught.value.first == first
     assert all_events(feeder, last) == []

@@ -449,7 +449,8 @@ def group(name: str, *members: str, **fields: object) -> commands.Command:
 def test_names_that_no_group_may_have(feeder: Feeder, anna: Actor) -> None:
     for name in ("", ".", "a/b", "a@b", "requests", ".a", "x" * 256, "a\u202eb"):
         assert feeder.status(group(name)) == "BAD_NAME"
-    assert feeder.status(group("anna")) == "EXISTS"
+    refused = feeder.one(group("anna"))
+    assert refused.status == commands.EXISTS and "anna is an account" in refused.detail
     assert feeder.status(group("g", "a/b")) == "BAD_NAME"
 
 

@@ -229,7 +229,11 @@ CREATE INDEX members_by_member ON members (member);
         if reason is not None:
             raise Refusal(commands.BAD_NAME, reason)
         if self._accounts.user(name) is not None:
-            raise Refusal(commands.EXISTS, name)
+            raise Refusal(
+                commands.EXISTS,
+                f"{name} is an account, and a group needs a name of its own: `pixraft group members GROUP --add "
+                f"{name}` puts the account into a group",
+            )
 
     @handles("remove_group", level=LEVEL)
     def remove(self, command: commands.RemoveGroup, at: Context) -> None:

@@ -43,6 +43,14 @@ _RECIPIENTS = (DeliveryState.OPENED, DeliveryState.KEPT)
 """States that the recipient brings about; all others the sender, or time."""
 
 
+_UNOPENED = """
+WITH RECURSIVE inside (inode) AS (
+  VALUES (?1) UNION ALL SELECT entries.inode FROM inside CROSS JOIN entries ON parent = inside.inode
+)
+SELECT EXISTS (SELECT 1 FROM inside CROSS JOIN deliveries ON deliveries.inode = inside.inode WHERE state = ?2)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """Something that was sent. `inode` is the sender's entry, or was; `sender` the number of a person (see `persons`).
@@ -236,6 +244,11 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
             "SELECT inode, record, recipient, state FROM deliveries WHERE inode = ?", (inode,)
         ).fetchone()
         return _delivery(row) if row is not None else None
+
+    def any_unopened(self, directory: int) -> bool:
+        """Whether something beneath a directory, which is an inbox, was not opened yet."""
+        (found,) = self._execute(_UNOPENED, (directory, int(DeliveryState.DELIVERED))).fetchone()
+        return bool(found)
 
     def there(self, record: int, limit: int) -> list[Delivery]:
         """Return up to `limit` deliveries of a record that are still in inboxes, as far as it knows."""

@@ -13,6 +13,7 @@ from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Groups
 from raftstore.metadata.tables.people.persons import Persons
+from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.metadata.tables.trash import Trash
 from raftstore.rights.reserved import LEVEL, PEOPLE, SHARED, Area, home_of, is_reserved, roots_of
@@ -33,6 +34,7 @@ class Registering(Table):
         self._blocks = tables[Blocks]
         self._trash = tables[Trash]
         self._events = tables[Events]
+        self._records = tables[Records]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -58,7 +60,7 @@ class Registering(Table):
         if user.person and not was_person:
             self._make_places(at, user.name)
         elif earlier is not None and was_person and not user.person:
-            self._events.note(EventKind.BOUNCED, owner=earlier.owner)
+            self._note_bounced(earlier)
 
     @handles("remove_user", level=1)
     def remove_user(self, command: commands.RemoveUser, at: Context) -> None:
@@ -71,6 +73,12 @@ class Registering(Table):
         self._blocks.account_removed(earlier.name)
         if earlier.person:
             self._persons.show(earlier.name, shown=False)
+            self._note_bounced(earlier)
+
+    def _note_bounced(self, earlier: User) -> None:
+        """Note that nobody opens any more what `earlier`, who is no person now, has not opened; if there is any."""
+        inbox = self._find(Area.INBOX.of(earlier.name))
+        if inbox is not None and self._records.any_unopened(inbox[2]):
             self._events.note(EventKind.BOUNCED, owner=earlier.owner)
 
     def _check(self, user: commands.User, earlier: User | None) -> None:

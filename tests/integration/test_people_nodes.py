@@ -146,7 +146,12 @@ def test_sftp_delivers_one_picture_when_it_is_closed(cluster: Cluster) -> None:
 
 
 def test_a_group_gets_it_at_once_and_its_sender_sees_who_did_not_take_it(cluster: Cluster) -> None:
-    asked(cluster, "group", "add", "family", "--members", "anna,bob,carol,nobody")
+    words = ["group", "add", "family", "--members", "anna,bob,carol,nobody"]
+    refused = pixraft(*words, "--cluster", str(cluster.local.directory))
+    assert refused.exit_code != 0 and "only persons are members: nobody" in refused.output
+    put_person(cluster, "nobody")
+    asked(cluster, *words)
+    put(cluster, "nobody", disabled=True, update=True)
     with (
         cluster.login("n1", "anna") as anna,
         cluster.login("n2", "bob") as bob,

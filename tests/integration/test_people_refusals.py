@@ -10,7 +10,7 @@ import paramiko
 import pytest
 from commandline import pixraft
 from harness import Cluster
-from persons import asked, close, fetched, names, put, put_person, said, sftp, store
+from persons import asked, close, fetched, names, put, put_person, put_persons, said, sftp, store
 
 pytestmark = pytest.mark.integration
 
@@ -99,6 +99,7 @@ def test_a_group_takes_a_thousand_and_no_more(cluster: Cluster) -> None:
     )
     assert done.exit_code and "1000" in done.output.replace(",", ""), done.output
     assert asked(cluster, "group", "list")["groups"] == []
+    put_persons(cluster, many[2:])
     asked(cluster, "group", "add", "big", "--members", ",".join(many[:1000]))
     done = pixraft("group", "members", "big", "--add", "m998", "--cluster", str(cluster.local.directory))
     assert done.exit_code and "1000" in done.output.replace(",", ""), done.output

@@ -43,15 +43,8 @@ _RECIPIENTS = (DeliveryState.OPENED, DeliveryState.KEPT)
 """States that the recipient brings about; all others the sender, or time."""
 
 
-_LOOKED_AT = 64
+_LOOKED_AT = 16
 """Entries of an inbox that are looked at for one that was not opened: however many there are, it is one turn."""
-
-_UNOPENED = """
-SELECT count(*) = ?3 OR ifnull(max(state IS NULL OR state = ?2), 0) FROM (
-  SELECT inside.inode FROM entries AS senders CROSS JOIN entries AS inside ON inside.parent = senders.inode
-  WHERE senders.parent = ?1 LIMIT ?3
-) LEFT JOIN deliveries USING (inode)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,13 +242,21 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
         return _delivery(row) if row is not None else None
 
     def any_unopened(self, directory: int) -> bool:
-        """Whether something beneath a directory, which is an inbox, was not opened yet; in doubt it is said to be.
+        """Whether something beneath a directory, which is an inbox, was not opened yet.
 
-        There is doubt where it has many pictures, and directories among them.
+        In doubt it is said to be: where there are many, not all are looked at.
         """
-        what = (directory, int(DeliveryState.DELIVERED), _LOOKED_AT)
-        (found,) = self._execute(_UNOPENED, what).fetchone()
-        return bool(found)
+        waiting, left = [directory], _LOOKED_AT
+        while waiting and left:
+            looked_at = self._execute(
+                "SELECT entries.inode, state FROM entries LEFT JOIN deliveries USING (inode) WHERE parent = ? LIMIT ?",
+                (waiting.pop(), left),
+            ).fetchall()
+            if any(state == DeliveryState.DELIVERED for _, state in looked_at):
+                return True
+            left -= len(looked_at)
+            waiting += [inode for inode, state in looked_at if state is None]
+        return not left
 
     def there(self, record: int, limit: int) -> list[Delivery]:
         """Return up to `limit` deliveries of a record that are still in inboxes, as far as it knows."""

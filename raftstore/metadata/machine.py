@@ -96,15 +96,18 @@ class Machine:
         if remembered is not None:
             return remembered
         node, boot = identity.node, identity.boot
-        self._reservations.booted(node, boot)
-        self._staging.booted(node, boot)
+        if self._reservations.boots:
+            self._reservations.booted(node, boot)
+        if self._staging.boots:
+            self._staging.booted(node, boot)
         at.time_ns = operation.time_ns
-        if self._orphans and not at.position:
+        if self._orphans.directories and not at.position:
             self._orphans.drop_some()
             self.contents.forget_unreferenced()
         try:
             done = self._done(operation.command, at)
-            self.contents.forget_unreferenced()
+            if self.contents.released:
+                self.contents.forget_unreferenced()
             done.index = at.index
             result = done.SerializeToString()
         except Refusal as refusal:

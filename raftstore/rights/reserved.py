@@ -23,15 +23,16 @@ LEVEL = 3
 PEOPLE = "/people"
 PREFIX = f"{PEOPLE}/"
 SHARED = f"{PREFIX}@shared"
-_APART = f"{PREFIX}@"
+APART = f"{PREFIX}@"
+"""Before all places of persons but their homes; no name of an account begins so."""
 
 
 class Area(enum.Enum):
     """A directory of /people with one place in it for each person; the value is its path."""
 
-    INBOX = f"{_APART}inbox"
-    SENT = f"{_APART}sent"
-    TRASH = f"{_APART}trash"
+    INBOX = f"{APART}inbox"
+    SENT = f"{APART}sent"
+    TRASH = f"{APART}trash"
 
     def of(self, name: str) -> str:
         """Return the path of a person's place."""
@@ -90,7 +91,7 @@ def is_reserved(path: str) -> bool:
 
 def is_apart(path: str) -> bool:
     """Whether a name there means more than a file: entries for it are decided in other tables, too."""
-    return path.startswith(_APART) and not within(path, SHARED)
+    return path.startswith(APART) and not within(path, SHARED)
 
 
 def stays(path: str) -> bool:
@@ -103,7 +104,7 @@ def stays(path: str) -> bool:
 
 def spot(path: str) -> Spot | None:
     """Return where a path is in the areas; None: in none of them, or in nobody's place."""
-    if not path.startswith(_APART):
+    if not path.startswith(APART):
         return None
     for area in Area:
         prefix = f"{area.value}/"

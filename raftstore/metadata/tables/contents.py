@@ -153,7 +153,8 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         self._intents = tables[Intents]
         self._long = tables[LongContents]
         self.next_chunk = self._state.next_chunk
-        self._released: dict[int, tuple[int, int]] = {}
+        self.released: dict[int, tuple[int, int]] = {}
+        """Chunks whose references the command under way has changed: these, and the heads, that are left."""
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -260,7 +261,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         ).fetchone()
         self._execute("UPDATE chunks SET heads = ? WHERE id = ?", (before + heads, number))
         self._sets.count(replicas, 0, heads, 0)
-        self._released[number] = (refs, before + heads)
+        self.released[number] = (refs, before + heads)
 
     def stage(self, content: int, plan: list[Piece], demand: int, offset: int) -> None:
         """Make `plan` part of `content`, from its chunk number `offset` on; see `acquire`."""
@@ -279,7 +280,11 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         if not plan:
             return
         content = self._long.new(inode)
-        self._acquire(content, plan, demand, heads=1 + len(others) if published else 0)
+        heads = 1 + len(others) if published else 0
+        if len(plan) == 1 and not plan[0].number:
+            self._acquire_new(content, plan[0], demand, heads, 0)
+        else:
+            self._acquire(content, plan, demand, heads=heads)
         if others:
             self._long.share(inode, content, others)
 
@@ -377,8 +382,8 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         return [digest for (digest,) in rows]
 
     def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
-        if self._released and piece.number in self._released:
-            piece.refs, piece.heads = self._released.pop(piece.number)
+        if self.released and piece.number in self.released:
+            piece.refs, piece.heads = self.released.pop(piece.number)
         replicas = self._sets.with_stores(piece.replicas, piece.stores, demand)
         refs = piece.refs + piece.added
         piece.added = 0
@@ -475,7 +480,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         for (_, number, refs, heads, replicas, length), removed in times.items():
             left = refs - removed
             headed = 1 if number == head else 0
-            self._released[number] = (left, heads - headed) if left else (0, 0)
+            self.released[number] = (left, heads - headed) if left else (0, 0)
             if left:
                 written.counted.append((left, heads - headed, number))
                 self._sets.count(replicas, 0, -headed, 0)
@@ -486,10 +491,9 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
 
     def forget_unreferenced(self) -> None:
         """At the end of a command: remove the rows of chunks that it has left without a reference."""
-        if self._released:
-            gone = sorted(number for number, (refs, _) in self._released.items() if not refs)
-            self._each("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _runs(gone))
-            self._released.clear()
+        gone = sorted(number for number, (refs, _) in self.released.items() if not refs)
+        self._each("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _runs(gone))
+        self.released.clear()
 
     def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
         """Return those of `names` of which no chunk is said to be on `store`; a name is a digest or its first bytes."""

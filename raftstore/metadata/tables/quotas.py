@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
-from raftstore.metadata.registry import Schema, Table, Tables
+from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.types import Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
@@ -55,22 +55,19 @@ CREATE TABLE usage (
         ),
     )
 
-    def __init__(
-        self, database: sqlite3.Connection, user: Callable[[str], User | None], level: Callable[[], int]
-    ) -> None:
-        """`level` tells the level in force."""
+    def __init__(self, database: sqlite3.Connection, user: Callable[[str], User | None], at: Context) -> None:
+        """`at` tells the level in force."""
         super().__init__(database)
         self._executemany = database.cursor().executemany
         self._user = user
-        self._level = level
+        self._at = at
         self._known: dict[str, _Share] = {}
         self._changed: set[str] = set()
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
         """Make it with accounts, whose quotas they are."""
-        at = tables.at
-        return cls(tables.database, tables[Accounts].owner, lambda: at.level)
+        return cls(tables.database, tables[Accounts].owner, tables.at)
 
     def migrate(self, level: int) -> None:
         """From level 2 on directories count for who has made them, as files do."""
@@ -135,10 +132,15 @@ CREATE TABLE usage (
         """Return how many files, and bytes in them, too many `owner` would have with so many more; (0, 0): none."""
         if files <= 0 and size <= 0:
             return 0, 0
-        share, user = self._of(owner), self._user(owner)
-        most = min((user.quota_bytes if user is not None else 0) or MAX_BYTES, MAX_BYTES)
-        names = share.files + files - self._most_names(user) if files > 0 else 0
-        return max(0, names), max(0, share.bytes + size - most) if size > 0 else 0
+        share, user = self._known.get(owner) or self._of(owner), self._user(owner)
+        if user is not None and not user.quota_bytes and not user.quota_files and self._at.level >= 2:
+            # As mostly: only what bounds everybody counts.
+            most_bytes, most_names = MAX_BYTES, NAMES
+        else:
+            most_bytes = min((user.quota_bytes if user is not None else 0) or MAX_BYTES, MAX_BYTES)
+            most_names = self._most_names(user)
+        names, more = share.files + files - most_names, share.bytes + size - most_bytes
+        return names if names > 0 and files > 0 else 0, more if more > 0 and size > 0 else 0
 
     def check_published(self, owner: str, files: int, size: int) -> None:
         """Refuse with QUOTA when `owner` may not have so many more files, or bytes in them."""
@@ -159,11 +161,11 @@ CREATE TABLE usage (
     def _most_names(self, user: User | None) -> int:
         if user is None:
             return MAX_INTEGER
-        return user.quota_files or (NAMES if self._level() >= 2 else MAX_INTEGER)
+        return user.quota_files or (NAMES if self._at.level >= 2 else MAX_INTEGER)
 
     def partial_names(self, owner: str, most: int) -> int:
         """Return how many partial uploads an owner may have, `most` in any case."""
-        return min(most, self._most_names(self._user(owner))) if self._level() >= 2 else most
+        return min(most, self._most_names(self._user(owner))) if self._at.level >= 2 else most
 
     def check_partial(self, owner: str, size: int) -> None:
         """Refuse with QUOTA when the owner's partial uploads would take more than the quota by themselves.
@@ -181,7 +183,7 @@ CREATE TABLE usage (
 
     def count(self, owner: str, *, files: int = 0, size: int = 0, partial_bytes: int = 0) -> None:
         """Add to what an owner has."""
-        share = self._of(owner)
+        share = self._known.get(owner) or self._of(owner)
         share.files += files
         share.bytes += size
         share.partial_bytes += partial_bytes

@@ -234,11 +234,11 @@ class Catalog:
     @property
     def level(self) -> int:
         """The level in force (metadata.levels): which commands may be proposed, and what they mean."""
-        return self._machine.level
+        return self._machine.at.level
 
     def refusal(self, command: bytes) -> str | None:
         """Say why a serialised Command must not be put into the log while this level is in force; None: it may be."""
-        return refusal(command, self._machine.level)
+        return refusal(command, self._machine.at.level)
 
     def weight(self, command: bytes) -> int:
         """Return what a serialised Command weighs, one that is not refused; 0 while nothing can be read."""
@@ -252,12 +252,12 @@ class Catalog:
 
     def batch_refusal(self, batch: bytes) -> str | None:
         """Say why a serialised Batch must not be put into the log while this level is in force; None: it may be."""
-        return batch_refusal(batch, self._machine.level)
+        return batch_refusal(batch, self._machine.at.level)
 
     @property
     def opening(self) -> bytes | None:
         """What a new log begins with: the newest level, so that nobody has to raise it. None: it has begun."""
-        if self._machine.level >= levels.NEWEST or not self._machine.untouched:
+        if self._machine.at.level >= levels.NEWEST or not self._machine.untouched:
             return None
         return commands.Command(
             set_level=commands.SetLevel(level=levels.NEWEST, fresh=True)

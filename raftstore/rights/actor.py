@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raftstore.errors import Denied
 from raftstore.rights.account import Rights
@@ -28,6 +28,11 @@ class Actor:
     key: str = ""
     anonymous: bool = False
     reason: str = ""
+    owner: str = field(init=False, repr=False, compare=False)
+    """The identity to which belongs what it puts; "" when it owns nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "owner", "" if self.user is None or self.anonymous else self.user.owner)
 
     @classmethod
     def session(cls, user: User, key: str = "") -> Actor:
@@ -43,11 +48,6 @@ class Actor:
     def system(cls, reason: str) -> Actor:
         """Return the actor of what the store does by itself, or an operator has it do. It has every right."""
         return cls(None, reason=reason)
-
-    @property
-    def owner(self) -> str:
-        """The identity to which belongs what it puts; "" when it owns nothing."""
-        return "" if self.user is None or self.anonymous else self.user.owner
 
     def rights(self, find: Callable[[str], Rights | None], level: int) -> Rights:
         """Return what it may do by the account that `find` has now under its name, by the rules of a level.

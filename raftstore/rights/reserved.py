@@ -40,7 +40,7 @@ class Area(enum.Enum):
 
     def has(self, path: str) -> bool:
         """Whether a path is this directory, or in it."""
-        return within(path, self.value)
+        return path.startswith(APART) and within(path, self.value)
 
 
 LETTERS = {Area.INBOX: "elrdf", Area.SENT: "elrwadmfT", Area.TRASH: "elrdf"}

@@ -289,6 +289,28 @@ class Store:
             aim.begin()
         return session
 
+    def upload_at_once(
+        self,
+        actor: Actor,
+        path: str,
+        *,
+        exclusive: bool = False,
+        expected: int | None = None,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> UploadSession | None:
+        """Open an upload that begins at byte 0, as `upload` does, if nobody else has to be asked; None: `upload` does.
+
+        Raises BadName, DiskFull, TooLarge.
+        """
+        split(path)
+        put = self._put(path, exclusive=exclusive, draft=draft, expires_ns=expires_ns)
+        found = self._seen(actor, put)
+        if found is None:
+            return None
+        aim = Aim(self._catalog, self._node.barrier, lambda: self._aimed_at(path), sure=False)
+        return self._session(actor, put, None, 0, found[0], aim, [], b"", expected)
+
     def _put(
         self, path: str, *, exclusive: bool = False, draft: bool = False, expires_ns: int = 0
     ) -> commands.PutFile:
@@ -358,11 +380,25 @@ class Store:
         expected: int | None = None,
     ) -> UploadSession:
         """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
+        prefix, head = await self._prefix(base, kept) if kept else ([], b"")
+        return self._session(actor, put, base, kept, published, aim, prefix, head, expected)
+
+    def _session(
+        self,
+        actor: Actor,
+        put: commands.PutFile,
+        base: FileVersion | Partial | None,
+        kept: int,
+        published: Entry | None,
+        aim: Aim,
+        prefix: Sequence[ChunkRef],
+        head: bytes,
+        expected: int | None,
+    ) -> UploadSession:
         path = put.path
         user = self._account(actor)
         allowance = Allowance.of(user, self._committed, published)
         allowance.check(max(kept, expected or 0))
-        prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
         confirmed = ConfirmedCopies(self._catalog, self._node.confirm, prefix)
 
@@ -548,17 +584,28 @@ class Store:
         is not applied here, and this upload break, it is not kept to be resumed.)
         """
 
+        found = None if append or offset else self._seen(actor, put)
+        if found is not None:
+            return *found, False
+
         def look(rights: Rights, catalog: Catalog) -> tuple[Entry | None, FileVersion | Partial | None]:
             return target(rights, catalog, put, append=append, offset=offset)
 
-        user = self._account(actor)
-        unbounded = user is not None and not user.quota_bytes and not user.quota_files
-        if not append and not offset and unbounded and self._node.follows():
-            try:
-                return *self._names.now(actor, look), False
-            except StoreError:
-                pass
         return *await self._names.read(actor, look), True
+
+    def _seen(
+        self, actor: Actor, put: commands.PutFile
+    ) -> tuple[Entry | None, FileVersion | Partial | None] | None:
+        """Return what `_target` does of what is applied here; None: that does not do."""
+        user = self._account(actor)
+        if user is None or user.quota_bytes or user.quota_files or not self._node.follows():
+            return None
+        try:
+            return self._names.now(
+                actor, lambda rights, catalog: target(rights, catalog, put, append=False, offset=None)
+            )
+        except StoreError:
+            return None
 
     def _published(self, path: str) -> Entry | None:
         try:

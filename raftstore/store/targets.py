@@ -8,7 +8,7 @@ from typing import Protocol
 from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotADirectory, NotFound
 from raftstore.paths import parent
 from raftstore.rights import Action, Rights
-from raftstore.rights.changes import leave
+from raftstore.rights.changes import put_file
 from raftstore.rights.looks import sees
 from raftstore.types import Entry, FileVersion, Partial
 from raftstore.wire import commands_pb2 as commands
@@ -45,7 +45,7 @@ def target(
     path = put.path
     begun = catalog.partial(rights.owner, path) if append or offset else None
     put.append = append and begun is None
-    granted = leave(rights, commands.Command(put_file=put))
+    granted = put_file(rights, put)
     try:
         catalog.check_directory(parent(path)[0])
     except NotADirectory:

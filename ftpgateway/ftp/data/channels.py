@@ -96,9 +96,11 @@ class _Listener(Watched):
 
     def on_events(self, events: int) -> None:
         try:
-            sock, address = self._socket.accept()
+            # What `accept` does but for asking the enums of families and types about what is known here.
+            descriptor, address = self._socket._accept()  # type: ignore[attr-defined]
         except OSError:
             return
+        sock = socket.socket(family_of(address[0]), socket.SOCK_STREAM, fileno=descriptor)
         if scarce(sock.fileno()):
             sock.close()
             return

@@ -352,7 +352,8 @@ class FtpSession(ControlConnection):
     @property
     def files(self) -> workspace.Workspace:
         """What the user sees of the store."""
-        return self.logged_in.files
+        assert self.login is not None
+        return self.login.files
 
     @property
     def under_way(self) -> tuple[str, str, float] | None:

@@ -515,6 +515,17 @@ class Catalog:
         return entry_of(self._row(path))
 
     @_reading
+    def published(self, path: str) -> Entry | None:
+        """Return what `path`, not the root, names; None when nothing of that name is in its directory.
+
+        Raises NotFound, NotADirectory (the directory), BadName.
+        """
+        self._check_current()
+        names = self._machine.names
+        row = names.at(names.place(path, existing=True))
+        return None if row is None else entry_of(row)
+
+    @_reading
     def check_directory(self, path: str) -> None:
         """Raise NotFound, NotADirectory or BadName unless `path` is a directory."""
         self._check_current()

@@ -30,9 +30,11 @@ class Actor:
     reason: str = ""
     owner: str = field(init=False, repr=False, compare=False)
     """The identity to which belongs what it puts; "" when it owns nothing."""
+    _message: commands.Actor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "owner", "" if self.user is None or self.anonymous else self.user.owner)
+        object.__setattr__(self, "_message", self._encoded())
 
     @classmethod
     def session(cls, user: User, key: str = "") -> Actor:
@@ -65,7 +67,10 @@ class Actor:
         return now
 
     def message(self) -> commands.Actor:
-        """Encode it for a command."""
+        """Return it as a command has it; not to be changed."""
+        return self._message
+
+    def _encoded(self) -> commands.Actor:
         if self.user is None:
             return commands.Actor(system=self.reason)
         if self.anonymous:

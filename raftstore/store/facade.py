@@ -73,6 +73,8 @@ class Store:
         """A node that takes part. See `open`."""
         self._node = node
         self._catalog = node.disk.catalog
+        self.cached_user: Callable[[str], User | None] = self._catalog.user
+        """Returns an account as this node has applied it, without asking the others: for checks on the loop."""
         self._reserver = part.reserver
         self._stager = part.stager
         self._stack = stack
@@ -305,11 +307,12 @@ class Store:
         """
         split(path)
         put = self._put(path, exclusive=exclusive, draft=draft, expires_ns=expires_ns)
-        found = self._seen(actor, put)
+        user = self._account(actor)
+        found = self._seen(actor, user, put)
         if found is None:
             return None
         aim = Aim(self._catalog, self._node.barrier, lambda: self._aimed_at(path), sure=False)
-        return self._session(actor, put, None, 0, found[0], aim, [], b"", expected)
+        return self._session(actor, user, put, None, 0, found[0], aim, [], b"", expected)
 
     def _put(
         self, path: str, *, exclusive: bool = False, draft: bool = False, expires_ns: int = 0
@@ -381,11 +384,14 @@ class Store:
     ) -> UploadSession:
         """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
         prefix, head = await self._prefix(base, kept) if kept else ([], b"")
-        return self._session(actor, put, base, kept, published, aim, prefix, head, expected)
+        return self._session(
+            actor, self._account(actor), put, base, kept, published, aim, prefix, head, expected
+        )
 
     def _session(
         self,
         actor: Actor,
+        user: User | None,
         put: commands.PutFile,
         base: FileVersion | Partial | None,
         kept: int,
@@ -396,7 +402,6 @@ class Store:
         expected: int | None,
     ) -> UploadSession:
         path = put.path
-        user = self._account(actor)
         allowance = Allowance.of(user, self._committed, published)
         allowance.check(max(kept, expected or 0))
         # Before a store is asked for anything.
@@ -458,10 +463,6 @@ class Store:
     async def user(self, name: str) -> User | None:
         """Return an account, or None."""
         return await self._node.accounts.user(name)
-
-    def cached_user(self, name: str) -> User | None:
-        """Return an account as this node has applied it, without asking the others: for checks on the loop."""
-        return self._catalog.user(name)
 
     def usage(self, owner: str) -> Usage:
         """Return what an owner (an account's identity) has published, as this node has applied it."""
@@ -584,7 +585,7 @@ class Store:
         is not applied here, and this upload break, it is not kept to be resumed.)
         """
 
-        found = None if append or offset else self._seen(actor, put)
+        found = None if append or offset else self._seen(actor, self._account(actor), put)
         if found is not None:
             return *found, False
 
@@ -594,10 +595,9 @@ class Store:
         return *await self._names.read(actor, look), True
 
     def _seen(
-        self, actor: Actor, put: commands.PutFile
+        self, actor: Actor, user: User | None, put: commands.PutFile
     ) -> tuple[Entry | None, FileVersion | Partial | None] | None:
         """Return what `_target` does of what is applied here; None: that does not do."""
-        user = self._account(actor)
         if user is None or user.quota_bytes or user.quota_files or not self._node.follows():
             return None
         try:
@@ -609,7 +609,7 @@ class Store:
 
     def _published(self, path: str) -> Entry | None:
         try:
-            return self._catalog.lookup(path)
+            return self._catalog.published(path)
         except NotFound:
             return None
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotADirectory, NotFound
-from raftstore.paths import parent
 from raftstore.rights import Action, Rights
 from raftstore.rights.changes import put_file
 from raftstore.rights.looks import sees
@@ -17,12 +16,8 @@ from raftstore.wire import commands_pb2 as commands
 class Reading(Protocol):
     """What is looked at of the catalog."""
 
-    def lookup(self, path: str) -> Entry:
-        """Return what `path` names."""
-        ...
-
-    def check_directory(self, path: str) -> None:
-        """Raise unless `path` is a directory."""
+    def published(self, path: str) -> Entry | None:
+        """Return what `path` names, None when it is not there; raise unless its directory is."""
         ...
 
     def file(self, path: str) -> FileVersion:
@@ -47,15 +42,11 @@ def target(
     put.append = append and begun is None
     granted = put_file(rights, put)
     try:
-        catalog.check_directory(parent(path)[0])
+        published = catalog.published(path)
     except NotADirectory:
         if rights.lists(path):
             raise
         raise NotFound(path) from None
-    try:
-        published = catalog.lookup(path)
-    except NotFound:
-        published = None
     if published is not None:
         if published.is_directory:
             raise IsADirectory(path)

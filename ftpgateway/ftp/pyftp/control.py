@@ -280,9 +280,14 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def respond(self, resp: str, logfun: object = None) -> None:
         """Send the last line of a reply."""
-        if self.alive:
-            self._last_response = resp
-            self.push(resp + "\r\n")
+        if not self.alive or self._broken:
+            return
+        self._last_response = resp
+        encoded = f"{resp}\r\n".encode("utf-8", "replace")
+        if self._corked is not None:
+            self._corked += encoded
+        else:
+            self._send_or_queue(encoded)
 
     def push(self, data: str) -> None:
         """Send text."""

@@ -90,7 +90,14 @@ class Rights:
         """Return the place of the person, other than its home, in which `path` is."""
         if not path.startswith(APART):
             return None
-        return next((place for place in self._places if paths.within(path, place)), None)
+        # A place is an area, or a name in one.
+        area = path.find("/", len(APART))
+        end = path.find("/", area + 1) if area >= 0 else -1
+        place = path if end < 0 else path[:end]
+        if place in self._places:
+            return place
+        place = path if area < 0 else path[:area]
+        return place if place in self._places else None
 
     def anchors(self, path: str) -> bool:
         """Whether `path` is the home, or another place of the person: it does not move it, remove or replace it."""

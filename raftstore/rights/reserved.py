@@ -43,6 +43,8 @@ class Area(enum.Enum):
         return path.startswith(APART) and within(path, self.value)
 
 
+_AREAS = {area.value.removeprefix(APART): area for area in Area}
+
 LETTERS = {Area.INBOX: "elrdf", Area.SENT: "elrwadmfT", Area.TRASH: "elrdf"}
 """A person's rights in its places. What came is not changed, and what was deleted is only restored. Many clients set
 the time of what they have uploaded, and take it for failed where that is refused."""
@@ -106,12 +108,9 @@ def spot(path: str) -> Spot | None:
     """Return where a path is in the areas; None: in none of them, or in nobody's place."""
     if not path.startswith(APART):
         return None
-    for area in Area:
-        prefix = f"{area.value}/"
-        if path.startswith(prefix):
-            name, *rest = path[len(prefix) :].split("/")
-            return Spot(area, name, tuple(rest))
-    return None
+    found, *names = path[len(APART) :].split("/")
+    area = _AREAS.get(found)
+    return Spot(area, names[0], tuple(names[1:])) if area is not None and names else None
 
 
 def takes_nothing(name: str) -> str:

@@ -268,24 +268,34 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         self._acquire(content, plan, demand, heads=0, offset=offset)
 
     def acquire(
-        self, inode: int, plan: list[Piece], demand: int, *, published: bool, others: Sequence[int] = ()
+        self,
+        inode: int,
+        plan: list[Piece],
+        demand: int,
+        *,
+        published: bool,
+        others: Sequence[int] = (),
+        fresh: bool = False,
     ) -> None:
         """Make `plan` the content of `inode`, which has none, and of the `others`, which have none either.
 
-        `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
+        `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile. `fresh`:
+        the number `inode` was given just now, so nothing else can have it.
 
         What was released within the same command, also since `plan` was made, keeps its known copies: it was referred
         to until now.
         """
         if not plan:
             return
-        content = self._long.new(inode)
+        content = inode if fresh else self._long.new(inode)
         heads = 1 + len(others) if published else 0
         if len(plan) == 1 and not plan[0].number:
             self._acquire_new(content, plan[0], demand, heads, 0)
         else:
             self._acquire(content, plan, demand, heads=heads)
-        if others:
+        if others and fresh:
+            self._long.share_new(inode, others)
+        elif others:
             self._long.share(inode, content, others)
 
     def _acquire(self, content: int, plan: list[Piece], demand: int, *, heads: int, offset: int = 0) -> None:

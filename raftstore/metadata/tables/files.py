@@ -236,7 +236,8 @@ class Files(Table):
             self._versions.displace(at, displaced)
         if row is not None:
             self._versions.release(at, row, kept)
-        if row is not None and not anew:
+        fresh = row is None or anew
+        if row is not None and not fresh:
             inode = row[2]
             self._names.replace(place, size, mtime_ns, owner, at.index)
         else:
@@ -246,7 +247,7 @@ class Files(Table):
             self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
             if at.level >= 2:
                 self._spans.grow(place)
-        self._staging.give(inode, content, owner, published=True)
+        self._staging.give(inode, content, owner, published=True, fresh=fresh)
         if self._reservations.by_place:
             self._reservations.end(place)
         self._storing.count(owner, 1, size)

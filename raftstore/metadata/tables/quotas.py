@@ -31,7 +31,9 @@ MAX_KNOWN = 4096
 
 
 @dataclass(slots=True)
-class _Share:
+class Share:
+    """What an owner has: published files and directories, their bytes, and those of partial uploads."""
+
     files: int
     bytes: int
     partial_bytes: int
@@ -61,7 +63,7 @@ CREATE TABLE usage (
         self._executemany = database.cursor().executemany
         self._user = user
         self._at = at
-        self._known: dict[str, _Share] = {}
+        self._known: dict[str, Share] = {}
         self._changed: set[str] = set()
 
     @classmethod
@@ -101,17 +103,21 @@ CREATE TABLE usage (
                 del found[owner]
         return sorted(found.items())
 
-    def _of(self, owner: str) -> _Share:
+    def _of(self, owner: str) -> Share:
         share = self._known.get(owner)
         if share is None:
             row = self._execute(
                 "SELECT files, bytes, partial_bytes FROM usage WHERE owner = ?", (owner,)
             ).fetchone()
-            share = _Share(*(row or (0, 0, 0)))
+            share = Share(*(row or (0, 0, 0)))
             if len(self._known) >= MAX_KNOWN:
                 self._known = {name: self._known[name] for name in self._changed}
             self._known[owner] = share
         return share
+
+    def share_of(self, owner: str) -> Share:
+        """Return what an owner has, partial uploads too; not to be changed."""
+        return self._known.get(owner) or self._of(owner)
 
     def load(self, owners: Sequence[str]) -> None:
         """Have what some owners have at hand, for what is asked next: one statement for all."""
@@ -125,8 +131,8 @@ CREATE TABLE usage (
         ).fetchall()
         if len(self._known) + len(missing) > MAX_KNOWN:
             self._known = {owner: self._known[owner] for owner in self._changed}
-        self._known |= {owner: _Share(0, 0, 0) for owner in missing}
-        self._known |= {owner: _Share(*counts) for owner, *counts in rows}
+        self._known |= {owner: Share(0, 0, 0) for owner in missing}
+        self._known |= {owner: Share(*counts) for owner, *counts in rows}
 
     def excess(self, owner: str, files: int, size: int) -> tuple[int, int]:
         """Return how many files, and bytes in them, too many `owner` would have with so many more; (0, 0): none."""

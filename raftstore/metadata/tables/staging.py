@@ -190,12 +190,16 @@ class Staging(Table):
         published: bool,
         others: Sequence[int] = (),
         demand: int = 0,
+        fresh: bool = False,
     ) -> None:
-        """Make it the content of `inode`, which has none; of the files `others`, too, whose owners `demand` copies."""
+        """Make it the content of `inode`, which has none; of the files `others`, too, whose owners `demand` copies.
+
+        `fresh`: the number `inode` is from `new_inode`, for this.
+        """
         own = self._accounts.replicas(owner) or DEFAULT
         wanted = joined(own, demand) if demand else own
         if isinstance(content, list):
-            self._contents.acquire(inode, content, wanted, published=published, others=others)
+            self._contents.acquire(inode, content, wanted, published=published, others=others, fresh=fresh)
             return
         if isinstance(content, Copied):
             if content.inode != inode:

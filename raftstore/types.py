@@ -193,14 +193,14 @@ class User:
     inbox_files: int = 0
     sender_bytes: int = 0
     sender_files: int = 0
+    owner: str = field(init=False, repr=False, compare=False)
+    """Who owns what the account puts: its identity, which no other account ever has.
 
-    @property
-    def owner(self) -> str:
-        """Who owns what the account puts: its identity, which no other account ever has.
+    An account that is made anew under an old name gets another. Those from before level 2 have their names.
+    """
 
-        An account that is made anew under an old name gets another. Those from before level 2 have their names.
-        """
-        return self.identity or self.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "owner", self.identity or self.name)
 
 
 IDENTITY_MARK = "/"

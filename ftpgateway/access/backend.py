@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
 from raftstore.rights import Action, Actor
@@ -100,7 +100,7 @@ class Upload(Protocol):
         """Return the file that it was opened on, or will make. Raises StoreError."""
         ...
 
-    async def prepare(self) -> None:
+    def prepare(self) -> Coroutine[Any, Any, object]:
         """Wait until all that came is durable. Whoever calls it leaves the time to `commit`. Raises StoreError."""
         ...
 
@@ -319,6 +319,19 @@ class Backend(Protocol):
         It replaces nothing if `exclusive`, and never what the actor may not. `handle`: it is published by what is at
         `path` now.
         """
+        ...
+
+    def upload_at_once(
+        self,
+        actor: Actor,
+        path: str,
+        *,
+        exclusive: bool = False,
+        expected: int | None = None,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> Upload | None:
+        """Open an upload that begins at byte 0, if nobody has to be asked for that; None: `upload` does it."""
         ...
 
     async def allow(self, actor: Actor, command: commands.Command, published: Entry | None = None) -> None:

@@ -7,6 +7,7 @@ buffer, a spool, a listing, a handle) asks for a `Charge` first, of the right si
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -83,10 +84,11 @@ class Holder:
 class _Level:
     """What each of one kind of holder has; who has nothing has no entry, nor has who has no name."""
 
-    __slots__ = ("_limits", "held")
+    __slots__ = ("_limits", "ample", "held")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits.each()
+        self.ample = tuple(limit or sys.maxsize for limit in self._limits)
         self.held: dict[str, list[int]] = {}
 
     def has(self, name: str, resource: Resource) -> int:
@@ -201,6 +203,7 @@ class Ledger:
         self._account = _Level(limits.account)
         self._network = _Level(limits.network)
         self._node = limits.node.each()
+        self._ample = tuple(limit - limit // _RESERVE or sys.maxsize for limit in self._node)
         self._used, self._peak, self._refused = ([0] * _KINDS for _ in range(3))
 
     def charge(self, holder: Holder, resource: Resource, amount: int = 0) -> Charge:
@@ -215,12 +218,29 @@ class Ledger:
     def _move(self, charge: Charge, more: int) -> None:
         holder, resource = charge.holder, charge.resource
         used = self._used[resource] + more
-        if more > 0:
-            self._check(holder, resource, more)
-            if used > self._peak[resource]:
-                self._peak[resource] = used
-        self._account.add(holder.account, resource, more)
-        self._network.add(holder.network, resource, more)
+        account = self._account.held.get(holder.account)
+        network = self._network.held.get(holder.network)
+        if account is None or network is None:
+            if more > 0:
+                self._check(holder, resource, more)
+            self._account.add(holder.account, resource, more)
+            self._network.add(holder.network, resource, more)
+        else:
+            # As mostly: who transfers holds its connection. The same without a call, unless something gets scarce.
+            mine, theirs = account[resource] + more, network[resource] + more
+            if more > 0 and (
+                mine > self._account.ample[resource]
+                or theirs > self._network.ample[resource]
+                or used > self._ample[resource]
+            ):
+                self._check(holder, resource, more)
+            account[resource], network[resource] = mine, theirs
+            if not mine and not any(account):
+                del self._account.held[holder.account]
+            if not theirs and not any(network):
+                del self._network.held[holder.network]
+        if used > self._peak[resource]:
+            self._peak[resource] = used
         self._used[resource] = used
         charge.amount += more
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ftpgateway.access.account import Account
-from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
+from ftpgateway.access.ledger import Charge, Holder, Ledger
 from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.settings import PeopleSettings
@@ -46,8 +47,13 @@ class Session:
         self._registry = registry
         self.holder = holder
         """To whom the ledger charges what the session holds."""
+        self.charge: Callable[..., Charge] = functools.partial(registry.ledger.charge, holder)
+        """Holds an amount of a Resource of the node for this session, until the charge is released. Raises
+        LimitReached."""
         self._store = store
-        self._opened = user
+        self._opened = self._current = user
+        self.name = user.name
+        """The account's name."""
         self._on_end = on_end
         self._key = key
         self._fixed = fixed
@@ -72,11 +78,6 @@ class Session:
         return self.files.account.user
 
     @property
-    def name(self) -> str:
-        """The account's name."""
-        return self._opened.name
-
-    @property
     def ended(self) -> bool:
         """Whether the session has to end, because the account changed; `on_end` was told."""
         return self._ended
@@ -86,16 +87,12 @@ class Session:
         self.refresh()
         return not self._ended and self.files.may(action, path, own=own)
 
-    def charge(self, resource: Resource, amount: int = 0) -> Charge:
-        """Hold `amount` of the node for this session, until the charge is released. Raises LimitReached."""
-        return self._registry.ledger.charge(self.holder, resource, amount)
-
     def refresh(self) -> None:
         """Take the account as it is now; end the session when it may not go on."""
         if self._ended or self._fixed:
             return
         current = self._store.cached_user(self.name)
-        if current is self.files.account.user:
+        if current is self._current:
             return
         reason = why_ended(self._opened, current, self._key)
         if reason is not None:
@@ -107,6 +104,7 @@ class Session:
             )
             self._on_end(reason)
         elif current is not None:
+            self._current = current
             self.files.renew(Account(current, self._store.level))
             self.up.rate, self.down.rate = current.upload_rate, current.download_rate
 

@@ -250,6 +250,14 @@ class StoreTree(Tree):
             await super().copy_in(of, source, target, exclusive=exclusive)
 
 
+class Home(StoreTree):
+    """A session's home: what is put there is stored, and that is all."""
+
+    def upload_at_once(self, path: str, *, exclusive: bool, expected: int | None) -> Upload | None:
+        """Open an upload that begins at byte 0, if nobody has to be asked for that; None: `upload` does it."""
+        return self._store.upload_at_once(self._actor, self.at(path), exclusive=exclusive, expected=expected)
+
+
 def _as_it_is(page: Page) -> Page:
     return page
 

@@ -150,6 +150,10 @@ class Tree(ABC):
         """Open an upload; see `Backend.upload`."""
         self.refuse()
 
+    def upload_at_once(self, path: str, *, exclusive: bool, expected: int | None) -> Upload | None:
+        """Open an upload that begins at byte 0, if nobody has to be asked for that; None: `upload` does it."""
+        return None
+
     async def rewrite(self, base: Download, path: str) -> Upload:
         """Open an upload that begins as all of `base`, which was at `path`."""
         self.refuse()

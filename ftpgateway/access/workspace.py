@@ -19,7 +19,7 @@ from ftpgateway.access.cursor import DirectoryCursor, matcher
 from ftpgateway.access.freespace import FreeSpace
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.settings import PeopleSettings
-from ftpgateway.access.storetree import StoreTree
+from ftpgateway.access.storetree import Home, StoreTree
 from ftpgateway.access.tree import Mount, MountRefused, Place, Sending, Tree
 from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
@@ -52,7 +52,7 @@ class Workspace:
         self._hold = hold or partial(Ledger().charge, Holder(account.user.name, ""))
         self._store = store
         self._actor = Actor.session(account.user) if actor is None else actor
-        self._home = StoreTree(store, self._actor, account.view, self._hold)
+        self._home = Home(store, self._actor, account.view, self._hold)
         self._mounts = tuple(mounts)
         self._account = account
         self._mounted = self._mounted_for(account)
@@ -337,6 +337,12 @@ class Workspace:
         return await tree.upload(
             inner, offset=offset, append=append, exclusive=exclusive, expected=expected, handle=handle
         )
+
+    def upload_at_once(self, path: str, *, exclusive: bool, expected: int | None) -> Upload | None:
+        """Open an upload that begins at byte 0, if nobody has to be asked for that; None: `upload` does it."""
+        paths.check_new(path)
+        tree, inner = self._change(path)
+        return tree.upload_at_once(inner, exclusive=exclusive, expected=expected)
 
     async def reserve(self, path: str) -> Target | None:
         """Take the name at `path` for a new file, until that is published, or it is ended; None: this

@@ -21,7 +21,9 @@ _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio"
 """Libraries that log with the standard module, and from which level on they are heard."""
 
 
-_PLAIN = re.compile(r"[^\s\"'=\\]+").fullmatch
+_PLAIN = re.compile(r"[!#-&(-<>-\[\]-~]+").fullmatch
+"""ASCII that is written as it is."""
+_UNQUOTED = re.compile(r"[^\s\"'=\\]+").fullmatch
 
 
 def text_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
@@ -34,7 +36,12 @@ def text_line(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     phrase, trace = str(event.pop("event", "")), event.pop("exception", "")
     if not phrase.isprintable():
         phrase = paths.shown(phrase)
-    details = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
+    details = " ".join(
+        [
+            f"{key}={value if type(value) is int or (type(value) is str and _PLAIN(value)) else _shown(value)}"
+            for key, value in sorted(event.items())
+        ]
+    )
     line = f"{moment} [{level:<9}] {phrase:<30} {details}".rstrip()
     return f"{line}\n{paths.shown_lines(trace)}" if trace else line
 
@@ -53,7 +60,7 @@ def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -
 
 def _shown(value: object) -> str:
     if type(value) is str:
-        return value if _PLAIN(value) and value.isprintable() else repr(value)
+        return value if _UNQUOTED(value) and value.isprintable() else repr(value)
     return repr(value)
 
 

@@ -170,7 +170,7 @@ class FtpSession(ControlConnection):
                 known = known.bare
             if (
                 self.transfer is not None
-                and not self.backed_up
+                and not self.producer_fifo
                 and passes_queue(_beside(known), waiting=self.runner.busy, phase=self.transfer.phase)
             ):
                 self._begin(command, known, argument)
@@ -196,9 +196,12 @@ class FtpSession(ControlConnection):
             return
         self._advancing = True
         try:
-            while self._lines and self.alive and not self.backed_up:
+            while self._lines and self.alive and not self.producer_fifo:
                 command, known, argument = self._lines[0]
-                if not may_run(_beside(known), waiting=self.runner.busy, phase=self.phase):
+                # With nothing under way, as mostly, whatever it is may run.
+                if (self.transfer is not None or self.runner.busy) and not may_run(
+                    _beside(known), waiting=self.runner.busy, phase=self.phase
+                ):
                     if known is not None and known.ends:
                         self._expect_end()
                     break
@@ -213,7 +216,8 @@ class FtpSession(ControlConnection):
             self._advancing = False
         if self._farewell:
             self._part()
-        self._read_while_there_is_space()
+        if self._lines or self.producer_fifo or self._reading_paused:
+            self._read_while_there_is_space()
 
     def _read_while_there_is_space(self) -> None:
         if self.alive:
@@ -238,13 +242,6 @@ class FtpSession(ControlConnection):
         self._advance(its_turn=True)
 
     def _begin(self, command: str, known: Command | None, raw: bytes) -> None:
-        try:
-            self._check_and_run(command, known, raw)
-        except Exception:
-            self.events.exception("command failed", command=one_line(command))
-            self.respond("451 Internal error; try again.")
-
-    def _check_and_run(self, command: str, known: Command | None, raw: bytes) -> None:
         """Check a command and run it: at once, or in a greenlet when it can wait for the store."""
         if self.login is not None:
             self._before_login = 0
@@ -255,22 +252,26 @@ class FtpSession(ControlConnection):
         self._before_login += 1
         self._doing = known, ""
         self._doing_since = time.monotonic()
-        if known is None:
-            self._refuse_unknown(command)
-        elif not raw and known.argument is True:
-            self.respond("501 Syntax error: command needs an argument.")
-        elif raw and known.argument is False:
-            self.respond("501 Syntax error: command does not accept arguments.")
-        elif self.login is None and known.login:
-            self.respond("530 Log in with USER and PASS first.")
-        elif (argument := self._decoded(known, raw)) is None or (known.login and not self._still_allowed()):
-            pass
-        else:
-            self._doing = known, argument if known.right else ""
-            if known.inline:
-                self._execute(known, argument)
+        try:
+            if known is None:
+                self._refuse_unknown(command)
+            elif not raw and known.argument is True:
+                self.respond("501 Syntax error: command needs an argument.")
+            elif raw and known.argument is False:
+                self.respond("501 Syntax error: command does not accept arguments.")
+            elif self.login is None and known.login:
+                self.respond("530 Log in with USER and PASS first.")
+            elif (argument := self._decoded(known, raw)) is None or (known.login and not self._still_allowed()):
+                pass
             else:
-                self.runner.run(functools.partial(self._execute, known, argument))
+                self._doing = known, argument if known.right else ""
+                if known.inline:
+                    self._execute(known, argument)
+                else:
+                    self.runner.run(functools.partial(self._execute, known, argument))
+        except Exception:
+            self.events.exception("command failed", command=one_line(command))
+            self.respond("451 Internal error; try again.")
 
     def _refuse_unknown(self, command: str) -> None:
         if command == "SITE ":
@@ -351,7 +352,8 @@ class FtpSession(ControlConnection):
     @property
     def files(self) -> workspace.Workspace:
         """What the user sees of the store."""
-        return self.logged_in.files
+        assert self.login is not None
+        return self.login.files
 
     @property
     def under_way(self) -> tuple[str, str, float] | None:
@@ -518,7 +520,7 @@ class FtpSession(ControlConnection):
 
     def outlives_client(self) -> bool:
         """Whether QUIT came, in the queue or behind an upload."""
-        return any(known is not None and known.ends for _, known, _ in self._lines)
+        return bool(self._lines) and any(known is not None and known.ends for _, known, _ in self._lines)
 
     def replies_taken(self) -> None:
         """Go on, but not within the command whose reply that was."""

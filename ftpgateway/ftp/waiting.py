@@ -30,21 +30,18 @@ class Runner:
     `limit` (seconds) bounds every wait, as a guard behind the store's own deadlines: NoQuorum is raised then.
     """
 
-    __slots__ = ("_cancelled", "_limit", "_loop", "_on_done", "_task", "_timer", "_worker")
+    __slots__ = ("_cancelled", "_limit", "_loop", "_on_done", "_task", "_timer", "_worker", "busy")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float, on_done: Callable[[], None]) -> None:
         self._loop = loop
         self._limit = limit
         self._on_done = on_done
         self._worker: Any = None
+        self.busy = False
+        """Whether a command waits (or runs)."""
         self._task: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._cancelled = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether a command waits (or runs)."""
-        return self._worker is not None
 
     @property
     def task(self) -> asyncio.Task[Any] | None:
@@ -55,6 +52,7 @@ class Runner:
         """Run `command` until it ends or waits for the first time. It may raise only SessionEnded."""
         assert self._worker is None, "one command at a time"
         self._worker = greenlet(command, parent=getcurrent())
+        self.busy = True
         self._step(self._worker.switch)
 
     def wait(self, awaitable: Coroutine[Any, Any, T]) -> T:
@@ -82,10 +80,10 @@ class Runner:
         except SessionEnded:
             awaitable = None
         except BaseException:
-            self._worker = None
+            self._worker, self.busy = None, False
             raise
         if awaitable is None or self._worker.dead:
-            self._worker = None
+            self._worker, self.busy = None, False
             return
         self._task = self._loop.create_task(awaitable)
         self._task.add_done_callback(self._resume)
@@ -105,5 +103,5 @@ class Runner:
         else:
             # A result that is there is handed over also when the session has ended: the command releases it.
             self._step(worker.switch, task.result())
-        if self._worker is None:
+        if not self.busy:
             self._on_done()

@@ -153,8 +153,30 @@ class Proposer:
         if len(command) > self._settings.max_command:
             raise TooLarge(f"a command has at most {self._settings.max_command} bytes, not {len(command)}")
         begun = self._runtime.now()
+        size = len(command)
         try:
-            result = await self._proposed(command, begun + timeout, timeout)
+            if self._stopped or self._waiting or self._full(size):
+                await self._wait_for_space(timeout, size)
+            self._operations += 1
+            self._bytes += size
+            if self._waiting:
+                self._admit()
+            future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            weight, time_ns = self._weight(command), self._runtime.wall_ns()
+            operation = _Operation(command, weight, time_ns, future, begun + timeout, timeout)
+            self._pending.append(operation)
+            self._deadlines.add(operation)
+            self._schedule()
+            try:
+                result = await future
+            finally:
+                self._deadlines.discard(operation)
+                self._open.pop(operation.sequence, None)
+                future.cancel()
+                self._operations -= 1
+                self._bytes -= size
+                if self._waiting:
+                    self._admit()
         except OutcomeUnknown:
             self._failed_proposals["outcome_unknown"] += 1
             raise
@@ -163,33 +185,6 @@ class Proposer:
             raise
         self._commit_times.observe(self._runtime.now() - begun)
         return result
-
-    async def _proposed(self, command: bytes, deadline: float, timeout: float) -> bytes:
-        size = len(command)
-        if self._stopped or self._waiting or self._full(size):
-            await self._wait_for_space(timeout, size)
-        self._operations += 1
-        self._bytes += size
-        if self._waiting:
-            self._admit()
-        try:
-            future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            weight, time_ns = self._weight(command), self._runtime.wall_ns()
-            operation = _Operation(command, weight, time_ns, future, deadline, timeout)
-            self._pending.append(operation)
-            self._deadlines.add(operation)
-            self._schedule()
-            try:
-                return await future
-            finally:
-                self._deadlines.discard(operation)
-                self._open.pop(operation.sequence, None)
-                future.cancel()
-        finally:
-            self._operations -= 1
-            self._bytes -= size
-            if self._waiting:
-                self._admit()
 
     @histogram(
         "pixraft_commit_seconds", "From the proposal of a command at this node until it was applied here."

@@ -30,7 +30,7 @@ from raftstore.metadata.database.database import (
 from raftstore.metadata.database.durability import WAL_BYTES, Durability, LogBound
 from raftstore.metadata.database.schemas import fill, schema_at
 from raftstore.metadata.database.transaction import Later, Transaction
-from raftstore.metadata.levels import batch_refusal, refusal
+from raftstore.metadata.levels import batch_refusal, examined
 from raftstore.metadata.listing import MAX_SORTED, PAGE, PackedListing, PackingBudget
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
@@ -136,6 +136,8 @@ class Catalog:
         self._incoming_lock = threading.Lock()
         self._prepared: object = None
         self._failed: BaseException | None = None
+        # The command that was examined last is weighed next, as a rule: it is not decoded twice.
+        self._examined: tuple[bytes, commands.Command | None] = b"", None
         self._account_changed: Callable[[str | None], object] = lambda name: None
         self._level_changed: Callable[[int], object] = lambda level: None
         self._events_changed: Callable[[], object] = lambda: None
@@ -234,30 +236,35 @@ class Catalog:
     @property
     def level(self) -> int:
         """The level in force (metadata.levels): which commands may be proposed, and what they mean."""
-        return self._machine.level
+        return self._machine.at.level
 
     def refusal(self, command: bytes) -> str | None:
         """Say why a serialised Command must not be put into the log while this level is in force; None: it may be."""
-        return refusal(command, self._machine.level)
+        decoded, reason = examined(command, self._machine.at.level)
+        self._examined = command, decoded
+        return reason
 
     def weight(self, command: bytes) -> int:
         """Return what a serialised Command weighs, one that is not refused; 0 while nothing can be read."""
         if self.behind or self._failed is not None:
             return 0
+        known, decoded = self._examined
+        if decoded is None or known is not command:
+            decoded = commands.Command.FromString(command)
         try:
-            return self._machine.weighing.weight(command)
+            return self._machine.weighing.weight(decoded)
         except sqlite3.Error as error:
             self._unreadable(error)
             return 0
 
     def batch_refusal(self, batch: bytes) -> str | None:
         """Say why a serialised Batch must not be put into the log while this level is in force; None: it may be."""
-        return batch_refusal(batch, self._machine.level)
+        return batch_refusal(batch, self._machine.at.level)
 
     @property
     def opening(self) -> bytes | None:
         """What a new log begins with: the newest level, so that nobody has to raise it. None: it has begun."""
-        if self._machine.level >= levels.NEWEST or not self._machine.untouched:
+        if self._machine.at.level >= levels.NEWEST or not self._machine.untouched:
             return None
         return commands.Command(
             set_level=commands.SetLevel(level=levels.NEWEST, fresh=True)
@@ -513,6 +520,17 @@ class Catalog:
         """Return what `path` names. Raises NotFound, NotADirectory, BadName."""
         self._check_current()
         return entry_of(self._row(path))
+
+    @_reading
+    def published(self, path: str) -> Entry | None:
+        """Return what `path`, not the root, names; None when nothing of that name is in its directory.
+
+        Raises NotFound, NotADirectory (the directory), BadName.
+        """
+        self._check_current()
+        names = self._machine.names
+        row = names.at(names.place(path, existing=True))
+        return None if row is None else entry_of(row)
 
     @_reading
     def check_directory(self, path: str) -> None:

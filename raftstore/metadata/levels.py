@@ -149,16 +149,22 @@ def refusal(command: bytes, level: int) -> str | None:
 
     A SetLevel passes, but to a level that is not known here: the rest is decided when it is applied.
     """
+    return examined(command, level)[1]
+
+
+def examined(command: bytes, level: int) -> tuple[commands.Command | None, str | None]:
+    """Return a serialised Command decoded, None when it is none, and what `refusal` says of it."""
     try:
         decoded = commands.Command.FromString(command)
     except DecodeError:
-        return "not a command"
+        return None, "not a command"
     reason = command_above(command, decoded, level)
-    if reason is None and decoded.WhichOneof("kind") is None:
-        return "a command of no kind"
-    if decoded.set_level.level > NEWEST:
-        return f"level {decoded.set_level.level} is not known here: this is {program()}"
-    return reason
+    kind = decoded.WhichOneof("kind")
+    if reason is None and kind is None:
+        reason = "a command of no kind"
+    elif kind == "set_level" and decoded.set_level.level > NEWEST:
+        reason = f"level {decoded.set_level.level} is not known here: this is {program()}"
+    return decoded, reason
 
 
 def raised(command: commands.SetLevel, present: int, members: int, *, untouched: bool) -> int:

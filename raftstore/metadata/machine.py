@@ -44,8 +44,9 @@ class Machine:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._at = Context(level_of(database))
-        self.tables = Tables(database, self._at)
+        self.at = Context(level_of(database))
+        """The operation that is being applied, or was applied last; its level is the one in force."""
+        self.tables = Tables(database, self.at)
         self._all = [self.tables[table] for table in TABLES]
         self._flushes = [table.flush for table in self._all if type(table).flush is not Table.flush]
         self.state = self.tables[State]
@@ -67,17 +68,12 @@ class Machine:
         for table in self._all:
             self._handlers |= handlers_of(table)
 
-    @property
-    def level(self) -> int:
-        """The level in force at this point of the log."""
-        return self._at.level
-
     def apply(self, index: int, batch: bytes) -> list[bytes]:
         """Apply the entry at log `index` within the current transaction; return a Result an operation.
 
         Raises TooNew for what this version does not know, before anything of that operation is done.
         """
-        at = self._at
+        at = self.at
         at.index = index
         results = []
         for position, operation in enumerate(operations_of(index, batch, at.level)):
@@ -96,15 +92,18 @@ class Machine:
         if remembered is not None:
             return remembered
         node, boot = identity.node, identity.boot
-        self._reservations.booted(node, boot)
-        self._staging.booted(node, boot)
+        if self._reservations.boots:
+            self._reservations.booted(node, boot)
+        if self._staging.boots:
+            self._staging.booted(node, boot)
         at.time_ns = operation.time_ns
-        if self._orphans and not at.position:
+        if self._orphans.directories and not at.position:
             self._orphans.drop_some()
             self.contents.forget_unreferenced()
         try:
             done = self._done(operation.command, at)
-            self.contents.forget_unreferenced()
+            if self.contents.released:
+                self.contents.forget_unreferenced()
             done.index = at.index
             result = done.SerializeToString()
         except Refusal as refusal:
@@ -175,10 +174,10 @@ class Machine:
         While tables go through what a level brings, the one before it is in force.
         """
         self._flush()
-        while self._at.level < level:
+        while self.at.level < level:
             for table in self._all:
-                table.migrate(self._at.level + 1)
-            self._at.level += 1
+                table.migrate(self.at.level + 1)
+            self.at.level += 1
         set_level(self._database, level)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -36,6 +37,7 @@ def no_node(name: str, members: Iterable[str]) -> Refusal:
     return Refusal(commands.NOT_FOUND, NotFound.node(name, members))
 
 
+@functools.lru_cache(maxsize=4096)
 def check_label(label: str, what: str) -> None:
     """Refuse an owner's or node's name that is too long or has control characters; it may be empty."""
     if len(label) > MAX_LABEL or _CONTROL.search(label):

@@ -17,7 +17,7 @@ from raftstore.metadata.tables.longcontents import SLICE
 from raftstore.metadata.tables.namespace import Namespace
 from raftstore.metadata.tables.people.groups import Groups
 from raftstore.metadata.tables.people.records import Records
-from raftstore.rights.reserved import LEVEL, Area, spot
+from raftstore.rights.reserved import APART, LEVEL, Area, spot
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -56,16 +56,17 @@ class Weighing:
         """Which commands weigh something, by their names in the oneof `Command.kind`."""
         return self._weights.keys()
 
-    def weight(self, data: bytes) -> int:
-        """Return the weight of a serialised Command; 0: it does no more than each does."""
-        command = commands.Command.FromString(data)
+    def weight(self, command: commands.Command) -> int:
+        """Return the weight of a command; 0: it does no more than each does."""
         kind = command.WhichOneof("kind") or ""
         weigh = self._weights.get(kind)
         return weigh(getattr(command, kind)) if weigh is not None else 0
 
     def _put_file(self, command: commands.PutFile) -> int:
         sends = bool(command.size) and not (command.draft or command.unfinished)
-        return len(command.chunks) + self._onto(command.path, sends=sends)
+        if command.path.startswith(APART):
+            return len(command.chunks) + self._onto(command.path, sends=sends)
+        return len(command.chunks) + self._gone(command.path)
 
     def _onto(self, path: str, *, sends: bool) -> int:
         """Weigh what gives way there, and, where it is put to somebody, those who are meant."""
@@ -81,10 +82,10 @@ class Weighing:
 
     def _gone(self, path: str) -> int:
         try:
-            row = self._names.row(path)
+            row = self._names.at(self._names.place(path, existing=True))
         except (NotFound, NotADirectory, BadName):
             return 0
-        if row[1] != Kind.FILE:
+        if row is None or row[1] != Kind.FILE:
             return 0
         noted = self._records.size(row[2]) if self._at.level >= LEVEL and Area.SENT.has(path) else 0
         return noted + min(SLICE, -(-row[3] // CHUNK))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable
 
 from raftstore import paths
 from raftstore.errors import Denied
 from raftstore.rights.letters import Action, permits
-from raftstore.rights.reserved import PEOPLE, is_reserved, places_of, trash_of
+from raftstore.rights.reserved import APART, PEOPLE, is_reserved, places_of, trash_of
 from raftstore.types import User
 
 
@@ -24,7 +25,18 @@ class Rights:
     """What an account may do where. Outside of its home it has no rights at all, but a person in its other places,
     and who has trash in that."""
 
-    __slots__ = ("_all", "_outer", "_places", "_reserved", "_rules", "_special", "home", "owner", "user")
+    __slots__ = (
+        "_alike",
+        "_all",
+        "_outer",
+        "_places",
+        "_reserved",
+        "_rules",
+        "_special",
+        "home",
+        "owner",
+        "user",
+    )
 
     def __init__(self, user: User, *, owner: str | None = None, reserved: bool) -> None:
         """`owner`: the identity to which belongs what it puts, if that is not the account's ("": it owns nothing).
@@ -42,6 +54,8 @@ class Rights:
         if reserved and (user.person or user.trash_ns):
             self._places = places_of(user.name) if user.person else trash_of(user.name)
         self._special: tuple[str, ...] = (PEOPLE,) if reserved else ()
+        # Where neither rules nor reserved names count, it may do the same everywhere in its home.
+        self._alike = _by_action(user.rights)
 
     @property
     def everywhere(self) -> bool:
@@ -74,7 +88,16 @@ class Rights:
 
     def place_at(self, path: str) -> str | None:
         """Return the place of the person, other than its home, in which `path` is."""
-        return next((place for place in self._places if paths.within(path, place)), None)
+        if not path.startswith(APART):
+            return None
+        # A place is an area, or a name in one.
+        area = path.find("/", len(APART))
+        end = path.find("/", area + 1) if area >= 0 else -1
+        place = path if end < 0 else path[:end]
+        if place in self._places:
+            return place
+        place = path if area < 0 else path[:area]
+        return place if place in self._places else None
 
     def anchors(self, path: str) -> bool:
         """Whether `path` is the home, or another place of the person: it does not move it, remove or replace it."""
@@ -135,10 +158,11 @@ class Rights:
 
     def whose(self, action: Action, path: str) -> Whose:
         """Return upon whose files at `path` the account may `action`."""
-        letters = self.letters(path)
-        if permits(letters, action):
-            return Whose.ANYBODYS
-        return Whose.OWN if permits(letters, action, own=True) else Whose.NOBODYS
+        if (self._outer is None or path.startswith(self._outer)) and not (
+            (self._rules and not self._all) or path.startswith(self._special)
+        ):
+            return self._alike[action]
+        return _whose(self.letters(path), action)
 
     def require(self, action: Action, path: str) -> None:
         """Raise Denied unless the account may `action` at `path`."""
@@ -221,6 +245,17 @@ class Rights:
         if not self.covers(path) or not (self.ruled or (self._reserved and is_reserved(path))):
             return False
         return any(rights and rule != path and paths.within(rule, path) for rule, rights in self._rules.items())
+
+
+@functools.lru_cache(maxsize=256)
+def _by_action(letters: str) -> dict[Action, Whose]:
+    return {action: _whose(letters, action) for action in Action}
+
+
+def _whose(letters: str, action: Action) -> Whose:
+    if permits(letters, action):
+        return Whose.ANYBODYS
+    return Whose.OWN if permits(letters, action, own=True) else Whose.NOBODYS
 
 
 def _always(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raftstore.errors import Denied
 from raftstore.rights.account import Rights
@@ -28,6 +28,13 @@ class Actor:
     key: str = ""
     anonymous: bool = False
     reason: str = ""
+    owner: str = field(init=False, repr=False, compare=False)
+    """The identity to which belongs what it puts; "" when it owns nothing."""
+    _message: commands.Actor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "owner", "" if self.user is None or self.anonymous else self.user.owner)
+        object.__setattr__(self, "_message", self._encoded())
 
     @classmethod
     def session(cls, user: User, key: str = "") -> Actor:
@@ -43,11 +50,6 @@ class Actor:
     def system(cls, reason: str) -> Actor:
         """Return the actor of what the store does by itself, or an operator has it do. It has every right."""
         return cls(None, reason=reason)
-
-    @property
-    def owner(self) -> str:
-        """The identity to which belongs what it puts; "" when it owns nothing."""
-        return "" if self.user is None or self.anonymous else self.user.owner
 
     def rights(self, find: Callable[[str], Rights | None], level: int) -> Rights:
         """Return what it may do by the account that `find` has now under its name, by the rules of a level.
@@ -65,7 +67,10 @@ class Actor:
         return now
 
     def message(self) -> commands.Actor:
-        """Encode it for a command."""
+        """Return it as a command has it; not to be changed."""
+        return self._message
+
+    def _encoded(self) -> commands.Actor:
         if self.user is None:
             return commands.Actor(system=self.reason)
         if self.anonymous:

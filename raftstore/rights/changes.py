@@ -104,7 +104,8 @@ def _rename(rights: Rights, command: commands.Rename) -> Leave:
     )
 
 
-def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
+def put_file(rights: Rights, command: commands.PutFile) -> Leave:
+    """Return what an account may do of a command that publishes a file. Raises Denied: nothing."""
     path = command.path
     replaces = rights.whose(Action.APPEND if command.append else Action.OVERWRITE, path)
     if replaces is Whose.ANYBODYS:
@@ -116,7 +117,7 @@ def _put_file(rights: Rights, command: commands.PutFile) -> Leave:
 
 def _copy_file(rights: Rights, command: commands.CopyFile) -> Leave:
     rights.require(Action.READ, command.source)
-    return _put_file(rights, commands.PutFile(path=command.target))
+    return put_file(rights, commands.PutFile(path=command.target))
 
 
 def _reserve_name(rights: Rights, command: commands.ReserveName) -> Leave:
@@ -208,7 +209,7 @@ def _as_person(rights: Rights) -> Leave:
 TABLE: dict[str, Callable[[Rights, Any], Leave]] = {
     "make_directory": _make_directory,
     "remove_directory": _remove_directory,
-    "put_file": _put_file,
+    "put_file": put_file,
     "remove_file": _remove_file,
     "rename": _rename,
     "set_times": _set_times,

@@ -23,15 +23,16 @@ LEVEL = 3
 PEOPLE = "/people"
 PREFIX = f"{PEOPLE}/"
 SHARED = f"{PREFIX}@shared"
-_APART = f"{PREFIX}@"
+APART = f"{PREFIX}@"
+"""Before all places of persons but their homes; no name of an account begins so."""
 
 
 class Area(enum.Enum):
     """A directory of /people with one place in it for each person; the value is its path."""
 
-    INBOX = f"{_APART}inbox"
-    SENT = f"{_APART}sent"
-    TRASH = f"{_APART}trash"
+    INBOX = f"{APART}inbox"
+    SENT = f"{APART}sent"
+    TRASH = f"{APART}trash"
 
     def of(self, name: str) -> str:
         """Return the path of a person's place."""
@@ -39,8 +40,10 @@ class Area(enum.Enum):
 
     def has(self, path: str) -> bool:
         """Whether a path is this directory, or in it."""
-        return within(path, self.value)
+        return path.startswith(APART) and within(path, self.value)
 
+
+_AREAS = {area.value.removeprefix(APART): area for area in Area}
 
 LETTERS = {Area.INBOX: "elrdf", Area.SENT: "elrwadmfT", Area.TRASH: "elrdf"}
 """A person's rights in its places. What came is not changed, and what was deleted is only restored. Many clients set
@@ -90,7 +93,7 @@ def is_reserved(path: str) -> bool:
 
 def is_apart(path: str) -> bool:
     """Whether a name there means more than a file: entries for it are decided in other tables, too."""
-    return path.startswith(_APART) and not within(path, SHARED)
+    return path.startswith(APART) and not within(path, SHARED)
 
 
 def stays(path: str) -> bool:
@@ -103,14 +106,11 @@ def stays(path: str) -> bool:
 
 def spot(path: str) -> Spot | None:
     """Return where a path is in the areas; None: in none of them, or in nobody's place."""
-    if not path.startswith(_APART):
+    if not path.startswith(APART):
         return None
-    for area in Area:
-        prefix = f"{area.value}/"
-        if path.startswith(prefix):
-            name, *rest = path[len(prefix) :].split("/")
-            return Spot(area, name, tuple(rest))
-    return None
+    found, *names = path[len(APART) :].split("/")
+    area = _AREAS.get(found)
+    return Spot(area, names[0], tuple(names[1:])) if area is not None and names else None
 
 
 def takes_nothing(name: str) -> str:

@@ -73,6 +73,8 @@ class Store:
         """A node that takes part. See `open`."""
         self._node = node
         self._catalog = node.disk.catalog
+        self.cached_user: Callable[[str], User | None] = self._catalog.user
+        """Returns an account as this node has applied it, without asking the others: for checks on the loop."""
         self._reserver = part.reserver
         self._stager = part.stager
         self._stack = stack
@@ -289,6 +291,29 @@ class Store:
             aim.begin()
         return session
 
+    def upload_at_once(
+        self,
+        actor: Actor,
+        path: str,
+        *,
+        exclusive: bool = False,
+        expected: int | None = None,
+        draft: bool = False,
+        expires_ns: int = 0,
+    ) -> UploadSession | None:
+        """Open an upload that begins at byte 0, as `upload` does, if nobody else has to be asked; None: `upload` does.
+
+        Raises BadName, DiskFull, TooLarge.
+        """
+        split(path)
+        put = self._put(path, exclusive=exclusive, draft=draft, expires_ns=expires_ns)
+        user = self._account(actor)
+        found = self._seen(actor, user, put)
+        if found is None:
+            return None
+        aim = Aim(self._catalog, self._node.barrier, lambda: self._aimed_at(path), sure=False)
+        return self._session(actor, user, put, None, 0, found[0], aim, [], b"", expected)
+
     def _put(
         self, path: str, *, exclusive: bool = False, draft: bool = False, expires_ns: int = 0
     ) -> commands.PutFile:
@@ -358,11 +383,27 @@ class Store:
         expected: int | None = None,
     ) -> UploadSession:
         """Open an upload that begins with `kept` bytes of `base` and takes the place of `published`."""
+        prefix, head = await self._prefix(base, kept) if kept else ([], b"")
+        return self._session(
+            actor, self._account(actor), put, base, kept, published, aim, prefix, head, expected
+        )
+
+    def _session(
+        self,
+        actor: Actor,
+        user: User | None,
+        put: commands.PutFile,
+        base: FileVersion | Partial | None,
+        kept: int,
+        published: Entry | None,
+        aim: Aim,
+        prefix: Sequence[ChunkRef],
+        head: bytes,
+        expected: int | None,
+    ) -> UploadSession:
         path = put.path
-        user = self._account(actor)
         allowance = Allowance.of(user, self._committed, published)
         allowance.check(max(kept, expected or 0))
-        prefix, head = await self._prefix(base, kept)
         # Before a store is asked for anything.
         confirmed = ConfirmedCopies(self._catalog, self._node.confirm, prefix)
 
@@ -422,10 +463,6 @@ class Store:
     async def user(self, name: str) -> User | None:
         """Return an account, or None."""
         return await self._node.accounts.user(name)
-
-    def cached_user(self, name: str) -> User | None:
-        """Return an account as this node has applied it, without asking the others: for checks on the loop."""
-        return self._catalog.user(name)
 
     def usage(self, owner: str) -> Usage:
         """Return what an owner (an account's identity) has published, as this node has applied it."""
@@ -548,21 +585,31 @@ class Store:
         is not applied here, and this upload break, it is not kept to be resumed.)
         """
 
+        found = None if append or offset else self._seen(actor, self._account(actor), put)
+        if found is not None:
+            return *found, False
+
         def look(rights: Rights, catalog: Catalog) -> tuple[Entry | None, FileVersion | Partial | None]:
             return target(rights, catalog, put, append=append, offset=offset)
 
-        user = self._account(actor)
-        unbounded = user is not None and not user.quota_bytes and not user.quota_files
-        if not append and not offset and unbounded and self._node.follows():
-            try:
-                return *self._names.now(actor, look), False
-            except StoreError:
-                pass
         return *await self._names.read(actor, look), True
+
+    def _seen(
+        self, actor: Actor, user: User | None, put: commands.PutFile
+    ) -> tuple[Entry | None, FileVersion | Partial | None] | None:
+        """Return what `_target` does of what is applied here; None: that does not do."""
+        if user is None or user.quota_bytes or user.quota_files or not self._node.follows():
+            return None
+        try:
+            return self._names.now(
+                actor, lambda rights, catalog: target(rights, catalog, put, append=False, offset=None)
+            )
+        except StoreError:
+            return None
 
     def _published(self, path: str) -> Entry | None:
         try:
-            return self._catalog.lookup(path)
+            return self._catalog.published(path)
         except NotFound:
             return None
 

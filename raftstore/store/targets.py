@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from raftstore.errors import AlreadyExists, Denied, Invalid, IsADirectory, NotADirectory, NotFound
-from raftstore.paths import parent
 from raftstore.rights import Action, Rights
-from raftstore.rights.changes import leave
+from raftstore.rights.changes import put_file
 from raftstore.rights.looks import sees
 from raftstore.types import Entry, FileVersion, Partial
 from raftstore.wire import commands_pb2 as commands
@@ -17,12 +16,8 @@ from raftstore.wire import commands_pb2 as commands
 class Reading(Protocol):
     """What is looked at of the catalog."""
 
-    def lookup(self, path: str) -> Entry:
-        """Return what `path` names."""
-        ...
-
-    def check_directory(self, path: str) -> None:
-        """Raise unless `path` is a directory."""
+    def published(self, path: str) -> Entry | None:
+        """Return what `path` names, None when it is not there; raise unless its directory is."""
         ...
 
     def file(self, path: str) -> FileVersion:
@@ -45,17 +40,13 @@ def target(
     path = put.path
     begun = catalog.partial(rights.owner, path) if append or offset else None
     put.append = append and begun is None
-    granted = leave(rights, commands.Command(put_file=put))
+    granted = put_file(rights, put)
     try:
-        catalog.check_directory(parent(path)[0])
+        published = catalog.published(path)
     except NotADirectory:
         if rights.lists(path):
             raise
         raise NotFound(path) from None
-    try:
-        published = catalog.lookup(path)
-    except NotFound:
-        published = None
     if published is not None:
         if published.is_directory:
             raise IsADirectory(path)

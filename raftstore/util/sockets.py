@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+
 
 def first_byte(connection: socket.socket) -> bytes | None:
     """Return the next byte that was received and leave it where it is, for whoever reads the connection.
@@ -12,7 +14,7 @@ def first_byte(connection: socket.socket) -> bytes | None:
     byte beneath it: a program that was killed has sent FIN and no more.
     """
     try:
-        return socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return socket.socket.recv(connection, 1, _PEEK)
     except BlockingIOError:
         return None
     except OSError:

@@ -171,8 +171,7 @@ class World:
         """Change an account."""
         user = await self.store.user(self.name(short))
         assert user is not None
-        changed = {field: getattr(user, field) for field in User.__slots__} | fields
-        await self._kept.put_account(User(**changed | {"revision": 0}))
+        await self._kept.put_account(replace(user, **fields | {"revision": 0}))
 
     async def remove_account(self, short: str) -> None:
         """Remove an account; what it has stays."""

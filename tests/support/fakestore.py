@@ -495,6 +495,9 @@ class FakeStore:
         target = Target.of(parent.inode, name, replaced)
         return FakeUpload(self, actor, put, bytearray(kept), allowance, published, target, replaced)
 
+    def upload_at_once(self, actor: Actor, path: str, **how: Any) -> None:
+        """Every upload waits for `hook`."""
+
     def _allowance(self, actor: Actor, replaced: Entry | None) -> Allowance:
         """How large a file in place of `replaced` may be by the quota of now."""
         user = self.accounts.get(actor.user.name) if actor.user is not None and not actor.anonymous else None

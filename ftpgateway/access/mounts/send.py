@@ -150,6 +150,18 @@ class Send(StoreTree):
             await self._make(path)
             return await opened()
 
+    def upload_at_once(self, path: str, *, exclusive: bool, expected: int | None) -> Upload | None:
+        """Do the same, if nobody has to be asked; None: `upload` does it."""
+        self._check_put(path)
+        return self._store.upload_at_once(
+            self._actor,
+            self.at(path),
+            exclusive=exclusive,
+            expected=expected,
+            draft=self._is_draft(path),
+            expires_ns=self._sending.expires_ns,
+        )
+
     def _check_put(self, path: str) -> None:
         """Raise MountRefused where nothing is put at all."""
         self._check_name(path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ftpgateway.access.backend import Part
+from ftpgateway.access.backend import Part, Upload
 from ftpgateway.access.ledger import UploadMemory
 from ftpgateway.access.login.throttle import Throttle, paced
 from ftpgateway.access.workspace import Workspace
@@ -191,13 +190,14 @@ def _receive(
     announced = session.state(_Announced)
     expected, announced.size = announced.size, None
     try:
-        with contextlib.ExitStack() as unless_it_opens:
-            memory = UploadMemory(session.logged_in.charge)
-            unless_it_opens.callback(memory.release)
-            upload = session.wait(
-                session.files.upload(path, offset=offset, append=append, exclusive=exclusive, expected=expected)
+        memory = UploadMemory(session.logged_in.charge)
+        try:
+            upload = _open_upload(
+                session, path, offset=offset, append=append, exclusive=exclusive, expected=expected
             )
-            unless_it_opens.pop_all()
+        except BaseException:
+            memory.release()
+            raise
     except AlreadyExists:
         if exclusive:
             raise
@@ -214,6 +214,18 @@ def _receive(
     done = "226 Stored safely."
     session.announce(announce or f"Ready for {one_line(path)}.")
     session.attach(Receiving(session, command, path, upload, done, session.logged_in.up, memory))
+
+
+def _open_upload(
+    session: Session, path: str, *, offset: int | None, append: bool, exclusive: bool, expected: int | None
+) -> Upload:
+    if not append and not offset:
+        upload = session.files.upload_at_once(path, exclusive=exclusive, expected=expected)
+        if upload is not None:
+            return upload
+    return session.wait(
+        session.files.upload(path, offset=offset, append=append, exclusive=exclusive, expected=expected)
+    )
 
 
 # Downloads.

@@ -96,9 +96,11 @@ class _Listener(Watched):
 
     def on_events(self, events: int) -> None:
         try:
-            sock, address = self._socket.accept()
+            # What `accept` does but for asking the enums of families and types about what is known here.
+            descriptor, address = self._socket._accept()  # type: ignore[attr-defined]
         except OSError:
             return
+        sock = socket.socket(family_of(address[0]), socket.SOCK_STREAM, fileno=descriptor)
         if scarce(sock.fileno()):
             sock.close()
             return
@@ -219,8 +221,10 @@ class DataLink:
         return self._maker is not None or self._stream is not None or self._target is not None
 
     def listener(self, address: str, ports: tuple[int, int] | None) -> socket.socket:
-        """Return a listening socket for this session. Raises OSError when no port of the range is free."""
-        self.close()
+        """Return a listening socket for this session, once what was agreed on before is closed.
+
+        Raises OSError when no port of the range is free.
+        """
         sock = self._spares.take(self)
         if sock is not None:
             return sock
@@ -364,9 +368,11 @@ class DataLink:
 
     def close(self) -> None:
         """Close what there is. A transfer that waited is forgotten, not told."""
-        self._end_discarding()
+        if self._discarding is not None:
+            self._end_discarding()
         self._failure = None
-        self._cancel_timer()
+        if self._timer is not None:
+            self._cancel_timer()
         self._waiting = self._target = None
         maker, self._maker = self._maker, None
         if maker is not None:

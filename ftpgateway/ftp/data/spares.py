@@ -38,7 +38,8 @@ class Spares:
 
     def keep(self, owner: object, sock: socket.socket) -> None:
         """Keep the listener `sock` for `owner`, for a while."""
-        self.drop(owner)
+        if owner in self._kept:
+            self.drop(owner)
         if len(self._kept) >= self._limit:
             self.drop(next(iter(self._kept)))
         self._kept[owner] = sock, self._clock()

@@ -69,6 +69,8 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def __init__(self, sock: socket.socket, loop: NestedIOLoop, peer: str = "") -> None:
         """`peer` is the client's address where that is another than who has connected: a balancer."""
         self._ending = False
+        self.alive = True
+        """Whether the session is open."""
         self._begun = b""
         self._newline: bytes | None = None
         self._corked: bytes | None = None
@@ -106,6 +108,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
         else:
             self._discard_unread()
         super().close()
+        self.alive = False
         self.data_channel = None
 
     def _reset_at_close(self) -> None:
@@ -154,12 +157,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def recv(self, buffer_size: int) -> bytes:
         """Receive, also through TLS."""
-        if not self.secured:
-            plain: bytes = super().recv(buffer_size)
-            return plain
         try:
             data: bytes = self.socket.recv(buffer_size)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             raise _RetryError from error
         except OSError:
             data = b""
@@ -169,12 +169,9 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def send(self, data: bytes) -> int:
         """Send, also through TLS; return how much went out."""
-        if not self.secured:
-            count: int = super().send(data)
-            return count
         try:
             return int(self.socket.send(data))
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         except OSError:
             self.handle_close()
@@ -196,6 +193,10 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
             self._shake_hands()
         else:
             super().handle_write_event()
+
+    def readable(self) -> bool:
+        """Whether anything is to be read: nothing of it is left to the library."""
+        return bool(self.connected)
 
     def writable(self) -> bool:
         """Whether there is anything to send."""
@@ -279,13 +280,18 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def respond(self, resp: str, logfun: object = None) -> None:
         """Send the last line of a reply."""
-        if not self._closed and not self._ending:
-            self._last_response = resp
-            self.push(resp + "\r\n")
+        if not self.alive or self._broken:
+            return
+        self._last_response = resp
+        encoded = f"{resp}\r\n".encode("utf-8", "replace")
+        if self._corked is not None:
+            self._corked += encoded
+        else:
+            self._send_or_queue(encoded)
 
     def push(self, data: str) -> None:
         """Send text."""
-        if self._closed or self._ending or self._broken:
+        if not self.alive or self._broken:
             return
         encoded = data.encode("utf-8", "replace")
         if self._corked is not None:
@@ -363,11 +369,6 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     # What subclasses use.
 
     @property
-    def alive(self) -> bool:
-        """Whether the session is open."""
-        return not self._closed and not self._ending
-
-    @property
     def backed_up(self) -> bool:
         """Whether replies wait for the client to read: no further command should run."""
         return bool(self.producer_fifo)
@@ -380,6 +381,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
     def mark_ending(self) -> None:
         """Send no more replies."""
         self._ending = True
+        self.alive = False
 
     def discard_input(self) -> None:
         """Forget what was read but not handled: it came before TLS and must not pass for part of it."""
@@ -415,7 +417,7 @@ class ControlConnection(FTPHandler):  # type: ignore[misc]
 
     def hung_up(self) -> bool:
         """Return whether the client has closed the control connection, and we have not noticed yet."""
-        return self._closed or self._ending or first_byte(self.socket) == b""
+        return not self.alive or first_byte(self.socket) == b""
 
     def end_with(self, reply: str) -> None:
         """Send a last reply, "" for none, and close; in the middle of a TLS handshake there is nobody to read it."""

@@ -43,7 +43,7 @@ class Budget:
 
     def take(self, size: int) -> bool:
         """Take `size` bytes if they are free and nobody waits; return whether they were taken."""
-        if self.contended or self.held + size > max(self.total, size):
+        if (self._queue and self.contended) or self.held + size > max(self.total, size):
             return False
         self.held += size
         return True
@@ -62,7 +62,7 @@ class Budget:
             return
         self._granting = True
         try:
-            while self._grant_next():
+            while self._queue and self._grant_next():
                 pass
         finally:
             self._granting = False

@@ -219,13 +219,14 @@ class Suspects:
     def __init__(self, clock: Callable[[], float], rest: float = 5.0) -> None:
         self._clock = clock
         self._rest = rest
-        self._until: dict[int, float] = {}
+        self.resting: dict[int, float] = {}
+        """Until when stores that have failed are suspect."""
         self._stuck: Counter[int] = Counter()
 
     def add(self, store: int) -> bool:
         """Suspect a store from now; return whether it was not suspected before."""
-        fresh = store not in self._until and store not in self._stuck
-        self._until[store] = self._clock() + self._rest
+        fresh = store not in self.resting and store not in self._stuck
+        self.resting[store] = self._clock() + self._rest
         return fresh
 
     def stuck(self, store: int) -> None:
@@ -248,12 +249,12 @@ class Suspects:
 
     def clear(self, store: int) -> None:
         """It works again."""
-        self._until.pop(store, None)
+        self.resting.pop(store, None)
 
     def current(self) -> frozenset[int]:
         """Numbers of the stores that are suspect now."""
-        if not self._until and not self._stuck:
+        if not self.resting and not self._stuck:
             return frozenset()
         now = self._clock()
-        self._until = {store: until for store, until in self._until.items() if until > now}
-        return frozenset((*self._until, *self._stuck))
+        self.resting = {store: until for store, until in self.resting.items() if until > now}
+        return frozenset((*self.resting, *self._stuck))

@@ -141,6 +141,7 @@ class Spread:
         "_failures",
         "_observer",
         "_over",
+        "_patience",
         "_placement",
         "_puts",
         "_quorum_at",
@@ -160,6 +161,7 @@ class Spread:
         self._candidates = list(placement.order)
         self._puts: dict[asyncio.Future[None], _Put] = {}
         self._failures: list[tuple[StoreState, StoreError]] = []
+        self._patience = patience(spreader.limits.put, len(data))
         self._began = spreader.loop.time()
         self._quorum_at: float | None = None
         self._over = False
@@ -172,13 +174,14 @@ class Spread:
     def _start_next(self, now: float, *, hedge: bool = False) -> bool:
         """Ask the next candidate; False when none is left. To `hedge`, none on which puts are stuck already."""
         suspects = self._spreader.suspects
-        found = (store for store in self._candidates if not hedge or not suspects.is_stuck(store.number))
-        store = next(found, None)
-        if store is None:
+        candidates = self._candidates
+        if hedge:
+            candidates = [store for store in candidates if not suspects.is_stuck(store.number)]
+        if not candidates:
             return False
+        store = candidates[0]
         self._candidates.remove(store)
-        timeout = patience(self._spreader.limits.put, len(self._data))
-        task = self._spreader.client.begin(store, self._digest, self._data, timeout=timeout)
+        task = self._spreader.client.begin(store, self._digest, self._data, timeout=self._patience)
         self._puts[task] = _Put(store, now)
         task.add_done_callback(self._ended)
         return True
@@ -201,7 +204,8 @@ class Spread:
             self._release()
 
     def _succeeded(self, store: StoreState) -> None:
-        self._spreader.suspects.clear(store.number)
+        if self._spreader.suspects.resting:
+            self._spreader.suspects.clear(store.number)
         self.confirmed.append(store.number)
         if self._quorum_at is not None:
             self._observer.late(store.number)

@@ -178,7 +178,7 @@ class Upload:
         checked against the free room at once. `replicas`: copies of each chunk (0: as the cluster has it). Raises
         NoQuorum, DiskFull, Invalid (`prefix` has a short chunk).
         """
-        if any(ref.length != CHUNK_SIZE for ref in prefix):
+        if prefix and any(ref.length != CHUNK_SIZE for ref in prefix):
             raise Invalid("an upload continues after whole chunks only")
         path.check_space(expected, replicas)
         self.path = path
@@ -196,7 +196,7 @@ class Upload:
         self._held = 0
         self._error: StoreError | None = None
         self._over = False
-        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         if head:
             self.feed(head)
 
@@ -220,7 +220,8 @@ class Upload:
 
         Raises the StoreError that broke the upload.
         """
-        self._check()
+        if self._error is not None:
+            raise self._error
         if self._over:
             raise Invalid("the upload is finished")
         size = len(data)
@@ -281,14 +282,17 @@ class Upload:
     def _launch(self) -> None:
         chunk = self._sealed.popleft()
         self._held += 1
-        self._changed.set()
+        if self._waiting:
+            self._wake()
         chunk.launch()
 
     def chunk_durable(self) -> None:
         """Go on: a chunk has its quorum."""
         self._pending -= 1
-        self._changed.set()
-        self._admit()
+        if self._waiting:
+            self._wake()
+        if self._sealed:
+            self._admit()
 
     def chunk_late(self, digest: bytes, store: int) -> None:
         """Report a copy that came after the quorum, unless `finish` will still tell of it."""
@@ -302,8 +306,10 @@ class Upload:
     def chunk_let_go(self) -> None:
         """Go on: a chunk no longer counts against this upload's bound."""
         self._held -= 1
-        self._changed.set()
-        self._admit()
+        if self._waiting:
+            self._wake()
+        if self._sealed:
+            self._admit()
 
     def fail(self, error: StoreError) -> None:
         """Break the upload: give up what is under way and drop the rest. The first error stays."""
@@ -318,15 +324,24 @@ class Upload:
         for chunk in list(self._under_way):
             if chunk.spread is not None:
                 chunk.spread.cancel()
-        self._changed.set()
+        if self._waiting:
+            self._wake()
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
 
+    def _wake(self) -> None:
+        """Something has changed: who waits looks again."""
+        while self._waiting:
+            waiter = self._waiting.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+
     async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+        waiter: asyncio.Future[None] = self.path.loop.create_future()
+        self._waiting.append(waiter)
+        await waiter
 
     async def drained(self) -> None:
         """Wait until there is room for more. Raises the StoreError that broke the upload."""
@@ -344,7 +359,8 @@ class Upload:
             self._seal()
         while self._pending and self._error is None:
             await self._change()
-        self._check()
+        if self._error is not None:
+            raise self._error
         self._over = True
         return self.durable()
 

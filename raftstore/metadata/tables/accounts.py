@@ -227,13 +227,14 @@ CREATE INDEX places_by_user ON places (user);
 
     def owner(self, owner: str) -> User | None:
         """Return the account that has the identity `owner`; None when none has it (any more)."""
-        found = self.rights_of(owner)
+        # Known ones at once: it is asked several times for each file that is put.
+        found = self._identities.get(owner) or self.rights_of(owner)
         return None if found is None else found.user
 
     def replicas(self, owner: str) -> int:
         """Return the copies that an owner wants of its pictures; 0: what the cluster makes, or no such account."""
-        user = self.owner(owner)
-        return user.replicas if user is not None else 0
+        found = self._identities.get(owner) or self.rights_of(owner)
+        return 0 if found is None else found.user.replicas
 
     def users(self, after: str = "", limit: int = -1) -> list[User]:
         """Return the accounts behind the name `after`, by name; `limit` -1: all."""

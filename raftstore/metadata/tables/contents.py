@@ -153,7 +153,8 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         self._intents = tables[Intents]
         self._long = tables[LongContents]
         self.next_chunk = self._state.next_chunk
-        self._released: dict[int, tuple[int, int]] = {}
+        self.released: dict[int, tuple[int, int]] = {}
+        """Chunks whose references the command under way has changed: these, and the heads, that are left."""
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -260,27 +261,41 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         ).fetchone()
         self._execute("UPDATE chunks SET heads = ? WHERE id = ?", (before + heads, number))
         self._sets.count(replicas, 0, heads, 0)
-        self._released[number] = (refs, before + heads)
+        self.released[number] = (refs, before + heads)
 
     def stage(self, content: int, plan: list[Piece], demand: int, offset: int) -> None:
         """Make `plan` part of `content`, from its chunk number `offset` on; see `acquire`."""
         self._acquire(content, plan, demand, heads=0, offset=offset)
 
     def acquire(
-        self, inode: int, plan: list[Piece], demand: int, *, published: bool, others: Sequence[int] = ()
+        self,
+        inode: int,
+        plan: list[Piece],
+        demand: int,
+        *,
+        published: bool,
+        others: Sequence[int] = (),
+        fresh: bool = False,
     ) -> None:
         """Make `plan` the content of `inode`, which has none, and of the `others`, which have none either.
 
-        `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile.
+        `demand`: see ReplicaSet. It is met as long as anything refers to the chunk, and never falls meanwhile. `fresh`:
+        the number `inode` was given just now, so nothing else can have it.
 
         What was released within the same command, also since `plan` was made, keeps its known copies: it was referred
         to until now.
         """
         if not plan:
             return
-        content = self._long.new(inode)
-        self._acquire(content, plan, demand, heads=1 + len(others) if published else 0)
-        if others:
+        content = inode if fresh else self._long.new(inode)
+        heads = 1 + len(others) if published else 0
+        if len(plan) == 1 and not plan[0].number:
+            self._acquire_new(content, plan[0], demand, heads, 0)
+        else:
+            self._acquire(content, plan, demand, heads=heads)
+        if others and fresh:
+            self._long.share_new(inode, others)
+        elif others:
             self._long.share(inode, content, others)
 
     def _acquire(self, content: int, plan: list[Piece], demand: int, *, heads: int, offset: int = 0) -> None:
@@ -377,8 +392,8 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         return [digest for (digest,) in rows]
 
     def _add(self, piece: Piece, heads: int, demand: int, rows: _Rows) -> None:
-        if self._released and piece.number in self._released:
-            piece.refs, piece.heads = self._released.pop(piece.number)
+        if self.released and piece.number in self.released:
+            piece.refs, piece.heads = self.released.pop(piece.number)
         replicas = self._sets.with_stores(piece.replicas, piece.stores, demand)
         refs = piece.refs + piece.added
         piece.added = 0
@@ -475,7 +490,7 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
         for (_, number, refs, heads, replicas, length), removed in times.items():
             left = refs - removed
             headed = 1 if number == head else 0
-            self._released[number] = (left, heads - headed) if left else (0, 0)
+            self.released[number] = (left, heads - headed) if left else (0, 0)
             if left:
                 written.counted.append((left, heads - headed, number))
                 self._sets.count(replicas, 0, -headed, 0)
@@ -486,10 +501,9 @@ CREATE INDEX chunks_by_replicas ON chunks (replicas);
 
     def forget_unreferenced(self) -> None:
         """At the end of a command: remove the rows of chunks that it has left without a reference."""
-        if self._released:
-            gone = sorted(number for number, (refs, _) in self._released.items() if not refs)
-            self._each("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _runs(gone))
-            self._released.clear()
+        gone = sorted(number for number, (refs, _) in self.released.items() if not refs)
+        self._each("DELETE FROM chunks WHERE id BETWEEN ? AND ?", _runs(gone))
+        self.released.clear()
 
     def unlisted(self, names: Iterable[bytes], store: int) -> list[bytes]:
         """Return those of `names` of which no chunk is said to be on `store`; a name is a digest or its first bytes."""

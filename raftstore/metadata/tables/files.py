@@ -25,7 +25,7 @@ from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
-from raftstore.rights.reserved import LEVEL, is_apart
+from raftstore.rights.reserved import LEVEL, is_apart, is_reserved
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands
 
@@ -180,7 +180,7 @@ class Files(Table):
         Refuses with EXISTS, IS_A_DIRECTORY, CHANGED, DENIED, QUOTA, and as `plan` and `new_place`.
         """
         done = self._put(command, at)
-        if done.inode and 0 < command.kept <= MAX_INTEGER and not is_apart(at.path or command.path):
+        if 0 < command.kept <= MAX_INTEGER and done.inode and not is_apart(at.path or command.path):
             source = self._names.of_inode(command.kept)
             if source is not None:
                 self._sending.copied_out(at, source[1])
@@ -208,7 +208,10 @@ class Files(Table):
         return done
 
     def _put(self, command: commands.PutFile, at: Context, source: int = 0) -> commands.Result:
-        """Publish a version of a file; `source`: the inode of the one whose content it gets."""
+        """Publish a version of a file; `source`: the inode of the one whose content it gets.
+
+        Nearly all commands are of this kind, for a name that is new: so what has nothing to say is mostly not called.
+        """
         owner, size = at.leave.owner, command.size
         check_label(owner, "an owner")
         found = self._published_at(command, at)
@@ -216,20 +219,25 @@ class Files(Table):
             self._staging.discard(command.content)
             return commands.Result()  # it was removed while it was open
         place, row, anew = found
-        check_stays(at, at.path or command.path)
-        if _apart(at, at.path or command.path):
-            return self._sending.put(command, at, place, row, source)
+        path = at.path or command.path
+        if at.level >= LEVEL and is_reserved(path):
+            check_stays(at, path)
+            if is_apart(path):
+                return self._sending.put(command, at, place, row, source)
         user = self._accounts.owner(owner) if command.of_account else None
         if command.of_account and (user is None or user.disabled):
             raise Refusal(commands.DENIED, f"{owner} was disabled or removed")
         content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced, kept = self._versions.displaced_beside(at, owner, size, place, row)
         mtime_ns = command.mtime_ns or at.time_ns
-        content = self._staging.hold(content, owner)
-        self._versions.displace(at, displaced)
+        if source:
+            content = self._staging.hold(content, owner)
+        if displaced:
+            self._versions.displace(at, displaced)
         if row is not None:
             self._versions.release(at, row, kept)
-        if row is not None and not anew:
+        fresh = row is None or anew
+        if row is not None and not fresh:
             inode = row[2]
             self._names.replace(place, size, mtime_ns, owner, at.index)
         else:
@@ -237,14 +245,18 @@ class Files(Table):
             if row is not None:
                 self._names.remove(place, directory=False)
             self._names.insert(place, Kind.FILE, inode, size, mtime_ns, owner, at.index)
-            self.grown(at, place)
-        self._staging.give(inode, content, owner, published=True)
-        self._reservations.end(place)
+            if at.level >= 2:
+                self._spans.grow(place)
+        self._staging.give(inode, content, owner, published=True, fresh=fresh)
+        if self._reservations.by_place:
+            self._reservations.end(place)
         self._storing.count(owner, 1, size)
         self._names.touch(place.parent, at.time_ns)
-        self._partials.forget(place, owner)
-        self._retention.note(place, inode, at.index, size)
-        self._retention.shed(at, place, inode)
+        if self._partials.total:
+            self._partials.forget(place, owner)
+        if self._retention.by_directory:
+            self._retention.note(place, inode, at.index, size)
+            self._retention.shed(at, place, inode)
         return commands.Result(inode=inode)
 
     def _published_at(self, command: commands.PutFile, at: Context) -> tuple[Place, Row | None, bool] | None:
@@ -254,8 +266,10 @@ class Files(Table):
         """
         if not command.HasField("handle"):
             place, row = self._names.new_place(at, command.path, commands.IS_A_DIRECTORY)
-            self._check_target(command, at, row)
-            self._reservations.check_free(place)
+            if row is not None or command.base_inode or command.base_version:
+                self._check_target(command, at, row)
+            if self._reservations.by_place:
+                self._reservations.check_free(place)
             return place, row, False
         handle = command.handle
         if max(handle.inode, handle.directory, handle.version, handle.reservation) > MAX_INTEGER:

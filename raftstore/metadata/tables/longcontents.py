@@ -119,6 +119,13 @@ CREATE INDEX content_of_by_content ON content_of (content);
         if content != inode:
             self._note(inode, content)
 
+    def share_new(self, inode: int, others: Sequence[int]) -> None:
+        """Let the content of `inode`, a new file's own, be that of the others too, which are as new."""
+        self._executemany(
+            "INSERT INTO content_of VALUES (?, ?)", [(inode, inode), *((other, inode) for other in others)]
+        )
+        self._some = True
+
     def share(self, inode: int, content: int, others: Sequence[int]) -> None:
         """Let `content`, that of `inode`, be that of the others too, which have none."""
         if content == inode and self.of(inode) is None:

@@ -183,7 +183,8 @@ CREATE UNIQUE INDEX entries_by_inode ON entries (inode);
             raise Refusal(commands.NOT_A_DIRECTORY, error.detail) from None
         except BadName as error:
             raise Refusal(commands.BAD_NAME, error.detail) from None
-        return place, self.at(place)
+        row: Row | None = self._execute(_FIND, (place.parent, place.name)).fetchone()
+        return place, row
 
     def old_place(self, at: Context, path: str, at_root: commands.Status) -> tuple[Place, Row]:
         """Return where what a command names is, and its row.

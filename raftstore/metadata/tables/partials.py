@@ -299,8 +299,11 @@ class Orphans(Table):
     def __init__(self, database: sqlite3.Connection, partials: Partials) -> None:
         super().__init__(database)
         self._partials = partials
-        self._directories = [row[0] for row in self._execute(_ORPHANS).fetchall()] if partials.total else []
-        heapq.heapify(self._directories)
+        self.directories: list[int] = (
+            [row[0] for row in self._execute(_ORPHANS).fetchall()] if partials.total else []
+        )
+        """Removed ones in which there may be some: a heap."""
+        heapq.heapify(self.directories)
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -310,20 +313,16 @@ class Orphans(Table):
     def add(self, directory: int) -> None:
         """A directory, given by its inode, was removed."""
         if self._partials.total and self._execute(_IN_DIRECTORY, (directory, 1)).fetchone() is not None:
-            heapq.heappush(self._directories, directory)
-
-    def __bool__(self) -> bool:
-        """Whether there may be any."""
-        return bool(self._directories)
+            heapq.heappush(self.directories, directory)
 
     def drop_some(self) -> None:
         """At the beginning of an entry: drop a few."""
         rows: list[tuple[str, str, int]] = []
-        while self._directories and not rows:
-            directory = self._directories[0]
+        while self.directories and not rows:
+            directory = self.directories[0]
             rows = self._execute(_IN_DIRECTORY, (directory, AN_ENTRY)).fetchall()
             if not rows:
-                heapq.heappop(self._directories)
+                heapq.heappop(self.directories)
         total = 0
         for name, owner, size in rows:
             total += size

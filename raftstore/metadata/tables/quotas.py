@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
-from raftstore.metadata.registry import Schema, Table, Tables
+from raftstore.metadata.registry import Context, Schema, Table, Tables
 from raftstore.metadata.tables.accounts import Accounts
 from raftstore.types import Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
@@ -31,7 +31,9 @@ MAX_KNOWN = 4096
 
 
 @dataclass(slots=True)
-class _Share:
+class Share:
+    """What an owner has: published files and directories, their bytes, and those of partial uploads."""
+
     files: int
     bytes: int
     partial_bytes: int
@@ -55,22 +57,19 @@ CREATE TABLE usage (
         ),
     )
 
-    def __init__(
-        self, database: sqlite3.Connection, user: Callable[[str], User | None], level: Callable[[], int]
-    ) -> None:
-        """`level` tells the level in force."""
+    def __init__(self, database: sqlite3.Connection, user: Callable[[str], User | None], at: Context) -> None:
+        """`at` tells the level in force."""
         super().__init__(database)
         self._executemany = database.cursor().executemany
         self._user = user
-        self._level = level
-        self._known: dict[str, _Share] = {}
+        self._at = at
+        self._known: dict[str, Share] = {}
         self._changed: set[str] = set()
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
         """Make it with accounts, whose quotas they are."""
-        at = tables.at
-        return cls(tables.database, tables[Accounts].owner, lambda: at.level)
+        return cls(tables.database, tables[Accounts].owner, tables.at)
 
     def migrate(self, level: int) -> None:
         """From level 2 on directories count for who has made them, as files do."""
@@ -104,17 +103,21 @@ CREATE TABLE usage (
                 del found[owner]
         return sorted(found.items())
 
-    def _of(self, owner: str) -> _Share:
+    def _of(self, owner: str) -> Share:
         share = self._known.get(owner)
         if share is None:
             row = self._execute(
                 "SELECT files, bytes, partial_bytes FROM usage WHERE owner = ?", (owner,)
             ).fetchone()
-            share = _Share(*(row or (0, 0, 0)))
+            share = Share(*(row or (0, 0, 0)))
             if len(self._known) >= MAX_KNOWN:
                 self._known = {name: self._known[name] for name in self._changed}
             self._known[owner] = share
         return share
+
+    def share_of(self, owner: str) -> Share:
+        """Return what an owner has, partial uploads too; not to be changed."""
+        return self._known.get(owner) or self._of(owner)
 
     def load(self, owners: Sequence[str]) -> None:
         """Have what some owners have at hand, for what is asked next: one statement for all."""
@@ -128,17 +131,22 @@ CREATE TABLE usage (
         ).fetchall()
         if len(self._known) + len(missing) > MAX_KNOWN:
             self._known = {owner: self._known[owner] for owner in self._changed}
-        self._known |= {owner: _Share(0, 0, 0) for owner in missing}
-        self._known |= {owner: _Share(*counts) for owner, *counts in rows}
+        self._known |= {owner: Share(0, 0, 0) for owner in missing}
+        self._known |= {owner: Share(*counts) for owner, *counts in rows}
 
     def excess(self, owner: str, files: int, size: int) -> tuple[int, int]:
         """Return how many files, and bytes in them, too many `owner` would have with so many more; (0, 0): none."""
         if files <= 0 and size <= 0:
             return 0, 0
-        share, user = self._of(owner), self._user(owner)
-        most = min((user.quota_bytes if user is not None else 0) or MAX_BYTES, MAX_BYTES)
-        names = share.files + files - self._most_names(user) if files > 0 else 0
-        return max(0, names), max(0, share.bytes + size - most) if size > 0 else 0
+        share, user = self._known.get(owner) or self._of(owner), self._user(owner)
+        if user is not None and not user.quota_bytes and not user.quota_files and self._at.level >= 2:
+            # As mostly: only what bounds everybody counts.
+            most_bytes, most_names = MAX_BYTES, NAMES
+        else:
+            most_bytes = min((user.quota_bytes if user is not None else 0) or MAX_BYTES, MAX_BYTES)
+            most_names = self._most_names(user)
+        names, more = share.files + files - most_names, share.bytes + size - most_bytes
+        return names if names > 0 and files > 0 else 0, more if more > 0 and size > 0 else 0
 
     def check_published(self, owner: str, files: int, size: int) -> None:
         """Refuse with QUOTA when `owner` may not have so many more files, or bytes in them."""
@@ -159,11 +167,11 @@ CREATE TABLE usage (
     def _most_names(self, user: User | None) -> int:
         if user is None:
             return MAX_INTEGER
-        return user.quota_files or (NAMES if self._level() >= 2 else MAX_INTEGER)
+        return user.quota_files or (NAMES if self._at.level >= 2 else MAX_INTEGER)
 
     def partial_names(self, owner: str, most: int) -> int:
         """Return how many partial uploads an owner may have, `most` in any case."""
-        return min(most, self._most_names(self._user(owner))) if self._level() >= 2 else most
+        return min(most, self._most_names(self._user(owner))) if self._at.level >= 2 else most
 
     def check_partial(self, owner: str, size: int) -> None:
         """Refuse with QUOTA when the owner's partial uploads would take more than the quota by themselves.
@@ -181,7 +189,7 @@ CREATE TABLE usage (
 
     def count(self, owner: str, *, files: int = 0, size: int = 0, partial_bytes: int = 0) -> None:
         """Add to what an owner has."""
-        share = self._of(owner)
+        share = self._known.get(owner) or self._of(owner)
         share.files += files
         share.bytes += size
         share.partial_bytes += partial_bytes

@@ -67,16 +67,18 @@ class Reservations(Table):
         self._state = state
         self._names = names
         self._intents = intents
-        self._by_place: dict[Place, Reservation] = {}
-        self._boots: dict[str, int] = {}  # of the nodes that hold some
+        self.by_place: dict[Place, Reservation] = {}
+        """All of them: mostly none."""
+        self.boots: dict[str, int] = {}
+        """Of the nodes that hold some."""
         self._counts: Counter[tuple[str, str | int]] = Counter()  # by owner, node and directory
         if self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'reservations'").fetchone():
             for parent, name, *rest in self._execute("SELECT * FROM reservations ORDER BY number").fetchall():
                 self._note(Reservation(Place(parent, name), *rest))
 
     def _note(self, reservation: Reservation) -> None:
-        self._by_place[reservation.place] = reservation
-        self._boots[reservation.node] = reservation.boot
+        self.by_place[reservation.place] = reservation
+        self.boots[reservation.node] = reservation.boot
         self._counts.update(_counted(reservation))
 
     @classmethod
@@ -86,15 +88,15 @@ class Reservations(Table):
 
     def all(self) -> list[Reservation]:
         """Return all, by number."""
-        return sorted(self._by_place.values(), key=lambda reservation: reservation.number)
+        return sorted(self.by_place.values(), key=lambda reservation: reservation.number)
 
     def at(self, place: Place) -> Reservation | None:
         """Return what holds the name at `place`."""
-        return self._by_place.get(place)
+        return self.by_place.get(place)
 
     def check_free(self, place: Place) -> None:
         """Refuse with EXISTS when a name is taken."""
-        if place in self._by_place:
+        if place in self.by_place:
             raise Refusal(commands.EXISTS, f"{place.name}: somebody is about to store a file of that name")
 
     def check_none_in(self, directory: int) -> None:
@@ -104,7 +106,7 @@ class Reservations(Table):
 
     def check_held(self, place: Place, number: int) -> None:
         """Refuse with CHANGED unless the name at `place` is held by reservation `number`."""
-        held = self._by_place.get(place)
+        held = self.by_place.get(place)
         if held is None or held.number != number:
             raise Refusal(commands.CHANGED, "its name is not reserved any more")
 
@@ -125,7 +127,7 @@ class Reservations(Table):
         check_label(owner, "an owner")
         check_label(command.node, "a node's name")
         self._intents.check_boot(command.node, command.boot, "a name is reserved")
-        if command.boot < self._boots.get(command.node, 0):
+        if command.boot < self.boots.get(command.node, 0):
             raise Refusal(commands.STALE, f"node {command.node} was started again")
         self.check_free(place)
         if self._counts["owner", owner] >= MAX_OF_OWNER:
@@ -145,10 +147,10 @@ class Reservations(Table):
     @handles("renew_names", level=2)
     def renew(self, command: commands.RenewNames, at: Context) -> None:
         """Note that a node needs what it has. Refuses with STALE what is of an earlier boot."""
-        if command.boot < self._boots.get(command.node, 0):
+        if command.boot < self.boots.get(command.node, 0):
             raise Refusal(commands.STALE, f"node {command.node} was started again")
         for held in self._of(command.node):
-            self._by_place[held.place] = replace(held, renewed=at.index)
+            self.by_place[held.place] = replace(held, renewed=at.index)
         self._execute("UPDATE reservations SET renewed = ? WHERE node = ?", (at.index, command.node))
 
     @handles("release_name", level=2)
@@ -163,13 +165,13 @@ class Reservations(Table):
 
     def end(self, place: Place) -> None:
         """End the one at `place`: its file is published."""
-        held = self._by_place.get(place)
+        held = self.by_place.get(place)
         if held is not None:
             self._forget([held])
 
     def booted(self, node: str, boot: int) -> None:
         """An operation of a node's `boot` was applied: its earlier ones are over."""
-        if self._boots.get(node, boot) < boot:
+        if self.boots.get(node, boot) < boot:
             self._forget([held for held in self._of(node) if held.boot < boot])
 
     def keep_of(self, members: Collection[str]) -> None:
@@ -177,18 +179,18 @@ class Reservations(Table):
         self._forget([held for held in self.all() if held.node not in members])
 
     def _of(self, node: str) -> list[Reservation]:
-        if node not in self._boots:
+        if node not in self.boots:
             return []
         return [held for held in self.all() if held.node == node]
 
     def _forget(self, ended: Collection[Reservation]) -> None:
         for held in ended:
-            del self._by_place[held.place]
+            del self.by_place[held.place]
             self._counts.subtract(_counted(held))
             self._execute("DELETE FROM reservations WHERE number = ?", (held.number,))
         for node in {held.node for held in ended}:
             if not self._counts["node", node]:
-                del self._boots[node]
+                del self.boots[node]
         self._counts = +self._counts if ended else self._counts
 
 

@@ -137,7 +137,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
             if tables.at.level >= LEVEL
             else []
         )
-        self._rules = {row[0]: _rule_of(row) for row in rows}
+        self.by_directory = {row[0]: _rule_of(row) for row in rows}
         self._changed: set[int] = set()
         self._over: dict[int, int] = {}  # by directory that of its rule, 0 where there is none
 
@@ -149,7 +149,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
     def flush(self) -> None:
         """Write the rules whose sums have changed into the current transaction."""
         for directory in sorted(self._changed):
-            rule = self._rules[directory]
+            rule = self.by_directory[directory]
             self._execute(
                 f"INSERT OR REPLACE INTO retention VALUES ({', '.join('?' * 9)})",
                 (
@@ -170,16 +170,16 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
 
     def rules(self) -> list[Rule]:
         """Return all rules, by directory; not to be changed."""
-        return [self._rules[directory] for directory in sorted(self._rules)]
+        return [self.by_directory[directory] for directory in sorted(self.by_directory)]
 
     def rule_over(self, directory: int) -> int:
         """Return the directory whose rule counts in `directory`; 0: there is none. Both by inode."""
-        if not self._rules:
+        if not self.by_directory:
             return 0
         way: list[int] = []
         inode, found = directory, 0
         while True:
-            rule = self._rules.get(inode)
+            rule = self.by_directory.get(inode)
             if rule is not None and rule.live:
                 found = inode
                 break
@@ -245,7 +245,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
 
     def due(self, directory: int) -> bool:
         """Whether a rule has something to remove now, its rows included if it was removed itself."""
-        rule = self._rules.get(directory)
+        rule = self.by_directory.get(directory)
         if rule is None:
             return False
         if not rule.live:
@@ -263,7 +263,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
 
     def note(self, place: Place, inode: int, version: int, size: int) -> None:
         """A file has come to `place`, or has a new version there."""
-        if not self._rules:
+        if not self.by_directory:
             return
         directory = self.rule_over(place.parent)
         self.forget(inode)
@@ -273,7 +273,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
 
     def forget(self, inode: int) -> None:
         """A file is not where it was any more."""
-        if not self._rules:
+        if not self.by_directory:
             return
         kept = self.find(inode)
         if kept is not None:
@@ -281,14 +281,14 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
             self._count(kept.directory, -1, -kept.size)
 
     def _count(self, directory: int, files: int, size: int) -> None:
-        rule = self._rules[directory]
+        rule = self.by_directory[directory]
         rule.files += files
         rule.bytes += size
         self._changed.add(directory)
 
     def moves(self, at: Context, parents: Iterable[int]) -> None:
         """A directory, with what is in it, leaves one of these directories and comes to the other. Before it does."""
-        if not self._rules:
+        if not self.by_directory:
             return
         concerned = {self.rule_over(parent) for parent in parents}
         if len(concerned) > 1:
@@ -301,14 +301,14 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
 
     def directory_removed(self, inode: int) -> None:
         """An empty directory is gone, and its rule with it."""
-        rule = self._rules.get(inode)
+        rule = self.by_directory.get(inode)
         if rule is not None:
             rule.age_ns = rule.max_bytes = rule.max_files = 0
             self._changed.add(inode)
         self.moved()
 
     def _unsettle(self, directory: int, index: int) -> None:
-        rule = self._rules.get(directory)
+        rule = self.by_directory.get(directory)
         if rule is not None:
             rule.settled, rule.generation = False, index
             self._changed.add(directory)
@@ -318,7 +318,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
     def shed(self, at: Context, place: Place, newest: int) -> None:
         """A file, `newest`, was put at `place`: remove the oldest if they are too many there, but not that one."""
         directory = self.rule_over(place.parent)
-        rule = self._rules.get(directory)
+        rule = self.by_directory.get(directory)
         if rule is not None and rule.settled and rule.too_much:
             self._remove_due(at, rule, MAX_INTEGER, Budget(MAX_AT_ONCE), newest)
 
@@ -341,8 +341,8 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         bounds = (command.age_ns, command.max_bytes, command.max_files)
         if not any(bounds) or min(bounds) < 0 or max(bounds[1:]) > MAX_BYTES:
             raise Refusal(commands.INVALID, "retention has an age, or most bytes or files")
-        before = self._rules.get(directory)
-        if before is None and len(self._rules) >= MAX_RULES:
+        before = self.by_directory.get(directory)
+        if before is None and len(self.by_directory) >= MAX_RULES:
             raise Refusal(commands.QUOTA, f"at most {MAX_RULES:,} directories have retention")
         rule = before or Rule(directory, 0, 0, 0, 0, 0, False)
         if not rule.live:
@@ -350,7 +350,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
             rule.generation, rule.settled = at.index, rule.files == 0 and self._names.is_empty(directory)
         rule.age_ns, rule.max_bytes, rule.max_files = bounds
         rule.revision = at.index
-        self._rules[directory] = rule
+        self.by_directory[directory] = rule
         self._changed.add(directory)
         self.moved()
         return commands.Result(inode=directory)
@@ -359,7 +359,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
     def remove(self, command: commands.RemoveRetention, at: Context) -> commands.Result:
         """Remove the rule of a directory: nothing more goes by it. Refuses with NOT_FOUND, NOT_A_DIRECTORY, INVALID."""
         directory = self._directory(command.path)
-        rule = self._rules.get(directory)
+        rule = self.by_directory.get(directory)
         if rule is None or not rule.live:
             raise Refusal(commands.NOT_FOUND, f"{command.path} has no retention")
         rule.age_ns = rule.max_bytes = rule.max_files = 0
@@ -384,7 +384,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
     @handles("retain", level=LEVEL)
     def retain(self, command: commands.Retain, at: Context) -> commands.Result:
         """Go on with a rule: look where some files are, and remove what is due. Refuses with CHANGED, INVALID."""
-        rule = self._rules.get(command.directory)
+        rule = self.by_directory.get(command.directory)
         if rule is None or rule.revision != command.revision:
             raise Refusal(commands.CHANGED, "the directory has another rule now, or none")
         if command.limit > MAX_REMOVED or len(command.inodes) > MAX_INDEXED:
@@ -422,7 +422,7 @@ CREATE INDEX retained_by_version ON retained (directory, version, inode);
         if rule.files:
             return commands.Result(finished=False)
         self._execute("DELETE FROM retention WHERE directory = ?", (rule.directory,))
-        del self._rules[rule.directory]
+        del self.by_directory[rule.directory]
         self._changed.discard(rule.directory)
         return commands.Result(finished=True)
 

@@ -9,6 +9,7 @@ is made exact first, by counting, if that can be done with COUNTED names.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import Refusal
@@ -84,6 +85,14 @@ CREATE TABLE spans (
         """A directory is removed."""
         self._known.pop(inode, None)
         self._execute("DELETE FROM spans WHERE inode = ?", (inode,))
+
+    def grow_each(self, places: Sequence[Place]) -> None:
+        """As `grow`, for files that have come."""
+        known, nothing = self._known, NOTHING
+        for place in places:
+            height, longest = known.get(place.parent, nothing)
+            if not height or 4 * len(place.name) > longest:
+                self.grow(place)
 
     def grow(self, place: Place, directory: int | None = None) -> None:
         """A name has come to `place`; `directory`: its inode, if it may have something in it."""

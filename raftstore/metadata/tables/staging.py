@@ -74,7 +74,8 @@ class Staging(Table):
         self._accounts = tables[Accounts]
         self._intents = tables[Intents]
         self._known: dict[int, Staged] = {}
-        self._boots: dict[str, int] = {}  # of the nodes that have some
+        self.boots: dict[str, int] = {}
+        """Of the nodes that have some."""
         self._counts: Counter[str] = Counter()
         if self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'staged'").fetchone():
             for row in self._execute("SELECT * FROM staged ORDER BY content").fetchall():
@@ -88,7 +89,7 @@ class Staging(Table):
     def _note(self, staged: Staged) -> None:
         self._counts[staged.node] += staged.content not in self._known
         self._known[staged.content] = staged
-        self._boots[staged.node] = staged.boot
+        self.boots[staged.node] = staged.boot
 
     def all(self) -> list[Staged]:
         """Return all, by number."""
@@ -119,7 +120,7 @@ class Staging(Table):
         check_label(node, "a node's name")
         check_label(command.owner, "an owner")
         self._intents.check_boot(node, boot, "content is staged")
-        if boot < self._boots.get(node, 0):
+        if boot < self.boots.get(node, 0):
             raise Refusal(commands.STALE, f"node {node} was started again")
         if not command.content:
             if self._counts[node] >= MAX_OF_NODE:
@@ -189,12 +190,16 @@ class Staging(Table):
         published: bool,
         others: Sequence[int] = (),
         demand: int = 0,
+        fresh: bool = False,
     ) -> None:
-        """Make it the content of `inode`, which has none; of the files `others`, too, whose owners `demand` copies."""
+        """Make it the content of `inode`, which has none; of the files `others`, too, whose owners `demand` copies.
+
+        `fresh`: the number `inode` is from `new_inode`, for this.
+        """
         own = self._accounts.replicas(owner) or DEFAULT
         wanted = joined(own, demand) if demand else own
         if isinstance(content, list):
-            self._contents.acquire(inode, content, wanted, published=published, others=others)
+            self._contents.acquire(inode, content, wanted, published=published, others=others, fresh=fresh)
             return
         if isinstance(content, Copied):
             if content.inode != inode:
@@ -215,7 +220,7 @@ class Staging(Table):
         del self._known[staged.content]
         self._counts[staged.node] -= 1
         if not self._counts[staged.node]:
-            del self._boots[staged.node], self._counts[staged.node]
+            del self.boots[staged.node], self._counts[staged.node]
         self._execute("DELETE FROM staged WHERE content = ?", (staged.content,))
 
     def _leave(self, unwanted: Collection[Staged]) -> None:
@@ -225,7 +230,7 @@ class Staging(Table):
 
     def booted(self, node: str, boot: int) -> None:
         """An operation of a node's `boot` was applied: its earlier ones are over."""
-        if self._boots.get(node, boot) < boot:
+        if self.boots.get(node, boot) < boot:
             self._leave([staged for staged in self.all() if staged.node == node and staged.boot < boot])
 
     def keep_of(self, members: Collection[str]) -> None:

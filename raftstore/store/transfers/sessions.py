@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import structlog
 
@@ -288,12 +288,12 @@ class UploadSession:
             raise Invalid("the upload is not an open handle's")
         return self._handle
 
-    async def prepare(self) -> None:
+    def prepare(self) -> Coroutine[Any, Any, object]:
         """Wait until all that came is durable: `commit` only has to publish it then, `suspend` may follow, too.
 
         Raises as `commit`.
         """
-        self._prepared = await self._finished(None)
+        return self._finished(None, prepared=True)
 
     async def commit(self, mtime_ns: int | None = None) -> Entry:
         """Publish the whole file at its path: durable on a write quorum and visible at every node when this returns.
@@ -324,8 +324,8 @@ class UploadSession:
         entry = self._entry(target.name, put, done if done is not None else commands.Result())
         return Published(self._calls.reopen(FileVersion(entry, tuple(self._received))), done is None, waits)
 
-    async def _finished(self, mtime_ns: int | None) -> commands.PutFile:
-        """Wait until all is durable; return the command that publishes it at its path."""
+    async def _finished(self, mtime_ns: int | None, *, prepared: bool = False) -> commands.PutFile:
+        """Wait until all is durable; return the command that publishes it at its path; `prepared`: keep it for that."""
         if self.position <= GATHERED:
             with self._store.batch:
                 received, size = await self._taken()
@@ -338,6 +338,8 @@ class UploadSession:
         put.size, put.mtime_ns = size, mtime_ns or time.time_ns()
         if self._adopted is not None and self._adopted.entry.owner == self.owner + INBOX_MARK:
             put.kept = self._adopted.entry.inode
+        if prepared:
+            self._prepared = put
         return put
 
     async def _taken(self) -> tuple[Sequence[ChunkRef], int]:
@@ -361,38 +363,30 @@ class UploadSession:
         command: Callable[[], commands.Command],
     ) -> tuple[Sequence[ChunkRef], commands.Result]:
         """Propose `put` with the copies that still count; return those and the result."""
+        stager, content = self._store.stager, 0
         for attempt in range(1, ATTEMPTS + 1):
             if not self._store.confirmed.stands(chunks):
                 chunks = await self._store.confirmed.renewed(chunks)
             put.since = self._store.confirmed.since
+            del put.chunks[:]
             try:
-                done = await self._proposed(chunks, put, command)
+                if stager.needs(chunks):
+                    content = await stager.stage(chunks, put.since, self.owner)
+                else:
+                    put.chunks.extend(chunks_to_wire(chunks))
+                put.content = content
+                done = await self._store.propose(command())
                 break
             except Changed:
                 # A refusal for any other reason stands.
                 if attempt == ATTEMPTS or self._store.confirmed.stands(chunks):
                     raise
+            finally:
+                if content:
+                    stager.over(content)
+                    content = 0
         self._store.leases.left(self)
         return chunks, done
-
-    async def _proposed(
-        self,
-        chunks: Sequence[ChunkRef],
-        put: commands.PutFile | commands.PutPartial,
-        command: Callable[[], commands.Command],
-    ) -> commands.Result:
-        """Propose `put` with its chunks, or with the number under which they were staged."""
-        stager = self._store.stager
-        del put.chunks[:]
-        if not stager.needs(chunks):
-            put.content = 0
-            put.chunks.extend(chunks_to_wire(chunks))
-            return await self._store.propose(command())
-        put.content = await stager.stage(chunks, put.since, self.owner)
-        try:
-            return await self._store.propose(command())
-        finally:
-            stager.over(put.content)
 
     async def suspend(self) -> None:
         """Keep what came so far for its owner to resume. Never raises: a broken upload may also be lost.

@@ -41,6 +41,10 @@ CREATE TABLE blocks (
     def __init__(self, database: sqlite3.Connection, accounts: Accounts) -> None:
         super().__init__(database)
         self._accounts = accounts
+        self._any = False
+        """Whether there may be any: most clusters have none, and it is asked for each delivery."""
+        if self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'blocks'").fetchone():
+            self._any = self._execute("SELECT 1 FROM blocks LIMIT 1").fetchone() is not None
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -49,6 +53,8 @@ CREATE TABLE blocks (
 
     def blocking(self, persons: Sequence[str], name: str) -> set[str]:
         """Return those of some persons who take nothing from `name`."""
+        if not self._any:
+            return set()
         if len(persons) == 1:
             row = self._execute("SELECT person FROM blocks WHERE person = ? AND name = ?", (persons[0], name))
             return {person for (person,) in row.fetchall()}
@@ -84,6 +90,7 @@ CREATE TABLE blocks (
         if count >= MAX_BLOCKS:
             raise Refusal(commands.QUOTA, f"a person blocks at most {MAX_BLOCKS:,} names")
         self._execute("INSERT INTO blocks VALUES (?, ?)", (person, name))
+        self._any = True
 
     def account_removed(self, name: str) -> None:
         """Forget whom an account has blocked when it was a person. Who blocks it still does."""

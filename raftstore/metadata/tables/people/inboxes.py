@@ -156,7 +156,8 @@ CREATE TABLE inboxes (
         rows = [(*key, pair.directory, pair.files, pair.bytes) for key, pair in pairs.items() if pair.directory]
         gone = [key for key, pair in pairs.items() if not pair.directory]
         self._executemany("INSERT OR REPLACE INTO inboxes VALUES (?, ?, ?, ?, ?)", rows)
-        self._executemany("DELETE FROM inboxes WHERE recipient = ? AND sender = ?", gone)
+        if gone:
+            self._executemany("DELETE FROM inboxes WHERE recipient = ? AND sender = ?", gone)
         self._changed.clear()
 
     # What may come.
@@ -177,12 +178,12 @@ CREATE TABLE inboxes (
         self._quotas.load(audience.owners)
         pairs = self._known_pairs(audience)
         blocking = self._blocks.blocking([user.name for user in audience.users], sender.name)
-        usage, inner = self._quotas.usage, 0
+        share_of, inner = self._quotas.share_of, 0
         taken = []
         for user, owner, pair in zip(audience.users, audience.owners, pairs, strict=True):
             if len(way) > 1:
                 inner = len(self._way(pair.directory, way[:-1]).missing)
-            there, come = usage(owner), 1 + inner
+            there, come = share_of(owner), 1 + inner
             taken.append(
                 there.files + come + (not pair.directory) <= (user.inbox_files or FILES)
                 and there.bytes + size <= (user.inbox_bytes or BYTES)
@@ -233,7 +234,7 @@ CREATE TABLE inboxes (
         self._load(numbers, own)
         keys = [(number, own) for number in numbers]
         self._changed.update(keys)
-        pairs = [self._pair(*key) for key in keys]
+        pairs = [self._pairs[key] for key in keys]
         self._make_directories(at, users, pairs, sender.name)
         directories = [pair.directory for pair in pairs]
         if len(way) > 1:

@@ -185,6 +185,10 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
         self._events = events
         self._persons = persons
         self._clock = clock
+        self._any_replaced = False
+        """Whether anything may have given way: it is asked for each delivery, and mostly nothing has."""
+        if self._execute("SELECT 1 FROM sqlite_schema WHERE name = 'replaced'").fetchone():
+            self._any_replaced = self._execute("SELECT 1 FROM replaced LIMIT 1").fetchone() is not None
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -360,6 +364,7 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
 
     def note_replaced(self, record: Record, path: str, size: int, digest: bytes) -> None:
         """Note of a record that is to end that something else is put under its name; see `end`."""
+        self._any_replaced = True
         self._execute(
             "INSERT INTO replaced VALUES (?, ?, ?, ?, ?, ?, ?)",
             (record.inode, record.sender, path, size, digest, record.sent_ns, record.expires_ns),
@@ -372,6 +377,8 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
 
     def replaced(self, sender: int, path: str, size: int) -> list[Replaced]:
         """Return what gave way under a name and has that size, the newest first."""
+        if not self._any_replaced:
+            return []
         rows = self._execute(
             "SELECT record, replaced.sender, coalesce(sent.sent_ns, replaced.sent_ns),"
             " coalesce(sent.expires_ns, replaced.expires_ns), digest FROM replaced LEFT JOIN sent ON inode = record"

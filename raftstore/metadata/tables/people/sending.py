@@ -226,22 +226,28 @@ class Sending(Table):
         owner = at.leave.owner
         content = Copied(source) if source else self._staging.content(command, command.quorum)
         displaced = self._displaced(at, owner, place, row, command.size)
-        content = self._staging.hold(content, owner)
-        self._versions.displace(at, displaced)
+        if source:
+            content = self._staging.hold(content, owner)
+        if displaced:
+            self._versions.displace(at, displaced)
         if row is not None:
             self._give_way(at, place, row, record)
         mtime_ns = command.mtime_ns or at.time_ns
         inode = self._storing.add(at, place, command.size, mtime_ns, owner, self._staging.new_inode(content))
-        self._reservations.end(place)
-        self._partials.forget(place, owner)
+        if self._reservations.by_place:
+            self._reservations.end(place)
+        if self._partials.total:
+            self._partials.forget(place, owner)
         if sent is None:
-            self._staging.give(inode, content, owner, published=True)
+            self._staging.give(inode, content, owner, published=True, fresh=True)
             if revived is not None:
                 return self._revive(at, revived, inode, mtime_ns)
             self._drafts.note(at, inode)
             return commands.Result(inode=inode)
         inodes = self._inboxes.put(at, sent.takers, sent.sender, sent.way, sent.size, mtime_ns)
-        self._staging.give(inode, content, owner, published=True, others=inodes, demand=self._demand(sent))
+        self._staging.give(
+            inode, content, owner, published=True, others=inodes, demand=self._demand(sent), fresh=True
+        )
         return self._note(at, sent, inode, inodes)
 
     def _check_draft(self, at: Context, found: Spot) -> None:

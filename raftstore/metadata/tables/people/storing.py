@@ -84,8 +84,7 @@ class Storing(Table):
         self._names.insert_all(rows)
         self._names.touch_all([place.parent for place, _ in wanted], at.time_ns)
         self._quotas.count_each([owner for _, owner in wanted], files=1, size=size)
-        for place, _ in wanted:
-            self._spans.grow(place)
+        self._spans.grow_each([place for place, _ in wanted])
         self._state.files += len(rows)
         self._state.bytes += size * len(rows)
         return inodes

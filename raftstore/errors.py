@@ -230,7 +230,7 @@ class EventsLost(StoreError):
     """
 
     code = "EventsLost"
-    message = "One cannot go on behind this event"
+    message = "One cannot go on behind this number"
     exit_code = 57
 
     def __init__(self, detail: str = "", first: int = 0) -> None:

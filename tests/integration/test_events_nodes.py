@@ -88,7 +88,7 @@ def test_all_nodes_have_the_same_events_through_kills_and_restarts(cluster: Clus
     assert listed(cluster, dead, "--after", "9") == first[9:]
     failed = pixraft("events", "--cluster", str(local.directory), "--after", "1000")
     assert failed.exit_code == 57
-    assert "behind 1000: there are 1 to 11" in failed.output
+    assert "1000 is yet to come: the last one is 11" in failed.output
 
 
 def test_who_follows_hears_it_at_once_at_any_node(cluster: Cluster) -> None:

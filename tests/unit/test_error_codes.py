@@ -42,7 +42,7 @@ ACROSS_NODES = {
     "TooNew": ("The cluster's data need a newer version of pixraft than this one", 54),
     "Incompatible": ("The versions of the nodes do not fit together", 55),
     "WrongClock": ("This machine's clock is wrong", 56),
-    "EventsLost": ("One cannot go on behind this event", 57),
+    "EventsLost": ("One cannot go on behind this number", 57),
 }
 """Code: (message, exit code) of the errors that another node's answer can raise."""
 OF_ONE_NODE = {

@@ -111,7 +111,7 @@ def test_one_event_for_a_group_and_its_record_has_the_recipients(
     assert feeder.status(command("put_group", group=group)) == "OK"
     retire(feeder, "dora")
     send(feeder, anna, "group/a.jpg", 1)
-    (event,) = all_events(feeder)
+    (event,) = all_events(feeder)  # of dora, who had nothing, there is none
     assert (event.kind, event.files, event.subject) == (EventKind.DELIVERED, 2, "")
     reader = feed(feeder)
     first = reader.recipients(event.record, limit=2)

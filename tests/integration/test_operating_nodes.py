@@ -224,7 +224,7 @@ def test_the_log_of_one_node_gets_louder_for_a_while(cluster: Cluster) -> None:
     eventually(lambda: "not there.jpg" in cluster.log("n2"))
     assert "n2 logs at level info, as configured." in run(cluster, "log-level", "n2", "configured").stdout
     assert run(cluster, "log-level", "n9", "debug").exit_code == 10
-    run(cluster, "log-level", "n2", "debug", "--for", "1s")
+    assert run(cluster, "log-level", "n2", "debug", "--for", "1s").exit_code == 0
     eventually(lambda: shape(cluster, "log-level", "n2")["nodes"][0]["level"] == "info")
 
 
@@ -278,3 +278,19 @@ def test_top_tells_what_the_nodes_do(cluster: Cluster) -> None:
         text = run(cluster, "top", "-n", "1", "--interval", "0.3").stdout
         assert "upload /watched.jpg" in text and "leader" in text
     assert run(cluster, "top", "--node", "n9").exit_code == 10
+
+
+def test_without_a_majority_sessions_and_the_log_are_still_in_hand(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "c") as cluster, closing(cluster.login("n1")) as ftp:
+        cluster.kill("n2", "n3")
+        eventually(lambda: cluster.status("n1")["verdict"] == "no quorum")
+        found = shape(cluster, "sessions", "list")
+        assert [one["user"] for one in found["sessions"]] == ["demo"]
+        assert found["not_reached"] == ["n2", "n3"]
+        assert shape(cluster, "log-level", "n1", "debug")["nodes"][0]["level"] == "debug"
+        ended = run(cluster, "sessions", "kill", "--user", "demo")
+        assert ended.exit_code == 5 and "n2, n3 did not answer: sessions there go on" in ended.stderr
+        with pytest.raises(ftplib.error_temp, match="421 An administrator"):
+            ftp.voidresp()
+        assert run(cluster, "maintenance", "on", "n1").exit_code == 30
+        assert "knows no leader" in run(cluster, "doctor", "-q").stdout

@@ -131,10 +131,12 @@ def renew(
         raise click.UsageError("name the nodes, or give --all or --admin")
     signer = _authority(access, authority)
     members = _members(access, names) if names else list(access.members) if everything else []
-    client = ClusterClient(access)
-    renewed = [{"node": member.name, "ends": _renew(client, signer, member, days)} for member in members]
-    if admins:
+    renewed = []
+    if admins:  # first: with one that has ended no node answers
         renewed.append({"node": ADMIN, "ends": _renew_admin(access, signer, days)})
+    if members:
+        client = ClusterClient(access)
+        renewed += [{"node": member.name, "ends": _renew(client, signer, member, days)} for member in members]
     if form == "json":
         output.print_json({"renewed": renewed})
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import figures
 
+from ftpgateway.cli.manpages import FOLDER
 from ftpgateway.cli.reference import pages
 
 DOCS = Path(__file__).resolve().parent
@@ -26,13 +27,20 @@ def main() -> int:
     """Write or check; return the exit code."""
     check = sys.argv[1:] == ["--check"]
     stale = []
-    for name, text in {**pages(), "benchmarks.md": benchmarks()}.items():
+    made = {**pages(), "benchmarks.md": benchmarks()}
+    for name, text in made.items():
         file = DOCS / name
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue
         stale.append(name)
         if not check:
+            file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")
+    for file in DOCS.glob(f"{FOLDER}/*"):
+        if f"{FOLDER}/{file.name}" not in made:
+            stale.append(f"{FOLDER}/{file.name}")
+            if not check:
+                file.unlink()
     if check and stale:
         print(f"stale: {', '.join(stale)}; run `make docs`", file=sys.stderr)
         return 1

@@ -95,6 +95,10 @@ class ClusterClient:
                 raise
         return call.read(answer.body, member.name)
 
+    def kept(self) -> list[KeptClient]:
+        """Return a client for each member, or the one that was named, that keeps its connection."""
+        return [KeptClient(self._identity, member, self._access.timeout) for member in self._access.asked()]
+
     async def ask_each(
         self, call: Answered[Any, _Request, _Reply], request: _Request
     ) -> tuple[dict[str, _Reply], dict[str, StoreError]]:
@@ -144,6 +148,41 @@ class ClusterClient:
             for name, address in self._access.members
         ]
         return ClusterStatus(verdict="unreachable", asked="", leader=None, term=0, nodes=nodes)
+
+
+class KeptClient:
+    """Asks one member again and again over one connection, which is made anew when it breaks. `close` it."""
+
+    def __init__(self, identity: Identity, member: Member, timeout: float) -> None:
+        self._identity = identity
+        self._member = member
+        self._timeout = timeout
+        self._client: PeerClient | None = None
+
+    @property
+    def name(self) -> str:
+        """The member's."""
+        return self._member.name
+
+    async def ask(self, call: Answered[Any, _Request, _Reply], request: _Request) -> _Reply:
+        """Ask it. Raises StoreError, Unavailable among them when it does not answer in time."""
+        if self._client is None:
+            client = PeerClient(
+                self._identity, self._member.address, timeout=self._timeout, expected=self._member.name
+            )
+            self._client = await client.__aenter__()
+        try:
+            answer = await self._client.call(call.method, request.SerializeToString(), timeout=self._timeout)
+        except BaseException:
+            await self.close()
+            raise
+        return call.read(answer.body, self._member.name)
+
+    async def close(self) -> None:
+        """End the connection. Idempotent."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.__aexit__(None, None, None)
 
 
 def reason_of(error: Exception, name: str) -> str:

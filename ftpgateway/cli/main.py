@@ -29,7 +29,7 @@ ORDER = (
     *("events", "audit", "trash", "restore", "retention", "hostkeys", "upgrade"),
     *("sessions", "top", "doctor", "maintenance", "log-level", "cert"),
     *("node", "leader", "join"),
-    *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "unit", "completion"),
+    *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "completion", "unit"),
 )
 """In which they are listed: that of first use. Those that are not named here follow by name."""
 

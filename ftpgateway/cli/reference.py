@@ -1,4 +1,4 @@
-"""The pages of docs/ that come from the program itself: configuration, exit codes, commands. Pure."""
+"""The pages of docs/ that come from the program itself: configuration, exit codes, commands, the manual. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from ftpgateway.cli.errors import exit_codes
 from ftpgateway.cli.main import group
+from ftpgateway.cli.manpages import FOLDER, manual
 from ftpgateway.cli.metricspage import metrics_page
 from ftpgateway.cli.output import PixraftCommand
 from ftpgateway.ftp import compatibility
@@ -26,6 +27,7 @@ def pages() -> dict[str, str]:
         "cli.md": commands_page(),
         "ftp-compatibility.md": compatibility.page(),
         "metrics.md": metrics_page(_MADE),
+        **{f"{FOLDER}/{name}": text for name, text in manual().items()},
     }
 
 
@@ -202,10 +204,23 @@ _SHAPES = [
         "certificates, limits, configuration), `where` (a node, cluster, this machine), `text`, `remedy`",
     ),
     (
+        "top",
+        "an object a look: `time`, `nodes` (each `node`, `role`, `sessions`, and a second `upload_rate`, "
+        "`download_rate` (bytes), `uploads`, `downloads`, `commits`, `cpu` (of a core); null: not known; `error`), "
+        "`operations` (what takes longest first: `node`, `session`, `protocol`, `user`, `what`, `path`, `moved`, "
+        "`rate`, `seconds`)",
+    ),
+    (
         "log-level",
         "`nodes`: each `node`, `level`, `configured`, `seconds` (until that is in force again; 0: it is); "
         "`not_reached`",
     ),
+    (
+        "cert list",
+        "`certificates`: each `node` (null: the admin), `certificate` (node, authority, ftp, ..., admin), `ends`, "
+        "`days` (left; null: cannot be read)",
+    ),
+    ("cert renew", "`renewed`: each `node` (or admin), `ends`"),
     (
         "maintenance on, off, list",
         "`nodes`: each `node`, `since`, `grace` (seconds); on, off: `node`, `maintenance`, `changed`; on: `sessions` "
@@ -260,6 +275,7 @@ _SHAPES = [
     ("ready", "`ready`, `reason`, `writable`, `not_writable`"),
     ("leader transfer", "`leader`, `changed` (false: it led already)"),
     ("join", "`node`, `cluster`, `config`"),
+    ("completion", "`shell`, `script`"),
     ("unit", "`unit` (its text)"),
     (
         "config check",

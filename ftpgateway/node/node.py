@@ -194,7 +194,7 @@ async def _frontends(
     config: NodeConfig, store: Store, access: Access, metrics: Metrics, transfers: TransferCounts
 ) -> AsyncIterator[None]:
     spools = Spools(config.data / "spool", SpoolLedger(store.free_space))
-    sessions = OpenSessions()
+    sessions = OpenSessions(ended=transfers)
     store.answer(SESSION_CALLS, sessions)
     draining = Draining(sessions, store.maintenance)
     draining.start()

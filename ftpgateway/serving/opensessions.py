@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from ftpgateway.serving.transfercounts import TransferCounts
 from raftstore.errors import Invalid, NotFound
 from raftstore.peers.calls import admin_call
 from raftstore.wire import admin_pb2 as admin
@@ -74,9 +75,10 @@ class OpenSession(Protocol):
 class OpenSessions:
     """All sessions of a node. On the loop."""
 
-    def __init__(self, refusal: Callable[[], str] = str) -> None:
-        """`refusal` says why no new session begins, "" while they may."""
+    def __init__(self, refusal: Callable[[], str] = str, ended: TransferCounts | None = None) -> None:
+        """`refusal` says why no new session begins, "" while they may; `ended` counts transfers that are over."""
         self.refusal = refusal
+        self.ended = TransferCounts() if ended is None else ended
         self._numbers = itertools.count(1)
         self._sessions: dict[int, OpenSession] = {}
 
@@ -137,10 +139,17 @@ def described(session: OpenSession, *, operations: bool = True) -> admin.OpenSes
 
 @admin_call("admin.sessions", admin.SessionsRequest, admin.Sessions, changes=False)
 async def list_sessions(sessions: OpenSessions, _request: admin.SessionsRequest) -> admin.Sessions:
-    """Tell who is at this node. Asks no other."""
-    there = sessions.all()
+    """Tell who is at this node, and what was transferred here. Asks no other."""
+    there, up, down = sessions.all(), sessions.ended.uploads, sessions.ended.downloads
     return admin.Sessions(
-        sessions=[described(session) for session in there[:_MOST]], count=len(there), time_ns=time.time_ns()
+        sessions=[described(session) for session in there[:_MOST]],
+        count=len(there),
+        time_ns=time.time_ns(),
+        uploads=up.ended.total(),
+        upload_bytes=up.bytes,
+        downloads=down.ended.total(),
+        download_bytes=down.bytes,
+        cpu_seconds=time.process_time(),
     )
 
 

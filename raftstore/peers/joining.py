@@ -58,7 +58,7 @@ class StrangeJoiner(Exception):
     """Somebody who has no token; the message says how that showed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Joins:
     """What a node needs for answering joiners. `open` tells whether any token is out."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 from weakref import WeakSet
 
@@ -23,7 +23,7 @@ from raftstore.peers.model import Handler, Lane, Limits, OneWay, Peer, Reply, Ro
 from raftstore.peers.security.grants import ID_SIZE, KEY_SIZE, Grants, Session
 from raftstore.peers.security.pki import Identity
 from raftstore.peers.security.seal import Seals
-from raftstore.peers.security.tls import server_context
+from raftstore.peers.security.tls import load_identity, server_context
 from raftstore.peers.services import Services
 from raftstore.peers.versions import Greetings, Versions
 from raftstore.util.addresses import Address
@@ -82,7 +82,7 @@ class PeerNetwork:
         self._identity = identity
         self._joins: Joins | None = None
         self._members = dict(members)
-        self._certificates: Mapping[str, bytes] = {}
+        self._certificates: Mapping[str, Collection[bytes]] = {}
         self._removed: Mapping[str, int] = {}
         self.on_removed: Callable[[str, int], None] = lambda peer, entry: None
         """Called with (member, log entry) when a member says that this node was removed by that entry."""
@@ -117,6 +117,22 @@ class PeerNetwork:
     def on_link(self, up: Callable[[str], None], down: Callable[[str], None]) -> None:
         """Be told when the outgoing consensus connection to a member is up, and when it is down again."""
         self._watchers.append((up, down))
+
+    # Its certificate.
+
+    @property
+    def identity(self) -> Identity:
+        """Who this node is, with the certificate that it shows now."""
+        return self._identity
+
+    def renew(self, identity: Identity) -> None:
+        """Show another certificate in all that begins from now on. Raises Invalid when it does not load."""
+        server_context(identity)  # so that what does not load changes nothing
+        load_identity(self._context, identity)
+        self._dialler.renew(identity)
+        self._identity = identity
+        if self._joins is not None:
+            self._joins.identity = identity
 
     def serve_joins(self, is_open: Callable[[], bool], key: Key, answer: Answer) -> None:
         """Let machines with a token ask to join (`joining`)."""
@@ -170,13 +186,13 @@ class PeerNetwork:
     def set_members(
         self,
         members: Mapping[str, Address],
-        certificates: Mapping[str, bytes] | None = None,
+        certificates: Mapping[str, Collection[bytes]] | None = None,
         removed: Mapping[str, int] | None = None,
     ) -> None:
         """Change who is a member: dial new ones (and those that moved), hang up on those that are gone.
 
-        `certificates` holds the hash (Peer.certificate) of the only certificate that may be shown under a name, for
-        members where it is known; `removed` the log entries that removed former members, for telling them.
+        `certificates` holds the hashes (Peer.certificate) of the only certificates that may be shown under a name, for
+        members where they are known; `removed` the log entries that removed former members, for telling them.
         """
         fresh = {name: address for name, address in members.items() if name != self.name}
         before, self._certificates = self._certificates, dict(certificates or {})
@@ -187,7 +203,7 @@ class PeerNetwork:
         for name in [
             known
             for known in self._members
-            if fresh.get(known) != self._members[known] or before.get(known) != self._certificates.get(known)
+            if fresh.get(known) != self._members[known] or self._may_be_another(known, before.get(known, ()))
         ]:
             for lane in Lane:
                 link = self._links.pop((name, lane), None)
@@ -282,7 +298,7 @@ class PeerNetwork:
                     address,
                     _WIRE_LANES[lane],
                     expected=name,
-                    certificate=self._certificates.get(name, b""),
+                    certificates=self._certificates.get(name, ()),
                     session=session,
                     on_drop=on_drop,
                 )
@@ -347,8 +363,13 @@ class PeerNetwork:
     def _is_member(self, peer: Peer) -> bool:
         if peer.role is not Role.NODE or peer.name == self.name:
             return True
-        known = self._certificates.get(peer.name)
-        return peer.name in self._members and known in (None, b"", peer.certificate)
+        known = self._certificates.get(peer.name, ())
+        return peer.name in self._members and (not known or peer.certificate in known)
+
+    def _may_be_another(self, peer: str, before: Collection[bytes]) -> bool:
+        """Whether who was let in as `peer` by one of the certificates `before` (none: any) may not be by now."""
+        now = self._certificates.get(peer, ())
+        return bool(now) and not (before and set(before) <= set(now))
 
     def admit(self, channel: Incoming, peer: Peer, hello: peer_pb2.Hello) -> None:
         """Take a connection into use (`incoming.Door`)."""

@@ -26,6 +26,7 @@ from raftstore.cluster.membership import bootstrap
 from raftstore.cluster.membership.boot import Boots, next_boot, retract
 from raftstore.cluster.membership.joining import Doorkeeper
 from raftstore.cluster.membership.program import VERSIONS
+from raftstore.cluster.membership.renewal import Renewal
 from raftstore.cluster.membership.service import Membership
 from raftstore.cluster.membership.superseded import SupersededCheck
 from raftstore.cluster.people import People
@@ -97,8 +98,9 @@ class RunningNode:
             settings, self.network, disk.catalog, self, self._members_changed, on_fatal
         )
         self.own = OwnStatus(disk, self.membership, loop_status, self._takes_part)
-        self.own.certificates.add("authority", lambda: settings.identity.ca)
-        self.own.certificates.add("node", lambda: settings.identity.certificate)
+        self.own.certificates.add("authority", lambda: self.network.identity.ca)
+        self.own.certificates.add("node", lambda: self.network.identity.certificate)
+        self._renewal = Renewal(self.network, self.membership, settings.peers.certificate)
         self._enquiries = Enquiries(self.network, self.membership)
         self.health = self._make_health()
         self.report = NodeReporter(disk, self.own, self.membership, self.health, self._takes_part)
@@ -167,6 +169,7 @@ class RunningNode:
             audit=AuditFeed(self.disk.catalog, self.barrier),
             trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
+            renew=lambda pem: self._renewal(pem, self.disk.level),
             maintenance=self.maintenance,
             membership=self.membership,
             health=self.health,
@@ -215,9 +218,9 @@ class RunningNode:
         """Have what the node counts collected."""
         for component in (self.own, self.health, self.network, self.disk.volumes, self.auditor):
             metrics.add(component)
-        identity = self.disk.settings.identity
-        metrics.add(CertificateEnd(lambda: identity.ca), certificate="authority")
-        metrics.add(CertificateEnd(lambda: identity.certificate), certificate="node")
+        network = self.network
+        metrics.add(CertificateEnd(lambda: network.identity.ca), certificate="authority")
+        metrics.add(CertificateEnd(lambda: network.identity.certificate), certificate="node")
         metrics.add(BuildInfo(), version=VERSIONS.program)
         part.consensus.meter(metrics)
         part.background_jobs.meter(metrics)

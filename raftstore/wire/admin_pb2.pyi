@@ -948,14 +948,24 @@ class SessionsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Sessions(_message.Message):
-    __slots__ = ("sessions", "count", "time_ns")
+    __slots__ = ("sessions", "count", "time_ns", "uploads", "upload_bytes", "downloads", "download_bytes", "cpu_seconds")
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    UPLOADS_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOADS_FIELD_NUMBER: _ClassVar[int]
+    DOWNLOAD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
     sessions: _containers.RepeatedCompositeFieldContainer[OpenSession]
     count: int
     time_ns: int
-    def __init__(self, sessions: _Optional[_Iterable[_Union[OpenSession, _Mapping]]] = ..., count: _Optional[int] = ..., time_ns: _Optional[int] = ...) -> None: ...
+    uploads: int
+    upload_bytes: int
+    downloads: int
+    download_bytes: int
+    cpu_seconds: float
+    def __init__(self, sessions: _Optional[_Iterable[_Union[OpenSession, _Mapping]]] = ..., count: _Optional[int] = ..., time_ns: _Optional[int] = ..., uploads: _Optional[int] = ..., upload_bytes: _Optional[int] = ..., downloads: _Optional[int] = ..., download_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ...) -> None: ...
 
 class OpenSession(_message.Message):
     __slots__ = ("number", "protocol", "user", "address", "began_ns", "operations")
@@ -1102,3 +1112,17 @@ class LogLevelSet(_message.Message):
     level: str
     seconds: float
     def __init__(self, level: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class CertificateRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Certificate(_message.Message):
+    __slots__ = ("pem",)
+    PEM_FIELD_NUMBER: _ClassVar[int]
+    pem: bytes
+    def __init__(self, pem: _Optional[bytes] = ...) -> None: ...
+
+class CertificateReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

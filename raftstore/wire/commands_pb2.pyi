@@ -638,9 +638,11 @@ class Intent(_message.Message):
         JOIN: _ClassVar[Intent.Kind]
         REMOVE: _ClassVar[Intent.Kind]
         MOVE: _ClassVar[Intent.Kind]
+        RENEW: _ClassVar[Intent.Kind]
     JOIN: Intent.Kind
     REMOVE: Intent.Kind
     MOVE: Intent.Kind
+    RENEW: Intent.Kind
     ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]

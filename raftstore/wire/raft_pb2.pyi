@@ -188,16 +188,18 @@ class Configuration(_message.Message):
     def __init__(self, members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ..., removed: _Optional[_Iterable[_Union[Former, _Mapping]]] = ...) -> None: ...
 
 class Member(_message.Message):
-    __slots__ = ("name", "voter", "address", "certificate")
+    __slots__ = ("name", "voter", "address", "certificate", "renewed")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VOTER_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    RENEWED_FIELD_NUMBER: _ClassVar[int]
     name: str
     voter: bool
     address: str
     certificate: bytes
-    def __init__(self, name: _Optional[str] = ..., voter: _Optional[bool] = ..., address: _Optional[str] = ..., certificate: _Optional[bytes] = ...) -> None: ...
+    renewed: bytes
+    def __init__(self, name: _Optional[str] = ..., voter: _Optional[bool] = ..., address: _Optional[str] = ..., certificate: _Optional[bytes] = ..., renewed: _Optional[bytes] = ...) -> None: ...
 
 class Former(_message.Message):
     __slots__ = ("name", "index", "certificate")

@@ -18,6 +18,7 @@ import pytest
 from click.testing import Result
 from commandline import pixraft
 from harness import Cluster
+from members import Members
 from openssh import OpenSsh
 from waiting import eventually
 
@@ -223,5 +224,73 @@ def test_the_log_of_one_node_gets_louder_for_a_while(cluster: Cluster) -> None:
     eventually(lambda: "not there.jpg" in cluster.log("n2"))
     assert "n2 logs at level info, as configured." in run(cluster, "log-level", "n2", "configured").stdout
     assert run(cluster, "log-level", "n9", "debug").exit_code == 10
-    run(cluster, "log-level", "n2", "debug", "--for", "1s")
+    assert run(cluster, "log-level", "n2", "debug", "--for", "1s").exit_code == 0
     eventually(lambda: shape(cluster, "log-level", "n2")["nodes"][0]["level"] == "info")
+
+
+def ends(cluster: Cluster, node: str, certificate: str = "node") -> int:
+    found = [
+        one["days"]
+        for one in shape(cluster, "cert", "list")["certificates"]
+        if (one["node"], one["certificate"]) == (node, certificate)
+    ]
+    return int(found[0])
+
+
+def test_nodes_get_new_certificates_while_they_run(cluster: Cluster) -> None:
+    members = Members(cluster)
+    members.join("n4", members.token("n4"))  # the cluster knows the only certificate that it may show
+    eventually(lambda: cluster.status("n1")["verdict"] == "healthy" and len(cluster.status("n1")["nodes"]) == 4)
+    run(cluster, "node", "list")  # the admin's bundle gets its address
+    with cluster.login("n2") as there:
+        for days in (50, 60):
+            done = shape(cluster, "cert", "renew", "n2", "n4", "--days", str(days))
+            assert [one["node"] for one in done["renewed"]] == ["n2", "n4"]
+            for node in ("n2", "n4"):
+                eventually(lambda node=node, days=days: days - 2 <= ends(cluster, node) <= days)
+        there.storbinary("STOR renewed.jpg", io.BytesIO(b"r" * 100_000))  # its session went on
+    # All connections are new when the others have started anew; and it starts from the file.
+    for name in ("n1", "n2", "n4"):
+        cluster.kill(name)
+        cluster.start_node(name)
+        cluster.wait_ready(name)
+    eventually(lambda: cluster.status("n3")["verdict"] == "healthy")
+    assert 58 <= ends(cluster, "n4") <= 60
+    soon = run(cluster, "cert", "renew", "n2", "--days", "3")
+    assert soon.exit_code == 0 and "n2 has a new certificate, valid until " in soon.stdout
+    eventually(lambda: "n2: the certificate for node ends in" in run(cluster, "status").stdout)
+    assert run(cluster, "doctor", "-q").exit_code == 7
+    assert run(cluster, "cert", "renew", "--all", "--admin").exit_code == 0
+    eventually(lambda: ends(cluster, "n2") > 3000)
+    assert run(cluster, "cert", "renew", "n9").exit_code == 10
+    assert run(cluster, "cert", "renew").exit_code == 2
+
+
+def test_top_tells_what_the_nodes_do(cluster: Cluster) -> None:
+    with uploading(cluster, "n1", "watched.jpg"):
+        done = run(cluster, "top", "-n", "2", "--interval", "0.3", "-o", "json")
+        assert done.exit_code == 0, done.output
+        first, second = (json.loads(line) for line in done.stdout.splitlines())
+        assert {"n1", "n2", "n3"} <= {one["node"] for one in second["nodes"]}
+        assert sum(one["role"] == "leader" for one in second["nodes"]) == 1
+        assert all(one["cpu"] is not None for one in second["nodes"])
+        assert "/watched.jpg" in [one["path"] for one in first["operations"]]
+        text = run(cluster, "top", "-n", "1", "--interval", "0.3").stdout
+        assert "upload /watched.jpg" in text and "leader" in text
+    assert run(cluster, "top", "--node", "n9").exit_code == 10
+
+
+def test_without_a_majority_sessions_and_the_log_are_still_in_hand(tmp_path: Path) -> None:
+    with Cluster(tmp_path / "c") as cluster, closing(cluster.login("n1")) as ftp:
+        cluster.kill("n2", "n3")
+        eventually(lambda: cluster.status("n1")["verdict"] == "no quorum")
+        found = shape(cluster, "sessions", "list")
+        assert [one["user"] for one in found["sessions"]] == ["demo"]
+        assert found["not_reached"] == ["n2", "n3"]
+        assert shape(cluster, "log-level", "n1", "debug")["nodes"][0]["level"] == "debug"
+        ended = run(cluster, "sessions", "kill", "--user", "demo")
+        assert ended.exit_code == 5 and "n2, n3 did not answer: sessions there go on" in ended.stderr
+        with pytest.raises(ftplib.error_temp, match="421 An administrator"):
+            ftp.voidresp()
+        assert run(cluster, "maintenance", "on", "n1").exit_code == 30
+        assert "knows no leader" in run(cluster, "doctor", "-q").stdout

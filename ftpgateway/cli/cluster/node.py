@@ -308,6 +308,8 @@ def _reported(change: admin_pb2.Change) -> str:
     if change.kind == "join":
         place = f", in the place of {change.replaces}" if change.replaces else ""
         return f"{change.node} joins{place} ({'token used' if change.used else 'token not used yet'})"
+    if change.kind == "renew":
+        return f"{change.node} gets another certificate"
     return f"{change.node} moves to {change.address}" if change.kind == "move" else f"{change.node} is removed"
 
 

@@ -169,7 +169,9 @@ def certificates(name: str, ends: Mapping[str, int], now: float) -> Iterator[Fin
 def renewal(what: str, node: str) -> str:
     """Say how a certificate is renewed."""
     if what == "node":
-        return f"`pixraft cert renew {node}`: it needs no restart"
+        return f"`pixraft cert renew {node}` gives it a new one without a restart"
+    if what == "admin":
+        return "`pixraft cert renew --admin`"
     if what == "authority":
         return "make a new authority and new certificates, on all nodes (docs/operating.md, TLS)"
     return "put a new one in its place (PEM: key, certificate, intermediate certificates)"

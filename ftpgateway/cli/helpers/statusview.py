@@ -143,7 +143,7 @@ def advice(status: ClusterStatus) -> list[str]:
         if node.drain
     ]
     lines += [
-        f"{node.name}: {found.text}. Renew it: {found.remedy}."
+        f"{node.name}: {found.text}; {found.remedy}."
         for node in status.nodes
         for found in diagnosis.certificates(node.name, node.certificates, time.time())
         if found.severity is not diagnosis.Severity.OK

@@ -26,6 +26,7 @@ from raftstore.cluster.calls.checkup import checkup
 from raftstore.cluster.settings import StoreSettings
 from raftstore.cluster.status import clocks
 from raftstore.errors import StoreError, WrongClock
+from raftstore.peers.security.expiry import end_of
 from raftstore.util import machine
 from raftstore.util.addresses import Address
 from raftstore.util.settings.kinds import Member
@@ -98,6 +99,8 @@ async def _ask_one(client: ClusterClient, member: Member) -> tuple[admin_pb2.Che
 
 def _of_this_machine(access: Access) -> Iterator[Finding]:
     if access.bundle is not None:
+        ends = {"admin": end_of(access.certificate.read_bytes)}
+        yield from diagnosis.certificates(HERE, ends, time.time())
         return
     from ftpgateway.node import startup
 
@@ -158,7 +161,6 @@ def _closed(address: Address) -> str:
 def _of_machine(config: NodeConfig) -> Iterator[Finding]:
     """Disk, certificates and limits, which a node that runs tells itself."""
     from ftpgateway.node.node import certificate_files, store_settings
-    from raftstore.peers.security.expiry import end_of
     from raftstore.peers.settings import PeersSettings
 
     try:

@@ -50,7 +50,11 @@ def command(access: Access, words: tuple[str, ...], seconds: float, form: str) -
     if level is None:
         answers, failures = run(client.ask_each(show_log_level, admin_pb2.LogLevelRequest()))
     else:
-        request = admin_pb2.LogLevelSet(level="" if level == CONFIGURED else level, seconds=seconds)
+        request = (
+            admin_pb2.LogLevelSet()
+            if level == CONFIGURED
+            else admin_pb2.LogLevelSet(level=level, seconds=seconds)
+        )
         answers, failures = run(client.ask_each(set_log_level, request))
     if not answers:
         raise no_answer(failures)

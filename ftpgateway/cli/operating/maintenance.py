@@ -87,15 +87,17 @@ def on(access: Access, name: str, grace: float, no_wait: bool, form: str) -> Non
     request = admin_pb2.MaintenanceSet(node=name, grace_ms=round(grace * 1000))
     run(client.ask(set_maintenance, request, repeat=True))
     changed = name not in {one.node for one in before.nodes}
-    state = _look(client, access, name) if no_wait else _wait(client, access, name, grace)
+    state = _State(None, None) if no_wait else _wait(client, access, name, grace)
     if form == "json":
         shape = {"node": name, "maintenance": True, "changed": changed}
         output.print_json({**shape, "sessions": state.sessions, "leader": state.leader})
         return
-    left = "" if not state.sessions else f" {state.sessions} sessions are still there."
-    unseen = f" It does not answer, so that its sessions were not seen: {state.why}." if state.why else ""
     was = "" if changed else " already"
-    click.echo(f"{name} is in maintenance{was}; {state.leader or 'nobody'} leads.{left}{unseen}")
+    if no_wait:
+        click.echo(f"{name} is in maintenance{was}; its sessions end within {output.age(grace)}.")
+    else:
+        unseen = f" It does not answer, so that its sessions were not seen: {state.why}." if state.why else ""
+        click.echo(f"{name} is in maintenance{was}; {state.leader or 'nobody'} leads.{unseen}")
     if before.members and set(before.members) <= {name, *(one.node for one in before.nodes)}:
         output.warn("all nodes are in maintenance now: no client is served")
 

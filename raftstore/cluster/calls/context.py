@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NodeContext:
-    """The parts of a node; a call may come before it takes part in consensus.
+    """The parts of a node; a call may come before it takes part in consensus. `renew` takes another certificate.
 
     `leader` names the leader that it follows, `jobs` raises NoQuorum until there are any. `status` tells the cluster's
     status with at most so many names; `report` what the node says of itself to one that asks.
@@ -45,6 +45,7 @@ class NodeContext:
     audit: AuditFeed
     trash: TrashCalls
     retention: RetentionCalls
+    renew: Callable[[bytes], Awaitable[None]]
     maintenance: MaintenanceCalls
     membership: Membership
     health: Health

@@ -92,9 +92,9 @@ class Roster:
                 raise Invalid(f"{name} is at {address}; two nodes need two addresses")
 
     @property
-    def certificates(self) -> dict[str, bytes]:
-        """The hash of the only certificate that may be shown under a name, where there is just one."""
-        return {m.name: m.certificate for m in self._members().members if m.certificate}
+    def certificates(self) -> dict[str, frozenset[bytes]]:
+        """The hashes of the only certificates that may be shown under a name, where not any may."""
+        return {m.name: m.certificates for m in self._members().members if m.certificates}
 
     @property
     def removed(self) -> dict[str, int]:

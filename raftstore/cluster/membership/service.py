@@ -40,7 +40,12 @@ REMOVED = "removed"
 
 Intent = commands.Intent
 
-_DONE_TO = {Intent.JOIN: "taken in", Intent.REMOVE: "removed", Intent.MOVE: "moved"}
+_DONE_TO = {
+    Intent.JOIN: "taken in",
+    Intent.REMOVE: "removed",
+    Intent.MOVE: "moved",
+    Intent.RENEW: "known by another certificate",
+}
 
 
 def check_not_removed(settings: StoreSettings) -> None:
@@ -93,6 +98,8 @@ class Membership:
         self._leaving_since: dict[str, float] = {}
         self._agreed = asyncio.Event()
         """The cluster has agreed on its first members: before, it would take none of them for one."""
+        self._news = asyncio.Event()
+        """Set whenever more is known of the members."""
         network.on_removed = self._removed
 
     # Life.
@@ -190,6 +197,7 @@ class Membership:
             self.roster.offer(index, configuration)
             self._agreed.set()
         self.roster.follow(membership.configuration)
+        self._news.set()
         self._tell()
 
     def _roster_changed(self) -> None:
@@ -200,6 +208,7 @@ class Membership:
         gone = roster.committed[1].removal(self._settings.name)
         if gone is not None:
             self._removed("the cluster", gone.index)
+        self._news.set()
         self._tell()
 
     def _known_since(self) -> int:
@@ -222,6 +231,12 @@ class Membership:
             # It is told again at the next start.
             log.warning("cannot note that this node was removed", error=str(error))
         self._on_fatal(Removed(_removed_text(self._settings.name, str(entry))))
+
+    async def until(self, agreed: Callable[[Configuration], bool]) -> None:
+        """Wait until the members have agreed on a configuration, as far as this node knows, of which that is true."""
+        while not agreed(self.roster.committed[1]):
+            self._news.clear()
+            await self._news.wait()
 
     # The steward's view.
 

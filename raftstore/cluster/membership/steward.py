@@ -81,6 +81,13 @@ def decide(situation: Situation, intent: Intent) -> Action:
             return Finish(intent)
         address = intent.address
         return Write(lambda c, _: c.with_address(intent.node, address), f"{intent.node} moves to {address}")
+    if intent.kind == Intent.RENEW:
+        if member is None or not member.certificates or intent.certificate in member.certificates:
+            return Finish(intent)
+        fingerprint = intent.certificate
+        return Write(
+            lambda c, _: c.with_certificate(intent.node, fingerprint), f"{intent.node} has another certificate"
+        )
     if not intent.nonce:
         return Wait(f"{intent.node} has not joined yet")
     return _join(situation, intent)

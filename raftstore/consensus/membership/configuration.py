@@ -19,12 +19,21 @@ MAX_REMOVED = 256
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One node. `address` is host:port ("": as in configuration files), `certificate` a SHA-256 (b"": any)."""
+    """One node. `address` is host:port ("": as in configuration files), `certificate` a SHA-256 (b"": any).
+
+    `renewed` is that of a certificate which takes the place of the other: it may show either.
+    """
 
     name: str
     voter: bool = True
     address: str = ""
     certificate: bytes = b""
+    renewed: bytes = b""
+
+    @property
+    def certificates(self) -> frozenset[bytes]:
+        """The hashes of those that it may show; none: any."""
+        return frozenset(filter(None, (self.certificate, self.renewed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,17 @@ class Configuration:
             raise Invalid(f"{name} is not a member")
         return self._with(replace(self.by_name[name], address=address))
 
+    def with_certificate(self, name: str, certificate: bytes) -> Configuration:
+        """Return this with a member that may also show another certificate, which takes the place of its newest one.
+
+        The one before that is let in no more. Raises Invalid for an unknown member, or one that may show any.
+        """
+        member = self.by_name.get(name)
+        if member is None or not member.certificate:
+            raise Invalid(f"{name} is no member of which the certificate is known")
+        newest = member.renewed or member.certificate
+        return self._with(replace(member, certificate=newest, renewed=certificate))
+
     def without(self, name: str, index: int) -> Configuration:
         """Return this without a member; `index` is the entry that this will be. Raises Invalid."""
         member = self.by_name.get(name)
@@ -114,7 +134,13 @@ class Configuration:
         """Return the log's form."""
         return raft_pb2.Configuration(
             members=[
-                raft_pb2.Member(name=m.name, voter=m.voter, address=m.address, certificate=m.certificate)
+                raft_pb2.Member(
+                    name=m.name,
+                    voter=m.voter,
+                    address=m.address,
+                    certificate=m.certificate,
+                    renewed=m.renewed,
+                )
                 for m in self.members
             ],
             removed=[
@@ -135,7 +161,7 @@ class Configuration:
             raise Damaged("log entry: not a configuration") from None
         if any(len(UnknownFieldSet(part)) for part in (message, *message.members, *message.removed)):
             raise TooNew(f"log entry: members with what this version does not know. {TooNew.way_out}")
-        members = tuple(Member(m.name, m.voter, m.address, m.certificate) for m in message.members)
+        members = tuple(Member(m.name, m.voter, m.address, m.certificate, m.renewed) for m in message.members)
         names = [member.name for member in members]
         if names != sorted(set(names)) or "" in names or not any(member.voter for member in members):
             raise Damaged(f"log entry: not a usable configuration: {names}")

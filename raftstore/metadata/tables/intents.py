@@ -119,6 +119,8 @@ CREATE TABLE intents (
             raise no_node(intent.node, self.members)
         elif intent.kind == Intent.MOVE and not intent.address:
             raise Refusal(commands.INVALID, "a node moves to an address")
+        elif intent.kind == Intent.RENEW and len(intent.certificate) != KEY_SIZE:
+            raise Refusal(commands.INVALID, "not the hash of a certificate")
 
     def _check_join(self, intent: Intent, time_ns: int) -> None:
         if (

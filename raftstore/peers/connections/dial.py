@@ -7,7 +7,7 @@ import itertools
 import os
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from raftstore.errors import Refused, Removed, StoreError, Unavailable
 from raftstore.peers.connections.attach import attach
@@ -16,7 +16,7 @@ from raftstore.peers.connections.outgoing import Outgoing
 from raftstore.peers.connections.resolve import Resolver, reach
 from raftstore.peers.security.pki import Identity
 from raftstore.peers.security.seal import Seals
-from raftstore.peers.security.tls import client_context, failure
+from raftstore.peers.security.tls import client_context, failure, load_identity
 from raftstore.peers.versions import Greetings
 from raftstore.util.addresses import Address
 from raftstore.wire import peer_pb2
@@ -36,13 +36,17 @@ class Dialler:
         self._instance = secrets.token_bytes(16)
         self._sequence = itertools.count(1)
 
+    def renew(self, identity: Identity) -> None:
+        """Show another certificate from now on. Raises Invalid when it does not load."""
+        load_identity(self._context, identity)
+
     async def dial(
         self,
         address: Address,
         lane: peer_pb2.LaneKind,
         *,
         expected: str | None,
-        certificate: bytes = b"",
+        certificates: Collection[bytes] = (),
         session: tuple[bytes, Seals] | None = None,
         on_drop: Callable[[Outgoing], None] | None = None,
         timeout: float | None = None,
@@ -62,7 +66,7 @@ class Dialler:
             self._shared,
             hello,
             expected=expected,
-            certificate=certificate,
+            certificates=certificates,
             opening=opening,
             seals=seals,
             on_drop=on_drop,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from raftstore.errors import Incompatible, Refused, StoreError, Unavailable, error_of
 from raftstore.peers.connections.channel import Channel, Shared
@@ -18,8 +18,8 @@ class Outgoing(Channel):
     """A connection that this process dialled. It is in use once `welcomed()` returns.
 
     `expected` is the member dialled: a certificate with another name is refused, before anything of the peer is
-    decoded; None takes any node of the cluster. `certificate`, if it is known, is the hash of the only one that
-    this member may show. `check` raises Incompatible for a member whose version does not fit.
+    decoded; None takes any node of the cluster. `certificates`, if they are known, are the hashes of the only ones
+    that this member may show. `check` raises Incompatible for a member whose version does not fit.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Outgoing(Channel):
         hello: peer_pb2.Hello,
         *,
         expected: str | None,
-        certificate: bytes = b"",
+        certificates: Collection[bytes] = (),
         opening: bytes = b"",
         seals: Seals | None = None,
         on_drop: Callable[[Outgoing], None] | None = None,
@@ -38,7 +38,7 @@ class Outgoing(Channel):
         super().__init__(shared, seals=seals, peer=peer)
         self._hello = hello
         self._expected = expected
-        self._certificate = certificate
+        self._certificates = certificates
         self._opening = opening
         self._on_drop = on_drop
         self._check = check
@@ -119,7 +119,7 @@ class Outgoing(Channel):
             raise Refused(f"{self.peer.name} is not a node")
         if self._expected is not None and self.peer.name != self._expected:
             raise Refused(f"dialled {self._expected}, the certificate says {self.peer.name}")
-        if self._certificate and not self.sealed and self.peer.certificate != self._certificate:
+        if self._certificates and not self.sealed and self.peer.certificate not in self._certificates:
             raise Refused(f"{self.peer.name} shows an earlier certificate: it was replaced")
         if self._opening and self._transport is not None:
             self._transport.write(self._opening)

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography import x509
@@ -60,6 +60,25 @@ class Identity:
         write_private(directory / key, self.key)
         write_private(directory / certificate, self.certificate)
 
+    def renewed(self, certificate: bytes) -> Identity:
+        """Return the same with another certificate. Raises Invalid for one that is not in date, or of somebody else."""
+        try:
+            new, issuer = (x509.load_pem_x509_certificate(pem) for pem in (certificate, self.ca))
+        except ValueError:
+            raise Invalid("not a certificate in PEM") from None
+        own = serialization.load_pem_private_key(self.key, password=None)
+        if new.public_key() != own.public_key():
+            raise Invalid(f"the certificate is not for the key of {self.name}")
+        try:
+            new.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature):
+            raise Invalid("the certificate was not issued by the authority of this cluster") from None
+        where = Path("the certificate")
+        _check_dates(where, new)
+        if _subject(where, new) != (self.name, self.role):
+            raise Invalid(f"the certificate is not that of {self.role.value} {self.name}")
+        return replace(self, certificate=_pem(new))
+
     @staticmethod
     def load(ca: Path, certificate: Path, key: Path) -> Identity:
         """Read an identity and check that its parts belong together and are in date.
@@ -97,6 +116,25 @@ class Authority:
         """Make a new key and a certificate for `name`; raises Invalid for a name that is not usable."""
         check_name(name)
         key = ec.generate_private_key(ec.SECP256R1())
+        return Identity(name, role, self.pem, self._signed(name, role, key.public_key(), days), _key_pem(key))
+
+    def renew(self, certificate: bytes, *, days: int = IDENTITY_DAYS) -> bytes:
+        """Make another certificate for the holder of one (both PEM), from now on: same name, role and key.
+
+        Raises Invalid when this authority has not issued that one.
+        """
+        try:
+            old = x509.load_pem_x509_certificate(certificate)
+            old.verify_directly_issued_by(self.certificate)
+        except (ValueError, TypeError, InvalidSignature):
+            raise Invalid("this authority has not issued that certificate") from None
+        key = old.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise Invalid("the certificate is not for an EC key")
+        name, role = _subject(Path("the certificate"), old)
+        return self._signed(name, role, key, days)
+
+    def _signed(self, name: str, role: Role, key: ec.EllipticCurvePublicKey, days: int) -> bytes:
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if role is Role.NODE:
             usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
@@ -108,7 +146,7 @@ class Authority:
         )
         authority_key = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
         certificate = (
-            _builder(subject, self.certificate.subject, key.public_key(), days)
+            _builder(subject, self.certificate.subject, key, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
@@ -118,7 +156,7 @@ class Authority:
             )
             .sign(self.key, hashes.SHA256())
         )
-        return Identity(name, role, self.pem, _pem(certificate), _key_pem(key))
+        return _pem(certificate)
 
     def save(self, directory: Path) -> None:
         """Write ca.pem and ca.key (mode 0600); raises AlreadyExists rather than overwrite, DiskFailed."""

@@ -45,11 +45,13 @@ ALL = [
             "retention",
             "sessions",
             "maintenance",
+            "cert",
         )
     ),
     *(f"group {name}" for name in ("add", "list", "members", "remove")),
     *(f"retention {name}" for name in ("list", "remove", "set")),
     *(f"maintenance {name}" for name in ("list", "off", "on")),
+    *(f"cert {name}" for name in ("list", "renew")),
     *(f"sessions {name}" for name in ("kill", "list")),
     *(f"partials {name}" for name in ("list", "remove")),
     *(f"upgrade {name}" for name in ("finish", "status")),

@@ -21,7 +21,7 @@ READ_BY_BOTH = {
     *("admin.events", "admin.audit", "admin.groups", "admin.inbox", "admin.sent"),
     *("admin.trash", "admin.retention", "admin.retention_preview"),
     *("admin.jobs", "admin.partials", "admin.upgrade", "admin.hostkeys"),
-    *("admin.sessions", "admin.checkup", "admin.maintenance", "admin.log_level"),
+    *("admin.sessions", "admin.checkup", "admin.maintenance", "admin.log_level", "admin.certificate"),
 }
 CHANGED_BY_BOTH = {"admin.user_put", "admin.user_remove", "admin.user_adopt"}
 """A node's configuration is enough for `pixraft user`."""
@@ -31,7 +31,7 @@ CHANGED_BY_ADMINS = {
     *("admin.group_put", "admin.group_remove", "admin.block", "admin.person_purge"),
     *("admin.trash_restore", "admin.trash_empty", "admin.retention_set", "admin.retention_remove"),
     *("admin.upgrade_finish", "admin.hostkeys_rotate"),
-    *("admin.session_kill", "admin.maintenance_set", "admin.log_level_set"),
+    *("admin.session_kill", "admin.maintenance_set", "admin.log_level_set", "admin.certificate_renew"),
 }
 REPEATED_BY_ADMINS = {"admin.transfer"}
 """Done twice it does no harm."""

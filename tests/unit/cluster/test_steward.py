@@ -133,7 +133,7 @@ def test_the_roster_lets_in_early_and_out_late():
     learns = THREE.with_learner("n4", "h4:2", NEW)
     roster.follow((5, learns))  # in this node's log, not committed
     assert roster.addresses["n4"] == ("h4", 2)
-    assert roster.certificates == {"n4": NEW}
+    assert roster.certificates == {"n4": {NEW}}
     gone = learns.without("n3", 7)
     roster.offer(6, learns)
     roster.follow((7, gone))

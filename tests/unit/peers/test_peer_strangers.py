@@ -593,7 +593,7 @@ def test_a_bulk_session_ends_with_the_membership(gone: str) -> None:
                 say_hello(used, writer)
                 await until(lambda: any(channel.sealed for channel in net._incoming))
                 members = {} if gone == "removed" else {"a": ("127.0.0.1", 1)}
-                net.set_members(members, {"a": bytes(32)}, {"a": 7})
+                net.set_members(members, {"a": {bytes(32)}}, {"a": 7})
                 await hung_up(reader)
             async with opened(net.address) as (reader, writer):
                 say_hello(unused, writer)

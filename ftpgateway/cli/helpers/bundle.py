@@ -26,6 +26,8 @@ AUTHORITY = "authority"
 ADMIN = "admin"
 FTP_PORT = 2121
 SFTP_PORT = 2022
+WEB_PORT = 8080
+"""Of the first node of a demo."""
 METRICS = Address("127.0.0.1", 9420)
 _RESERVED = (AUTHORITY, ADMIN)
 
@@ -35,7 +37,7 @@ class NodeSpec:
     """A node to be: the address at which the others reach it, where it listens, its FTP and SFTP addresses.
 
     `passive_ports` is as in the configuration, "" for any free port. Without `sftp` it offers no SFTP, without
-    `metrics` neither metrics nor health.
+    `metrics` neither metrics nor health, without `web` no web.
     """
 
     name: str
@@ -45,6 +47,7 @@ class NodeSpec:
     passive_ports: str = "50000-50999"
     sftp: Address | None = None
     metrics: Address | None = None
+    web: Address | None = None
 
     @classmethod
     def parse(cls, text: str, ftp_port: int = FTP_PORT) -> NodeSpec:
@@ -168,6 +171,7 @@ def _check_servers(nodes: Sequence[NodeSpec]) -> None:
             ("ftp", node.ftp),
             ("sftp", node.sftp),
             ("metrics", node.metrics if not _on_own_machine(node) else None),
+            ("web", node.web),
         )
         if at is not None
     ]
@@ -208,6 +212,7 @@ def node_file(spec: ClusterSpec, node: NodeSpec) -> str:
         },
         "sftp": {"listen": str(node.sftp or "")},
         "metrics": {"listen": str(node.metrics or "")},
+        "web": {"listen": str(node.web or "")},
     }
     return render(values)
 

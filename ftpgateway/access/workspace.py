@@ -300,14 +300,20 @@ class Workspace:
             raise Denied("that is for persons, and this account is none")
         return user
 
-    async def send_file(self, path: str, to: str) -> commands.Result:
-        """Send a stored file; the result says in how many inboxes it is. Raises NotFound (also: it is not taken)."""
+    async def send_file(self, path: str, to: str, *, expires_ns: int | None = None) -> commands.Result:
+        """Send a stored file; the result says in how many inboxes it is. Raises NotFound (also: it is not taken).
+
+        `expires_ns`: after how long it is gone, None: as the session has it, 0: as the account has it.
+        """
         self._person()
         tree, inner = self._at(path)
         if not isinstance(tree, StoreTree):
             raise MountRefused("what is here cannot be sent")
         return await self._store.people.send_file(
-            self._actor, tree.at(inner), to, expires_ns=self._sending.expires_ns
+            self._actor,
+            tree.at(inner),
+            to,
+            expires_ns=self._sending.expires_ns if expires_ns is None else expires_ns,
         )
 
     async def sent(

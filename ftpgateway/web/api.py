@@ -198,8 +198,8 @@ async def send(asked: Asked) -> Response:
     document = await asked.document()
     path = asked.files.resolve("/" + _text(document, "path"))
     recipient = _text(document, "to")
-    asked.files.expire_after(expiry(_text(document, "expires", "")))
-    done = await asked.files.send_file(path, recipient)
+    expires = expiry(_text(document, "expires", ""))
+    done = await asked.files.send_file(path, recipient, expires_ns=expires)
     return _json({"accepted": done.accepted, "refused": done.refused, "repeated": done.repeated})
 
 

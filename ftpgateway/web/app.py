@@ -12,8 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.serving.refusals import NO_QUORUM, one_line
-from ftpgateway.web import api, security, static
+from ftpgateway.web import api, assets
 from ftpgateway.web.asking import Asked, Endpoint, Site, declared
+from ftpgateway.web.http import security
 from ftpgateway.web.pages import account, folders, inbox, picture, selection, sent, signin, trash
 from ftpgateway.web.pages.rendering import rendered
 from ftpgateway.web.refusals import RETRY_SECONDS, BadRequest, Refusal, refusal
@@ -21,7 +22,7 @@ from raftstore.errors import StoreError
 
 log = structlog.get_logger()
 
-MODULES = (static, signin, folders, picture, selection, inbox, sent, trash, account, api)
+MODULES = (assets, signin, folders, picture, selection, inbox, sent, trash, account, api)
 """What has pages or calls."""
 
 

@@ -15,9 +15,9 @@ from starlette.responses import Response
 from ftpgateway.access.workspace import Workspace
 from ftpgateway.serving.refusals import Doing
 from ftpgateway.serving.transferlog import TransferSink
-from ftpgateway.web.http1 import HttpConnection
+from ftpgateway.web.http.http1 import HttpConnection
+from ftpgateway.web.http.security import Client
 from ftpgateway.web.refusals import BadRequest
-from ftpgateway.web.security import Client
 from ftpgateway.web.sessions import WebSession, WebSessions
 from ftpgateway.web.settings import WebSettings
 

@@ -18,9 +18,9 @@ from ftpgateway.access.ledger import Charge, Resource, UploadMemory
 from ftpgateway.access.login.throttle import Throttle, paced
 from ftpgateway.serving.refusals import Doing
 from ftpgateway.serving.transferlog import Transferred
-from ftpgateway.web import content
 from ftpgateway.web.asking import Asked
-from ftpgateway.web.guard import Gone
+from ftpgateway.web.http import content
+from ftpgateway.web.http.guard import Gone
 from ftpgateway.web.refusals import BadRequest
 from raftstore import paths
 from raftstore.errors import AlreadyExists, IsADirectory, NoQuorum, OutcomeUnknown, StoreError, Unavailable

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ftpgateway.access.cursor import DirectoryCursor
 from ftpgateway.access.workspace import Workspace
-from ftpgateway.web.content import looks_like_picture
+from ftpgateway.web.http.content import looks_like_picture
 from ftpgateway.web.refusals import BadRequest
 from raftstore import paths
 from raftstore.types import Entry, Order

@@ -19,11 +19,11 @@ from ftpgateway.serving.frontends import SecretsAndNews
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferSink
-from ftpgateway.web import security
 from ftpgateway.web.app import application
 from ftpgateway.web.asking import Site
-from ftpgateway.web.guard import Guard
-from ftpgateway.web.http1 import HttpConnection, configured
+from ftpgateway.web.http import security
+from ftpgateway.web.http.guard import Guard
+from ftpgateway.web.http.http1 import HttpConnection, configured
 from ftpgateway.web.sessions import WebSessions
 from ftpgateway.web.settings import WebSettings
 from raftstore.util.addresses import Address

@@ -143,4 +143,5 @@ class Browser:
 
     def picture(self, file: Path) -> None:
         """Write what is seen to a PNG file."""
+        self.ask("Page.captureScreenshot", format="png")  # has large pictures decoded that were not
         file.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))

@@ -51,7 +51,7 @@ class NodeSpec:
 
     @classmethod
     def parse(cls, text: str, ftp_port: int = FTP_PORT) -> NodeSpec:
-        """Read `name=host:port[,listen=host:port][,ftp=host:port][,sftp=host:port][,metrics=host:port]`.
+        """Read `name=host:port[,listen=host:port]`, and behind it where to offer ftp, sftp, metrics and web in the same form.
 
         Raises ValueError.
         """
@@ -70,6 +70,7 @@ class NodeSpec:
         sftp: Address | None = Address(address.host if own else everywhere, SFTP_PORT)
         # On loopback there are several nodes on this machine, and one port can be had once.
         metrics = None if own else METRICS
+        web: Address | None = None
         for other in others:
             key, _, value = other.partition("=")
             if key == "listen":
@@ -80,11 +81,13 @@ class NodeSpec:
                 sftp = Address.parse(value) if value else None
             elif key == "metrics":
                 metrics = Address.parse(value) if value else None
+            elif key == "web":
+                web = Address.parse(value) if value else None
             else:
-                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp, sftp and metrics")
+                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp, sftp, metrics and web")
         if not address.port:
             raise ValueError(f"{text!r}: the others must know the port")
-        return cls(name, address, listen, ftp, sftp=sftp, metrics=metrics)
+        return cls(name, address, listen, ftp, sftp=sftp, metrics=metrics, web=web)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,9 +215,16 @@ def node_file(spec: ClusterSpec, node: NodeSpec) -> str:
         },
         "sftp": {"listen": str(node.sftp or "")},
         "metrics": {"listen": str(node.metrics or "")},
-        "web": {"listen": str(node.web or "")},
+        "web": _web(node.web),
     }
     return render(values)
+
+
+def _web(at: Address | None) -> dict[str, object]:
+    """Return the section [web]; for browsers of other machines it speaks TLS, with the certificate of FTPS."""
+    if at is None or at.is_loopback:
+        return {"listen": str(at or "")}
+    return {"listen": str(at), "tls_certificate": "ftps.pem"}
 
 
 def _cluster(spec: ClusterSpec) -> dict[str, object]:

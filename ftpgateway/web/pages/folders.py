@@ -8,9 +8,9 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from ftpgateway.access.workspace import Workspace
-from ftpgateway.web import multipart
 from ftpgateway.web.asking import Asked, page
 from ftpgateway.web.files import reply_with_file, store_body
+from ftpgateway.web.http import multipart
 from ftpgateway.web.listing import is_picture, listed, sort_of
 from ftpgateway.web.pages.rendering import crumbs, rendered, see, url, with_query
 from ftpgateway.web.refusals import BadRequest

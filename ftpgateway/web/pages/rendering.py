@@ -13,8 +13,9 @@ import jinja2
 from starlette.responses import RedirectResponse, Response
 
 from ftpgateway.serving.refusals import one_line
-from ftpgateway.web import content, static
+from ftpgateway.web import assets
 from ftpgateway.web.asking import Asked
+from ftpgateway.web.http import content
 from ftpgateway.web.listing import SORTS
 from raftstore.types import owner_name
 
@@ -98,7 +99,7 @@ _environment.filters |= {
     "owner": owner_name,
 }
 _environment.globals |= {
-    "asset": static.address,
+    "asset": assets.address,
     "url": url,
     "with_query": with_query,
     "crumbs": crumbs,

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from ftpgateway.access.workspace import Workspace
 from ftpgateway.serving.refusals import TooManyNames
-from ftpgateway.web import security
 from ftpgateway.web.asking import Asked, Form, page
+from ftpgateway.web.http import security
 from ftpgateway.web.pages.rendering import see, url, with_query
 from ftpgateway.web.refusals import BadRequest
 from raftstore import paths
@@ -87,7 +87,7 @@ async def send(asked: Asked) -> Response:
         raise BadRequest("To whom? Give the name of a person or group.")
     expires = expiry(form.one("expires"))
     for path in found:
-        await send_one(asked.files, path, recipient, expires)
+        await asked.files.send_file(path, recipient, expires_ns=expires)
     return _back(form, "sent")
 
 
@@ -99,12 +99,6 @@ def expiry(text: str) -> int:
     if seconds is None:
         raise BadRequest("A time is 30m, 24h or 7d, and at most 3650d.")
     return seconds * 10**9
-
-
-async def send_one(files: Workspace, path: str, recipient: str, expires_ns: int) -> None:
-    """Send a stored picture; no byte is moved. Raises StoreError."""
-    files.expire_after(expires_ns)  # of the session; nothing is awaited before it is read
-    await files.send_file(path, recipient)
 
 
 @page("/do/move", "POST")

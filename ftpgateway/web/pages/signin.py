@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.serving.refusals import NO_QUORUM, TOO_MANY_LOGINS, WRONG_PASSWORD
-from ftpgateway.web import security
 from ftpgateway.web.asking import Asked, page
+from ftpgateway.web.http import security
 from ftpgateway.web.pages.rendering import rendered, see, with_query
 from ftpgateway.web.sessions import NotReady
 from raftstore.errors import StoreError, Unavailable
@@ -90,5 +90,6 @@ def signed_in(asked: Asked, response: Response, token: str) -> Response:
 def signed_out(asked: Asked, response: Response) -> Response:
     """Take the cookie away."""
     response.headers["Set-Cookie"] = security.cookie(asked.client.scheme, "", 0)
-    response.headers["Clear-Site-Data"] = '"cache"'
+    if asked.client.scheme == "https":  # browsers heed it there only
+        response.headers["Clear-Site-Data"] = '"cache"'
     return response

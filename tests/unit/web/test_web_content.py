@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftpgateway.web.content import (
+from ftpgateway.web.http.content import (
     OTHER,
     Part,
     Unsatisfiable,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftpgateway.web.multipart import (
+from ftpgateway.web.http.multipart import (
     HEAD_BYTES,
     MOST_PARTS,
     BadForm,

@@ -9,6 +9,7 @@ import pytest
 from ftpserver import ACCOUNTS, PASSWORD
 from webserver import WebServer
 
+from ftpgateway.web.sessions import WebSession
 from raftstore.rights.reserved import Area
 from raftstore.types import Rule, User
 
@@ -29,6 +30,10 @@ def person(server: WebServer, name: str) -> None:
             server.store.put(path, None)
     for area in (Area.INBOX, Area.SENT, Area.TRASH):
         server.store.put(area.of(name), None)
+
+
+def open_sessions(server: WebServer) -> list[WebSession]:
+    return list(server.frontend.sessions_._open.values())
 
 
 # Signing in.
@@ -79,7 +84,7 @@ def test_what_another_node_tells_of_ends_it_here(server: WebServer) -> None:
     heard = server.store.listeners["web signed out"]
     server.run(heard, "n2", b"nonsense")
     assert other.get("/folders/").status == 200
-    (token,) = (each.token for each in server.frontend.sessions_._open.values())
+    (token,) = (each.token for each in open_sessions(server))
     server.run(heard, "n2", token.number + token.expires.to_bytes(8, "big"))
     assert other.get("/folders/").status == 303
 
@@ -111,7 +116,7 @@ def test_a_session_ends_with_its_account(server: WebServer, changes: dict[str, o
 def test_a_session_holds_where_nobody_knows_it_yet(server: WebServer) -> None:
     browser = server.browser()
     sessions = server.frontend.sessions_
-    server.run(lambda: [sessions._close(each) for each in list(sessions._open.values())])
+    server.run(lambda: [sessions._close(each) for each in open_sessions(server)])
     assert browser.get("/folders/").status == 200
     assert server.run(server.access.sessions_of, "alice") == 1
 
@@ -424,6 +429,7 @@ def test_pictures_are_sent(server: WebServer) -> None:
         ("/people/carol/1.jpg", "dave", 24 * 3600 * 10**9),
         ("/people/carol/1.jpg", "dave", 0),
     ]
+    assert server.run(lambda: [each.session.files._sending.expires_ns for each in open_sessions(server)]) == [0]
     refused = browser.call("POST", "/send", {"path": "/1.jpg", "to": "nobody"})
     assert (refused.status, refused.json()["detail"]) == (404, "nobody takes no pictures from you.")
     assert browser.form("/do/send", ("path", "/1.jpg"), ("to", "dave"), ("expires", "soon")).status == 400

@@ -6,8 +6,8 @@ import ipaddress
 
 import pytest
 
-from ftpgateway.web import security
-from ftpgateway.web.security import Client
+from ftpgateway.web.http import security
+from ftpgateway.web.http.security import Client
 
 OWN = security.origins("Pictures.example.org", "https", "https://public.example.org")
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))

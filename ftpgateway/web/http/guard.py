@@ -15,10 +15,10 @@ from urllib.parse import unquote_to_bytes
 
 import structlog
 
-from ftpgateway.web import security
-from ftpgateway.web.http1 import HttpConnection
-from ftpgateway.web.pace import Pace, TooSlow
-from ftpgateway.web.security import Client
+from ftpgateway.web.http import security
+from ftpgateway.web.http.http1 import HttpConnection
+from ftpgateway.web.http.pace import Pace, TooSlow
+from ftpgateway.web.http.security import Client
 from ftpgateway.web.settings import WebSettings
 
 log = structlog.get_logger()

@@ -22,7 +22,7 @@ from ftpgateway.web.settings import WebSettings
 CLOSE_SECONDS = 5.0
 """For the last bytes to leave, once a connection is to end."""
 
-_quiet = logging.getLogger("ftpgateway.web.http1")
+_quiet = logging.getLogger("ftpgateway.web.http.http1")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 _quiet.setLevel(logging.CRITICAL)

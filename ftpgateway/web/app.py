@@ -17,7 +17,7 @@ from ftpgateway.web.asking import Asked, Endpoint, Site, declared
 from ftpgateway.web.http import security
 from ftpgateway.web.pages import account, folders, inbox, picture, selection, sent, signin, trash
 from ftpgateway.web.pages.rendering import rendered
-from ftpgateway.web.refusals import RETRY_SECONDS, BadRequest, Refusal, refusal
+from ftpgateway.web.refusals import RETRY_SECONDS, BadRequest, Refusal, login_refused, refusal
 from raftstore.errors import StoreError
 
 log = structlog.get_logger()
@@ -70,9 +70,7 @@ class _Answers:
         except BadRequest as error:
             await self._refused(asked, Refusal(error.status, str(error), "Invalid"))(scope, receive, send)
         except LoginRefused as error:
-            await self._refused(asked, Refusal(429, f"{str(error).rstrip('.')}.", "LimitReached"))(
-                scope, receive, send
-            )
+            await self._refused(asked, login_refused(error))(scope, receive, send)
         except StoreError as error:  # of the session itself
             text = refusal(error)._replace(text=NO_QUORUM)
             await self._refused(asked, text)(scope, receive, send)

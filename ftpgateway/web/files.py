@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import structlog
@@ -22,6 +21,7 @@ from ftpgateway.web.asking import Asked
 from ftpgateway.web.http import content
 from ftpgateway.web.http.guard import Gone
 from ftpgateway.web.refusals import BadRequest
+from ftpgateway.web.sessions import Moving
 from raftstore import paths
 from raftstore.errors import AlreadyExists, IsADirectory, NoQuorum, OutcomeUnknown, StoreError, Unavailable
 from raftstore.types import CHUNK_SIZE, Entry
@@ -298,31 +298,23 @@ async def _within(asked: Asked, what: Awaitable[T], late: type[StoreError]) -> T
 # Both.
 
 
-@dataclass(slots=True)
-class Moving:
-    """How far a transfer is."""
-
-    path: str
-    size: int = 0
-    complete: bool = False
-
-
 @contextlib.contextmanager
 def transfer(asked: Asked, path: str, *, upload: bool) -> Iterator[Moving]:
     """Note a transfer in the log of transfers when it is over; it is cut when its session ends."""
-    moving = Moving(path)
-    begun = time.monotonic()
+    moving = Moving(path, upload)
     session, cut = asked.session, asked.connection.abort
     session.on_end.add(cut)
+    session.moving[moving] = None
     try:
         yield moving
     finally:
         session.on_end.discard(cut)
+        session.moving.pop(moving, None)
         if asked.site.transfers is not None:
             asked.site.transfers.record(
                 Transferred(
                     ended=time.time(),
-                    seconds=time.monotonic() - begun,
+                    seconds=time.monotonic() - moving.began,
                     host=asked.client.address,
                     size=moving.size,
                     path=moving.path,

@@ -37,6 +37,7 @@ class WebKind(FrontendKind[WebSettings]):
             settings,
             transfers=context.transfers,
             proxy_networks=context.proxy_networks,
+            open_sessions=context.sessions,
         )
         context.metrics.add(made.connections, protocol=self.name)
         if (certificate := settings.tls_certificate) is not None:
@@ -46,7 +47,9 @@ class WebKind(FrontendKind[WebSettings]):
     def private_files(self, settings: WebSettings) -> Iterator[PrivateFile]:
         """Yield the certificate, in whose file the key is."""
         if settings.tls_certificate is not None:
-            yield PrivateFile("tls_certificate", settings.tls_certificate, "the certificate of the web")
+            yield PrivateFile(
+                "tls_certificate", settings.tls_certificate, "the certificate of the web", certificate=True
+            )
 
     def problems(self, settings: WebSettings) -> Iterator[Mistake]:
         """Yield what is wrong with the certificate."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ftpgateway.access.ledger import LimitReached
+from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.serving.refusals import Doing, TooManyNames, reason
 from raftstore import errors
 from raftstore.errors import StoreError
@@ -46,12 +47,22 @@ class Refusal(NamedTuple):
         return self.status in (429, 503, 504)
 
 
+class NotServing(LoginRefused):
+    """This node takes no clients now: it is in maintenance."""
+
+
 class BadRequest(Exception):
     """A request that nobody could answer; `str()` is a sentence for its client."""
 
     def __init__(self, text: str, status: int = 400) -> None:
         super().__init__(text)
         self.status = status
+
+
+def login_refused(error: LoginRefused) -> Refusal:
+    """Return what is said to who may not sign in, or go on, whatever the password."""
+    status = 503 if isinstance(error, NotServing) else 429
+    return Refusal(status, f"{str(error).rstrip('.')}.", "LimitReached" if status == 429 else "Unavailable")
 
 
 def refusal(error: StoreError, doing: Doing = Doing.NAMES) -> Refusal:

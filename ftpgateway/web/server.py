@@ -17,6 +17,7 @@ from ftpgateway.serving.certificates import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
 from ftpgateway.serving.frontends import SecretsAndNews
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.opensessions import OpenSessions
 from ftpgateway.serving.proxies import Proxies
 from ftpgateway.serving.transferlog import TransferSink
 from ftpgateway.web.app import application
@@ -47,17 +48,23 @@ class WebFrontend:
         *,
         transfers: TransferSink | None = None,
         proxy_networks: Sequence[Network] = (),
+        open_sessions: OpenSessions | None = None,
     ) -> None:
-        """Raises ValueError when the settings name no address, OSError or ValueError for a certificate of no use."""
+        """`open_sessions` gets each session.
+
+        Raises ValueError when the settings name no address, OSError or ValueError for a certificate of no use.
+        """
         if settings.listen is None:
             raise ValueError("no address to listen on")
         self._listen_on = settings.listen
         self._loop = asyncio.get_running_loop()
         self.settings = settings
-        self.sessions_ = WebSessions(cluster, access, settings)
+        known = OpenSessions() if open_sessions is None else open_sessions
+        self.sessions_ = WebSessions(cluster, access, settings, known)
         self.connections = Connections(
             access.ledger,
             Places(settings.max_connections, settings.max_connections_per_address, settings.max_signing_in),
+            known,
         )
         site = Site(self.sessions_, settings, transfers, self._signed_in)
         self._config = configured(Guard(application(site), settings), settings)

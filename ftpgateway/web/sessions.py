@@ -11,16 +11,19 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
 from ftpgateway.access.access import Access
 from ftpgateway.access.sessions import Session
 from ftpgateway.serving.frontends import SecretsAndNews
+from ftpgateway.serving.opensessions import KILLED, OpenSessions, Operation
 from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
 from ftpgateway.web import tokens
+from ftpgateway.web.refusals import NotServing
 from ftpgateway.web.settings import WebSettings
 from ftpgateway.web.tokens import Token
 from raftstore.errors import StoreError, Unavailable
@@ -49,17 +52,42 @@ class NotReady(Unavailable):
     """This node does not know the key of the tokens yet: it has not reached the others since it was made."""
 
 
-class WebSession:
-    """One session at this node. `files` is what it sees; `pictures` bounds how many are sent to it together."""
+@dataclass(slots=True, eq=False)
+class Moving:
+    """A transfer, and how far it is."""
 
-    def __init__(self, token: Token, session: Session, pictures: int, clock: Callable[[], float]) -> None:
+    path: str
+    upload: bool
+    began: float = field(default_factory=time.monotonic)
+    size: int = 0
+    complete: bool = False
+
+
+class WebSession:
+    """One session at this node: what it sees are `session.files`; `pictures` bounds how many are sent to it together.
+
+    For operators it is one of the node's open sessions (`ftpgateway.serving.opensessions`).
+    """
+
+    protocol = PROTOCOL
+
+    def __init__(
+        self, owner: WebSessions, number: int, peer: str, token: Token, session: Session, pictures: int
+    ) -> None:
+        self._owner = owner
+        self.number = number
+        self.peer = peer
+        self.began = time.time()
         self.token = token
         self.session = session
         self.pictures = asyncio.Semaphore(pictures)
         self.busy = 0
         """Requests under way."""
-        self.used = clock()
-        self.refusals = RefusalLog(lambda: log.bind(user=session.name, peer=session.holder.network))
+        self.used = 0.0
+        """When the last one began, by the clock of its node's sessions."""
+        self.refusals = RefusalLog(lambda: log.bind(session=number, user=session.name, peer=peer))
+        self.moving: dict[Moving, None] = {}
+        """Transfers under way."""
         self.on_end: set[Callable[[], None]] = set()
         """What to call when the account changes: transfers under way end then."""
 
@@ -67,6 +95,31 @@ class WebSession:
     def name(self) -> str:
         """The account's name."""
         return self.session.name
+
+    @property
+    def user(self) -> str:
+        """The account's name, as operators see it."""
+        return self.session.name
+
+    def operations(self) -> Sequence[Operation]:
+        """Return its transfers."""
+        now = time.monotonic()
+        return [
+            Operation("upload" if each.upload else "download", each.path, each.size, now - each.began)
+            for each in self.moving
+        ]
+
+    def kill(self, reason: str) -> None:
+        """End it, with what it has under way: for good if an operator ends this one, else at this node alone."""
+        if reason == KILLED:
+            self._owner.sign_out(self)
+        else:
+            self._owner.close(self)
+
+    def leave(self, reason: str) -> None:
+        """Let go of it at this node, unless it is busy: it holds at the others."""
+        if not self.busy:
+            self._owner.close(self)
 
 
 class WebSessions:
@@ -77,6 +130,7 @@ class WebSessions:
         cluster: SecretsAndNews,
         access: Access,
         settings: WebSettings,
+        known: OpenSessions,
         *,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -84,6 +138,7 @@ class WebSessions:
         self._cluster = cluster
         self._access = access
         self._settings = settings
+        self._known = known
         self._wall, self._clock = wall, clock
         self._key: bytes | None = None
         self._open: OrderedDict[bytes, WebSession] = OrderedDict()
@@ -110,7 +165,7 @@ class WebSessions:
             opening.cancel()
             await asyncio.wait([opening])
         for session in list(self._open.values()):
-            self._close(session)
+            self.close(session)
 
     async def _get_key(self) -> None:
         while True:
@@ -145,7 +200,7 @@ class WebSessions:
         expires = int(self._wall()) + self._settings.session_time
         token = tokens.token_for(self._key, user, secrets.token_bytes(tokens.ID_BYTES), expires)
         session = await self._opened(token, user, peer)
-        log.info("login", user=user.name, peer=peer, protocol=PROTOCOL)
+        log.info("login", session=session.number, user=user.name, peer=peer, protocol=PROTOCOL)
         return session, tokens.written(self._key, token)
 
     async def of(self, text: str, peer: str) -> WebSession | None:
@@ -176,29 +231,34 @@ class WebSessions:
             return None
         session = await self._opened(token, user, peer)
         if token.number in self._ended:  # meanwhile
-            self._close(session)
+            self.close(session)
             return None
         return session
 
     async def _opened(self, token: Token, user: User, peer: str) -> WebSession:
+        if refusal := self._known.refusal():  # this node takes no clients now, whatever connection they have
+            raise NotServing(refusal)
         self._make_place(user.name)
 
         def end(reason: str) -> None:
             made = self._open.get(token.number)
             if made is not None:
-                self._close(made)
+                self.close(made)
 
         opened = await self._access.open(user, PROTOCOL, end, peer=peer)
-        session = WebSession(token, opened, self._settings.pictures_at_once, self._clock)
+        number, pictures = self._known.next_number(), self._settings.pictures_at_once
+        session = WebSession(self, number, peer, token, opened, pictures)
         self._open[token.number] = session
-        return session
+        self._known.add(session)
+        log.info("session opened", session=number, user=user.name, peer=peer, protocol=PROTOCOL)
+        return self._touched(session)
 
     def _make_place(self, name: str) -> None:
         own = [each for each in self._open.values() if each.name == name]
         full = own if len(own) >= MOST_OF_ACCOUNT else self._open.values() if len(self._open) >= MOST else ()
         idle = next((each for each in full if not each.busy), None)
         if idle is not None:
-            self._close(idle)
+            self.close(idle)
 
     def _touched(self, session: WebSession) -> WebSession:
         session.used = self._clock()
@@ -210,7 +270,7 @@ class WebSessions:
         self._end(session.token.number, session.token.expires)
         body = session.token.number + session.token.expires.to_bytes(8, "big")
         self._cluster.tell(TOPIC, body)
-        log.info("logout", user=session.name, protocol=PROTOCOL)
+        log.info("logout", session=session.number, user=session.name, protocol=PROTOCOL)
 
     def _heard(self, node: str, body: bytes) -> None:
         number, expires = body[: tokens.ID_BYTES], body[tokens.ID_BYTES :]
@@ -223,11 +283,13 @@ class WebSessions:
             self._ended.popitem(last=False)
         session = self._open.get(number)
         if session is not None:
-            self._close(session)
+            self.close(session)
 
-    def _close(self, session: WebSession) -> None:
+    def close(self, session: WebSession) -> None:
+        """Let go of a session at this node; its token is worth what it was. Idempotent."""
         if self._open.get(session.token.number) is session:
             del self._open[session.token.number]
+        self._known.discard(session)
         session.session.files.shut()
         session.session.close()
         for call in list(session.on_end):
@@ -240,7 +302,7 @@ class WebSessions:
             unused = self._clock() - self._settings.session_kept
             for session in list(self._open.values()):
                 if not session.busy and session.used < unused:
-                    self._close(session)
+                    self.close(session)
             now = self._wall()
             for number in [number for number, expires in self._ended.items() if expires <= now]:
                 del self._ended[number]

@@ -81,7 +81,7 @@ class WebServer(Server):
     def reset(self) -> None:
         """Between tests: end all sessions, too."""
         sessions = self.frontend.sessions_
-        self.run(lambda: [sessions._close(each) for each in list(sessions._open.values())])
+        self.run(lambda: [sessions.close(each) for each in list(sessions._open.values())])
         super().reset()
 
     @property

@@ -51,7 +51,7 @@ class NodeSpec:
 
     @classmethod
     def parse(cls, text: str, ftp_port: int = FTP_PORT) -> NodeSpec:
-        """Read `name=host:port[,listen=host:port]`, and behind it where to offer ftp, sftp, metrics and web in the same form.
+        """Read `name=host:port[,listen=host:port]`, and behind it ftp=, sftp=, metrics= and web= in the same form.
 
         Raises ValueError.
         """

@@ -9,6 +9,7 @@ from ftpgateway.serving.refusals import NO_QUORUM, TOO_MANY_LOGINS, WRONG_PASSWO
 from ftpgateway.web.asking import Asked, page
 from ftpgateway.web.http import security
 from ftpgateway.web.pages.rendering import rendered, see, with_query
+from ftpgateway.web.refusals import login_refused
 from ftpgateway.web.sessions import NotReady
 from raftstore.errors import StoreError, Unavailable
 
@@ -63,20 +64,21 @@ async def new_session(asked: Asked, name: str, password: str) -> str:
     """Begin a session and return its token; one that the browser had ends. Raises Refused."""
     earlier, asked.session_ = asked.session_, None
     try:
-        found = await asked.site.sessions.sign_in(name, password, asked.client.address)
+        made = await asked.site.sessions.sign_in(name, password, asked.client.address)
     except LoginRefused as error:
-        raise Refused(f"{str(error).rstrip('.')}.", 429) from None
+        found = login_refused(error)
+        raise Refused(found.text, found.status) from None
     except NotReady:
         raise Refused(NO_QUORUM, 503) from None
     except Unavailable:
         raise Refused(TOO_MANY_LOGINS, 503) from None
     except StoreError:
         raise Refused(NO_QUORUM, 503) from None
-    if found is None:
+    if made is None:
         raise Refused(WRONG_PASSWORD, 401)
     if earlier is not None:
         asked.site.sessions.sign_out(earlier)
-    return found[1]
+    return made[1]
 
 
 def signed_in(asked: Asked, response: Response, token: str) -> Response:

@@ -318,7 +318,7 @@ def test_wrong_passwords_slow_the_address_down_and_not_the_words() -> None:
         assert len(texts) == 1
         assert browser.sign_in("alice").status == 401, "the right one has to wait, too"
         assert server.access.refused
-        assert server.store.reported
+        server.wait_for(lambda: server.store.reported)
 
 
 # TLS and proxies.

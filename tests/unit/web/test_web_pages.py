@@ -116,7 +116,7 @@ def test_a_session_ends_with_its_account(server: WebServer, changes: dict[str, o
 def test_a_session_holds_where_nobody_knows_it_yet(server: WebServer) -> None:
     browser = server.browser()
     sessions = server.frontend.sessions_
-    server.run(lambda: [sessions._close(each) for each in open_sessions(server)])
+    server.run(lambda: [sessions.close(each) for each in open_sessions(server)])
     assert browser.get("/folders/").status == 200
     assert server.run(server.access.sessions_of, "alice") == 1
 

@@ -139,14 +139,14 @@ class _Reading:
         finally:
             await first.aclose()
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield all bytes, PIECE at a time. Raises StoreError."""
+    async def pieces(self) -> AsyncGenerator[memoryview, None]:
+        """Yield all bytes, PIECE at a time; each is good until the next. Raises StoreError."""
         block, self._first = self._first, None
         while block is not None:
             left = memoryview(block)
             while left:
                 piece, left = left[:PIECE], left[PIECE:]
-                yield bytes(piece)
+                yield piece
             block = await anext(self._blocks, None)
 
     async def close(self) -> None:

@@ -157,6 +157,20 @@ class Access:
         """Count a connection that ended without a login, and had offered keys: all of them are one failure."""
         self._keys_refused += 1
 
+    def is_anonymous(self, user: User) -> bool:
+        """Whether it is the user that everybody may be, who has no account."""
+        return user is self._anonymous
+
+    async def account(self, name: str, revision: int) -> User | None:
+        """Return an account that was there with this revision at some node, None when it is removed or disabled.
+
+        What this node has applied does if it is as new; otherwise the cluster is asked. Raises NoQuorum.
+        """
+        user = self._store.cached_user(name)
+        if user is None or user.revision < revision:
+            user = await self._store.user(name)
+        return None if user is None or user.disabled else user
+
     async def open(
         self, user: User, protocol: str, on_end: OnEnd, *, key: bytes | None = None, peer: str = ""
     ) -> Session:

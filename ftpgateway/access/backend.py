@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from raftstore.rights import Action, Actor
@@ -204,6 +204,10 @@ class People(Protocol):
         """Return what a person has sent, by the number of the delivery; None: there is none of that number."""
         ...
 
+    def unopened(self, name: str, inodes: Sequence[int]) -> set[int]:
+        """Return which of these entries of a person's inbox nobody has read, as this node has applied it."""
+        ...
+
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
         """Send a stored file to a person or group."""
         ...
@@ -214,6 +218,47 @@ class People(Protocol):
 
     async def blocks(self, person: str) -> list[str]:
         """Return whom a person blocks, sorted."""
+        ...
+
+
+class TrashEntry(Protocol):
+    """A file in the trash. Times in ns since the epoch, by cluster time."""
+
+    @property
+    def name(self) -> str:
+        """Its name there."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Where it was in the store."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        ...
+
+    @property
+    def removed_ns(self) -> int:
+        """When it came there."""
+        ...
+
+    @property
+    def expires_ns(self) -> int:
+        """When it goes."""
+        ...
+
+
+class TrashCalls(Protocol):
+    """What is done with trash beside reading it. Calls may raise StoreError."""
+
+    def entries(self, actor: Actor, *, after: int = ...) -> AsyncIterator[Sequence[TrashEntry]]:
+        """Yield what is in it behind inode `after`, the oldest first, some at a time."""
+        ...
+
+    async def restore(self, actor: Actor, name: str, *, to: str = "", beside: bool = False) -> str:
+        """Put the file `name` of the trash to `to`, or to where it was; return its path in the store."""
         ...
 
 
@@ -233,6 +278,11 @@ class Backend(Protocol):
     @property
     def people(self) -> People:
         """What persons do beside."""
+        ...
+
+    @property
+    def trash(self) -> TrashCalls:
+        """How trash is restored."""
         ...
 
     async def lookup(self, actor: Actor, path: str, *, to: Action | None = None) -> Entry:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from raftstore.types import Entry, Order, Page
 from raftstore.util.limits.slices import Slice, next_slice
@@ -86,10 +87,24 @@ class DirectoryCursor:
         else:
             await self.take(page)
 
+    async def skip(self, name: str, *, backwards: bool = False) -> None:
+        """Go on behind a name, in a listing by name, as if what comes before it had been read. Raises StoreError."""
+        if self._page is None:
+            self.entries = [each for each in self.entries if _behind(each.name, name, backwards)]
+            return
+        if not (self.entries and _behind(self.entries[-1].name, name, backwards)) and self._page.more:
+            self._page = replace(self._page, last=name)
+            await self.advance()
+        self.entries = [each for each in self.entries if _behind(each.name, name, backwards)]
+
     def close(self) -> None:
         """Let go of what it holds; further calls do nothing."""
         release, self._release = self._release, lambda: None
         release()
+
+
+def _behind(name: str, other: str, backwards: bool) -> bool:
+    return name < other if backwards else name > other
 
 
 async def _matching(entries: list[Entry], matches: Matches) -> list[Entry]:

@@ -62,7 +62,7 @@ class AccessSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientsSettings:
-    """What clients of FTP and SFTP together may hold at once on this node, and the balancers they come through."""
+    """What clients of all protocols together may hold at once on this node, and the balancers they come through."""
 
     proxy_networks: tuple[Network, ...] = declared(
         kinds.NETWORKS,

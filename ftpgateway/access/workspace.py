@@ -9,7 +9,7 @@ inherit, so nothing can.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -25,7 +25,7 @@ from raftstore import paths
 from raftstore.errors import AlreadyExists, Denied, NotADirectory, NotFound, StoreError
 from raftstore.rights import Action, Actor
 from raftstore.store.targets import Target
-from raftstore.types import Entry, Kind, Order, User
+from raftstore.types import NEWEST_SENT, Entry, Kind, Order, SentItem, User
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -110,6 +110,10 @@ class Workspace:
     def check_change(self, path: str) -> None:
         """Raise MountRefused for a mounted directory itself: for what takes many changes, before the first of them."""
         self._change(path)
+
+    def has_mount(self, name: str) -> bool:
+        """Whether `/name` is mounted in the view, not a directory of the home."""
+        return name in self._mounted
 
     def letters(self, path: str) -> str:
         """Return the account's rights at `path`."""
@@ -296,15 +300,46 @@ class Workspace:
             raise Denied("that is for persons, and this account is none")
         return user
 
-    async def send_file(self, path: str, to: str) -> commands.Result:
-        """Send a stored file; the result says in how many inboxes it is. Raises NotFound (also: it is not taken)."""
+    async def send_file(self, path: str, to: str, *, expires_ns: int | None = None) -> commands.Result:
+        """Send a stored file; the result says in how many inboxes it is. Raises NotFound (also: it is not taken).
+
+        `expires_ns`: after how long it is gone, None: as the session has it, 0: as the account has it.
+        """
         self._person()
         tree, inner = self._at(path)
         if not isinstance(tree, StoreTree):
             raise MountRefused("what is here cannot be sent")
         return await self._store.people.send_file(
-            self._actor, tree.at(inner), to, expires_ns=self._sending.expires_ns
+            self._actor,
+            tree.at(inner),
+            to,
+            expires_ns=self._sending.expires_ns if expires_ns is None else expires_ns,
         )
+
+    async def sent(
+        self, limit: int, *, before: tuple[int, int] = NEWEST_SENT, ended: bool = False
+    ) -> list[SentItem]:
+        """Return what the person has sent, newest first, one for each recipient; go on with the last one's `key`.
+
+        `ended`: what is not among what it sent any more.
+        """
+        try:
+            return await self._store.people.sent(self._person().name, limit, before=before, ended=ended)
+        except NotFound:  # it has never sent anything
+            return []
+
+    def unopened(self, inodes: Sequence[int]) -> set[int]:
+        """Return which entries of the inbox, which were just listed, the person has not read yet."""
+        return self._store.people.unopened(self._person().name, inodes)
+
+    async def restore(self, name: str, *, beside: bool = False) -> str | None:
+        """Put a file of the trash back to where it was; return its path, None where the account does not see it.
+
+        `beside`: where the name is taken, with a number behind its own. Raises NotFound, AlreadyExists, Denied.
+        """
+        if self._shut:
+            raise Denied("the session has ended")
+        return self._account.view.to_client(await self._store.trash.restore(self._actor, name, beside=beside))
 
     def expire_after(self, ns: int) -> None:
         """Have what the session sends from now on be gone everywhere after so long; 0: as the account has it."""

@@ -49,6 +49,7 @@ class Node:
     directory: Path
     sftp: Address | None = None
     metrics: Address | None = None
+    web: Address | None = None
     process: subprocess.Popen[bytes] | None = None
     routes: dict[str, Address] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -99,12 +100,13 @@ class LocalCluster:
         replicas: int = 3,
         sftp: bool = False,
         metrics: bool = False,
+        web: bool = False,
     ) -> None:
         self.directory = directory.absolute()
-        specs = self._make(nodes, ftp_port, host, encryption, replicas, sftp, metrics)
+        specs = self._make(nodes, ftp_port, host, encryption, replicas, sftp, metrics, web)
         self.nodes = {
             spec.name: Node(
-                spec.name, spec.address, spec.ftp, self.directory / spec.name, spec.sftp, spec.metrics
+                spec.name, spec.address, spec.ftp, self.directory / spec.name, spec.sftp, spec.metrics, spec.web
             )
             for spec in specs
         }
@@ -127,6 +129,7 @@ class LocalCluster:
         replicas: int,
         sftp: bool,
         metrics: bool,
+        web: bool,
     ) -> list[bundle.NodeSpec]:
         """Make the cluster's files, or find those of an earlier start; only the ports for clients may differ."""
         names = [f"n{number}" for number in range(1, count + 1)]
@@ -146,9 +149,18 @@ class LocalCluster:
         monitored: list[Address | None] = [None] * count
         if metrics:
             monitored = [Address(host, port) for port in ports.free(host, count)]
+        looked_at: list[Address | None] = [None] * count
+        if web:
+            usual = ftp_port is None
+            found = ports.consecutive(host, count, None, bundle.WEB_PORT) if usual else ports.row(host, count)
+            looked_at = [Address(host, port) for port in found]
         specs = [
-            bundle.NodeSpec(name, address, address, at, passive_ports="", sftp=secure, metrics=monitor)
-            for name, address, at, secure, monitor in zip(names, peers, ftp, offered, monitored, strict=True)
+            bundle.NodeSpec(
+                name, address, address, at, passive_ports="", sftp=secure, metrics=monitor, web=look
+            )
+            for name, address, at, secure, monitor, look in zip(
+                names, peers, ftp, offered, monitored, looked_at, strict=True
+            )
         ]
         cluster = bundle.ClusterSpec(nodes=specs, name="demo", encryption=encryption, replicas=replicas)
         if not bundle.exists(self.directory):

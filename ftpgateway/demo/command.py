@@ -165,7 +165,7 @@ def _directory(directory: Path | None) -> Iterator[Path]:
 def _stopping(directory: Path, nodes: int, ftp_port: int | None, encryption: str) -> Iterator[LocalCluster]:
     """Make the cluster; whatever happens, let no node outlive it, and no second signal cut that short."""
     cluster = LocalCluster(
-        directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption, sftp=True, metrics=True
+        directory, nodes=nodes, ftp_port=ftp_port, encryption=encryption, sftp=True, metrics=True, web=True
     )
     try:
         yield cluster
@@ -214,7 +214,7 @@ def _serve(cluster: LocalCluster, account: Account, people: list[Account], form:
 
 def _shown(service: str, at: str) -> str:
     """Return where a service is, as a URL where there is one for it."""
-    return f"metrics http://{at}" if service == "metrics" else f"{service}://{at}"
+    return f"{service} http://{at}" if service in ("metrics", "web") else f"{service}://{at}"
 
 
 def _show(

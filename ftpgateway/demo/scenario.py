@@ -249,6 +249,7 @@ def how_to_connect(cluster: LocalCluster, account: Account, people: list[Account
             f"  curl -T PICTURE.jpg ftp://{login}@{two}/",
             f"  curl -o copy.jpg ftp://{login}@{three}/{name}",
             *(f"  sftp -P {node.sftp.port} {account.name}@{node.sftp.host}" for node in nodes[:1] if node.sftp),
+            *(f"  a browser: http://{node.web}" for node in nodes[:1] if node.web),
             f"  lftp -e '{quiet}; ls' -u {account.name},{account.password} ftp://{one}",
             f"Or as {sender.name}, password {sender.password}, and send to {recipient.name}:",
             f"  curl -T PICTURE.jpg ftp://{sender.name}:{sender.password}@{one}/send/{recipient.name}/",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -62,22 +61,10 @@ class FtpKind(FrontendKind[FtpSettings]):
 
     def problems(self, settings: FtpSettings) -> Iterator[Mistake]:
         """Yield what is wrong with the certificate."""
-        from cryptography import x509
+        from ftpgateway.serving.certificates import mistakes
 
-        from ftpgateway.ftp.tls import server_context
-
-        if (certificate := settings.tls_certificate) is None:
-            return
-        try:
-            server_context(certificate)
-        except (OSError, ValueError) as error:
-            remedy = "put key, certificate and intermediate certificates into it, as PEM"
-            yield Mistake("tls_certificate", str(error), remedy)
-            return
-        end = x509.load_pem_x509_certificates(certificate.read_bytes())[0].not_valid_after_utc
-        if end < datetime.datetime.now(datetime.UTC):
-            problem = f"the validity of {certificate} ended on {end:%Y-%m-%d}; clients refuse it"
-            yield Mistake("tls_certificate", problem, "renew it")
+        if settings.tls_certificate is not None:
+            yield from mistakes("tls_certificate", settings.tls_certificate)
 
     def warnings(self, settings: FtpSettings) -> Iterator[Mistake]:
         """Yield that the masquerade address is not found."""

@@ -25,7 +25,8 @@ from ftpgateway.ftp.opensession import OpenFtpSession
 from ftpgateway.ftp.pyftp import READ, NestedIOLoop, Watched
 from ftpgateway.ftp.session import FtpSession
 from ftpgateway.ftp.settings import FtpSettings
-from ftpgateway.ftp.tls import Certificate, ServerIdentity
+from ftpgateway.ftp.tls import tied_context
+from ftpgateway.serving.certificates import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, TooMany
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
 from ftpgateway.serving.opensessions import OpenSessions
@@ -136,7 +137,7 @@ class FtpFrontend:
         Raises OSError, ValueError when one cannot be made now.
         """
         if self._identity is not None and self.settings.require_tls_reuse:
-            return self._identity.tied_context()
+            return tied_context(self._identity)
         return self.context
 
     async def stop(self, grace: float = 5.0) -> None:

@@ -8,7 +8,7 @@ name. Kinds are imported by every command that reads a configuration, so they im
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -42,7 +42,23 @@ class Secrets(Protocol):
         ...
 
 
-class ClusterCalls(Secrets, Protocol):
+class News(Protocol):
+    """What the nodes tell each other in passing."""
+
+    def listen(self, topic: str, heard: Callable[[str, bytes], None]) -> None:
+        """Give what other nodes tell about `topic` to `heard`, with the node's name, on the loop."""
+        ...
+
+    def tell(self, topic: str, body: bytes) -> None:
+        """Tell the other nodes: who cannot be reached now never hears of it."""
+        ...
+
+
+class SecretsAndNews(Secrets, News, Protocol):
+    """What a front-end with sessions at all nodes shares with the others."""
+
+
+class ClusterCalls(SecretsAndNews, Protocol):
     """What a front-end may use of the store beside what its clients' sessions do."""
 
     def answer(self, calls: Iterable[Answered[_Context, Any, Any]], context: _Context) -> None:

@@ -56,6 +56,16 @@ _REASONS: tuple[tuple[type[StoreError], str], ...] = (
 """The first kind that fits counts."""
 
 
+WRONG_PASSWORD = (
+    "Wrong user name or password; after many wrong ones from an address the right one has to wait, too."
+)
+"""The one answer to whoever may not log in, whatever the reason: what it does not tell, nobody learns."""
+
+TOO_MANY_LOGINS = "Too many logins at once; try again in a moment."
+
+NO_QUORUM = "Too few nodes of the cluster can be reached; try again later or at another node."
+"""To who cannot log in since the accounts cannot be read."""
+
 one_line = paths.shown
 """Makes a text fit for one line of a reply or of the log."""
 

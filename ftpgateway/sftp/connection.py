@@ -19,7 +19,7 @@ from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import Session
 from ftpgateway.serving.opensessions import Operation
 from ftpgateway.serving.refusallog import RefusalLog
-from ftpgateway.serving.refusals import one_line
+from ftpgateway.serving.refusals import NO_QUORUM, TOO_MANY_LOGINS, one_line
 from ftpgateway.serving.transferlog import ANONYMOUS, Transferred, TransferSink
 from ftpgateway.sftp.files.opened import File
 from ftpgateway.sftp.link import RECEIVE_BUFFER, Link, SessionOver
@@ -54,9 +54,6 @@ class OnLogin(Protocol):
     def __call__(self, account: str, *, shared: bool) -> None:
         """See `Connections.logged_in`."""
         ...
-
-
-NO_QUORUM = "Too few nodes of the cluster can be reached; try again later or at another node."
 
 
 class Connection:
@@ -245,7 +242,7 @@ class Connection:
         except (LoginRefused, LimitReached) as refused:
             answer = self._refused(message, str(refused))
         except Unavailable:
-            answer = self._refused(message, "Too many logins at once; try again in a moment.")
+            answer = self._refused(message, TOO_MANY_LOGINS)
         except StoreError:
             answer = self._refused(message, NO_QUORUM)
         except (ValueError, OSError) as error:

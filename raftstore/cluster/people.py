@@ -128,6 +128,23 @@ class People:
             return None
         return self._ended(past[0], self._recipients({past[0].recipient})[past[0].recipient])
 
+    def unopened(self, name: str, inodes: Sequence[int]) -> set[int]:
+        """Return which of these entries of a person's inbox nobody has read, as this node has applied it.
+
+        For what was just listed. Raises NotFound.
+        """
+        number = self._number(name)
+
+        def look(records: Records) -> list[Delivery | None]:
+            return [records.delivery(inode) for inode in inodes]
+
+        found = self._catalog.ask(Records, look)
+        return {
+            each.inode
+            for each in found
+            if each is not None and each.recipient == number and each.state is DeliveryState.DELIVERED
+        }
+
     def _state(self, state: DeliveryState, identity: str) -> DeliveryState:
         return as_shown(state, identity, self._catalog.user(owner_name(identity)))
 

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("raftstore.store",),
     ("ftpgateway.access",),
     ("ftpgateway.serving",),
-    ("ftpgateway.ftp", "ftpgateway.sftp", "ftpgateway.metrics"),
+    ("ftpgateway.ftp", "ftpgateway.sftp", "ftpgateway.metrics", "ftpgateway.web"),
     ("ftpgateway.node",),
     ("ftpgateway.cli",),
     ("ftpgateway.demo",),

@@ -203,9 +203,13 @@ def test_nodes_stop_when_their_supervisor_is_killed(tmp_path: Path) -> None:
         assert process.stdout is not None
         ready = process.stdout.readline()
         assert re.match(
-            r"Ready: n1 ftp://127.0.0.1:\d+ sftp://127.0.0.1:\d+ metrics http://127.0.0.1:\d+ user demo, ",
+            r"Ready: n1 ftp://127.0.0.1:\d+ sftp://127.0.0.1:\d+ metrics http://127.0.0.1:\d+ web http://127.0.0.1:\d+ "
+            r"user demo, ",
             ready,
         )
+        (page,) = re.findall(r"web (http://\S+)", ready)
+        with urllib.request.urlopen(page, timeout=PATIENCE) as reply:
+            assert b"<h1>Sign in</h1>" in reply.read()
         (page,) = re.findall(r"metrics (http://\S+)", ready)
         with urllib.request.urlopen(f"{page}/readyz", timeout=PATIENCE) as reply:
             assert reply.read() == b"ready\nwritable: true\n"

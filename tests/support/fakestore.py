@@ -15,10 +15,13 @@ import inspect
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from blake3 import blake3
+
+from ftpgateway.access.backend import TrashEntry
 from raftstore import paths
 from raftstore.errors import (
     AlreadyExists,
@@ -40,7 +43,19 @@ from raftstore.rights.changes import Leave, leave
 from raftstore.rights.reserved import LEVEL, Area, takes_nothing
 from raftstore.store.targets import Target, newer_of
 from raftstore.store.transfers.sessions import Allowance
-from raftstore.types import NEWEST_SENT, Entry, FileVersion, Kind, Order, Page, Partial, SentItem, Usage, User
+from raftstore.types import (
+    NEWEST_SENT,
+    ChunkRef,
+    Entry,
+    FileVersion,
+    Kind,
+    Order,
+    Page,
+    Partial,
+    SentItem,
+    Usage,
+    User,
+)
 from raftstore.wire import commands_pb2 as commands
 
 BLOCK = 1024 * 1024
@@ -71,6 +86,7 @@ class FakePeople:
         self.blocked: dict[str, set[str]] = {}
         self.failed: list[SentItem] = []
         self.sends: list[tuple[str, str, int]] = []
+        self.sealed: set[int] = set()
 
     async def visible(self, actor: Actor, *, all_persons: bool) -> list[str]:
         assert actor.user is not None
@@ -92,6 +108,9 @@ class FakePeople:
         found = [item for item in self.failed if item.key[0 if item.ended_ns else 1] == number]
         return found[0] if found else None
 
+    def unopened(self, name: str, inodes: Sequence[int]) -> set[int]:
+        return set(inodes) & self.sealed
+
     async def send_file(self, actor: Actor, path: str, to: str, *, expires_ns: int = 0) -> commands.Result:
         self._store.leave(actor, "send_file", path=path, to=to)
         self._store.find(path)
@@ -106,6 +125,24 @@ class FakePeople:
 
     async def blocks(self, person: str) -> list[str]:
         return sorted(self.blocked.get(person, ()))
+
+
+class FakeTrash:
+    """Puts what is in the trash back to the top of the home."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self._store = store
+
+    def entries(self, actor: Actor, *, after: int = 0) -> AsyncIterator[Sequence[TrashEntry]]:
+        raise NotImplementedError
+
+    async def restore(self, actor: Actor, name: str, *, to: str = "", beside: bool = False) -> str:
+        assert actor.user is not None
+        target = paths.join(actor.user.home, to or name)
+        await self._store.rename(
+            actor, paths.join(Area.TRASH.of(actor.user.name), name), target, exclusive=True
+        )
+        return target
 
 
 class FakeStore:
@@ -134,6 +171,7 @@ class FakeStore:
         self.packing = PackingBudget()
         self.watchers: list[Callable[[str | None], None]] = []
         self.people = FakePeople(self)
+        self.trash = FakeTrash(self)
         self.handed: list[tuple[str, int, bool]] = []
         """What open handles have published: the path, the size, and whether it waits to be delivered."""
 
@@ -895,7 +933,8 @@ class FakeDownload:
 
     @property
     def version(self) -> FileVersion:
-        return FileVersion(self.entry, ())
+        chunks = (ChunkRef(blake3(self.data).digest(), len(self.data), ()),) if self.data else ()
+        return FileVersion(self.entry, chunks)
 
     @property
     def size(self) -> int:

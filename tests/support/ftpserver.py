@@ -153,7 +153,7 @@ class Server:
         fresh = FakeStore()
         fresh.accounts.update(ACCOUNTS)
         fresh.secrets.update(self.store.secrets)  # others would be made: host keys that clients do not know
-        fresh.watchers = self.store.watchers
+        fresh.watchers, fresh.listeners = self.store.watchers, self.store.listeners
         self.run(self.store.__dict__.update, fresh.__dict__)
 
     def heal(self) -> None:

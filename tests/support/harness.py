@@ -47,11 +47,12 @@ class Cluster:
         environment: Mapping[str, str] | None = None,
         sftp: bool = False,
         metrics: bool = False,
+        web: bool = False,
     ) -> None:
         # Not where people's own demos are, nor where another test is.
         base = ports.row("127.0.0.1", nodes)[0]
         self.local = LocalCluster(
-            directory, nodes=nodes, encryption=encryption, ftp_port=base, sftp=sftp, metrics=metrics
+            directory, nodes=nodes, encryption=encryption, ftp_port=base, sftp=sftp, metrics=metrics, web=web
         )
         self.names = list(self.local.nodes)
         self._proxies: dict[tuple[str, str], TcpProxy] = {}
@@ -103,6 +104,12 @@ class Cluster:
     def sftp_address(self, name: str) -> tuple[str, int]:
         """Where the node's SFTP server listens, with `sftp`."""
         address = self.local.nodes[name].sftp
+        assert address is not None
+        return address
+
+    def web_address(self, name: str) -> tuple[str, int]:
+        """Where the node's web server listens, with `web`."""
+        address = self.local.nodes[name].web
         assert address is not None
         return address
 

@@ -26,6 +26,8 @@ AUTHORITY = "authority"
 ADMIN = "admin"
 FTP_PORT = 2121
 SFTP_PORT = 2022
+WEB_PORT = 8080
+"""Of the first node of a demo."""
 METRICS = Address("127.0.0.1", 9420)
 _RESERVED = (AUTHORITY, ADMIN)
 
@@ -35,7 +37,7 @@ class NodeSpec:
     """A node to be: the address at which the others reach it, where it listens, its FTP and SFTP addresses.
 
     `passive_ports` is as in the configuration, "" for any free port. Without `sftp` it offers no SFTP, without
-    `metrics` neither metrics nor health.
+    `metrics` neither metrics nor health, without `web` no web.
     """
 
     name: str
@@ -45,10 +47,11 @@ class NodeSpec:
     passive_ports: str = "50000-50999"
     sftp: Address | None = None
     metrics: Address | None = None
+    web: Address | None = None
 
     @classmethod
     def parse(cls, text: str, ftp_port: int = FTP_PORT) -> NodeSpec:
-        """Read `name=host:port[,listen=host:port][,ftp=host:port][,sftp=host:port][,metrics=host:port]`.
+        """Read `name=host:port[,listen=host:port]`, and behind it ftp=, sftp=, metrics= and web= in the same form.
 
         Raises ValueError.
         """
@@ -67,6 +70,7 @@ class NodeSpec:
         sftp: Address | None = Address(address.host if own else everywhere, SFTP_PORT)
         # On loopback there are several nodes on this machine, and one port can be had once.
         metrics = None if own else METRICS
+        web: Address | None = None
         for other in others:
             key, _, value = other.partition("=")
             if key == "listen":
@@ -77,11 +81,13 @@ class NodeSpec:
                 sftp = Address.parse(value) if value else None
             elif key == "metrics":
                 metrics = Address.parse(value) if value else None
+            elif key == "web":
+                web = Address.parse(value) if value else None
             else:
-                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp, sftp and metrics")
+                raise ValueError(f"{key!r} in {text!r} is none of listen, ftp, sftp, metrics and web")
         if not address.port:
             raise ValueError(f"{text!r}: the others must know the port")
-        return cls(name, address, listen, ftp, sftp=sftp, metrics=metrics)
+        return cls(name, address, listen, ftp, sftp=sftp, metrics=metrics, web=web)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +174,7 @@ def _check_servers(nodes: Sequence[NodeSpec]) -> None:
             ("ftp", node.ftp),
             ("sftp", node.sftp),
             ("metrics", node.metrics if not _on_own_machine(node) else None),
+            ("web", node.web),
         )
         if at is not None
     ]
@@ -208,8 +215,16 @@ def node_file(spec: ClusterSpec, node: NodeSpec) -> str:
         },
         "sftp": {"listen": str(node.sftp or "")},
         "metrics": {"listen": str(node.metrics or "")},
+        "web": _web(node.web),
     }
     return render(values)
+
+
+def _web(at: Address | None) -> dict[str, object]:
+    """Return the section [web]; for browsers of other machines it speaks TLS, with the certificate of FTPS."""
+    if at is None or at.is_loopback:
+        return {"listen": str(at or "")}
+    return {"listen": str(at), "tls_certificate": "ftps.pem"}
 
 
 def _cluster(spec: ClusterSpec) -> dict[str, object]:

@@ -24,7 +24,9 @@ pixraft init try --node n1=127.0.0.1:7421 --node n2=127.0.0.1:7422 --node n3=127
 
 
 class _Spec(click.ParamType[bundle.NodeSpec]):
-    name = "NAME=HOST:PORT[,ftp=HOST:PORT][,sftp=HOST:PORT][,metrics=HOST:PORT][,listen=HOST:PORT]"
+    name = (
+        "NAME=HOST:PORT[,ftp=HOST:PORT][,sftp=HOST:PORT][,metrics=HOST:PORT][,web=HOST:PORT][,listen=HOST:PORT]"
+    )
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -52,7 +54,8 @@ def _checked_name(_ctx: click.Context, _parameter: click.Parameter, value: str) 
     required=True,
     metavar=_Spec.name,
     help="A node and where the others reach it; once for each. Where its FTP (ftp=) and SFTP servers (sftp=), its "
-    "metrics (metrics=) and its channel for the others (listen=) listen follows from that, unless given.",
+    "metrics (metrics=) and its channel for the others (listen=) listen follows from that, unless given; a web server "
+    "(web=) listens only where it is given.",
 )
 @click.option(
     "--name", default="pictures", show_default=True, callback=_checked_name, help="Name of the cluster."

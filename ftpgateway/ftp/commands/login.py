@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.ftp.gate import Beside
 from ftpgateway.ftp.interface import Session, command
+from ftpgateway.serving.refusals import NO_QUORUM, TOO_MANY_LOGINS, WRONG_PASSWORD
 from raftstore.errors import StoreError, Unavailable
 
-WRONG = "530 Wrong user name or password; after many wrong ones from an address the right one has to wait, too."
-"""The one answer to whoever may not log in, whatever the reason: what it does not tell, nobody learns."""
+WRONG = f"530 {WRONG_PASSWORD}"
 
 
 @dataclass(slots=True)
@@ -61,10 +61,10 @@ def pass_(session: Session, argument: str) -> None:
         session.end_with(f"421 {refused}")
         return
     except Unavailable:
-        session.end_with("421 Too many logins at once; try again in a moment.")
+        session.end_with(f"421 {TOO_MANY_LOGINS}")
         return
     except StoreError:
-        session.end_with("421 Too few nodes of the cluster can be reached; try again later or at another node.")
+        session.end_with(f"421 {NO_QUORUM}")
         return
     if login is None:
         if session.alive:

@@ -16,6 +16,7 @@ from raftstore.errors import BadName
 from raftstore.util.addresses import HOST, Address
 from raftstore.util.networks import Network
 
+_URL = re.compile(r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?/?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
@@ -92,6 +93,12 @@ def _host_or_empty(text: str) -> str:
     if text and not HOST.fullmatch(text):
         raise ValueError(f"{text!r} is not a host")
     return text
+
+
+def _url_or_empty(text: str) -> str:
+    if text and not _URL.fullmatch(text):
+        raise ValueError(f"{text!r} is not http:// or https:// with a host, and perhaps a port")
+    return text.rstrip("/").lower()
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -201,6 +208,7 @@ PATH_OR_EMPTY = _text(
 STORE_PATH = _text(_store_path, "a directory of the store, from /")
 HOST_OR_EMPTY = _text(_host_or_empty, 'a host name or IP address, or ""')
 PATTERNS = _text(_patterns, 'names with * and ? for what may be there, as "*.part, .*", or ""')
+URL_OR_EMPTY = _text(_url_or_empty, 'a URL without a path, "https://pictures.example.org", or ""')
 NETWORKS = _text(_networks, 'networks as "192.0.2.0/24, 2001:db8::/64", or ""')
 PORT_RANGE = _text(_port_range, 'ports as "first-last", or ""')
 BOOLEAN = Kind("true or false", _boolean, _boolean_text)

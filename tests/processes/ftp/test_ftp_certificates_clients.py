@@ -87,7 +87,7 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(tmp_pa
     made.write_bytes(encrypted + made.read_bytes().partition(b"-----END PRIVATE KEY-----\n")[2])
     # Within a terminal of its own: there OpenSSL would ask.
     code = (
-        "import pathlib, sys; from ftpgateway.ftp.tls import server_context\n"
+        "import pathlib, sys; from ftpgateway.serving.certificates import server_context\n"
         "try: server_context(pathlib.Path(sys.argv[1]))\n"
         "except ValueError as error: print('refused:', error)"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,12 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     result = init(tmp_path / "file" / "c")
     assert result.exit_code == 41
     assert "cannot write to" in result.stderr
+
+
+def test_a_web_for_others_speaks_tls() -> None:
+    spec = bundle.ClusterSpec(nodes=[bundle.NodeSpec.parse("n1=10.0.0.1:7420,web=0.0.0.0:8443")])
+    web = tomllib.loads(bundle.node_file(spec, spec.nodes[0]))["web"]
+    assert (web["listen"], web["tls_certificate"]) == ("0.0.0.0:8443", "ftps.pem")
+    own = bundle.ClusterSpec(nodes=[bundle.NodeSpec.parse("n1=127.0.0.1:7420,web=127.0.0.1:8080")])
+    assert tomllib.loads(bundle.node_file(own, own.nodes[0]))["web"]["listen"] == "127.0.0.1:8080"
+    assert bundle.NodeSpec.parse("n1=10.0.0.1:7420").web is None

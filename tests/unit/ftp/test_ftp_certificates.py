@@ -18,8 +18,8 @@ from ftpserver import PASSWORD, Client, Server, certificate, serving
 from structlog.testing import capture_logs
 from waiting import DEADLINE
 
-from ftpgateway.ftp import tls as ftptls
 from ftpgateway.ftp.data.masquerade import Masquerade
+from ftpgateway.serving import certificates
 
 DATA = bytes(range(256)) * 3000
 LOCAL = ("127.0.0.1", 0)
@@ -181,16 +181,16 @@ def test_what_could_not_be_read_is_tried_again_and_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
-        taken: list[ftptls.ServerIdentity] = []
-        watched = ftptls.Certificate(certificate(tmp_path), 60.0, taken.append)
+        taken: list[certificates.ServerIdentity] = []
+        watched = certificates.Certificate(certificate(tmp_path), 60.0, taken.append)
         (tmp_path / "next").mkdir()
         certificate(tmp_path / "next").replace(tmp_path / "ftps.pem")
 
-        def refused(_: Path) -> ftptls.ServerIdentity:
+        def refused(_: Path) -> certificates.ServerIdentity:
             raise OSError(errno.EMFILE, "Too many open files")
 
         with monkeypatch.context() as patch, capture_logs() as lines:
-            patch.setattr(ftptls, "ServerIdentity", refused)
+            patch.setattr(certificates, "ServerIdentity", refused)
             for _ in range(3):
                 assert not await watched.look()
         assert [line["log_level"] for line in lines] == ["error"]

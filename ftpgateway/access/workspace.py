@@ -115,6 +115,11 @@ class Workspace:
         """Whether `/name` is mounted in the view, not a directory of the home."""
         return name in self._mounted
 
+    def mount_of(self, path: str) -> str:
+        """Return the name of the mounted directory that a path is in, "" for what is in the home."""
+        name = path[1:].partition("/")[0]
+        return name if name in self._mounted else ""
+
     def letters(self, path: str) -> str:
         """Return the account's rights at `path`."""
         tree, inner = self._part(path)

@@ -86,7 +86,7 @@ async def list_directory(asked: Asked) -> Response:
     path = asked.path
     found = await listed(asked.files, path, sort_of(asked.query.get("sort", "")), asked.query.get("after", ""))
     shape: dict[str, object] = {"entries": [_entry(path, each) for each in found.entries], "after": found.after}
-    if path.split("/")[1] == "inbox" and asked.files.has_mount("inbox"):
+    if asked.files.mount_of(path) == "inbox":
         files = [each for each in found.entries if not each.is_directory]
         unopened = asked.files.unopened([each.inode for each in files])
         shape["unopened"] = [each.name for each in files if each.inode in unopened]

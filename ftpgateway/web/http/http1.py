@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,8 @@ _quiet = logging.getLogger("ftpgateway.web.http.http1")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 _quiet.setLevel(logging.CRITICAL)
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 App = Callable[..., Awaitable[None]]
 
@@ -102,6 +105,18 @@ class HttpConnection(H11Protocol):
         self._spoke()
         super().data_received(data)
         self._watch()
+
+    def handle_events(self) -> None:
+        """Read what has come; a head is taken only with its lines ended as they must be.
+
+        h11 takes a bare LF for the end of a line, some proxies do not: what is one request to them must not be two.
+        """
+        if not self.underway and self.conn.their_state is h11.IDLE:
+            head = self.conn.trailing_data[0].partition(b"\r\n\r\n")[0]
+            if _BARE_LF.search(head):
+                self.send_400_response("The lines of a head end with CR LF.")
+                return
+        super().handle_events()
 
     def on_response_complete(self) -> None:
         """The reply has gone to the kernel, or waits for it."""

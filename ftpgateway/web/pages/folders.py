@@ -22,9 +22,6 @@ from raftstore.types import Entry
 SHOWN_BYTES = 40 * 1000 * 1000
 """Largest original that a grid shows; a sign stands for larger ones."""
 
-AT_TOP = frozenset({"inbox", "send", "shared", "trash"})
-"""Mounted directories, which have places of their own in the navigation."""
-
 MOST_RECIPIENTS = 2000
 
 
@@ -66,9 +63,7 @@ def tiles(directory: str, entries: Sequence[Entry], unopened: frozenset[int] = f
 
 def may(files: Workspace, path: str) -> May:
     """Return what can be offered in a directory."""
-    top = path.split("/")[1]
-    user = files.account.user
-    mounted = top if top in AT_TOP and files.has_mount(top) else ""
+    user, mounted = files.account.user, files.mount_of(path)
     below = paths.join(path, "x")
     inside = mounted != "send" or path.count("/") > 1
     return May(
@@ -79,6 +74,11 @@ def may(files: Workspace, path: str) -> May:
         send=user.person and mounted not in ("send", "trash"),
         restore=mounted == "trash",
     )
+
+
+def usual_sort(mount: str) -> str:
+    """Return how a directory is sorted if nobody says otherwise."""
+    return "new" if mount in ("inbox", "send") else "name"
 
 
 async def recipients(files: Workspace) -> list[str]:
@@ -112,20 +112,19 @@ async def home(asked: Asked) -> Response:
 async def folder(asked: Asked) -> Response:
     """Show a folder."""
     path = asked.path
-    area = path.split("/")[1]
-    sort = asked.query.get("sort", "new" if area in ("inbox", "send") else "name")
+    area = asked.files.mount_of(path)
+    sort = asked.query.get("sort", usual_sort(area))
     after = asked.query.get("after", "")
     found = await listed(asked.files, path, sort_of(sort), after)
-    entries = [
-        each for each in found.entries if path != "/" or each.name not in AT_TOP or not each.is_directory
-    ]
+    # Mounted directories have places of their own in the navigation.
+    entries = [each for each in found.entries if path != "/" or not asked.files.has_mount(each.name)]
     unopened: frozenset[int] = frozenset()
-    if area == "inbox" and asked.files.has_mount("inbox"):
+    if area == "inbox":
         unopened = frozenset(asked.files.unopened([each.inode for each in entries if not each.is_directory]))
     return rendered(
         "folder.html",
         asked,
-        active=area if area in AT_TOP and asked.files.has_mount(area) else "folders",
+        active=area or "folders",
         path=path,
         title=crumbs(path)[-1][0] if path != "/" else "Your pictures",
         tiles=tiles(path, entries, unopened),
@@ -156,7 +155,7 @@ async def upload(asked: Asked) -> Response:
         path = asked.files.resolve(paths.join(directory, multipart.base_name(name)))
         if path == directory:
             raise IsADirectory(path)
-        await store_body(asked, path, body, beside=not path.startswith("/send/"))
+        await store_body(asked, path, body, beside=asked.files.mount_of(path) != "send")
         stored += 1
     if not stored:
         raise BadRequest("No file was chosen.")

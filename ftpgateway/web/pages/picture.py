@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from ftpgateway.web.asking import Asked, page
 from ftpgateway.web.listing import beside, is_picture, sort_of
-from ftpgateway.web.pages.folders import AT_TOP, SHOWN_BYTES, may, recipients
+from ftpgateway.web.pages.folders import SHOWN_BYTES, may, recipients, usual_sort
 from ftpgateway.web.pages.rendering import rendered, see, url, with_query
 from raftstore import paths
 
@@ -19,8 +19,8 @@ async def view(asked: Asked) -> Response:
     if entry.is_directory:
         return see(url("/folders", path))
     directory, _ = paths.parent(path)
-    area = path.split("/")[1]
-    sort = asked.query.get("sort", "new" if area in ("inbox", "send") else "name")
+    area = asked.files.mount_of(path)
+    sort = asked.query.get("sort", usual_sort(area))
     around = await beside(asked.files, path, sort_of(sort))
 
     def address(name: str) -> str:
@@ -29,7 +29,7 @@ async def view(asked: Asked) -> Response:
     return rendered(
         "view.html",
         asked,
-        active=area if area in AT_TOP and asked.files.has_mount(area) else "folders",
+        active=area or "folders",
         path=path,
         entry=entry,
         shown=is_picture(entry) and entry.size <= SHOWN_BYTES * 4,

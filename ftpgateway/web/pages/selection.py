@@ -63,7 +63,7 @@ async def delete(asked: Asked) -> Response:
     found = chosen(asked.files, form)
     for path in found:
         await remove(asked.files, path)
-    area = found[0].split("/")[1]
+    area = asked.files.mount_of(found[0])
     kept = trash and area not in ("inbox", "send", "trash")
     return _back(form, "recalled" if area == "send" else "trashed" if kept else "deleted")
 

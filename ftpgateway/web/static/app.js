@@ -157,7 +157,7 @@ if (form) {
     let sent = 0;
     const request = new XMLHttpRequest();
     const base = form.dataset.put.replace(/\/$/, "");
-    const beside = base.startsWith("/api/v1/files/send/") ? "" : "&beside=1";
+    const beside = "beside" in form.dataset ? "&beside=1" : "";
     request.open("PUT", `${base}/${encodeURIComponent(file.name)}?modified=${(file.lastModified / 1000).toFixed(3)}${beside}`);
     request.upload.onprogress = (event) => { gone += event.loaded - sent; sent = event.loaded; show(); };
     request.onload = () => {

@@ -67,6 +67,26 @@ def test_a_malformed_request_is_refused_and_the_connection_ended(server: WebServ
     assert answer.count(b"HTTP/1.1") == 1, "nothing behind it is taken for a request"
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /sign-in HTTP/1.1\nHost: a\r\n\r\n",
+        b"GET /sign-in HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
+        b"GET /sign-in HTTP/1.1\r\nHost: a\n\nGET /static/x/app.css HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+def test_lines_of_a_head_end_in_one_way(server: WebServer, request_: bytes) -> None:
+    good = b"GET /sign-in HTTP/1.1\r\nHost: a\r\n\r\n"
+    for before, count in ((b"", 1), (good, 2), (good + good, 3)):
+        for cut in (0, len(before) + 5):
+            with server.raw() as sock:
+                for piece in ((before + request_)[:cut], (before + request_)[cut:]):
+                    sock.sendall(piece)
+                answer = answered(sock)
+            assert answer.count(b"HTTP/1.1 ") == count
+            assert answer.count(b"HTTP/1.1 400 ") == 1
+
+
 def test_methods_that_are_not_there(server: WebServer) -> None:
     for method in ("OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get"):
         answer = asked(server, f"{method} /sign-in HTTP/1.1\nHost: a\n\n")

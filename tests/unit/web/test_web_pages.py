@@ -453,6 +453,23 @@ def test_the_trash_is_shown_and_restored(server: WebServer) -> None:
     assert server.store.read("/people/carol/1.jpg") == JPEG
 
 
+def test_a_folder_of_the_home_may_have_the_name_of_a_mount(server: WebServer) -> None:
+    """Who is no person has no inbox; a folder of that name is a folder."""
+    for name in ("inbox", "send", "trash"):
+        server.store.put(f"/{name}", None)
+        server.store.put(f"/{name}/1.jpg", PNG)
+    browser = server.browser()
+    text = browser.get("/folders/").text
+    assert all(f'href="/folders/{name}"' in text for name in ("inbox", "send", "trash"))
+    assert 'src="/files/inbox/1.jpg"' in browser.get("/folders/inbox").text
+    body = b'--q\r\nContent-Disposition: form-data; name="file"; filename="1.jpg"\r\n\r\n' + JPEG + b"\r\n--q--"
+    assert (
+        browser.ask("POST", "/upload/send", body, Content_Type="multipart/form-data; boundary=q").status == 303
+    )
+    assert server.store.read("/send/1.jpg") == PNG
+    assert server.store.read("/send/1 (2).jpg") == JPEG
+
+
 @pytest.mark.parametrize("place", ["/inbox", "/sent", "/trash"])
 def test_who_is_no_person_has_no_such_pages(server: WebServer, place: str) -> None:
     assert server.browser().get(place).status == 404

@@ -244,7 +244,8 @@ _SHAPES = [
     (
         "events",
         "an event a line: `number`, `index` (of the log), `time`, `event` (delivered, opened, kept, recalled, expired, "
-        "bounced, restored, trash_ended, retained), `actor`, `subject` (null: several, or nobody), `files`, `path`",
+        "bounced, restored, trash_ended, retained, uploaded, node_down, node_up), `actor`, `subject` (null: several, "
+        "or nobody), `files`, `path`",
     ),
     (
         "audit",

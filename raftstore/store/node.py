@@ -39,6 +39,7 @@ from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health
 from raftstore.cluster.status.news import News
+from raftstore.cluster.status.watching import NodeWatch
 from raftstore.cluster.trash import TrashCalls
 from raftstore.cluster.webhooks.request import Requester
 from raftstore.cluster.webhooks.sending import WebhookWork
@@ -347,6 +348,13 @@ class RunningNode:
             leads=lambda: part.consensus.is_leader,
             propose=self.propose,
         )
+        watch = NodeWatch(
+            catalog=disk.catalog,
+            leads=self._leads,
+            others=self.membership.others,
+            answers=lambda name: self.health.last(name) is not None,
+            propose=self.propose,
+        )
         registration = Registration(
             commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
@@ -374,6 +382,7 @@ class RunningNode:
             retention,
             trimming,
             self.webhooks,
+            watch,
             part.reserver,
             part.stager,
             registration,

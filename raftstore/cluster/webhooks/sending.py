@@ -40,6 +40,8 @@ BATCH = 100
 """Events of a message."""
 PASSED = 1_000
 """Events that are not for a webhook after which its position moves."""
+FAULT = 5.0
+"""Seconds after which a sender goes on that met a fault of the program."""
 TROUBLE = 1.0
 """Seconds until the log is asked again when it took nothing."""
 
@@ -106,7 +108,7 @@ class Sender:
                 wait = TROUBLE
             except Exception:  # a fault of one message must not be the end of all
                 log.exception("a webhook failed, trying again", webhook=self.name)
-                wait = self.settings.pause
+                wait = FAULT
             await self._wait(wait)
 
     def _webhook(self) -> Webhook | None:

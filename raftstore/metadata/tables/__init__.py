@@ -43,6 +43,7 @@ from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.stores import Stores
 from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
+from raftstore.metadata.tables.watched import WatchedNodes
 from raftstore.metadata.tables.webhooks import Webhooks
 
 TABLES: tuple[type[Table], ...] = (
@@ -87,6 +88,7 @@ TABLES: tuple[type[Table], ...] = (
     AuditLog,
     Maintenance,
     Webhooks,
+    WatchedNodes,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

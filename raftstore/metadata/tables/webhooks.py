@@ -63,8 +63,10 @@ class Webhook:
     accepted: int
 
     def takes(self, kind: EventKind) -> bool:
-        """Whether it gets events of that kind."""
-        return not self.kinds or kind.name.lower() in self.kinds.split()
+        """Whether it gets events of that kind; one that names none gets all but uploads."""
+        if not self.kinds:
+            return kind is not EventKind.UPLOADED
+        return kind.name.lower() in self.kinds.split()
 
     def message(self, first: int, last: int) -> str:
         """Return the name of the message with these events: the same at all times, and of no other."""
@@ -136,10 +138,18 @@ CREATE TABLE dead_letters (
         self.on_change: Callable[[], object] = lambda: None
         """Called when one came, went, or is to be tried again, while the entry is still applied; must not raise."""
 
+        self.uploads = False
+        """Whether one asks for uploads: only then are they events."""
+        if tables.at.level >= LEVEL:
+            self._look_for_uploads()
+
     @classmethod
     def over(cls, tables: Tables) -> Self:
         """Make it with cluster time and events."""
         return cls(tables)
+
+    def _look_for_uploads(self) -> None:
+        self.uploads = any(EventKind.UPLOADED.name.lower() in each.kinds.split() for each in self.all())
 
     # Commands.
 
@@ -160,6 +170,7 @@ CREATE TABLE dead_letters (
                 self._events.last,
             ),
         )
+        self._look_for_uploads()
         self.on_change()
 
     @handles("remove_webhook", level=LEVEL)
@@ -168,6 +179,7 @@ CREATE TABLE dead_letters (
         self._named(command.name)
         self._execute("DELETE FROM webhooks WHERE name = ?", (command.name,))
         self._execute("DELETE FROM dead_letters WHERE webhook = ?", (command.name,))
+        self._look_for_uploads()
         self.on_change()
 
     @handles("begin_message", level=LEVEL)

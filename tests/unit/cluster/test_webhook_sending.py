@@ -10,23 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogs import NOW, Feeder, command
+from catalogs import NOW, Feeder, command, put
 from people import DAY, advance, person, send
 from waiting import until
 
 from raftstore.cluster.events import EventFeed
 from raftstore.cluster.settings import WebhooksSettings
+from raftstore.cluster.status import watching
+from raftstore.cluster.status.watching import NodeWatch
 from raftstore.cluster.webhooks import sending
 from raftstore.cluster.webhooks.request import NotAccepted
 from raftstore.cluster.webhooks.sending import WebhookWork
+from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import OutcomeUnknown
 from raftstore.metadata.results import accepted
 from raftstore.metadata.tables import events as events_table
 from raftstore.metadata.tables import webhooks as webhooks_table
 from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.events import Events
+from raftstore.metadata.tables.watched import WatchedNodes
 from raftstore.metadata.tables.webhooks import DeadLetter, Webhook, Webhooks
 from raftstore.rights import Actor
+from raftstore.types import EventKind
 from raftstore.wire import commands_pb2 as commands
 
 QUICK = WebhooksSettings(pause=1, give_up=3600)
@@ -371,6 +376,74 @@ def test_a_webhook_that_is_removed_and_made_again_is_another(feeder: Feeder, ann
 
     run(main)
     assert webhook(feeder).revision != old.revision
+
+
+def test_uploads_are_events_while_a_webhook_asks_for_them(feeder: Feeder) -> None:
+    feeder.make("/cams")
+    add(feeder)
+    feeder.one(put("/cams/0.jpg", 1))
+    assert newest(feeder) == 0
+    add(feeder, "eye", kinds=["uploaded"])
+    feeder.reopen()
+    done = feeder.one(put("/cams/1.jpg", 2))
+    feeder.one(put("/cams/1.jpg", 3, exclusive=True))  # refused
+    (event,) = feeder.catalog.ask(Events, lambda events: events.after(0, 10))
+    assert (event.kind, event.inode, event.owner) == (EventKind.UPLOADED, done.inode, "ada")
+
+    async def main() -> None:
+        endpoint = Endpoint()
+        async with leading(feeder, endpoint):
+            await until(lambda: webhook(feeder, "eye").position == 1)
+        assert endpoint.numbers() == [1]
+        assert webhook(feeder).accepted == 0, "who names no kinds gets no uploads"
+
+    run(main)
+    assert feeder.status(command("remove_webhook", name="eye")) == "OK"
+    feeder.one(put("/cams/2.jpg", 4))
+    assert newest(feeder) == 1
+
+
+def test_the_leader_notes_once_who_cannot_be_reached_and_who_can_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeder = Feeder(tmp_path / "catalog.db")
+    feeder.index += 1
+    feeder.catalog.configure(feeder.index, Configuration.of(["n1", "n2", "n3"]).encode())
+    proposed: list[tuple[str, bool]] = []
+    leads, silent = True, {"n3"}
+
+    async def propose(built: commands.Command) -> commands.Result:
+        proposed.append((built.note_node.node, built.note_node.down))
+        return accepted(feeder.one(built).SerializeToString())
+
+    watch = NodeWatch(
+        catalog=feeder.catalog,
+        leads=lambda: leads,
+        others=lambda: ["n2", "n3", "n9"],
+        answers=lambda name: name not in silent,
+        propose=propose,
+    )
+    asyncio.run(watch.look())
+    assert proposed == [], "not at once"
+    monkeypatch.setattr(watching, "DOWN_AFTER", 0.0)
+    silent.add("n9")
+    for _ in range(2):
+        asyncio.run(watch.look())
+    assert proposed == [("n3", True), ("n9", True), ("n9", True)], "n9 is no member by now"
+    silent.clear()
+    leads = False
+    asyncio.run(watch.look())
+    leads = True
+    for _ in range(2):
+        asyncio.run(watch.look())
+    noted = feeder.catalog.ask(Events, lambda events: events.after(0, 10))
+    assert [(each.kind.name, each.owner) for each in noted] == [("NODE_DOWN", "n3"), ("NODE_UP", "n3")]
+    assert feeder.status(command("note_node", node="n3", down=False)) == "CHANGED"
+    feeder.one(command("note_node", node="n3", down=True))
+    feeder.index += 1
+    feeder.catalog.configure(feeder.index, Configuration.of(["n1", "n2"]).encode())
+    assert feeder.catalog.ask(WatchedNodes, lambda watched: watched.down()) == set()
+    feeder.catalog.close()
 
 
 # The table.

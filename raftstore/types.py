@@ -234,7 +234,8 @@ class EventKind(enum.IntEnum):
     BOUNCED: somebody is no person any more, so all that was not opened there, if there was any, counts as bounced.
 
     RESTORED: a file was moved out of the trash. TRASH_ENDED: files in it have expired. RETAINED: retention has removed
-    files of a directory.
+    files of a directory. UPLOADED: a version was published; only while a webhook asks for these. NODE_DOWN, NODE_UP: a
+    member cannot be reached from the leader, or can be again.
     """
 
     DELIVERED = 1
@@ -246,6 +247,9 @@ class EventKind(enum.IntEnum):
     RESTORED = 16
     TRASH_ENDED = 17
     RETAINED = 18
+    UPLOADED = 32
+    NODE_DOWN = 40
+    NODE_UP = 41
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +263,8 @@ class Event:
     to a group is DELIVERED to those that had it not. BOUNCED: the `subject` is gone, whoever was the sender.
 
     RESTORED: `subject` is the owner, `inode` the file. TRASH_ENDED: so many `files` of `subject`. RETAINED: so many
-    `files` of the directory `inode`.
+    `files` of the directory `inode`. UPLOADED: `subject` is the owner, `inode` the file. NODE_DOWN, NODE_UP: `subject`
+    is the member's name.
     """
 
     number: int

@@ -244,7 +244,8 @@ _SHAPES = [
     (
         "events",
         "an event a line: `number`, `index` (of the log), `time`, `event` (delivered, opened, kept, recalled, expired, "
-        "bounced, restored, trash_ended, retained), `actor`, `subject` (null: several, or nobody), `files`, `path`",
+        "bounced, restored, trash_ended, retained, uploaded, node_down, node_up), `actor`, `subject` (null: several, "
+        "or nobody), `files`, `path`",
     ),
     (
         "audit",
@@ -252,6 +253,15 @@ _SHAPES = [
         "(that was asked), `call`, `arguments`, `outcome` (done, refused, unknown), `code` and `detail` of the error, "
         "`omitted` (refusals before it that are not recorded), `id` (of the call)",
     ),
+    (
+        "webhook list",
+        "`webhooks`: each `name`, `url`, `events` (null: all), `private`, `position`, `newest` (numbers of events), "
+        "`accepted` (messages), `dead`, `failures`, `error`, `retry_in` (seconds; the last three null: not known); of "
+        "one also `letters`: each `number`, `first`, `last`, `time`, `detail`, `asked`, `lost`",
+    ),
+    ("webhook add", "`name`, `secret`, `done`"),
+    ("webhook remove, retry", "`name`, `done`"),
+    ("webhook test", "`name`, `status` (null: not accepted), `error`, `took` (seconds)"),
     ("jobs cancel", "`id`, `done`"),
     (
         "partials list, remove",

@@ -28,7 +28,14 @@ from ftpgateway.serving.opensessions import SESSION_CALLS, OpenSessions
 from ftpgateway.serving.transfercounts import TransferCounts
 from ftpgateway.serving.transferlog import TransferLog
 from raftstore.chunks.settings import ChunksSettings
-from raftstore.cluster.settings import AuditSettings, ClusterSettings, JobsSettings, NodeSettings, StoreSettings
+from raftstore.cluster.settings import (
+    AuditSettings,
+    ClusterSettings,
+    JobsSettings,
+    NodeSettings,
+    StoreSettings,
+    WebhooksSettings,
+)
 from raftstore.consensus.settings import ConsensusSettings, RaftLogSettings
 from raftstore.errors import Damaged, Invalid, Removed, StoreError, Superseded, TooNew
 from raftstore.peers.security.pki import Identity
@@ -265,6 +272,7 @@ def store_settings(config: NodeConfig) -> StoreSettings:
         consensus=ConsensusSettings.bounded(config[RaftLogSettings]),
         jobs=config[JobsSettings],
         audit=config[AuditSettings],
+        webhooks=config[WebhooksSettings],
         services=config.services(for_clients=True),
         stall_threshold=config[LogSettings].stalls / 1000,
     )

@@ -78,6 +78,10 @@ class Feed(Generic[_Row]):
         found: tuple[int, int] = self._ask(lambda rows: (rows.first(), rows.last))
         return found
 
+    def newest(self) -> int:
+        """Return the number of the newest row that this node has applied."""
+        return self._bounds()[1]
+
     def _ask(self, question: Callable[[Numbered], Any]) -> Any:
         return self._catalog.ask(self._table, question)
 

@@ -127,6 +127,22 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhooksSettings:
+    """How events are sent to webhooks (`pixraft webhook`). The same on every node: the leader's counts."""
+
+    pause: float = declared(
+        kinds.integer(1, 86400),
+        "Seconds that pass at most between two attempts to send what was not accepted; they begin with 1, and double.",
+        3600,
+    )
+    give_up: float = declared(
+        kinds.integer(1, 30 * 86400),
+        "Seconds of cluster time after which an event whose message is not accepted becomes a dead letter.",
+        3 * 86400,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
     """Settings of one node's store.
 
@@ -144,6 +160,7 @@ class StoreSettings:
     consensus: ConsensusSettings = ConsensusSettings()  # noqa: RUF009  # immutable
     jobs: JobsSettings = JobsSettings()  # immutable
     audit: AuditSettings = AuditSettings()  # immutable
+    webhooks: WebhooksSettings = WebhooksSettings()  # immutable
     reserve_bytes: int | None = None
     command_timeout: float = 10.0
     barrier_timeout: float = 5.0

@@ -50,6 +50,7 @@ from raftstore.metadata.tables.reservations import Reservation, Reservations
 from raftstore.metadata.tables.secrets import Secrets
 from raftstore.metadata.tables.staging import Staged, Staging
 from raftstore.metadata.tables.stores import Stores
+from raftstore.metadata.tables.webhooks import Webhooks
 from raftstore.rights import Action, Actor, Rights
 from raftstore.types import (
     ChunkRef,
@@ -142,6 +143,7 @@ class Catalog:
         self._level_changed: Callable[[int], object] = lambda level: None
         self._events_changed: Callable[[], object] = lambda: None
         self._audit_changed: Callable[[], object] = lambda: None
+        self._webhooks_changed: Callable[[], object] = lambda: None
         self._open(check_seconds)
         self._replaced.unlink(missing_ok=True)
 
@@ -169,6 +171,7 @@ class Catalog:
         self._machine.on_level = lambda level: self._level_changed(level)
         self._tables[Events].on_change = lambda: self._events_changed()
         self._tables[AuditLog].on_change = lambda: self._audit_changed()
+        self._tables[Webhooks].on_change = lambda: self._webhooks_changed()
         self._execute = self._database.cursor().execute
         self._reports = Reports(self._database, self._machine.sets, self._machine.names)
         self._transaction = Transaction(self._database, self._machine, self._write_lock)
@@ -214,6 +217,10 @@ class Catalog:
     def watch_audit(self, changed: Callable[[], object]) -> None:
         """Call `changed` when there are more records in the audit log, as `watch_events`."""
         self._audit_changed = changed
+
+    def watch_webhooks(self, changed: Callable[[], object]) -> None:
+        """Call `changed` when what is asked of webhooks has changed, as `watch_events`."""
+        self._webhooks_changed = changed
 
     # The state machine.
 
@@ -478,6 +485,7 @@ class Catalog:
         self._level_changed(self.level)
         self._events_changed()
         self._audit_changed()
+        self._webhooks_changed()
         return self._applied
 
     def _swap(self) -> None:

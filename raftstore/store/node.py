@@ -39,7 +39,10 @@ from raftstore.cluster.status import diskspace
 from raftstore.cluster.status.enquiries import Enquiries
 from raftstore.cluster.status.health import Health
 from raftstore.cluster.status.news import News
+from raftstore.cluster.status.watching import NodeWatch
 from raftstore.cluster.trash import TrashCalls
+from raftstore.cluster.webhooks.request import Requester
+from raftstore.cluster.webhooks.sending import WebhookWork
 from raftstore.consensus.engine import Consensus
 from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
 from raftstore.metadata.results import accepted
@@ -118,6 +121,14 @@ class RunningNode:
         self._people = People(disk.catalog, self.barrier, self.propose, self._change)
         self.events = EventFeed(disk.catalog, self.barrier)
         self.auditor = Auditor(settings.name, lambda: disk.catalog.level, self.propose)
+        self.webhooks = WebhookWork(
+            settings.webhooks,
+            catalog=disk.catalog,
+            events=self.events,
+            leads=self._leads,
+            propose=self.propose,
+            requester=Requester(),
+        )
         self.maintenance = MaintenanceCalls(disk.catalog, self.barrier, self.propose)
         self.own.resting = lambda: self.rests
         self._status = ClusterStatusReporter(
@@ -167,6 +178,7 @@ class RunningNode:
             people=self._people,
             events=self.events,
             audit=AuditFeed(self.disk.catalog, self.barrier),
+            webhooks=self.webhooks,
             trash=TrashCalls(self.disk.catalog, self.barrier, self._change),
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
             renew=lambda pem: self._renewal(pem, self.disk.level),
@@ -216,7 +228,8 @@ class RunningNode:
 
     def meter(self, part: Part, metrics: Metrics) -> None:
         """Have what the node counts collected."""
-        for component in (self.own, self.health, self.network, self.disk.volumes, self.auditor):
+        volumes = self.disk.volumes
+        for component in (self.own, self.health, self.network, volumes, self.auditor, self.webhooks):
             metrics.add(component)
         network = self.network
         metrics.add(CertificateEnd(lambda: network.identity.ca), certificate="authority")
@@ -335,6 +348,13 @@ class RunningNode:
             leads=lambda: part.consensus.is_leader,
             propose=self.propose,
         )
+        watch = NodeWatch(
+            catalog=disk.catalog,
+            leads=self._leads,
+            others=self.membership.others,
+            answers=lambda name: self.health.last(name) is not None,
+            propose=self.propose,
+        )
         registration = Registration(
             commands.RegisterStore(node=settings.name, identity=disk.volumes.identity, zone=settings.node.zone),
             disk.catalog,
@@ -361,6 +381,8 @@ class RunningNode:
             cluster_time,
             retention,
             trimming,
+            self.webhooks,
+            watch,
             part.reserver,
             part.stager,
             registration,
@@ -461,6 +483,10 @@ class RunningNode:
 
     def _takes_part(self) -> Consensus | None:
         return None if self._part is None else self._part.consensus
+
+    def _leads(self) -> bool:
+        consensus = self._takes_part()
+        return consensus is not None and consensus.is_leader
 
     def _leader(self) -> str | None:
         return None if self._part is None else self._part.consensus.leader

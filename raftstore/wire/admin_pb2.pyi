@@ -763,6 +763,136 @@ class AuditEntry(_message.Message):
     omitted: int
     def __init__(self, number: _Optional[int] = ..., index: _Optional[int] = ..., time_ns: _Optional[int] = ..., call: _Optional[bytes] = ..., caller: _Optional[str] = ..., role: _Optional[str] = ..., address: _Optional[str] = ..., node: _Optional[str] = ..., method: _Optional[str] = ..., arguments: _Optional[str] = ..., code: _Optional[str] = ..., detail: _Optional[str] = ..., omitted: _Optional[int] = ...) -> None: ...
 
+class WebhooksRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class Webhooks(_message.Message):
+    __slots__ = ("webhooks",)
+    WEBHOOKS_FIELD_NUMBER: _ClassVar[int]
+    webhooks: _containers.RepeatedCompositeFieldContainer[WebhookState]
+    def __init__(self, webhooks: _Optional[_Iterable[_Union[WebhookState, _Mapping]]] = ...) -> None: ...
+
+class WebhookState(_message.Message):
+    __slots__ = ("name", "url", "kinds", "private", "position", "newest", "accepted", "dead", "letters", "attempts")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    PRIVATE_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    DEAD_FIELD_NUMBER: _ClassVar[int]
+    LETTERS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    url: str
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    private: bool
+    position: int
+    newest: int
+    accepted: int
+    dead: int
+    letters: _containers.RepeatedCompositeFieldContainer[DeadLetter]
+    attempts: WebhookAttempts
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., private: _Optional[bool] = ..., position: _Optional[int] = ..., newest: _Optional[int] = ..., accepted: _Optional[int] = ..., dead: _Optional[int] = ..., letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ..., attempts: _Optional[_Union[WebhookAttempts, _Mapping]] = ...) -> None: ...
+
+class WebhookAttempts(_message.Message):
+    __slots__ = ("failures", "error", "wait_ms")
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    failures: int
+    error: str
+    wait_ms: int
+    def __init__(self, failures: _Optional[int] = ..., error: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class WebhookQuestion(_message.Message):
+    __slots__ = ("name", "revision")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class WebhookKnown(_message.Message):
+    __slots__ = ("attempts",)
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    attempts: WebhookAttempts
+    def __init__(self, attempts: _Optional[_Union[WebhookAttempts, _Mapping]] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("number", "first", "last", "time_ns", "detail", "asked", "lost")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    first: int
+    last: int
+    time_ns: int
+    detail: str
+    asked: bool
+    lost: bool
+    def __init__(self, number: _Optional[int] = ..., first: _Optional[int] = ..., last: _Optional[int] = ..., time_ns: _Optional[int] = ..., detail: _Optional[str] = ..., asked: _Optional[bool] = ..., lost: _Optional[bool] = ...) -> None: ...
+
+class WebhookAdd(_message.Message):
+    __slots__ = ("name", "url", "kinds", "private")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    PRIVATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    url: str
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    private: bool
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., private: _Optional[bool] = ...) -> None: ...
+
+class WebhookAdded(_message.Message):
+    __slots__ = ("secret",)
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    secret: str
+    def __init__(self, secret: _Optional[str] = ...) -> None: ...
+
+class WebhookRemove(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class WebhookRetry(_message.Message):
+    __slots__ = ("name", "letter")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LETTER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    letter: int
+    def __init__(self, name: _Optional[str] = ..., letter: _Optional[int] = ...) -> None: ...
+
+class WebhookReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WebhookTest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class WebhookTested(_message.Message):
+    __slots__ = ("status", "error", "took_ms")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    TOOK_MS_FIELD_NUMBER: _ClassVar[int]
+    status: int
+    error: str
+    took_ms: int
+    def __init__(self, status: _Optional[int] = ..., error: _Optional[str] = ..., took_ms: _Optional[int] = ...) -> None: ...
+
 class PersonPurge(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -915,8 +915,106 @@ class TrimAudit(_message.Message):
     up_to: int
     def __init__(self, up_to: _Optional[int] = ...) -> None: ...
 
+class NoteNode(_message.Message):
+    __slots__ = ("node", "down")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    DOWN_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    down: bool
+    def __init__(self, node: _Optional[str] = ..., down: _Optional[bool] = ...) -> None: ...
+
+class Webhook(_message.Message):
+    __slots__ = ("name", "url", "kinds", "private", "secret", "key")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    PRIVATE_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    url: str
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    private: bool
+    secret: bytes
+    key: bytes
+    def __init__(self, name: _Optional[str] = ..., url: _Optional[str] = ..., kinds: _Optional[_Iterable[str]] = ..., private: _Optional[bool] = ..., secret: _Optional[bytes] = ..., key: _Optional[bytes] = ...) -> None: ...
+
+class AddWebhook(_message.Message):
+    __slots__ = ("webhook",)
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    webhook: Webhook
+    def __init__(self, webhook: _Optional[_Union[Webhook, _Mapping]] = ...) -> None: ...
+
+class RemoveWebhook(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class BeginMessage(_message.Message):
+    __slots__ = ("name", "revision", "position", "last")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    position: int
+    last: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., position: _Optional[int] = ..., last: _Optional[int] = ...) -> None: ...
+
+class EndMessage(_message.Message):
+    __slots__ = ("name", "revision", "position", "last", "outcome", "detail", "next")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ACCEPTED: _ClassVar[EndMessage.Outcome]
+        GIVEN_UP: _ClassVar[EndMessage.Outcome]
+        PASSED: _ClassVar[EndMessage.Outcome]
+        LOST: _ClassVar[EndMessage.Outcome]
+    ACCEPTED: EndMessage.Outcome
+    GIVEN_UP: EndMessage.Outcome
+    PASSED: EndMessage.Outcome
+    LOST: EndMessage.Outcome
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    position: int
+    last: int
+    outcome: EndMessage.Outcome
+    detail: str
+    next: int
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., position: _Optional[int] = ..., last: _Optional[int] = ..., outcome: _Optional[_Union[EndMessage.Outcome, str]] = ..., detail: _Optional[str] = ..., next: _Optional[int] = ...) -> None: ...
+
+class RetryWebhook(_message.Message):
+    __slots__ = ("name", "letter")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LETTER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    letter: int
+    def __init__(self, name: _Optional[str] = ..., letter: _Optional[int] = ...) -> None: ...
+
+class EndLetter(_message.Message):
+    __slots__ = ("name", "revision", "letter", "accepted", "detail")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    LETTER_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    revision: int
+    letter: int
+    accepted: bool
+    detail: str
+    def __init__(self, name: _Optional[str] = ..., revision: _Optional[int] = ..., letter: _Optional[int] = ..., accepted: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
+
 class Command(_message.Message):
-    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "stage_content", "unstage_content", "forget_contents", "put_group", "remove_group", "block", "mark_opened", "send_file", "purge_person", "advance_clock", "restore_trash", "empty_trash", "put_retention", "remove_retention", "retain", "copy_file", "record_audit", "trim_audit", "set_maintenance", "actor", "audit")
+    __slots__ = ("make_directory", "remove_directory", "put_file", "remove_file", "rename", "set_times", "put_partial", "drop_partial", "put_user", "remove_user", "register_store", "change_replicas", "put_intent", "redeem_token", "finish_intent", "begin_sweep", "put_job", "take_job", "report_job", "finish_job", "cancel_job", "drop_replicas", "agree_on_secret", "set_level", "adopt_owner", "reserve_name", "renew_names", "release_name", "expire_partials", "stage_content", "unstage_content", "forget_contents", "put_group", "remove_group", "block", "mark_opened", "send_file", "purge_person", "advance_clock", "restore_trash", "empty_trash", "put_retention", "remove_retention", "retain", "copy_file", "record_audit", "trim_audit", "set_maintenance", "add_webhook", "remove_webhook", "begin_message", "end_message", "retry_webhook", "end_letter", "note_node", "actor", "audit")
     MAKE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     REMOVE_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     PUT_FILE_FIELD_NUMBER: _ClassVar[int]
@@ -965,6 +1063,13 @@ class Command(_message.Message):
     RECORD_AUDIT_FIELD_NUMBER: _ClassVar[int]
     TRIM_AUDIT_FIELD_NUMBER: _ClassVar[int]
     SET_MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
+    ADD_WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    END_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    END_LETTER_FIELD_NUMBER: _ClassVar[int]
+    NOTE_NODE_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     make_directory: MakeDirectory
@@ -1015,6 +1120,13 @@ class Command(_message.Message):
     record_audit: RecordAudit
     trim_audit: TrimAudit
     set_maintenance: SetMaintenance
+    add_webhook: AddWebhook
+    remove_webhook: RemoveWebhook
+    begin_message: BeginMessage
+    end_message: EndMessage
+    retry_webhook: RetryWebhook
+    end_letter: EndLetter
+    note_node: NoteNode
     actor: Actor
     audit: Audit
-    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., stage_content: _Optional[_Union[StageContent, _Mapping]] = ..., unstage_content: _Optional[_Union[UnstageContent, _Mapping]] = ..., forget_contents: _Optional[_Union[ForgetContents, _Mapping]] = ..., put_group: _Optional[_Union[PutGroup, _Mapping]] = ..., remove_group: _Optional[_Union[RemoveGroup, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., mark_opened: _Optional[_Union[MarkOpened, _Mapping]] = ..., send_file: _Optional[_Union[SendFile, _Mapping]] = ..., purge_person: _Optional[_Union[PurgePerson, _Mapping]] = ..., advance_clock: _Optional[_Union[AdvanceClock, _Mapping]] = ..., restore_trash: _Optional[_Union[RestoreTrash, _Mapping]] = ..., empty_trash: _Optional[_Union[EmptyTrash, _Mapping]] = ..., put_retention: _Optional[_Union[PutRetention, _Mapping]] = ..., remove_retention: _Optional[_Union[RemoveRetention, _Mapping]] = ..., retain: _Optional[_Union[Retain, _Mapping]] = ..., copy_file: _Optional[_Union[CopyFile, _Mapping]] = ..., record_audit: _Optional[_Union[RecordAudit, _Mapping]] = ..., trim_audit: _Optional[_Union[TrimAudit, _Mapping]] = ..., set_maintenance: _Optional[_Union[SetMaintenance, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., audit: _Optional[_Union[Audit, _Mapping]] = ...) -> None: ...
+    def __init__(self, make_directory: _Optional[_Union[MakeDirectory, _Mapping]] = ..., remove_directory: _Optional[_Union[RemoveDirectory, _Mapping]] = ..., put_file: _Optional[_Union[PutFile, _Mapping]] = ..., remove_file: _Optional[_Union[RemoveFile, _Mapping]] = ..., rename: _Optional[_Union[Rename, _Mapping]] = ..., set_times: _Optional[_Union[SetTimes, _Mapping]] = ..., put_partial: _Optional[_Union[PutPartial, _Mapping]] = ..., drop_partial: _Optional[_Union[DropPartial, _Mapping]] = ..., put_user: _Optional[_Union[PutUser, _Mapping]] = ..., remove_user: _Optional[_Union[RemoveUser, _Mapping]] = ..., register_store: _Optional[_Union[RegisterStore, _Mapping]] = ..., change_replicas: _Optional[_Union[ChangeReplicas, _Mapping]] = ..., put_intent: _Optional[_Union[PutIntent, _Mapping]] = ..., redeem_token: _Optional[_Union[RedeemToken, _Mapping]] = ..., finish_intent: _Optional[_Union[FinishIntent, _Mapping]] = ..., begin_sweep: _Optional[_Union[BeginSweep, _Mapping]] = ..., put_job: _Optional[_Union[PutJob, _Mapping]] = ..., take_job: _Optional[_Union[TakeJob, _Mapping]] = ..., report_job: _Optional[_Union[ReportJob, _Mapping]] = ..., finish_job: _Optional[_Union[FinishJob, _Mapping]] = ..., cancel_job: _Optional[_Union[CancelJob, _Mapping]] = ..., drop_replicas: _Optional[_Union[DropReplicas, _Mapping]] = ..., agree_on_secret: _Optional[_Union[AgreeOnSecret, _Mapping]] = ..., set_level: _Optional[_Union[SetLevel, _Mapping]] = ..., adopt_owner: _Optional[_Union[AdoptOwner, _Mapping]] = ..., reserve_name: _Optional[_Union[ReserveName, _Mapping]] = ..., renew_names: _Optional[_Union[RenewNames, _Mapping]] = ..., release_name: _Optional[_Union[ReleaseName, _Mapping]] = ..., expire_partials: _Optional[_Union[ExpirePartials, _Mapping]] = ..., stage_content: _Optional[_Union[StageContent, _Mapping]] = ..., unstage_content: _Optional[_Union[UnstageContent, _Mapping]] = ..., forget_contents: _Optional[_Union[ForgetContents, _Mapping]] = ..., put_group: _Optional[_Union[PutGroup, _Mapping]] = ..., remove_group: _Optional[_Union[RemoveGroup, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., mark_opened: _Optional[_Union[MarkOpened, _Mapping]] = ..., send_file: _Optional[_Union[SendFile, _Mapping]] = ..., purge_person: _Optional[_Union[PurgePerson, _Mapping]] = ..., advance_clock: _Optional[_Union[AdvanceClock, _Mapping]] = ..., restore_trash: _Optional[_Union[RestoreTrash, _Mapping]] = ..., empty_trash: _Optional[_Union[EmptyTrash, _Mapping]] = ..., put_retention: _Optional[_Union[PutRetention, _Mapping]] = ..., remove_retention: _Optional[_Union[RemoveRetention, _Mapping]] = ..., retain: _Optional[_Union[Retain, _Mapping]] = ..., copy_file: _Optional[_Union[CopyFile, _Mapping]] = ..., record_audit: _Optional[_Union[RecordAudit, _Mapping]] = ..., trim_audit: _Optional[_Union[TrimAudit, _Mapping]] = ..., set_maintenance: _Optional[_Union[SetMaintenance, _Mapping]] = ..., add_webhook: _Optional[_Union[AddWebhook, _Mapping]] = ..., remove_webhook: _Optional[_Union[RemoveWebhook, _Mapping]] = ..., begin_message: _Optional[_Union[BeginMessage, _Mapping]] = ..., end_message: _Optional[_Union[EndMessage, _Mapping]] = ..., retry_webhook: _Optional[_Union[RetryWebhook, _Mapping]] = ..., end_letter: _Optional[_Union[EndLetter, _Mapping]] = ..., note_node: _Optional[_Union[NoteNode, _Mapping]] = ..., actor: _Optional[_Union[Actor, _Mapping]] = ..., audit: _Optional[_Union[Audit, _Mapping]] = ...) -> None: ...

@@ -130,4 +130,6 @@ def test_the_dashboard_shows_what_matters() -> None:
         "pixraft_loop_longest_stall_seconds",
         "pixraft_raft_applied_index",
         "pixraft_transfer_log_dropped_total",
+        "pixraft_webhook_messages_total",  # not everybody has webhooks
+        "pixraft_webhooks_failing",
     }

@@ -64,6 +64,7 @@ class FakeCluster:
         """How long each question for events would wait."""
         self.audit: list[admin_pb2.AuditEntry] = []
         """Told two at a time."""
+        self.webhooks: dict[str, admin_pb2.WebhookState] = {}
         self.blocks: list[str] = []
         self.trash: list[admin_pb2.Trashed] = []
         """What is in everybody's trash; told two at a time."""
@@ -134,6 +135,11 @@ class FakeCluster:
         answer("sent", self._sent)
         answer("events", self._tell_events)
         answer("audit", self._tell_audit)
+        answer("webhooks", self._list_webhooks)
+        answer("webhook_add", self._add_webhook)
+        answer("webhook_remove", self._remove_webhook)
+        answer("webhook_retry", self._retry_webhook)
+        answer("webhook_test", self._test_webhook)
         answer("person_purge", self._purge)
         answer("partials", self._partials)
         answer("partial_remove", self._remove_partial)
@@ -214,6 +220,42 @@ class FakeCluster:
         if not found and request.wait_ms and len(self.waits) > 3:
             raise Denied("enough")  # the end of a test that follows
         return admin_pb2.EventsPage(events=found, last=found[-1].number if found else after).SerializeToString()
+
+    def _webhook(self, name: str) -> admin_pb2.WebhookState:
+        if name not in self.webhooks:
+            raise NotFound(f"webhook {name}")
+        return self.webhooks[name]
+
+    def _list_webhooks(self, body: bytes) -> bytes:
+        name = admin_pb2.WebhooksRequest.FromString(body).name
+        found = [self._webhook(name)] if name else [self.webhooks[each] for each in sorted(self.webhooks)]
+        return admin_pb2.Webhooks(webhooks=found).SerializeToString()
+
+    def _add_webhook(self, body: bytes) -> bytes:
+        asked = admin_pb2.WebhookAdd.FromString(body)
+        if asked.name in self.webhooks:
+            raise AlreadyExists(f"webhook {asked.name}")
+        self.webhooks[asked.name] = admin_pb2.WebhookState(
+            name=asked.name, url=asked.url, kinds=asked.kinds, private=asked.private
+        )
+        return admin_pb2.WebhookAdded(secret="whsec_c2VjcmV0").SerializeToString()
+
+    def _remove_webhook(self, body: bytes) -> bytes:
+        del self.webhooks[self._webhook(admin_pb2.WebhookRemove.FromString(body).name).name]
+        return b""
+
+    def _retry_webhook(self, body: bytes) -> bytes:
+        asked = admin_pb2.WebhookRetry.FromString(body)
+        for letter in self._webhook(asked.name).letters:
+            letter.asked = letter.asked or asked.letter in (0, letter.number)
+        return b""
+
+    def _test_webhook(self, body: bytes) -> bytes:
+        state = self._webhook(admin_pb2.WebhookTest.FromString(body).name)
+        error = state.attempts.error
+        return admin_pb2.WebhookTested(
+            status=0 if error else 204, error=error, took_ms=1500
+        ).SerializeToString()
 
     def _tell_audit(self, body: bytes) -> bytes:
         request = admin_pb2.AuditRequest.FromString(body)

@@ -28,6 +28,9 @@ _SAID = {
     "restored": "{path} of {subject} was restored from the trash",
     "trash_ended": "{files:,} in the trash of {subject} expired",
     "retained": "retention removed {files:,} of {path}",
+    "uploaded": "{subject} uploaded {path}",
+    "node_down": "node {subject} cannot be reached",
+    "node_up": "node {subject} can be reached again",
 }
 
 

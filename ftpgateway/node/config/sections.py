@@ -13,7 +13,13 @@ from ftpgateway.node.config.log import LogSettings
 from ftpgateway.node.frontends import FRONTENDS
 from ftpgateway.serving.frontends import AnyKind
 from raftstore.chunks.settings import ChunksSettings
-from raftstore.cluster.settings import AuditSettings, ClusterSettings, JobsSettings, NodeSettings
+from raftstore.cluster.settings import (
+    AuditSettings,
+    ClusterSettings,
+    JobsSettings,
+    NodeSettings,
+    WebhooksSettings,
+)
 from raftstore.consensus.settings import RaftLogSettings
 from raftstore.peers.settings import PeersSettings
 from raftstore.util.settings import declared, kinds
@@ -51,6 +57,7 @@ def node_sections(frontends: Iterable[AnyKind]) -> tuple[Section, ...]:
         Section("chunks", ChunksSettings),
         Section("jobs", JobsSettings),
         Section("audit", AuditSettings),
+        Section("webhooks", WebhooksSettings),
         *(Section(frontend.name, frontend.settings) for frontend in frontends),
         Section("clients", ClientsSettings),
         Section("people", PeopleSettings),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from raftstore.cluster.settings import StoreSettings
     from raftstore.cluster.status.health import Health
     from raftstore.cluster.trash import TrashCalls
+    from raftstore.cluster.webhooks.sending import WebhookWork
     from raftstore.metadata import Catalog
     from raftstore.peers import PeerNetwork
     from raftstore.types import ClusterStatus
@@ -43,6 +44,7 @@ class NodeContext:
     people: People
     events: EventFeed
     audit: AuditFeed
+    webhooks: WebhookWork
     trash: TrashCalls
     retention: RetentionCalls
     renew: Callable[[bytes], Awaitable[None]]

@@ -43,6 +43,8 @@ from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.stores import Stores
 from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
+from raftstore.metadata.tables.watched import WatchedNodes
+from raftstore.metadata.tables.webhooks import Webhooks
 
 TABLES: tuple[type[Table], ...] = (
     State,
@@ -85,6 +87,8 @@ TABLES: tuple[type[Table], ...] = (
     Events,
     AuditLog,
     Maintenance,
+    Webhooks,
+    WatchedNodes,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

@@ -1,4 +1,5 @@
-"""What has become of what persons send, of trash and of what retention keeps: events, in the order of the log.
+"""What has become of what persons send, of trash and of what retention keeps: events, in the order of the log. Members
+that go and come are events, too, and uploads while a webhook asks for them (`webhooks`).
 
 The command that causes an event writes its row, so all nodes have the same ones, exactly once. Numbers have no gaps:
 who has read up to one goes on behind it, and sees when what follows is not kept any more. At most MAX_KEPT are kept.

@@ -11,6 +11,7 @@ from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Table, Tables, handles
 from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.namespace import Namespace, Place, Row, check_stays
 from raftstore.metadata.tables.partials import Orphans, Partials
 from raftstore.metadata.tables.people.sending import Sending
@@ -23,10 +24,11 @@ from raftstore.metadata.tables.staging import Copied, Staging
 from raftstore.metadata.tables.state import State
 from raftstore.metadata.tables.trash import Trash
 from raftstore.metadata.tables.versions import Versions
+from raftstore.metadata.tables.webhooks import Webhooks
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
 from raftstore.rights.reserved import LEVEL, is_apart, is_reserved
-from raftstore.types import Kind
+from raftstore.types import EventKind, Kind
 from raftstore.wire import commands_pb2 as commands
 
 
@@ -49,6 +51,8 @@ class Files(Table):
         self._versions = tables[Versions]
         self._storing = tables[Storing]
         self._sending = tables[Sending]
+        self._events = tables[Events]
+        self._webhooks = tables[Webhooks]
 
     @classmethod
     def over(cls, tables: Tables) -> Self:
@@ -180,6 +184,8 @@ class Files(Table):
         Refuses with EXISTS, IS_A_DIRECTORY, CHANGED, DENIED, QUOTA, and as `plan` and `new_place`.
         """
         done = self._put(command, at)
+        if self._webhooks.uploads and done.inode and not is_apart(at.path or command.path):
+            self._events.note(EventKind.UPLOADED, inode=done.inode, owner=at.leave.owner)
         if 0 < command.kept <= MAX_INTEGER and done.inode and not is_apart(at.path or command.path):
             source = self._names.of_inode(command.kept)
             if source is not None:

@@ -46,6 +46,7 @@ ALL = [
             "sessions",
             "maintenance",
             "cert",
+            "webhook",
         )
     ),
     *(f"group {name}" for name in ("add", "list", "members", "remove")),
@@ -53,6 +54,7 @@ ALL = [
     *(f"maintenance {name}" for name in ("list", "off", "on")),
     *(f"cert {name}" for name in ("list", "renew")),
     *(f"sessions {name}" for name in ("kill", "list")),
+    *(f"webhook {name}" for name in ("add", "list", "remove", "retry", "test")),
     *(f"partials {name}" for name in ("list", "remove")),
     *(f"upgrade {name}" for name in ("finish", "status")),
     *(f"jobs {name}" for name in ("cancel", "list", "show")),

@@ -57,6 +57,9 @@ def test_all_that_is_kept_a_line_each(cluster: FakeCluster) -> None:
                 "group/a.jpg of bob was restored from the trash",
                 "3 in the trash of bob expired",
                 "retention removed 3 of group/a.jpg",
+                "bob uploaded group/a.jpg",
+                "node bob cannot be reached",
+                "node bob can be reached again",
             ),
             11,
         )
@@ -65,13 +68,13 @@ def test_all_that_is_kept_a_line_each(cluster: FakeCluster) -> None:
 
 
 def test_behind_a_number_as_json(cluster: FakeCluster) -> None:
-    lines = events(cluster, "--after", "18", "-o", "json").stdout.splitlines()
+    lines = events(cluster, "--after", "21", "-o", "json").stdout.splitlines()
     assert [json.loads(line) for line in lines] == [
         {
-            "number": 19,
-            "index": 190,
+            "number": 22,
+            "index": 220,
             "time": "2026-09-21T14:13:20Z",
-            "event": "retained",
+            "event": "node_up",
             "actor": "anna",
             "subject": "bob",
             "files": 3,
@@ -81,15 +84,15 @@ def test_behind_a_number_as_json(cluster: FakeCluster) -> None:
 
 
 def test_what_is_not_kept_any_more_fails(cluster: FakeCluster) -> None:
-    for after in ("5", "20"):
+    for after in ("5", "30"):
         result = events(cluster, "--after", after)
         assert result.exit_code == EventsLost.exit_code
-        assert f"behind {after}: there are 11 to 19" in result.output
+        assert f"behind {after}: there are 11 to 22" in result.output
 
 
 def test_following_waits_at_the_node_for_more(cluster: FakeCluster) -> None:
-    result = events(cluster, "--follow", "--after", "17")
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["18", "19"]
+    result = events(cluster, "--follow", "--after", "20")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["21", "22"]
     assert result.exit_code == Denied.exit_code
     assert len(cluster.waits) == 4
     assert set(cluster.waits) == {2500}

@@ -6,10 +6,12 @@ reply gets the headers that browsers keep to.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -47,6 +49,8 @@ class Exchange:
     incoming: Pace
     outgoing: Pace
     headers: tuple[tuple[bytes, bytes], ...]
+    program: bool = False
+    """Whether it asks the API."""
     started: bool = False
     ended: bool = False
 
@@ -82,10 +86,18 @@ class Exchange:
             self.ended = True
 
     async def refuse(self, status: int, text: str, *, close: bool = True) -> None:
-        """Send a short reply in place of all that would come."""
-        body = text.encode() + b"\n"
+        """Send a short reply in place of all that would come: to programs a problem document."""
+        body, media_type = text.encode() + b"\n", b"text/plain; charset=utf-8"
+        if self.program:
+            shape = {
+                "type": "about:blank",
+                "status": status,
+                "title": HTTPStatus(status).phrase,
+                "detail": text,
+            }
+            body, media_type = json.dumps(shape).encode(), b"application/problem+json"
         headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-type", media_type),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
         ]
@@ -120,6 +132,7 @@ class Guard:
             Pace(settings.stall_timeout),
             Pace(settings.stall_timeout),
             tuple((name.lower().encode(), value.encode()) for name, value in fixed),
+            program=scope["raw_path"].startswith(b"/api/"),
         )
         scope["state"]["client"] = client
         try:

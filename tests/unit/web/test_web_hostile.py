@@ -151,6 +151,9 @@ def test_other_sites_change_nothing(server: WebServer, headers: dict[str, str]) 
         )
         assert found.status == 403, (method, path)
         assert "nothing was changed" in found.text
+        if path.startswith("/api/"):
+            assert found.headers["Content-Type"] == "application/problem+json"
+            assert found.json()["detail"].endswith("nothing was changed.")
     assert browser.get("/folders/").status == 200
     assert server.store.read("/1.jpg") == JPEG
 

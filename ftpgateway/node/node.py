@@ -23,7 +23,8 @@ from ftpgateway.serving.clientlines import ClientLines
 from ftpgateway.serving.draining import Draining
 from ftpgateway.serving.frontends import Frontend, FrontendContext
 from ftpgateway.serving.logfile import AppendedFile
-from ftpgateway.serving.loglevel import LOG_LEVEL_CALLS, LogLevel
+from ftpgateway.serving.loglevel import LogLevel
+from ftpgateway.serving.loglevelcalls import LOG_LEVEL_CALLS
 from ftpgateway.serving.opensessions import SESSION_CALLS, OpenSessions
 from ftpgateway.serving.transfercounts import TransferCounts
 from ftpgateway.serving.transferlog import TransferLog

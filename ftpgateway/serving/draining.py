@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from ftpgateway.serving.opensessions import OpenSessions
+from raftstore.metadata.tables.maintenance import Rest
 from raftstore.util.tasks import Periodic
 
 log = structlog.get_logger()
@@ -19,29 +20,32 @@ LOOK = 0.5
 class Draining(Periodic):
     """Ends the sessions of a node in maintenance: at once where there is no transfer, all when the grace is over."""
 
-    def __init__(self, sessions: OpenSessions, grace: Callable[[], float | None]) -> None:
-        """`grace`: for how many seconds transfers go on once maintenance has begun; None: there is no maintenance."""
+    def __init__(self, sessions: OpenSessions, resting: Callable[[], Rest | None]) -> None:
+        """`resting` tells of the maintenance that the node is in; None: it is in none."""
         super().__init__("draining of sessions", LOOK, waits="sessions go on")
         self._sessions = sessions
-        self._grace = grace
-        self._until: float | None = None
+        self._resting = resting
+        self._seen: Rest | None = None
+        self._until = 0.0
         sessions.refusal = self.refusal
 
     def refusal(self) -> str:
         """Say why no new session begins, "" while they may."""
-        return "" if self._grace() is None else REFUSAL
+        return "" if self._resting() is None else REFUSAL
 
     async def look(self) -> None:
         """Act on what is in force now."""
-        grace, now = self._grace(), asyncio.get_running_loop().time()
-        if grace is None:
-            if self._until is not None:
-                self._until = None
+        rest, now = self._resting(), asyncio.get_running_loop().time()
+        if rest != self._seen:  # another one, too, when it was ended and began anew between two looks
+            self._seen = rest
+            if rest is None:
                 log.info("maintenance is over: clients are served")
+            else:
+                grace = rest.grace_ms / 1000
+                self._until = now + grace
+                log.info("maintenance: clients are sent elsewhere", sessions=len(self._sessions), grace=grace)
+        if rest is None:
             return
-        if self._until is None:
-            self._until = now + grace
-            log.info("maintenance: clients are sent elsewhere", sessions=len(self._sessions), grace=grace)
         if now < self._until:
             self._sessions.leave(REFUSAL)
             return

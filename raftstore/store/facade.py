@@ -18,6 +18,7 @@ from raftstore.cluster.trash import TrashCalls, reclaimable
 from raftstore.errors import DiskFull, NotFound, StoreError
 from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
+from raftstore.metadata.tables.maintenance import Rest
 from raftstore.paths import parent, split
 from raftstore.peers.calls import Answered
 from raftstore.rights import Action, Actor, Rights
@@ -533,10 +534,9 @@ class Store:
         """Have the node's status tell `figures`, by resource: what the clients of the front-ends hold."""
         self._node.own.client_figures = figures
 
-    def maintenance(self) -> float | None:
-        """Seconds for which sessions go on from the beginning of this node's maintenance; None: it is in none."""
-        rest = self._node.maintenance.now().get(self._node.disk.settings.name)
-        return None if rest is None else rest.grace_ms / 1000
+    def maintenance(self) -> Rest | None:
+        """The maintenance that this node is in, as applied here; None: it is in none."""
+        return self._node.maintenance.now().get(self._node.disk.settings.name)
 
     def report_certificate(self, name: str, read: Callable[[], bytes]) -> None:
         """Have the node's status tell when a front-end's certificate ends; `read` returns it as PEM, or OSError."""

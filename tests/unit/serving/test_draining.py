@@ -10,6 +10,7 @@ import virtualtime
 from ftpgateway.serving.draining import REFUSAL, Draining
 from ftpgateway.serving.opensessions import OpenSessions, Operation
 from raftstore.cluster.maintenance import Yielding
+from raftstore.metadata.tables.maintenance import Rest
 
 
 class Client:
@@ -41,13 +42,13 @@ class Client:
 def test_idle_sessions_end_at_once_transfers_when_they_are_over_and_all_when_the_grace_is() -> None:
     async def main() -> None:
         sessions = OpenSessions()
-        grace: list[float | None] = [None]
+        rests: list[Rest | None] = [None]
         idle, short, long = (Client(sessions, busy=busy) for busy in (False, True, True))
-        draining = Draining(sessions, lambda: grace[0])
+        draining = Draining(sessions, lambda: rests[0])
         draining.start()
         await asyncio.sleep(5)
         assert len(sessions) == 3 and sessions.refusal() == ""
-        grace[0] = 10.0
+        rests[0] = Rest(0, 10_000, 5)
         assert sessions.refusal() == REFUSAL  # before anything else
         await asyncio.sleep(1)
         assert (idle.ended, short.ended, long.ended) == ("left", "", "")
@@ -58,14 +59,20 @@ def test_idle_sessions_end_at_once_transfers_when_they_are_over_and_all_when_the
         assert not long.ended
         await asyncio.sleep(2)
         assert long.ended == "killed"
-        grace[0] = None
+        rests[0] = None
         await asyncio.sleep(1)
         late = Client(sessions, busy=True)
-        grace[0] = 10.0  # once more: the grace is a new one
+        rests[0] = Rest(0, 10_000, 9)  # once more: the grace is a new one
         await asyncio.sleep(5)
         assert not late.ended
         await asyncio.sleep(6)
         assert late.ended == "killed"
+        rests[0] = Rest(0, 3_600_000, 12)
+        await asyncio.sleep(1)
+        last = Client(sessions, busy=True)
+        rests[0] = Rest(0, 1_000, 14)  # ended, and anew, between two looks
+        await asyncio.sleep(3)
+        assert last.ended == "killed"
         await draining.stop()
 
     virtualtime.run(main())

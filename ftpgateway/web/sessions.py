@@ -26,7 +26,7 @@ from ftpgateway.web import tokens
 from ftpgateway.web.refusals import NotServing
 from ftpgateway.web.settings import WebSettings
 from ftpgateway.web.tokens import Token
-from raftstore.errors import StoreError, Unavailable
+from raftstore.errors import NoQuorum, StoreError
 from raftstore.types import User
 from raftstore.util.tasks import cancel_and_wait
 
@@ -46,10 +46,6 @@ MOST_ENDED = 20_000
 
 _KEY_PAUSE = 1.0
 _LOOK = 15.0
-
-
-class NotReady(Unavailable):
-    """This node does not know the key of the tokens yet: it has not reached the others since it was made."""
 
 
 @dataclass(slots=True, eq=False)
@@ -192,7 +188,7 @@ class WebSessions:
         Raises LoginRefused, StoreError, as `Access.password` and `Access.open` do.
         """
         if self._key is None:
-            raise NotReady
+            raise NoQuorum("this node does not know the key of the tokens yet")
         user = await self._access.password(name, password, peer)
         if user is None or self._access.is_anonymous(user):
             log.warning("login refused", user=one_line(name), peer=peer, protocol=PROTOCOL, reason="password")

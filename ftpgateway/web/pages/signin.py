@@ -10,7 +10,6 @@ from ftpgateway.web.asking import Asked, page
 from ftpgateway.web.http import security
 from ftpgateway.web.pages.rendering import rendered, see, with_query
 from ftpgateway.web.refusals import login_refused
-from ftpgateway.web.sessions import NotReady
 from raftstore.errors import StoreError, Unavailable
 
 
@@ -68,8 +67,6 @@ async def new_session(asked: Asked, name: str, password: str) -> str:
     except LoginRefused as error:
         found = login_refused(error)
         raise Refused(found.text, found.status) from None
-    except NotReady:
-        raise Refused(NO_QUORUM, 503) from None
     except Unavailable:
         raise Refused(TOO_MANY_LOGINS, 503) from None
     except StoreError:

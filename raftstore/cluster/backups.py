@@ -21,7 +21,7 @@ from raftstore.chunks.transfer.download import Fetcher
 from raftstore.cluster.proposals import Propose
 from raftstore.errors import DiskFailed, Invalid, NotFound, StoreError, Unavailable
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.clock import LEVEL
+from raftstore.rights.reserved import LEVEL
 from raftstore.types import ChunkRef
 from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands

@@ -27,7 +27,7 @@ from raftstore.util.tasks import cancel_and_wait
 WORKERS = 4
 """Portions that are under way at a time."""
 QUEUE = 2 * WORKERS
-_TOLD = 5
+_NAMED = 5
 """Of the chunks that are lost so many are named."""
 
 
@@ -176,7 +176,7 @@ class Creation:
             return
         named = [
             f"{ref.digest.hex()[:16]} ({', '.join(catalog.paths(ref.digest)) or 'of no file'})"
-            for ref in sent.lost[:_TOLD]
+            for ref in sent.lost[:_NAMED]
         ]
         raise Unavailable(
             f"no node has a readable copy of {len(sent.lost)} chunk(s): {'; '.join(named)}; `pixraft fsck` tells more, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -73,7 +74,7 @@ class Restoring:
         faults: list[Fault] = []
         async with cluster:
             source = old.path.with_name("new.db")
-            await asyncio.to_thread(lambda: source.write_bytes(old.path.read_bytes()))
+            await asyncio.to_thread(shutil.copyfile, old.path, source)
             made = await cluster.make_catalogs(source, lost, keep_secrets=self.keep_secrets)
             with CatalogFile(made) as new:
                 await cluster.put_all(self._chunks(old, new, size, lost, faults))

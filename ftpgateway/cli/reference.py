@@ -236,12 +236,13 @@ _SHAPES = [
     (
         "backup create, list",
         "`target`, and of the backup made, or of each of `backups`: `name`, `cluster`, `time`, `index` (of the log), "
-        "`level`, `program`, `files`, `chunks`, `bytes` (of the chunks), `new_objects` and `new_bytes` (what it brought "
-        "to the target), `lost` (chunks that no node had); list also `place`, `error` (null: it can be read)",
+        "`level`, `program`, `files`, `chunks`, `bytes` (of the chunks), `new_objects` and `new_bytes` (what it "
+        "brought to the target), `lost` (chunks that no node had); list also `place`, `error` (null: it can be read)",
     ),
     (
         "backup verify",
-        "`target`, `verified` (names), `sound`, `faults`: each `backup`, `object`, `what` (missing, cut, damaged), `of`",
+        "`target`, `verified` (names), `sound`, `faults`: each `backup`, `object`, `what` (missing, cut, "
+        "damaged), `of`",
     ),
     ("backup prune", "`target`, `dry_run`, `kept` and `removed` (names), `objects` and `bytes` (removed)"),
     (

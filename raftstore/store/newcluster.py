@@ -108,14 +108,19 @@ class NewCluster:
                 under_way.add(asyncio.ensure_future(self.put(chunk, stores)))
                 if len(under_way) >= at_a_time:
                     done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        task.result()
-            for task in list(under_way):
-                await task
+                    await _all(done)
+            await _all(under_way)
         finally:
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _all(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait for all of some tasks; raise what the first of them that failed has raised."""
+    for error in await asyncio.gather(*tasks, return_exceptions=True):
+        if error is not None:
+            raise error
 
 
 def _copy(source: Path, place: Path) -> None:

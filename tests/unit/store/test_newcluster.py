@@ -67,7 +67,8 @@ def test_catalog_log_and_volumes_of_each_node_fit_together(
         check_start(name, initial, catalog, journal)
         assert journal.getRaftCommitIndex() == catalog.applied_index == journal[-1][1]
         assert (journal.getCurrentTerm(), journal.getVotedForNodeId()) == (1, None)
-        log = WatchedLog(journal, lambda of=catalog: base_configuration(of, initial), lambda: None)  # type: ignore[misc]
+        base = base_configuration(catalog, initial)
+        log = WatchedLog(journal, lambda base=base: base, lambda: None)  # type: ignore[misc]
         assert log.latest == (catalog.applied_index, Configuration.of(names))
 
         async def look(place: Path = place, number: int = number, catalog: Catalog = catalog) -> None:

@@ -108,7 +108,7 @@ class ClusterSource:
 
         Raises NotFound when what is to be renewed has ended.
         """
-        reply = await self._ask(calls.hold, admin.BackupHold(id=identity, renew=renew))
+        reply = await self._ask(calls.renew if renew else calls.hold, admin.BackupHold(id=identity))
         return reply.index, reply.lease_ns / 1e9
 
     async def end(self, identity: bytes) -> None:

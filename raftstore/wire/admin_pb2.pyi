@@ -1258,12 +1258,10 @@ class CertificateReply(_message.Message):
     def __init__(self) -> None: ...
 
 class BackupHold(_message.Message):
-    __slots__ = ("id", "renew")
+    __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
-    RENEW_FIELD_NUMBER: _ClassVar[int]
     id: bytes
-    renew: bool
-    def __init__(self, id: _Optional[bytes] = ..., renew: _Optional[bool] = ...) -> None: ...
+    def __init__(self, id: _Optional[bytes] = ...) -> None: ...
 
 class BackupHeld(_message.Message):
     __slots__ = ("index", "lease_ns", "node")

@@ -14,8 +14,15 @@ def _held(node: NodeContext, index: int) -> admin.BackupHeld:
 
 @admin_call("admin.backup_hold", admin.BackupHold, admin.BackupHeld, changes=True)
 async def hold(node: NodeContext, request: admin.BackupHold) -> admin.BackupHeld:
-    """Keep all chunks from collection, or renew that. Raises NotFound, Invalid, QuotaExceeded."""
-    return _held(node, await node.backups.hold(request.id, renew=request.renew))
+    """Keep all chunks from collection. Raises Invalid, QuotaExceeded."""
+    return _held(node, await node.backups.hold(request.id))
+
+
+# Nothing for the audit log: that a backup is made stands there, and this comes each minute.
+@admin_call("admin.backup_renew", admin.BackupHold, admin.BackupHeld, changes=False, nodes=False)
+async def renew(node: NodeContext, request: admin.BackupHold) -> admin.BackupHeld:
+    """Keep them for longer. Raises NotFound when that has ended."""
+    return _held(node, await node.backups.hold(request.id, renew=True))
 
 
 @admin_call("admin.backup_end", admin.BackupHold, admin.BackupHeld, changes=True)

@@ -12,6 +12,7 @@ from raftstore.consensus.membership.configuration import Configuration
 from raftstore.metadata import Catalog
 from raftstore.metadata.newcluster import Making, NewStore, make_catalog
 from raftstore.metadata.tables.holds import Holds
+from raftstore.metadata.tables.maintenance import Maintenance
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 
@@ -39,6 +40,7 @@ def copy(tmp_path: Path) -> Path:
             command("put_intent", intent=commands.Intent(id=bytes(16), kind=commands.Intent.REMOVE, node="n3")),
             command("agree_on_secret", name="host key", value=b"secret"),
             command("hold_chunks", id=bytes(16), lease_ns=10**12),
+            command("set_maintenance", node="n1"),
         ):
             assert feeder.status(built) == "OK", built
         feeder.catalog.settle()
@@ -95,6 +97,7 @@ def test_nothing_of_the_old_nodes_stays(copy: Path) -> None:
     assert [catalog.latest_boot(node) for node in OLD] == [0, 0, 0]
     assert not catalog.jobs() and not catalog.intents() and not catalog.reservations() and not catalog.staged()
     assert not catalog.ask(Holds, Holds.in_force)
+    assert not catalog.ask(Maintenance, lambda maintenance: maintenance.nodes)
     assert catalog.secret("host key") is None
     # What was staged is given up bit by bit, as after the death of a node.
     assert catalog.leftovers == 1

@@ -72,7 +72,10 @@ class Backups:
         self._propose = propose
         self._fetcher = fetcher
         self._file = directory / "backup.snapshot"
-        self._file.unlink(missing_ok=True)
+        self._gone = directory / "backup.snapshot.gone"
+        for left in (self._file, self._gone):
+            left.unlink(missing_ok=True)
+        self._removal: asyncio.Future[None] | None = None
         self._keep = keep
         self._copy: Copy | None = None
         self._making: asyncio.Task[None] | None = None
@@ -85,6 +88,8 @@ class Backups:
         if self._making is not None:
             await asyncio.wait([self._making])
         self._drop()
+        if self._removal is not None:
+            await self._removal
 
     # Holds.
 
@@ -154,8 +159,11 @@ class Backups:
         loop.call_later(self._keep / 2, look)
 
     def _drop(self) -> None:
+        """Remove what is kept; a thread does it, since to free a large file takes long."""
         self._copy = None
-        self._file.unlink(missing_ok=True)
+        if self._file.exists():
+            self._file.replace(self._gone)
+            self._removal = asyncio.get_running_loop().run_in_executor(None, self._gone.unlink, True)
 
     async def piece(self, identity: bytes, offset: int, length: int) -> bytes:
         """Return some bytes of a copy. Raises NotFound when it is kept no longer, Invalid, Unavailable, DiskFailed."""

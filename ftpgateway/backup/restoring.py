@@ -44,7 +44,7 @@ class Restoring:
     directories: Mapping[str, Path]
     replicas: int
     report: Report
-    keep_secrets: bool = False
+    secrets: tuple[str, ...] = ()
 
     async def run(self) -> Restored:
         """Restore. Raises Damaged, naming all that is wrong with the backup; DiskFull, TooNew. The caller clears up."""
@@ -75,7 +75,7 @@ class Restoring:
         async with cluster:
             source = old.path.with_name("new.db")
             await asyncio.to_thread(shutil.copyfile, old.path, source)
-            made = await cluster.make_catalogs(source, lost, keep_secrets=self.keep_secrets)
+            made = await cluster.make_catalogs(source, lost, secrets=self.secrets)
             with CatalogFile(made) as new:
                 await cluster.put_all(self._chunks(old, new, size, lost, faults))
         if faults:

@@ -2,7 +2,8 @@
 
 What belongs to the nodes of the old one goes: members and what operators wanted of them, stores and which of them have
 a chunk, jobs, names and contents that nodes had reserved or staged, what was remembered of proposers and their boots,
-and holds. The log goes on behind the old one's: all that the catalog says of log indices stays in the past.
+and holds; also webhooks, and secrets by which others know it. The log goes on behind the old one's: all that the
+catalog says of log indices stays in the past.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from raftstore.metadata.tables.replicas import NOWHERE, ReplicaSet
 from raftstore.types import Wanted
 
 _PORTION = 10_000
-_OLD = ("proposers", "results", "intents", "stores", "jobs", "holds")
-"""Tables of which no row stays."""
+_OLD = ("proposers", "results", "intents", "stores", "jobs", "holds", "webhooks", "dead_letters")
+"""Tables of which no row stays. Whoever gets webhooks takes them for the old cluster's, which may go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,14 @@ class Making:
     """What a catalog becomes. `configuration`: of the new members, encoded. `wanted`: copies of chunks.
 
     `place` chooses the stores of a chunk, given its digest and how many copies it should have; none for one that is
-    lost. `keep_secrets`: also the SSH host keys, by which clients know the old cluster.
+    lost. `secrets` names those that stay, such as the SSH host keys, by which clients know the old cluster.
     """
 
     stores: Sequence[NewStore]
     configuration: bytes
     wanted: Wanted
     place: Callable[[bytes, int], tuple[int, ...]]
-    keep_secrets: bool = False
+    secrets: Sequence[str] = ()
 
 
 def make_catalog(path: Path, making: Making) -> int:
@@ -61,8 +62,8 @@ def make_catalog(path: Path, making: Making) -> int:
         index = _let_go(database, making.configuration)
         for table in _OLD:
             database.execute(f"DELETE FROM {table}")
-        if not making.keep_secrets:
-            database.execute("DELETE FROM secrets")
+        kept = ", ".join("?" * len(making.secrets))
+        database.execute(f"DELETE FROM secrets WHERE name NOT IN ({kept})", tuple(making.secrets))
         database.executemany(
             "INSERT INTO stores VALUES (?, ?, ?, 1, '', 0)",
             [(store.number, store.node, store.identity) for store in making.stores],

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +71,12 @@ class NewCluster:
         """Return the stores of a chunk: rendezvous hashing, as for one that is put, with equal weights."""
         return tuple(sorted(self._volumes, key=lambda number: -score(digest, number))[:copies])
 
-    async def make_catalogs(self, source: Path, lost: Collection[bytes], *, keep_secrets: bool) -> Path:
+    async def make_catalogs(
+        self, source: Path, lost: Collection[bytes], *, secrets: Sequence[str] = ()
+    ) -> Path:
         """Make the catalog out of the old one, which is changed for that, and give each node one; return one of them.
 
+        `secrets` names those of the old cluster that stay.
         Raises Damaged, TooNew, DiskFull, OSError.
         """
         configuration = Configuration.of(self._directories).encode()
@@ -85,7 +88,7 @@ class NewCluster:
             configuration=configuration,
             wanted=self._view.wanted,
             place=lambda digest, copies: () if digest in lost else self.place(digest, copies),
-            keep_secrets=keep_secrets,
+            secrets=secrets,
         )
         self.index = await asyncio.to_thread(make_catalog, source, making)
         places = [directory / "catalog" / "catalog.db" for directory in self._directories.values()]

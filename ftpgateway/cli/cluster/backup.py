@@ -29,6 +29,7 @@ from ftpgateway.cli.client import run
 from ftpgateway.cli.helpers import bundle
 from ftpgateway.cli.helpers.nodespecs import NodeSpecs, own_ports
 from ftpgateway.node.config.whole import NODE_FILE
+from ftpgateway.sftp import hostkeys
 from raftstore.cluster.settings import REPLICAS
 from raftstore.errors import AlreadyExists, Damaged, Invalid
 from raftstore.peers.security.pki import Identity, exposed
@@ -429,7 +430,14 @@ def _restore(
             raise click.BadParameter(error.detail, param_hint="--node") from None
         data = {node.name: scratch / node.name / spec.data for node in spec.nodes}
         done = asyncio.run(
-            Restoring(repository, manifest, data, spec.replicas, report, keep_secrets=keep_host_keys).run()
+            Restoring(
+                repository,
+                manifest,
+                data,
+                spec.replicas,
+                report,
+                secrets=(hostkeys.SECRET,) if keep_host_keys else (),
+            ).run()
         )
         for name in names:
             os.rename(scratch / name, directory / name)

@@ -13,6 +13,7 @@ from raftstore.metadata import Catalog
 from raftstore.metadata.newcluster import Making, NewStore, make_catalog
 from raftstore.metadata.tables.holds import Holds
 from raftstore.metadata.tables.maintenance import Maintenance
+from raftstore.metadata.tables.webhooks import Webhooks
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 
@@ -39,6 +40,8 @@ def copy(tmp_path: Path) -> Path:
             command("put_job", job=commands.Job(node="n1", kind=commands.Job.SCRUB)),
             command("put_intent", intent=commands.Intent(id=bytes(16), kind=commands.Intent.REMOVE, node="n3")),
             command("agree_on_secret", name="host key", value=b"secret"),
+            command("agree_on_secret", name="session key", value=b"secret"),
+            _webhook(),
             command("hold_chunks", id=bytes(16), lease_ns=10**12),
             command("set_maintenance", node="n1"),
         ):
@@ -50,6 +53,11 @@ def copy(tmp_path: Path) -> Path:
             between.catalog.install_snapshot(tmp_path / "snapshot")
         (tmp_path / "between" / "catalog.db").rename(target)
         return target
+
+
+def _webhook() -> commands.Command:
+    webhook = commands.Webhook(name="hook", url="https://example.net/x", secret=bytes(32), key=bytes(16))
+    return command("add_webhook", webhook=webhook)
 
 
 def _user(name: str, **fields: object) -> commands.Command:
@@ -97,6 +105,7 @@ def test_nothing_of_the_old_nodes_stays(copy: Path) -> None:
     assert [catalog.latest_boot(node) for node in OLD] == [0, 0, 0]
     assert not catalog.jobs() and not catalog.intents() and not catalog.reservations() and not catalog.staged()
     assert not catalog.ask(Holds, Holds.in_force)
+    assert not catalog.ask(Webhooks, lambda webhooks: webhooks._execute("SELECT * FROM webhooks").fetchall())
     assert not catalog.ask(Maintenance, lambda maintenance: maintenance.nodes)
     assert catalog.secret("host key") is None
     # What was staged is given up bit by bit, as after the death of a node.
@@ -105,8 +114,9 @@ def test_nothing_of_the_old_nodes_stays(copy: Path) -> None:
 
 
 def test_secrets_can_be_kept(copy: Path) -> None:
-    catalog = made(copy, keep_secrets=True)
+    catalog = made(copy, secrets=("host key",))
     assert catalog.secret("host key") == b"secret"
+    assert catalog.secret("session key") is None
     catalog.close()
 
 

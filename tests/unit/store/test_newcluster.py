@@ -43,7 +43,7 @@ def make(tmp_path: Path, names: tuple[str, ...], replicas: int, *, reserve: int 
     async def fill() -> None:
         cluster = NewCluster(places, replicas, volume_bytes=1 << 20, reserve_bytes=reserve)
         async with cluster:
-            made = await cluster.make_catalogs(old_catalog(tmp_path), (), keep_secrets=False)
+            made = await cluster.make_catalogs(old_catalog(tmp_path), ())
             catalog = Catalog(made)
             try:
                 await cluster.put_all(chunks(catalog))

@@ -36,7 +36,7 @@ def test_a_key_file_that_is_none_is_refused(tmp_path: Path) -> None:
         ("", Invalid),
         ("-----BEGIN PRIVATE KEY-----\n", Invalid),
         (whole[:-5], Damaged),
-        (whole.replace(whole[30], "A" if whole[30] != "A" else "B", 1), Damaged),
+        (whole[:30] + ("A" if whole[30] != "A" else "B") + whole[31:], Damaged),
         (whole.replace(f" {FORMAT}\n", f" {FORMAT + 1}\n"), TooNew),
     ):
         file.write_text(text)

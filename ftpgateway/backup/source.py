@@ -26,8 +26,6 @@ PATIENCE = 120.0
 ANSWER = 60.0
 """Seconds for one answer."""
 PAUSE = 0.5
-ROUNDS = 3
-"""How often all members are asked for a chunk of which no copy could be read."""
 
 _Request = TypeVar("_Request", bound=Message)
 _Reply = TypeVar("_Reply", bound=Message)
@@ -156,9 +154,12 @@ class ClusterSource:
     # Chunks.
 
     async def chunks(self, refs: Sequence[ChunkRef], first: int) -> list[bytes]:
-        """Return the bytes of chunks, asking member number `first` first; empty ones where nobody can read a copy."""
+        """Return the bytes of chunks, asking member number `first` first; empty ones where nobody can read a copy.
+
+        Each member tries all copies for a while by itself, so each is asked once.
+        """
         found: dict[bytes, bytes] = {}
-        for attempt in range(ROUNDS * len(self._members)):
+        for attempt in range(len(self._members)):
             left = [ref for ref in refs if ref.digest not in found]
             if not left:
                 break

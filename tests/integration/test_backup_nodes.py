@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ class Backups:
         """Make a backup."""
         return self.run("create", *more, "--cluster", str(self.cluster.local.directory))
 
-    def begin(self, *more: str) -> subprocess.Popen[str]:
-        """Begin one in a process of its own."""
+    @contextmanager
+    def begun(self, *more: str) -> Iterator[subprocess.Popen[str]]:
+        """Begin one in a process of its own, which is gone at the end."""
         words = ("backup", "create", str(self.target), "--key", str(self.key), *more, "-o", "json")
         command = [
             sys.executable,
@@ -62,7 +64,11 @@ class Backups:
             "--cluster",
             str(self.cluster.local.directory),
         ]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def objects(self) -> list[Path]:
         """What is at the target."""
@@ -195,18 +201,20 @@ def test_the_leader_dies_and_collection_is_eager_while_a_backup_is_made(tmp_path
         put(cluster, pictures)
         cluster.wait_verdict("healthy")
         full = sum(map(len, pictures.values()))
-        process = backups.begin("--rate", "400K")
-        backups.wait_for_objects(10)
-        assert process.poll() is None
-        with cluster.login("n1") as ftp:
-            for name in pictures:
-                ftp.delete(name)
-        # Somebody wants to collect what the backup has yet to read, and may not.
-        eventually(lambda: any("chunks are not collected now" in cluster.log(name) for name in cluster.names))
-        assert process.poll() is None
-        leader = cluster.leader()
-        cluster.kill(leader)
-        made = finished(process)
+        with backups.begun("--rate", "400K") as process:
+            backups.wait_for_objects(10)
+            assert process.poll() is None
+            with cluster.login("n1") as ftp:
+                for name in pictures:
+                    ftp.delete(name)
+            # Somebody wants to collect what the backup has yet to read, and may not.
+            eventually(
+                lambda: any("chunks are not collected now" in cluster.log(name) for name in cluster.names)
+            )
+            assert process.poll() is None
+            leader = cluster.leader()
+            cluster.kill(leader)
+            made = finished(process)
         cluster.start_node(leader)
         cluster.wait_ready(leader)
         assert made["files"] == 80 and not made["lost"]
@@ -222,10 +230,8 @@ def test_the_leader_dies_and_collection_is_eager_while_a_backup_is_made(tmp_path
 def test_an_interrupted_backup_goes_on_and_a_damaged_one_is_refused(backups: Backups, tmp_path: Path) -> None:
     pictures = {f"p{number}.jpg": picture(number, 100_000) for number in range(60)}
     put(backups.cluster, pictures)
-    process = backups.begin("--rate", "400K")
-    backups.wait_for_objects(15)
-    process.kill()
-    process.communicate(timeout=PATIENCE)
+    with backups.begun("--rate", "400K"):
+        backups.wait_for_objects(15)
     sent = len(backups.objects())
     assert sent < 60 and not backups.run("list")["backups"]
     made = backups.create()

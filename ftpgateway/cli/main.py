@@ -26,7 +26,7 @@ ELSEWHERE = {"demo": "ftpgateway.demo.command"}
 
 ORDER = (
     *("init", "serve", "demo", "status", "members", "user", "group", "sent", "inbox"),
-    *("events", "webhook", "audit", "trash", "restore", "retention", "hostkeys", "upgrade"),
+    *("events", "webhook", "audit", "trash", "restore", "retention", "hostkeys", "upgrade", "backup"),
     *("sessions", "top", "doctor", "maintenance", "log-level", "cert"),
     *("node", "leader", "join"),
     *("jobs", "partials", "repair", "scrub", "drain", "fsck", "config", "completion", "unit"),

@@ -233,6 +233,24 @@ _SHAPES = [
         "`count`, `not_reached` (nodes)",
     ),
     ("sessions kill", "`killed` (as `sessions`), `not_reached`"),
+    (
+        "backup create, list",
+        "`target`, and of the backup made, or of each of `backups`: `name`, `cluster`, `time`, `index` (of the log), "
+        "`level`, `program`, `files`, `chunks`, `bytes` (of the chunks), `new_objects` and `new_bytes` (what it "
+        "brought to the target), `lost` (chunks that no node had); list also `place`, `error` (null: it can be read)",
+    ),
+    (
+        "backup verify",
+        "`target`, `verified` (names), `sound`, `faults`: each `backup`, `object`, `what` (missing, cut, "
+        "damaged), `of`",
+    ),
+    ("backup prune", "`target`, `dry_run`, `kept` and `removed` (names), `objects` and `bytes` (removed)"),
+    (
+        "backup restore",
+        "`directory`, `backup`, `admin`, `authority`, `nodes` (each `name`, `config`), `index` (log entry at which the "
+        "new cluster begins), `files`, `chunks`, `bytes`, `lost`",
+    ),
+    ("backup key", "`file`, `key` (names it, and tells nothing else of it)"),
     ("hostkeys list, rotate", "`keys`: each `kind`, `bits`, `fingerprint`, `key` (as in a .pub file)"),
     (
         "jobs list, repair, scrub",

@@ -10,11 +10,13 @@ from pathlib import Path
 import structlog
 
 from raftstore.chunks.transfer.confirm import Confirmer
+from raftstore.chunks.transfer.download import Fetcher
 from raftstore.chunks.transfer.path import ChunkPath
 from raftstore.chunks.transfer.service import ChunkService
 from raftstore.chunks.volumes.shelf import Shelf
 from raftstore.cluster.accounts import Accounts
 from raftstore.cluster.auditing import AuditFeed, Auditor, AuditTrimming
+from raftstore.cluster.backups import Backups
 from raftstore.cluster.calls import all_calls
 from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.clustertime import ClusterTime
@@ -134,6 +136,12 @@ class RunningNode:
         self._status = ClusterStatusReporter(
             disk, self.membership, self.health, self.topology, self._confirmed, self.maintenance.now
         )
+        self._backups = Backups(
+            disk.catalog,
+            self.propose,
+            Fetcher(self.chunk_path, None, None),
+            settings.data / "snapshots",
+        )
         self.network.on_link(self.topology.invalidate, self.topology.invalidate)
         loop = asyncio.get_running_loop()
         # Soon: it is told in the middle of an entry.
@@ -183,6 +191,7 @@ class RunningNode:
             retention=RetentionCalls(self.disk.catalog, self.barrier, self._change),
             renew=lambda pem: self._renewal(pem, self.disk.level),
             maintenance=self.maintenance,
+            backups=self._backups,
             membership=self.membership,
             health=self.health,
             leader=self._leader,
@@ -209,6 +218,7 @@ class RunningNode:
         self.disk.watch.start(self._space_changed, self._hand_over)
         stack.push_async_callback(self.disk.watch.stop)
         stack.push_async_callback(self.chunk_path.close)
+        stack.push_async_callback(self._backups.stop)
         self._accept_joins()
         await self.network.start()
         stack.push_async_callback(self.network.stop)

@@ -1256,3 +1256,63 @@ class Certificate(_message.Message):
 class CertificateReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class BackupHold(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    def __init__(self, id: _Optional[bytes] = ...) -> None: ...
+
+class BackupHeld(_message.Message):
+    __slots__ = ("index", "lease_ns", "node")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEASE_NS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    lease_ns: int
+    node: str
+    def __init__(self, index: _Optional[int] = ..., lease_ns: _Optional[int] = ..., node: _Optional[str] = ...) -> None: ...
+
+class BackupCatalog(_message.Message):
+    __slots__ = ("id", "index", "size", "digest")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    index: int
+    size: int
+    digest: bytes
+    def __init__(self, id: _Optional[bytes] = ..., index: _Optional[int] = ..., size: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class BackupPiece(_message.Message):
+    __slots__ = ("id", "offset", "length")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    offset: int
+    length: int
+    def __init__(self, id: _Optional[bytes] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class BackupChunk(_message.Message):
+    __slots__ = ("digest", "length", "stores")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    STORES_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    length: int
+    stores: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, digest: _Optional[bytes] = ..., length: _Optional[int] = ..., stores: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class BackupChunks(_message.Message):
+    __slots__ = ("chunks",)
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    chunks: _containers.RepeatedCompositeFieldContainer[BackupChunk]
+    def __init__(self, chunks: _Optional[_Iterable[_Union[BackupChunk, _Mapping]]] = ...) -> None: ...
+
+class BackupBytes(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, data: _Optional[_Iterable[bytes]] = ...) -> None: ...

@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ftpgateway.serving",),
     ("ftpgateway.ftp", "ftpgateway.sftp", "ftpgateway.metrics", "ftpgateway.web"),
     ("ftpgateway.node",),
+    ("ftpgateway.backup",),
     ("ftpgateway.cli",),
     ("ftpgateway.demo",),
 )

@@ -24,7 +24,17 @@ pytestmark = pytest.mark.integration
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operating.md"
 NODES = {"host1": "n1", "host2": "n2", "host3": "n3"}
 HOSTS = {"host1": 1, "host2": 2, "host3": 3, "admin": 9}
-DRILLS = ("full-disk", "full-disks", "cut-off", "one-way", "clock", "replace", "move", "restart-of-all")
+DRILLS = (
+    "full-disk",
+    "full-disks",
+    "cut-off",
+    "one-way",
+    "clock",
+    "replace",
+    "move",
+    "restart-of-all",
+    "backup",
+)
 BALLAST = 8 * 1024 * 1024
 PATIENCE = 60.0
 ROUNDS = int(os.environ.get("PIXRAFT_DRILL_ROUNDS", "1"))

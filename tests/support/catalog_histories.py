@@ -257,6 +257,15 @@ operations = st.one_of(
         st.sampled_from(["", "", "NotFound", "Denied", "OutcomeUnknown"]),
     ),
     st.builds(lambda up_to: command("trim_audit", up_to=up_to), st.integers(0, 8)),
+    st.builds(
+        lambda which, seconds, renew: command(
+            "hold_chunks", id=bytes([which]) * 16, lease_ns=seconds * 10**9, renew=renew
+        ),
+        st.integers(1, 3),
+        st.sampled_from([-1, 30, 130, 3600, 3601]),
+        st.booleans(),
+    ),
+    st.builds(lambda which: command("end_hold", id=bytes([which]) * 16), st.integers(1, 3)),
 )
 
 

@@ -194,6 +194,7 @@ class Model:
     audit: AuditModel = field(default_factory=AuditModel)
     replicas: dict[int, set[int]] = field(default_factory=dict)
     swept: dict[int, int] = field(default_factory=dict)
+    holds: dict[bytes, list[int]] = field(default_factory=dict)
     index: int = 0
     time_ns: int = 0
     tick: int = 0
@@ -798,6 +799,9 @@ class Model:
                 if self.now_ns <= trashed.stamp_ns <= self.now_ns + STEP:
                     trashed.expires_ns += until - trashed.stamp_ns
                     trashed.stamp_ns = until
+            for held in self.holds.values():
+                if self.now_ns <= held[0] <= self.now_ns + STEP:
+                    held[0] = until
         self.empty([file for file in self.trash() if file.trashed and file.trashed.expires_ns <= until])
         self.now_ns = until
 
@@ -1108,7 +1112,23 @@ class Model:
         """Note that a store removes what is not referred to."""
         if command.store not in (1, 2, 3):
             raise No("INVALID")
+        if any(stamp + lease > self.now_ns for stamp, lease in self.holds.values()):
+            raise No("CHANGED")
+        self.holds.clear()
         self.swept[command.store] = self.index
+
+    def hold_chunks(self, command: commands.HoldChunks) -> None:
+        """Keep stores from removing."""
+        if len(command.id) != 16 or not 0 < command.lease_ns <= 3600 * 10**9:
+            raise No("INVALID")
+        if command.id not in self.holds and command.renew:
+            raise No("NOT_FOUND")
+        stamp = min(max(self.time_ns, self.now_ns), self.now_ns + STEP)
+        self.holds[command.id] = [stamp, command.lease_ns]
+
+    def end_hold(self, command: commands.EndHold) -> None:
+        """Let go."""
+        self.holds.pop(command.id, None)
 
     def adopt_owner(self, command: commands.AdoptOwner) -> None:
         """Hand everything of an owner without an account over; the model does so at once."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ftpgateway.cli import output
 from ftpgateway.cli.helpers import bundle
+from ftpgateway.cli.helpers.nodespecs import NodeSpecs, own_ports
 from ftpgateway.cli.helpers.useroptions import too_many_copies
 from ftpgateway.node.config.whole import NODE_FILE
 from raftstore.cluster.settings import REPLICAS
@@ -21,20 +20,6 @@ pixraft init pictures --node n1=host1:7420 --node n2=host2:7420 --node n3=host3:
 pixraft init pictures --node n1=10.0.0.1:7420,ftp=10.0.0.1:21 --node n2=10.0.0.2:7420,ftp=10.0.0.2:21
 pixraft init try --node n1=127.0.0.1:7421 --node n2=127.0.0.1:7422 --node n3=127.0.0.1:7423
 """
-
-
-class _Spec(click.ParamType[bundle.NodeSpec]):
-    name = (
-        "NAME=HOST:PORT[,ftp=HOST:PORT][,sftp=HOST:PORT][,metrics=HOST:PORT][,web=HOST:PORT][,listen=HOST:PORT]"
-    )
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> bundle.NodeSpec:
-        try:
-            return bundle.NodeSpec.parse(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _checked_name(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -49,10 +34,10 @@ def _checked_name(_ctx: click.Context, _parameter: click.Parameter, value: str) 
 @click.option(
     "--node",
     "nodes",
-    type=_Spec(),
+    type=NodeSpecs(),
     multiple=True,
     required=True,
-    metavar=_Spec.name,
+    metavar=NodeSpecs.name,
     help="A node and where the others reach it; once for each. Where its FTP (ftp=) and SFTP servers (sftp=), its "
     "metrics (metrics=) and its channel for the others (listen=) listen follows from that, unless given; a web server "
     "(web=) listens only where it is given.",
@@ -101,7 +86,7 @@ def command(
     made = not (if_missing and bundle.exists(directory))
     if made:
         spec = bundle.ClusterSpec(
-            nodes=_own_ports(nodes), name=name, replicas=replicas, encryption=encryption, data=data
+            nodes=own_ports(nodes), name=name, replicas=replicas, encryption=encryption, data=data
         )
         try:
             bundle.make_cluster(directory, spec)
@@ -136,24 +121,3 @@ def command(
             f"With {replicas} {'copy' if replicas == 1 else 'copies'} a picture can be lost with {replicas} of the "
             f"{len(nodes)} nodes. With --replicas {majority} it survives the loss of any minority of them."
         )
-
-
-SFTP_STEP = 10
-"""Between the SFTP ports of nodes on one host: the next ones above 2022 are where others look for a free one, too."""
-
-
-def _own_ports(nodes: tuple[bundle.NodeSpec, ...]) -> list[bundle.NodeSpec]:
-    """Give nodes on the same host FTP and SFTP ports of their own where none was asked for."""
-    taken: Counter[str] = Counter()
-    taken_sftp: Counter[str] = Counter()
-    given = []
-    for node in nodes:
-        if node.ftp.port == bundle.FTP_PORT:
-            node = replace(node, ftp=node.ftp._replace(port=bundle.FTP_PORT + taken[node.address.host]))
-            taken[node.address.host] += 1
-        if node.sftp is not None and node.sftp.port == bundle.SFTP_PORT:
-            port = bundle.SFTP_PORT + SFTP_STEP * taken_sftp[node.address.host]
-            node = replace(node, sftp=node.sftp._replace(port=port))
-            taken_sftp[node.address.host] += 1
-        given.append(node)
-    return given

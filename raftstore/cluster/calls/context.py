@@ -11,6 +11,7 @@ from raftstore.wire import admin_pb2 as admin
 if TYPE_CHECKING:
     from raftstore.cluster.accounts import Accounts
     from raftstore.cluster.auditing import AuditFeed
+    from raftstore.cluster.backups import Backups
     from raftstore.cluster.events import EventFeed
     from raftstore.cluster.jobs.background import BackgroundJobs
     from raftstore.cluster.maintenance import MaintenanceCalls
@@ -49,6 +50,7 @@ class NodeContext:
     retention: RetentionCalls
     renew: Callable[[bytes], Awaitable[None]]
     maintenance: MaintenanceCalls
+    backups: Backups
     membership: Membership
     health: Health
     leader: Callable[[], str | None]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import structlog
+
 from raftstore.cluster.jobs.counters import JobCounter
 from raftstore.cluster.jobs.kind import Job, JobKind, JobNode, Look
 from raftstore.cluster.jobs.task import Handler, Task
+from raftstore.errors import Changed
+
+log = structlog.get_logger()
 
 LONGEST = 6 * 3600.0
 """Seconds between two on a node; a quarter of the grace period where that is shorter."""
@@ -19,7 +24,11 @@ def due(look: Look) -> Job | None:
 
 def _work(node: JobNode) -> Handler:
     async def collect(_job: Job, task: Task) -> None:
-        task.counts[JobCounter.REMOVED] = await node.collector.look(task.reached)
+        try:
+            task.counts[JobCounter.REMOVED] = await node.collector.look(task.reached)
+        except Changed as error:
+            # The candidates stay: what is due goes with a later collection.
+            log.info("chunks are not collected now", reason=error.detail)
 
     return collect
 

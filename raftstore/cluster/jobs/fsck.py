@@ -10,6 +10,7 @@ from raftstore.cluster.jobs.kind import Job, JobKind, JobNode
 from raftstore.cluster.jobs.scrub import SHARE, Entry, Recorder, Scrubber, scrubber
 from raftstore.cluster.jobs.task import Handler, Task
 from raftstore.cluster.replicas.copier import FLUSH_SECONDS
+from raftstore.metadata.tables.holds import Holds
 from raftstore.util.limits.slices import Pace, Slice
 
 
@@ -114,7 +115,7 @@ def _work(node: JobNode) -> Handler:
         chunks=node.volumes,
         catalog=node.catalog,
         recorder=node.recorder,
-        overdue=node.collector.is_overdue,
+        overdue=lambda key: node.collector.is_overdue(key) and not node.catalog.ask(Holds, Holds.in_force),
         collect=node.collector.look,
     ).run
 

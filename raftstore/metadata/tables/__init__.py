@@ -13,6 +13,7 @@ from raftstore.metadata.tables.clock import Clock
 from raftstore.metadata.tables.contents import Contents
 from raftstore.metadata.tables.events import Events
 from raftstore.metadata.tables.files import Files
+from raftstore.metadata.tables.holds import Holds
 from raftstore.metadata.tables.intents import Intents
 from raftstore.metadata.tables.jobs import Jobs
 from raftstore.metadata.tables.longcontents import LongContents
@@ -89,6 +90,7 @@ TABLES: tuple[type[Table], ...] = (
     Maintenance,
     Webhooks,
     WatchedNodes,
+    Holds,
 )
 """All of them, in the order in which they are made, migrated and hashed: a new one comes last."""
 

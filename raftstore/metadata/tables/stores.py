@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import Self
 
 from raftstore.metadata.refusal import Refusal, check_label
-from raftstore.metadata.registry import Context, Schema, Table, handles
+from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
+from raftstore.metadata.tables.holds import Holds
 from raftstore.types import StoreInfo
 from raftstore.wire import commands_pb2 as commands
 
@@ -34,11 +36,17 @@ CREATE TABLE stores (
         ),
     )
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, holds: Holds) -> None:
         super().__init__(database)
+        self._holds = holds
         rows = self._execute("SELECT number, node, identity, current, zone, swept FROM stores ORDER BY number")
         self._stores = {row[0]: StoreInfo(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows}
         self._note()
+
+    @classmethod
+    def over(cls, tables: Tables) -> Self:
+        """Make it with what keeps chunks from being removed."""
+        return cls(tables.database, tables[Holds])
 
     def _note(self) -> None:
         self._listed = list(self._stores.values())
@@ -108,14 +116,17 @@ CREATE TABLE stores (
     def sweep(self, number: int, index: int) -> None:
         """Note that the store begins to remove at log `index`. Refuses one that is not its node's current one."""
         if not self.is_current(number):
-            raise Refusal(commands.INVALID, f"store {number} is nobody's now")
+            raise nobodys(number)
         self._execute("UPDATE stores SET swept = ? WHERE number = ?", (index, number))
         self._stores[number] = replace(self._stores[number], swept=index)
         self._note()
 
     @handles("begin_sweep", level=1)
     def begin_sweep(self, command: commands.BeginSweep, at: Context) -> None:
-        """Note that a store begins to remove."""
+        """Note that a store begins to remove. Refuses with CHANGED while the chunks are held."""
+        if not self.is_current(command.store):
+            raise nobodys(command.store)
+        self._holds.check_none()
         self.sweep(command.store, at.index)
 
     @handles("register_store", level=1)
@@ -153,3 +164,8 @@ CREATE TABLE stores (
         self._stores[number] = replace(known, current=True, zone=zone)
         self._note()
         return commands.Result(store=number)
+
+
+def nobodys(number: int) -> Refusal:
+    """Return the refusal of what is asked of a store that no node has now."""
+    return Refusal(commands.INVALID, f"store {number} is nobody's now")

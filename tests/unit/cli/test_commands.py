@@ -47,8 +47,10 @@ ALL = [
             "maintenance",
             "cert",
             "webhook",
+            "backup",
         )
     ),
+    *(f"backup {name}" for name in ("create", "key", "list", "prune", "restore", "verify")),
     *(f"group {name}" for name in ("add", "list", "members", "remove")),
     *(f"retention {name}" for name in ("list", "remove", "set")),
     *(f"maintenance {name}" for name in ("list", "off", "on")),

@@ -33,12 +33,16 @@ CHANGED_BY_ADMINS = {
     *("admin.upgrade_finish", "admin.hostkeys_rotate"),
     *("admin.session_kill", "admin.maintenance_set", "admin.log_level_set", "admin.certificate_renew"),
     *("admin.webhook_add", "admin.webhook_remove", "admin.webhook_retry", "admin.webhook_test"),
+    *("admin.backup_hold", "admin.backup_end"),
 }
 REPEATED_BY_ADMINS = {"admin.transfer"}
 """Done twice it does no harm."""
 
-READ_BY_ADMINS = {"admin.webhooks"}
-"""URLs may hold secrets."""
+READ_BY_ADMINS = {
+    "admin.webhooks",
+    *("admin.backup_renew", "admin.backup_catalog", "admin.backup_piece", "admin.backup_chunks"),
+}
+"""URLs may hold secrets, and a backup is everything; the hold that it begins with is in the audit log."""
 
 OF_NODES = {"members.transfer", "webhooks.attempts"}
 

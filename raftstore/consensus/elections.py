@@ -49,6 +49,7 @@ class Elections:
         self.reluctant = False
         """Others should rather lead: what is written here is taken from what was kept for a full disk."""
         self._heard = NEVER
+        self._handed_over = NEVER
         self._round = 0
         self._granted: set[str] = set()
         self._polling = False
@@ -88,6 +89,22 @@ class Elections:
         """Whether to consider a vote at all. `transfer`: it is the leader who wants to be replaced."""
         return not self._abstains and (transfer or not self.leader_lives())
 
+    # Handing over.
+
+    def hand_over(self) -> None:
+        """This node leads, and has asked another to take over, which has the whole log."""
+        self._handed_over = self._runtime.now()
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether that one may still stand: what is put into the log meanwhile makes the others refuse their votes.
+
+        So a leader takes no proposals for that time (Ongaro's thesis, section 3.10). They are tried again soon.
+        """
+        if self._raft.role != "leader":
+            return False
+        return self._runtime.now() - self._handed_over < self._settings.election_min
+
     # What moves the deadline.
 
     def heard_leader(self) -> None:
@@ -106,7 +123,7 @@ class Elections:
 
     def stepped_down(self) -> None:
         """This node led until now."""
-        self._heard = NEVER
+        self._heard = self._handed_over = NEVER
         self._postpone()
 
     def _postpone(self) -> None:

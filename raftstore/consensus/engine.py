@@ -186,6 +186,7 @@ class Consensus:
             guard=self._driver.guard,
             refusal=self._machine.refusal,
             weight=self._machine.weight,
+            holds=lambda: self._elections.handing_over,
         )
         self._opening = Opening(self._machine, self._proposer.propose, lambda: self.is_leader, runtime)
         self._mailbox = Mailbox(
@@ -266,7 +267,10 @@ class Consensus:
         """Ask `target` to take over; False unless this node leads and `target` is up and has the whole log."""
         if not self._driver.running or target not in self._envelope_sender.linked:
             return False
-        return self._raft.transfer(target)
+        if not self._raft.transfer(target):
+            return False
+        self._elections.hand_over()
+        return True
 
     def release(self) -> None:
         """See `held`: it is certain now that this node has not been replaced, so it votes and stands for election."""

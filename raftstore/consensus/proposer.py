@@ -116,6 +116,7 @@ class Proposer:
         guard: Callable[[Callable[[], None]], Callable[[], None]],
         refusal: Callable[[bytes], str | None],
         weight: Callable[[bytes], int],
+        holds: Callable[[], bool],
     ) -> None:
         self._raft = raft
         self._applier = applier
@@ -127,6 +128,7 @@ class Proposer:
         self._guard = guard
         self._refusal = refusal
         self._weight = weight
+        self._holds = holds  # whether nothing is to be put into the log for a moment
         self._pump_guarded = guard(self._pump)
         self._deadlines = _Deadlines(runtime)
         self._pending: deque[_Operation] = deque()
@@ -319,6 +321,9 @@ class Proposer:
         batch.operations = [o for o in batch.operations if not o.future.done()]
         if not batch.operations or self._stopped:
             self._close(batch)
+            return
+        if self._holds():
+            self._try_again(batch, self._settings.retry)
             return
         batch.attempt += 1
         attempt, operations = batch.attempt, batch.operations

@@ -171,7 +171,8 @@ class Mailbox:
         reason = self._refusal(propose.command[len(CALL_PREFIX) :])
         if reason is not None:
             denied.warning("proposal refused", peer=peer, reason=reason)
-        if reason is not None or (self.paused and self._raft.role == "leader"):
+        waits = self.paused or self._elections.handing_over
+        if reason is not None or (waits and self._raft.role == "leader"):
             error = NOT_LEADER if reason is None else DENIED
             reply = {"boot": propose.boot, "request": propose.request, "error": error}
             self._envelope_sender.send(peer, raft_pb2.Envelope(proposed=reply))

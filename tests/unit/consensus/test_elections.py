@@ -201,6 +201,43 @@ def test_leadership_can_be_handed_over(tmp_path):
     run(main())
 
 
+def test_what_is_proposed_meanwhile_keeps_nobody_from_taking_over(tmp_path):
+    """A target that lacks an entry gets no votes."""
+
+    async def hand_over(cluster, number):
+        leader = await cluster.leader()
+        await leader.propose(f"before {number}")
+        await cluster.converged()
+        target = next(node for node in cluster.running if node is not leader)
+        await cluster.until(lambda: leader.consensus.transfer_leadership(target.name), 1)
+        meanwhile = [asyncio.create_task(node.propose(f"{number} of {node.name}")) for node in cluster.running]
+        await cluster.until(lambda: target.consensus.is_leader, 0.5)
+        await asyncio.gather(*meanwhile)
+
+    async def main():
+        async with Cluster(3, tmp_path) as cluster:
+            for number in range(6):
+                await hand_over(cluster, number)
+
+    run(main())
+
+
+def test_who_does_not_take_over_in_time_leaves_the_leader_to_go_on(tmp_path):
+    async def main():
+        async with Cluster(3, tmp_path) as cluster:
+            leader = await cluster.leader()
+            await leader.propose("x")
+            await cluster.converged()
+            await asyncio.sleep(0.3)
+            target = next(node for node in cluster.running if node is not leader)
+            assert leader.consensus.transfer_leadership(target.name)
+            await target.kill()
+            await leader.propose("y")
+            assert leader.consensus.is_leader
+
+    run(main())
+
+
 def test_watchers_hear_of_leaders(tmp_path):
     async def main():
         async with Cluster(3, tmp_path) as cluster:

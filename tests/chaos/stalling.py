@@ -29,6 +29,7 @@ from raftstore.cluster.calls import accounts as accounts_calls
 from raftstore.cluster.calls import people as people_calls
 from raftstore.cluster.calls import upgrade as upgrade_calls
 from raftstore.peers.calls import Answered
+from raftstore.rights.letters import ROLES
 from raftstore.types import LoopStatus
 from raftstore.util.stallwatch import BOUNDS
 from raftstore.wire import admin_pb2
@@ -103,6 +104,8 @@ class Ground:
         members = [f"p{number}" for number in range(accounts)]
         rules = [admin_pb2.Rule(path=f"/rules/{number}/x", rights="elr") for number in range(20)]
         puts = [
+            # It renames a directory with others' homes.
+            admin_pb2.UserPut(name="demo", rights=ROLES["admin"], update=True),
             _account(RULED, home="/", set_rules=rules),
             *(_account(f"user{number}", home=f"/homes/old/{number}") for number in range(accounts)),
             *(_account(name, person=True) for name in (SENDER, *members)),

@@ -47,6 +47,8 @@ NODE_KEYS = [
     "oldest",
     "newest",
     "level",
+    "certificates",
+    "maintenance",
 ]
 
 

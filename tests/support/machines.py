@@ -117,7 +117,7 @@ class Machine:
     def run(self, script: str, *, timeout: float = 120.0) -> Done:
         """Run a shell script in the machine's home directory."""
         done = subprocess.run(
-            self.enter("bash", "-c", f"cd {self.root}/home && {script}"),
+            self.enter("bash", "-c", f"cd {self.root}/home || exit\n{script}"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -96,14 +96,14 @@ def add(access: Access, name: str, key: str, form: str) -> None:
 @output.output_option
 def list_(access: Access, name: str, form: str) -> None:
     """List the public keys of a user."""
-    described = [described(line) for line in _known(access, name)]
+    keys = [described(line) for line in _known(access, name)]
     if form == "json":
-        output.print_json({"user": name, "keys": described})
+        output.print_json({"user": name, "keys": keys})
         return
-    if not described:
+    if not keys:
         click.echo(f"User {name!r} has no keys: add one with `pixraft user key add`.")
         return
-    rows = [[each["type"], each["fingerprint"], each["comment"]] for each in described]
+    rows = [[each["type"], each["fingerprint"], each["comment"]] for each in keys]
     click.echo("\n".join(output.plain_table(["type", "fingerprint", "comment"], rows)))
 
 

@@ -207,8 +207,7 @@ class Sender:
         self.counts.failed += 1
         self.attempts.failures += 1
         self.attempts.error = str(error)
-        now_ns = self.catalog.ask(Clock, lambda clock: clock.now_ns)
-        if not events or events[0].time_ns < now_ns - int(self.settings.give_up * 1e9):
+        if not events or self._age_ns(events[0]) > int(self.settings.give_up * 1e9):
             self.counts.given_up += 1
             log.warning(
                 "a message to a webhook is given up",
@@ -221,6 +220,10 @@ class Sender:
             return
         wait = pause(self.attempts.failures, self.settings.pause, error.after, self._chance)
         self.attempts.at = asyncio.get_running_loop().time() + wait
+
+    def _age_ns(self, event: Event) -> int:
+        """Return how old an event is by cluster time, which stands still at times; then it does not age."""
+        return self.catalog.ask(Clock, lambda clock: clock.now_ns - clock.counted_from(event.time_ns))
 
     async def _following(self, webhook: Webhook) -> int:
         """Return the last event of the message after this one; 0: there is none yet."""

@@ -167,7 +167,7 @@ CREATE INDEX audit_of_call ON audit (call);
         for number, time_ns in self._execute(
             "SELECT number, time_ns FROM audit ORDER BY number LIMIT ?", (MAX_TRIMMED,)
         ):
-            if time_ns >= before_ns:
+            if self._clock.counted_from(time_ns) >= before_ns:
                 break
             old = number
         up_to = min(max(old, self.last - keep), self.last - 1, first + MAX_TRIMMED - 1)

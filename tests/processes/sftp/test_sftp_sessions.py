@@ -129,10 +129,10 @@ def test_too_many_at_the_door_and_too_many_wrong_passwords() -> None:
         with socket.create_connection(address) as first, socket.create_connection(address) as second:
             server.wait_for(lambda: server.frontend.sessions == 1)
             # One address has three quarters of two places: the newest one replaces who has not sent a byte.
-            assert first.recv(1000) == b"Too many logins at once; try again in a moment.\r\n"
+            assert first.recv(1000).startswith(b"Too many logins at once; try again in a moment.\r\n")
             second.sendall(b"SSH-2.0-x\r\n")
             assert second.recv(8) == b"SSH-2.0-"
-            assert banner(server) == b"Too many logins at once; try again in a moment.\r\n"
+            assert banner(server).startswith(b"Too many logins at once; try again in a moment.\r\n")
         server.wait_for(lambda: server.frontend.sessions == 0)
         transport = server.transport()
         try:

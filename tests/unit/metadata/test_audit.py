@@ -162,10 +162,13 @@ def test_the_leader_trims_by_number_and_by_cluster_time(feeder: Feeder) -> None:
         )
         return asyncio.run(work.look())
 
+    # What was recorded before the cluster was told the time counts from then.
+    feeder.one(refusal(1, "NotFound"))
     feeder.one(command("advance_clock", time_ns=NOW, limit=256))
-    for call in range(1, 4):
+    for call in range(2, 4):
         feeder.one(refusal(call, "NotFound"))
-    feeder.one(command("advance_clock", time_ns=NOW + 2 * HOUR, limit=256))
+    for minute in range(1, 121):
+        feeder.one(command("advance_clock", time_ns=NOW + minute * HOUR // 60, limit=256))
     for call in range(4, 7):
         feeder.one(refusal(call, "NotFound"))
     leads = False

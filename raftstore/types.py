@@ -161,7 +161,7 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. `rights` are letters (see `raftstore.metadata.tables.accounts.RIGHTS`).
+    """An account. `rights` are letters (see `raftstore.metadata.tables.accounts.accounts.RIGHTS`).
 
     `replicas`: copies of each of its pictures, 0 for as many as the cluster makes. Of the limits 0 means none; rates
     are in bytes a second, and as the sessions counted at one node. `sessions_since`: the revision before which no

@@ -13,8 +13,8 @@ from typing import Any, Protocol, TextIO, cast
 import structlog
 
 from ftpgateway.node.config.log import LogSettings
-from ftpgateway.serving.clientlines import ClientLines
-from ftpgateway.serving.loglevel import LogLevel
+from ftpgateway.serving.logs.clientlines import ClientLines
+from ftpgateway.serving.logs.loglevel import LogLevel
 from raftstore import paths
 
 _FOREIGN = {"pyftpdlib": logging.WARNING, "paramiko": logging.WARNING, "asyncio": logging.WARNING}

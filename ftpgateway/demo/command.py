@@ -23,7 +23,7 @@ from ftpgateway.demo.report import reporter
 from ftpgateway.demo.scenario import Account, Scenario, how_to_connect
 from raftstore import paths
 from raftstore.errors import BadName, DiskFailed
-from raftstore.metadata.tables.accounts import reserved_name
+from raftstore.metadata.tables.accounts.accounts import reserved_name
 
 EXAMPLES = """
 pixraft demo

@@ -29,9 +29,9 @@ from ftpgateway.ftp.tls import tied_context
 from ftpgateway.serving.certificates import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, TooMany
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.logs.transferlog import TransferSink
 from ftpgateway.serving.opensessions import OpenSessions
 from ftpgateway.serving.proxies import Proxies
-from ftpgateway.serving.transferlog import TransferSink
 from raftstore.util.addresses import Address
 from raftstore.util.limits.rates import Rates
 from raftstore.util.limits.slices import SharedSlice

@@ -31,10 +31,10 @@ from ftpgateway.ftp.settings import FtpSettings
 from ftpgateway.ftp.tls import TOO_MANY_HANDSHAKES, control_side
 from ftpgateway.ftp.waiting import Runner
 from ftpgateway.serving.connections import Connections, Slot, TooMany
+from ftpgateway.serving.logs.refusallog import RefusalLog
+from ftpgateway.serving.logs.transferlog import ANONYMOUS, Transferred, TransferSink
 from ftpgateway.serving.proxies import Proxies
-from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
-from ftpgateway.serving.transferlog import ANONYMOUS, Transferred, TransferSink
 from raftstore.errors import NotFound, StoreError
 from raftstore.util.limits.slices import SharedSlice, call_in_slice
 

@@ -19,15 +19,15 @@ from ftpgateway.node.config.log import LogSettings
 from ftpgateway.node.config.whole import NodeConfig
 from ftpgateway.node.memory import freeze_start, of_machine
 from ftpgateway.node.systemd import keep_alive, notify
-from ftpgateway.serving.clientlines import ClientLines
 from ftpgateway.serving.draining import Draining
 from ftpgateway.serving.frontends import Frontend, FrontendContext
-from ftpgateway.serving.logfile import AppendedFile
-from ftpgateway.serving.loglevel import LogLevel
-from ftpgateway.serving.loglevelcalls import LOG_LEVEL_CALLS
+from ftpgateway.serving.logs.clientlines import ClientLines
+from ftpgateway.serving.logs.logfile import AppendedFile
+from ftpgateway.serving.logs.loglevel import LogLevel
+from ftpgateway.serving.logs.loglevelcalls import LOG_LEVEL_CALLS
+from ftpgateway.serving.logs.transferlog import TransferLog
 from ftpgateway.serving.opensessions import SESSION_CALLS, OpenSessions
 from ftpgateway.serving.transfercounts import TransferCounts
-from ftpgateway.serving.transferlog import TransferLog
 from raftstore.chunks.settings import ChunksSettings
 from raftstore.cluster.settings import (
     AuditSettings,

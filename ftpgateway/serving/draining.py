@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from ftpgateway.serving.opensessions import OpenSessions
-from raftstore.metadata.tables.maintenance import Rest
+from raftstore.metadata.tables.cluster.maintenance import Rest
 from raftstore.util.tasks import Periodic
 
 log = structlog.get_logger()

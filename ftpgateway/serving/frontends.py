@@ -21,8 +21,8 @@ from raftstore.util.settings import Mistake
 
 if TYPE_CHECKING:
     from ftpgateway.access.access import Access
+    from ftpgateway.serving.logs.transferlog import TransferSink
     from ftpgateway.serving.opensessions import OpenSessions
-    from ftpgateway.serving.transferlog import TransferSink
     from raftstore.store.checks import Checks as NodeChecks
     from raftstore.store.transfers.spool import Spools
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ftpgateway.serving.transferlog import TransferLog, Transferred
+from ftpgateway.serving.logs.transferlog import TransferLog, Transferred
 from raftstore.util.metrics import counter
 
 

@@ -17,10 +17,10 @@ from ftpgateway.access.access import Access
 from ftpgateway.access.ledger import Charge, LimitReached, Resource
 from ftpgateway.access.refusal import LoginRefused
 from ftpgateway.access.sessions import Session
+from ftpgateway.serving.logs.refusallog import RefusalLog
+from ftpgateway.serving.logs.transferlog import ANONYMOUS, Transferred, TransferSink
 from ftpgateway.serving.opensessions import Operation
-from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import NO_QUORUM, TOO_MANY_LOGINS, one_line
-from ftpgateway.serving.transferlog import ANONYMOUS, Transferred, TransferSink
 from ftpgateway.sftp.files.opened import File
 from ftpgateway.sftp.link import RECEIVE_BUFFER, Link, SessionOver
 from ftpgateway.sftp.processes import passing

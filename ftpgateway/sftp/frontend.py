@@ -14,9 +14,9 @@ from ftpgateway.access.access import Access
 from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
 from ftpgateway.serving.frontends import Secrets
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.logs.transferlog import TransferSink
 from ftpgateway.serving.opensessions import OpenSessions
 from ftpgateway.serving.proxies import Proxies
-from ftpgateway.serving.transferlog import TransferSink
 from ftpgateway.sftp import hostkeys
 from ftpgateway.sftp.connection import Connection
 from ftpgateway.sftp.processes import passing

@@ -8,8 +8,8 @@ from typing import Any
 
 from ftpgateway.access.ledger import Resource
 from ftpgateway.access.sessions import Session
+from ftpgateway.serving.logs.refusallog import RefusalLog
 from ftpgateway.serving.opensessions import Operation
-from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import Doing, one_line
 from ftpgateway.sftp import packets, refusals
 from ftpgateway.sftp.files.copying import copy_data

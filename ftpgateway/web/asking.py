@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ftpgateway.access.workspace import Workspace
+from ftpgateway.serving.logs.transferlog import TransferSink
 from ftpgateway.serving.refusals import Doing
-from ftpgateway.serving.transferlog import TransferSink
 from ftpgateway.web.http.http1 import HttpConnection
 from ftpgateway.web.http.security import Client
 from ftpgateway.web.refusals import BadRequest

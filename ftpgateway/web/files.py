@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 from ftpgateway.access.backend import Download, Upload
 from ftpgateway.access.ledger import Charge, Resource, UploadMemory
 from ftpgateway.access.login.throttle import Throttle, paced
+from ftpgateway.serving.logs.transferlog import Transferred
 from ftpgateway.serving.refusals import Doing
-from ftpgateway.serving.transferlog import Transferred
 from ftpgateway.web.asking import Asked
 from ftpgateway.web.http import content
 from ftpgateway.web.http.guard import Gone

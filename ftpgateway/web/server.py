@@ -17,9 +17,9 @@ from ftpgateway.serving.certificates import Certificate, ServerIdentity
 from ftpgateway.serving.connections import Connections, Places, Slot, TooMany
 from ftpgateway.serving.frontends import SecretsAndNews
 from ftpgateway.serving.listening import ACCEPT_PAUSE, Background, OutOfDescriptors, clients, listening_socket
+from ftpgateway.serving.logs.transferlog import TransferSink
 from ftpgateway.serving.opensessions import OpenSessions
 from ftpgateway.serving.proxies import Proxies
-from ftpgateway.serving.transferlog import TransferSink
 from ftpgateway.web.app import application
 from ftpgateway.web.asking import Site
 from ftpgateway.web.http import security

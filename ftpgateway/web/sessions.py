@@ -19,8 +19,8 @@ import structlog
 from ftpgateway.access.access import Access
 from ftpgateway.access.sessions import Session
 from ftpgateway.serving.frontends import SecretsAndNews
+from ftpgateway.serving.logs.refusallog import RefusalLog
 from ftpgateway.serving.opensessions import KILLED, OpenSessions, Operation
-from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import one_line
 from ftpgateway.web import tokens
 from ftpgateway.web.refusals import NotServing

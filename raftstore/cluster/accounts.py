@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from raftstore.cluster.proposals import Barrier, Propose
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.accounts import user_to_message
-from raftstore.metadata.tables.adoption import MAX_LOOKED_AT
+from raftstore.metadata.tables.accounts.accounts import user_to_message
+from raftstore.metadata.tables.accounts.adoption import MAX_LOOKED_AT
 from raftstore.types import Usage, User
 from raftstore.util.limits.slices import next_slice
 from raftstore.wire import commands_pb2 as commands

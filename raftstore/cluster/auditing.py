@@ -24,8 +24,8 @@ from raftstore.cluster.proposals import Barrier, Propose
 from raftstore.cluster.settings import AuditSettings
 from raftstore.errors import Invalid, OutcomeUnknown, Refused, StoreError
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.audit import ARGUMENTS, MAX_TRIMMED, AuditLog, AuditRecord
-from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.cluster.clock import Clock
+from raftstore.metadata.tables.events.audit import ARGUMENTS, MAX_TRIMMED, AuditLog, AuditRecord
 from raftstore.peers import Peer
 from raftstore.peers.calls import Answered
 from raftstore.rights.reserved import LEVEL

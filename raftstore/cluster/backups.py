@@ -1,7 +1,7 @@
 """What a node does for a backup: holds of chunks, a copy of its catalog, and chunks, in bounded portions.
 
-A backup takes a hold (`raftstore/metadata/tables/holds.py`) and renews it. Behind it in the log a node copies its
-catalog; the copy is given out in pieces, as long as somebody reads it. Chunks come from whatever node has them.
+A backup takes a hold (`raftstore/metadata/tables/contents/holds.py`) and renews it. Behind it in the log a node copies
+its catalog; the copy is given out in pieces, as long as somebody reads it. Chunks come from whatever node has them.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import structlog
 
 from raftstore.cluster.status.clocks import LIMIT, agreed
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.advancing import Advances
-from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.cluster.advancing import Advances
+from raftstore.metadata.tables.cluster.clock import Clock
 from raftstore.rights.reserved import LEVEL
 from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from raftstore.cluster.feed import PAGE, Feed
 from raftstore.cluster.proposals import Barrier
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.events import Events, Noted
+from raftstore.metadata.tables.events.events import Events, Noted
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Records
 from raftstore.rights.reserved import Area

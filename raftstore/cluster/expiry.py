@@ -15,7 +15,7 @@ from raftstore.cluster.proposals import Propose
 from raftstore.cluster.ticks import KEEP, TICKS, Ticks
 from raftstore.errors import Changed
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.partials import MAX_EXPIRED
+from raftstore.metadata.tables.names.partials import MAX_EXPIRED
 from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands
 

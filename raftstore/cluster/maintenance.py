@@ -14,7 +14,7 @@ import structlog
 from raftstore.cluster.proposals import Barrier, Propose
 from raftstore.errors import Invalid
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.maintenance import LEVEL, Maintenance, Rest
+from raftstore.metadata.tables.cluster.maintenance import LEVEL, Maintenance, Rest
 from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands
 

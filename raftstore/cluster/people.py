@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from raftstore.errors import NotFound
 from raftstore.metadata.catalog import Catalog
-from raftstore.metadata.tables.namespace import Namespace
+from raftstore.metadata.tables.names.namespace import Namespace
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Group, Groups
 from raftstore.metadata.tables.people.persons import Persons

@@ -13,7 +13,7 @@ import structlog
 
 from raftstore.errors import Changed
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.retention import MAX_INDEXED, Retention, Rule
+from raftstore.metadata.tables.names.retention import MAX_INDEXED, Retention, Rule
 from raftstore.rights.reserved import LEVEL
 from raftstore.types import Kind
 from raftstore.util.tasks import Periodic

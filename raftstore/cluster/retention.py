@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from raftstore.cluster.proposals import Barrier, Change
 from raftstore.errors import Invalid, NotADirectory
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.retention import Retention, may_have_retention, no_retention
+from raftstore.metadata.tables.names.retention import Retention, may_have_retention, no_retention
 from raftstore.rights import Actor
 from raftstore.rights.reserved import LEVEL
 from raftstore.types import Kind

@@ -9,7 +9,7 @@ from raftstore.cluster.proposals import Barrier, Change
 from raftstore.errors import Invalid, NotFound
 from raftstore.metadata import Catalog
 from raftstore.metadata.refusal import MAX_INTEGER
-from raftstore.metadata.tables.trash import MAX_DISPLACED, Trash
+from raftstore.metadata.tables.names.trash import MAX_DISPLACED, Trash
 from raftstore.paths import join
 from raftstore.rights import Actor
 from raftstore.rights.reserved import LEVEL, Area

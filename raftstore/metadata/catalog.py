@@ -36,21 +36,21 @@ from raftstore.metadata.machine import Machine
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.registry import Table
 from raftstore.metadata.reports import Reports, content_digest
-from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.audit import AuditLog
-from raftstore.metadata.tables.contents import find_unlisted
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.jobs import Jobs
-from raftstore.metadata.tables.longcontents import LongContents
-from raftstore.metadata.tables.namespace import Namespace, Row, entry_of
-from raftstore.metadata.tables.partials import Partials
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.remembered import Remembered
-from raftstore.metadata.tables.reservations import Reservation, Reservations
-from raftstore.metadata.tables.secrets import Secrets
-from raftstore.metadata.tables.staging import Staged, Staging
-from raftstore.metadata.tables.stores import Stores
-from raftstore.metadata.tables.webhooks import Webhooks
+from raftstore.metadata.tables.accounts.accounts import Accounts
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.accounts.secrets import Secrets
+from raftstore.metadata.tables.cluster.jobs import Jobs
+from raftstore.metadata.tables.cluster.remembered import Remembered
+from raftstore.metadata.tables.contents.contents import find_unlisted
+from raftstore.metadata.tables.contents.longcontents import LongContents
+from raftstore.metadata.tables.contents.staging import Staged, Staging
+from raftstore.metadata.tables.contents.stores import Stores
+from raftstore.metadata.tables.events.audit import AuditLog
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.events.webhooks import Webhooks
+from raftstore.metadata.tables.names.namespace import Namespace, Row, entry_of
+from raftstore.metadata.tables.names.partials import Partials
+from raftstore.metadata.tables.names.reservations import Reservation, Reservations
 from raftstore.rights import Action, Actor, Rights
 from raftstore.types import (
     ChunkRef,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raftstore.errors import Denied
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import ANYTHING
-from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.accounts.accounts import Accounts
 from raftstore.rights import ROLES, Rights
 from raftstore.rights.actor import why_refused
 from raftstore.rights.changes import JUDGED, Leave, read

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable
 
 from raftstore.errors import Unavailable
-from raftstore.metadata.tables.namespace import Row, entry_of
+from raftstore.metadata.tables.names.namespace import Row, entry_of
 from raftstore.types import Entry, Page
 
 PAGE = 256

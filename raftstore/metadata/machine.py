@@ -17,18 +17,18 @@ from raftstore.metadata.operations import command_of, operations_of
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Handler, Table, Tables, handlers_of, handles
 from raftstore.metadata.tables import TABLES
-from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.audit import AuditLog
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.files import Files, check_reach
-from raftstore.metadata.tables.intents import Intents
-from raftstore.metadata.tables.namespace import Namespace
-from raftstore.metadata.tables.partials import Orphans
-from raftstore.metadata.tables.remembered import Remembered
-from raftstore.metadata.tables.replicas import ReplicaSets
-from raftstore.metadata.tables.reservations import Reservations
-from raftstore.metadata.tables.staging import Staging
-from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.accounts.accounts import Accounts
+from raftstore.metadata.tables.cluster.intents import Intents
+from raftstore.metadata.tables.cluster.remembered import Remembered
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.contents.replicas import ReplicaSets
+from raftstore.metadata.tables.contents.staging import Staging
+from raftstore.metadata.tables.events.audit import AuditLog
+from raftstore.metadata.tables.names.files import Files, check_reach
+from raftstore.metadata.tables.names.namespace import Namespace
+from raftstore.metadata.tables.names.partials import Orphans
+from raftstore.metadata.tables.names.reservations import Reservations
 from raftstore.metadata.weighing import Weighing
 from raftstore.rights.reserved import LEVEL as AUDITED
 from raftstore.wire import commands_pb2 as commands

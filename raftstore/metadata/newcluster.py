@@ -18,7 +18,7 @@ from raftstore.metadata.database.schemas import fill, schema_at
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.registry import Table
 from raftstore.metadata.tables import TABLES
-from raftstore.metadata.tables.replicas import NOWHERE, ReplicaSet
+from raftstore.metadata.tables.contents.replicas import NOWHERE, ReplicaSet
 from raftstore.types import Wanted
 
 _PORTION = 10_000

@@ -15,8 +15,8 @@ import blake3
 from raftstore.metadata.database.database import level_of
 from raftstore.metadata.refusal import MAX_INTEGER
 from raftstore.metadata.tables import SCHEMAS
-from raftstore.metadata.tables.namespace import Namespace
-from raftstore.metadata.tables.replicas import ReplicaSet, ReplicaSets
+from raftstore.metadata.tables.contents.replicas import ReplicaSet, ReplicaSets
+from raftstore.metadata.tables.names.namespace import Namespace
 from raftstore.types import ChunkRef, Wanted
 
 PAGE = 500

@@ -12,9 +12,9 @@ from typing import Any
 
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.registry import Tables
-from raftstore.metadata.tables.clock import CHUNK
-from raftstore.metadata.tables.longcontents import SLICE
-from raftstore.metadata.tables.namespace import Namespace
+from raftstore.metadata.tables.cluster.clock import CHUNK
+from raftstore.metadata.tables.contents.longcontents import SLICE
+from raftstore.metadata.tables.names.namespace import Namespace
 from raftstore.metadata.tables.people.groups import Groups
 from raftstore.metadata.tables.people.records import Records
 from raftstore.rights.reserved import APART, LEVEL, Area, spot

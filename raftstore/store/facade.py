@@ -18,7 +18,7 @@ from raftstore.cluster.trash import TrashCalls, reclaimable
 from raftstore.errors import DiskFull, NotFound, StoreError
 from raftstore.metadata.catalog import Catalog
 from raftstore.metadata.listing import PackedListing
-from raftstore.metadata.tables.maintenance import Rest
+from raftstore.metadata.tables.cluster.maintenance import Rest
 from raftstore.paths import parent, split
 from raftstore.peers.calls import Answered
 from raftstore.rights import Action, Actor, Rights

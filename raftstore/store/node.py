@@ -48,7 +48,7 @@ from raftstore.cluster.webhooks.sending import WebhookWork
 from raftstore.consensus.engine import Consensus
 from raftstore.errors import DiskFull, NoQuorum, StoreError, Superseded
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables.jobs import draining
+from raftstore.metadata.tables.cluster.jobs import draining
 from raftstore.peers import PeerNetwork
 from raftstore.peers.security.expiry import CertificateEnd
 from raftstore.peers.versions import incompatible
@@ -102,7 +102,7 @@ class RunningNode:
         self.membership = Membership(
             settings, self.network, disk.catalog, self, self._members_changed, on_fatal
         )
-        self.own = OwnStatus(disk, self.membership, loop_status, self._takes_part)
+        self.own = OwnStatus(disk, self.membership, loop_status, self._takes_part, rests=lambda: self.rests)
         self.own.certificates.add("authority", lambda: self.network.identity.ca)
         self.own.certificates.add("node", lambda: self.network.identity.certificate)
         self._renewal = Renewal(self.network, self.membership, settings.peers.certificate)
@@ -132,7 +132,6 @@ class RunningNode:
             requester=Requester(),
         )
         self.maintenance = MaintenanceCalls(disk.catalog, self.barrier, self.propose)
-        self.own.resting = lambda: self.rests
         self._status = ClusterStatusReporter(
             disk, self.membership, self.health, self.topology, self._confirmed, self.maintenance.now
         )

@@ -13,7 +13,7 @@ from raftstore.cluster.status import diskspace, verdict
 from raftstore.cluster.status.convert import node_to_wire
 from raftstore.cluster.status.health import Health
 from raftstore.consensus.engine import Consensus
-from raftstore.metadata.tables.jobs import drain_states
+from raftstore.metadata.tables.cluster.jobs import drain_states
 from raftstore.peers.security.expiry import CertificateEnds
 from raftstore.store.opendisk import OpenDisk
 from raftstore.types import CHUNK_SIZE, ClientFigure, ClusterStatus, LoopStatus, NodeStatus, StoreInfo, Wanted
@@ -37,17 +37,18 @@ class OwnStatus:
         membership: Membership,
         loop: LoopStatus | None,
         takes_part: Callable[[], Consensus | None],
+        rests: Callable[[], bool],
     ) -> None:
+        """`rests`: whether this node is in maintenance."""
         self._disk = disk
         self._membership = membership
         self._loop = loop
         self._takes_part = takes_part
+        self._rests = rests
         self.rejoining = False
         """Whether its log was lost, and it has no vote until it has caught up."""
         self.client_figures: Callable[[], dict[str, ClientFigure]] = dict
         """What the clients of the front-ends hold."""
-        self.resting: Callable[[], bool] = bool
-        """Whether it is in maintenance."""
         self.certificates = CertificateEnds()
         """Of the node and its front-ends."""
 
@@ -117,7 +118,7 @@ class OwnStatus:
     )
     def rests(self) -> float:
         """1 or 0."""
-        return self.resting()
+        return self._rests()
 
     @gauge("pixraft_raft_commit_index", "Last entry of the Raft log that this node knows to be committed.")
     def committed(self) -> float:

@@ -93,7 +93,7 @@ class Target:
 
     A published one is `inode` at `version`. A new one (`inode` 0) will be `name` in the directory with the inode
     `directory`; there it takes the place of the file `replaces` (inode, version), or of nothing. `reservation` is what
-    holds the name for it (0: nothing does), see `raftstore.metadata.tables.reservations`.
+    holds the name for it (0: nothing does), see `raftstore.metadata.tables.names.reservations`.
     """
 
     directory: int

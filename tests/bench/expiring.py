@@ -22,7 +22,7 @@ from raftstore.cluster.retaining import RetentionWork
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables.clock import STEP
+from raftstore.metadata.tables.cluster.clock import STEP
 from raftstore.wire import commands_pb2 as commands
 
 NOW = 1_800_000_000_000_000_000

@@ -25,7 +25,7 @@ from largecatalog import build
 
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST
-from raftstore.metadata.tables.longcontents import SLICE
+from raftstore.metadata.tables.contents.longcontents import SLICE
 from raftstore.types import CHUNK_SIZE, MAX_CHUNKS
 from raftstore.wire import commands_pb2 as commands
 

@@ -27,7 +27,7 @@ from commandline import pixraft
 from harness import Cluster
 from waiting import eventually
 
-from ftpgateway.serving.clientlines import BURST
+from ftpgateway.serving.logs.clientlines import BURST
 
 STRANGERS = [f"127.0.0.{number}" for number in range(2, 10)]
 PATIENCE = 60.0

@@ -61,8 +61,8 @@ message NoteCount {
 message StatusRequest {""",
     },
     f"{TABLES}/__init__.py": {
-        "from raftstore.metadata.tables.partials import": (
-            "from raftstore.metadata.tables.notes import Notes\nfrom raftstore.metadata.tables.partials import"
+        "from raftstore.metadata.tables.names.partials import": (
+            "from raftstore.metadata.tables.notes import Notes\nfrom raftstore.metadata.tables.names.partials import"
         ),
         ')\n"""All of them': '    Notes,\n)\n"""All of them',
     },

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from people import HOUR, advance, files, past, person, sent, session, states
 from people_model import Content, File, No, People
 
-from raftstore.metadata.tables.clock import Clock
-from raftstore.metadata.tables.events import Events, Noted
+from raftstore.metadata.tables.cluster.clock import Clock
+from raftstore.metadata.tables.events.events import Events, Noted
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.rights import Actor
 from raftstore.types import Usage, owner_name

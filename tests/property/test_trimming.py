@@ -15,7 +15,7 @@ from collecting import explored
 
 from raftstore.cluster.jobs import trim
 from raftstore.metadata.surplus import may_drop
-from raftstore.metadata.tables import contents
+from raftstore.metadata.tables.contents import contents
 
 WORLD = {"nodes": 5, "trims": True}
 

@@ -13,8 +13,8 @@ from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.webhooks import Webhook, Webhooks
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.events.webhooks import Webhook, Webhooks
 from raftstore.wire import commands_pb2 as commands
 
 LEADERS = 2

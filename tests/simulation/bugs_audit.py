@@ -8,7 +8,7 @@ from simbugs import bug, replace
 
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.registry import Context
-from raftstore.metadata.tables.audit import AuditLog
+from raftstore.metadata.tables.events.audit import AuditLog
 from raftstore.wire import commands_pb2 as commands
 
 

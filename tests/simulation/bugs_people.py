@@ -8,15 +8,15 @@ from typing import Any
 from simbugs import bug, replace
 
 from raftstore.metadata.registry import Context
-from raftstore.metadata.tables import retention
-from raftstore.metadata.tables.longcontents import LongContents
-from raftstore.metadata.tables.namespace import Place, Row
+from raftstore.metadata.tables.cluster.remembered import Remembered
+from raftstore.metadata.tables.contents.longcontents import LongContents
+from raftstore.metadata.tables.names import retention
+from raftstore.metadata.tables.names.namespace import Place, Row
+from raftstore.metadata.tables.names.restoring import Restores
 from raftstore.metadata.tables.people import inboxes
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
-from raftstore.metadata.tables.remembered import Remembered
-from raftstore.metadata.tables.restoring import Restores
 from raftstore.types import DeliveryState, Kind
 from raftstore.wire import commands_pb2 as commands
 

@@ -13,7 +13,7 @@ from raftstore.consensus.membership import watchedlog
 from raftstore.consensus.pysyncobj import raft
 from raftstore.consensus.replication import reads
 from raftstore.metadata import catalog
-from raftstore.metadata.tables import remembered
+from raftstore.metadata.tables.cluster import remembered
 from raftstore.wire import commands_pb2
 
 # Reads and operations.

@@ -6,7 +6,7 @@ import pytest
 from simcalls import INFINITY, Call
 from simdeliveries import MINUTE, Picture
 
-from raftstore.metadata.tables.clock import STEP
+from raftstore.metadata.tables.cluster.clock import STEP
 
 DONE = Call(1, 2, True)
 UNKNOWN = Call(1, INFINITY, None)

@@ -15,11 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from raftstore.cluster.retaining import RetentionWork
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables import longcontents
-from raftstore.metadata.tables.audit import AuditLog
-from raftstore.metadata.tables.clock import Clock
-from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.cluster.clock import Clock
+from raftstore.metadata.tables.contents import longcontents
+from raftstore.metadata.tables.events.audit import AuditLog
+from raftstore.metadata.tables.names.retention import Retention
+from raftstore.metadata.tables.names.trash import Trash
 from raftstore.rights import ROLES, Actor
 from raftstore.types import Entry, Kind, User, Wanted
 from raftstore.wire import commands_pb2 as commands

@@ -26,7 +26,7 @@ from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Changed, StoreError
 from raftstore.metadata import Catalog
 from raftstore.metadata.levels import NEWEST
-from raftstore.metadata.tables.jobs import draining
+from raftstore.metadata.tables.cluster.jobs import draining
 from raftstore.rights import Actor
 from raftstore.rights.changes import TABLE
 from raftstore.store.transfers.ahead import Stager

@@ -6,7 +6,7 @@ from typing import Any
 
 from catalogs import NOW, Feeder, by, command, put
 
-from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.cluster.clock import Clock
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Records, as_shown
 from raftstore.rights import ROLES, Actor

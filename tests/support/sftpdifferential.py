@@ -27,7 +27,7 @@ from ftpgateway.access.account import Account
 from ftpgateway.access.ledger import Charge, Holder, Ledger, Resource
 from ftpgateway.access.login.throttle import Throttle
 from ftpgateway.access.workspace import Workspace
-from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.logs.refusallog import RefusalLog
 from ftpgateway.sftp import packets
 from ftpgateway.sftp.files import draft, drafts, reading
 from ftpgateway.sftp.requests import Requests

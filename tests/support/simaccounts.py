@@ -22,7 +22,7 @@ from raftstore.errors import (
     StoreError,
     Unavailable,
 )
-from raftstore.metadata.tables.audit import AuditLog
+from raftstore.metadata.tables.events.audit import AuditLog
 from raftstore.rights import ROLES, Actor
 from raftstore.rights.reserved import LEVEL as AUDITED
 from raftstore.store.names import Names

@@ -21,8 +21,8 @@ from simcalls import Call, Callers
 
 from raftstore.errors import NotFound
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.clock import STEP, Clock
-from raftstore.metadata.tables.events import MAX_KEPT, Events
+from raftstore.metadata.tables.cluster.clock import STEP, Clock
+from raftstore.metadata.tables.events.events import MAX_KEPT, Events
 from raftstore.rights import ROLES, Actor
 from raftstore.store.names import Names
 from raftstore.types import INBOX_MARK, Entry, EventKind, User

@@ -10,7 +10,7 @@ from unittest import mock
 
 from raftstore.errors import StoreError
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables import longcontents
+from raftstore.metadata.tables.contents import longcontents
 from raftstore.rights import Actor
 from raftstore.store.names import Names
 from raftstore.store.transfers.ahead import Stager

@@ -19,7 +19,7 @@ from simdeliveries import digest
 
 from raftstore.errors import AlreadyExists, Changed, NotFound
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.names.trash import Trash
 from raftstore.rights import ROLES, Actor
 from raftstore.store.names import Names
 from raftstore.wire import commands_pb2 as commands

@@ -17,7 +17,7 @@ from waiting import DEADLINE
 from ftpgateway.access.access import Access
 from ftpgateway.access.login.guard import Slowness
 from ftpgateway.access.settings import AccessSettings
-from ftpgateway.serving.transferlog import Transferred
+from ftpgateway.serving.logs.transferlog import Transferred
 from ftpgateway.web.server import WebFrontend
 from ftpgateway.web.settings import WebSettings
 from raftstore.util.addresses import Address

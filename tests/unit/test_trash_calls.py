@@ -16,7 +16,7 @@ from raftstore.cluster.retention import Bounds, RetentionCalls, RetentionRule, b
 from raftstore.cluster.trash import EMPTIED, TrashCalls, TrashEntry, reclaimable
 from raftstore.errors import AlreadyExists, Denied, Invalid, NotADirectory, NotFound, StoreError
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables.trash import MAX_DISPLACED
+from raftstore.metadata.tables.names.trash import MAX_DISPLACED
 from raftstore.rights import Actor
 from raftstore.store.names import Names
 from raftstore.types import User

@@ -10,7 +10,7 @@ import click
 
 from raftstore import paths
 from raftstore.errors import BadName
-from raftstore.metadata.tables.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
+from raftstore.metadata.tables.accounts.accounts import MAX_REPLICAS, MAX_SESSIONS, RIGHTS
 from raftstore.rights import ROLES
 from raftstore.util.durations import seconds_of
 from raftstore.wire import admin_pb2

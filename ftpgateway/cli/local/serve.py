@@ -26,8 +26,8 @@ from ftpgateway.node.config.errors import ConfigError
 from ftpgateway.node.config.log import LogSettings
 from ftpgateway.node.config.reading import load_node_config
 from ftpgateway.node.config.whole import NodeConfig
-from ftpgateway.serving.logfile import AppendedFile
-from ftpgateway.serving.loglevel import LogLevel
+from ftpgateway.serving.logs.logfile import AppendedFile
+from ftpgateway.serving.logs.loglevel import LogLevel
 from raftstore.errors import Denied, DiskFailed, WrongClock
 
 EXAMPLES = """

@@ -10,8 +10,8 @@ from ftpgateway.cli.client import ClusterClient, run
 from ftpgateway.cli.durations import Duration
 from ftpgateway.cli.errors import NotReachable
 from ftpgateway.cli.operating.sessions import no_answer
-from ftpgateway.serving.loglevel import LEVELS
-from ftpgateway.serving.loglevelcalls import set_log_level, show_log_level
+from ftpgateway.serving.logs.loglevel import LEVELS
+from ftpgateway.serving.logs.loglevelcalls import set_log_level, show_log_level
 from raftstore.wire import admin_pb2
 
 EXAMPLES = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftpgateway.access.sessions import Session
-from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.logs.refusallog import RefusalLog
 from ftpgateway.sftp.link import SessionOver
 from ftpgateway.sftp.refusals import INTERNAL
 from ftpgateway.sftp.scp.giving import Giving

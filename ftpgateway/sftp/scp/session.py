@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ftpgateway.access.sessions import Session
+from ftpgateway.serving.logs.refusallog import RefusalLog
 from ftpgateway.serving.opensessions import Operation
-from ftpgateway.serving.refusallog import RefusalLog
 from ftpgateway.serving.refusals import Doing, one_line, reason
 from ftpgateway.sftp.link import Link, SessionOver
 from ftpgateway.sftp.scp import messages

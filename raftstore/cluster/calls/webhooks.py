@@ -10,8 +10,8 @@ from raftstore.cluster.calls.context import NodeContext
 from raftstore.cluster.webhooks.message import headers, shown_secret, trial_body
 from raftstore.cluster.webhooks.request import NotAccepted, target_of
 from raftstore.errors import Invalid, NotFound, StoreError
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.webhooks import Webhook, Webhooks
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.events.webhooks import Webhook, Webhooks
 from raftstore.peers import Peer
 from raftstore.peers.calls import admin_call, node_call
 from raftstore.rights.reserved import LEVEL

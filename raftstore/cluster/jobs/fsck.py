@@ -10,7 +10,7 @@ from raftstore.cluster.jobs.kind import Job, JobKind, JobNode
 from raftstore.cluster.jobs.scrub import SHARE, Entry, Recorder, Scrubber, scrubber
 from raftstore.cluster.jobs.task import Handler, Task
 from raftstore.cluster.replicas.copier import FLUSH_SECONDS
-from raftstore.metadata.tables.holds import Holds
+from raftstore.metadata.tables.contents.holds import Holds
 from raftstore.util.limits.slices import Pace, Slice
 
 

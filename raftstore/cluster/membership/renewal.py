@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from raftstore.cluster.membership.roster import Roster
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import DiskFailed, Invalid, OutcomeUnknown
-from raftstore.metadata.tables.intents import ID_SIZE
+from raftstore.metadata.tables.cluster.intents import ID_SIZE
 from raftstore.peers.network import PeerNetwork
 from raftstore.util.disk import RealDisk, replace_file
 from raftstore.wire import commands_pb2 as commands

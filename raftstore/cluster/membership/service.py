@@ -18,7 +18,7 @@ from raftstore.consensus.engine import Consensus
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import Damaged, DiskFailed, Invalid, NoQuorum, NotFound, Removed, Unavailable
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.maintenance import Maintenance
+from raftstore.metadata.tables.cluster.maintenance import Maintenance
 from raftstore.peers import PeerNetwork
 from raftstore.types import Wanted
 from raftstore.wire import admin_pb2 as admin

@@ -32,9 +32,9 @@ client gets 451. That a row is forgotten with its last reference is part of the 
 of the row prove nothing. What an upload takes over from a partial upload or another version was heard from the catalog,
 not from the store, so it asks for that before it publishes in any case.
 
-**A hold** (`raftstore/metadata/tables/holds.py`) is a rule of the same kind: while a backup has one, BeginSweep is
-refused. The backup's copy of the catalog is of a later index than the hold. Where it lists a chunk, that was listed
-when the copy was made, so it is no candidate of a sweep that began before, and no other begins.
+**A hold** (`raftstore/metadata/tables/contents/holds.py`) is a rule of the same kind: while a backup has one,
+BeginSweep is refused. The backup's copy of the catalog is of a later index than the hold. Where it lists a chunk, that
+was listed when the copy was made, so it is no candidate of a sweep that began before, and no other begins.
 
 **The grace period** is for liveness, and for downloads of versions that were deleted: a chunk becomes a candidate in
 a first pass and is removed in a second one a grace period later at the earliest. Looks in between take off the list

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.watched import WatchedNodes
+from raftstore.metadata.tables.events.watched import WatchedNodes
 from raftstore.rights.reserved import LEVEL
 from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands

@@ -24,8 +24,8 @@ from raftstore.cluster.webhooks.message import events_body, headers, shape
 from raftstore.cluster.webhooks.request import NotAccepted
 from raftstore.errors import EventsLost, StoreError
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.clock import Clock
-from raftstore.metadata.tables.webhooks import DeadLetter, Webhook, Webhooks
+from raftstore.metadata.tables.cluster.clock import Clock
+from raftstore.metadata.tables.events.webhooks import DeadLetter, Webhook, Webhooks
 from raftstore.rights.reserved import LEVEL
 from raftstore.types import Event
 from raftstore.util.metrics import counter, gauge

@@ -1,8 +1,9 @@
 """The chunks of a large file travel ahead of the command that publishes it, a slice at a time.
 
-So no command of the log holds any node's loop for long (`raftstore.metadata.tables.longcontents`). One slice of this
-node is under way at a time, whoever's it is: two would share a log entry. What nobody will publish is ended, and while
-this node leads it has what was replaced or removed given up, slice by slice as well, leaving others most of the time.
+So no command of the log holds any node's loop for long (`raftstore.metadata.tables.contents.longcontents`). One slice
+of this node is under way at a time, whoever's it is: two would share a log entry. What nobody will publish is ended,
+and while this node leads it has what was replaced or removed given up, slice by slice as well, leaving others most of
+the time.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raftstore.cluster.proposals import Propose
-from raftstore.metadata.tables.longcontents import SLICE
-from raftstore.metadata.tables.staging import Staged
+from raftstore.metadata.tables.contents.longcontents import SLICE
+from raftstore.metadata.tables.contents.staging import Staged
 from raftstore.types import ChunkRef
 from raftstore.util.tasks import Periodic
 from raftstore.wire import commands_pb2 as commands

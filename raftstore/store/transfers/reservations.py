@@ -1,8 +1,8 @@
 """Names that this node has reserved: renewed together while their handles live, and ended when these do.
 
 The leader ends those of nodes that renew nothing any more, judged by its own monotonic clock and by what it has
-applied: see `raftstore.metadata.tables.reservations` for why a wrong judgement costs no more than one file that is
-refused.
+applied: see `raftstore.metadata.tables.names.reservations` for why a wrong judgement costs no more than one file that
+is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import structlog
 
 from raftstore.cluster.proposals import Propose
 from raftstore.errors import Changed, StoreError
-from raftstore.metadata.tables.reservations import Reservation
+from raftstore.metadata.tables.names.reservations import Reservation
 from raftstore.util.tasks import cancel_and_wait
 from raftstore.wire import commands_pb2 as commands
 

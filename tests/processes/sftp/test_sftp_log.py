@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from sftpserver import serve
 
-from ftpgateway.serving.transferlog import Transferred
+from ftpgateway.serving.logs.transferlog import Transferred
 from raftstore.errors import DiskFull
 
 

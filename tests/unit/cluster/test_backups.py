@@ -17,7 +17,7 @@ from raftstore.chunks.transfer.download import Fetcher
 from raftstore.cluster.backups import MAX_CHUNKS, PIECE, Backups
 from raftstore.errors import Invalid, NotFound, StoreError, Unavailable
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables.holds import Holds
+from raftstore.metadata.tables.contents.holds import Holds
 from raftstore.types import ChunkRef
 from raftstore.util.buffers import Buffer
 from raftstore.wire import commands_pb2 as commands

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from ftpgateway.serving.loglevelcalls import LOG_LEVEL_CALLS
+from ftpgateway.serving.logs.loglevelcalls import LOG_LEVEL_CALLS
 from ftpgateway.serving.opensessions import SESSION_CALLS
 from ftpgateway.sftp import hostkeys
 from raftstore.cluster.calls import all_calls

@@ -13,7 +13,7 @@ from catalogs import NOW, Feeder
 from raftstore.cluster.clustertime import IDLE, ClusterTime, due
 from raftstore.cluster.status.health import Report
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables.clock import STEP, Clock
+from raftstore.metadata.tables.cluster.clock import STEP, Clock
 from raftstore.types import NodeStatus
 from raftstore.util.space import Space
 from raftstore.wire import commands_pb2 as commands

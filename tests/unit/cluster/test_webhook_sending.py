@@ -24,12 +24,12 @@ from raftstore.cluster.webhooks.sending import WebhookWork
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.errors import OutcomeUnknown
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables import events as events_table
-from raftstore.metadata.tables import webhooks as webhooks_table
-from raftstore.metadata.tables.clock import Clock
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.watched import WatchedNodes
-from raftstore.metadata.tables.webhooks import DeadLetter, Webhook, Webhooks
+from raftstore.metadata.tables.cluster.clock import Clock
+from raftstore.metadata.tables.events import events as events_table
+from raftstore.metadata.tables.events import webhooks as webhooks_table
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.events.watched import WatchedNodes
+from raftstore.metadata.tables.events.webhooks import DeadLetter, Webhook, Webhooks
 from raftstore.rights import Actor
 from raftstore.types import EventKind
 from raftstore.wire import commands_pb2 as commands

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from ftpserver import PASSWORD, Server, serving
 
-from ftpgateway.serving.transferlog import Transferred
+from ftpgateway.serving.logs.transferlog import Transferred
 from raftstore.errors import NoQuorum
 
 

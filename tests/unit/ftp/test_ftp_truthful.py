@@ -130,7 +130,7 @@ def sessions(server) -> list:  # type: ignore[no-untyped-def, type-arg]
 
 
 def test_every_refusal_is_logged_with_its_reason_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftpgateway.serving.refusallog.BURST", 50)
+    monkeypatch.setattr("ftpgateway.serving.logs.refusallog.BURST", 50)
     kinds = every_refusal()
     lines = {
         "NONSENSE x": 500,

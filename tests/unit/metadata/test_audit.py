@@ -14,8 +14,8 @@ from raftstore.cluster.auditing import AuditFeed, AuditTrimming
 from raftstore.cluster.settings import AuditSettings
 from raftstore.errors import EventsLost, Invalid
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables import audit as audit_table
-from raftstore.metadata.tables.audit import AuditLog, AuditRecord
+from raftstore.metadata.tables.events import audit as audit_table
+from raftstore.metadata.tables.events.audit import AuditLog, AuditRecord
 from raftstore.wire import commands_pb2 as commands
 
 HOUR = 3600 * 10**9

@@ -12,7 +12,7 @@ import pytest
 from catalogs import NOW, Feeder, chunk, command, digest, partial, put
 
 from raftstore.errors import IsADirectory, NotFound
-from raftstore.metadata.tables import partials
+from raftstore.metadata.tables.names import partials
 from raftstore.types import ChunkRef, Entry, Kind, Partial
 from raftstore.wire import commands_pb2 as commands
 

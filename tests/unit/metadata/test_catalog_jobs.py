@@ -11,8 +11,8 @@ import pytest
 from catalogs import NOW, Feeder, digest, put
 
 from raftstore.consensus.membership.configuration import Configuration
-from raftstore.metadata.tables import jobs as module
-from raftstore.metadata.tables.jobs import drain_states
+from raftstore.metadata.tables.cluster import jobs as module
+from raftstore.metadata.tables.cluster.jobs import drain_states
 from raftstore.wire import commands_pb2 as commands
 
 Job = commands.Job

@@ -8,7 +8,7 @@ import pytest
 
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.metadata import Catalog
-from raftstore.metadata.tables.intents import MAX_INTENTS, MAX_VALID_NS
+from raftstore.metadata.tables.cluster.intents import MAX_INTENTS, MAX_VALID_NS
 from raftstore.wire import commands_pb2 as commands
 
 Intent = commands.Intent

@@ -9,8 +9,9 @@ import pytest
 from catalogs import Feeder, command, partial, put
 
 from raftstore.errors import NotFound
-from raftstore.metadata.tables import partials, quotas
-from raftstore.metadata.tables.partials import Partials
+from raftstore.metadata.tables.accounts import quotas
+from raftstore.metadata.tables.names import partials
+from raftstore.metadata.tables.names.partials import Partials
 from raftstore.types import Usage
 
 

@@ -12,7 +12,7 @@ from catalogs import Feeder, command, put
 
 from raftstore.consensus.statemachine import StateMachine
 from raftstore.errors import DiskFailed, TooNew, Unavailable
-from raftstore.metadata.tables import remembered
+from raftstore.metadata.tables.cluster import remembered
 from raftstore.wire import commands_pb2 as commands
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder, command, partial, put
 
-from raftstore.metadata.tables import partials as module
+from raftstore.metadata.tables.names import partials as module
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 

@@ -14,7 +14,8 @@ from catalogs import Feeder, by, chunk, command, partial, put
 from raftstore.errors import Denied, NotFound
 from raftstore.metadata import Catalog
 from raftstore.metadata.listing import PAGE
-from raftstore.metadata.tables import adoption, spans
+from raftstore.metadata.tables.accounts import adoption
+from raftstore.metadata.tables.names import spans
 from raftstore.rights import ROLES, Actor
 from raftstore.rights.changes import TABLE
 from raftstore.types import Order, Usage, User

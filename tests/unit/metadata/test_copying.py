@@ -11,7 +11,7 @@ from catalogs import Feeder, by, chunk, command, put
 from people import DAY, advance, files, inbox, opens, past, person, send, sent, states
 
 from raftstore.metadata.levels import refusal
-from raftstore.metadata.tables import longcontents
+from raftstore.metadata.tables.contents import longcontents
 from raftstore.rights import Actor
 from raftstore.wire import commands_pb2 as commands
 

@@ -12,8 +12,8 @@ from people import DAY, HOUR, advance, person, persons, retire, send, sent, sess
 
 from raftstore.cluster.events import EventFeed
 from raftstore.errors import EventsLost, Invalid
-from raftstore.metadata.tables import events
-from raftstore.metadata.tables.events import Events
+from raftstore.metadata.tables.events import events
+from raftstore.metadata.tables.events.events import Events
 from raftstore.rights import Actor
 from raftstore.types import DeliveryState, Event, EventKind, owner_name
 from raftstore.wire import commands_pb2 as commands

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder, command, put
 
-from raftstore.metadata.tables.holds import MAX_HOLDS, Holds
+from raftstore.metadata.tables.contents.holds import MAX_HOLDS, Holds
 from raftstore.wire import commands_pb2 as commands
 
 MINUTE = 60 * 10**9

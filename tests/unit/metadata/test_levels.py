@@ -30,19 +30,11 @@ from raftstore.metadata.levels import (
 )
 from raftstore.metadata.machine import Machine
 from raftstore.metadata.registry import COMMANDS, handles
-from raftstore.metadata.tables import (
-    SCHEMAS,
-    accounts,
-    adoption,
-    intents,
-    jobs,
-    longcontents,
-    partials,
-    quotas,
-    reservations,
-    spans,
-    staging,
-)
+from raftstore.metadata.tables import SCHEMAS
+from raftstore.metadata.tables.accounts import accounts, adoption, quotas
+from raftstore.metadata.tables.cluster import intents, jobs
+from raftstore.metadata.tables.contents import longcontents, staging
+from raftstore.metadata.tables.names import partials, reservations, spans
 from raftstore.rights import letters
 from raftstore.wire import commands_pb2 as commands
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, chunk, command, digest, put
 
-from raftstore.metadata.tables import longcontents
+from raftstore.metadata.tables.contents import longcontents
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 

@@ -9,7 +9,7 @@ import pytest
 from catalogs import Feeder, command
 
 from raftstore.consensus.membership.configuration import Configuration
-from raftstore.metadata.tables.maintenance import MAX_GRACE_MS, Maintenance, Rest
+from raftstore.metadata.tables.cluster.maintenance import MAX_GRACE_MS, Maintenance, Rest
 
 THREE = Configuration.of(["n1", "n2", "n3"])
 

@@ -11,9 +11,9 @@ from catalogs import Feeder, chunk, command, digest, partial, put
 from raftstore.consensus.membership.configuration import Configuration
 from raftstore.metadata import Catalog
 from raftstore.metadata.newcluster import Making, NewStore, make_catalog
-from raftstore.metadata.tables.holds import Holds
-from raftstore.metadata.tables.maintenance import Maintenance
-from raftstore.metadata.tables.webhooks import Webhooks
+from raftstore.metadata.tables.cluster.maintenance import Maintenance
+from raftstore.metadata.tables.contents.holds import Holds
+from raftstore.metadata.tables.events.webhooks import Webhooks
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands
 

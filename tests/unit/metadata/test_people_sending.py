@@ -26,9 +26,9 @@ from people import (
 )
 
 from raftstore.errors import NotFound
-from raftstore.metadata.tables.accounts import LONGEST_NS
-from raftstore.metadata.tables.advancing import LATEST_NS
-from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.accounts.accounts import LONGEST_NS
+from raftstore.metadata.tables.cluster.advancing import LATEST_NS
+from raftstore.metadata.tables.cluster.clock import Clock
 from raftstore.metadata.tables.people import records, sending
 from raftstore.rights import ROLES, Actor
 from raftstore.types import Usage

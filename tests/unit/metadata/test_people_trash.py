@@ -11,11 +11,11 @@ import pytest
 from catalogs import Feeder, by, chunk, command, digest, put
 from people import DAY, HOUR, SECOND, advance, files, inbox, past, person, send, sent, session, states
 
-from raftstore.metadata.tables import longcontents
-from raftstore.metadata.tables.clock import Clock
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.staging import Staging
-from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.cluster.clock import Clock
+from raftstore.metadata.tables.contents import longcontents
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.contents.staging import Staging
+from raftstore.metadata.tables.names.trash import Trash
 from raftstore.rights import Action, Actor
 from raftstore.types import Wanted
 from raftstore.wire import commands_pb2 as commands

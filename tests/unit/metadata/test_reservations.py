@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from catalogs import Feeder, by, chunk, command
 
-from raftstore.metadata.tables.namespace import Place
-from raftstore.metadata.tables.reservations import MAX_OF_OWNER, Reservation
+from raftstore.metadata.tables.names.namespace import Place
+from raftstore.metadata.tables.names.reservations import MAX_OF_OWNER, Reservation
 from raftstore.rights import Actor
 from raftstore.store.transfers.reservations import Silence
 from raftstore.wire import commands_pb2 as commands

@@ -12,8 +12,8 @@ from catalogs import NOW, Feeder, by, command, digest, put
 
 from raftstore.cluster.retaining import RetentionWork, Step, plan
 from raftstore.metadata.results import accepted
-from raftstore.metadata.tables.moments import Moments, thinned
-from raftstore.metadata.tables.retention import MAX_AT_ONCE, Retention, Rule
+from raftstore.metadata.tables.cluster.moments import Moments, thinned
+from raftstore.metadata.tables.names.retention import MAX_AT_ONCE, Retention, Rule
 from raftstore.rights import Actor
 from raftstore.wire import commands_pb2 as commands
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from catalogs import NOW, Feeder, by, command, digest, put
 
-from raftstore.metadata.tables.clock import STEP, Clock
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.trash import MAX_DISPLACED, Trash, Trashed
+from raftstore.metadata.tables.cluster.clock import STEP, Clock
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.names.trash import MAX_DISPLACED, Trash, Trashed
 from raftstore.rights import Actor
 from raftstore.wire import commands_pb2 as commands
 

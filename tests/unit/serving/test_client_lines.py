@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from ftpgateway.cli import logs
 from ftpgateway.node.config.log import LogSettings
-from ftpgateway.serving.clientlines import (
+from ftpgateway.serving.logs.clientlines import (
     BURST,
     LONGEST,
     LONGEST_PATH,

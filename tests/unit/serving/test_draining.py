@@ -10,7 +10,7 @@ import virtualtime
 from ftpgateway.serving.draining import REFUSAL, Draining
 from ftpgateway.serving.opensessions import OpenSessions, Operation
 from raftstore.cluster.maintenance import Yielding
-from raftstore.metadata.tables.maintenance import Rest
+from raftstore.metadata.tables.cluster.maintenance import Rest
 
 
 class Client:

@@ -14,8 +14,8 @@ import virtualtime
 from ftpgateway.cli import logs
 from ftpgateway.cli.operating import log_level as command
 from ftpgateway.node.config.log import LogSettings
-from ftpgateway.serving.loglevel import LogLevel
-from ftpgateway.serving.loglevelcalls import set_log_level, show_log_level
+from ftpgateway.serving.logs.loglevel import LogLevel
+from ftpgateway.serving.logs.loglevelcalls import set_log_level, show_log_level
 from raftstore.errors import Invalid
 from raftstore.peers import Peer, Role
 from raftstore.wire import admin_pb2 as admin

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 from structlog.testing import capture_logs
 
-from ftpgateway.serving import refusallog
-from ftpgateway.serving.refusallog import RefusalLog
+from ftpgateway.serving.logs import refusallog
+from ftpgateway.serving.logs.refusallog import RefusalLog
 
 
 def test_a_flood_is_counted_and_not_written() -> None:

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import DEADLINE, eventually
 
-from ftpgateway.serving import logfile
-from ftpgateway.serving.logfile import AppendedFile
-from ftpgateway.serving.transferlog import TransferLog, Transferred, xferlog_line
+from ftpgateway.serving.logs import logfile
+from ftpgateway.serving.logs.logfile import AppendedFile
+from ftpgateway.serving.logs.transferlog import TransferLog, Transferred, xferlog_line
 
 # Field by field what xferlog(5) says.
 XFERLOG = re.compile(

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from raftstore.errors import DiskFull
-from raftstore.metadata.tables.namespace import Place
-from raftstore.metadata.tables.reservations import Reservation
+from raftstore.metadata.tables.names.namespace import Place
+from raftstore.metadata.tables.names.reservations import Reservation
 from raftstore.store.transfers.reservations import Reserver
 from raftstore.wire import commands_pb2 as commands
 

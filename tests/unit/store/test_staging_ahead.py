@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from raftstore.errors import NoQuorum
-from raftstore.metadata.tables.staging import Staged
+from raftstore.metadata.tables.contents.staging import Staged
 from raftstore.store.transfers.ahead import Stager
 from raftstore.types import ChunkRef
 from raftstore.wire import commands_pb2 as commands

@@ -9,7 +9,7 @@ from typing import Self
 
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.accounts.accounts import Accounts
 from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 

@@ -6,8 +6,8 @@ import sqlite3
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
-from raftstore.metadata.tables.clock import Budget, Clock
-from raftstore.metadata.tables.namespace import Namespace
+from raftstore.metadata.tables.cluster.clock import Budget, Clock
+from raftstore.metadata.tables.names.namespace import Namespace
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.rights.reserved import LEVEL
 

@@ -10,7 +10,7 @@ from typing import Self
 from raftstore.errors import BadName
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts, reserved_name
+from raftstore.metadata.tables.accounts.accounts import Accounts, reserved_name
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.paths import check_name, check_new
 from raftstore.rights.reserved import LEVEL

@@ -10,15 +10,15 @@ from itertools import compress
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
-from raftstore.metadata.tables.partials import Orphans
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.names.partials import Orphans
+from raftstore.metadata.tables.names.retention import Retention
+from raftstore.metadata.tables.names.spans import Spans
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Delivery, Record, Records
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.spans import Spans
 from raftstore.paths import free_name, numbered
 from raftstore.rights.reserved import LEVEL, Area
 from raftstore.types import INBOX_MARK, DeliveryState, Kind, User

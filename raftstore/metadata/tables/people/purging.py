@@ -7,18 +7,18 @@ from typing import Self
 from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.clock import Budget
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
-from raftstore.metadata.tables.partials import Orphans
+from raftstore.metadata.tables.accounts.accounts import Accounts
+from raftstore.metadata.tables.cluster.clock import Budget
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.names.partials import Orphans
+from raftstore.metadata.tables.names.reservations import Reservations
+from raftstore.metadata.tables.names.retention import Retention
+from raftstore.metadata.tables.names.versions import Versions
 from raftstore.metadata.tables.people.inboxes import Inboxes
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.reservations import Reservations
-from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.versions import Versions
 from raftstore.rights.reserved import LEVEL, Area, is_apart, roots_of
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
-from raftstore.metadata.tables.clock import Budget, Clock
-from raftstore.metadata.tables.events import Events
+from raftstore.metadata.tables.cluster.clock import Budget, Clock
+from raftstore.metadata.tables.events.events import Events
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.rights.reserved import LEVEL
 from raftstore.types import DeliveryState, EventKind, User

@@ -7,15 +7,15 @@ from typing import Self
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts, reserved_name
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.namespace import Namespace
+from raftstore.metadata.tables.accounts.accounts import Accounts, reserved_name
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.names.namespace import Namespace
+from raftstore.metadata.tables.names.trash import Trash
 from raftstore.metadata.tables.people.blocks import Blocks
 from raftstore.metadata.tables.people.groups import Groups
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.trash import Trash
 from raftstore.rights.reserved import LEVEL, PEOPLE, SHARED, Area, home_of, is_reserved, roots_of
 from raftstore.types import EventKind, Kind, User
 from raftstore.wire import commands_pb2 as commands

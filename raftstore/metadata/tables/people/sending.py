@@ -14,23 +14,23 @@ from typing import Self
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.accounts import LONGEST_NS, Accounts
-from raftstore.metadata.tables.clock import Budget, Clock
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
-from raftstore.metadata.tables.partials import Partials
+from raftstore.metadata.tables.accounts.accounts import LONGEST_NS, Accounts
+from raftstore.metadata.tables.cluster.clock import Budget, Clock
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.contents.replicas import DEFAULT, joined
+from raftstore.metadata.tables.contents.staging import Copied, Staging
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.names.partials import Partials
+from raftstore.metadata.tables.names.reservations import Reservations
+from raftstore.metadata.tables.names.retention import Retention
+from raftstore.metadata.tables.names.versions import Versions
 from raftstore.metadata.tables.people.drafts import Drafts
 from raftstore.metadata.tables.people.groups import MAX_MEMBERS, Groups
 from raftstore.metadata.tables.people.inboxes import Audience, Inboxes
 from raftstore.metadata.tables.people.persons import Persons
 from raftstore.metadata.tables.people.records import IN_INBOX, NOT_THERE, Delivery, Record, Records
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.replicas import DEFAULT, joined
-from raftstore.metadata.tables.reservations import Reservations
-from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.staging import Copied, Staging
-from raftstore.metadata.tables.state import State
-from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import parent
 from raftstore.rights.reserved import LEVEL, Area, Spot, spot, takes_nothing
 from raftstore.types import INBOX_MARK, MAX_CHUNKS, DeliveryState, Kind, User, identity_of

@@ -8,11 +8,11 @@ from typing import Self
 from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.registry import Context, Table, Tables
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.spans import Spans
-from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.names.spans import Spans
 from raftstore.paths import numbered
 from raftstore.types import Kind
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.cluster.clock import Clock
 from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 

@@ -16,11 +16,11 @@ from typing import Self
 from raftstore.errors import NotADirectory, NotFound
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.namespace import Namespace, Place, check_stays
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.staging import Staging
-from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.contents.staging import Staging
+from raftstore.metadata.tables.names.namespace import Namespace, Place, check_stays
 from raftstore.types import Kind, owner_name
 from raftstore.wire import commands_pb2 as commands
 

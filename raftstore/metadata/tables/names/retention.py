@@ -24,10 +24,10 @@ from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.clock import STEP, Budget, Clock
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.moments import Moments
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.cluster.clock import STEP, Budget, Clock
+from raftstore.metadata.tables.cluster.moments import Moments
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row
 from raftstore.metadata.tables.people.storing import Storing
 from raftstore.paths import within
 from raftstore.rights.reserved import LEVEL, SHARED, is_reserved

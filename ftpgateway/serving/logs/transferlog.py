@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from ftpgateway.serving.logfile import AppendedFile
+from ftpgateway.serving.logs.logfile import AppendedFile
 from raftstore.util.metrics import counter
 
 log = structlog.get_logger()

@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.clock import Clock
-from raftstore.metadata.tables.events import Events
+from raftstore.metadata.tables.cluster.clock import Clock
+from raftstore.metadata.tables.events.events import Events
 from raftstore.rights.reserved import LEVEL
 from raftstore.types import EventKind
 from raftstore.wire import commands_pb2 as commands

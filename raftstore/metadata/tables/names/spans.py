@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Schema, Table
-from raftstore.metadata.tables.namespace import Place
+from raftstore.metadata.tables.names.namespace import Place
 from raftstore.paths import MAX_DEPTH, MAX_PATH_BYTES
 from raftstore.types import Kind
 from raftstore.wire import commands_pb2 as commands

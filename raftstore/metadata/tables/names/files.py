@@ -10,21 +10,21 @@ from raftstore.errors import BadName
 from raftstore.metadata.database.database import ROOT
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.namespace import Namespace, Place, Row, check_stays
-from raftstore.metadata.tables.partials import Orphans, Partials
+from raftstore.metadata.tables.accounts.accounts import Accounts
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents.staging import Copied, Staging
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.events.webhooks import Webhooks
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row, check_stays
+from raftstore.metadata.tables.names.partials import Orphans, Partials
+from raftstore.metadata.tables.names.reservations import Reservations
+from raftstore.metadata.tables.names.retention import Retention
+from raftstore.metadata.tables.names.spans import Spans
+from raftstore.metadata.tables.names.trash import Trash
+from raftstore.metadata.tables.names.versions import Versions
 from raftstore.metadata.tables.people.sending import Sending
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.reservations import Reservations
-from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.spans import Spans
-from raftstore.metadata.tables.staging import Copied, Staging
-from raftstore.metadata.tables.state import State
-from raftstore.metadata.tables.trash import Trash
-from raftstore.metadata.tables.versions import Versions
-from raftstore.metadata.tables.webhooks import Webhooks
 from raftstore.paths import check_name, split
 from raftstore.rights import Action
 from raftstore.rights.reserved import LEVEL, is_apart, is_reserved

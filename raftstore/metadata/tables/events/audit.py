@@ -13,7 +13,7 @@ from typing import Self
 
 from raftstore.errors import OutcomeUnknown
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.cluster.clock import Clock
 from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 

@@ -7,16 +7,16 @@ from typing import Self
 from raftstore.errors import BadName, NotADirectory, NotFound
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.files import check_owner
-from raftstore.metadata.tables.namespace import Namespace, Place
-from raftstore.metadata.tables.partials import Partials
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.names.files import check_owner
+from raftstore.metadata.tables.names.namespace import Namespace, Place
+from raftstore.metadata.tables.names.partials import Partials
+from raftstore.metadata.tables.names.reservations import Reservations
+from raftstore.metadata.tables.names.retention import Retention
+from raftstore.metadata.tables.names.spans import Spans
+from raftstore.metadata.tables.names.trash import Trash
+from raftstore.metadata.tables.names.versions import Versions
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.reservations import Reservations
-from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.spans import Spans
-from raftstore.metadata.tables.trash import Trash
-from raftstore.metadata.tables.versions import Versions
 from raftstore.paths import free_name, join, parent, split
 from raftstore.rights import Action
 from raftstore.rights.reserved import LEVEL, is_apart, stays

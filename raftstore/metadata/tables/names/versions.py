@@ -6,12 +6,12 @@ from typing import Self
 
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.names.retention import Retention
+from raftstore.metadata.tables.names.trash import Trash
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.retention import Retention
-from raftstore.metadata.tables.trash import Trash
 from raftstore.rights.reserved import LEVEL
 
 AT_ONCE = 16

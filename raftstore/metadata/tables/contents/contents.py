@@ -15,12 +15,12 @@ from typing import Self
 from raftstore.metadata.refusal import MAX_BYTES, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
 from raftstore.metadata.surplus import may_drop
-from raftstore.metadata.tables.intents import Intents
-from raftstore.metadata.tables.jobs import Jobs, draining
-from raftstore.metadata.tables.longcontents import LongContents
-from raftstore.metadata.tables.replicas import NOWHERE, ReplicaSets
-from raftstore.metadata.tables.state import State
-from raftstore.metadata.tables.stores import Stores
+from raftstore.metadata.tables.cluster.intents import Intents
+from raftstore.metadata.tables.cluster.jobs import Jobs, draining
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents.longcontents import LongContents
+from raftstore.metadata.tables.contents.replicas import NOWHERE, ReplicaSets
+from raftstore.metadata.tables.contents.stores import Stores
 from raftstore.types import DIGEST_SIZE, ChunkRef, Wanted
 from raftstore.wire import commands_pb2 as commands
 

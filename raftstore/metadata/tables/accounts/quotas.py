@@ -19,7 +19,7 @@ from typing import Self
 
 from raftstore.metadata.refusal import MAX_BYTES, MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables
-from raftstore.metadata.tables.accounts import Accounts
+from raftstore.metadata.tables.accounts.accounts import Accounts
 from raftstore.types import Usage, User, owner_name
 from raftstore.wire import commands_pb2 as commands
 

@@ -13,12 +13,12 @@ from typing import Self
 
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables import longcontents
-from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.contents import Contents, Piece
-from raftstore.metadata.tables.intents import Intents
-from raftstore.metadata.tables.replicas import DEFAULT, joined
-from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.accounts.accounts import Accounts
+from raftstore.metadata.tables.cluster.intents import Intents
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents import longcontents
+from raftstore.metadata.tables.contents.contents import Contents, Piece
+from raftstore.metadata.tables.contents.replicas import DEFAULT, joined
 from raftstore.types import MAX_CHUNKS
 from raftstore.wire import commands_pb2 as commands
 

@@ -18,9 +18,9 @@ from typing import Self
 
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.intents import Intents
-from raftstore.metadata.tables.namespace import Namespace, Place, check_stays
-from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.cluster.intents import Intents
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.names.namespace import Namespace, Place, check_stays
 from raftstore.types import owner_name
 from raftstore.wire import commands_pb2 as commands
 

@@ -6,12 +6,12 @@ from typing import Self, cast
 
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.clock import Budget, Clock, Expiring
-from raftstore.metadata.tables.moments import Moments
+from raftstore.metadata.tables.cluster.clock import Budget, Clock, Expiring
+from raftstore.metadata.tables.cluster.moments import Moments
+from raftstore.metadata.tables.names.trash import Trash
 from raftstore.metadata.tables.people.drafts import Drafts
 from raftstore.metadata.tables.people.records import Records
 from raftstore.metadata.tables.people.sending import Sending
-from raftstore.metadata.tables.trash import Trash
 from raftstore.rights.reserved import LEVEL
 from raftstore.wire import commands_pb2 as commands
 

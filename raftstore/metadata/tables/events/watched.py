@@ -7,8 +7,8 @@ from typing import Self
 
 from raftstore.metadata.refusal import Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.cluster.intents import Intents
+from raftstore.metadata.tables.events.events import Events
 from raftstore.rights.reserved import LEVEL
 from raftstore.types import EventKind
 from raftstore.wire import commands_pb2 as commands

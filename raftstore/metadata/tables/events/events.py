@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from raftstore.metadata.registry import Context, Schema, Table, Tables
-from raftstore.metadata.tables.clock import Clock
+from raftstore.metadata.tables.cluster.clock import Clock
 from raftstore.rights.reserved import LEVEL
 from raftstore.types import EventKind
 

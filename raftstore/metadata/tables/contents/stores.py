@@ -9,7 +9,7 @@ from typing import Self
 
 from raftstore.metadata.refusal import Refusal, check_label
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.holds import Holds
+from raftstore.metadata.tables.contents.holds import Holds
 from raftstore.types import StoreInfo
 from raftstore.wire import commands_pb2 as commands
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label, no_node
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.intents import Intents
+from raftstore.metadata.tables.cluster.intents import Intents
 from raftstore.wire import commands_pb2 as commands
 
 LEVEL = 3

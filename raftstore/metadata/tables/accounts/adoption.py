@@ -6,11 +6,11 @@ from typing import Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.namespace import Place
-from raftstore.metadata.tables.partials import Partials
-from raftstore.metadata.tables.quotas import Quotas
-from raftstore.metadata.tables.trash import Trash
+from raftstore.metadata.tables.accounts.accounts import Accounts
+from raftstore.metadata.tables.accounts.quotas import Quotas
+from raftstore.metadata.tables.names.namespace import Place
+from raftstore.metadata.tables.names.partials import Partials
+from raftstore.metadata.tables.names.trash import Trash
 from raftstore.types import Kind, identity_of
 from raftstore.wire import commands_pb2 as commands
 

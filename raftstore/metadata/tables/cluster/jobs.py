@@ -12,8 +12,8 @@ from typing import Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal, check_label, no_node
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.intents import Intents
-from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.cluster.intents import Intents
+from raftstore.metadata.tables.cluster.state import State
 from raftstore.wire import commands_pb2 as commands
 
 MAX_OPEN = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftpgateway.serving.loglevel import LEVELS, LogLevel
+from ftpgateway.serving.logs.loglevel import LEVELS, LogLevel
 from raftstore.errors import Invalid
 from raftstore.peers.calls import admin_call
 from raftstore.wire import admin_pb2 as admin

@@ -15,14 +15,14 @@ from typing import NamedTuple, Self
 
 from raftstore.metadata.refusal import MAX_INTEGER, Refusal
 from raftstore.metadata.registry import Context, Schema, Table, Tables, handles
-from raftstore.metadata.tables.accounts import Accounts
-from raftstore.metadata.tables.clock import Budget, Clock
-from raftstore.metadata.tables.contents import Contents
-from raftstore.metadata.tables.events import Events
-from raftstore.metadata.tables.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.accounts.accounts import Accounts
+from raftstore.metadata.tables.cluster.clock import Budget, Clock
+from raftstore.metadata.tables.cluster.state import State
+from raftstore.metadata.tables.contents.contents import Contents
+from raftstore.metadata.tables.events.events import Events
+from raftstore.metadata.tables.names.namespace import Namespace, Place, Row
+from raftstore.metadata.tables.names.spans import Spans
 from raftstore.metadata.tables.people.storing import Storing
-from raftstore.metadata.tables.spans import Spans
-from raftstore.metadata.tables.state import State
 from raftstore.paths import free_name, join
 from raftstore.rights.reserved import LEVEL, Area, is_apart
 from raftstore.types import EventKind, Kind, owner_name

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from raftstore.metadata.registry import Schema, Table, Tables
-from raftstore.metadata.tables.state import State
+from raftstore.metadata.tables.cluster.state import State
 
 SLICE = 128
 """Chunks that one command touches at most: some milliseconds."""

@@ -1,0 +1,1 @@
+"""The logs that front-ends share, and how much they say."""

@@ -1,0 +1,1 @@
+"""Tables of accounts, what they own and may have."""

@@ -1,0 +1,1 @@
+"""Tables of the cluster itself: its state, its time, its members and jobs."""

@@ -1,0 +1,1 @@
+"""Tables of what happened: events, webhooks that send them on, the audit log."""

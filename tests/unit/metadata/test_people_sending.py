@@ -375,6 +375,30 @@ def test_what_gave_way_is_known_within_bounds_and_as_long_as_its_sender_is(
     assert tables(feeder, "replaced") == [0]
 
 
+def test_what_gave_way_and_of_which_a_part_is_forgotten_does_not_come_back(
+    feeder: Feeder, anna: Actor, bob: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brought back from what is left, the inboxes held entries of which no record knew: a later send stopped the node."""
+    monkeypatch.setattr(records, "MAX_KEPT", 4)
+    person(feeder, "carl")
+    person(feeder, "dora")
+    team(feeder, "bob", "carl", "dora", "anna")
+    for seed in (1, 2):
+        assert ok(send(feeder, anna, "team/a", seed))
+    for seed in (3, 4):
+        assert ok(send(feeder, anna, "carl/b", seed))
+        assert status(feeder, anna, remove(sent(anna, "carl/b"))) == "OK"
+    assert tables(feeder, "replaced") == [0]
+    again = send(feeder, anna, "team/a", 1)
+    assert (again.repeated, again.accepted) == (False, 3)
+    for name in inbox(feeder, "bob"):
+        assert status(feeder, bob, remove(f"/people/@inbox/bob/{name}")) == "OK"
+    assert feeder.catalog.listing("/people/@inbox/bob") == []
+    assert feeder.catalog.usage(f"{bob.owner}/@inbox") == Usage(0, 0)
+    assert ok(send(feeder, anna, "bob/c", 5))
+    assert inbox(feeder, "bob") == ["anna/c"]
+
+
 def team(feeder: Feeder, *members: str) -> None:
     assert feeder.status(command("put_group", group=commands.Group(name="team", members=members))) == "OK"
 

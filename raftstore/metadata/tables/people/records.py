@@ -446,12 +446,16 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
         self._execute("DELETE FROM sent WHERE inode = ?", (record,))
 
     def _drop_oldest(self, sender: int, count: int) -> None:
-        self._execute(
+        """Forget the oldest ended records of a sender; one of which a part is forgotten does not come back."""
+        rows = self._execute(
             "DELETE FROM history WHERE number IN"
-            " (SELECT number FROM history WHERE sender = ? ORDER BY number LIMIT ?)",
+            " (SELECT number FROM history WHERE sender = ? ORDER BY number LIMIT ?) RETURNING record",
             (sender, count),
-        )
+        ).fetchall()
         self._persons.count_history(sender, -count)
+        if self._any_replaced:
+            # To revive it from what is left would lose sight of what is in the inboxes.
+            self._executemany("DELETE FROM replaced WHERE record = ?", sorted(set(rows)))
 
     # What is looked at.
 

@@ -378,7 +378,7 @@ def test_what_gave_way_is_known_within_bounds_and_as_long_as_its_sender_is(
 def test_what_gave_way_and_of_which_a_part_is_forgotten_does_not_come_back(
     feeder: Feeder, anna: Actor, bob: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Brought back from what is left, the inboxes held entries of which no record knew: a later send stopped the node."""
+    """Brought back from what is left, the inboxes held entries of which no record knew: a later send stopped nodes."""
     monkeypatch.setattr(records, "MAX_KEPT", 4)
     person(feeder, "carl")
     person(feeder, "dora")

@@ -402,9 +402,8 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
     def revive(self, record: Record, inode: int, deliveries: Sequence[Delivery]) -> Record:
         """Let a record that gave way, with its `replaced_deliveries`, be that of the sender's entry `inode`."""
         self.forget(record.inode)
-        self._execute("DELETE FROM replaced WHERE record = ?", (record.inode,))
-        self._executemany("DELETE FROM history WHERE number = ?", [(each.inode,) for each in deliveries])
-        self._persons.count_history(record.sender, -len(deliveries))
+        chosen = "SELECT number FROM history WHERE sender = ? AND record = ?"
+        self._forget_past(record.sender, chosen, (record.sender, record.inode))
         revived = replace(record, inode=inode, ended=False)
         self._execute(
             "INSERT INTO sent VALUES (?, ?, ?, ?, 0)",
@@ -446,16 +445,20 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
         self._execute("DELETE FROM sent WHERE inode = ?", (record,))
 
     def _drop_oldest(self, sender: int, count: int) -> None:
-        """Forget the oldest ended records of a sender; one of which a part is forgotten does not come back."""
-        rows = self._execute(
-            "DELETE FROM history WHERE number IN"
-            " (SELECT number FROM history WHERE sender = ? ORDER BY number LIMIT ?) RETURNING record",
-            (sender, count),
+        chosen = "SELECT number FROM history WHERE sender = ? ORDER BY number LIMIT ?"
+        self._forget_past(sender, chosen, (sender, count))
+
+    def _forget_past(self, sender: int, chosen: str, values: tuple[int, ...]) -> None:
+        """Forget ended records of a sender, by numbers that `chosen` gives; of which a part goes does not come back.
+
+        To revive such a one from what is left would lose sight of what is in the inboxes.
+        """
+        gone = self._execute(
+            f"DELETE FROM history WHERE number IN ({chosen}) RETURNING record", values
         ).fetchall()
-        self._persons.count_history(sender, -count)
+        self._persons.count_history(sender, -len(gone))
         if self._any_replaced:
-            # To revive it from what is left would lose sight of what is in the inboxes.
-            self._executemany("DELETE FROM replaced WHERE record = ?", sorted(set(rows)))
+            self._executemany("DELETE FROM replaced WHERE record = ?", set(gone))
 
     # What is looked at.
 
@@ -526,8 +529,7 @@ CREATE INDEX replaced_by_path ON replaced (sender, path, record);
             if counted > ended:
                 self._execute("UPDATE history SET ended_ns = ? WHERE number = ?", (counted, number))
             else:
-                self._execute("DELETE FROM history WHERE number = ?", (number,))
-                self._persons.count_history(sender, -1)
+                self._forget_past(sender, "?", (number,))
 
 
 def _record(row: Sequence[int]) -> Record:
